@@ -1,0 +1,34 @@
+"""What can go wrong on the command line, and with which exit code it ends (docs/cli.md)."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes. They tell the truth: anything that did not work is not 0."""
+
+    OK = 0
+    BUG = 1
+    USAGE = 2
+    CANNOT_CONNECT = 3
+    AUTH = 4
+    TIMEOUT = 5
+    SERVER = 6
+    EXEC = 7
+    INCONCLUSIVE = 96
+    WORSE = 97
+    AUDIT = 98
+    THRESHOLD = 99
+    SIGINT = 130
+    SIGTERM = 143
+
+
+class CliError(Exception):
+    """An error that a person can act on: two lines, `error:` and `hint:`, never a traceback."""
+
+    def __init__(self, message: str, *, hint: str = "", exit_code: Exit = Exit.USAGE) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.exit_code = exit_code
