@@ -75,7 +75,14 @@ def test_wheel_in_an_empty_environment_runs_a_load_test(distributions: Path, tmp
     pins = [line.rstrip(" \\") for line in lock.splitlines() if line[:1].isalnum()]
     (tmp_path / "pins.txt").write_text("\n".join(pins))
     wheel = only(distributions, "*.whl")
-    pip = [binaries / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip: list[str | Path] = [
+        binaries / "python",
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]
     installed = run(*pip, "--constraint", "pins.txt", wheel, cwd=tmp_path, timeout_s=240)
     assert installed.returncode == 0, installed.stderr
 
@@ -84,7 +91,8 @@ def test_wheel_in_an_empty_environment_runs_a_load_test(distributions: Path, tmp
     (elsewhere / "server").mkdir(parents=True)
     for file in ("server.py", "server/__init__.py", "scenarios.py"):
         (elsewhere / file).write_text("raise SystemExit('the wrong file was started')\n")
-    for command in ([binaries / "rtcli"], [binaries / "python", "-m", "rtcli"]):
+    commands: list[list[str | Path]] = [[binaries / "rtcli"], [binaries / "python", "-m", "rtcli"]]
+    for command in commands:
         out = elsewhere / f"results-{len(command)}"
         done = run(*command, "loadtest", "smoke", "--serve", "--out", out, cwd=elsewhere)
         assert done.returncode == 0, done.stdout + done.stderr
