@@ -1,0 +1,244 @@
+"""Everything at the edge of the process: printing, TTYs, colour, the environment, file descriptors.
+
+The only module that prints, and the only one that asks what stdin, stdout and stderr are. The rules are those
+of docs/cli.md: stdout is data and stderr is talk, each line of data is flushed by itself, and whatever came
+from the network is escaped before a terminal can see it.
+
+    from rtcli.console import console
+    console.write_line(f"{console.escape(name)}: {console.escape(text)}")      # data
+    console.write_json({"type": "message", "ts": now, "text": text})           # data, with --json
+    console.status("back after 3 s, 12 caught up")                             # talk: "-- back after ..."
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import stat
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Literal, TextIO
+
+from rtcli.errors import CliError, Exit
+
+Style = Literal["bold", "dim", "red", "green", "yellow", "blue", "magenta", "cyan"]
+
+_SGR: dict[str, int] = {
+    "bold": 1,
+    "dim": 2,
+    "red": 31,
+    "green": 32,
+    "yellow": 33,
+    "blue": 34,
+    "magenta": 35,
+    "cyan": 36,
+}
+# C0, DEL, C1; line and paragraph separators; bidirectional marks, overrides and isolates; surrogates.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+# In JSON text, C0 is escaped by the format itself; these are not.
+_UNSAFE_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+class StdoutClosedError(Exception):
+    """The reader of stdout is gone: the command ends with 0. Not an OSError: those are about the network."""
+
+
+def _visible(match: re.Match[str]) -> str:
+    character = match[0]
+    return _SHORT.get(character) or (
+        f"\\x{ord(character):02x}" if ord(character) < 0x100 else f"\\u{ord(character):04x}"
+    )
+
+
+def escape(text: str, *, limit: int | None = None) -> str:
+    r"""Make foreign text harmless for a terminal: control and direction characters become `\x1b`, `\u202e`.
+
+    `limit` cuts to that many characters, for text that is only talk (reasons, names, bodies of errors).
+    """
+    if limit is not None and len(text) > limit:
+        text = text[:limit] + "…"
+    return text if text.isascii() and text.isprintable() else _UNSAFE.sub(_visible, text)
+
+
+def json_text(record: Mapping[str, object]) -> str:
+    r"""One record as one line of JSON; what could move a terminal's cursor is written as `\u009b`."""
+    import msgspec.json  # noqa: PLC0415 - not needed by `rtcli --version`
+
+    text = msgspec.json.encode(record).decode("utf-8", "replace")
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return _UNSAFE_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+class Console:
+    """The process's three streams and its environment, behind one object."""
+
+    def __init__(self) -> None:
+        self.command = ""  # the command that runs, for error records
+        self.json = False  # --json: errors become one JSON line
+        self.verbose = 0  # -v: how much more to say on stderr
+        self.quiet = False  # -q: no status lines
+        self.color = "auto"  # --color: auto, always or never
+
+    # -- what the streams are ------------------------------------------------------------------------------
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """The environment."""
+        return os.environ
+
+    def is_tty(self, stream: Literal["stdin", "stdout", "stderr"]) -> bool:
+        """Whether that stream is a terminal. Each stream is asked by itself; a closed one is none."""
+        try:
+            return os.isatty(("stdin", "stdout", "stderr").index(stream))
+        except OSError:
+            return False
+
+    @property
+    def stdin_is_tty(self) -> bool:
+        """Whether stdin is a terminal."""
+        return self.is_tty("stdin")
+
+    @property
+    def stdout_is_tty(self) -> bool:
+        """Whether stdout is a terminal."""
+        return self.is_tty("stdout")
+
+    @property
+    def stderr_is_tty(self) -> bool:
+        """Whether stderr is a terminal."""
+        return self.is_tty("stderr")
+
+    @property
+    def is_dumb(self) -> bool:
+        """Whether the terminal can do no more than print lines."""
+        return self.env.get("TERM", "") in {"", "dumb", "unknown"}
+
+    def use_color(self, stream: Literal["stdout", "stderr"] = "stdout") -> bool:
+        """Whether to colour that stream: --color, then NO_COLOR (when not empty), TERM and the TTY."""
+        if self.color != "auto":
+            return self.color == "always"
+        return self.is_tty(stream) and not self.env.get("NO_COLOR") and not self.is_dumb
+
+    def style(self, text: str, *styles: Style, stream: Literal["stdout", "stderr"] = "stdout") -> str:
+        """Colour `text` when that stream takes colour."""
+        if not styles or not self.use_color(stream):
+            return text
+        return f"\x1b[{';'.join(str(_SGR[style]) for style in styles)}m{text}\x1b[0m"
+
+    # -- data: stdout --------------------------------------------------------------------------------------
+
+    def write_line(self, text: str) -> None:
+        """Write one line of data and flush it. Raises StdoutClosedError when nobody reads any more."""
+        self.write_text(text + "\n")
+
+    def write_lines(self, lines: Iterable[str]) -> None:
+        """Write lines that came together, flushed once."""
+        text = "".join(f"{line}\n" for line in lines)
+        if text:
+            self.write_text(text)
+
+    def write_json(self, record: Mapping[str, object]) -> None:
+        """Write one record as one line of JSON and flush it; `type` stands first by convention."""
+        self.write_line(json_text(record))
+
+    def write_text(self, text: str) -> None:
+        """Write text as it is and flush it."""
+        self.write_bytes(text.encode("utf-8", "backslashreplace"))
+
+    def write_bytes(self, data: bytes) -> None:
+        """Write raw bytes to stdout and flush them."""
+        try:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        except (BrokenPipeError, ConnectionResetError) as error:
+            self._discard(sys.stdout)
+            raise StdoutClosedError(str(error)) from error
+        except (ValueError, AttributeError) as error:  # stdout was closed, or never open (`>&-`)
+            raise StdoutClosedError(str(error)) from error
+
+    # -- talk: stderr --------------------------------------------------------------------------------------
+
+    def info(self, text: str) -> None:
+        """Say something to the person, on stderr."""
+        if not self.quiet:
+            self._say(text)
+
+    def status(self, text: str) -> None:
+        """Announce a change of state: `-- back after 3 s`."""
+        self.info(self.style(f"-- {escape(text)}", "dim", stream="stderr"))
+
+    def warning(self, text: str) -> None:
+        """Say that something is not as it should be, though the command goes on."""
+        self._say(f"{self.style('warning:', 'yellow', stream='stderr')} {escape(text)}")
+
+    def debug(self, text: str) -> None:
+        """Say something that is only wanted with -v."""
+        if self.verbose:
+            self._say(self.style(f".. {escape(text)}", "dim", stream="stderr"))
+
+    def progress(self, text: str) -> None:
+        """Redraw one line of progress on a terminal; elsewhere do nothing. Empty text takes it away."""
+        if self.stderr_is_tty and not self.quiet and not self.is_dumb:
+            self._say_raw(f"\r\x1b[2K{escape(text)}")
+
+    def error(self, error: CliError) -> None:
+        """Two lines, `error:` and `hint:`; one line of JSON with --json."""
+        if self.json:
+            self._say(json_text(self._error_record(error)))
+            return
+        self._say(f"{self.style('error:', 'red', 'bold', stream='stderr')} {escape(error.message)}")
+        if error.hint:
+            self._say(f"{self.style('hint:', 'cyan', stream='stderr')} {escape(error.hint)}")
+
+    def _error_record(self, error: CliError) -> dict[str, object]:
+        return {
+            "type": "error",
+            "command": self.command,
+            "code": Exit(error.exit_code).name.lower(),
+            "exit": int(error.exit_code),
+            "message": error.message,
+            "hint": error.hint,
+        }
+
+    def _say(self, text: str) -> None:
+        self._say_raw(f"{text}\n")
+
+    def _say_raw(self, text: str) -> None:
+        # Talk that nobody can hear is no reason to fail.
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            sys.stderr.buffer.write(text.encode("utf-8", "backslashreplace"))
+            sys.stderr.buffer.flush()
+
+    # -- the end -------------------------------------------------------------------------------------------
+
+    def stdout_is_closed(self) -> bool:
+        """Whether stdout is a pipe or socket whose reader has gone, also when nothing is being written."""
+        try:
+            mode = os.fstat(1).st_mode
+        except OSError:
+            return True
+        if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+            return False
+        poll = select.poll()
+        poll.register(1, 0)
+        return any(event & (select.POLLERR | select.POLLHUP | select.POLLNVAL) for _, event in poll.poll(0))
+
+    def close(self) -> None:
+        """Flush what is left, so that the interpreter finds nothing to complain about when it exits."""
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (OSError, ValueError, AttributeError):
+                self._discard(stream)
+
+    def _discard(self, stream: TextIO) -> None:
+        # Docs of the signal module, "Note on SIGPIPE": point the descriptor elsewhere before the last flush.
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+console = Console()
