@@ -1,0 +1,168 @@
+"""What goes wrong between a client and a server, whether trying again helps, and what to tell the person."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rtcli.errors import CliError, Exit
+from server.protocol.codes import CloseCode, should_reconnect
+
+# A peer that went away in mid-conversation, which is no disagreement about TLS.
+_TLS_ENDED = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+_TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+_TOKEN_HINT = "give a valid one: rtcli token create --sub you > t; then --token-file t"  # noqa: S105 - a hint
+_WRONG_SERVER_HINT = "is that rtcli's port? give the full path with --url ws://host:port/path"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One failed attempt or lost connection."""
+
+    reason: str  # in a word or two, for `-- lost (1006), retrying`
+    error: CliError  # what to raise when it is final
+    retry: bool  # whether trying again can help
+    retry_after_s: float | None = None  # the server's wish
+
+
+class ConnectionLostError(Exception):
+    """A connection, or an attempt at one, failed; carries the Failure."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.reason)
+        self.failure = failure
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """The error, what caused it, and what is inside groups of errors."""
+    seen: set[int] = set()
+    todo: list[BaseException | None] = [error]
+    while todo:
+        current = todo.pop(0)
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        if isinstance(current, BaseExceptionGroup):
+            todo.extend(current.exceptions)
+        todo += [current.__cause__, current.__context__]
+
+
+def of_network(error: BaseException, where: str) -> Failure:
+    """The failure behind an OSError or a timeout, also one wrapped by a library. `where` is host:port."""
+    for cause in chain(error):
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, _TLS_ENDED):
+            return _of_tls(cause, where)
+    for cause in chain(error):
+        failure = _of_os_error(cause, where)
+        if failure is not None:
+            return failure
+    return _cannot_connect("lost", f"the connection to {where} failed: {error}")
+
+
+def _of_os_error(cause: BaseException, where: str) -> Failure | None:
+    if isinstance(cause, ConnectionRefusedError):
+        return _cannot_connect(
+            "refused",
+            f"{where} refused the connection",
+            "is the server up? start one with: rtcli serve   (or wait for it: --wait 30s)",
+        )
+    if isinstance(cause, socket.gaierror):
+        host = where.rpartition(":")[0]
+        return _cannot_connect("no such host", f"cannot find the host {host}", "is the name spelled right?")
+    if isinstance(cause, TimeoutError):
+        return _cannot_connect("timeout", f"{where} did not answer in time", "is it the right host and port?")
+    if isinstance(cause, OSError) and cause.errno in {errno.ENETUNREACH, errno.EHOSTUNREACH}:
+        return _cannot_connect("unreachable", f"there is no way to {where}", "is the network up?")
+    if isinstance(cause, (ConnectionError, *_TLS_ENDED)):
+        return _cannot_connect("reset", f"{where} closed the connection before it stood", _WRONG_SERVER_HINT)
+    return None
+
+
+def _cannot_connect(reason: str, message: str, hint: str = "") -> Failure:
+    return Failure(reason, CliError(message, hint=hint, exit_code=Exit.CANNOT_CONNECT), retry=True)
+
+
+def _of_tls(error: ssl.SSLError, where: str) -> Failure:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        message = f"the certificate of {where} is not trusted: {error.verify_message}"
+        hint = "trust its issuer with --cacert FILE (or, knowing the risk, -k)"
+    else:
+        message = f"no TLS with {where}: {getattr(error, 'reason', None) or error}"
+        hint = "does that port speak plain http:// or ws://?"
+    return Failure("TLS", CliError(message, hint=hint, exit_code=Exit.CANNOT_CONNECT), retry=False)
+
+
+def of_status(status: int, where: str, *, what: str, retry_after: str | None = None) -> Failure:
+    """The failure behind an unwanted HTTP status. `what` says what is missing: `no WebSocket`."""
+    if status == 401:
+        error = CliError(f"{where} wants a valid token (401)", hint=_TOKEN_HINT, exit_code=Exit.AUTH)
+    elif status == 403:
+        error = CliError(
+            f"{where} does not allow this (403)",
+            hint="see what your token may do: rtcli token inspect",
+            exit_code=Exit.AUTH,
+        )
+    elif status in _TRANSIENT_STATUS:
+        error = CliError(
+            f"{where} cannot serve this now ({status})",
+            hint="try again, or wait for it: --wait 30s",
+            exit_code=Exit.CANNOT_CONNECT,
+        )
+    else:
+        error = CliError(
+            f"{where} answered {status}, {what} there", hint=_WRONG_SERVER_HINT, exit_code=Exit.SERVER
+        )
+    return Failure(
+        f"HTTP {status}",
+        error,
+        retry=status in _TRANSIENT_STATUS,
+        retry_after_s=parse_retry_after(retry_after),
+    )
+
+
+def parse_retry_after(value: str | None) -> float | None:
+    """Seconds from a Retry-After header (RFC 9110 section 10.2.3); a date or nonsense counts as none."""
+    if value is None or not (value.isascii() and value.isdigit() and len(value) <= 9):
+        return None
+    return float(value)
+
+
+def of_close(code: int, reason: str, where: str, *, retry_after_s: float | None = None) -> Failure:
+    """The failure behind a WebSocket that ended with `code` and `reason` (the server's text, untrusted)."""
+    said = f"{code} {reason}".strip()
+    if code == CloseCode.REFUSED:
+        error = _refused(reason, where)
+    elif code == CloseCode.KICKED:
+        error = CliError(
+            f"{where} ended this connection and does not want it back ({said})", exit_code=Exit.AUTH
+        )
+    elif code == CloseCode.TOKEN_EXPIRED:
+        error = CliError(f"the token expired ({said})", hint=_TOKEN_HINT, exit_code=Exit.AUTH)
+    elif should_reconnect(code) or code == CloseCode.NORMAL:
+        error = CliError(
+            f"{where} closed the connection ({said})",
+            hint="try again, or wait for it: --wait 30s",
+            exit_code=Exit.CANNOT_CONNECT,
+        )
+    else:
+        error = CliError(
+            f"{where} broke off the conversation ({said})",
+            hint="do client and server have the same version?",
+            exit_code=Exit.SERVER,
+        )
+    return Failure(said, error, retry=should_reconnect(code), retry_after_s=retry_after_s)
+
+
+def _refused(reason: str, where: str) -> CliError:
+    # Section 2 of the protocol: the reason starts with an error code.
+    if reason.startswith("forbidden"):
+        return CliError(
+            f"{where} does not allow this ({reason})",
+            hint="see what your token may do: rtcli token inspect",
+            exit_code=Exit.AUTH,
+        )
+    return CliError(f"{where} refused the token ({reason or '1008'})", hint=_TOKEN_HINT, exit_code=Exit.AUTH)
