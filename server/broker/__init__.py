@@ -1,0 +1,32 @@
+"""The log: order, append, read, and tell the other instances.
+
+`open_broker` chooses by URL between a log in memory, in a SQLite file and in Redis.
+"""
+
+from __future__ import annotations
+
+from server.broker.base import (
+    Broker,
+    BrokerUnavailableError,
+    Deliver,
+    HistoryPage,
+    InvalidStoreError,
+    Lost,
+    Published,
+    ReportLost,
+    Retention,
+)
+from server.broker.opening import open_broker
+
+__all__ = [
+    "Broker",
+    "BrokerUnavailableError",
+    "Deliver",
+    "HistoryPage",
+    "InvalidStoreError",
+    "Lost",
+    "Published",
+    "ReportLost",
+    "Retention",
+    "open_broker",
+]
