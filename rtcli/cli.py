@@ -152,6 +152,9 @@ def _invoke(arguments: Sequence[str]) -> int:
         return error.exit_code
     except StdoutClosedError:
         return Exit.OK
+    except SystemExit as error:
+        # Typer's own output (help) met a closed pipe, or a shell's request for completions was answered.
+        return Exit.OK if isinstance(error.__context__, BrokenPipeError) else int(error.code or 0)
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback for a person
         return _bug(error)
     return int(result or 0)

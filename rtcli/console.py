@@ -63,14 +63,18 @@ def escape(text: str, *, limit: int | None = None) -> str:
     return text if text.isascii() and text.isprintable() else _UNSAFE.sub(_visible, text)
 
 
-def json_text(record: Mapping[str, object]) -> str:
-    r"""One record as one line of JSON; what could move a terminal's cursor is written as `\u009b`."""
-    import msgspec.json  # noqa: PLC0415 - not needed by `rtcli --version`
-
-    text = msgspec.json.encode(record).decode("utf-8", "replace")
+def escape_json(text: str) -> str:
+    r"""Make JSON text harmless for a terminal and keep its value: `\u009b` instead of the character."""
     if text.isascii() and "\x7f" not in text:
         return text
     return _UNSAFE_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def json_text(record: Mapping[str, object]) -> str:
+    """One record as one line of JSON that a terminal may see."""
+    import msgspec.json  # noqa: PLC0415 - not needed by `rtcli --version`
+
+    return escape_json(msgspec.json.encode(record).decode("utf-8", "replace"))
 
 
 class Console:

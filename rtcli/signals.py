@@ -6,16 +6,19 @@ container ignores SIGTERM by default.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import stat
 import time
 from collections.abc import Callable, Coroutine
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from rtcli.console import StdoutClosedError, console
 from rtcli.errors import Exit
+
+if TYPE_CHECKING:
+    import asyncio  # `rtcli --version` does without
 
 _GRACE_S = 0.2  # a terminal may deliver one Ctrl-C twice (to the group, and passed on by a wrapper)
 
@@ -69,6 +72,8 @@ def _watch_stdout(loop: asyncio.AbstractEventLoop, callback: Callable[[], None])
 
 
 async def _supervise(main: Coroutine[object, object, int]) -> int:
+    import asyncio  # noqa: PLC0415 - see above
+
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(main)
     interrupts = _Interrupts(task, time.monotonic)
@@ -98,6 +103,8 @@ def run(main: Coroutine[object, object, int]) -> int:
     ends the process without waiting. HUP gives 129, unless it was ignored on purpose (nohup). A reader of
     stdout that goes away cancels it too, also while the stream is quiet, and gives 0.
     """
+    import asyncio  # noqa: PLC0415 - see above
+
     with asyncio.Runner() as runner:
         try:
             return runner.run(_supervise(main))

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from rtcli import __version__
+from rtcli.cli import COMMANDS
+from tests.rtcli.process import PYTHON, RTCLI, environment, rtcli
+
+HEAVY = ("asyncio", "httpx", "websockets", "prompt_toolkit", "rich", "msgspec", "pydantic", "fastapi")
+
+
+def test_version(tmp_path: Path) -> None:
+    for option in ("--version", "-V"):
+        result = rtcli(option, home=tmp_path)
+        assert (result.returncode, result.stdout.decode(), result.stderr) == (
+            0,
+            f"rtcli {__version__}\n",
+            b"",
+        )
+    record = json.loads(rtcli("--version", "--json", home=tmp_path).stdout)
+    assert record == {"type": "version", "version": __version__}
+
+
+def test_the_version_imports_nothing_heavy(tmp_path: Path) -> None:
+    code = (
+        f"import sys, rtcli.cli as c; c.main(['--version']); print([m for m in {HEAVY} if m in sys.modules])"
+    )
+    result = subprocess.run([PYTHON, "-c", code], capture_output=True, env=environment(tmp_path), check=True)
+    assert result.stdout.decode().splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("arguments", [(), ("-h",), ("--help",)])
+def test_help_lists_every_command_with_a_line(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    result = rtcli(*arguments, home=tmp_path)
+    assert (result.returncode, result.stderr) == (0, b"")
+    for name, text in COMMANDS.items():
+        assert any(line.split(None, 1) == [name, text] for line in result.stdout.decode().splitlines()), name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--nonsense",), "no such option: --nonsense"),
+        (("srve",), "Did you mean 'serve'?"),
+        (("\x1b[31m",), "no such command"),
+    ],
+)
+def test_a_usage_error_is_two_lines_and_2(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
+    result = rtcli(*arguments, home=tmp_path)
+    error, hint = result.stderr.decode().splitlines()
+    assert (result.returncode, result.stdout) == (2, b"")
+    assert error.startswith("error: ")
+    assert says in error
+    assert hint == "hint: see: rtcli -h"
+    assert b"\x1b" not in result.stderr
+
+
+def test_a_usage_error_is_one_json_line_with_json(tmp_path: Path) -> None:
+    result = rtcli("--json", "nonsense", home=tmp_path)
+    record = json.loads(result.stderr)
+    assert result.returncode == record["exit"] == 2
+    assert next(iter(record)) == "type"
+
+
+@pytest.mark.parametrize("trap", ["server.py", "server/__init__.py", "scenarios/__init__.py"])
+def test_what_lies_in_the_current_directory_is_not_taken_for_ours(tmp_path: Path, trap: str) -> None:
+    path = tmp_path / trap
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("raise SystemExit('hijacked')")
+    result = rtcli("--version", home=tmp_path, command=(PYTHON, "-m", "rtcli"))
+    assert (result.returncode, result.stdout.decode()) == (0, f"rtcli {__version__}\n")
+    code = "import rtcli.__main__, server; print(server.__file__)"
+    found = subprocess.run(
+        [PYTHON, "-c", f"import sys; sys.path[0] = {str(tmp_path)!r}; {code}"],
+        capture_output=True,
+        env=environment(tmp_path),
+        cwd=tmp_path,
+        check=True,
+    )
+    assert str(tmp_path) not in found.stdout.decode()
+
+
+def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = subprocess.run(
+        [RTCLI, "--help"], stdout=writer, stderr=subprocess.PIPE, env=environment(tmp_path), check=False
+    )
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("redirect", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_closed_streams_are_no_reason_for_a_traceback(tmp_path: Path, redirect: str) -> None:
+    result = subprocess.run(
+        ["bash", "-c", f"{RTCLI} --version {redirect}"],
+        capture_output=True,
+        env=environment(tmp_path),
+        check=False,
+    )
+    assert b"Traceback" not in result.stderr
+    assert result.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "env", [{"LANG": "C"}, {"PYTHONIOENCODING": "ascii"}, {"TERM": "dumb"}, {"COLUMNS": "20"}]
+)
+def test_odd_surroundings(tmp_path: Path, env: dict[str, str]) -> None:
+    result = rtcli("--help", home=tmp_path, env=env)
+    assert result.returncode == 0
+    assert b"\x1b" not in result.stdout

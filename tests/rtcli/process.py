@@ -1,0 +1,71 @@
+"""Starting the installed command as a user would: no PYTHONUNBUFFERED, a home of its own, real pipes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+IGNORING_INT = ("bash", "-c", "trap '' INT; exec \"$@\"", "-")
+RTCLI = str(Path(sysconfig.get_path("scripts")) / "rtcli")
+_DROPPED = (
+    "PYTHONUNBUFFERED",
+    "PYTHONPATH",
+    "NO_COLOR",
+    "GITHUB_ACTIONS",
+    "RTCLI_TOKEN",
+    "RTCLI_TOKEN_FILE",
+    "RTCLI_URL",
+)
+
+
+def environment(home: Path, **extra: str) -> dict[str, str]:
+    """The environment of a person with an empty home directory."""
+    kept = {name: value for name, value in os.environ.items() if name not in _DROPPED}
+    state = {
+        "HOME": str(home),
+        "XDG_STATE_HOME": str(home / "state"),
+        "XDG_CONFIG_HOME": str(home / "config"),
+    }
+    return kept | state | {"TERM": "xterm-256color"} | extra
+
+
+def rtcli(
+    *arguments: str,
+    home: Path,
+    stdin: str | bytes = b"",
+    env: Mapping[str, str] | None = None,
+    timeout: float = 30,
+    cwd: Path | None = None,
+    command: Sequence[str] = (RTCLI,),
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the command to its end with `stdin` in a pipe."""
+    return subprocess.run(
+        [*command, *arguments],
+        input=stdin.encode() if isinstance(stdin, str) else stdin,
+        capture_output=True,
+        env=environment(home, **(env or {})),
+        timeout=timeout,
+        cwd=cwd or home,
+        check=False,
+    )
+
+
+def start(
+    *arguments: str, home: Path, env: Mapping[str, str] | None = None, ignore_sigint: bool = False
+) -> subprocess.Popen[bytes]:
+    """Start the command, all three streams in pipes; `ignore_sigint` as in a background job of a script."""
+    return subprocess.Popen(
+        [*(IGNORING_INT if ignore_sigint else ()), RTCLI, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(home, **(env or {})),
+        cwd=home,
+    )
+
+
+PYTHON = sys.executable
