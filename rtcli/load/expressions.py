@@ -1,0 +1,266 @@
+"""Text with `${...}` in it: paths into a user's data, and a few pure functions. There is no code.
+
+    room-${mod(user.number, 20)}     ${text}     ${user.name}     ${pad(user.number, 6)}
+
+Grammar: `${` expression `}`; an expression is a path (`name.name`), a number, a 'quoted string', or
+`function(expression, ...)`. `$$` is a dollar sign. A text is parsed once, when the scenario is loaded, so
+that every mistake is known before the first connection; rendering can then only fail on data (a key that a
+JSON feeder does not have).
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+
+Scope = Mapping[str, object]
+"""What names mean for one user at one moment: feeders by name, and the built-in names of `BUILTINS`."""
+
+BUILTINS: Mapping[str, str] = {
+    "user": "number (from 0, over the whole run), name, id (the token's sub)",
+    "role": "the name of the user's role",
+    "phase": "the name of the phase that runs now",
+    "loop": "how often the innermost loop has started, from 1",
+    "session": "what `expect` and `http` captured, by name",
+    "run": "a word that differs in each run",
+}
+
+
+class ExpressionError(ValueError):
+    """The text is not an expression; `offset` is where in it, in characters."""
+
+    def __init__(self, message: str, offset: int) -> None:
+        super().__init__(message)
+        self.offset = offset
+
+
+class MissingDataError(LookupError):
+    """A path leads nowhere in the data of this user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """`name.name...`: a name in the scope and keys (or indices) below it."""
+
+    parts: tuple[str, ...]
+
+    def evaluate(self, scope: Scope, rng: Random) -> object:  # noqa: ARG002 - one signature for all nodes
+        """Walk down; raises `MissingDataError` with the part that is not there."""
+        value: object = scope
+        for part in self.parts:
+            value = _step_into(value, part, ".".join(self.parts))
+        return value
+
+
+def _step_into(value: object, part: str, path: str) -> object:
+    if isinstance(value, Mapping) and part in value:
+        return value[part]
+    if (
+        isinstance(value, Sequence)
+        and not isinstance(value, str)
+        and part.isdecimal()
+        and int(part) < len(value)
+    ):
+        return value[int(part)]
+    msg = f"${{{path}}}: there is no {part!r}"
+    raise MissingDataError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A number or a quoted string."""
+
+    value: str | float
+
+    def evaluate(self, scope: Scope, rng: Random) -> object:  # noqa: ARG002 - one signature for all nodes
+        """The value itself."""
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function of `FUNCTIONS` and its arguments."""
+
+    name: str
+    arguments: tuple[Node, ...]
+
+    def evaluate(self, scope: Scope, rng: Random) -> object:
+        """Evaluate the arguments, then the function; raises `MissingDataError` when they do not fit it."""
+        values = [argument.evaluate(scope, rng) for argument in self.arguments]
+        try:
+            return FUNCTIONS[self.name].apply(rng, *values)
+        except (TypeError, ValueError, ArithmeticError) as error:
+            msg = f"${{{self.name}(...)}} cannot use {values}: {error}"
+            raise MissingDataError(msg) from None
+
+
+Node = Path | Literal | Call
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One function: how many arguments it takes, what it does, and its body."""
+
+    fewest: int
+    most: int
+    help: str
+    apply: Callable[..., object]
+
+
+def _number(value: object) -> float:
+    if isinstance(value, int | float):
+        return value
+    return float(str(value))
+
+
+def _whole(value: object) -> int:
+    return int(_number(value))
+
+
+FUNCTIONS: Mapping[str, Function] = {
+    "add": Function(2, 2, "add(a, b): the sum", lambda _rng, a, b: _number(a) + _number(b)),
+    "mod": Function(2, 2, "mod(a, n): the rest of a divided by n", lambda _rng, a, n: _whole(a) % _whole(n)),
+    "pad": Function(
+        2, 2, "pad(a, n): with zeros in front to n digits", lambda _rng, a, n: _text(a).zfill(_whole(n))
+    ),
+    "upper": Function(1, 1, "upper(text)", lambda _rng, a: _text(a).upper()),
+    "lower": Function(1, 1, "lower(text)", lambda _rng, a: _text(a).lower()),
+    "int": Function(
+        2, 2, "int(a, b): a whole number from a to b", lambda rng, a, b: rng.randint(_whole(a), _whole(b))
+    ),
+    "pick": Function(1, 64, "pick(a, b, ...): one of them", lambda rng, *options: rng.choice(options)),
+    "uuid": Function(
+        0, 0, "uuid(): a random UUID", lambda rng: str(uuid.UUID(int=rng.getrandbits(128), version=4))
+    ),
+}
+
+
+def _text(value: object) -> str:
+    """How a value reads in text: 3.0 is `3`, true is `true`."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return "" if value is None else str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """Parsed text. `str(template)` is what the scenario says."""
+
+    source: str
+    parts: tuple[str | Node, ...]
+
+    def __str__(self) -> str:
+        return self.source
+
+    @property
+    def constant(self) -> str | None:
+        """The text, when nothing in it varies; else None."""
+        return "".join(map(str, self.parts)) if all(isinstance(part, str) for part in self.parts) else None
+
+    @property
+    def names(self) -> Iterator[tuple[str, ...]]:
+        """The paths that it looks up, to check them against what exists."""
+        pending = [part for part in self.parts if not isinstance(part, str)]
+        while pending:
+            node = pending.pop(0)
+            if isinstance(node, Path):
+                yield node.parts
+            elif isinstance(node, Call):
+                pending[:0] = node.arguments
+
+    def render(self, scope: Scope, rng: Random) -> str:
+        """The text for one user now. Raises `MissingDataError`."""
+        return "".join(
+            part if isinstance(part, str) else _text(part.evaluate(scope, rng)) for part in self.parts
+        )
+
+
+_TOKEN = re.compile(r"\s*(?:(\d+(?:\.\d+)?)|'([^']*)'|([A-Za-z_][\w-]*(?:\.[\w-]+)*)|([(),}]))", re.ASCII)
+_MAX_DEPTH = 16
+
+
+class _Parser:
+    """Recursive descent over one `${...}`."""
+
+    def __init__(self, text: str, start: int) -> None:
+        self.text = text
+        self.at = start
+
+    def _next(self) -> tuple[str, str]:
+        match = _TOKEN.match(self.text, self.at)
+        if match is None:
+            rest = self.text[self.at : self.at + 12]
+            raise ExpressionError(
+                f"expected a name, a number or '}}' at {rest!r}" if rest else "no closing }", self.at
+            )
+        self.at = match.end()
+        kind = ("number", "string", "name", "sign")[(match.lastindex or 1) - 1]
+        return kind, match[match.lastindex or 0]
+
+    def expression(self, depth: int = 0) -> Node:
+        start = self.at
+        if depth > _MAX_DEPTH:
+            raise ExpressionError("too deeply nested", start)
+        kind, value = self._next()
+        if kind == "number":
+            return Literal(float(value) if "." in value else int(value))
+        if kind == "string":
+            return Literal(value)
+        if kind == "sign":
+            raise ExpressionError(f"expected a name before {value!r}", start)
+        if self.text[self.at : self.at + 1] == "(":
+            return self._call(value, start, depth)
+        return Path(tuple(value.split(".")))
+
+    def _call(self, name: str, start: int, depth: int) -> Call:
+        function = FUNCTIONS.get(name)
+        if function is None:
+            raise ExpressionError(f"there is no function {name!r}; there are: {', '.join(FUNCTIONS)}", start)
+        self.at += 1
+        arguments: list[Node] = []
+        if self.text[self.at :].lstrip().startswith(")"):
+            self._next()
+        else:
+            arguments = self._arguments(depth)
+        if not function.fewest <= len(arguments) <= function.most:
+            raise ExpressionError(f"{len(arguments)} arguments do not fit {function.help}", start)
+        return Call(name, tuple(arguments))
+
+    def _arguments(self, depth: int) -> list[Node]:
+        arguments = [self.expression(depth + 1)]
+        while (sign := self._next()[1]) != ")":
+            if sign != ",":
+                raise ExpressionError(f"expected ',' or ')' instead of {sign!r}", self.at - len(sign))
+            arguments.append(self.expression(depth + 1))
+        return arguments
+
+    def closing(self) -> None:
+        kind, value = self._next()
+        if (kind, value) != ("sign", "}"):
+            raise ExpressionError(f"expected }} instead of {value!r}", self.at - len(value))
+
+
+def parse_template(text: str) -> Template:
+    """Parse text with `${...}`. Raises `ExpressionError`."""
+    parts: list[str | Node] = []
+    at = 0
+    while (dollar := text.find("$", at)) >= 0:
+        parts.append(text[at:dollar])
+        if text.startswith("$$", dollar):
+            parts.append("$")
+            at = dollar + 2
+        elif text.startswith("${", dollar):
+            parser = _Parser(text, dollar + 2)
+            parts.append(parser.expression())
+            parser.closing()
+            at = parser.at
+        else:
+            parts.append("$")
+            at = dollar + 1
+    parts.append(text[at:])
+    return Template(text, tuple(part for part in parts if part != ""))
