@@ -19,9 +19,9 @@ from server.claims import MAX_LIFETIME_S, ClaimError, Principal, principal_from_
 from server.jwks import JwksKeys
 from server.keys import KeyConfigError, VerificationKey, public_key, secret_key
 from server.protocol.codes import ERROR_TEXT, ErrorCode
+from server.protocol.tokens import MAX_TOKEN_BYTES
 
 __all__ = [
-    "MAX_TOKEN_BYTES",
     "Authenticator",
     "InvalidTokenError",
     "KeyConfigError",
@@ -29,7 +29,6 @@ __all__ = [
     "UnknownKeyError",
 ]
 
-MAX_TOKEN_BYTES = 4096
 # RFC 7515, 7.1: three base64url segments. Padding, which PyJWT lets pass, is not part of it.
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 

@@ -15,8 +15,8 @@ from fnmatch import translate
 from functools import lru_cache
 
 from server.protocol.position import USER_PREFIX
+from server.protocol.tokens import is_valid_user_id
 
-MAX_SUB_CHARACTERS = 128
 MAX_NAME_CHARACTERS = 128
 UNKNOWN_NAME = "Unknown"
 # Ten years: longer is a mistake (milliseconds instead of seconds, or "never").
@@ -150,12 +150,9 @@ def _number(value: object, claim: str) -> float:
 
 
 def _subject(value: object) -> str:
-    # RFC 7519, 4.1.2: a string. `__proto__` as an id would reach the prototype of a JavaScript object.
-    if not isinstance(value, str) or not 1 <= len(value) <= MAX_SUB_CHARACTERS:
+    if not is_valid_user_id(value):
         raise ClaimError("sub")
-    if not value.isprintable() or value.isspace() or value == "__proto__":
-        raise ClaimError("sub")
-    return value
+    return str(value)
 
 
 def _display_name(claims: Mapping[str, object]) -> str:

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt.algorithms import HMACAlgorithm
 
-MIN_SECRET_BYTES = 32  # RFC 7518, section 3.2: at least as many bits as the hash has
+from server.protocol.tokens import MIN_SECRET_BYTES
+
 MIN_RSA_BITS = 2048  # RFC 7518, section 3.3
 MAX_JWKS_KEYS = 100
 

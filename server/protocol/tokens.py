@@ -1,4 +1,4 @@
-"""Making tokens: the claims of protocol.md section 2, signed with a shared secret (HS256).
+"""Tokens as both sides know them: the claims of protocol.md section 2, and signing with a shared secret.
 
 The server only verifies (`server/auth.py`); tokens are made by whoever holds the secret: the command line
 with the development key, the load tester for each of its users, an application's backend.
@@ -10,6 +10,24 @@ from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
 
 import jwt
+
+MIN_SECRET_BYTES = 32  # RFC 7518, section 3.2: at least as many bits as the hash has
+MAX_TOKEN_BYTES = 4096
+MAX_USER_ID = 128  # characters
+
+
+def is_valid_user_id(value: object) -> bool:
+    """Whether `sub` may be that: a string (RFC 7519, 4.1.2) of 1-128 printable characters, not only spaces.
+
+    `__proto__` is refused: as an id it would reach the prototype of a JavaScript client's objects.
+    """
+    return (
+        isinstance(value, str)
+        and 1 <= len(value) <= MAX_USER_ID
+        and value.isprintable()
+        and not value.isspace()
+        and value != "__proto__"
+    )
 
 
 class RoomGrant(TypedDict):
