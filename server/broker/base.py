@@ -20,6 +20,7 @@ from server.protocol.publication import Publication
 
 _log = logging.getLogger(__name__)
 
+MAX_PAGE = 500  # publications in one page of history
 EPOCH_CHARACTERS = 8  # 36**8: two logs share an epoch once in 2.8 * 10**12
 
 
@@ -111,7 +112,7 @@ class Broker(Protocol):
         ...
 
     async def history(self, channel: str, *, since: Position | None, limit: int) -> HistoryPage:
-        """Read up to `limit` (0 or more) publications, ascending.
+        """Read up to `limit` publications (at most 500), ascending.
 
         They are the last ones when `since` is None, else the first ones after `since`.
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from itertools import islice
 
 from server.broker.base import (
+    MAX_PAGE,
     BrokerUnavailableError,
     Deliver,
     HistoryPage,
@@ -163,7 +164,7 @@ class MemoryBroker:
             return HistoryPage([], self._tops.get(channel) or Position(self._epoch, 0))
         self._channels.move_to_end(channel)
         self._expire(log, self._now_ms())
-        return log.page(since, limit)
+        return log.page(since, min(limit, MAX_PAGE))
 
     def subscribe(self, channel: str) -> None:
         """See `Broker.subscribe`."""

@@ -2,21 +2,50 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
+from pathlib import Path
+from urllib.parse import parse_qsl
 
 from server.broker.base import Broker, InvalidStoreError, Retention
 from server.broker.memory import MemoryBroker
 
 
 def open_broker(url: str, retention: Retention | None = None) -> Broker:
-    """Open the log that `url` names: `memory:`.
+    """Open the log that `url` names: `memory:`, or `sqlite:PATH` with `?synchronous=full|normal`.
 
     Raises InvalidStoreError, with a text for the person who wrote the URL.
     """
     retention = retention or Retention()
     if url == "memory:":
         return MemoryBroker(retention, now_ms=now_ms)
+    scheme, _, rest = url.partition(":")
+    if scheme == "sqlite" and rest:
+        return _open_sqlite(rest, retention)
     raise InvalidStoreError(f"not a store: {url!r} (use memory:, sqlite:PATH or redis://HOST:PORT)")
+
+
+def _open_sqlite(rest: str, retention: Retention) -> Broker:
+    # Imported when used: its file lock does not exist on every system that the other logs run on.
+    from server.broker.sqlite import SqliteBroker  # noqa: PLC0415
+    from server.broker.sqlite_file import open_file  # noqa: PLC0415
+
+    path, _, query = rest.partition("?")
+    options = parse_qsl(query, keep_blank_values=True)
+    for name, value in options:
+        if name != "synchronous" or value not in {"full", "normal"}:
+            raise InvalidStoreError(
+                f"not an option of a SQLite log: {name}={value} (synchronous=full|normal)"
+            )
+    if path == ":memory:":
+        raise InvalidStoreError("a SQLite log needs a file; for one in memory use memory:")
+    synchronous = "normal" if ("synchronous", "normal") in options else "full"
+    file = open_file(Path(path), "normal" if synchronous == "normal" else "full")
+    try:
+        return SqliteBroker(file, retention, now_ms=now_ms)
+    except sqlite3.Error as error:
+        file.unlock()
+        raise InvalidStoreError(f"{path}: it is damaged ({error})") from error
 
 
 def now_ms() -> int:
