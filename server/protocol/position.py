@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
@@ -48,6 +49,7 @@ def parse_position(text: str) -> Position:
     return Position(match[1], offset)
 
 
+@lru_cache(maxsize=4096)
 def cursor_key(channel: str) -> str:
     """How a channel is named in a cursor: the percent-encoded room, `~me` or `~all`."""
     if channel.startswith(ROOM_PREFIX):

@@ -1,0 +1,81 @@
+"""JSON as the protocol takes it (protocol.md, section 3): RFC 8259, less what parsers disagree about.
+
+Refused besides what is not JSON: `NaN` and `Infinity`, numbers that no double can hold, lone surrogates,
+NUL, a name that occurs twice in one object (RFC 7493, section 2.3), and more than `MAX_DEPTH` levels. This
+holds for the whole text, also under keys that nobody reads.
+
+This is the thorough way. decoding.py takes it only for texts that its fast way cannot prove good.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+
+MAX_DEPTH = 16
+
+
+class NotAcceptedError(ValueError):
+    """A text that is not JSON, or JSON that the protocol refuses."""
+
+
+def _refuse_constant(name: str) -> object:
+    raise NotAcceptedError(name)
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise NotAcceptedError("a name occurs twice")
+    return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
+
+
+def parse(text: str) -> object:
+    """Read one JSON text into plain Python values. Raises NotAcceptedError only."""
+    try:
+        value: object = _DECODER.decode(text)
+    except NotAcceptedError:
+        raise
+    except (ValueError, RecursionError) as error:  # ValueError: also for integers of more than 4300 digits
+        raise NotAcceptedError("not JSON") from error
+    _check(value)
+    return value
+
+
+def _check(value: object) -> None:
+    """Walk level by level, so that depth costs no stack."""
+    level = [value]
+    depth = 0
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH and any(isinstance(item, dict | list) for item in level):
+            raise NotAcceptedError("too deep")
+        level = [inner for item in level for inner in _contents(item)]
+
+
+def _contents(item: object) -> Iterable[object]:
+    if isinstance(item, dict):
+        for key in item:
+            check_text(key)
+        return item.values()
+    if isinstance(item, list):
+        return item
+    if isinstance(item, str):
+        check_text(item)
+    elif isinstance(item, float) and not math.isfinite(item):
+        raise NotAcceptedError("a number out of range")
+    return ()
+
+
+def check_text(text: str) -> None:
+    """Raise NotAcceptedError for NUL and for surrogates, which stand for no character."""
+    if "\0" in text:
+        raise NotAcceptedError("NUL")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise NotAcceptedError("a lone surrogate") from None
