@@ -23,10 +23,11 @@ from rtcli.client.secret_files import (
     development_key_path,
     development_secret,
     read_secret,
+    read_stdin_line,
     read_token,
 )
 from rtcli.errors import CliError, Exit
-from server.protocol.tokens import MAX_TOKEN_BYTES, create_token, is_valid_user_id
+from server.protocol.tokens import create_token, is_valid_user_id
 
 __all__ = [
     "TokenSource",
@@ -98,7 +99,7 @@ def require_token(source: TokenSource | None, endpoint: Endpoint) -> TokenSource
 
 def _given_token(token_file: str | None, env: Mapping[str, str], warn: Warn) -> TokenSource | None:
     if token_file == _STDIN:
-        line = check_token(_read_stdin_line(), "stdin")
+        line = check_token(read_stdin_line(), "stdin")
         return TokenSource("stdin", lambda: line, renewable=False)
     if token_file is not None:
         path = Path(token_file)
@@ -138,14 +139,3 @@ def _own_name(env: Mapping[str, str]) -> str:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # a container's user often has no name (Python 3.13: OSError)
         return f"user-{os.getuid()}"
-
-
-def _read_stdin_line() -> str:
-    # Byte by byte and past Python's buffer: what follows the line is the command's own input.
-    line = bytearray()
-    while len(line) <= MAX_TOKEN_BYTES + 2:
-        byte = os.read(0, 1)
-        if not byte or byte == b"\n":
-            break
-        line += byte
-    return line.decode("utf-8", "replace")

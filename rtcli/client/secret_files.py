@@ -68,9 +68,10 @@ def _read_private(path: Path, *, warn: Warn) -> str:
             mode = os.fstat(file.fileno()).st_mode
             data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise CliError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
+        why = (error.strerror or "cannot be read").lower()
+        raise CliError(f"{path}: {why}", hint="are its name and its permissions right?") from None
     if len(data) > MAX_FILE_BYTES:
-        raise CliError(f"{path}: larger than {MAX_FILE_BYTES} bytes")
+        raise CliError(f"{path}: larger than {MAX_FILE_BYTES} bytes", hint=_KEYGEN_HINT)
     # Mounted secrets in containers are often readable by all on purpose: said, not refused.
     if stat.S_ISREG(mode) and mode & (stat.S_IRGRP | stat.S_IROTH):
         warn(f"{path} can be read by other users of this machine: chmod 600 {path}")
@@ -78,6 +79,18 @@ def _read_private(path: Path, *, warn: Warn) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         raise CliError(f"{path}: not UTF-8 text", hint=_KEYGEN_HINT) from None
+
+
+def read_stdin_line() -> str:
+    """Read one line of stdin and nothing beyond it: what follows is the command's own input."""
+    # Hence byte by byte, past Python's buffer.
+    line = bytearray()
+    while len(line) <= MAX_TOKEN_BYTES + 2:
+        byte = os.read(0, 1)
+        if not byte or byte == b"\n":
+            break
+        line += byte
+    return line.decode("utf-8", "replace")
 
 
 def development_key_path(env: Mapping[str, str]) -> Path:
