@@ -31,7 +31,7 @@ def encode_event(
     """Write one event, up to and with the empty line that ends it.
 
     `data` is split at CR, LF and CRLF into one field per line, so that nothing in it can be taken for another
-    field; the reader gets LF for each. Without `data` a reader dispatches nothing, but takes `id` and `retry`.
+    field; the reader gets LF for each. Without `data` it dispatches nothing, but takes `id` and `retry_ms`.
     Raises ValueError for CR, LF or NUL in `id` or `event`, and for a negative `retry_ms`.
     """
     parts: list[bytes] = []
