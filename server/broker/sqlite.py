@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -80,25 +80,22 @@ class SqliteBroker:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(callback, *arguments)
 
-    def _settle(self, batch: list[Append], outcome: Outcome) -> None:
+    def _settle(self, batch: list[Append], outcomes: Sequence[Outcome]) -> None:
         """Deliver a committed batch, in order, and say to each publisher what became of it."""
-        if isinstance(outcome, BrokerUnavailableError):
-            for _ in batch:
-                future = self._waiting.popleft()
-                if not future.done():
-                    future.set_exception(BrokerUnavailableError(*outcome.args))
-            return
-        deliver, subscribed = self._deliver, self._subscribed
-        for append, published in zip(batch, outcome, strict=True):
-            if deliver is not None and append.channel in subscribed and not published.duplicate:
-                deliver(
-                    Publication(
-                        append.channel, *published.position, append.event, append.data, append.time_ms
-                    )
-                )
+        for append, outcome in zip(batch, outcomes, strict=True):
             future = self._waiting.popleft()
+            if isinstance(outcome, BrokerUnavailableError):
+                if not future.done():
+                    future.set_exception(outcome)
+                continue
+            if append.channel in self._subscribed and not outcome.duplicate:
+                self._hand_out(append, outcome.position)
             if not future.done():
-                future.set_result(published)
+                future.set_result(outcome)
+
+    def _hand_out(self, append: Append, position: Position) -> None:
+        if self._deliver is not None:
+            self._deliver(Publication(append.channel, *position, append.event, append.data, append.time_ms))
 
     async def history(self, channel: str, *, since: Position | None, limit: int) -> HistoryPage:
         """Read one snapshot. See `Broker.history`."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from threading import Thread
 
 from server.broker.base import BrokerUnavailableError, Published
-from server.broker.sqlite_writer import Append, Writer
+from server.broker.sqlite_writer import Append, UnwritableError, Writer
 
 MAX_BATCH = 1_000  # publishes per transaction: what one turn of the loop then delivers
 MAINTENANCE_S = 30.0
@@ -17,9 +17,9 @@ RETRY_S = 1.0  # after a failure maintenance is also the probe that finds out wh
 
 _log = logging.getLogger(__name__)
 
-Outcome = list[Published] | BrokerUnavailableError
-# Called in the writer thread after each transaction: what was asked, and what became of it.
-Report = Callable[[list[Append], Outcome], None]
+Outcome = Published | BrokerUnavailableError
+# Called in the writer thread after each transaction: what was asked, and what became of each.
+Report = Callable[[list[Append], Sequence[Outcome]], None]
 
 
 class WriterThread:
@@ -79,12 +79,16 @@ class WriterThread:
             pass
         return batch
 
-    def _append(self, batch: list[Append]) -> Outcome:
+    def _append(self, batch: list[Append]) -> Sequence[Outcome]:
         try:
             published = self._writer.append(batch)
+        except UnwritableError as error:
+            if len(batch) == 1:
+                return [error]
+            return [outcome for append in batch for outcome in self._append([append])]
         except BrokerUnavailableError as error:
             self._failed(error)
-            return error
+            return [BrokerUnavailableError(str(error)) for _ in batch]
         self._worked()
         return published
 

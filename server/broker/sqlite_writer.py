@@ -23,6 +23,10 @@ from server.protocol.position import Position
 CACHED_CHANNELS = 20_000
 
 
+class UnwritableError(BrokerUnavailableError):
+    """One of the publications can never be written: a lone surrogate, an integer over 64 bits, too long."""
+
+
 class Append(NamedTuple):
     """One publish that waits for its place."""
 
@@ -77,7 +81,9 @@ class Writer:
         except (sqlite3.Error, OSError, ValueError, OverflowError) as error:
             self._stale = True
             self._roll_back()
-            raise BrokerUnavailableError(f"the log cannot be written: {error}") from error
+            unwritable = isinstance(error, (sqlite3.DataError, ValueError, OverflowError))
+            refusal = UnwritableError if unwritable else BrokerUnavailableError
+            raise refusal(f"the log cannot be written: {error}") from error
 
     def _check_file(self) -> None:
         """Refuse to acknowledge into a file that nobody will find again."""
@@ -98,7 +104,8 @@ class Writer:
     def append(self, batch: list[Append]) -> list[Published]:
         """Commit a batch, in its order, as one transaction.
 
-        Raises BrokerUnavailableError: then nothing of it is in the log.
+        Raises BrokerUnavailableError: then nothing of it is in the log. Of these, UnwritableError means that
+        the rest of the batch can be written.
         """
         with self._transaction():
             changes = _Changes()

@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from itertools import count
 
 from server.broker import Broker, Deliver, HistoryPage, Lost, Published, Retention, open_broker
 from server.broker.opening import now_ms
@@ -33,7 +32,7 @@ class Running:
     broker: Broker
     delivered: list[Publication] = field(default_factory=list)
     lost: list[Lost] = field(default_factory=list)
-    numbers: count[int] = field(default_factory=lambda: count(1))
+    number: int = 0  # of the latest publish
 
     async def publish(self, channel: str = ROOM, *, key: str | None = None, age_ms: int = 0) -> Published:
         """Publish the next number and wait for its place in the log."""
@@ -43,7 +42,8 @@ class Running:
         self, channel: str = ROOM, *, key: str | None = None, age_ms: int = 0, padding: int = 0
     ) -> asyncio.Future[Published]:
         """Publish the next number and do not wait."""
-        data = b'{"n":%d,"p":"%s"}' % (next(self.numbers), b"x" * padding)
+        self.number += 1
+        data = b'{"n":%d,"p":"%s"}' % (self.number, b"x" * padding)
         return self.broker.publish(channel, "new_message", data, key=key, time_ms=now_ms() - age_ms)
 
     async def page(

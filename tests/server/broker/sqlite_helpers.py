@@ -1,0 +1,23 @@
+"""What the tests of the SQLite log share."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+
+def url(path: Path, options: str = "") -> str:
+    """The store's URL."""
+    return f"sqlite:{path}{options}"
+
+
+def rows(path: Path, query: str) -> list[tuple[object, ...]]:
+    """What another connection sees."""
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(query).fetchall()
+
+
+def wal_of(path: Path) -> Path:
+    """Where SQLite keeps the write-ahead log of a file."""
+    return path.with_name(path.name + "-wal")
