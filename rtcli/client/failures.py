@@ -77,7 +77,7 @@ def _of_os_error(cause: BaseException, where: str) -> Failure | None:
         return _cannot_connect("timeout", f"{where} did not answer in time", "is it the right host and port?")
     if isinstance(cause, OSError) and cause.errno in {errno.ENETUNREACH, errno.EHOSTUNREACH}:
         return _cannot_connect("unreachable", f"there is no way to {where}", "is the network up?")
-    if isinstance(cause, (ConnectionError, *_TLS_ENDED)):
+    if isinstance(cause, (ConnectionError, EOFError, *_TLS_ENDED)):
         return _cannot_connect("reset", f"{where} closed the connection before it stood", _WRONG_SERVER_HINT)
     return None
 

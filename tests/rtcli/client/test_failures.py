@@ -72,7 +72,8 @@ def test_close_codes(code: int, exit_code: Exit, retry: bool) -> None:
         (ConnectionResetError(), "closed the connection", True),
         (ssl.SSLEOFError(8, "EOF occurred"), "closed the connection", True),
         (ssl.SSLError(1, "WRONG_VERSION_NUMBER"), "no TLS with", False),
-        (EOFError("stream ends"), "failed: stream ends", True),
+        (EOFError("stream ends"), "closed the connection", True),
+        (RuntimeError("odd"), "failed: odd", True),
     ],
 )
 def test_network_errors_are_said_in_words(error: Exception, word: str, retry: bool) -> None:

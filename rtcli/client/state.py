@@ -1,0 +1,283 @@
+"""A client's side of the WebSocket protocol as a state machine: no socket, no clock, no randomness.
+
+What must hold: each publication of a joined room is told once and in order, or that it will not come; each
+text that was handed over is acknowledged, rejected, or still kept. So after a reconnection
+
+1. each room is joined with the position of the last publication that was told (`since`),
+2. what is replayed is told; a publication of our own among it counts as acknowledged,
+3. what is still unacknowledged is sent again with the same id, which is its idempotency key.
+
+One text per room is in flight at a time: a second one could overtake the first when that is rate limited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rtcli.client.events import (
+    Back,
+    ClientEvent,
+    Connected,
+    JoinRefused,
+    Left,
+    Presence,
+    Rejected,
+    RoundTrip,
+    Trouble,
+    TypingChanged,
+)
+from rtcli.client.room import Room
+from server.protocol import client_messages as mine
+from server.protocol import server_messages as theirs
+from server.protocol.codes import ErrorCode
+from server.protocol.position import Position
+
+DEFAULT_RETRY_S = 1.0
+_TRY_AGAIN = frozenset({ErrorCode.RATE_LIMITED, ErrorCode.UNAVAILABLE, ErrorCode.INTERNAL})
+
+
+class ClientState:
+    """The state of one client over all its connections.
+
+    The driver hands in what arrives and sends what `take_outgoing()` gives, in that order.
+    """
+
+    def __init__(self, *, id_prefix: str) -> None:
+        self._prefix = id_prefix  # differs between processes: ids are idempotency keys of the user
+        self._count = 0
+        self._rooms: dict[str, Room] = {}
+        self._outgoing: list[mine.ClientMessage] = []
+        self._lost_at: float | None = None
+        self._rejoining: set[str] = set()  # the rooms to join before we are back
+        self._caught_up = 0
+        self._ping: tuple[str, float] | None = None
+        self.connected = False
+        self.retry_after_s: float | None = None  # from `closing`
+        self.token_expiring = False
+
+    # -- what the user asks for ----------------------------------------------------------------------------
+
+    @property
+    def rooms(self) -> list[str]:
+        """The rooms that are wanted, in the order in which they were asked for."""
+        return list(self._rooms)
+
+    def unacknowledged(self) -> Iterator[tuple[str, str]]:
+        """(room, content) of every text that is not in the log as far as we know, oldest first per room."""
+        return ((room.name, text.content) for room in self._rooms.values() for text in room.texts)
+
+    @property
+    def unsent(self) -> int:
+        """How many texts are not acknowledged."""
+        return sum(len(room.texts) for room in self._rooms.values())
+
+    def position(self, room: str) -> Position | None:
+        """The position of the last publication of that room that was told."""
+        return self._rooms[room].told if room in self._rooms else None
+
+    def join(self, room: str, *, history: int = 0) -> None:
+        """Want to be in `room`; the first time with its last `history` publications."""
+        if room not in self._rooms:
+            self._rooms[room] = Room(room, history)
+            if self.connected:
+                self._send_join(self._rooms[room])
+
+    def leave(self, room: str) -> None:
+        """Want to be in `room` no longer. Texts for it that are not acknowledged are given up."""
+        gone = self._rooms.pop(room, None)
+        self._rejoining.discard(room)
+        if gone is not None and self.connected:
+            self._outgoing.append(mine.LeaveRoom(mine.RoomData(room), id=self._next_id("l")))
+
+    def send(self, room: str, content: str) -> str:
+        """Hand over a text for a wanted room; returns the id under which it will be acknowledged."""
+        identifier = self._next_id("c")
+        self._rooms[room].add(identifier, content)
+        self._pump(self._rooms[room])
+        return identifier
+
+    def typing(self, room: str, *, is_typing: bool) -> None:
+        """Say that we type, or stopped; only while joined, and never kept."""
+        if room in self._rooms and self._rooms[room].joined:
+            self._outgoing.append(mine.Typing(mine.TypingData(room, is_typing)))
+
+    def ping(self, now: float) -> None:
+        """Measure the round trip."""
+        if self.connected:
+            self._ping = (self._next_id("p"), now)
+            self._outgoing.append(mine.Ping(id=self._ping[0]))
+
+    def refresh(self, token: str) -> None:
+        """Renew the rights of this connection."""
+        self.token_expiring = False
+        self._outgoing.append(mine.Refresh(mine.RefreshData(token), id=self._next_id("t")))
+
+    # -- what happens to the connection --------------------------------------------------------------------
+
+    def take_outgoing(self) -> list[mine.ClientMessage]:
+        """What is to be sent now."""
+        outgoing, self._outgoing = self._outgoing, []
+        return outgoing
+
+    def lost(self, now: float) -> None:
+        """The connection, or an attempt at one, is gone."""
+        if self.connected:
+            self._lost_at = now
+        self.connected = False
+        self._outgoing.clear()
+        self._ping = None
+        for room in self._rooms.values():
+            room.lost()
+
+    def due(self) -> float | None:
+        """When `tick` has something to do, or None."""
+        waits = [room.wait_until for room in self._rooms.values() if room.wait_until is not None]
+        return min(waits, default=None) if self.connected else None
+
+    def tick(self, now: float) -> None:
+        """Do again what the server asked to do later."""
+        for room in self._rooms.values():
+            if room.wait_until is not None and room.wait_until <= now:
+                room.wait_until = None
+                if room.joined:
+                    self._pump(room)
+                else:
+                    self._send_join(room)
+
+    # -- what arrives --------------------------------------------------------------------------------------
+
+    def receive(self, message: theirs.ServerMessage, now: float) -> list[ClientEvent]:
+        """Take one message of the server; returns what it means for the user. Unknown ones mean nothing."""
+        match message:
+            case theirs.Connected(data=hello):
+                return self._on_connected(hello, now)
+            case theirs.RoomJoined(data=joined):
+                return self._on_room_joined(joined, now)
+            case theirs.NewMessage() | theirs.Ack() | theirs.Gap():
+                return self._on_publication(message)
+            case theirs.Error():
+                return self._on_error(message, now)
+            case theirs.ServerPong(id=identifier) if self._ping is not None and self._ping[0] == identifier:
+                return [RoundTrip(now - self._ping[1])]
+        self._on_connection(message)
+        return _members(message)
+
+    def _on_connection(self, message: theirs.ServerMessage) -> None:
+        match message:
+            case theirs.ServerPing():
+                self._outgoing.append(mine.Pong())
+            case theirs.TokenExpiring():
+                self.token_expiring = True
+            case theirs.Closing(data=closing):
+                self.retry_after_s = max(0, closing.retry_after_ms) / 1000
+
+    def _on_connected(self, data: theirs.ConnectedData, now: float) -> list[ClientEvent]:
+        self.connected = True
+        self.retry_after_s = None
+        self.token_expiring = False
+        self._caught_up = 0
+        self._rejoining = {room.name for room in self._rooms.values() if room.ever_joined}
+        for room in self._rooms.values():
+            self._send_join(room)
+        first = self._lost_at is None
+        return [Connected(data.connection_id, data.user_id)] if first else self._back(now)
+
+    def _on_publication(self, message: theirs.NewMessage | theirs.Ack | theirs.Gap) -> list[ClientEvent]:
+        room = self._rooms.get(message.data.room)
+        if room is None:
+            return []
+        if isinstance(message, theirs.NewMessage):
+            own = (message.data.id or "").startswith(f"{self._prefix}-")
+            return self._pumped(room, room.on_message(message.data, own=own))
+        if isinstance(message, theirs.Gap):
+            return self._pumped(room, room.on_gap(message.data))
+        ack = message.data
+        place = Position(ack.epoch, ack.offset)
+        return self._pumped(room, room.acknowledge(message.id, place, duplicate=ack.duplicate))
+
+    def _on_room_joined(self, data: theirs.RoomJoinedData, now: float) -> list[ClientEvent]:
+        room = self._rooms.get(data.room)
+        if room is None:
+            return []
+        self._caught_up += data.replayed if room.ever_joined else 0
+        events = room.on_joined(data)
+        self._rejoining.discard(room.name)
+        return self._pumped(room, events + self._back(now))
+
+    def _back(self, now: float) -> list[ClientEvent]:
+        """After a loss: say so once, when the last room is joined again."""
+        if self._lost_at is None or self._rejoining:
+            return []
+        away_s, self._lost_at = now - self._lost_at, None
+        return [Back(away_s, self._caught_up)]
+
+    def _on_error(self, message: theirs.Error, now: float) -> list[ClientEvent]:
+        """An answer to a join, to a text, or to something else that we said."""
+        code, text = message.data.code, message.data.message
+        again_at = now + _wait_s(message.data)
+        for room in list(self._rooms.values()):
+            if message.id == room.join_id and not room.joined:
+                return self._on_join_error(room, code, text, again_at=again_at, now=now)
+            refused = room.find(message.id)
+            if refused is not None and code in _TRY_AGAIN:
+                refused.in_flight = False
+                room.wait_until = again_at
+                return []
+            if refused is not None and code == ErrorCode.NOT_IN_ROOM:
+                room.lost()
+                self._send_join(room)
+                return []
+            if refused is not None:
+                room.texts.remove(refused)
+                return self._pumped(room, [Rejected(refused.id, room.name, refused.content, code, text)])
+        return [Trouble(code, text)]
+
+    def _on_join_error(
+        self, room: Room, code: str, text: str, *, again_at: float, now: float
+    ) -> list[ClientEvent]:
+        if code in _TRY_AGAIN:
+            room.wait_until = again_at
+            return []
+        del self._rooms[room.name]
+        self._rejoining.discard(room.name)
+        rejected = [Rejected(one.id, room.name, one.content, code, text) for one in room.texts]
+        return [JoinRefused(room.name, code, text), *rejected, *self._back(now)]
+
+    # -- what is sent --------------------------------------------------------------------------------------
+
+    def _next_id(self, kind: str) -> str:
+        self._count += 1
+        return f"{self._prefix}-{kind}{self._count}"
+
+    def _send_join(self, room: Room) -> None:
+        room.join_id = self._next_id("j")
+        since = None if room.told is None else str(room.told)
+        history = 0 if room.ever_joined else room.history
+        self._outgoing.append(mine.JoinRoom(mine.JoinData(room.name, since, history), id=room.join_id))
+
+    def _pump(self, room: Room) -> None:
+        text = room.take_next()
+        if text is not None:
+            self._outgoing.append(mine.ChatMessage(mine.ChatData(room.name, text.content), id=text.id))
+
+    def _pumped(self, room: Room, events: list[ClientEvent]) -> list[ClientEvent]:
+        self._pump(room)
+        return events
+
+
+def _wait_s(data: theirs.ErrorData) -> float:
+    return DEFAULT_RETRY_S if data.retry_after_ms is None else max(0, data.retry_after_ms) / 1000
+
+
+def _members(message: theirs.ServerMessage) -> list[ClientEvent]:
+    """What a message says about the members of a room; nothing for all others."""
+    match message:
+        case theirs.UserJoined(data=who):
+            return [Presence(who.room, who.user_id, who.name, here=True)]
+        case theirs.UserLeft(data=who):
+            return [Presence(who.room, who.user_id, who.name, here=False)]
+        case theirs.UserTyping(data=typing):
+            return [TypingChanged(typing.room, typing.user_id, typing.name, typing.is_typing)]
+        case theirs.RoomLeft(data=left):
+            return [Left(left.room)]
+    return []

@@ -1,0 +1,301 @@
+"""The WebSocket client: one conversation over any number of connections.
+
+`state` decides what is said; this module only moves bytes, waits, and turns what goes wrong into Failures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from websockets import exceptions as wse
+from websockets.asyncio.client import ClientConnection, connect
+
+from rtcli.client import failures
+from rtcli.client.backoff import Reconnect
+from rtcli.client.events import ClientEvent, Lost, Trouble
+from rtcli.client.failures import ConnectionLostError, Failure
+from rtcli.client.http import CONNECT_TIMEOUT_S, USER_AGENT
+from rtcli.client.state import ClientState
+from rtcli.errors import CliError, Exit
+from server.protocol.codes import CloseCode
+from server.protocol.messages import MessageError, decode_server, encode
+from server.protocol.server_messages import Closing, Connected, Error, ServerMessage
+
+MAX_INCOMING_BYTES = 1_048_576
+_CLOSE_TIMEOUT_S = 1.0
+_STRANGER = "it does not greet as a server of rtcli does"
+
+
+@dataclass(frozen=True)
+class WebSocketTarget:
+    """Where to connect and how. `token` is asked for each connection."""
+
+    url: str
+    where: str  # host:port, for people
+    token: Callable[[], str | None] = field(repr=False)
+    ssl: ssl.SSLContext | None = None
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    use_proxy: bool = True
+    connect_timeout_s: float = CONNECT_TIMEOUT_S
+    ping_interval_s: float = 10.0  # RFC 6455 pings; no answer within as long again: the connection is lost
+
+
+class RealtimeClient:
+    """A client of one server that keeps its rooms and its unacknowledged texts through every reconnection.
+
+    What happens is handed to `on_event` at once and in order. `run()` ends when `close()` is called, and
+    raises CliError when the connection is lost for good; `state.unacknowledged()` then says what was not
+    confirmed.
+    """
+
+    def __init__(
+        self,
+        target: WebSocketTarget,
+        *,
+        reconnect: Reconnect,
+        id_prefix: str,
+        on_event: Callable[[ClientEvent], None],
+        measure_every_s: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.state = ClientState(id_prefix=id_prefix)
+        self._target = target
+        self._reconnect = reconnect
+        self._on_event = on_event
+        self._measure_every_s = measure_every_s
+        self._clock = clock
+        self._wake = asyncio.Event()  # there may be something to send, or to stop waiting for
+        self._hurry = asyncio.Event()  # do not wait for the next try
+        self._closing = False
+        self._may_ask_again = False  # a refused token after a good session is read again, once
+        self._last_token: str | None = None
+        self._socket: ClientConnection | None = None
+
+    # -- what the user asks for ----------------------------------------------------------------------------
+
+    def join(self, room: str, *, history: int = 0) -> None:
+        """Be in `room` from now on; the first time with its last `history` publications."""
+        self.state.join(room, history=history)
+        self._wake.set()
+
+    def leave(self, room: str) -> None:
+        """Be in `room` no longer."""
+        self.state.leave(room)
+        self._wake.set()
+
+    def send(self, room: str, content: str) -> str:
+        """Publish a text, now or when it is possible again; returns its id. Raises KeyError: not our room."""
+        identifier = self.state.send(room, content)
+        self._wake.set()
+        return identifier
+
+    def typing(self, room: str, *, is_typing: bool) -> None:
+        """Tell the others that we type, or stopped."""
+        self.state.typing(room, is_typing=is_typing)
+        self._wake.set()
+
+    def ping(self) -> None:
+        """Measure the round trip once."""
+        self.state.ping(self._clock())
+        self._wake.set()
+
+    async def reconnect(self) -> None:
+        """Drop the connection and come back at once; while waiting for the next try, try now."""
+        self._hurry.set()
+        if self._socket is not None:
+            await self._socket.close(CloseCode.NORMAL)
+
+    async def close(self) -> None:
+        """Say goodbye; `run()` returns."""
+        self._closing = True
+        self._hurry.set()
+        if self._socket is not None:
+            await self._socket.close(CloseCode.NORMAL)
+
+    # -- the conversation ----------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Connect, talk, and come back after each loss."""
+        while True:
+            failure = await self._attempt()
+            if failure is None or self._closing:
+                return
+            await self._pause(failure)
+
+    async def _attempt(self) -> Failure | None:
+        if self._closing:
+            return None
+        try:
+            await self._converse()
+        except ConnectionLostError as lost:
+            return lost.failure
+        finally:
+            self.state.lost(self._clock())
+
+    async def _pause(self, failure: Failure) -> None:
+        if self._hurry.is_set() and self._reconnect.ever_connected:
+            failure = Failure(failure.reason, failure.error, retry=True, retry_after_s=0.0)
+        delay = self._reconnect.delay(failure, now=self._clock())
+        self._hurry.clear()
+        self._on_event(Lost(failure.reason, delay, self._reconnect.attempt))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay):
+                await self._hurry.wait()
+
+    async def _converse(self) -> NoReturn:
+        """One connection from its handshake to its end, which is always a ConnectionLostError."""
+        socket = await self._open()
+        self._socket = socket
+        writer = asyncio.ensure_future(self._write(socket))
+        # Nobody would send any more: better a new connection than a silent one.
+        writer.add_done_callback(lambda task: None if task.cancelled() else socket.transport.abort())
+        try:
+            await self._greet(socket)
+            while True:
+                self._receive(await socket.recv())
+        except wse.ConnectionClosed as closed:
+            raise ConnectionLostError(self._of_close(closed)) from closed
+        finally:
+            self._socket = None
+            writer.cancel()
+            await asyncio.wait([writer])
+            await self._end(socket)
+            if not writer.cancelled() and not isinstance(writer.exception(), wse.ConnectionClosed):
+                writer.result()
+
+    async def _end(self, socket: ClientConnection) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                await socket.close(CloseCode.NORMAL)
+
+    async def _open(self) -> ClientConnection:
+        target = self._target
+        self._last_token = target.token()
+        headers = [*target.headers]
+        if self._last_token is not None:
+            headers.append(("Authorization", f"Bearer {self._last_token}"))
+        try:
+            return await connect(
+                target.url,
+                ssl=target.ssl,
+                additional_headers=headers,
+                user_agent_header=USER_AGENT,
+                compression=None,
+                proxy=True if target.use_proxy else None,
+                open_timeout=target.connect_timeout_s,
+                ping_interval=target.ping_interval_s,
+                ping_timeout=target.ping_interval_s,
+                close_timeout=_CLOSE_TIMEOUT_S,
+                max_size=MAX_INCOMING_BYTES,
+            )
+        except (OSError, TimeoutError, wse.WebSocketException) as error:
+            raise ConnectionLostError(_of_handshake(error, target.where)) from error
+
+    async def _greet(self, socket: ClientConnection) -> None:
+        """Wait for the server's first message: only then do we know that it is one of ours and lets us in."""
+        message: ServerMessage | None = None
+        with contextlib.suppress(TimeoutError, MessageError):
+            async with asyncio.timeout(self._target.connect_timeout_s):
+                message = decode_server(await socket.recv())
+                while isinstance(message, Closing | Error):  # it is full, or about to go
+                    self._tell(self.state.receive(message, self._clock()))
+                    message = decode_server(await socket.recv())
+        if not isinstance(message, Connected):
+            stranger = CliError(
+                f"{self._target.where} speaks WebSocket, but {_STRANGER}",
+                hint="is that rtcli's port? give the full path with --url ws://host:port/path",
+                exit_code=Exit.SERVER,
+            )
+            raise ConnectionLostError(Failure("stranger", stranger, retry=False))
+        self._reconnect.connected()
+        self._may_ask_again = True
+        self._tell(self.state.receive(message, self._clock()))
+        self.state.ping(self._clock())
+        self._wake.set()
+
+    def _receive(self, data: str | bytes) -> None:
+        try:
+            if isinstance(data, bytes):
+                self._on_event(Trouble("binary", "the server sent a binary message, which was ignored"))
+                return
+            message = decode_server(data)
+        except MessageError as error:
+            self._on_event(Trouble(error.code, "the server sent a message that cannot be read"))
+            return
+        self._tell(self.state.receive(message, self._clock()))
+        self._wake.set()
+
+    def _tell(self, events: list[ClientEvent]) -> None:
+        for event in events:
+            self._on_event(event)
+
+    async def _write(self, socket: ClientConnection) -> None:
+        """Send what is to be said, as soon as it is; ends with the connection."""
+        next_measure = None if self._measure_every_s is None else self._clock() + self._measure_every_s
+        while True:
+            now = self._clock()
+            self.state.tick(now)
+            if next_measure is not None and self._measure_every_s is not None and now >= next_measure:
+                self.state.ping(now)
+                next_measure = now + self._measure_every_s
+            self._refresh()
+            for message in self.state.take_outgoing():
+                await socket.send(encode(message), text=True)
+            due = min((at for at in (self.state.due(), next_measure) if at is not None), default=None)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if due is None else max(0.0, due - self._clock())):
+                    await self._wake.wait()
+            self._wake.clear()
+
+    def _refresh(self) -> None:
+        if not self.state.token_expiring:
+            return
+        self.state.token_expiring = False
+        token = self._target.token()
+        if token is not None and token != self._last_token:
+            self._last_token = token
+            self.state.refresh(token)
+
+    def _of_close(self, closed: wse.ConnectionClosed) -> Failure:
+        where = self._target.where
+        if closed.sent is not None and (closed.rcvd is None or not closed.rcvd_then_sent):
+            # We gave up: no answer to pings, or bytes that are no messages. Another connection may do.
+            reason = f"{closed.sent.code} {closed.sent.reason}".strip()
+            error = CliError(f"the connection to {where} had to be closed: {reason}", exit_code=Exit.SERVER)
+            return Failure(reason, error, retry=True)
+        code = CloseCode.ABNORMAL if closed.rcvd is None else closed.rcvd.code
+        reason = "" if closed.rcvd is None else closed.rcvd.reason
+        failure = failures.of_close(code, reason, where, retry_after_s=self.state.retry_after_s)
+        if code == CloseCode.REFUSED and self._may_ask_again and reason.startswith("invalid_token"):
+            self._may_ask_again = False
+            return Failure(failure.reason, failure.error, retry=True, retry_after_s=0.0)
+        return failure
+
+
+def _of_handshake(error: BaseException, where: str) -> Failure:
+    if isinstance(error, wse.InvalidStatus):
+        response = error.response
+        return failures.of_status(
+            response.status_code,
+            where,
+            what="no WebSocket",
+            retry_after=response.headers.get("Retry-After"),
+        )
+    if isinstance(error, wse.ProxyError):
+        text = f"the proxy on the way to {where} failed: {error}"
+        return Failure("proxy", CliError(text, exit_code=Exit.CANNOT_CONNECT), retry=True)
+    ended = any(isinstance(cause, EOFError | ConnectionError) for cause in failures.chain(error))
+    if isinstance(error, wse.WebSocketException) and not ended:
+        wrong = CliError(
+            f"{where} is no WebSocket server: {error}",
+            hint="is that rtcli's port? give the full path with --url ws://host:port/path",
+            exit_code=Exit.SERVER,
+        )
+        return Failure("no WebSocket", wrong, retry=False)
+    return failures.of_network(error, where)
