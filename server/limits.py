@@ -9,59 +9,38 @@ import ipaddress
 import math
 import random
 import resource
-from collections.abc import MutableMapping
 from enum import StrEnum
 from typing import NamedTuple
-from weakref import WeakValueDictionary
 
+from server.protocol.bucket import TokenBucket
+
+SWEEP_AT = 1_024  # users with a bucket
 DESCRIPTOR_SHARE = 0.9  # of the file descriptors; the rest is for the log, for HTTP and for saying no
 _RETRY_MS = {"node": (1_000, 5_000), "user": (5_000, 15_000), "address": (2_000, 10_000)}
 
 
-class TokenBucket:
-    """So many per second, and `burst` at once. One number of state (the "virtual scheduling" of GCRA).
+class UserRates:
+    """One bucket per user, for requests that have no connection to keep one. Full buckets are forgotten."""
 
-    `take` is called for every message: about 0.1 µs.
-    """
-
-    __slots__ = ("__weakref__", "_due", "_interval", "_slack")
-
-    def __init__(self, per_s: float, burst: float) -> None:
-        """`burst` counts at least one."""
-        self._interval = 1.0 / per_s
-        self._slack = (max(burst, 1.0) - 1.0) * self._interval
-        self._due = -math.inf  # when the bucket would be full again
-
-    def take(self, now: float) -> bool:
-        """Take one, or say that there is none. What is refused costs nothing."""
-        due = self._due
-        if due < now:
-            self._due = now + self._interval
-            return True
-        if due - now > self._slack:
-            return False
-        self._due = due + self._interval
-        return True
-
-    def retry_after_ms(self, now: float) -> int:
-        """How long until one can be taken, in milliseconds; 0 means now."""
-        return math.ceil(max(0.0, self._due - now - self._slack) * 1000)
-
-
-class SharedBuckets:
-    """One bucket per user, shared by all its connections, and forgotten with the last of them."""
-
-    def __init__(self, per_s: float, burst: float) -> None:
-        self._per_s = per_s
+    def __init__(self, rate_per_s: float, burst: float) -> None:
+        self._rate_per_s = rate_per_s
         self._burst = burst
-        self._held: MutableMapping[str, TokenBucket] = WeakValueDictionary()
+        self._buckets: dict[str, TokenBucket] = {}
+        self._sweep_at = SWEEP_AT
 
-    def of(self, user_id: str) -> TokenBucket:
-        """The user's bucket. Keep it: it lives as long as somebody holds it."""
-        bucket = self._held.get(user_id)
+    def take(self, user_id: str, now: float) -> float:
+        """Take one token of the user's and return 0, or return in how many seconds there will be one."""
+        bucket = self._buckets.get(user_id)
         if bucket is None:
-            bucket = self._held[user_id] = TokenBucket(self._per_s, self._burst)
-        return bucket
+            if len(self._buckets) >= self._sweep_at:
+                self._sweep(now)
+            bucket = self._buckets[user_id] = TokenBucket(self._rate_per_s, self._burst, now)
+        return bucket.take(now)
+
+    def _sweep(self, now: float) -> None:
+        """Keep those that have something to remember; twice as many may come before the next time."""
+        self._buckets = {user: bucket for user, bucket in self._buckets.items() if not bucket.is_full(now)}
+        self._sweep_at = max(SWEEP_AT, 2 * len(self._buckets))
 
 
 class Cap(StrEnum):

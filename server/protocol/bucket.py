@@ -4,22 +4,32 @@ from __future__ import annotations
 
 
 class TokenBucket:
-    """Holds up to `burst` tokens and gains `rate_per_s`; full at first. Times are monotonic seconds."""
+    """Holds up to `burst` tokens (at least 1) and gains `rate_per_s`; full at first. Times in seconds.
 
-    __slots__ = ("_at", "_burst", "_rate", "_tokens")
+    `take` is called for every message, so the state is one number: when the bucket will be full again (the
+    "virtual scheduling" of GCRA, ITU-T I.371).
+    """
+
+    __slots__ = ("_full_at", "_interval", "_slack")
 
     def __init__(self, rate_per_s: float, burst: float, now: float) -> None:
-        self._rate = rate_per_s
-        self._burst = burst
-        self._tokens = burst
-        self._at = now
+        self._interval = 1.0 / rate_per_s
+        # A thousandth of a token more, so that sums of floats never deny the last of a burst.
+        self._slack = (max(burst, 1.0) - 0.999) * self._interval
+        self._full_at = now
 
     def take(self, now: float) -> float:
         """Take one token and return 0, or take none and return in how many seconds there will be one."""
-        tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
-        self._at = now
-        if tokens >= 1.0:
-            self._tokens = tokens - 1.0
+        full_at = self._full_at
+        if full_at <= now:
+            self._full_at = now + self._interval
             return 0.0
-        self._tokens = tokens
-        return (1.0 - tokens) / self._rate
+        wait = full_at - now - self._slack
+        if wait > 0.0:
+            return wait
+        self._full_at = full_at + self._interval
+        return 0.0
+
+    def is_full(self, now: float) -> bool:
+        """Whether nothing tells it from a new one."""
+        return self._full_at <= now

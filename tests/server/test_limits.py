@@ -1,87 +1,38 @@
 from __future__ import annotations
 
-import gc
 import random
 import resource
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from server.limits import (
+    SWEEP_AT,
     Cap,
     ConnectionCaps,
-    SharedBuckets,
-    TokenBucket,
+    UserRates,
     address_key,
     default_node_limit,
 )
 
 
-def test_a_burst_then_the_rate() -> None:
-    bucket = TokenBucket(10, 5)
-    assert [bucket.take(100.0) for _ in range(7)] == [True] * 5 + [False] * 2
-    assert bucket.retry_after_ms(100.0) == 100
-    assert not bucket.take(100.09)
-    assert bucket.take(100.101)
-    assert not bucket.take(100.101)
-    assert [bucket.take(200.0) for _ in range(6)] == [True] * 5 + [False]
+def test_each_user_has_a_bucket() -> None:
+    rates = UserRates(1, 2)
+    assert [rates.take("ann", 0.0) for _ in range(3)] == [0.0, 0.0, pytest.approx(1.0, abs=0.01)]
+    assert rates.take("bob", 0.0) == 0.0
+    assert rates.take("ann", 1.0) == 0.0
 
 
-def test_a_fresh_bucket_is_full_at_any_time() -> None:
-    for now in (0.0, -50.0, 1e9):
-        bucket = TokenBucket(1, 3)
-        assert bucket.retry_after_ms(now) == 0
-        assert [bucket.take(now) for _ in range(4)] == [True, True, True, False]
-
-
-def test_a_burst_of_nothing_is_one() -> None:
-    bucket = TokenBucket(2, 0)
-    assert bucket.take(0.0)
-    assert not bucket.take(0.4)
-    assert bucket.take(0.6)
-
-
-def test_what_is_refused_costs_nothing() -> None:
-    bucket = TokenBucket(1, 1)
-    assert bucket.take(0.0)
-    for tenth in range(1, 10):
-        assert not bucket.take(tenth / 10)
-    assert bucket.take(1.01)
-
-
-@given(
-    st.floats(0.5, 1000),
-    st.integers(1, 50),
-    st.lists(st.floats(0, 5), min_size=1, max_size=200),
-)
-def test_never_more_than_burst_and_rate_allow(per_s: float, burst: int, gaps: list[float]) -> None:
-    bucket = TokenBucket(per_s, burst)
-    now = taken = 0.0
-    for gap in gaps:
-        now += gap
-        expected_wait = bucket.retry_after_ms(now)
-        if bucket.take(now):
-            taken += 1
-        else:
-            assert expected_wait > 0
-            assert bucket.retry_after_ms(now + expected_wait / 1000 + 1e-6) == 0
-        assert taken <= burst + now * per_s + 1e-6
-
-
-def test_connections_of_one_user_share_a_bucket() -> None:
-    buckets = SharedBuckets(1, 2)
-    first, second = buckets.of("ann"), buckets.of("ann")
-    assert first is second
-    assert buckets.of("bob") is not first
-    assert [first.take(0.0), second.take(0.0), first.take(0.0)] == [True, True, False]
-
-
-def test_a_bucket_that_nobody_holds_is_forgotten() -> None:
-    buckets = SharedBuckets(1, 2)
-    buckets.of("ann").take(0.0)
-    gc.collect()
-    assert not buckets._held
+def test_full_buckets_are_forgotten_and_others_kept() -> None:
+    rates = UserRates(1, 2)
+    now = 0.0
+    for number in range(20 * SWEEP_AT):
+        now += 0.01
+        assert rates.take(f"user-{number}", now) == 0.0
+        if number % 50 == 0:
+            rates.take("busy", now)
+    assert len(rates._buckets) <= 2 * SWEEP_AT
+    rates.take("busy", now)
+    assert rates.take("busy", now) > 0
 
 
 def caps(node: int | None = None, user: int | None = None, address: int | None = None) -> ConnectionCaps:
