@@ -81,6 +81,11 @@ class EventStream:
         self._may_ask_again = False  # a 401 after a good session: the token is read again, once
         self.last_event_id = last_event_id
 
+    @property
+    def ever_opened(self) -> bool:
+        """Whether the stream stood at least once."""
+        return self._reconnect.ever_connected
+
     async def items(self) -> AsyncGenerator[StreamItem]:
         """Yield what happens, in order, until the server says 204. Raises CliError for any other end."""
         while True:

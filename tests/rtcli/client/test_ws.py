@@ -402,7 +402,11 @@ async def answer_once(reply: bytes) -> asyncio.Server:
         (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", Exit.SERVER, "404, no WebSocket"),
         (b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", Exit.CANNOT_CONNECT, "503"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", Exit.SERVER, "200, no WebSocket"),
-        (b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n", Exit.SERVER, "more than 10 redirects"),
+        (
+            b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n",
+            Exit.SERVER,
+            "more than 10 redirects",
+        ),
         (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", Exit.SERVER, "no WebSocket server"),
         (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", Exit.SERVER, "no WebSocket server"),
         (b"", Exit.CANNOT_CONNECT, "closed the connection"),

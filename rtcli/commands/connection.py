@@ -1,0 +1,91 @@
+"""From the options that say where the server is and who we are, to what a client needs."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rtcli.client.credentials import TokenSource, require_token, resolve_token
+from rtcli.client.endpoint import Endpoint, parse_endpoint
+from rtcli.client.http import parse_headers
+from rtcli.client.tls import TlsOptions
+from rtcli.console import console
+from rtcli.errors import CliError, Exit
+from server.protocol.rooms import is_valid_room
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A server, and how to talk to it."""
+
+    endpoint: Endpoint
+    tls: TlsOptions
+    headers: list[tuple[str, str]]
+    source: TokenSource | None  # None: no token was found, and the server will say whether it wants one
+
+    def token(self) -> str | None:
+        """The token for the next connection."""
+        return None if self.source is None else self.source.token()
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """The TLS context, or None for plain connections."""
+        return self.tls.context() if self.endpoint.secure else None
+
+    @contextmanager
+    def explaining(self) -> Iterator[None]:
+        """Say how to give a token when the server refused us and there was none."""
+        try:
+            yield
+        except CliError as error:
+            if error.exit_code == Exit.AUTH:
+                require_token(self.source, self.endpoint)
+            raise
+
+
+def check_room(name: str) -> str:
+    """Return a room's name. Raises CliError (2) when there can be no such room."""
+    if not is_valid_room(name):
+        raise CliError(
+            f"{name!r} cannot be a room",
+            hint='1 to 128 printable characters, no white space, none of: , = # ? % " ~',
+        )
+    return name
+
+
+def make_connection(
+    url: str,
+    *,
+    token_file: str | None = None,
+    secret_file: Path | None = None,
+    as_name: str | None = None,
+    headers: list[str] | None = None,
+    cacert: Path | None = None,
+    cert: Path | None = None,
+    key: Path | None = None,
+    insecure: bool = False,
+    find_token: bool = True,
+) -> Connection:
+    """Read the options; raises CliError (2) for what cannot be used.
+
+    Without `find_token` only an explicit file or key is used: a token of ours is nothing for foreign servers.
+    """
+    endpoint = parse_endpoint(url)
+    tls = TlsOptions(cacert, cert, key, insecure)
+    if endpoint.secure:
+        tls.context()  # what is wrong with the files is told now
+    if insecure:
+        console.warning("--insecure: anybody on the way may read and change what is said")
+    source = None
+    if find_token or token_file is not None or secret_file is not None:
+        source = resolve_token(
+            endpoint,
+            token_file=token_file,
+            secret_file=secret_file,
+            as_name=as_name,
+            env=console.env,
+            warn=console.warning,
+        )
+    return Connection(endpoint, tls, parse_headers(headers), source)

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+
+import pytest
+
+from rtcli.client.backoff import Reconnect
+from rtcli.client.endpoint import parse_endpoint
+from rtcli.client.http import make_http
+from rtcli.client.sse import Batch, EventStream, Lost, Opened, StreamItem
+from rtcli.client.tls import TlsOptions
+from rtcli.errors import CliError, Exit
+from tests.rtcli.client.fake_stream import HEAD, FakeStream, fake_stream, hold, status
+
+
+def keep_open(data: bytes) -> Callable[[asyncio.StreamWriter], Awaitable[None]]:
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + data)
+        await writer.drain()
+        await hold(writer)
+
+    return answer
+
+
+@asynccontextmanager
+async def open_stream(
+    server: FakeStream,
+    *,
+    last_event_id: str = "",
+    token: Callable[[], str | None] | None = None,
+    idle_s: float | None = None,
+    wait_s: float | None = None,
+) -> AsyncIterator[EventStream]:
+    clock = asyncio.get_running_loop().time
+    reconnect = Reconnect(random.Random(3), started=clock(), wait_s=wait_s, base_s=0.01, cap_s=0.02)
+    endpoint = parse_endpoint(server.url)
+    async with make_http(endpoint, tls=TlsOptions(), headers=[("X-Own", "1")], read_timeout_s=idle_s) as http:
+        yield EventStream(
+            http, server.url, where=endpoint.authority, reconnect=reconnect, token=token,
+            last_event_id=last_event_id, clock=clock,
+        )  # fmt: skip
+
+
+async def collect(stream: EventStream, *, until_data: str | None = None) -> list[StreamItem]:
+    """Everything up to the end, or up to the event with that data."""
+    items: list[StreamItem] = []
+    async with asyncio.timeout(15), aclosing(stream.items()) as source:
+        async for item in source:
+            items.append(item)
+            if isinstance(item, Batch) and any(event.data == until_data for event in item.events):
+                break
+    return items
+
+
+def data_of(items: list[StreamItem]) -> list[str]:
+    return [event.data for item in items if isinstance(item, Batch) for event in item.events]
+
+
+async def test_it_follows_over_connections_and_resumes_with_the_last_id() -> None:
+    async with (
+        fake_stream(
+            HEAD + b"retry: 1\nid: 1\ndata: a\n\nid: 2\ndata: b\n\n: cut in the middle\nid: 3\ndata: lo",
+            HEAD + b"data: without an id\n\n",
+            HEAD,
+            HEAD + b"id\ndata: cleared\n\n",
+            status(204),
+        ) as server,
+        open_stream(server) as stream,
+    ):
+        items = await collect(stream)
+    assert data_of(items) == ["a", "b", "without an id", "cleared"]
+    assert server.header("Last-Event-ID") == [None, "2", "2", "2", None]
+    assert server.header("Accept") == ["text/event-stream"] * 5
+    assert server.header("X-Own") == ["1"] * 5
+    opened = [item for item in items if isinstance(item, Opened)]
+    assert [item.away_s is None for item in opened] == [True, False, False, False]
+    assert [item.last_event_id for item in opened] == ["", "2", "2", "2"]
+    assert next(item for item in items if isinstance(item, Lost)) == Lost("ended", 0.001, 1)
+
+
+async def test_a_given_id_is_kept_when_the_stream_drops_before_any_event() -> None:
+    async with fake_stream(HEAD, HEAD, HEAD + b"data: x\n\n") as server:
+        async with open_stream(server, last_event_id="général-7") as stream:
+            await collect(stream, until_data="x")
+        assert server.requests[0]["last-event-id"] == server.requests[2]["last-event-id"] == "général-7"
+
+
+async def test_the_server_can_be_cut_anywhere() -> None:
+    payload = b"\xef\xbb\xbfid: 1\r\nevent: e\rdata: \xc3\xa4\ndata: b\r\n\r\n"
+
+    async def byte_by_byte(writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD)
+        for index in range(len(payload)):
+            writer.write(payload[index : index + 1])
+            await writer.drain()
+            await asyncio.sleep(0)
+
+    async with fake_stream(byte_by_byte, status(204)) as server, open_stream(server) as stream:
+        items = await collect(stream)
+    (event,) = [event for item in items if isinstance(item, Batch) for event in item.events]
+    assert (event.id, event.event, event.data) == ("1", "e", "ä\nb")
+
+
+@pytest.mark.parametrize(
+    ("answer", "exit_code", "says"),
+    [
+        (status(400), Exit.SERVER, "400, no event stream"),
+        (status(401), Exit.AUTH, "401"),
+        (status(403), Exit.AUTH, "403"),
+        (status(404), Exit.SERVER, "404, no event stream"),
+        (status(503), Exit.CANNOT_CONNECT, "503"),
+        (status(302, headers="Location: /stream\r\n"), Exit.SERVER, "redirects"),
+        (status(302, headers="Location: ftp://h/\r\n"), Exit.SERVER, "redirects"),
+        (b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}", Exit.SERVER,
+         "/stream sent application/json, not text/event-stream"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", Exit.SERVER, "sent no content type"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", Exit.CANNOT_CONNECT, "failed"),
+        (b"", Exit.CANNOT_CONNECT, "failed"),
+        (HEAD + b"data: " + b"x" * 1_100_000 + b"\n\n", Exit.SERVER, "a line of more than"),
+    ],
+)  # fmt: skip
+async def test_what_ends_it_at_once(answer: bytes, exit_code: Exit, says: str) -> None:
+    async with fake_stream(answer) as server, open_stream(server) as stream:
+        with pytest.raises(CliError) as caught:
+            await collect(stream)
+    assert caught.value.exit_code == exit_code
+    assert says in caught.value.message
+
+
+@pytest.mark.parametrize("code", [408, 429, 500, 502, 503])
+async def test_what_passes_is_tried_again_once_it_had_stood(code: int) -> None:
+    async with (
+        fake_stream(
+            HEAD + b"data: a\n\n",
+            status(code, headers="Retry-After: 0\r\n"),
+            HEAD + b"data: b\n\n",
+            status(204),
+        ) as server,
+        open_stream(server) as stream,
+    ):
+        items = await collect(stream)
+    assert data_of(items) == ["a", "b"]
+    assert f"HTTP {code}" in [item.reason for item in items if isinstance(item, Lost)]
+
+
+@pytest.mark.parametrize("code", [400, 401, 403, 404])
+async def test_what_does_not_pass_ends_it_also_later(code: int) -> None:
+    async with fake_stream(HEAD + b"data: a\n\n", status(code)) as server, open_stream(server) as stream:
+        with pytest.raises(CliError) as caught:
+            await collect(stream)
+    assert caught.value.exit_code == (Exit.AUTH if code in (401, 403) else Exit.SERVER)
+
+
+async def test_a_refused_token_is_read_again_once() -> None:
+    given: list[str] = []
+
+    def token() -> str:
+        given.append(f"t{len(given)}")
+        return given[-1]
+
+    async with (
+        fake_stream(HEAD + b"data: a\n\n", status(401), HEAD + b"data: b\n\n", status(401)) as server,
+        open_stream(server, token=token) as stream,
+    ):
+        with pytest.raises(CliError, match="401"):
+            await collect(stream)
+    assert server.header("Authorization") == [f"Bearer t{number}" for number in range(5)]
+
+
+async def test_silence_is_a_loss() -> None:
+    async with (
+        fake_stream(keep_open(b"id: 1\ndata: a\n\n"), HEAD + b"data: b\n\n", status(204)) as server,
+        open_stream(server, idle_s=0.2) as stream,
+    ):
+        items = await collect(stream)
+    assert data_of(items) == ["a", "b"]
+    assert next(item.reason for item in items if isinstance(item, Lost)) == "idle 0.2 s"
+    assert server.header("Last-Event-ID")[1] == "1"
+
+
+@pytest.mark.parametrize("retry", ["-5", "1_000", "9e99", "٣", "1.5", ""])
+async def test_a_wish_that_is_no_number_is_ignored(retry: str) -> None:
+    answer = HEAD + f"retry: {retry}\ndata: a\n\n".encode()
+    async with fake_stream(answer, status(204)) as server, open_stream(server) as stream:
+        items = await collect(stream)
+    assert [item.retry_in_s <= 0.02 for item in items if isinstance(item, Lost)] == [True]
+
+
+async def test_events_that_came_together_are_handed_out_together_and_fast() -> None:
+    payload = b"".join(b"id: %d\ndata: {}\n\n" % number for number in range(20_000))
+    async with fake_stream(HEAD + payload, status(204)) as server, open_stream(server) as stream:
+        items = await collect(stream)
+    assert len(data_of(items)) == 20_000
+    assert len(items) < 2_000
+    assert stream.last_event_id == "19999"
