@@ -1,0 +1,82 @@
+"""Puts everything together: `create_app` for a whole server, `realtime_router` for inside another app.
+
+from fastapi import FastAPI
+from server import Settings, realtime_router
+
+app = FastAPI()
+app.include_router(realtime_router(Settings(secrets=[SECRET])))
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import JSONResponse, Response
+from starlette.websockets import WebSocket
+
+from server.problems import ProblemError
+from server.realtime import Realtime
+from server.settings import Settings
+from server.transports.sse import stream_router
+from server.transports.ws import deny, websocket_router
+
+
+def realtime_router(settings: Settings, realtime: Realtime | None = None) -> APIRouter:
+    """Everything but the page and the documentation, with the life of the server in its lifespan."""
+    services = realtime or Realtime(settings)
+
+    @asynccontextmanager
+    async def lifespan(_app: object) -> AsyncIterator[None]:
+        await services.start()
+        try:
+            yield
+        finally:
+            await services.stop()
+
+    router = APIRouter(lifespan=lifespan)
+    router.include_router(websocket_router(services))
+    router.include_router(stream_router(services))
+    router.include_router(_health_router(services))
+    return router
+
+
+def create_app(settings: Settings, realtime: Realtime | None = None) -> FastAPI:
+    """A whole server as an ASGI application. Raises what `Realtime` raises."""
+    services = realtime or Realtime(settings)
+    app = FastAPI(title="rtcli server", docs_url=None, redoc_url=None)
+    app.include_router(realtime_router(settings, services))
+    app.add_api_websocket_route("/{path:path}", _unknown_websocket)
+    if settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.origins),
+            allow_credentials=True,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
+        )
+    app.state.realtime = services
+    return app
+
+
+async def _unknown_websocket(websocket: WebSocket) -> None:
+    await deny(websocket, ProblemError(404))
+
+
+def _health_router(realtime: Realtime) -> APIRouter:
+    router = APIRouter(tags=["operations"])
+
+    @router.get("/healthz")
+    async def healthz() -> Response:
+        """Say that the process is alive."""
+        return JSONResponse({"status": "alive"})
+
+    @router.get("/readyz")
+    async def readyz() -> Response:
+        """Say whether connections are welcome: the log answers, and the server is not draining."""
+        ready = await realtime.ready()
+        return JSONResponse({"status": "ready" if ready else "not ready"}, 200 if ready else 503)
+
+    return router

@@ -1,0 +1,114 @@
+"""What fan-out keeps: channels, their members, and where each stands. `fanout.py` says how it works."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from enum import IntEnum
+from typing import Any, Protocol, TypeVar
+
+from server.protocol.position import Position
+from server.protocol.publication import Publication
+from server.wire import Batch, Format, GapNotice, Item, Notice
+
+MAX_HELD = 4_096  # publications kept while histories are read; who is further back reads again
+NOWHERE = Position("", 0)  # before anything is known of a channel
+
+T = TypeVar("T", bound=Item)
+
+
+class State(IntEnum):
+    """Where a member stands; see the top of fanout.py."""
+
+    HOLDING = 0
+    FRESH = 1
+    LIVE = 2
+    BEHIND = 3
+    GONE = 4
+
+
+class Sink(Protocol):
+    """One connection, as fan-out sees it."""
+
+    @property
+    def format(self) -> Format:
+        """What `writer` takes."""
+        ...
+
+    @property
+    def full(self) -> bool:
+        """Whether the transport holds more than the budget."""
+        ...
+
+    def writer(self, member: Member) -> Callable[[Any], None]:
+        """Give the function that writes one batch. It must not change members; it may call `stall`."""
+        ...
+
+
+class Member:
+    """One connection's place in one channel."""
+
+    __slots__ = ("channel", "position", "sink", "state")
+
+    def __init__(self, channel: Channel, sink: Sink) -> None:
+        self.channel = channel
+        self.sink = sink
+        self.state = State.HOLDING
+        self.position = NOWHERE  # kept up to date only where the state says so, and for streams
+
+    @property
+    def written(self) -> Position:
+        """Up to where this member has been written (not to be asked while HOLDING)."""
+        return self.channel.flushed if self.state is State.LIVE else self.position
+
+
+Write = tuple[Member, Callable[[Any], None], Batch]
+
+
+class Job:
+    """A flush: what is left to write, to whom, and where everyone stands when it is through."""
+
+    __slots__ = ("at", "position", "writes")
+
+    def __init__(self, writes: list[Write], position: Position) -> None:
+        self.writes = writes
+        self.position = position
+        self.at = 0
+
+
+class Channel:
+    """A channel that has members here."""
+
+    __slots__ = (
+        "flushed", "fresh", "groups", "held", "holds", "job", "last", "members", "name", "pending", "queued",
+    )  # fmt: skip
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.last = NOWHERE  # of the newest publication delivered here, or known by the first join
+        self.flushed = NOWHERE  # of the newest written to every live member
+        self.members = 0  # in any state but GONE
+        self.groups: tuple[dict[Member, Callable[[Any], None]], ...] = ({}, {}, {})  # LIVE, by Format
+        self.fresh: list[Member] = []
+        self.holds = 0  # members that are HOLDING or catching up
+        self.held: deque[Publication | GapNotice] = deque(maxlen=MAX_HELD)
+        self.pending: list[Item] = []
+        self.queued = False
+        self.job: Job | None = None
+
+
+def after(items: Iterable[T], position: Position) -> list[T]:
+    """What comes behind the last of `items` that `position` covers; all of them when it covers none."""
+    rest = list(items)
+    for index in range(len(rest) - 1, -1, -1):
+        item = rest[index]
+        if not isinstance(item, Notice) and item.epoch == position.epoch and item.offset <= position.offset:
+            return rest[index + 1 :]
+    return rest
+
+
+def follows(position: Position, item: Publication | GapNotice) -> bool:
+    """Whether nothing is missing between `position` and `item`."""
+    if isinstance(item, GapNotice):
+        return True  # it says itself what is missing
+    return item.epoch == position.epoch and item.offset == position.offset + 1

@@ -1,0 +1,30 @@
+"""The two clocks of a server, in one place, so that tests can move them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from server.protocol.messages import format_timestamp
+
+
+class Clock:
+    """`now()` is monotonic seconds (the loop's clock), `wall()` Unix seconds."""
+
+    def __init__(self, now: Callable[[], float], wall: Callable[[], float] = time.time) -> None:
+        self.now = now
+        self.wall = wall
+        self._millisecond = -1
+        self._timestamp = ""
+
+    def wall_ms(self) -> int:
+        """The Unix time in milliseconds."""
+        return int(self.wall() * 1000)
+
+    def timestamp(self) -> str:
+        """The current time as messages carry it; written once per millisecond."""
+        millisecond = self.wall_ms()
+        if millisecond != self._millisecond:
+            self._millisecond = millisecond
+            self._timestamp = format_timestamp(millisecond / 1000)
+        return self._timestamp

@@ -1,0 +1,122 @@
+"""Who may open a connection: origin, token, admission, in that order, before anything else happens.
+
+One gate for every WebSocket and event stream, so that no endpoint can forget a check (protocol.md, 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import NamedTuple
+from urllib.parse import parse_qs
+
+from server.auth import Authenticator, InvalidTokenError, Principal, UnknownKeyError
+from server.handshake import Headers, values
+from server.origins import OriginPolicy, OriginVerdict
+from server.protocol.codes import ERROR_TEXT, CloseCode, ErrorCode
+from server.protocol.messages import Closing, ClosingData, encode
+from server.tokens import HandshakeError, choose_subprotocol, find_token
+
+
+class Request:
+    """What the gate looks at. `query_string` stands without `?`; `address` is "" when unknown."""
+
+    def __init__(self, headers: Headers, query_string: str, address: str, *, websocket: bool) -> None:
+        self.headers = headers
+        self.query_string = query_string
+        self.address = address
+        self.websocket = websocket
+
+    def get_header(self, name: str) -> list[str]:
+        """All values of a header (ISO-8859-1, as HTTP/1.1 has them)."""
+        return [value.decode("latin-1") for value in values(self.headers, name.encode())]
+
+    @property
+    def subprotocol(self) -> str | None:
+        """What to answer with, also when refusing: a browser that offered some wants one of them back."""
+        return choose_subprotocol(self.get_header("sec-websocket-protocol"))
+
+    @cached_property
+    def query(self) -> dict[str, list[str]]:
+        """The parameters, in order of their first appearance."""
+        return parse_qs(self.query_string, keep_blank_values=True)
+
+
+class Denied(NamedTuple):
+    """A connection that may not. `close_code` None: a WebSocket is refused with `status` before accepting."""
+
+    status: int
+    code: ErrorCode
+    text: str
+    close_code: CloseCode | None = CloseCode.REFUSED
+    retry_after_ms: int | None = None
+
+    @property
+    def reason(self) -> str:
+        """The close reason, which starts with the error code: a browser reads that, but no HTTP status."""
+        return f"{self.code}: {self.text}"
+
+    def closing(self, timestamp: str) -> bytes | None:
+        """The message before a close that the client should come back from."""
+        if self.close_code is None or self.retry_after_ms is None:
+            return None
+        data = ClosingData(code=self.close_code, reason=self.code, retry_after_ms=self.retry_after_ms)
+        return encode(Closing(data=data, timestamp=timestamp))
+
+
+def _denied(status: int, code: ErrorCode, **more: CloseCode | None) -> Denied:
+    return Denied(status, code, ERROR_TEXT[code], **more)
+
+
+class Gate:
+    """Checks requests. `admission(user_id, address)` says why a connection is one too many, or None."""
+
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        origins: OriginPolicy,
+        admission: Callable[[str, str], Denied | None],
+    ) -> None:
+        self._authenticator = authenticator
+        self._origins = origins
+        self._admission = admission
+
+    def admit(self, request: Request) -> Principal | Denied:
+        """Check with the keys at hand. Raises UnknownKeyError when `admit_later` may find the key."""
+        token = self._find(request)
+        if isinstance(token, Denied):
+            return token
+        try:
+            return self._admit(request, self._authenticator.authenticate(token))
+        except InvalidTokenError as error:
+            if isinstance(error, UnknownKeyError):
+                raise
+            return _denied(401, ErrorCode.INVALID_TOKEN)
+
+    async def admit_later(self, request: Request) -> Principal | Denied:
+        """The same, asking the JWKS for a key that is not known yet."""
+        token = self._find(request)
+        if isinstance(token, Denied):
+            return token
+        try:
+            return self._admit(request, await self._authenticator.verify(token))
+        except InvalidTokenError:
+            return _denied(401, ErrorCode.INVALID_TOKEN)
+
+    def _find(self, request: Request) -> str | Denied:
+        verdict = self._origins.check(request.get_header("origin"))
+        if verdict is OriginVerdict.REFUSED:
+            return Denied(403, ErrorCode.FORBIDDEN, "This origin is not allowed", close_code=None)
+        try:
+            token = find_token(
+                request.get_header,
+                request.query_string,
+                websocket=request.websocket,
+                origin_allowed=verdict is OriginVerdict.ALLOWED,
+            )
+        except HandshakeError as error:
+            return Denied(400, ErrorCode.INVALID_TOKEN, str(error), close_code=None)
+        return _denied(401, ErrorCode.INVALID_TOKEN) if token is None else token
+
+    def _admit(self, request: Request, principal: Principal) -> Principal | Denied:
+        return self._admission(principal.user_id, request.address) or principal

@@ -1,0 +1,107 @@
+"""Everyone who is connected to this instance, over any transport: found by id and by user, cut when slow.
+
+What happens in rooms is in rooms.py. A client is known here by what it must be able to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any, Protocol
+
+from server.limits import ConnectionCaps
+from server.protocol.codes import CloseCode
+
+
+class Client(Protocol):
+    """A WebSocket connection or an event stream."""
+
+    connection_id: str
+    user_id: str
+    address: str
+
+    def shut_down(self, code: CloseCode, reason: str, retry_after_ms: int | None) -> None:
+        """Begin to close; with `retry_after_ms`, tell the client first when to come back."""
+        ...
+
+    def abort(self) -> None:
+        """End at once; what is still to be written does not matter."""
+        ...
+
+
+class Hub:
+    """The registry of clients. `slow_deadline_s`: how long one may be behind before it is cut with 4001."""
+
+    def __init__(self, caps: ConnectionCaps, *, slow_deadline_s: float) -> None:
+        self.caps = caps
+        self.clients: dict[str, Client] = {}
+        self.draining = False
+        self.emptied = asyncio.Event()  # set when the last client of a draining server is gone
+        self._slow_deadline_s = slow_deadline_s
+        self._by_user: dict[str, set[Client]] = {}
+        self._slow: dict[Client, float] = {}  # since when
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # -- who is here ---------------------------------------------------------------------------------------
+
+    def add(self, client: Client) -> None:
+        """Enter a client that was admitted."""
+        self.clients[client.connection_id] = client
+        self.caps.enter(client.user_id, client.address)
+        self._by_user.setdefault(client.user_id, set()).add(client)
+
+    def remove(self, client: Client) -> None:
+        """Take out a client that is gone; twice is the same as once."""
+        if self.clients.pop(client.connection_id, None) is None:
+            return
+        self.caps.leave(client.user_id, client.address)
+        self._slow.pop(client, None)
+        same_user = self._by_user[client.user_id]
+        same_user.discard(client)
+        if not same_user:
+            del self._by_user[client.user_id]
+        if not self.clients and self.draining:
+            self.emptied.set()
+
+    def of_user(self, user_id: str) -> Sequence[Client]:
+        """The clients of one user."""
+        return tuple(self._by_user.get(user_id, ()))
+
+    def kick(self, user_id: str, reason: str = "kicked") -> int:
+        """Close everything that a user has open, for good; return how many that were."""
+        clients = self.of_user(user_id)
+        for client in clients:
+            client.shut_down(CloseCode.KICKED, reason, None)
+        return len(clients)
+
+    # -- slow consumers ------------------------------------------------------------------------------------
+
+    def mark_slow(self, client: Client, now: float) -> None:
+        """Start the deadline of a client whose transport holds too much, unless it runs already."""
+        self._slow.setdefault(client, now)
+
+    def mark_caught_up(self, client: Client) -> None:
+        """End it: the client is live again."""
+        self._slow.pop(client, None)
+
+    def tick(self, now: float) -> None:
+        """Cut those who have been behind for too long."""
+        late = [client for client, since in self._slow.items() if now - since > self._slow_deadline_s]
+        for client in late:
+            del self._slow[client]
+            client.shut_down(CloseCode.SLOW_CONSUMER, "slow_consumer", 0)
+
+    # -- work that has to wait -----------------------------------------------------------------------------
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run short work that waits for the log or a key; the hub keeps it alive."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def finish(self) -> None:
+        """Cancel what still waits."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,174 @@
+"""Runs the server in this process: under tests and load tests, and for `rtcli serve`.
+
+    async with running_server(Settings(port=0, secrets=(SECRET,))) as server:
+        print(server.url)      # http://127.0.0.1:49152
+
+uvicorn keeps its hands off signals here: the end of a server is its drain, then uvicorn's own shutdown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
+
+import uvicorn
+
+from server.app import create_app
+from server.drain import drain
+from server.realtime import Realtime
+from server.settings import Settings
+from server.transports.http import Guard, HttpProtocol
+
+BACKLOG = 4_096
+
+
+class ListenError(Exception):
+    """The address cannot be listened on. `in_use`: somebody else does."""
+
+    def __init__(self, host: str, port: int, error: OSError) -> None:
+        super().__init__(f"cannot listen on {host}:{port}: {error.strerror or error}")
+        self.in_use = error.errno == errno.EADDRINUSE
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn's server without its signal handlers, which would end the process by the signal."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to whoever runs this."""
+        yield
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Bind the listening socket; accepted sockets inherit its options. Raises ListenError.
+
+    TCP_USER_TIMEOUT also ends connections whose peer's window stays shut: nothing else does that.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            milliseconds = int(settings.tcp_user_timeout_s * 1000)
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+        listener.bind((settings.host, settings.port))
+        listener.listen(BACKLOG)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise ListenError(settings.host, settings.port, _os_error(error)) from None
+    return listener
+
+
+def _os_error(error: OSError | OverflowError) -> OSError:
+    return error if isinstance(error, OSError) else OSError(errno.EINVAL, str(error))
+
+
+class ServerHandle:
+    """A server that runs. `host` and `port` are where it listens, `url` how it is reached from here."""
+
+    def __init__(self, settings: Settings, realtime: Realtime, server: _Uvicorn, port: int) -> None:
+        self.settings = settings
+        self.realtime = realtime
+        self.host = settings.host
+        self.port = port
+        self._server = server
+
+    @property
+    def url(self) -> str:
+        """The base URL."""
+        scheme = "https" if self.settings.tls_cert is not None else "http"
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - read, not bound
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    async def drain(self) -> int:
+        """Close every connection in order; return how many had to be cut."""
+        return await drain(
+            self.realtime.hub,
+            timeout_s=self.settings.drain_timeout_s,
+            retry_after_ms=self.realtime.retry_after_ms,
+        )
+
+
+@contextlib.asynccontextmanager
+async def running_server(settings: Settings) -> AsyncIterator[ServerHandle]:
+    """Run a server until the block ends, then drain it.
+
+    Raises ListenError, and what `Realtime` raises for the log, the keys and the origins.
+    """
+    listener = listen(settings)
+    port = listener.getsockname()[1]
+    with contextlib.closing(listener):
+        realtime = Realtime(settings)
+        realtime.allow_own_origin(port)
+        server = _Uvicorn(_config(settings, realtime))
+        handle = ServerHandle(settings, realtime, server, port)
+        serving = asyncio.ensure_future(server.serve(sockets=[listener]))
+        try:
+            await _started(server, serving)
+            yield handle
+            await handle.drain()
+        finally:
+            server.should_exit = True
+            await serving
+
+
+async def _started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
+    while not server.started:
+        if serving.done():
+            serving.result()
+            raise RuntimeError("the server ended while it started")
+        await asyncio.sleep(0.005)
+
+
+def _config(settings: Settings, realtime: Realtime) -> uvicorn.Config:
+    guard = Guard(
+        wheel=realtime.wheel,
+        clock=realtime.clock,
+        deadline_s=settings.header_deadline_s,
+        max_bytes=settings.max_header_bytes,
+        max_fields=settings.max_header_fields,
+        upgrade=lambda _protocol: False,
+    )
+    return uvicorn.Config(
+        create_app(settings, realtime),
+        http=partial(HttpProtocol, guard),  # type: ignore[arg-type] # it is called like the class
+        ws="websockets-sansio",
+        ws_max_size=settings.max_message_bytes,
+        ws_per_message_deflate=False,
+        ws_ping_interval=settings.rfc_ping_interval_s,
+        ws_ping_timeout=settings.rfc_ping_timeout_s,
+        lifespan="on",
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=max(1, int(settings.drain_timeout_s / 3)),
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
+    )
+
+
+async def serve_forever(settings: Settings, on_ready: Callable[[ServerHandle], None]) -> int:
+    """Run until SIGTERM or SIGINT, then drain; return 0. A second signal ends the process at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal(number: signal.Signals) -> None:
+        if stop.is_set():
+            sys.stderr.flush()
+            os._exit(128 + number)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    async with running_server(settings) as handle:
+        on_ready(handle)
+        await stop.wait()
+    return 0

@@ -1,0 +1,102 @@
+"""All settings of the server, each with its unit in its name. The environment gives them as `RTCLI_SERVER_*`.
+
+Read in `app` and `rtcli serve` alone: everything else takes plain values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+ENV_PREFIX = "RTCLI_SERVER_"
+OFF = "off"  # no limit
+
+
+class Settings(BaseModel):
+    """How one server runs. Unknown names and impossible values raise pydantic's ValidationError."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    # Where it listens.
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65_535)
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    fast_websockets: bool = True  # picows where it can be used; else the portable transport
+
+    # The log.
+    store: str = "memory:"
+    history_size: int = Field(default=1_000, ge=1)  # publications kept per channel
+    history_ttl_s: float = Field(default=86_400.0, gt=0)
+    max_replay: int = Field(default=300, ge=0, le=500)  # publications given back by one resume
+
+    # Who may come in.
+    secrets: tuple[str, ...] = Field(default=(), repr=False)
+    public_keys: tuple[str, ...] = ()
+    jwks_url: str | None = None
+    audience: str | None = None
+    issuer: str | None = None
+    origins: tuple[str, ...] = ()
+    user_connections: int | None = Field(default=20, ge=1)  # None: no limit
+    address_connections: int | None = Field(default=100, ge=1)
+    node_connections: int | None = Field(default=None, ge=1)  # None: 90 % of the file descriptors
+    rate_limit_per_s: float | None = Field(default=100.0, gt=0)  # messages of one connection
+
+    # WebSocket connections.
+    ping_interval_s: float = Field(default=30.0, gt=0)  # the ping message of /ws/v2
+    pong_timeout_s: float = Field(default=10.0, gt=0)
+    max_misses: int = Field(default=3, ge=1)
+    rfc_ping_interval_s: float = Field(default=20.0, gt=0)  # RFC 6455 pings of /ws
+    rfc_ping_timeout_s: float = Field(default=20.0, gt=0)
+    max_rooms: int = Field(default=100, ge=1)
+    max_message_bytes: int = Field(default=65_536, ge=1_024)
+    max_fragments: int = Field(default=64, ge=1)
+    message_deadline_s: float = Field(default=10.0, gt=0)  # for all fragments of one message
+    max_outstanding: int = Field(default=256, ge=1)  # publishes of one connection that the log has not taken
+    presence_grace_s: float = Field(default=5.0, ge=0)
+    typing_s: float = Field(default=6.0, gt=0)
+    token_expiring_s: float = Field(default=60.0, ge=0)
+    expiry_grace_s: float = Field(default=25.0, ge=0)
+
+    # Event streams.
+    stream_heartbeat_s: float = Field(default=30.0, gt=0)
+    stream_retry_ms: int = Field(default=3_000, ge=0)
+
+    # Slow consumers.
+    send_budget_bytes: int = Field(default=1_048_576, ge=65_536)
+    slow_deadline_s: float = Field(default=30.0, gt=0)
+
+    # Handshakes and the end.
+    header_deadline_s: float = Field(default=10.0, gt=0)
+    max_header_bytes: int = Field(default=16_384, ge=1_024)
+    max_header_fields: int = Field(default=100, ge=1)
+    tcp_user_timeout_s: float = Field(default=45.0, gt=0)
+    drain_timeout_s: float = Field(default=10.0, gt=0)
+    retry_spread_s: float = Field(default=5.0, ge=0)  # over which clients come back after a drain
+
+    log_format: Literal["text", "json"] = "text"
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str], **overrides: object) -> Self:
+        """Read `RTCLI_SERVER_*`; overrides that are not None win.
+
+        Lists are separated by white space, and `off` means no limit, in both. Raises ValidationError for names
+        and values alike.
+        """
+        values: dict[str, object] = {}
+        for name, text in env.items():
+            if name.startswith(ENV_PREFIX):
+                values[name.removeprefix(ENV_PREFIX).lower()] = cls._parse(name, text)
+        values.update({name: value for name, value in overrides.items() if value is not None})
+        given = {name: None if value == OFF else value for name, value in values.items()}
+        return cls.model_validate(given)
+
+    @classmethod
+    def _parse(cls, name: str, text: str) -> object:
+        field = cls.model_fields.get(name.removeprefix(ENV_PREFIX).lower())
+        if field is not None and str(field.annotation).startswith("tuple"):
+            return tuple(text.split())
+        return text

@@ -1,0 +1,322 @@
+"""One event stream: several channels, one cursor (protocol.md, sections 4 and 6).
+
+The id of every event is the whole cursor at that event. Of the stream's channels only one moves at a time, so
+the part for the others, the suffix, is kept until another one has moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+import msgspec
+
+from server.broker import BrokerUnavailableError
+from server.channel import Member, State
+from server.clock import Clock
+from server.fanout import Fanout, write_items
+from server.hub import Hub
+from server.protocol.codes import ERROR_TEXT, CloseCode, ErrorCode, GapReason
+from server.protocol.position import Position, cursor_key, format_cursor
+from server.protocol.sse import encode_event
+from server.resume import ReadHistory, Resumed, Want, catch_up, read_missed
+from server.wheel import Wheel
+from server.wire import EventBatch, Format
+
+_encode = msgspec.json.Encoder().encode
+
+
+class StreamOutlet(Protocol):
+    """The sending side of an event stream's transport. Nothing here blocks or raises."""
+
+    @property
+    def full(self) -> bool:
+        """Whether more is waiting to be written than the budget allows."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Send bytes now."""
+        ...
+
+    def write_events(self, batch: EventBatch, suffix: bytes) -> None:
+        """Send a batch now, with this stream's suffix."""
+        ...
+
+    def end(self) -> None:
+        """End the stream behind what was written."""
+        ...
+
+    def abort(self) -> None:
+        """Drop the transport, and what it holds."""
+        ...
+
+
+class StreamServices(Protocol):
+    """What a stream needs of its server."""
+
+    hub: Hub
+    fanout: Fanout
+    history: ReadHistory
+    wheel: Wheel
+    clock: Clock
+
+
+class Stream:
+    """One event stream, as fan-out (`Sink`), the hub (`Client`) and the wheel (`Due`) see it."""
+
+    format = Format.EVENTS
+
+    def __init__(
+        self,
+        services: StreamServices,
+        *,
+        connection_id: str,
+        user_id: str,
+        address: str,
+        expires_at: float,
+        expiry_grace_s: float,
+        heartbeat_s: float,
+        retry_ms: int,
+    ) -> None:
+        self._services = services
+        self.outlet: StreamOutlet  # set before `open`
+        self.connection_id = connection_id
+        self.user_id = user_id
+        self.address = address
+        self.expires_at = expires_at  # Unix seconds
+        self.slot = 0
+        self._expiry_grace_s = expiry_grace_s
+        self._heartbeat_s = heartbeat_s
+        self._heartbeat_at = 0.0
+        self._retry_ms = retry_ms
+        self._members: list[Member] = []
+        self._moved: Member | None = None  # the one whose suffix is known
+        self._suffix = b""
+        self._gone = False
+        self._catching_up = False
+
+    # -- the beginning -------------------------------------------------------------------------------------
+
+    async def open(
+        self, channels: Sequence[str], cursor: Mapping[str, Position], *, invalid: bool, max_replay: int
+    ) -> None:
+        """Resume from `cursor` where it names a channel, else begin at the top; `ready` comes first.
+
+        `invalid`: a cursor was given that cannot be read. Raises BrokerUnavailableError.
+        """
+        fanout = self._services.fanout
+        self._members = [fanout.open(channel, self) for channel in channels]
+        try:
+            resumed = await read_missed(
+                fanout,
+                self._services.history,
+                [self._want(member, cursor, max_replay) for member in self._members],
+            )
+            if not self._gone:
+                self._begin(resumed, cursor, invalid=invalid)
+        finally:
+            for member in self._members:
+                fanout.release(member.channel)
+
+    @staticmethod
+    def _want(member: Member, cursor: Mapping[str, Position], max_replay: int) -> Want:
+        since = cursor.get(member.channel.name)
+        return Want(member.channel, since, max_replay if since is not None else 0)
+
+    def _begin(self, resumed: Sequence[Resumed], cursor: Mapping[str, Position], *, invalid: bool) -> None:
+        """Write `ready` and the replays, and go live. The cursor of `ready` is where the replays begin."""
+        for member, result in zip(self._members, resumed, strict=True):
+            since = cursor.get(member.channel.name)
+            member.position = result.top if since is None or result.failure else since
+        self.outlet.write(self._ready(resumed, cursor, invalid=invalid))
+        for member, result in zip(self._members, resumed, strict=True):
+            write_items(member, result.publications)
+        for member, result in zip(self._members, resumed, strict=True):
+            self._services.fanout.go_live(member, result.top)
+        self._heartbeat_at = self._services.clock.now() + self._heartbeat_s
+        self._schedule(self._services.clock.now())
+
+    def _ready(self, resumed: Sequence[Resumed], cursor: Mapping[str, Position], *, invalid: bool) -> bytes:
+        channels: dict[str, dict[str, object]] = {}
+        for member, result in zip(self._members, resumed, strict=True):
+            state: dict[str, object] = {"position": str(result.top)}
+            if invalid:
+                state |= {"recovered": False, "reason": GapReason.INVALID_CURSOR}
+            elif member.channel.name in cursor:
+                state["recovered"] = result.failure is None
+                if result.failure is not None:
+                    state["reason"] = result.failure
+            channels[cursor_key(member.channel.name)] = state
+        data: dict[str, object] = {
+            "connection_id": self.connection_id,
+            "cursor": self.cursor,
+            "channels": channels,
+        }
+        if invalid or cursor:
+            failures = [state["reason"] for state in channels.values() if "reason" in state]
+            data["recovered"] = not failures
+            if failures:
+                data["reason"] = failures[0]
+        return encode_event(id=self.cursor, event="ready", data=_encode(data), retry_ms=self._retry_ms)
+
+    # -- live ----------------------------------------------------------------------------------------------
+
+    @property
+    def cursor(self) -> str:
+        """Where this stream stands: what was written to it."""
+        return format_cursor([(member.channel.name, member.position) for member in self._members])
+
+    @property
+    def full(self) -> bool:
+        """See Sink."""
+        return self.outlet.full
+
+    def writer(self, member: Member) -> Callable[[Any], None]:
+        """See Sink."""
+        return partial(self._write, member)
+
+    def _write(self, member: Member, batch: EventBatch) -> None:
+        if self._moved is not member:
+            others = [other for other in self._members if other is not member]
+            rest = format_cursor([(other.channel.name, other.position) for other in others])
+            self._suffix = f",{rest}".encode() if rest else b""
+            self._moved = member
+        member.position = batch.position
+        self.outlet.write_events(batch, self._suffix)
+
+    def _schedule(self, now: float) -> None:
+        expiry = now + self.expires_at + self._expiry_grace_s - self._services.clock.wall()
+        self._services.wheel.put(self, min(self._heartbeat_at, expiry))
+
+    def due(self, now: float) -> None:
+        """Send the heartbeat, or end a stream whose token has expired."""
+        if self._services.clock.wall() >= self.expires_at + self._expiry_grace_s:
+            self.fail(ErrorCode.INVALID_TOKEN)
+            return
+        if now >= self._heartbeat_at:
+            self._heartbeat_at = now + self._heartbeat_s
+            if not self.outlet.full:
+                beat = encode_event(id=self.cursor, event="heartbeat", data=b'{"status":"alive"}')
+                self.outlet.write(beat)
+        self._schedule(now)
+
+    def refreshed(self, expires_at: float) -> None:
+        """Go on with a new token, whose rights were checked; `expires_at` in Unix seconds."""
+        self.expires_at = expires_at
+        self._schedule(self._services.clock.now())
+
+    def fail(self, code: ErrorCode) -> None:
+        """Say what went wrong, and end."""
+        data = _encode({"code": code, "message": ERROR_TEXT[code]})
+        self.outlet.write(encode_event(event="error", data=data))
+        self.outlet.end()
+
+    # -- slow ----------------------------------------------------------------------------------------------
+
+    def set_writable(self, *, on: bool) -> None:
+        """Hear from the transport that it holds too much, or that it has drained."""
+        if self._gone:
+            return
+        if not on:
+            self._services.hub.mark_slow(self, self._services.clock.now())
+            self._services.fanout.stall(self._members)
+        elif not self._catching_up:
+            self._catching_up = True
+            self._services.hub.spawn(self._catch_up())
+
+    async def _catch_up(self) -> None:
+        try:
+            for member in self._members:
+                if member.state is State.BEHIND:
+                    await catch_up(self._services.fanout, self._services.history, member)
+        except BrokerUnavailableError:
+            return  # the deadline for slow clients is running; one that is cut resumes
+        finally:
+            self._catching_up = False
+        if all(member.state in {State.FRESH, State.LIVE} for member in self._members):
+            self._services.hub.mark_caught_up(self)
+
+    # -- the end -------------------------------------------------------------------------------------------
+
+    def shut_down(self, code: CloseCode, reason: str, retry_after_ms: int | None) -> None:
+        """See Client."""
+        _say_closing(self.outlet, self.cursor, code, reason, retry_after_ms)
+
+    def abort(self) -> None:
+        """See Client."""
+        self.outlet.abort()
+
+    def lost(self) -> None:
+        """The transport is gone: leave everything."""
+        if self._gone:
+            return
+        self._gone = True
+        self._services.wheel.remove(self)
+        for member in self._members:
+            self._services.fanout.close(member)
+        self._services.hub.remove(self)
+
+
+class Pulse:
+    """A stream of heartbeats alone, for anyone, with ids that count from 1."""
+
+    user_id = ""
+
+    def __init__(
+        self, services: StreamServices, *, connection_id: str, address: str, heartbeat_s: float, retry_ms: int
+    ) -> None:
+        self._services = services
+        self._heartbeat_s = heartbeat_s
+        self._retry_ms = retry_ms
+        self._count = 0
+        self.outlet: StreamOutlet  # set before `begin`
+        self.connection_id = connection_id
+        self.address = address
+        self.slot = 0
+
+    def begin(self) -> None:
+        """Send the first heartbeat."""
+        self._beat(self._services.clock.now(), self._retry_ms)
+
+    def due(self, now: float) -> None:
+        """Send the next one; a client that does not read is cut."""
+        if self.outlet.full:
+            self.abort()
+        else:
+            self._beat(now)
+
+    def _beat(self, now: float, retry_ms: int | None = None) -> None:
+        self._count += 1
+        data = b'{"status":"alive"}'
+        self.outlet.write(encode_event(id=str(self._count), event="heartbeat", data=data, retry_ms=retry_ms))
+        self._services.wheel.put(self, now + self._heartbeat_s)
+
+    def set_writable(self, *, on: bool) -> None:
+        """Nothing to do: `due` looks."""
+
+    def shut_down(self, code: CloseCode, reason: str, retry_after_ms: int | None) -> None:
+        """See Client."""
+        _say_closing(self.outlet, str(self._count), code, reason, retry_after_ms)
+
+    def abort(self) -> None:
+        """See Client."""
+        self.outlet.abort()
+
+    def lost(self) -> None:
+        """The transport is gone."""
+        self._services.wheel.remove(self)
+        self._services.hub.remove(self)
+
+
+def _say_closing(
+    outlet: StreamOutlet, cursor: str, code: CloseCode, reason: str, retry_after_ms: int | None
+) -> None:
+    """Send `closing` with its own `retry`, and end the stream; a client that does not read is dropped."""
+    if outlet.full:
+        outlet.abort()
+        return
+    if retry_after_ms is not None:
+        data = _encode({"code": code, "reason": reason, "retry_after_ms": retry_after_ms})
+        outlet.write(encode_event(id=cursor, event="closing", data=data, retry_ms=retry_after_ms))
+    outlet.end()

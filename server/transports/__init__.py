@@ -1,0 +1,1 @@
+"""How bytes come in and go out: WebSocket (portable and on picows) and event streams."""

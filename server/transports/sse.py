@@ -1,0 +1,188 @@
+"""Event streams over HTTP (protocol.md, section 4), on any ASGI server.
+
+What must stop a client is answered with a status; everything else with a stream, because a browser's
+EventSource gives up for ever on any status but 200. Under the bundled uvicorn a stream writes to the
+transport itself: no task, queue or copy of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from server.broker import BrokerUnavailableError
+from server.claims import Principal
+from server.gate import Denied
+from server.gate import Request as GateRequest
+from server.problems import ProblemError
+from server.protocol.codes import ERROR_TEXT, CloseCode, ErrorCode
+from server.protocol.position import BROADCAST, ROOM_PREFIX, InvalidPositionError, Position, parse_cursor
+from server.protocol.rooms import is_valid_room
+from server.protocol.sse import encode_event
+from server.realtime import Realtime
+from server.stream import Pulse, Stream
+from server.transports.stream_outlets import open_outlet
+
+HEADERS = {
+    "cache-control": "no-cache, no-store, must-revalidate",
+    "content-type": "text/event-stream; charset=utf-8",
+    "x-accel-buffering": "no",
+}
+
+
+def refuse(status: int, code: ErrorCode, text: str) -> Response:
+    """A problem+json answer, which stops the client."""
+    problem = ProblemError(status, code, text)
+    return Response(problem.body(), status, problem.headers())
+
+
+def come_back(reason: str, retry_after_ms: int) -> Response:
+    """A stream that only says when to come back: the client is welcome, but not now."""
+    data = {"code": CloseCode.TRY_AGAIN_LATER, "reason": reason, "retry_after_ms": retry_after_ms}
+    body = encode_event(event="closing", data=msgspec.json.encode(data), retry_ms=retry_after_ms)
+    return Response(body, 200, HEADERS)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a request for a stream asks for."""
+
+    channels: list[str]
+    cursor: Mapping[str, Position]
+    invalid: bool  # a cursor was sent that cannot be read
+
+
+class EventStream(Response):
+    """The response that lives as long as its stream."""
+
+    def __init__(self, realtime: Realtime, stream: Stream | Pulse, asked: Asked | None) -> None:
+        self._realtime = realtime
+        self._stream = stream
+        self._asked = asked
+        self.status_code = 200
+        self.background = None
+        self.init_headers(HEADERS)  # not Response.__init__, which would set a content-length
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Start the response, and keep it until the client or the stream ends."""
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        if scope["method"] == "HEAD":
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+        stream = self._stream
+        outlet = open_outlet(
+            scope,
+            receive,
+            send,
+            budget=self._realtime.settings.send_budget_bytes,
+            set_writable=stream.set_writable,
+        )
+        stream.outlet = outlet
+        self._realtime.hub.add(stream)
+        try:
+            await self._open(stream)
+            await outlet.run()
+        finally:
+            stream.lost()
+
+    async def _open(self, stream: Stream | Pulse) -> None:
+        if isinstance(stream, Pulse) or self._asked is None:
+            stream.begin()
+            return
+        asked = self._asked
+        try:
+            await stream.open(
+                asked.channels,
+                asked.cursor,
+                invalid=asked.invalid,
+                max_replay=self._realtime.settings.max_replay,
+            )
+        except BrokerUnavailableError:
+            stream.shut_down(
+                CloseCode.TRY_AGAIN_LATER, ErrorCode.UNAVAILABLE, self._realtime.retry_after_ms()
+            )
+
+
+class StreamEndpoints:
+    """The three paths, on one server."""
+
+    def __init__(self, realtime: Realtime) -> None:
+        self._realtime = realtime
+
+    async def events(self, request: Request) -> Response:
+        """Follow your personal events and broadcasts, and the messages of every `room` given."""
+        return await self._follow(request, request.query_params.getlist("room"))
+
+    async def notifications(self, request: Request) -> Response:
+        """Follow your personal events and broadcasts."""
+        return await self._follow(request, [])
+
+    async def pulse(self, request: Request) -> Response:
+        """Get heartbeats only; needs no token."""
+        if self._realtime.hub.draining:
+            return come_back("draining", self._realtime.retry_after_ms())
+        address = request.client.host if request.client else ""
+        return EventStream(self._realtime, self._realtime.new_pulse(address), None)
+
+    async def _follow(self, request: Request, rooms: list[str]) -> Response:
+        gate_request = GateRequest(
+            request.scope["headers"],
+            request.scope["query_string"].decode("latin-1"),
+            request.client.host if request.client else "",
+            websocket=False,
+        )
+        verdict = await self._realtime.gate.admit_later(gate_request)
+        if isinstance(verdict, Denied):
+            if verdict.retry_after_ms is not None:
+                return come_back(verdict.code, verdict.retry_after_ms)
+            return refuse(verdict.status, verdict.code, verdict.text)
+        if self._realtime.hub.draining:
+            return come_back("draining", self._realtime.retry_after_ms())
+        rooms = list(dict.fromkeys(rooms))
+        return self._refuse_rooms(verdict, rooms) or EventStream(
+            self._realtime,
+            self._realtime.new_stream(verdict, gate_request.address),
+            self._asked(request, verdict, rooms),
+        )
+
+    def _refuse_rooms(self, principal: Principal, rooms: list[str]) -> Response | None:
+        if len(rooms) > self._realtime.settings.max_rooms:
+            return refuse(400, ErrorCode.TOO_MANY_ROOMS, ERROR_TEXT[ErrorCode.TOO_MANY_ROOMS])
+        if not all(map(is_valid_room, rooms)):
+            return refuse(400, ErrorCode.INVALID_ROOM, ERROR_TEXT[ErrorCode.INVALID_ROOM])
+        if not all(map(principal.can_join, rooms)):
+            return refuse(403, ErrorCode.FORBIDDEN, ERROR_TEXT[ErrorCode.FORBIDDEN])
+        return None
+
+    @staticmethod
+    def _asked(request: Request, principal: Principal, rooms: list[str]) -> Asked:
+        """Read the cursor; the header, which a reconnecting browser sends, wins over the parameter."""
+        own = principal.channel
+        channels = [*(ROOM_PREFIX + room for room in rooms), own, BROADCAST]
+        text = request.headers.get("last-event-id") or request.query_params.get("last_event_id") or ""
+        if not text:
+            return Asked(channels, {}, invalid=False)
+        try:
+            cursor = parse_cursor(text, user_channel=own)
+        except InvalidPositionError:
+            return Asked(channels, {}, invalid=True)
+        return Asked(channels, {name: at for name, at in cursor.items() if name in channels}, invalid=False)
+
+
+def stream_router(realtime: Realtime) -> APIRouter:
+    """The routes of the event streams."""
+    endpoints = StreamEndpoints(realtime)
+    router = APIRouter(tags=["event streams"])
+    for path, endpoint in (
+        ("/api/v1/events/stream", endpoints.events),
+        ("/api/v1/notifications/stream", endpoints.notifications),
+        ("/api/v1/sse/stream", endpoints.pulse),
+    ):
+        router.add_api_route(path, endpoint, methods=["GET", "HEAD"], response_class=Response)
+    return router

@@ -1,0 +1,90 @@
+"""Sending over ASGI, where `send` waits: a writer that exists only while there is something to write.
+
+Between two messages a connection has no task of its own but the one that the ASGI server gave it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Generic, Protocol, TypeVar
+
+from starlette.websockets import WebSocketDisconnect
+
+T = TypeVar("T")
+
+
+class SetWritable(Protocol):
+    """Hears when more than the budget waits (`on` is False), and when it has drained."""
+
+    def __call__(self, *, on: bool) -> None:
+        """Take notice."""
+        ...
+
+
+class LazyWriter(Generic[T]):
+    """Sends items in order. `size_of(item)` and `budget` are in bytes."""
+
+    def __init__(
+        self,
+        send: Callable[[T], Awaitable[None]],
+        *,
+        size_of: Callable[[T], int],
+        budget: int,
+        set_writable: SetWritable,
+    ) -> None:
+        self._send = send
+        self._size_of = size_of
+        self._budget = budget
+        self._set_writable = set_writable
+        self._waiting: deque[T] = deque()
+        self._size = 0
+        self._task: asyncio.Task[None] | None = None
+        self._ended = False
+        self.full = False
+
+    def put(self, item: T) -> None:
+        """Send an item behind those that wait; after `end` or `stop` it is dropped."""
+        if self._ended:
+            return
+        self._waiting.append(item)
+        self._size += self._size_of(item)
+        if self._size > self._budget and not self.full:
+            self.full = True
+            self._set_writable(on=False)
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._write())
+
+    def end(self, last: T) -> None:
+        """Send a last item; nothing after it."""
+        self.put(last)
+        self._ended = True
+
+    def stop(self) -> None:
+        """Drop what waits; a send that is under way is cancelled."""
+        self._ended = True
+        self._waiting.clear()
+        if self._task is not None:
+            self._task.cancel()
+
+    async def drain(self) -> None:
+        """Wait until everything is sent, or sending has failed."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    async def _write(self) -> None:
+        try:
+            while self._waiting:
+                item = self._waiting.popleft()
+                await self._send(item)
+                self._size -= self._size_of(item)
+                if self.full and not self._waiting:
+                    self.full = False
+                    self._set_writable(on=True)
+        except (OSError, RuntimeError, WebSocketDisconnect):
+            # The client is gone. The reading side hears of it too, and takes the connection away.
+            self._ended = True
+            self._waiting.clear()
+        finally:
+            self._task = None
