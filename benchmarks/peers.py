@@ -75,14 +75,8 @@ def rtcli(store: str = "memory:") -> Command:
         secret = folder / "secret"
         secret.write_text(os.environ["BENCH_SECRET"])
         secret.chmod(0o600)
-        where = [
-            "--port",
-            str(port),
-            "--store",
-            store.replace("@HERE@", str(folder)),
-            "--secret-file",
-            str(secret),
-        ]
+        place = store.replace("@HERE@", str(folder)).replace("@REDIS@", os.environ.get("BENCH_REDIS", ""))
+        where = ["--port", str(port), "--store", place, "--secret-file", str(secret)]
         limits = ["--rate-limit", "1000000/s", "--user-connections", "off", "--address-connections", "off"]
         return [sys.executable, "-m", "rtcli", "serve", *where, *limits]
 
@@ -90,6 +84,7 @@ def rtcli(store: str = "memory:") -> Command:
 
 
 HERE_ALWAYS = Path(sys.executable)
+REDIS = Path(shutil.which("redis-server") or "redis-server")
 PORTABLE = {"RTCLI_SERVER_FAST_WEBSOCKETS": "false"}
 
 PEERS: dict[str, Peer] = {
@@ -103,6 +98,9 @@ PEERS: dict[str, Peer] = {
         Peer("rtcli", "rtcli", rtcli(), HERE_ALWAYS, "/readyz"),
         Peer("rtcli acked", "rtcli-ids", rtcli(), HERE_ALWAYS, "/readyz"),
         Peer("rtcli portable", "rtcli", rtcli(), HERE_ALWAYS, "/readyz", PORTABLE),
+        Peer("rtcli memory", "rtcli-ids", rtcli(), HERE_ALWAYS, "/readyz"),
+        Peer("rtcli SQLite", "rtcli-ids", rtcli("sqlite:@HERE@/log.db"), HERE_ALWAYS, "/readyz"),
+        Peer("rtcli Redis", "rtcli-ids", rtcli("redis://127.0.0.1:@REDIS@/0"), REDIS, "/readyz"),
     )
 }
 

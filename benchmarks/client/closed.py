@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+from collections.abc import Sequence
 
 import msgspec
 
@@ -18,15 +19,24 @@ from benchmarks.client.members import (
     message_frame,
     stream_steps,
 )
-from benchmarks.client.readings import ROOM, Socket, between, connect, read, spread_out, with_latencies
+from benchmarks.client.readings import (
+    ROOM,
+    Reading,
+    Socket,
+    between,
+    connect,
+    read,
+    settle,
+    spread_out,
+    with_latencies,
+)
 from benchmarks.client.strict import StrictMember, StrictPublisher
 
 POLL_S = 0.001
+AnyPublisher = Publisher | StrictPublisher
 
 
-def make_publisher(
-    job: Closed, dialect: Dialect, room: str, token: str, place: int
-) -> Publisher | StrictPublisher:
+def make_publisher(job: Closed, dialect: Dialect, room: str, token: str, place: int) -> AnyPublisher:
     """A publisher of either kind, driven by acknowledgements or by its own messages coming back."""
     answer = b'"ack"' if job.acked else own_mark(place % 100)
     frame = message_frame(dialect, room, place % 100, os.urandom(3).hex())
@@ -54,12 +64,34 @@ def make_members(job: Closed) -> list[tuple[Socket, str]]:
     return members
 
 
+def rates(job: Closed, first: Reading, last: Reading, acks: int) -> Result:
+    """What was delivered, or acknowledged, between two readings."""
+    result = between(first, last)
+    if not job.acked:
+        return result
+    cpu = (last.server_cpu - first.server_cpu) * 1e6 / acks if acks else None
+    per_second = acks / (last.clock - first.clock)
+    return msgspec.structs.replace(result, per_second=per_second, server_cpu_per_million=cpu)
+
+
+async def audited(
+    result: Result, members: list[Socket], publishers: Sequence[AnyPublisher], *, acked: bool
+) -> Result:
+    """Publish no more, wait until all is quiet, and say what arrived and what should have."""
+    for publisher in publishers:
+        publisher.stopped = True
+    expected = sum(publisher.number for publisher in publishers) * (1 if acked else len(members))
+    await settle(members, expected)
+    received = sum(member.received for member in members)
+    return msgspec.structs.replace(result, delivered=received, expected=expected)
+
+
 async def run_closed(job: Closed) -> tuple[Result, list[Socket]]:
     """Closed loop; see `Closed`."""
     paths = make_members(job)
     await connect(job.target.port, paths)
     members = [member for member, _ in paths]
-    publishers = [member for member in members if isinstance(member, Publisher | StrictPublisher)]
+    publishers = [member for member in members if isinstance(member, AnyPublisher)]
     for publisher in publishers:
         publisher.send(job.window)
     await asyncio.sleep(job.warmup_s)
@@ -67,18 +99,10 @@ async def run_closed(job: Closed) -> tuple[Result, list[Socket]]:
         del publisher.round_trips[:]
     first, answered = read(job.target, members), sum(publisher.answered for publisher in publishers)
     await asyncio.sleep(job.seconds)
-    last = read(job.target, members)
-    result = between(first, last)
-    if job.acked:
-        acks = sum(publisher.answered for publisher in publishers) - answered
-        cpu = (last.server_cpu - first.server_cpu) * 1e6 / acks if acks else None
-        per_second = acks / (last.clock - first.clock)
-        result = msgspec.structs.replace(
-            result, per_second=per_second, delivered=acks, server_cpu_per_million=cpu
-        )
-    stalls = sum(not publisher.round_trips for publisher in publishers)
-    result = msgspec.structs.replace(result, stalls=stalls)
-    return with_latencies(result, [publisher.round_trips for publisher in publishers]), members
+    last, acks = read(job.target, members), sum(publisher.answered for publisher in publishers) - answered
+    trips = [publisher.round_trips[:] for publisher in publishers]
+    result = msgspec.structs.replace(rates(job, first, last, acks), stalls=sum(not times for times in trips))
+    return await audited(with_latencies(result, trips), members, publishers, acked=job.acked), members
 
 
 async def run_streams(job: Streams) -> tuple[Result, list[Socket]]:
@@ -106,4 +130,8 @@ async def run_streams(job: Streams) -> tuple[Result, list[Socket]]:
     result = between(first, read(target, streams))
     busy = False
     await publishing
+    expected = publisher.number * len(streams)
+    await settle(streams, expected)
+    received = sum(stream.received for stream in streams)
+    result = msgspec.structs.replace(result, delivered=received, expected=expected)
     return result, [*streams, publisher]

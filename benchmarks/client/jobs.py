@@ -32,7 +32,7 @@ class Closed(msgspec.Struct, frozen=True, tag="closed"):
 class Paced(msgspec.Struct, frozen=True, tag="paced"):
     """Open timetable: `rate` publications a second into a room of `sockets`; every `sample`-th member times.
 
-    `frozen` further members join and then never read.
+    `frozen` further members join and then never read. Texts have `length` characters.
     """
 
     target: Target
@@ -42,6 +42,7 @@ class Paced(msgspec.Struct, frozen=True, tag="paced"):
     seconds: float
     sample: int = 10
     frozen: int = 0
+    length: int = 100
 
 
 class Idle(msgspec.Struct, frozen=True, tag="idle"):
@@ -75,6 +76,7 @@ Job = Closed | Paced | Idle | Streams
 class Result(msgspec.Struct, frozen=True):
     """What was measured. Times in seconds, memory in bytes; a quantity that the job does not measure is null.
 
+    `delivered` and `expected` are the audit: what arrived, and what was published times members.
     `client_share`: how busy the load client was; from 0.95 on it, and not the server, may be what limits the
     figure.
     """
@@ -91,4 +93,5 @@ class Result(msgspec.Struct, frozen=True):
     accepts_per_second: float | None = None
     bytes_per_connection: float | None = None
     grown_bytes: int | None = None
+    ready_s: float | None = None
     stalls: int = 0

@@ -90,7 +90,8 @@ class Connection(asyncio.BufferedProtocol):
 class Publisher(Connection):
     """Keeps `window` messages in flight: each own message or acknowledgement that comes back lets one go.
 
-    `answer` is what is counted as an answer to an own message. Round trips are kept, in seconds.
+    `answer` is what counts as an answer to an own message. Round trips are kept, in seconds.
+    Once `stopped`, nothing more is sent.
     """
 
     def __init__(self, steps: list[tuple[bytes, bytes]], frame: bytes, answer: bytes) -> None:
@@ -100,6 +101,7 @@ class Publisher(Connection):
         self.tail = b""
         self.number = 0
         self.answered = 0
+        self.stopped = False
         self.sent_at: deque[float] = deque()
         self.round_trips = array("d")
 
@@ -122,7 +124,8 @@ class Publisher(Connection):
                 [now - self.sent_at.popleft() for _ in range(min(done, len(self.sent_at)))]
             )
             self.answered += done
-            self.send(done)
+            if not self.stopped:
+                self.send(done)
 
 
 class PacedPublisher(Connection):
@@ -201,7 +204,7 @@ def stream_steps(dialect: Dialect, room: str, token: str) -> list[tuple[bytes, b
     return [(request.encode(), b" 200 "), (b"", b"\r\n\r\n")]
 
 
-def message_frame(dialect: Dialect, room: str, publisher: int, run: str) -> bytes:
+def message_frame(dialect: Dialect, room: str, publisher: int, run: str, length: int = 100) -> bytes:
     """The frame of `publisher`'s messages with placeholders where number and intended time go."""
-    text = content(publisher, NUMBER, INTENDED_US)
+    text = content(publisher, NUMBER, INTENDED_US, length)
     return dialect.publish(room, text, f"{run}{publisher}-{NUMBER}")

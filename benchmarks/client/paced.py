@@ -37,7 +37,7 @@ async def run_paced(job: Paced) -> tuple[Result, list[Socket]]:
     def steps(place: int) -> list[tuple[bytes, bytes]]:
         return member_steps(dialect, ROOM, token_for(target.secret, place + 1, now))
 
-    publisher = PacedPublisher(steps(0), message_frame(dialect, ROOM, 0, os.urandom(3).hex()))
+    publisher = PacedPublisher(steps(0), message_frame(dialect, ROOM, 0, os.urandom(3).hex(), job.length))
     samplers = [Sampler(steps(place)) for place in range(1, job.sockets, job.sample)]
     others = [Connection(steps(place)) for place in range(1, job.sockets) if (place - 1) % job.sample]
     frozen = [Frozen(steps(job.sockets + place)) for place in range(job.frozen)]
@@ -83,8 +83,10 @@ async def run_idle(job: Idle) -> tuple[Result, list[Socket]]:
     turns = itertools.cycle(senders)
     sent = await publish_at(job.rate, job.seconds, lambda due: next(turns).send(due))
     await settle(members, first.received + sent * job.room_size)
+    delivered = sum(member.received for member in members)
     result = msgspec.structs.replace(
         between(first, read(target, members)),
+        delivered=delivered - first.received,
         expected=sent * job.room_size,
         accepts_per_second=job.sockets / took,
         bytes_per_connection=grown / job.sockets,

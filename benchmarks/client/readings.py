@@ -1,6 +1,7 @@
 """Counters taken at two moments and the rates between them; connecting; waiting for stragglers."""
 
 import asyncio
+import socket
 import time
 from array import array
 from collections.abc import Iterable, Sequence
@@ -10,7 +11,7 @@ import msgspec
 import picows
 
 from benchmarks.client.jobs import Result, Target
-from benchmarks.client.members import Connection
+from benchmarks.client.members import Connection, Frozen
 from benchmarks.client.strict import StrictMember
 from benchmarks.stats import percentile
 from benchmarks.system import cpu_seconds
@@ -61,11 +62,23 @@ def with_latencies(result: Result, samples: "Iterable[array[float]]") -> Result:
 
 async def open_one(port: int, member: Socket, path: str) -> None:
     """Connect `member` and wait until it is ready."""
+    loop = asyncio.get_running_loop()
     if isinstance(member, StrictMember):
         await picows.ws_connect(lambda: member, f"ws://127.0.0.1:{port}{path}")
+    elif isinstance(member, Frozen):
+        await loop.create_connection(lambda: member, sock=small_socket(port))
     else:
-        await asyncio.get_running_loop().create_connection(lambda: member, "127.0.0.1", port)
+        await loop.create_connection(lambda: member, "127.0.0.1", port)
     await member.ready
+
+
+def small_socket(port: int) -> socket.socket:
+    """A connected socket with the smallest receive buffer: the server's side fills soon."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    made.connect(("127.0.0.1", port))
+    made.settimeout(0)
+    return made
 
 
 async def connect(port: int, members: Sequence[tuple[Socket, str]], at_once: int = 100) -> None:

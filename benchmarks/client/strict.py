@@ -73,6 +73,7 @@ class StrictPublisher(StrictMember):
         self.answer = answer
         self.number = 0
         self.answered = 0
+        self.stopped = False
         self.sent_at: deque[float] = deque()
         self.round_trips = array("d")
 
@@ -92,4 +93,5 @@ class StrictPublisher(StrictMember):
             if self.answer in frame.get_payload_as_bytes():
                 self.round_trips.append(time.perf_counter() - self.sent_at.popleft())
                 self.answered += 1
-                self.send(1)
+                if not self.stopped:
+                    self.send(1)
