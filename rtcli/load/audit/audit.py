@@ -1,0 +1,276 @@
+"""The delivery audit while a run goes on: every delivery as it comes.
+
+Pure: times are given (whole microseconds of the monotonic clock), and nothing here waits or writes. What can
+be judged at once becomes a finding; what was lost is known only at the end, see `judge`.
+
+A delivery that is just what its membership expects next need not get here: the crowds compare its bytes with
+the entry's and count it themselves (see `Membership`). This module takes everything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rtcli.load.audit.ledger import Stream, message_id, split_id
+from rtcli.load.audit.membership import Membership
+from rtcli.load.audit.records import Delivery, Finding, Skip
+from rtcli.load.audit.room import Entry, Room
+from rtcli.load.audit.roster import STREAMS_PER_WORKER, Roster
+from rtcli.load.histogram import bucket_index
+from rtcli.load.token import Token, decode_token
+
+_MAX_AHEAD = 1 << 20  # another worker's stream does not get further ahead of what was seen of it
+
+
+class Audit(Roster):
+    """Accounts for every delivery to the subscribers of one worker.
+
+    `moment_of` gives the bin (see `store.Bins`) of a time; `complete` is where the times to the last receiver
+    are counted; `order` is the scenario's.
+    """
+
+    def __init__(
+        self,
+        run: int,
+        base: int,
+        *,
+        moment_of: Callable[[int], int],
+        complete: dict[int, int],
+        order: str = "per-room",
+        worker: int = 0,
+        workers: int = 1,
+        max_evidence: int = 1000,
+    ) -> None:
+        super().__init__(run, base, worker=worker)
+        self.order = order
+        self.findings: list[Finding] = []
+        self.skips: dict[tuple[int, int], Skip] = {}  # by the membership's id() and the message's
+        self._complete = complete
+        self._moment_of = moment_of
+        self._own = range(self._next_stream, self._next_stream + STREAMS_PER_WORKER)
+        self._known = range(workers * STREAMS_PER_WORKER)
+        self._max_evidence = max_evidence
+
+    def receive(self, delivery: Delivery) -> Membership | None:
+        """Account for one delivery. Returns the membership that it belongs to."""
+        member = None if delivery.room is None else delivery.user.memberships.get(delivery.room)
+        if member is not None:
+            entry = member.cursor.next
+            if entry is not None and entry.token == delivery.token:
+                member.cursor = entry
+                _keep(entry, delivery)
+                self._count(member, entry.intended, entry.lag, delivery.now)
+                entry.last = delivery.now
+                return member
+        token = decode_token(delivery.token)
+        if token is None:
+            self._corrupt(delivery, member)
+            return member
+        stream = self._sender(token, delivery.room)
+        if stream is None:
+            self._phantom(delivery, member, token)
+            return member
+        return self._place(delivery, stream, token)
+
+    def _sender(self, token: Token, room: str | None) -> Stream | None:
+        """The stream that a token belongs to; None when this run did not send it."""
+        if token.run != self.run:
+            return None
+        stream = self.streams.get(token.stream)
+        if stream is None:
+            if token.stream in self._own or token.stream not in self._known or room is None:
+                return None
+            stream = Stream(token.stream, "", room, owned=False)
+            self.streams[token.stream] = stream
+            self.room(room).streams.append(stream)
+        if stream.owned:
+            return stream if token.number < len(stream.sent) else None
+        if token.number > len(stream.sent) + _MAX_AHEAD:
+            return None
+        stream.grow(token.number)
+        if not stream.sent[token.number]:
+            stream.sent[token.number] = self.base + token.intended + token.lag
+        return stream
+
+    def _place(self, delivery: Delivery, stream: Stream, token: Token) -> Membership | None:
+        """Account for a delivery of a message that was sent."""
+        identity = message_id(token.stream, token.number)
+        where = stream.room if delivery.room is None else delivery.room
+        member = delivery.user.memberships.get(where)
+        if where != stream.room or member is None:
+            detail = (
+                f"it was sent to {stream.room}" if where != stream.room else "the user is not in the room"
+            )
+            self._find("leak", delivery, member, identity, detail=detail)
+            return member
+        key = stream.keys[token.number]
+        if not key:
+            entry = self._first_sight(member.room, stream, token, delivery)
+            key = entry.key
+        if key > member.cursor.key:
+            entry = self._go_to(delivery, member, key)
+            entry.last = max(entry.last, delivery.now)
+        elif not self._is_new(delivery, member, identity, key):
+            return member
+        self._count(member, self.base + token.intended, token.lag, delivery.now)
+        return member
+
+    def _first_sight(self, room: Room, stream: Stream, token: Token, delivery: Delivery) -> Entry:
+        key = room.place_for(stream, token.number, delivery.place)
+        while key == room.tail.key:  # two messages at one position: the server's, not ours to mix up
+            key += 1
+        intended = self.base + token.intended
+        entry = Entry(
+            key,
+            message_id(stream.number, token.number),
+            delivery.token,
+            intended=intended,
+            lag=token.lag,
+            moment=self._moment_of(intended),
+            place=delivery.place,
+        )
+        _keep(entry, delivery)
+        if key < stream.top_key or token.number < stream.top_number:
+            room.inversions += _inversions(stream, token.number, key)
+        stream.see(token.number, delivery.now, key)
+        room.insert(entry)
+        return entry
+
+    def _go_to(self, delivery: Delivery, member: Membership, key: int) -> Entry:
+        """Move the membership ahead to the entry with this key, and note what it passes over."""
+        before = member.cursor
+        entry = before.next
+        while entry is not None and entry.key != key:
+            entry = entry.next
+        if entry is None:
+            raise AssertionError("an entry ahead of a membership is in its chain")
+        if member.advance(entry) and len(self.skips) < self._max_evidence:
+            skip = Skip(delivery.now, before, delivery.raw, tuple(delivery.user.notes))
+            self.skips[id(member), entry.identity] = skip
+        return entry
+
+    def _is_new(self, delivery: Delivery, member: Membership, identity: int, key: int) -> bool:
+        """Judge a delivery of a message at or before the place that the membership has reached."""
+        if identity in member.missing:
+            del member.missing[identity]
+            for entry in member.room.recent:
+                if entry.identity == identity:
+                    entry.holes -= 1
+                    entry.last = max(entry.last, delivery.now)
+            self._reordered(delivery, member, identity, member.cursor.identity)
+            return True
+        if key > member.start_key:
+            self._find("duplicate", delivery, member, identity)
+            return False
+        return self._is_new_early(delivery, member, identity, key)
+
+    def _is_new_early(self, delivery: Delivery, member: Membership, identity: int, key: int) -> bool:
+        """The same for a message that others had received before this membership began."""
+        if member.history:
+            return False
+        if member.has_early(identity) or self._had_before(member, identity, key):
+            self._find("duplicate", delivery, member, identity)
+            return False
+        early = member.early or {}
+        ahead = max(early, key=early.__getitem__, default=-1)
+        if member.cursor.key > member.start_key:
+            self._reordered(delivery, member, identity, member.cursor.identity)
+        elif ahead >= 0 and early[ahead] > key:
+            self._reordered(delivery, member, identity, ahead)
+        member.mark_early(identity, key)
+        return True
+
+    def _had_before(self, member: Membership, identity: int, key: int) -> bool:
+        """Whether an earlier stay of the same subscriber in the room received the message."""
+        room = member.room
+        return any(
+            other.user == member.user and other is not member and other.received(identity, key)
+            for other in (*room.memberships, *room.released)
+        )
+
+    def _reordered(self, delivery: Delivery, member: Membership, identity: int, after: int) -> None:
+        if self.order == "none":
+            return
+        if self.order == "per-publisher" and not self._later_of_publisher(member, identity):
+            return
+        self._find("reordered", delivery, member, identity, reference=after)
+
+    def _later_of_publisher(self, member: Membership, identity: int) -> bool:
+        """Whether the membership has received a later message of the same stream."""
+        number, place = split_id(identity)
+        keys = self.streams[number].keys
+        return any(
+            keys[later] and member.received(message_id(number, later), keys[later])
+            for later in range(place + 1, len(keys))
+        )
+
+    def _count(self, member: Membership, intended: int, lag: int, now: int) -> None:
+        moment = self._moment_of(intended)
+        member.latency[moment + bucket_index(now - intended)] += 1
+        member.service[moment + bucket_index(now - intended - lag)] += 1
+
+    def _corrupt(self, delivery: Delivery, member: Membership | None) -> None:
+        key = None if delivery.room is None else self.room(delivery.room).key_of(delivery.place)
+        reached = 0 if member is None else member.cursor.key
+        self._find("corrupt", delivery, member, -1, reference=reached if key is None else -key)
+
+    def _phantom(self, delivery: Delivery, member: Membership | None, token: Token) -> None:
+        if token.run == self.run:
+            self._find("phantom", delivery, member, -1, detail="this run did not send it")
+        elif member is None or not member.history:  # who asks for history may get another run's messages
+            self._find("phantom", delivery, member, -1, detail="of another run")
+
+    def _find(
+        self,
+        kind: str,
+        delivery: Delivery,
+        member: Membership | None,
+        identity: int,
+        *,
+        reference: int = -1,
+        detail: str = "",
+    ) -> None:
+        user = delivery.user
+        keep = len(self.findings) < self._max_evidence
+        self.findings.append(
+            Finding(
+                kind,
+                user.name,
+                delivery.room or (member.room.name if member is not None else ""),
+                user.connection,
+                member,
+                identity,
+                delivery.now,
+                reference,
+                detail,
+                delivery.raw if keep else b"",
+                tuple(user.notes) if keep else (),
+            )
+        )
+
+    def sweep(self, now: int, *, patience: int) -> None:
+        """Once in a while: count messages that reached everybody, let go of what ended `patience` ago."""
+        for room in self.rooms.values():
+            for entry in room.passed():
+                if not entry.holes and entry.last:
+                    self._complete[entry.moment + bucket_index(entry.last - entry.intended)] += 1
+        while self._ending and (self._ending[0].ended or 0) + patience <= now:
+            self._ending.pop(0).release()
+
+
+def _keep(entry: Entry, delivery: Delivery) -> None:
+    """Remember the bytes of a message, for the receivers to come."""
+    if entry.frame is None:
+        entry.frame = delivery.frame
+    if entry.text is None:
+        entry.text = delivery.text
+
+
+def _inversions(stream: Stream, number: int, key: int) -> list[tuple[int, int]]:
+    """Pairs of a message and a later one of its stream that stands before it, now that one more is seen."""
+    found = []
+    for other, place in enumerate(stream.keys):
+        if place and (other < number) is not (place < key):
+            early, late = sorted((number, other))
+            found.append((message_id(stream.number, early), message_id(stream.number, late)))
+    return found

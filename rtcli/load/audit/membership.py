@@ -1,0 +1,140 @@
+"""A subscriber's stay in a room: a pointer into the room's order, and what is not as it should be."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from rtcli.load.audit.room import Entry, Room
+
+
+class Away(NamedTuple):
+    """A stretch without a connection that a resume bridged; `key` is the place reached before it."""
+
+    key: int
+    lost: int
+    back: int
+
+
+class Membership:
+    """A subscriber's stay in a room, from asking to join to leaving; a resume continues it.
+
+    `latency` and `service` are where its deliveries are counted (by bin and bucket).
+    """
+
+    __slots__ = (
+        "asked",
+        "aways",
+        "connection",
+        "cursor",
+        "early",
+        "end",
+        "ended",
+        "gaps",
+        "history",
+        "joined",
+        "latency",
+        "leaving",
+        "lost",
+        "missing",
+        "room",
+        "service",
+        "start_key",
+        "tail",
+        "user",
+    )
+
+    def __init__(
+        self,
+        user: str,
+        room: Room,
+        asked: int,
+        *,
+        latency: dict[int, int],
+        service: dict[int, int],
+        history: bool = False,
+    ) -> None:
+        self.user = user
+        self.room = room
+        self.asked = asked
+        self.history = history  # older messages were asked for, and may come
+        self.latency = latency
+        self.service = service
+        self.connection = ""
+        self.cursor = room.tail
+        self.start_key = room.tail.key
+        self.joined: int | None = None
+        self.leaving: int | None = None
+        self.lost: int | None = None  # when the connection broke; None again after a resume
+        self.ended: int | None = None
+        self.end = ""  # left; lost; declared (what was missed will not come); open (to the end of the run)
+        self.missing: dict[int, int] = {}  # passed over: key by id
+        self.tail: dict[int, int] = {}  # after the last one received, when it ended without a leave
+        self.early: dict[int, int] | None = None  # received although not after `start_key`
+        self.aways: list[Away] | None = None
+        self.gaps: list[tuple[int, int]] | None = None  # keys (after, to) that the server said will not come
+        room.memberships.append(self)
+
+    def miss(self, entry: Entry) -> None:
+        """Note that an entry appeared at a place which this membership has passed already."""
+        if entry.key > self.start_key:
+            self.missing[entry.identity] = entry.key
+            entry.holes += 1
+
+    def advance(self, entry: Entry) -> int:
+        """Move to an entry ahead; what lies between is missing. Returns how many that are."""
+        skipped = 0
+        at = self.cursor.next
+        while at is not None and at is not entry:
+            self.missing[at.identity] = at.key
+            at.holes += 1
+            skipped += 1
+            at = at.next
+        self.cursor = entry
+        return skipped
+
+    def has_early(self, identity: int) -> bool:
+        """Whether it received the message although that was not after its start."""
+        return self.early is not None and identity in self.early
+
+    def mark_early(self, identity: int, key: int) -> None:
+        """Note that it received such a message."""
+        if self.early is None:
+            self.early = {}
+        self.early[identity] = key
+
+    def received(self, identity: int, key: int) -> bool:
+        """Whether the message with this key was delivered to this membership."""
+        if self.has_early(identity):
+            return True
+        return self.start_key < key <= self.cursor.key and identity not in self.missing
+
+    def release(self) -> None:
+        """Let go of the chain, after the end: note what came after the last one received and concerns it."""
+        at = self.cursor.next
+        while at is not None:
+            self._note_rest(at)
+            at = at.next
+        last = self.cursor
+        self.cursor = Entry(last.key, last.identity, last.token, place=last.place)
+        self.room.memberships.remove(self)
+        self.room.released.append(self)
+        self.room.released_until = max(self.room.released_until, self.until)
+
+    @property
+    def until(self) -> int:
+        """Messages sent later than this do not concern it any more."""
+        ended = self.ended or 0
+        return ended if self.leaving is None else min(self.leaving, ended)
+
+    def miss_late(self, entry: Entry) -> None:
+        """Note, after the release, an entry that was seen by others only now."""
+        if entry.key > self.cursor.key:
+            self._note_rest(entry)
+        else:
+            self.miss(entry)
+
+    def _note_rest(self, entry: Entry) -> None:
+        if entry.intended + entry.lag <= self.until:
+            into = self.missing if self.end in {"left", "open"} else self.tail
+            into[entry.identity] = entry.key
+            entry.holes += 1

@@ -1,0 +1,83 @@
+"""Who received messages out of order, once the room's order can be settled.
+
+Where the protocol tells positions, the order is theirs. Where it does not, it was taken from the first
+arrivals, which may be the wrong ones: if most receivers of a message disagree with its place, the place is
+moved, and those are named who had agreed with it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+
+from rtcli.load.audit.ledger import message_id, split_id
+from rtcli.load.audit.membership import Membership
+from rtcli.load.audit.records import Finding
+from rtcli.load.audit.room import Room
+
+Named = tuple[Membership, int, int, Finding | None]
+"""Who, which message, after which other, and what was seen of it (if anything)."""
+
+
+def settle_order(rooms: Mapping[str, Room], findings: Iterable[Finding]) -> Iterator[Named]:
+    """Every delivery against the order of its room or its publisher, once each."""
+    by_room: defaultdict[str, list[Finding]] = defaultdict(list)
+    for finding in findings:
+        by_room[finding.room].append(finding)
+    for name, room in rooms.items():
+        named: dict[tuple[int, int], Named] = {}
+        for item in _agreed(room, by_room[name]):
+            named.setdefault((id(item[0]), item[1]), item)
+        for earlier, later in room.inversions:
+            for member in _all(room):
+                both = _received(member, earlier) and _received(member, later)
+                if both and (id(member), later) not in named:
+                    named.setdefault((id(member), earlier), (member, earlier, later, None))
+        yield from named.values()
+
+
+def _received(member: Membership, identity: int) -> bool:
+    number, place = split_id(identity)
+    key = next((stream.keys[place] for stream in member.room.streams if stream.number == number), 0)
+    return bool(key) and member.received(identity, key)
+
+
+def _all(room: Room) -> list[Membership]:
+    return [*room.memberships, *room.released]
+
+
+def _agreed(room: Room, findings: list[Finding]) -> Iterator[Named]:
+    """What was found, with places that most receivers disagree with put right."""
+    pairs: defaultdict[tuple[int, int], list[Finding]] = defaultdict(list)
+    for finding in findings:
+        pairs[finding.identity, finding.reference].append(finding)
+    for (identity, after), found in pairs.items():
+        receivers = [] if room.ordered else [member for member in _all(room) if _received(member, identity)]
+        same_stream = split_id(identity)[0] == split_id(after)[0]
+        if room.ordered or same_stream or 2 * len(found) <= len(receivers):
+            for finding in found:
+                if finding.member is not None:
+                    yield finding.member, identity, after, finding
+        else:
+            others = {id(member) for member in receivers} - {id(finding.member) for finding in found}
+            yield from _moved(room, identity, after, [one for one in receivers if id(one) in others])
+
+
+def _moved(room: Room, identity: int, after: int, members: list[Membership]) -> Iterator[Named]:
+    """The message belongs behind `after`: name those who received what stands between only after it."""
+    low, high = _key(room, identity), _key(room, after)
+    between = [
+        message_id(stream.number, place)
+        for stream in room.streams
+        for place, key in enumerate(stream.keys)
+        if low < key <= high
+    ]
+    for member in members:
+        for other in between:
+            if _received(member, other):
+                yield member, other, identity, None
+
+
+def _key(room: Room, identity: int) -> int:
+    number, place = split_id(identity)
+    return next(stream.keys[place] for stream in room.streams if stream.number == number)

@@ -1,0 +1,162 @@
+"""A room's one order of messages, and the memberships that point into it.
+
+The order is a chain: each entry knows the next. A membership holds the entry that it received last, and what
+it expects now is that entry's `next`; when it is just that, one comparison of bytes settles a delivery. So a
+subscriber costs a pointer, and entries that everybody has passed are freed by themselves. What is out of
+order is kept beside: `missing` are the places that were passed over.
+
+Where a message belongs is its *key*. If the protocol tells positions (epoch and offset), the key follows
+them. If not, it is the order of first arrival, corrected by what is certain: the numbers of a publisher.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from rtcli.load.audit.ledger import Stream
+
+if TYPE_CHECKING:
+    from rtcli.load.audit.membership import Membership
+
+_STEP_BITS = 20  # room for entries between two that were first thought to be neighbours
+_OFFSET_BITS = 36
+_MIDDLE = 1 << (_OFFSET_BITS - 1)
+_MAX_EPOCH = 126
+
+
+class Place(NamedTuple):
+    """A position as a protocol tells it; `epoch` may be empty."""
+
+    epoch: str
+    offset: int
+
+
+class Entry:
+    """A message in its room's order. Times are microseconds."""
+
+    __slots__ = (
+        "frame",
+        "holes",
+        "identity",
+        "intended",
+        "key",
+        "lag",
+        "last",
+        "moment",
+        "next",
+        "place",
+        "text",
+        "token",
+    )
+
+    def __init__(
+        self,
+        key: int,
+        identity: int,
+        token: bytes = b"",
+        *,
+        intended: int = 0,
+        lag: int = 0,
+        moment: int = 0,
+        place: Place | None = None,
+    ) -> None:
+        self.key = key
+        self.identity = identity
+        self.token = token
+        self.intended = intended
+        self.lag = lag
+        self.moment = moment  # the bin of the intended time
+        self.place = place
+        self.frame: bytes | None = None  # the whole WebSocket frame, when it holds this one message
+        self.text: str | None = None  # the same for the data of an event stream's event
+        self.next: Entry | None = None
+        self.last = 0  # the latest delivery
+        self.holes = 0  # memberships that passed it over
+
+
+class Room:
+    """One room's order."""
+
+    __slots__ = (
+        "_epochs",
+        "_origins",
+        "inversions",
+        "memberships",
+        "name",
+        "ordered",
+        "recent",
+        "released",
+        "released_until",
+        "streams",
+        "tail",
+    )
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.tail = Entry(1 << _STEP_BITS, -1)
+        self.ordered = False  # whether the protocol tells positions
+        self.streams: list[Stream] = []
+        self.memberships: list[Membership] = []  # those that point into the chain
+        self.released: list[Membership] = []  # those that have ended and let go of it
+        self.released_until = 0  # the latest time of sending that still concerns one of these
+        self.recent: deque[Entry] = deque()  # not yet passed by everybody
+        self.inversions: list[tuple[int, int]] = []  # ids: one that stands after a later one of its publisher
+        self._epochs: dict[str, int] = {}
+        self._origins: dict[str, int] = {}
+
+    def key_of(self, place: Place | None) -> int | None:
+        """The key of a position; None when there is none, or none that makes sense."""
+        if place is None:
+            return None
+        epoch = self._epochs.setdefault(place.epoch, len(self._epochs) + 1)
+        offset = place.offset - self._origins.setdefault(place.epoch, place.offset) + _MIDDLE
+        if not 0 <= offset < 1 << _OFFSET_BITS or epoch > _MAX_EPOCH:
+            return None
+        self.ordered = True
+        return ((epoch << _OFFSET_BITS) | offset) << _STEP_BITS
+
+    def place_for(self, stream: Stream, number: int, place: Place | None) -> int:
+        """The key of a message that is seen for the first time."""
+        key = self.key_of(place)
+        if key is not None:
+            return key
+        if number < stream.top_number:  # a later one of the same publisher is here already: stand before it
+            later = [key for key in stream.keys[number + 1 :] if key]
+            return min(later) - 1
+        return ((self.tail.key >> _STEP_BITS) + 1) << _STEP_BITS
+
+    def insert(self, entry: Entry) -> None:
+        """Put an entry where its key belongs; memberships that are past that place have missed it so far."""
+        self.recent.append(entry)
+        if entry.intended + entry.lag <= self.released_until:
+            for membership in self.released:
+                membership.miss_late(entry)
+        if entry.key > self.tail.key:
+            self.tail.next = entry
+            self.tail = entry
+        else:
+            self._insert_behind(entry)
+
+    def _insert_behind(self, entry: Entry) -> None:
+        before: Entry | None = None
+        for membership in self.memberships:
+            cursor = membership.cursor
+            if cursor.key > entry.key:
+                membership.miss(entry)
+            elif before is None or cursor.key > before.key:
+                before = cursor
+        while before is not None and before.next is not None and before.next.key < entry.key:
+            before = before.next
+        if before is not None:
+            entry.next, before.next = before.next, entry
+
+    def passed(self) -> list[Entry]:
+        """Take out the entries that every membership has passed, oldest first."""
+        if not self.recent:
+            return []
+        lowest = min((membership.cursor.key for membership in self.memberships), default=self.tail.key)
+        taken = []
+        while self.recent and self.recent[0].key <= lowest:
+            taken.append(self.recent.popleft())
+        return taken

@@ -1,0 +1,194 @@
+"""What a run measures: samples by metric, tags and moment, cheap to take, mergeable, asked by thresholds.
+
+The moment of a sample is its *bin*: a second of one phase. A recorder is looked up once per user and tag set
+(`MetricStore.trend`) and then only counts: `recorder.counts[bin + bucket_index(value)] += 1`, where a bin is
+its number shifted by `INDEX_BITS`. Workers give away what they have counted with `drain`, the main process
+takes it in with `merge`, and nothing is lost or rounded on the way.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate
+
+from rtcli.load.histogram import INDEX_BITS, Histogram, bucket_index
+from rtcli.load.metric_names import METRICS
+
+Tags = tuple[tuple[str, str], ...]
+Key = tuple[str, Tags]
+Snapshot = dict[Key, dict[int, int]]
+_INDEX = (1 << INDEX_BITS) - 1
+
+
+class Bins:
+    """Cuts the time of a run into bins: whole seconds, cut again where a phase begins.
+
+    Moments after the end belong to the last phase and get bins of a second for as long as `slack` says, so
+    that what arrives while the run settles has its place.
+    """
+
+    def __init__(self, phases: Sequence[tuple[str, float]], *, slack: int = 120) -> None:
+        names = [name for name, _ in phases]
+        ends = list(accumulate(length for _, length in phases))
+        self.duration = ends[-1]
+        marks = {float(second) for second in range(int(self.duration) + slack)}
+        self._starts = sorted(marks.union(ends[:-1]))
+        self._phases = [names[min(bisect_right(ends, start), len(names) - 1)] for start in self._starts]
+
+    def at(self, seconds: float) -> int:
+        """The bin, already shifted, of a moment in seconds since the start."""
+        return (bisect_right(self._starts, seconds) - 1 if seconds > 0 else 0) << INDEX_BITS
+
+    def phase(self, key: int) -> str:
+        """The phase of a bin, or of a sample's key."""
+        return self._phases[key >> INDEX_BITS]
+
+    def second(self, key: int) -> int:
+        """The second of the run in which the bin lies."""
+        return int(self._starts[key >> INDEX_BITS])
+
+
+class Recorder:
+    """Counts samples of one metric with one set of tags. Keys are bin (shifted) plus bucket."""
+
+    __slots__ = ("counts",)
+
+    def __init__(self) -> None:
+        self.counts: defaultdict[int, int] = defaultdict(int)
+
+    def record(self, moment: int, microseconds: int) -> None:
+        """Take a sample of a trend at a bin."""
+        self.counts[moment + bucket_index(microseconds)] += 1
+
+    def add(self, moment: int, amount: int = 1) -> None:
+        """Raise a counter."""
+        self.counts[moment] += amount
+
+    def check(self, moment: int, *, good: bool) -> None:
+        """Count a sample of a rate: bucket 1 for good, 0 for bad."""
+        self.counts[moment + good] += 1
+
+
+class MetricStore:
+    """All samples of a run, or of a worker since it last gave them away. A `thresholds.MetricView`."""
+
+    def __init__(self, bins: Bins, exclude: Callable[[int], bool] | None = None) -> None:
+        self.bins = bins
+        self._recorders: dict[Key, Recorder] = {}
+        self._gauges: dict[Key, int] = {}
+        self._excluded = exclude  # of a second: whether its samples are to be left out
+
+    def recorder(self, metric: str, **tags: str) -> Recorder:
+        """The recorder of a metric with these tags (never `phase`: that follows from the moment)."""
+        key = (metric, tuple(sorted(tags.items())))
+        found = self._recorders.get(key)
+        if found is None:
+            if metric not in METRICS:
+                msg = f"there is no metric {metric!r}"
+                raise KeyError(msg)
+            found = self._recorders[key] = Recorder()
+        return found
+
+    def gauge(self, metric: str, value: int, **tags: str) -> None:
+        """Set a gauge."""
+        self._gauges[metric, tuple(sorted(tags.items()))] = value
+
+    # -- merging -------------------------------------------------------------------------------------------
+
+    def drain(self) -> Snapshot:
+        """Give away what was counted since the last time."""
+        taken: Snapshot = {}
+        for key, recorder in self._recorders.items():
+            if recorder.counts:
+                taken[key] = dict(recorder.counts)
+                recorder.counts.clear()
+        return taken
+
+    def merge(self, snapshot: Snapshot) -> None:
+        """Take in what another store gave away."""
+        for (metric, tags), counts in snapshot.items():
+            own = self.recorder(metric, **dict(tags)).counts
+            for key, count in counts.items():
+                own[key] += count
+
+    def without(self, seconds: set[int]) -> MetricStore:
+        """A view of the same samples that leaves out some seconds."""
+        view = MetricStore(self.bins, seconds.__contains__)
+        view._recorders, view._gauges = self._recorders, self._gauges
+        return view
+
+    # -- asking --------------------------------------------------------------------------------------------
+
+    def keys(self) -> list[tuple[str, Mapping[str, str]]]:
+        """Every metric and tag set that has a recorder."""
+        return [(metric, dict(tags)) for metric, tags in self._recorders]
+
+    def _matching(self, metric: str, tags: Mapping[str, str]) -> Iterable[Recorder]:
+        wanted = {item for item in tags.items() if item[0] != "phase"}
+        for (name, own), recorder in self._recorders.items():
+            if name == metric and wanted.issubset(own):
+                yield recorder
+
+    def _samples(self, metric: str, tags: Mapping[str, str]) -> dict[int, int] | None:
+        """Counts by bucket of all matching samples; None when nothing like it was ever recorded."""
+        phase = tags.get("phase")
+        counts: dict[int, int] | None = None
+        for recorder in self._matching(metric, tags):
+            counts = {} if counts is None else counts
+            for key, count in recorder.counts.items():
+                if phase is not None and self.bins.phase(key) != phase:
+                    continue
+                if self._excluded is not None and self._excluded(self.bins.second(key)):
+                    continue
+                index = key & _INDEX
+                counts[index] = counts.get(index, 0) + count
+        return counts
+
+    def trend(self, metric: str, tags: Mapping[str, str]) -> Histogram | None:
+        """The samples of a trend; None without any."""
+        counts = self._samples(metric, tags)
+        return Histogram(counts) if counts else None
+
+    def count(self, metric: str, tags: Mapping[str, str]) -> float | None:
+        """The sum of a counter; None when it was never counted."""
+        counts = self._samples(metric, tags)
+        return float(sum(counts.values())) if counts else None
+
+    def rate(self, metric: str, tags: Mapping[str, str]) -> float | None:
+        """The share of good samples; None without samples."""
+        counts = self._samples(metric, tags)
+        total = sum(counts.values()) if counts else 0
+        return counts.get(1, 0) / total if counts and total else None
+
+    def value(self, metric: str, tags: Mapping[str, str]) -> float | None:
+        """The last value of a gauge, summed over workers."""
+        values = [
+            value
+            for (name, own), value in self._gauges.items()
+            if name == metric and {item for item in tags.items() if item[0] != "phase"}.issubset(own)
+        ]
+        return float(sum(values)) if values else None
+
+    def by_second(self, metric: str, tags: Mapping[str, str] | None = None) -> dict[int, Histogram]:
+        """The samples of a trend, by second."""
+        seconds: dict[int, Histogram] = {}
+        for recorder in self._matching(metric, tags or {}):
+            for key, count in recorder.counts.items():
+                histogram = seconds.setdefault(self.bins.second(key), Histogram())
+                histogram.add([(key & _INDEX, count)])
+        return seconds
+
+    def sums_by_second(self, metric: str, tags: Mapping[str, str] | None = None) -> dict[int, int]:
+        """What a counter rose by in each second."""
+        sums: dict[int, int] = {}
+        for recorder in self._matching(metric, tags or {}):
+            for key, count in recorder.counts.items():
+                second = self.bins.second(key)
+                sums[second] = sums.get(second, 0) + count
+        return sums
+
+    def tag_sets(self, metric: str) -> list[Tags]:
+        """The tag sets with which a metric was recorded."""
+        return [tags for name, tags in self._recorders if name == metric]
