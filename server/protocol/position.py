@@ -15,6 +15,7 @@ MAX_CURSOR_BYTES = 8192
 MAX_OFFSET = 2**63 - 1  # what SQLite and a Redis stream can hold
 EPOCH_PATTERN = re.compile(r"[a-z0-9]{4,16}")
 _POSITION = re.compile(r"([a-z0-9]{4,16})-(0|[1-9][0-9]{0,18})", re.ASCII)
+_LONGEST_POSITION = 16 + 1 + 19
 
 ROOM_PREFIX = "room:"
 USER_PREFIX = "user:"
@@ -72,6 +73,14 @@ def format_cursor(positions: Mapping[str, Position] | Iterable[tuple[str, Positi
     """Join positions, by channel name and in the order given, into one cursor."""
     items = positions.items() if isinstance(positions, Mapping) else positions
     return ",".join(f"{cursor_key(channel)}={position}" for channel, position in items)
+
+
+def fits_cursor(channels: Iterable[str]) -> bool:
+    """Whether a cursor over these channels is within the limit whatever their positions are.
+
+    A stream that follows more could not be resumed.
+    """
+    return sum(len(cursor_key(channel)) + _LONGEST_POSITION + 2 for channel in channels) <= MAX_CURSOR_BYTES
 
 
 def parse_cursor(text: str, *, user_channel: str) -> dict[str, Position]:
