@@ -17,6 +17,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
 from starlette.websockets import WebSocket
 
+from server.api import api_router, install_problem_handlers
 from server.problems import ProblemError
 from server.realtime import Realtime
 from server.settings import Settings
@@ -39,6 +40,7 @@ def realtime_router(settings: Settings, realtime: Realtime | None = None) -> API
     router = APIRouter(lifespan=lifespan)
     router.include_router(websocket_router(services))
     router.include_router(stream_router(services))
+    router.include_router(api_router(services, rate_limit_per_s=settings.rate_limit_per_s))
     router.include_router(_health_router(services))
     return router
 
@@ -49,6 +51,7 @@ def create_app(settings: Settings, realtime: Realtime | None = None) -> FastAPI:
     app = FastAPI(title="rtcli server", docs_url=None, redoc_url=None)
     app.include_router(realtime_router(settings, services))
     app.add_api_websocket_route("/{path:path}", _unknown_websocket)
+    install_problem_handlers(app)
     if settings.origins:
         app.add_middleware(
             CORSMiddleware,

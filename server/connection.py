@@ -48,7 +48,7 @@ from server.protocol.messages import (
     user_id_to_wire,
 )
 from server.protocol.position import BROADCAST, ROOM_PREFIX, USER_PREFIX
-from server.protocol.publication import NEW_MESSAGE, chat_data
+from server.protocol.publication import NEW_MESSAGE, chat_data, idempotency_key
 from server.protocol.session import Session
 from server.resume import Resumed, Want, catch_up, read_missed
 from server.rooms import Rooms
@@ -185,15 +185,18 @@ class Connection:
         if self._gone:
             return
         self._gone = self._closing = True
-        self._backlog.clear()
         self._services.wheel.remove(self)
+        self._leave_all()
+        self._services.hub.remove(self)
+
+    def _leave_all(self) -> None:
+        self._backlog.clear()
         for channel, member in self._members.items():
             if channel.startswith(ROOM_PREFIX):
                 self._services.rooms.lose(channel.removeprefix(ROOM_PREFIX), self.user_id, member)
             else:
                 self._services.fanout.close(member)
         self._members.clear()
-        self._services.hub.remove(self)
 
     def set_writable(self, *, on: bool) -> None:
         """The transport holds more than the budget, or has drained."""
@@ -235,7 +238,8 @@ class Connection:
         if self._closing:
             return
         self._closing = True
-        if self._outlet.full:  # a close frame would wait behind what is not read
+        self._leave_all()  # nothing is sent behind a close frame
+        if self._outlet.full:  # which would wait behind what is not read
             self._outlet.abort()
             return
         if retry_after_ms is not None:
@@ -399,7 +403,7 @@ class Connection:
             ROOM_PREFIX + decision.room,
             NEW_MESSAGE,
             data,
-            key=None if decision.id is None else f"{self.user_id}:{decision.id}",
+            key=None if decision.id is None else idempotency_key(self.user_id, decision.id),
             time_ms=services.clock.wall_ms(),
         )
         if future.done():

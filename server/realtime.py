@@ -16,6 +16,7 @@ from server.claims import Principal
 from server.clock import Clock
 from server.connection import Connection, Outlet
 from server.fanout import Fanout
+from server.flusher import Flusher
 from server.gate import Denied, Gate
 from server.hub import Hub
 from server.limits import ConnectionCaps, default_node_limit
@@ -68,6 +69,7 @@ class Realtime:
             call_soon=lambda run: asyncio.get_running_loop().call_soon(run),
             timestamp=self.clock.timestamp,
         )
+        self.flusher = Flusher()
         self.rooms = Rooms(
             fanout=self.fanout,
             wheel=self.wheel,

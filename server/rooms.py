@@ -71,6 +71,10 @@ class Rooms:
         occupants, count = self.presence.occupants(room, MAX_MEMBERS)
         return tuple(MemberInfo(user_id_to_wire(o.user_id), o.name) for o in occupants), count
 
+    def counts(self) -> dict[str, int]:
+        """Every room that has users, with their number."""
+        return self.presence.rooms()
+
     # -- leaving -------------------------------------------------------------------------------------------
 
     def leave(self, room: str, user_id: str, member: Member) -> None:

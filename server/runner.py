@@ -24,6 +24,7 @@ from server.app import create_app
 from server.drain import drain
 from server.realtime import Realtime
 from server.settings import Settings
+from server.transports import upgrade
 from server.transports.http import Guard, HttpProtocol
 
 BACKLOG = 4_096
@@ -134,7 +135,7 @@ def _config(settings: Settings, realtime: Realtime) -> uvicorn.Config:
         deadline_s=settings.header_deadline_s,
         max_bytes=settings.max_header_bytes,
         max_fields=settings.max_header_fields,
-        upgrade=lambda _protocol: False,
+        upgrade=_upgrade(settings, realtime),
     )
     return uvicorn.Config(
         create_app(settings, realtime),
@@ -153,6 +154,13 @@ def _config(settings: Settings, realtime: Realtime) -> uvicorn.Config:
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
     )
+
+
+def _upgrade(settings: Settings, realtime: Realtime) -> Callable[[HttpProtocol], bool]:
+    """Who takes WebSocket handshakes over: picows where it can be used, else uvicorn's own protocol."""
+    if settings.fast_websockets and upgrade.available():
+        return upgrade.FastUpgrade(realtime)
+    return lambda _protocol: False
 
 
 async def serve_forever(settings: Settings, on_ready: Callable[[ServerHandle], None]) -> int:

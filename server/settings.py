@@ -83,8 +83,8 @@ class Settings(BaseModel):
     def from_env(cls, env: Mapping[str, str], **overrides: object) -> Self:
         """Read `RTCLI_SERVER_*`; overrides that are not None win.
 
-        Lists are separated by white space, and `off` means no limit, in both. Raises ValidationError for names
-        and values alike.
+        Lists are separated by white space, and `off` means no limit, in both. Raises ValidationError for
+        names and values alike.
         """
         values: dict[str, object] = {}
         for name, text in env.items():

@@ -18,7 +18,7 @@ from server.clock import Clock
 from server.fanout import Fanout, write_items
 from server.hub import Hub
 from server.protocol.codes import ERROR_TEXT, CloseCode, ErrorCode, GapReason
-from server.protocol.position import Position, cursor_key, format_cursor
+from server.protocol.position import ROOM_PREFIX, Position, cursor_key, format_cursor
 from server.protocol.sse import encode_event
 from server.resume import ReadHistory, Resumed, Want, catch_up, read_missed
 from server.wheel import Wheel
@@ -166,6 +166,12 @@ class Stream:
     def cursor(self) -> str:
         """Where this stream stands: what was written to it."""
         return format_cursor([(member.channel.name, member.position) for member in self._members])
+
+    @property
+    def rooms(self) -> list[str]:
+        """The rooms that this stream follows."""
+        names = (member.channel.name for member in self._members)
+        return [name.removeprefix(ROOM_PREFIX) for name in names if name.startswith(ROOM_PREFIX)]
 
     @property
     def full(self) -> bool:

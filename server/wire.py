@@ -43,10 +43,9 @@ def frame(payload: bytes, opcode: int = TEXT) -> bytes:
     return header(len(payload), opcode) + payload
 
 
-def close_frame(code: int, reason: str) -> bytes:
-    """A close frame; the reason is cut to what fits, never within a character (section 5.5.1)."""
-    text = reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore").encode()
-    return frame(code.to_bytes(2, "big") + text, CLOSE)
+def cut_reason(reason: str) -> str:
+    """Cut a close reason to what a close frame holds (section 5.5), never within a character."""
+    return reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
 
 
 class Format(IntEnum):

@@ -93,7 +93,8 @@ class HttpProtocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade as upgrade:
             self._upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
-            self._refuse(self._refusal or ProblemError(400, detail="Not an HTTP/1.1 request"))
+            refusal: ProblemError | None = self._refusal  # set by a callback, or nothing but bad HTTP
+            self.refuse(refusal or ProblemError(400, detail="Not an HTTP/1.1 request"))
         else:
             if was_in_head and self._in_head:
                 self._count_head(len(data))
@@ -102,9 +103,10 @@ class HttpProtocol(HttpToolsProtocol):
         """Bound a request line or header that never ends: the parser keeps it to itself until then."""
         self._head_bytes += size
         if self._head_bytes > self.guard.max_bytes:
-            self._refuse(ProblemError(431, detail="The request headers are too large"))
+            self.refuse(ProblemError(431, detail="The request headers are too large"))
 
-    def _refuse(self, refusal: ProblemError) -> None:
+    def refuse(self, refusal: ProblemError) -> None:
+        """Answer with an error and close."""
         self._refusal = refusal
         self.guard.wheel.remove(self)
         if not self.transport.is_closing():
@@ -114,7 +116,7 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
-        self.scope["extensions"] = {EXTENSION: self}  # type: ignore[typeddict-unknown-key]
+        self.scope["extensions"] = {EXTENSION: self}  # type: ignore[dict-item] # not only dicts, by the spec
         self._in_head = True
         self._head_bytes = self._parsed_bytes = 0
 
@@ -166,9 +168,13 @@ class HttpProtocol(HttpToolsProtocol):
         if refusal is None and rest:
             refusal = ProblemError(400, detail="Frames may not be sent before the handshake is answered")
         if refusal is not None:
-            self._refuse(refusal)
+            self.refuse(refusal)
         elif not self.guard.upgrade(self):
             self.handle_websocket_upgrade()
+
+    def let_go(self) -> None:
+        """Forget the transport: another protocol takes it over."""
+        self.connections.discard(self)
 
     # -- flow control --------------------------------------------------------------------------------------
 

@@ -58,10 +58,13 @@ class Asked:
     invalid: bool  # a cursor was sent that cannot be read
 
 
+_NOTHING = Asked([], {}, invalid=False)
+
+
 class EventStream(Response):
     """The response that lives as long as its stream."""
 
-    def __init__(self, realtime: Realtime, stream: Stream | Pulse, asked: Asked | None) -> None:
+    def __init__(self, realtime: Realtime, stream: Stream | Pulse, asked: Asked) -> None:
         self._realtime = realtime
         self._stream = stream
         self._asked = asked
@@ -92,10 +95,10 @@ class EventStream(Response):
             stream.lost()
 
     async def _open(self, stream: Stream | Pulse) -> None:
-        if isinstance(stream, Pulse) or self._asked is None:
+        asked = self._asked
+        if isinstance(stream, Pulse):
             stream.begin()
             return
-        asked = self._asked
         try:
             await stream.open(
                 asked.channels,
@@ -128,7 +131,7 @@ class StreamEndpoints:
         if self._realtime.hub.draining:
             return come_back("draining", self._realtime.retry_after_ms())
         address = request.client.host if request.client else ""
-        return EventStream(self._realtime, self._realtime.new_pulse(address), None)
+        return EventStream(self._realtime, self._realtime.new_pulse(address), _NOTHING)
 
     async def _follow(self, request: Request, rooms: list[str]) -> Response:
         gate_request = GateRequest(

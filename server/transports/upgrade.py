@@ -1,0 +1,142 @@
+"""From a checked handshake in our HTTP protocol to picows' WebSocket protocol on the same socket.
+
+picows is given a plain handshake with the client's key, so that it answers and reads frames from then on. The
+constructor of its server-side protocol is not public API. It is used here alone, `available()` tries it, and
+where it does not work the portable transport serves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import picows
+from picows import picows as core
+
+from server.auth import UnknownKeyError
+from server.claims import Principal
+from server.gate import Denied, Request
+from server.handshake import values
+from server.problems import ProblemError
+from server.protocol.session import Heartbeat
+from server.realtime import Realtime
+from server.transports.http import HttpProtocol
+from server.transports.ws import PATHS
+from server.transports.ws_fast import PicowsOutlet
+
+READ_BUFFER_BYTES = 2_048  # of each connection at first; it grows with what comes at once
+_HANDSHAKE = (
+    b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %b\r\n\r\n"
+)
+
+
+class FastUpgrade:
+    """Takes handshakes over from our HTTP protocol (`Guard.upgrade`)."""
+
+    def __init__(self, realtime: Realtime) -> None:
+        self._realtime = realtime
+
+    def __call__(self, http: HttpProtocol) -> bool:
+        """Take the handshake over, or return False: not one of our paths."""
+        path, _, query = http.url.decode("latin-1").partition("?")
+        heartbeat = PATHS.get(path)
+        if heartbeat is None:
+            return False
+        address = http.client[0] if http.client else ""
+        request = Request(http.headers, query, address, websocket=True)
+        try:
+            self._answer(http, heartbeat, request, self._realtime.gate.admit(request))
+        except UnknownKeyError:
+            http.transport.pause_reading()
+            self._realtime.hub.spawn(self._answer_later(http, heartbeat, request))
+        return True
+
+    async def _answer_later(self, http: HttpProtocol, heartbeat: Heartbeat, request: Request) -> None:
+        verdict = await self._realtime.gate.admit_later(request)
+        if not http.transport.is_closing():
+            http.transport.resume_reading()
+            self._answer(http, heartbeat, request, verdict)
+
+    def _answer(
+        self, http: HttpProtocol, heartbeat: Heartbeat, request: Request, verdict: Principal | Denied
+    ) -> None:
+        if isinstance(verdict, Principal):
+            outlet = PicowsOutlet(self._realtime)
+            outlet.connection = self._realtime.new_connection(verdict, outlet, heartbeat, request.address)
+            outlet.with_events = request.query.get("events") == ["1"]
+        elif verdict.close_code is None:
+            http.refuse(ProblemError(verdict.status, verdict.code, verdict.text))
+            return
+        else:
+            outlet = PicowsOutlet(self._realtime, verdict)
+        protocol = new_protocol(outlet, request.subprotocol, self._realtime.settings.max_message_bytes)
+        hand_over(http, protocol, values(request.headers, b"sec-websocket-key")[0])
+
+
+class _ViolationLog:
+    """Stands for a logger: picows says here, before it closes, that it found a violation."""
+
+    __slots__ = ("_outlet",)
+
+    def __init__(self, outlet: PicowsOutlet | None) -> None:
+        self._outlet = outlet
+
+    def isEnabledFor(self, _level: int) -> bool:  # noqa: N802 - logging's name
+        """Nothing is logged for each connection or frame."""
+        return False
+
+    def error(self, *_args: object, **_extra: object) -> None:
+        """A violation, after which picows sends a close frame."""
+        if self._outlet is not None:
+            self._outlet.broken()
+
+    exception = error
+
+    def debug(self, *_args: object, **_extra: object) -> None:
+        """Ignored, as are the others."""
+
+    info = warning = log = debug
+
+
+def new_protocol(outlet: PicowsOutlet | None, subprotocol: str | None, max_message_bytes: int) -> Any:  # noqa: ANN401 - untyped
+    """Make picows' protocol for one server-side connection. Its constructor is private: see the top."""
+    headers = {} if subprotocol is None else {"Sec-WebSocket-Protocol": subprotocol}
+    response = picows.WSUpgradeResponse.create_101_response(headers)
+    return core.WSProtocol(  # type: ignore[attr-defined] # compiled, and not in its stubs
+        host_port=None,
+        ws_path=None,
+        is_client_side=False,
+        ws_listener_factory=lambda _request: picows.WSUpgradeResponseWithListener(response, outlet),
+        logger=_ViolationLog(outlet),
+        disconnect_on_exception=True,
+        websocket_handshake_timeout=None,
+        enable_auto_ping=False,
+        auto_ping_idle_timeout=None,
+        auto_ping_reply_timeout=None,
+        auto_ping_strategy=core.WSAutoPingStrategy.PING_WHEN_IDLE,
+        enable_auto_pong=False,
+        max_frame_size=max_message_bytes,
+        extra_headers=None,
+        read_buffer_init_size=READ_BUFFER_BYTES,
+    )
+
+
+def hand_over(http: HttpProtocol, protocol: Any, key: bytes) -> None:  # noqa: ANN401 - untyped
+    """Give the socket to picows, with a handshake that it can answer by itself."""
+    http.let_go()
+    transport = http.transport
+    transport.set_protocol(protocol)
+    protocol.connection_made(transport)
+    handshake = _HANDSHAKE % key
+    protocol.get_buffer(len(handshake))[: len(handshake)] = handshake
+    protocol.buffer_updated(len(handshake))
+
+
+def available() -> bool:
+    """Whether this version of picows has the protocol that we know. Asked on a running loop."""
+    try:
+        protocol = new_protocol(None, None, 1_024)
+    except (AttributeError, TypeError):
+        return False
+    return isinstance(protocol, asyncio.BufferedProtocol)
