@@ -65,6 +65,11 @@ def chat_data(
     return _encode(_Message(room, content, sender_id, sender_name, timestamp, id))
 
 
+def idempotency_key(user_id: str, id: str) -> str:  # noqa: A002 - the field's name on the wire
+    """What a publisher's own id counts under. Told apart by length: `a` with `b:c` is not `a:b` with `c`."""
+    return f"{len(user_id)}:{user_id}:{id}"
+
+
 def is_valid_event_name(name: str) -> bool:
     """Whether a publisher may use this event name: 1-64 of `A-Za-z0-9_.:/-`, and none of ours."""
     return _EVENT_NAME.fullmatch(name) is not None and name not in RESERVED_EVENTS

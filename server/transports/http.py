@@ -57,6 +57,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._head_bytes = 0  # received
         self._parsed_bytes = 0  # and understood
         self._in_head = True
+        self._completed = False  # within the data that is being read
         self._refusal: ProblemError | None = None
 
     # -- the deadline --------------------------------------------------------------------------------------
@@ -88,6 +89,7 @@ class HttpProtocol(HttpToolsProtocol):
         if not self.slot and self._in_head:
             self._start_deadline()
         was_in_head = self._in_head
+        self._completed = False
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -96,7 +98,8 @@ class HttpProtocol(HttpToolsProtocol):
             refusal: ProblemError | None = self._refusal  # set by a callback, or nothing but bad HTTP
             self.refuse(refusal or ProblemError(400, detail="Not an HTTP/1.1 request"))
         else:
-            if was_in_head and self._in_head:
+            # A request that came whole, with its body, is no head that never ends.
+            if was_in_head and self._in_head and not self._completed:
                 self._count_head(len(data))
 
     def _count_head(self, size: int) -> None:
@@ -150,7 +153,7 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The request is whole."""
         self.guard.wheel.remove(self)
-        self._in_head = True
+        self._in_head = self._completed = True
         super().on_message_complete()
 
     # -- the upgrade ---------------------------------------------------------------------------------------

@@ -1,0 +1,211 @@
+"""The routes of the HTTP API."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response, Security
+from fastapi.security import HTTPBearer
+
+from server.api.access import Access, Caller, guarded_route
+from server.api.models import (
+    BatchIn,
+    BatchOut,
+    BatchResult,
+    ClosedOut,
+    EventIn,
+    MemberOut,
+    MembersOut,
+    MessageIn,
+    MessageOut,
+    PageOut,
+    PublicationIn,
+    PublishedOut,
+    RefreshedOut,
+    RoomOut,
+    RoomsOut,
+    problems,
+)
+from server.api.publishing import Publisher, Receipt, Started, check_room
+from server.api.reading import parse_since, read_page
+from server.api.services import ApiServices, Refreshable
+from server.claims import Principal
+from server.problems import ProblemError
+from server.protocol.codes import ErrorCode
+from server.protocol.messages import MAX_HISTORY, format_timestamp
+
+DEFAULT_LIMIT = 100
+_bearer = HTTPBearer(
+    auto_error=False, bearerFormat="JWT", description="A token with the claims of the protocol"
+)
+_PUBLISHED: dict[int | str, dict[str, Any]] = {
+    200: {"model": PublishedOut, "description": "Published already, under the same id"}
+}
+
+
+def api_router(services: ApiServices, *, rate_limit_per_s: float | None) -> APIRouter:
+    """All routes under /api/v1. `rate_limit_per_s`: requests and publications of one user; None: no limit."""
+    access = Access(services, rate_limit_per_s=rate_limit_per_s)
+    router = APIRouter(prefix="/api/v1", route_class=guarded_route(access), dependencies=[Security(_bearer)])
+    publisher = Publisher(services.broker, services.clock)
+    _add_rooms(router, services, publisher)
+    _add_events(router, publisher)
+    _add_batch(router, publisher, access)
+    _add_connections(router, services)
+    return router
+
+
+def _published(receipt: Receipt) -> PublishedOut:
+    epoch, offset = receipt.position
+    return PublishedOut(
+        channel=receipt.channel,
+        epoch=epoch,
+        offset=offset,
+        position=str(receipt.position),
+        duplicate=receipt.duplicate,
+    )
+
+
+def _status(receipt: Receipt) -> int:
+    return 200 if receipt.duplicate else 201
+
+
+def _add_rooms(router: APIRouter, services: ApiServices, publisher: Publisher) -> None:
+    @router.post(
+        "/rooms/{room:path}/messages",
+        status_code=201,
+        tags=["rooms"],
+        responses=_PUBLISHED | problems(403, 409, 413, 415, 503),
+    )
+    async def publish_message(room: str, body: MessageIn, caller: Caller, response: Response) -> PublishedOut:
+        """Publish a message. Needs the right to publish in the room, not membership."""
+        receipt = await publisher.finish(publisher.start_message(caller, room, body.content, body.id))
+        response.status_code = _status(receipt)
+        return _published(receipt)
+
+    @router.get("/rooms/{room:path}/messages", tags=["rooms"], responses=problems(403, 503))
+    async def read_messages(
+        room: str,
+        caller: Caller,
+        since: Annotated[
+            str | None, Query(description="A position: what comes after it", examples=["k3f9-42"])
+        ] = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_HISTORY)] = DEFAULT_LIMIT,
+    ) -> PageOut:
+        """Read the newest messages, or those after a position."""
+        _check_may_join(caller, room)
+        asked = parse_since(since)
+        page = await read_page(services.broker, room, since=asked, limit=limit)
+        return PageOut(
+            room=room,
+            messages=[MessageOut.model_validate(message) for message in page.messages],
+            top=str(page.top),
+            next=str(page.next),
+            more=page.next.offset < page.top.offset,
+            recovered=None if asked is None else page.reason is None,
+            reason=page.reason,
+        )
+
+    @router.get("/rooms", tags=["rooms"], responses=problems())
+    async def list_rooms(caller: Caller) -> RoomsOut:
+        """The rooms in which somebody is, of those that the caller may join."""
+        counts = services.rooms.counts()
+        shown = [
+            RoomOut(room=room, member_count=counts[room]) for room in sorted(counts) if caller.can_join(room)
+        ]
+        return RoomsOut(rooms=shown)
+
+    @router.get("/rooms/{room:path}/members", tags=["rooms"], responses=problems(403))
+    async def list_members(room: str, caller: Caller) -> MembersOut:
+        """Who is in a room."""
+        _check_may_join(caller, room)
+        members, count = services.rooms.members(room)
+        shown = [MemberOut(user_id=member.user_id, name=member.name) for member in members]
+        return MembersOut(room=room, members=shown, member_count=count)
+
+
+def _check_may_join(caller: Principal, room: str) -> None:
+    check_room(room)
+    if not caller.can_join(room):
+        raise ProblemError(403)
+
+
+def _add_events(router: APIRouter, publisher: Publisher) -> None:
+    documented: dict[int | str, dict[str, Any]] = _PUBLISHED | problems(403, 409, 413, 415, 503)
+
+    @router.post("/users/{user_id:path}/events", status_code=201, tags=["events"], responses=documented)
+    async def publish_to_user(
+        user_id: str, body: EventIn, caller: Caller, response: Response
+    ) -> PublishedOut:
+        """Publish an event to everything that one user has open. Needs the scope `publish`."""
+        started = publisher.start_event(caller, user_id, body.event, body.data, body.id)
+        receipt = await publisher.finish(started)
+        response.status_code = _status(receipt)
+        return _published(receipt)
+
+    @router.post("/events", status_code=201, tags=["events"], responses=documented)
+    async def publish_to_all(body: EventIn, caller: Caller, response: Response) -> PublishedOut:
+        """Publish an event to everyone. Needs the scope `publish`."""
+        receipt = await publisher.finish(publisher.start_event(caller, None, body.event, body.data, body.id))
+        response.status_code = _status(receipt)
+        return _published(receipt)
+
+
+def _add_batch(router: APIRouter, publisher: Publisher, access: Access) -> None:
+    def start(caller: Principal, part: PublicationIn, *, is_first: bool) -> Started | ProblemError:
+        try:
+            if not is_first:  # the request has counted for one already
+                access.take(caller)
+            return _start_part(publisher, caller, part)
+        except ProblemError as problem:
+            return problem
+
+    async def finish(started: Started | ProblemError) -> BatchResult:
+        try:
+            if isinstance(started, ProblemError):
+                raise started
+            receipt = await publisher.finish(started)
+        except ProblemError as problem:
+            return BatchResult(
+                status=problem.status,
+                code=problem.code,
+                detail=problem.detail,
+                retry_after_ms=problem.retry_after_ms,
+            )
+        return BatchResult(status=_status(receipt), published=_published(receipt))
+
+    @router.post("/batch", tags=["events"], responses=problems(413, 415), response_model_exclude_none=True)
+    async def publish_batch(body: BatchIn, caller: Caller) -> BatchOut:
+        """Publish up to 100 messages and events in order; each part succeeds or fails by itself."""
+        started = [start(caller, part, is_first=index == 0) for index, part in enumerate(body.publications)]
+        return BatchOut(results=[await finish(part) for part in started])
+
+
+def _start_part(publisher: Publisher, caller: Principal, part: PublicationIn) -> Started:
+    if part.room is not None and part.content is not None and part.event is None and part.user is None:
+        return publisher.start_message(caller, part.room, part.content, part.id)
+    if part.event is not None and part.room is None and part.content is None:
+        return publisher.start_event(caller, part.user, part.event, part.data, part.id)
+    detail = "A part has room and content, or event and perhaps user and data"
+    raise ProblemError(400, ErrorCode.INVALID_MESSAGE, detail)
+
+
+def _add_connections(router: APIRouter, services: ApiServices) -> None:
+    @router.delete("/users/{user_id:path}/connections", tags=["connections"], responses=problems(403))
+    async def kick(user_id: str, caller: Caller) -> ClosedOut:
+        """Close everything that a user has open, with 4500: clients stay away. Needs the scope `admin`."""
+        if not caller.is_admin:
+            raise ProblemError(403)
+        return ClosedOut(closed=services.hub.kick(user_id))
+
+    @router.post("/streams/{connection_id}/refresh", tags=["connections"], responses=problems(403, 404))
+    async def refresh(connection_id: str, caller: Caller) -> RefreshedOut:
+        """Let an event stream go on with the token of this request, which must be of the same user."""
+        stream = services.hub.clients.get(connection_id)
+        # The same answer for a stream of somebody else: ids of connections are nobody else's business.
+        if not isinstance(stream, Refreshable) or stream.user_id != caller.user_id:
+            raise ProblemError(404)
+        if not all(map(caller.can_join, stream.rooms)):
+            raise ProblemError(403)
+        stream.refreshed(caller.expires_at)
+        return RefreshedOut(expires_at=format_timestamp(caller.expires_at))

@@ -1,0 +1,87 @@
+"""What the HTTP API needs of its server, and nothing more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+from server.auth import Authenticator
+from server.broker import Broker
+from server.clock import Clock
+from server.origins import OriginPolicy
+from server.protocol.messages import MemberInfo
+
+
+class Directory(Protocol):
+    """Who is connected."""
+
+    @property
+    def clients(self) -> Mapping[str, object]:
+        """Connections and streams by their id."""
+        ...
+
+    def kick(self, user_id: str) -> int:
+        """Close everything that a user has open, for good; return how many that were."""
+        ...
+
+
+class RoomDirectory(Protocol):
+    """Who is in which room."""
+
+    def members(self, room: str) -> tuple[Sequence[MemberInfo], int]:
+        """The first 200 users of a room, and how many there are."""
+        ...
+
+    def counts(self) -> Mapping[str, int]:
+        """Every room that has users, with their number."""
+        ...
+
+
+@runtime_checkable
+class Refreshable(Protocol):
+    """An event stream that can go on with a new token."""
+
+    user_id: str
+
+    @property
+    def rooms(self) -> Sequence[str]:
+        """The rooms that it follows."""
+        ...
+
+    def refreshed(self, expires_at: float) -> None:
+        """Go on until `expires_at` (Unix seconds)."""
+        ...
+
+
+class ApiServices(Protocol):
+    """The parts of a server that the API is about."""
+
+    @property
+    def authenticator(self) -> Authenticator:
+        """Verifies tokens."""
+        ...
+
+    @property
+    def origins(self) -> OriginPolicy:
+        """Which pages may ask."""
+        ...
+
+    @property
+    def broker(self) -> Broker:
+        """The log."""
+        ...
+
+    @property
+    def hub(self) -> Directory:
+        """Who is connected."""
+        ...
+
+    @property
+    def rooms(self) -> RoomDirectory:
+        """Who is in which room."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """The time."""
+        ...
