@@ -127,7 +127,11 @@ class Broker(Protocol):
         ...
 
     def subscribe(self, channel: str) -> None:
-        """Deliver this channel's publications from now on. Subscribing twice is the same as once."""
+        """Deliver this channel's publications. Subscribing twice is the same as once.
+
+        A remote log may need a moment: everything after the top of a later `history` is delivered, what is
+        published before that may not be. So subscribe, read history, and go on from its top.
+        """
         ...
 
     def unsubscribe(self, channel: str) -> None:

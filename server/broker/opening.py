@@ -12,7 +12,10 @@ from server.broker.memory import MemoryBroker
 
 
 def open_broker(url: str, retention: Retention | None = None) -> Broker:
-    """Open the log that `url` names: `memory:`, or `sqlite:PATH` with `?synchronous=full|normal`.
+    """Open the log that `url` names.
+
+    `memory:`, `sqlite:PATH` with `?synchronous=full|normal`, or one of those that redis_url.py describes.
+    A Redis need not be there yet. Called before or in the event loop that uses the broker.
 
     Raises InvalidStoreError, with a text for the person who wrote the URL.
     """
@@ -22,6 +25,8 @@ def open_broker(url: str, retention: Retention | None = None) -> Broker:
     scheme, _, rest = url.partition(":")
     if scheme == "sqlite" and rest:
         return _open_sqlite(rest, retention)
+    if scheme in {"redis", "rediss", "redis+sentinel"}:
+        return _open_redis(url, retention)
     raise InvalidStoreError(f"not a store: {url!r} (use memory:, sqlite:PATH or redis://HOST:PORT)")
 
 
@@ -46,6 +51,20 @@ def _open_sqlite(rest: str, retention: Retention) -> Broker:
     except sqlite3.Error as error:
         file.unlock()
         raise InvalidStoreError(f"{path}: it is damaged ({error})") from error
+
+
+def _open_redis(url: str, retention: Retention) -> Broker:
+    # Imported when used: importing redis takes as long as starting the rest of the server.
+    from server.broker.redis import RedisBroker  # noqa: PLC0415
+    from server.broker.redis_timings import RedisTimings  # noqa: PLC0415
+    from server.broker.redis_url import parse_redis_url  # noqa: PLC0415
+
+    target = parse_redis_url(url)
+    brokers = [
+        RedisBroker(connect, retention, prefix=target.prefix, timings=RedisTimings(), now_ms=now_ms)
+        for connect in target.shards
+    ]
+    return brokers[0]
 
 
 def now_ms() -> int:

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.conformance.redis_server import RedisServer
 
-@pytest.fixture(params=["memory", "sqlite"])
+
+@pytest.fixture(scope="session")
+def redis_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One Redis for all tests that do not harm it."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(params=["memory", "sqlite", "redis"])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty log, of each kind in turn."""
     kind: str = request.param
-    urls = {"memory": "memory:", "sqlite": f"sqlite:{tmp_path / 'rt.db'}"}
-    return urls[kind]
+    if kind == "redis":
+        server: RedisServer = request.getfixturevalue("redis_of_session")
+        server.command("FLUSHALL")
+        return server.url
+    return {"memory": "memory:", "sqlite": f"sqlite:{tmp_path / 'rt.db'}"}[kind]

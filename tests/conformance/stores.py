@@ -52,6 +52,12 @@ class Running:
         """Read history."""
         return await self.broker.history(channel, since=since, limit=limit)
 
+    async def wait_ready(self) -> None:
+        """Wait until the log says that it works."""
+        async with asyncio.timeout(DEADLINE_S):
+            while not await self.broker.ready():  # noqa: ASYNC110 - it has no event to wait for
+                await asyncio.sleep(0.01)
+
     async def wait_delivered(self, number: int) -> None:
         """Wait for that many deliveries in all."""
         await wait_until(lambda: len(self.delivered) >= number, f"{number} deliveries")

@@ -41,6 +41,7 @@ async def test_history_returns_what_was_published_byte_for_byte(store_url: str) 
     time_ms = now_ms() - 12_345
     async with running(store_url) as log:
         log.broker.subscribe("user:7")
+        await log.page("user:7")
         published = await log.broker.publish("user:7", "build.done", data, time_ms=time_ms)
         [publication] = (await log.page("user:7")).publications
         assert publication.channel == "user:7"
@@ -344,7 +345,7 @@ async def test_a_receiver_that_raises_does_not_stop_delivery(
 
 async def test_a_closed_log_refuses(store_url: str) -> None:
     async with running(store_url) as log:
-        assert await log.broker.ready()
+        await log.wait_ready()
         pending = [log.start() for _ in range(10)]
         await log.broker.close()
         assert [(await future).position.offset for future in pending] == list(range(1, 11))

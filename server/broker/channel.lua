@@ -1,0 +1,31 @@
+-- The state of one channel. Keys, all with the channel's hash tag: KEYS[1] hash `epoch top bytes`,
+-- KEYS[2] stream whose entry `N-0` is the publication with offset N. Prepended to the other scripts,
+-- after `local` lines for: ttl_ms (stream), meta_ttl_ms, max_count, max_bytes, key_ttl_ms.
+
+local meta, stream = KEYS[1], KEYS[2]
+
+-- Numbers stay below 2^53, where a double is exact; tostring() would write large ones as 1e+15.
+local function decimal(number)
+  return string.format('%.0f', number)
+end
+
+local function is_epoch(text)
+  return type(text) == 'string' and string.match(text, '^[a-z0-9]+$') and #text >= 4 and #text <= 16
+end
+
+-- Returns epoch, top, bytes, fresh. The channel begins anew, with the epoch offered, when nothing is known
+-- about it, when what is there is damaged, or when it is behind a position that an instance has seen: then
+-- Redis has lost its latest writes, and their offsets must not be given to other publications.
+local function open_channel(new_epoch, known_epoch, known_offset)
+  local found = redis.pcall('HMGET', meta, 'epoch', 'top', 'bytes')
+  local epoch, top, bytes = found[1], tonumber(found[2] or nil), tonumber(found[3] or nil)
+  local whole = not found.err and is_epoch(epoch) 
+    and top and top >= 0 and top < 2^53 and bytes and bytes >= 0
+  if whole and not (epoch == known_epoch and top < tonumber(known_offset)) then
+    return epoch, top, bytes, false
+  end
+  if redis.call('EXISTS', meta, stream) > 0 then -- as little as possible is written before XADD has succeeded
+    redis.call('DEL', meta, stream)
+  end
+  return new_epoch, 0, 0, true
+end

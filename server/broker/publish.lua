@@ -1,0 +1,66 @@
+-- One publication, as one step: dedupe, epoch, offset, append with retention, hand out.
+-- KEYS[3], optional: where its idempotency key is remembered.
+-- ARGV: new epoch, known epoch, known offset, event, data, time_ms, pub/sub channel.
+-- Returns 'EPOCH-OFFSET 0', or 'EPOCH-OFFSET 1' for a repeat. Nothing is written before XADD succeeded, so an
+-- error (out of memory, read only) means that nothing was published.
+
+local new_epoch, event, data, time_ms, audience = ARGV[1], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local key = KEYS[3]
+
+if key then
+  local first = redis.pcall('GET', key)
+  if type(first) == 'string' and string.match(first, '^[a-z0-9]+%-%d+$') then
+    return first .. ' 1'
+  end
+end
+
+local epoch, top, bytes = open_channel(new_epoch, ARGV[2], ARGV[3])
+local size = #data + 100
+local offset = decimal(top + 1)
+bytes = bytes + size
+
+local function append()
+  return redis.pcall('XADD', stream, 'MAXLEN', max_count, offset .. '-0',
+    'e', event, 'd', data, 't', time_ms, 'b', decimal(bytes))
+end
+
+local added = append()
+if added.err and (string.find(added.err, 'WRONGTYPE', 1, true) or string.find(added.err, 'equal or smaller', 1, true)) then
+  -- Something else wrote under this key: what was there is no log any more.
+  redis.call('DEL', meta, stream)
+  epoch, offset, bytes = new_epoch, '1', size
+  added = append()
+end
+if added.err then
+  return added
+end
+
+redis.call('HSET', meta, 'epoch', epoch, 'top', offset, 'bytes', decimal(bytes))
+redis.call('PEXPIRE', meta, meta_ttl_ms)
+redis.call('PEXPIRE', stream, ttl_ms)
+
+-- `b` of an entry is the sum of sizes up to it. Looked at each time a sixteenth of the budget was written.
+local step = max_bytes / 16
+if bytes > max_bytes - step and math.floor(bytes / step) ~= math.floor((bytes - size) / step) then
+  local keep_after = bytes - max_bytes + step
+  local from = '-'
+  while from do
+    local entries = redis.call('XRANGE', stream, from, '+', 'COUNT', 100)
+    from = nil
+    for _, entry in ipairs(entries) do
+      if (tonumber(entry[2][8]) or 0) > keep_after then
+        redis.call('XTRIM', stream, 'MINID', entry[1])
+        from = nil
+        break
+      end
+      from = '(' .. entry[1]
+    end
+  end
+end
+
+local position = epoch .. '-' .. offset
+if key then
+  redis.call('SET', key, position, 'PX', key_ttl_ms)
+end
+redis.call('PUBLISH', audience, '1 ' .. position .. ' ' .. time_ms .. ' ' .. event .. '\n' .. data)
+return position .. ' 0'

@@ -1,0 +1,80 @@
+"""A Redis of the tests' own: on a free port, in its own directory, to be stopped, killed and restarted."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import redis as client
+
+START_DEADLINE_S = 20.0
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class RedisServer:
+    """One redis-server process. Persistence is off unless `aof`."""
+
+    def __init__(self, directory: Path, *, aof: bool = False, options: tuple[str, ...] = ()) -> None:
+        self.port = free_port()
+        self._directory = directory
+        self._options = ("--appendonly", "yes" if aof else "no", "--appendfsync", "always", *options)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """For `open_broker`."""
+        return f"redis://127.0.0.1:{self.port}"
+
+    @property
+    def admin(self) -> client.Redis:
+        """A client to look in and to meddle with."""
+        return client.Redis(port=self.port, decode_responses=True, socket_timeout=10)
+
+    def command(self, *arguments: str) -> object:
+        """Run one command."""
+        with self.admin as redis:
+            answer: object = redis.execute_command(*arguments)
+            return answer
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        self._process = subprocess.Popen(
+            [
+                "redis-server",
+                *("--port", str(self.port), "--bind", "127.0.0.1", "--save", ""),
+                *("--dir", str(self._directory), "--logfile", str(self._directory / "redis.log")),
+                *self._options,
+            ]
+        )
+        deadline = time.monotonic() + START_DEADLINE_S
+        while True:
+            assert self._process.poll() is None, "redis-server ended"
+            try:
+                self.command("PING")
+            except (client.ConnectionError, client.TimeoutError):
+                assert time.monotonic() < deadline, "redis-server does not answer"
+                time.sleep(0.02)
+            else:
+                return
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal: SIGSTOP to freeze it, SIGCONT to let it go on."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it without any chance to write."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+            self._process = None
