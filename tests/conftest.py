@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+
+# Machines that run tests are shared and stall: how long an example takes says nothing.
+settings.register_profile("rtcli", deadline=None)
+settings.load_profile("rtcli")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
