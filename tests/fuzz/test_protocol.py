@@ -60,9 +60,10 @@ def test_decode_client(frame: str | bytes) -> None:
     refusal = None
     try:
         message = decode_client(frame)
-        assert decode_client(encode(message)) == message, "what was taken can be passed on"
     except MessageError as error:
         refusal = error
+    else:
+        assert decode_client(encode(message)) == message, "what was taken can be passed on"
     if refusal is not None:
         check_text(refusal.message)
         assert refusal.id is None or len(refusal.id) <= 64
@@ -147,9 +148,10 @@ def test_is_valid_room(name: str) -> None:
 
 
 _stream_pieces = st.lists(
-    any_bytes | st.sampled_from([b"data:x\n\n", b"id:", b"retry:", b"\n\n", b"\r", b"\0", b"\xef\xbb\xbf", b"x" * 70]),
+    any_bytes
+    | st.sampled_from([b"data:x\n\n", b"id:", b"retry:", b"\n\n", b"\r", b"\0", b"\xef\xbb\xbf", b"x" * 70]),
     max_size=30,
-)  # fmt: skip
+)
 
 
 @fuzz
