@@ -54,15 +54,20 @@ def format_duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
-def duration(value: str) -> float:
-    """`parse_duration` as a Typer parser: `typer.Option(parser=options.duration, metavar="DUR")`."""
+def duration(value: str | float) -> float:
+    """`parse_duration` as a Typer parser: `typer.Option(parser=options.duration, metavar="DUR")`.
+
+    Typer hands defaults over as well: those are seconds already.
+    """
+    if isinstance(value, float):
+        return value
     try:
-        return parse_duration(str(value))
+        return parse_duration(value)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 
 
-def duration_or_forever(value: str) -> float:
+def duration_or_forever(value: str | float) -> float:
     """The same, and `forever` is infinite."""
     return math.inf if value == "forever" else duration(value)
 

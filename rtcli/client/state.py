@@ -71,6 +71,11 @@ class ClientState:
         """How many texts are not acknowledged."""
         return sum(len(room.texts) for room in self._rooms.values())
 
+    @property
+    def settled(self) -> bool:
+        """Whether every wanted room is joined and everything up to then was told."""
+        return all(room.joined and room.caught_up for room in self._rooms.values())
+
     def position(self, room: str) -> Position | None:
         """The position of the last publication of that room that was told."""
         return self._rooms[room].told if room in self._rooms else None
@@ -202,7 +207,7 @@ class ClientState:
         self._caught_up += data.replayed if room.ever_joined else 0
         events = room.on_joined(data)
         self._rejoining.discard(room.name)
-        return self._pumped(room, events + self._back(now))
+        return self._pumped(room, [events[0], *self._back(now), *events[1:]])
 
     def _back(self, now: float) -> list[ClientEvent]:
         """After a loss: say so once, when the last room is joined again."""

@@ -1,0 +1,60 @@
+"""Lines from stdin, whatever stdin is, without a thread: a pipe, a terminal, a file, /dev/null, or closed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator
+
+_CHUNK_BYTES = 65_536
+
+
+async def read_lines(descriptor: int = 0, *, max_bytes: int) -> AsyncGenerator[str | None]:
+    """Yield each line without its end (LF or CRLF), the last one also if it has none.
+
+    A line of more than `max_bytes` yields None in its place. Nothing is read ahead of what is asked for but
+    one chunk, so a slow consumer holds up the writer. Bytes that are not UTF-8 become U+FFFD.
+    """
+    pending = bytearray()
+    too_long = False
+    while chunk := await _read(descriptor):
+        *lines, rest = chunk.split(b"\n")
+        for line in lines:
+            pending += line
+            yield None if too_long or len(pending) > max_bytes else _text(pending)
+            pending.clear()
+            too_long = False
+        pending += rest
+        if len(pending) > max_bytes + 1:  # its CR may still be to come off
+            too_long = True
+            pending.clear()
+    if too_long or pending:
+        yield None if too_long else _text(pending)
+
+
+def _text(line: bytearray) -> str:
+    return line.removesuffix(b"\r").decode("utf-8", "replace")
+
+
+async def _read(descriptor: int) -> bytes:
+    """The next bytes; nothing at the end, and for a descriptor that was closed before we began."""
+    try:
+        await _readable(descriptor)
+        return os.read(descriptor, _CHUNK_BYTES)
+    except OSError:
+        return b""
+
+
+async def _readable(descriptor: int) -> None:
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    try:
+        loop.add_reader(descriptor, ready.set)
+    except PermissionError:
+        # epoll refuses what never blocks: regular files and /dev/null.
+        await asyncio.sleep(0)
+        return
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(descriptor)
