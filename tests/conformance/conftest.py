@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.conformance.redis_server import RedisServer
+from tests.conformance.redis_server import RedisServer, redis_of_session
 
-
-@pytest.fixture(scope="session")
-def redis_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """One Redis for all tests that do not harm it."""
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server
-    server.kill()
+__all__ = ["redis_of_session"]
 
 
 @pytest.fixture(params=["memory", "sqlite", "redis"])

@@ -1,10 +1,14 @@
-"""What the tests of the SQLite log share."""
+"""What the tests of the logs share."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+
+from tests.conformance.redis_server import redis_of_session
+
+__all__ = ["redis_of_session"]
 
 
 @pytest.fixture
