@@ -110,5 +110,5 @@ def after(items: Iterable[T], position: Position) -> list[T]:
 def follows(position: Position, item: Publication | GapNotice) -> bool:
     """Whether nothing is missing between `position` and `item`."""
     if isinstance(item, GapNotice):
-        return True  # it says itself what is missing
+        return item.since == position  # it says itself what is missing
     return item.epoch == position.epoch and item.offset == position.offset + 1

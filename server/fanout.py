@@ -171,6 +171,11 @@ class Fanout:
         reason = GapReason.TRIMMED if since.epoch == to.epoch else GapReason.EPOCH_CHANGED
         return GapNotice(name, since, to, reason, self._timestamp())
 
+    def gap_before(self, item: Publication | GapNotice, since: Position) -> GapNotice:
+        """Say what is missing between `since` and an item; before a gap, that is the whole of it."""
+        to = Position(item.epoch, item.offset - isinstance(item, Publication))
+        return self.gap(item.channel, since, to)
+
     def announce(self, name: str, text: bytes, exclude: Sequence[Member] = ()) -> None:
         """Hand out an ephemeral event (JSON text), in order with the publications, but not to `exclude`."""
         channel = self._channels.get(name)
@@ -254,7 +259,9 @@ class Fanout:
             rest: list[Item] = [item for item in after(items, covered) if not _is_excluded(item, member)]
             first = next((item for item in rest if not isinstance(item, Notice)), None)
             if first is not None and not follows(covered, first):
-                rest.insert(0, self.gap(channel.name, covered, Position(first.epoch, first.offset - 1)))
+                rest.insert(rest.index(first), self.gap_before(first, covered))
+                if isinstance(first, GapNotice):
+                    rest.remove(first)
             write_items(member, rest)
             if channel.last.epoch == covered.epoch and channel.last.offset < covered.offset:
                 channel.fresh.append(member)

@@ -69,11 +69,9 @@ async def read_missed(fanout: Fanout, history: ReadHistory, wants: Sequence[Want
 def _merge(fanout: Fanout, want: Want, page: HistoryPage | None, attempt: int) -> Resumed | None:
     if page is None:
         return None
-    held = fanout.held_after(want.channel, page.top)
+    held = _held(fanout, want.channel, page.top, again=attempt > 0)
     if held is None:
-        if not attempt or page.top.epoch == want.channel.last.epoch:
-            return None
-        held = []  # the log began anew, and nothing was delivered from it yet
+        return None
     publications = page.publications + [item for item in held if isinstance(item, Publication)]
     top = _at(held[-1]) if held else page.top
     if want.since is None:
@@ -89,32 +87,46 @@ async def catch_up(fanout: Fanout, history: ReadHistory, member: Member) -> bool
     Returns False when it has to stop, because the transport is full again or the member is gone. What the log
     does not have any more is told by a gap. Raises BrokerUnavailableError.
     """
+    at_top = False
     while member.state is State.BEHIND and not member.sink.full:
         fanout.hold(member.channel)
         try:
             page = await history(member.channel.name, since=member.position, limit=PAGE)
             if member.state is State.BEHIND:
-                _write_page(fanout, member, page)
+                at_top = _write_page(fanout, member, page, again=at_top)
         finally:
             fanout.release(member.channel)
     return member.state in {State.FRESH, State.LIVE}
 
 
-def _write_page(fanout: Fanout, member: Member, page: HistoryPage) -> None:
+def _write_page(fanout: Fanout, member: Member, page: HistoryPage, *, again: bool) -> bool:
+    """Return whether the member stands at the top of the log; `again`: it stood there before this page."""
     items: list[Item] = list(page.publications)
     since = member.position
     first = page.publications[0] if page.publications else None
     if first is not None and (first.epoch != since.epoch or first.offset != since.offset + 1):
-        items.insert(0, fanout.gap(member.channel.name, since, Position(first.epoch, first.offset - 1)))
+        items.insert(0, fanout.gap_before(first, since))
     elif first is None and since != page.top:
         items.append(fanout.gap(member.channel.name, since, page.top))
     last = items[-1] if items else None
     position = since if last is None or not isinstance(last, Publication | GapNotice) else _at(last)
-    held = fanout.held_after(member.channel, position) if position == page.top else None
+    at_top = position == page.top
+    held = _held(fanout, member.channel, page.top, again=again) if at_top else None
     member.position = _at(held[-1]) if held else position
-    write_items(member, items + (held or []))
+    write_items(member, [*items, *(held or ())])
     if held is not None and not member.sink.full:
         fanout.go_live(member, member.position)
+    return at_top
+
+
+def _held(
+    fanout: Fanout, channel: Channel, top: Position, *, again: bool
+) -> Sequence[Publication | GapNotice] | None:
+    """What comes behind the top of a page that was just read; None when it has to be read again."""
+    held = fanout.held_after(channel, top)
+    if held is None and again and top.epoch != channel.last.epoch:
+        return []  # the log began anew, and nothing was delivered from it yet
+    return held
 
 
 def _at(item: Publication | GapNotice) -> Position:

@@ -10,7 +10,7 @@ between which each stream puts the rest of its own cursor, so that encoding once
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -69,15 +69,16 @@ class Notice:
 class GapNotice:
     """Says in a channel's order that the publications after `since` up to `to` will not come."""
 
-    __slots__ = ("channel", "epoch", "event", "offset", "text")
+    __slots__ = ("channel", "epoch", "event", "offset", "since", "text")
 
     def __init__(
         self, channel: str, since: Position, to: Position, reason: GapReason, timestamp: str
     ) -> None:
-        lost = to.offset - since.offset if since.epoch == to.epoch else None
+        lost = max(0, to.offset - since.offset) if since.epoch == to.epoch else None
         room = channel.removeprefix(ROOM_PREFIX) if channel.startswith(ROOM_PREFIX) else cursor_key(channel)
         data = GapData(room=room, from_=str(since), to=str(to), lost=lost, reason=reason)
         self.channel = channel
+        self.since = since
         self.epoch = to.epoch
         self.offset = to.offset
         self.text = encode(Gap(data=data, timestamp=timestamp))
@@ -156,4 +157,5 @@ def join_events(items: Sequence[Item]) -> EventBatch | None:
     return None if last is None else EventBatch(parts, Position(last.epoch, last.offset))
 
 
-JOIN = (join_frames, join_texts, join_events)  # by Format
+# By Format. What they return is empty when there is nothing to write.
+JOIN: tuple[Callable[[Sequence[Item]], Batch | None], ...] = (join_frames, join_texts, join_events)
