@@ -83,18 +83,13 @@ class _CheckedRequest(Request):
 async def _read_body(request: Request, limit: int) -> bytes:
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > limit:
-        raise _too_large()
+        raise ProblemError(413)
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > limit:
-            raise _too_large()
+            raise ProblemError(413)
     return bytes(body)
-
-
-def _too_large() -> ProblemError:
-    # The rest of the body will not be read: the connection cannot be used for another request.
-    return ProblemError(413, headers={"connection": "close"})
 
 
 def _check_media_type(request: Request) -> None:

@@ -187,5 +187,6 @@ def stream_router(realtime: Realtime) -> APIRouter:
         ("/api/v1/notifications/stream", endpoints.notifications),
         ("/api/v1/sse/stream", endpoints.pulse),
     ):
-        router.add_api_route(path, endpoint, methods=["GET", "HEAD"], response_class=Response)
+        router.add_api_route(path, endpoint, methods=["GET"], response_class=Response)
+        router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
     return router

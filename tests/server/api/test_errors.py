@@ -1,0 +1,185 @@
+"""What is refused before a route sees it, and what a broken log looks like from outside."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from server.api import api_router, install_problem_handlers
+from server.auth import Authenticator
+from server.broker import BrokerUnavailableError, HistoryPage, Published, Retention, open_broker
+from server.broker.base import Broker
+from server.clock import Clock
+from server.origins import OriginPolicy
+from server.protocol.position import Position
+from server.runner import ServerHandle, running_server
+from server.settings import Settings
+from tests.server.api.conftest import Clients, assert_problem, token_for
+from tests.server.forge import SECRET, forge
+
+MESSAGES = "/api/v1/rooms/general/messages"
+
+
+@pytest.mark.parametrize("token", ["x", "a.b.c", "x" * 5000])
+async def test_bad_tokens_all_read_the_same(clients: Clients, token: str) -> None:
+    bodies = set()
+    for method, path in (("GET", MESSAGES), ("POST", MESSAGES), ("DELETE", "/api/v1/users/7/connections")):
+        answer = await (await clients(token)).request(method, path, content=b"not even JSON")
+        assert_problem(answer, 401, "invalid_token")
+        bodies.add(answer.text)
+    expired = await (await clients(forge(exp=1))).get(MESSAGES)
+    none = await (await clients()).get(MESSAGES)
+    assert bodies == {expired.text, none.text}
+
+
+async def test_the_token_is_looked_at_before_the_body(clients: Clients) -> None:
+    answer = await (await clients("x")).post(MESSAGES, content=b"x" * 200_000)
+    assert_problem(answer, 401, "invalid_token")
+
+
+async def test_tokens_in_two_places(ann: httpx.AsyncClient, clients: Clients) -> None:
+    assert_problem(await ann.get(MESSAGES, params={"token": token_for()}), 400, "invalid_token")
+    assert (await (await clients()).get(MESSAGES, params={"token": token_for()})).status_code == 200
+
+
+async def test_origins(server: ServerHandle, ann: httpx.AsyncClient, clients: Clients) -> None:
+    assert_problem(await ann.get(MESSAGES, headers={"origin": "https://evil.example"}), 403, "forbidden")
+    assert_problem(await ann.get(MESSAGES, headers={"origin": "null"}), 403, "forbidden")
+    own = {"origin": server.url}
+    assert (await ann.get(MESSAGES, headers=own)).status_code == 200
+    cookie = {"cookie": f"rt_token={token_for()}"}
+    anybody = await clients()
+    assert_problem(await anybody.get(MESSAGES, headers=cookie), 401, "invalid_token")
+    assert (await anybody.get(MESSAGES, headers=cookie | own)).status_code == 200
+
+
+async def test_unknown_paths_and_methods(ann: httpx.AsyncClient) -> None:
+    assert_problem(await ann.get("/api/v1/nothing"), 404, "not_found")
+    assert_problem(await ann.get("/nothing"), 404, "not_found")
+    answer = await ann.put("/api/v1/rooms")
+    assert_problem(answer, 405, "method_not_allowed")
+    assert answer.headers["allow"] == "GET"
+
+
+async def test_too_many_requests() -> None:
+    async with (
+        running_server(Settings(port=0, secrets=(SECRET,), rate_limit_per_s=1)) as server,
+        httpx.AsyncClient(base_url=server.url, headers={"Authorization": f"Bearer {token_for()}"}) as client,
+        httpx.AsyncClient(
+            base_url=server.url, headers={"Authorization": f"Bearer {token_for('8')}"}
+        ) as other,
+    ):
+        parts = [{"room": "a", "content": str(number)} for number in range(4)]
+        results = (await client.post("/api/v1/batch", json={"publications": parts})).json()["results"]
+        statuses = [result["status"] for result in results]
+        assert statuses == [201, 201, 429, 429]
+        assert results[3]["retry_after_ms"] >= 1
+        assert_problem(await client.get(MESSAGES), 429, "rate_limited")
+        assert (await other.get(MESSAGES)).status_code == 200
+
+
+# -- row P3: the log ---------------------------------------------------------------------------------------
+
+
+class BrokenBroker:
+    """A log in memory that does what it is told to do wrong."""
+
+    def __init__(self, good: Broker) -> None:
+        self.good = good
+        self.fault: str = ""
+
+    def publish(
+        self, channel: str, event: str, data: bytes, *, key: str | None = None, time_ms: int
+    ) -> asyncio.Future[Published]:
+        future: asyncio.Future[Published] = asyncio.get_running_loop().create_future()
+        if self.fault == "down":
+            future.set_exception(BrokerUnavailableError("the log is down"))
+            return future
+        if self.fault == "silent":
+            return future
+        return self.good.publish(channel, event, data, key=key, time_ms=time_ms)
+
+    async def history(self, channel: str, *, since: Position | None, limit: int) -> HistoryPage:
+        if self.fault == "down":
+            raise BrokerUnavailableError("the log is down")
+        if self.fault == "silent":
+            await asyncio.Event().wait()
+        if self.fault == "bug":
+            raise RuntimeError("token=canary-9")
+        return await self.good.history(channel, since=since, limit=limit)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the rest is the good one's
+        return getattr(self.good, name)
+
+
+class Nobody:
+    def __init__(self) -> None:
+        self.clients: dict[str, object] = {}
+
+    def kick(self, user_id: str) -> int:
+        del user_id
+        return 0
+
+    def members(self, room: str) -> tuple[list[Any], int]:
+        del room
+        return [], 0
+
+    def counts(self) -> dict[str, int]:
+        return {}
+
+
+@dataclass
+class Services:
+    broker: Any
+    authenticator: Authenticator = field(default_factory=lambda: Authenticator(secrets=[SECRET]))
+    origins: OriginPolicy = field(default_factory=OriginPolicy)
+    hub: Nobody = field(default_factory=Nobody)
+    rooms: Nobody = field(default_factory=Nobody)
+    clock: Clock = field(default_factory=lambda: Clock(lambda: 0.0))
+
+
+@pytest.fixture
+async def broken() -> BrokenBroker:
+    return BrokenBroker(open_broker("memory:", Retention()))
+
+
+@pytest.fixture
+async def embedded(broken: BrokenBroker, monkeypatch: pytest.MonkeyPatch) -> httpx.AsyncClient:
+    """The API alone inside of an application, with short times."""
+    monkeypatch.setattr("server.api.publishing.TIMEOUT_S", 0.05)
+    app = FastAPI()
+    app.include_router(api_router(Services(broken), rate_limit_per_s=None))
+    install_problem_handlers(app)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    headers = {"Authorization": f"Bearer {token_for()}"}
+    return httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers)
+
+
+Ask = Callable[[httpx.AsyncClient], Any]
+
+
+@pytest.mark.parametrize("fault", ["down", "silent"])
+async def test_a_log_that_does_not_take_it(
+    broken: BrokenBroker, embedded: httpx.AsyncClient, fault: str
+) -> None:
+    broken.fault = fault
+    assert_problem(await embedded.post(MESSAGES, json={"content": "x", "id": "1"}), 503, "unavailable")
+    part = {"room": "a", "content": "x"}
+    answer = await embedded.post("/api/v1/batch", json={"publications": [part]})
+    assert answer.json()["results"][0]["status"] == 503
+    assert_problem(await embedded.get(MESSAGES), 503, "unavailable")
+    broken.fault = ""
+    assert (await embedded.post(MESSAGES, json={"content": "x", "id": "1"})).status_code == 201
+
+
+async def test_a_bug_tells_nothing(broken: BrokenBroker, embedded: httpx.AsyncClient) -> None:
+    broken.fault = "bug"
+    answer = await embedded.get(MESSAGES)
+    assert_problem(answer, 500, "internal")
+    assert "canary" not in answer.text

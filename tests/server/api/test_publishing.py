@@ -1,0 +1,321 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+
+from server.runner import ServerHandle
+from tests.server.api.conftest import Clients, assert_problem, token_for
+
+MESSAGES = "/api/v1/rooms/general/messages"
+
+
+async def post(client: httpx.AsyncClient, path: str, **body: object) -> httpx.Response:
+    return await client.post(path, json=body)
+
+
+async def test_a_message_gets_its_position(ann: httpx.AsyncClient) -> None:
+    first = await post(ann, MESSAGES, content="one")
+    second = await post(ann, MESSAGES, content="two")
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert first.json() == {
+        "channel": "room:general",
+        "epoch": first.json()["epoch"],
+        "offset": 1,
+        "position": f"{first.json()['epoch']}-1",
+        "duplicate": False,
+    }
+    assert second.json()["offset"] == 2
+
+
+async def test_an_id_counts_once(ann: httpx.AsyncClient, clients: Clients) -> None:
+    """Row P2: the same again is the same position with 200, something else is 409."""
+    first = await post(ann, MESSAGES, content="one", id="c-1")
+    again = await post(ann, MESSAGES, content="one", id="c-1")
+    assert again.status_code == 200
+    assert again.json() == {**first.json(), "duplicate": True}
+    assert_problem(await post(ann, MESSAGES, content="two", id="c-1"), 409, "conflict")
+    other_room = await post(ann, "/api/v1/rooms/other/messages", content="one", id="c-1")
+    assert other_room.status_code == 201
+    other_user = await post(await clients(token_for("8")), MESSAGES, content="two", id="c-1")
+    assert (other_user.status_code, other_user.json()["offset"]) == (201, 2)
+
+
+async def test_ids_of_users_whose_names_hold_separators(clients: Clients) -> None:
+    one, other = await clients(token_for("a")), await clients(token_for("a:b"))
+    assert (await post(one, MESSAGES, content="x", id="b:c")).json()["offset"] == 1
+    assert (await post(other, MESSAGES, content="x", id="c")).json()["offset"] == 2
+
+
+async def test_concurrent_repeats_are_published_once(ann: httpx.AsyncClient) -> None:
+    answers = await asyncio.gather(*(post(ann, MESSAGES, content="one", id="c") for _ in range(10)))
+    assert sorted(answer.status_code for answer in answers) == [200] * 9 + [201]
+    assert {answer.json()["offset"] for answer in answers} == {1}
+
+
+async def test_events_of_users_and_of_all(admin: httpx.AsyncClient, clients: Clients) -> None:
+    publisher = await clients(token_for("bot", scope="publish"))
+    for client in (admin, publisher):
+        to_user = await post(client, "/api/v1/users/7/events", event="order.paid", data={"n": 1}, id="e")
+        assert (to_user.status_code, to_user.json()["channel"]) == (201, "user:7")
+        to_all = await post(client, "/api/v1/events", event="news")
+        assert (to_all.status_code, to_all.json()["channel"]) == (201, "all")
+    again = await post(admin, "/api/v1/users/7/events", event="order.paid", data={"n": 1}, id="e")
+    assert (again.status_code, again.json()["duplicate"]) == (200, True)
+    for changed in ({"event": "order.lost", "data": {"n": 1}}, {"event": "order.paid", "data": {"n": 2}}):
+        assert_problem(
+            await admin.post("/api/v1/users/7/events", json={**changed, "id": "e"}), 409, "conflict"
+        )
+
+
+@pytest.mark.parametrize("user_id", ["a/b", "user@example.org", "Zoë B.", "100%", "a?b#c"])
+async def test_any_user_id_fits_into_the_path(admin: httpx.AsyncClient, user_id: str) -> None:
+    answer = await post(admin, f"/api/v1/users/{quote(user_id, safe='')}/events", event="x")
+    assert answer.json()["channel"] == f"user:{user_id}"
+
+
+async def test_a_member_gets_what_was_published_over_http(
+    server: ServerHandle, ann: httpx.AsyncClient
+) -> None:
+    url = f"ws://127.0.0.1:{server.port}/api/v1/ws?token={token_for('8', name='Bob')}"
+    async with connect(url, proxy=None) as socket:
+        await socket.recv()
+        await socket.send('{"type":"join_room","data":{"room":"general"}}')
+        assert json.loads(await socket.recv())["type"] == "room_joined"
+        content = 'line\r\nend: x\n\nid: 9 "quoted" \\ \u2028 \U0001f600 <b>&amp;'
+        published = (await post(ann, MESSAGES, content=content, id="c-1")).json()
+        message = json.loads(await socket.recv())
+    assert message["type"] == "new_message"
+    data = message["data"]
+    assert (data["content"], data["sender_id"], data["sender_name"]) == (content, 7, "Ann")
+    assert (data["id"], data["offset"], data["epoch"]) == ("c-1", published["offset"], published["epoch"])
+
+
+async def test_the_same_id_over_websocket_and_http_counts_once(
+    server: ServerHandle, ann: httpx.AsyncClient
+) -> None:
+    async with connect(f"ws://127.0.0.1:{server.port}/api/v1/ws?token={token_for()}", proxy=None) as socket:
+        await socket.send('{"type":"join_room","data":{"room":"general"}}')
+        await socket.send('{"type":"chat_message","data":{"room":"general","content":"x"},"id":"c-1"}')
+        while json.loads(await socket.recv())["type"] != "ack":
+            pass
+    answer = await post(ann, MESSAGES, content="x", id="c-1")
+    assert (answer.status_code, answer.json()["offset"]) == (200, 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"", "invalid_message"),
+        (b"{", "invalid_message"),
+        (b"[]", "invalid_message"),
+        (b"null", "invalid_message"),
+        (b'"text"', "invalid_message"),
+        (b"{}", "invalid_message"),
+        (b'{"content":5}', "invalid_message"),
+        (b'{"content":null}', "invalid_message"),
+        (b'{"content":"x","id":5}', "invalid_message"),
+        (b'{"content":"x","id":""}', "invalid_message"),
+        (b'{"content":"x","id":"%s"}' % (b"y" * 65), "invalid_message"),
+        (b'{"content":"x","id":"%s"}' % (b"y" * 10_000), "invalid_message"),
+        (b'{"content":""}', "too_long"),
+        (b'{"content":"%s"}' % (b"y" * 16_385), "too_long"),
+        (b'{"content":"x","content":"y"}', "invalid_message"),
+        (b'{"content":"\\ud800"}', "invalid_message"),
+        (b'{"content":"\\u0000"}', "invalid_message"),
+        (b'{"content":"x","n":NaN}', "invalid_message"),
+        (b'{"content":"x","n":1e999}', "invalid_message"),
+        (b'{"content":"x","n":%s}' % (b"1" * 5000), "invalid_message"),
+        (b'{"content":"x","n":%s}' % (b"[" * 30 + b"]" * 30), "invalid_message"),
+        (b"[" * 60_000, "invalid_message"),
+        (b'\xef\xbb\xbf{"content":"x"}', "invalid_message"),
+        (b'{"content":"\xff"}', "invalid_message"),
+    ],
+)
+async def test_bodies_that_are_refused(ann: httpx.AsyncClient, body: bytes, code: str) -> None:
+    """Row P1, and the JSON rows."""
+    answer = await ann.post(MESSAGES, content=body, headers={"content-type": "application/json"})
+    assert_problem(answer, 400, code)
+    assert (await post(ann, MESSAGES, content="still here")).json()["offset"] == 1
+
+
+async def test_the_longest_content_and_unknown_keys_are_taken(ann: httpx.AsyncClient) -> None:
+    assert (await post(ann, MESSAGES, content="é" * 16_384, user="x", epoch="y")).status_code == 201
+
+
+async def test_a_mistake_is_told_by_its_place_and_not_echoed(ann: httpx.AsyncClient) -> None:
+    problem = assert_problem(await post(ann, MESSAGES, content=["secret-ish"], id=5), 400, "invalid_message")
+    assert problem["errors"] == [
+        {"field": "content", "message": "string_type"},
+        {"field": "id", "message": "string_type"},
+    ]
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonp", "multipart/form-data"],
+)
+async def test_other_media_types(ann: httpx.AsyncClient, content_type: str) -> None:
+    """Row H23. A foreign page's form can send these; application/json takes a preflight."""
+    headers = {"content-type": content_type} if content_type else {}
+    assert_problem(
+        await ann.post(MESSAGES, content=b'{"content":"x"}', headers=headers), 415, "unsupported_media_type"
+    )
+    compressed = {"content-type": "application/json", "content-encoding": "gzip"}
+    assert_problem(await ann.post(MESSAGES, content=b"x", headers=compressed), 415, "unsupported_media_type")
+
+
+async def test_a_charset_is_no_other_media_type(ann: httpx.AsyncClient) -> None:
+    headers = {"content-type": "Application/JSON; charset=utf-8"}
+    assert (await ann.post(MESSAGES, content=b'{"content":"x"}', headers=headers)).status_code == 201
+
+
+async def raw_exchange(server: ServerHandle, headers: dict[str, str]) -> bytes:
+    """Send a request's head and no body, and read what comes first."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    fields = {"host": "x", "authorization": f"Bearer {token_for()}", **headers}
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    writer.write(f"POST {MESSAGES} HTTP/1.1\r\n{head}\r\n".encode())
+    answer = await reader.read(4_096)
+    writer.close()
+    return answer
+
+
+async def test_bodies_over_the_limit(server: ServerHandle, ann: httpx.AsyncClient) -> None:
+    """Row H22: told by the header, or found out."""
+    headers = {"content-type": "application/json"}
+    body = b'{"content":"x","y":"%s"}' % (b"z" * 65_536)
+    assert_problem(await ann.post(MESSAGES, content=body, headers=headers), 413, "too_long")
+
+    async def chunks() -> Any:  # noqa: ANN401 - an async generator of bytes
+        for _ in range(100):
+            yield b" " * 1_000
+
+    assert_problem(await ann.post(MESSAGES, content=chunks(), headers=headers), 413, "too_long")
+    announced = headers | {"content-length": "1000000000000"}
+    answer = await raw_exchange(server, announced)
+    assert b" 413 " in answer.splitlines()[0]
+    exact = b'{"content":"x","y":"%s"}' % (b"z" * (65_536 - 22))
+    assert len(exact) == 65_536
+    assert (await ann.post(MESSAGES, content=exact, headers=headers)).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "room",
+    ["a%20b", "a%2Cb", "%00", "%09", "%E2%80%AE", "x" * 129, "x" * 2_000, "", "%7Eme", "a%25", "e%CC%81"],
+)
+async def test_rooms_that_are_none(ann: httpx.AsyncClient, room: str) -> None:
+    """Row H13."""
+    assert_problem(await post(ann, f"/api/v1/rooms/{room}/messages", content="x"), 400, "invalid_room")
+
+
+async def test_a_line_end_in_the_path_leads_nowhere(ann: httpx.AsyncClient) -> None:
+    assert_problem(await post(ann, "/api/v1/rooms/a%0Ab/messages", content="x"), 404, "not_found")
+
+
+@pytest.mark.parametrize("room", ["%ff", "%C3", "a%ED%A0%80"])
+async def test_paths_that_are_not_utf8(ann: httpx.AsyncClient, room: str) -> None:
+    assert_problem(await post(ann, f"/api/v1/rooms/{room}/messages", content="x"), 400, "invalid_message")
+
+
+async def test_a_room_with_a_slash(ann: httpx.AsyncClient) -> None:
+    answer = await post(ann, "/api/v1/rooms/a%2Fmessages%2Fb/messages", content="x")
+    assert answer.json()["channel"] == "room:a/messages/b"
+
+
+async def test_rights(clients: Clients) -> None:
+    reader = await clients(token_for("8", rooms=[{"match": "general", "can": ["join"]}]))
+    assert_problem(await post(reader, MESSAGES, content="x"), 403, "forbidden")
+    writer = await clients(token_for("9", rooms=[{"match": "gen*", "can": ["publish"]}]))
+    assert (await post(writer, MESSAGES, content="x")).status_code == 201
+    assert_problem(await post(writer, "/api/v1/rooms/other/messages", content="x"), 403, "forbidden")
+    for path in ("/api/v1/events", "/api/v1/users/7/events"):
+        assert_problem(await post(writer, path, event="x"), 403, "forbidden")
+
+
+@pytest.mark.parametrize(
+    "event",
+    ["", "a b", "a\nb", "a\x00", "ready", "new_message", "heartbeat", "error", "x" * 65, "é", "-a", 5, None],
+)
+async def test_event_names_that_are_refused(admin: httpx.AsyncClient, event: object) -> None:
+    """Row S13."""
+    assert_problem(await post(admin, "/api/v1/events", event=event), 400, "invalid_message")
+
+
+@pytest.mark.parametrize("data", [None, [], "text", 5, True])
+async def test_the_data_of_an_event_is_an_object(admin: httpx.AsyncClient, data: object) -> None:
+    assert_problem(await post(admin, "/api/v1/events", event="x", data=data), 400, "invalid_message")
+
+
+async def test_data_keeps_its_value(server: ServerHandle, admin: httpx.AsyncClient) -> None:
+    url = f"ws://127.0.0.1:{server.port}/api/v1/ws?events=1&token={token_for('8')}"
+    data = {"big": 10**40, "float": 0.1, "text": "\r\n\u2028é", "deep": [[{"a": None}]], "true": True}
+    async with connect(url, proxy=None) as socket:
+        assert json.loads(await socket.recv())["type"] == "pong"
+        await socket.send('{"type":"ping"}')
+        await socket.recv()
+        await post(admin, "/api/v1/users/8/events", event="x", data=data)
+        while (message := json.loads(await socket.recv()))["type"] != "event":
+            pass
+    assert message["data"]["data"] == data
+
+
+async def test_a_batch_keeps_its_order_and_each_part_has_its_own_outcome(clients: Clients) -> None:
+    client = await clients(token_for("8", rooms=[{"match": "a*", "can": ["publish"]}], scope="publish"))
+    parts: list[dict[str, object]] = [
+        {"room": "a", "content": "one", "id": "1"},
+        {"room": "b", "content": "not allowed"},
+        {"room": "a", "content": "two"},
+        {"room": "a", "content": "one", "id": "1"},
+        {"room": "a", "content": "three", "id": "1"},
+        {"user": "7", "event": "x", "data": {"a": 1}},
+        {"event": "y"},
+        {"event": "ready"},
+        {"room": "a"},
+        {"room": "a", "content": "x", "event": "y"},
+        {"user": "7", "room": "a", "content": "x"},
+        {"room": "a b", "content": "x"},
+        {},
+    ]
+    answer = await client.post("/api/v1/batch", json={"publications": parts})
+    assert answer.status_code == 200
+    results = answer.json()["results"]
+    outcomes = [(r["status"], r.get("code") or r["published"]["position"].split("-")[1]) for r in results]
+    assert outcomes == [
+        (201, "1"),
+        (403, "forbidden"),
+        (201, "2"),
+        (200, "1"),
+        (409, "conflict"),
+        (201, "1"),
+        (201, "1"),
+        (400, "invalid_message"),
+        (400, "invalid_message"),
+        (400, "invalid_message"),
+        (400, "invalid_message"),
+        (400, "invalid_room"),
+        (400, "invalid_message"),
+    ]
+
+
+async def test_batches_that_are_refused_whole(admin: httpx.AsyncClient) -> None:
+    part = {"room": "a", "content": "x"}
+    bodies: list[dict[str, object]] = [
+        {},
+        {"publications": []},
+        {"publications": [part] * 101},
+        {"publications": part},
+    ]
+    for body in bodies:
+        assert_problem(await admin.post("/api/v1/batch", json=body), 400, "invalid_message")
+    long = {"publications": [{"room": "a", "content": "y" * 16_385}]}
+    assert_problem(await admin.post("/api/v1/batch", json=long), 400, "too_long")
+    large = {"publications": [{"room": "a", "content": "y" * 16_000}] * 60}
+    assert (await admin.post("/api/v1/batch", json=large)).status_code == 200
+    too_large = {"publications": [{"room": "a", "content": "y" * 16_000}] * 70}
+    assert_problem(await admin.post("/api/v1/batch", json=too_large), 413, "too_long")
