@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,17 +17,20 @@ from rtcli.errors import CliError, Exit
 from server.protocol.rooms import is_valid_room
 
 
-@dataclass(frozen=True)
+@dataclass
 class Connection:
     """A server, and how to talk to it."""
 
     endpoint: Endpoint
     tls: TlsOptions
     headers: list[tuple[str, str]]
+    find_source: Callable[[], TokenSource | None]
     source: TokenSource | None  # None: no token was found, and the server will say whether it wants one
 
     def token(self) -> str | None:
-        """The token for the next connection."""
+        """The token for the next connection. A server that has just started may have made the key for it."""
+        if self.source is None:
+            self.source = self.find_source()
         return None if self.source is None else self.source.token()
 
     def ssl_context(self) -> ssl.SSLContext | None:
@@ -78,9 +81,11 @@ def make_connection(
         tls.context()  # what is wrong with the files is told now
     if insecure:
         console.warning("--insecure: anybody on the way may read and change what is said")
-    source = None
-    if find_token or token_file is not None or secret_file is not None:
-        source = resolve_token(
+
+    def find() -> TokenSource | None:
+        if not find_token and token_file is None and secret_file is None:
+            return None
+        return resolve_token(
             endpoint,
             token_file=token_file,
             secret_file=secret_file,
@@ -88,4 +93,5 @@ def make_connection(
             env=console.env,
             warn=console.warning,
         )
-    return Connection(endpoint, tls, parse_headers(headers), source)
+
+    return Connection(endpoint, tls, parse_headers(headers), find, find())
