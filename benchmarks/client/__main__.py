@@ -7,8 +7,8 @@ import msgspec
 import uvloop
 
 from benchmarks.client.closed import run_closed, run_streams
-from benchmarks.client.jobs import Closed, Idle, Job, Paced, Result
-from benchmarks.client.paced import run_idle, run_paced
+from benchmarks.client.jobs import Closed, Idle, Job, Paced, Result, Source
+from benchmarks.client.paced import run_idle, run_paced, run_source
 
 
 async def run(job: Job) -> Result:
@@ -19,6 +19,8 @@ async def run(job: Job) -> Result:
         result, members = await run_paced(job)
     elif isinstance(job, Idle):
         result, members = await run_idle(job)
+    elif isinstance(job, Source):
+        result, members = await run_source(job)
     else:
         result, members = await run_streams(job)
     for member in members:

@@ -120,7 +120,7 @@ async def run_streams(job: Streams) -> tuple[Result, list[Socket]]:
         while busy:
             arrived = min(stream.received for stream in sampled)
             for _ in range(arrived + job.window - publisher.number):
-                publisher.send(time.monotonic_ns() // 1000)
+                publisher.send(time.time_ns() // 1000)
             await asyncio.sleep(POLL_S)
 
     publishing = asyncio.ensure_future(publish())

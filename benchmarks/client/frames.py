@@ -17,17 +17,17 @@ checks."""
 PADDING = (
     "a bird in the hand is worth two in the bush, and so on and so forth, the quick brown fox jumps over"
 )
-STAMP = re.compile(rb"\^\d\d:\d{8}:(\d{12});")
-"""Publisher, number and intended time (µs of the monotonic clock) of a message, as `content` writes them."""
+STAMP = re.compile(rb"\^\d\d:\d{8}:(\d{16});")
+"""Publisher, number and intended time (unix µs) of a message, as `content` writes them."""
 
 
 def content(publisher: int, number: int, intended_us: int, length: int = 100) -> str:
     """The text of a message, `length` characters, constant for all messages of a run.
 
-    >>> content(3, 7, 1_000_000, 50)
-    '^03:00000007:000001000000;a bird in the hand is wo'
+    >>> content(3, 7, 1_700_000_000_000_000, 50)
+    '^03:00000007:1700000000000000;a bird in the hand i'
     """
-    stamp = f"{MARK.decode()}{publisher:02}:{number:08}:{intended_us:012};"
+    stamp = f"{MARK.decode()}{publisher:02}:{number:08}:{intended_us:016};"
     return (stamp + PADDING * (1 + length // len(PADDING)))[:length]
 
 

@@ -70,7 +70,16 @@ class Streams(msgspec.Struct, frozen=True, tag="streams"):
     seconds: float
 
 
-Job = Closed | Paced | Idle | Streams
+class Source(msgspec.Struct, frozen=True, tag="source"):
+    """One member that publishes `rate` messages a second from `start_s` (unix) on, for `seconds`."""
+
+    target: Target
+    rate: float
+    start_s: float
+    seconds: float
+
+
+Job = Closed | Paced | Idle | Streams | Source
 
 
 class Result(msgspec.Struct, frozen=True):

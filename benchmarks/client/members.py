@@ -18,7 +18,7 @@ from benchmarks.client.dialects import Dialect
 from benchmarks.client.frames import MARK, STAMP, content, split_mark
 
 BUFFER = bytearray(256 * 1024)
-NUMBER, INTENDED_US = 12_345_678, 987_654_321_098
+NUMBER, INTENDED_US = 12_345_678, 9_876_543_210_987_654
 LINGER_NONE = struct.pack("ii", 1, 0)
 
 
@@ -138,9 +138,9 @@ class PacedPublisher(Connection):
         self.number = 0
 
     def send(self, intended_us: int) -> None:
-        """Publish one message that was due at `intended_us` of the monotonic clock."""
+        """Publish one message that was due at `intended_us` (unix)."""
         number = b"%08d" % self.number
-        stamp = self.middle + b"%012d" % intended_us
+        stamp = self.middle + b"%016d" % intended_us
         self.transport.write(self.before + number + stamp + self.after.replace(b"%d" % NUMBER, number))
         self.number += 1
 
@@ -159,7 +159,7 @@ class Sampler(Connection):
             super().buffer_updated(nbytes)
             return
         self.received += BUFFER.count(MARK, 0, nbytes)
-        now_us = time.monotonic_ns() // 1000
+        now_us = time.time_ns() // 1000
         chunk = self.tail + memoryview(BUFFER)[:nbytes]
         stamps = STAMP.findall(chunk)
         self.latencies.extend([(now_us - int(stamp)) / 1e6 for stamp in stamps])

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from benchmarks.client.dialects import DIALECTS, token_for
-from benchmarks.client.jobs import Idle, Paced, Result
+from benchmarks.client.jobs import Idle, Paced, Result, Source
 from benchmarks.client.members import Connection, Frozen, PacedPublisher, Sampler, member_steps, message_frame
 from benchmarks.client.readings import ROOM, Socket, between, connect, read, settle, with_latencies
 from benchmarks.system import resident_bytes
@@ -19,10 +19,10 @@ TICK_S = 0.001
 
 async def publish_at(rate: float, seconds: float, send: Callable[[int], None]) -> int:
     """Call `send` with the intended time (µs) of each of ``rate * seconds`` messages; returns how many."""
-    total, start = int(rate * seconds), time.monotonic_ns() // 1000
+    total, start = int(rate * seconds), time.time_ns() // 1000
     done = 0
     while done < total:
-        due = min(total, int((time.monotonic_ns() // 1000 - start) * rate / 1e6) + 1)
+        due = min(total, int((time.time_ns() // 1000 - start) * rate / 1e6) + 1)
         for number in range(done, due):
             send(start + int(number * 1e6 / rate))
         done = max(done, due)
@@ -58,6 +58,18 @@ async def run_paced(job: Paced) -> tuple[Result, list[Socket]]:
         grown_bytes=resident_bytes(target.pids) - memory,
     )
     return with_latencies(result, [sampler.latencies for sampler in samplers]), [*members, *frozen]
+
+
+async def run_source(job: Source) -> tuple[Result, list[Socket]]:
+    """Publish for others to receive; see `Source`."""
+    target, dialect = job.target, DIALECTS[job.target.dialect]
+    steps = member_steps(dialect, ROOM, token_for(target.secret, 1, time.time()))
+    publisher = PacedPublisher(steps, message_frame(dialect, ROOM, 0, os.urandom(3).hex()))
+    await connect(target.port, [(publisher, "")])
+    await asyncio.sleep(max(0.0, job.start_s - time.time()))
+    first = read(target, [publisher])
+    await publish_at(job.rate, job.seconds, publisher.send)
+    return between(first, read(target, [publisher])), [publisher]
 
 
 async def run_idle(job: Idle) -> tuple[Result, list[Socket]]:

@@ -13,9 +13,12 @@ import picows
 
 from benchmarks.client.members import NUMBER
 
+SMALLEST = 180
+"""Bytes. Every chat message is larger; acknowledgements, joins and leaves are smaller: no deliveries."""
+
 
 class StrictMember(picows.WSListener):
-    """A member that counts the text frames it gets once it has joined.
+    """A member that counts the chat messages it gets once it has joined.
 
     `steps` as for `benchmarks.client.members.Connection`, without the handshake, which picows does.
     """
@@ -46,7 +49,7 @@ class StrictMember(picows.WSListener):
     def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
         """Count a delivery; before that, look for the awaited reply."""
         if self.live:
-            if frame.msg_type is picows.WSMsgType.TEXT:
+            if frame.payload_size > SMALLEST:
                 self.received += 1
         elif frame.msg_type is picows.WSMsgType.CLOSE:
             transport.disconnect()
@@ -88,7 +91,7 @@ class StrictPublisher(StrictMember):
         """Count a delivery; answer an own one with the next message."""
         if not self.live:
             super().on_ws_frame(transport, frame)
-        elif frame.msg_type is picows.WSMsgType.TEXT:
+        elif frame.payload_size > SMALLEST:
             self.received += 1
             if self.answer in frame.get_payload_as_bytes():
                 self.round_trips.append(time.perf_counter() - self.sent_at.popleft())

@@ -1,0 +1,1 @@
+"""The load generators side by side: k6, Locust, Artillery and ours, each receiving the same stream."""

@@ -1,0 +1,47 @@
+// k6: users that join a room and receive. Counted between WINDOW_START and WINDOW_END (unix ms), latency from the
+// stamp in the text. SOCKETS_PER_VU: its event loop may hold several sockets in one virtual user, which saves memory.
+import { WebSocket } from "k6/experimental/websockets";
+import { Counter, Trend } from "k6/metrics";
+
+const received = new Counter("bench_received");
+const latency = new Trend("bench_latency");
+const start = Number(__ENV.WINDOW_START);
+const end = Number(__ENV.WINDOW_END);
+const perVu = Number(__ENV.SOCKETS_PER_VU);
+const vus = Number(__ENV.USERS) / perVu;
+
+export const options = {
+  scenarios: { receive: { executor: "per-vu-iterations", vus, iterations: 1, maxDuration: "10m" } },
+  summaryTrendStats: ["med", "p(99)"],
+};
+
+function join() {
+  let count = 0;
+  const socket = new WebSocket(`${__ENV.URL}?token=${__ENV.TOKEN}`);
+  socket.onopen = () => socket.send(JSON.stringify({ type: "join_room", data: { room: "bench" } }));
+  socket.onmessage = (event) => {
+    const now = Date.now();
+    const message = JSON.parse(event.data);
+    if (message.type !== "new_message" || now < start || now >= end) return;
+    count += 1;
+    latency.add(now - Number(message.data.content.slice(13, 29)) / 1000);
+  };
+  setTimeout(() => {
+    received.add(count);
+    socket.close();
+  }, end + 200 - Date.now());
+}
+
+export default function () {
+  for (let socket = 0; socket < perVu; socket++) join();
+}
+
+export function handleSummary(data) {
+  const trend = data.metrics.bench_latency;
+  const result = {
+    received: data.metrics.bench_received.values.count,
+    p50_ms: trend ? trend.values.med : null,
+    p99_ms: trend ? trend.values["p(99)"] : null,
+  };
+  return { [__ENV.RESULT_FILE]: JSON.stringify(result) };
+}

@@ -1,0 +1,123 @@
+"""How each generator is started, and where it leaves what it counted."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.install import binary
+from benchmarks.stats import percentile
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a generator is to do: `users` join the room, and count what arrives in the window (unix ms)."""
+
+    port: int
+    token: str
+    users: int
+    start_ms: int
+    end_ms: int
+    folder: Path
+
+    @property
+    def result(self) -> Path:
+        """Where the generator's script writes what it counted."""
+        return self.folder / "result.json"
+
+    def env(self) -> dict[str, str]:
+        """The same for the scripts of all generators."""
+        return {
+            **os.environ,
+            "URL": f"ws://127.0.0.1:{self.port}/api/v1/ws",
+            "TOKEN": self.token,
+            "USERS": str(self.users),
+            "WINDOW_START": str(self.start_ms),
+            "WINDOW_END": str(self.end_ms),
+            "RESULT_FILE": str(self.result),
+        }
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What a generator counted in the window; latencies in seconds, as it would report them."""
+
+    received: int
+    p50: float | None
+    p99: float | None
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One generator. `start_rate`: messages a second into the room with which the climb begins."""
+
+    name: str
+    needs: Path
+    command: Callable[[Task], list[str]]
+    read: Callable[[Task], Counted]
+    start_rate: int
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+def k6(task: Task) -> list[str]:
+    """One virtual user per socket, or several, as ``SOCKETS_PER_VU`` says."""
+    del task
+    return [str(binary("k6")), "run", "--quiet", "--no-usage-report", str(HERE / "k6.js")]
+
+
+def locust(task: Task) -> list[str]:
+    """Headless; 250 users a second are started."""
+    where = ["-f", str(HERE / "locustfile.py"), "--headless", "--only-summary", "--host", "http://127.0.0.1"]
+    seconds = max(1, round(task.end_ms / 1000 - task.start_ms / 1000)) + 16
+    return [str(binary("locust")), *where, "-u", str(task.users), "-r", "250", "-t", f"{seconds}s", "-s", "0"]
+
+
+def artillery(task: Task) -> list[str]:
+    """All users arrive within five seconds."""
+    phases = {"config": {"phases": [{"duration": 5, "arrivalCount": task.users}]}}
+    script = str(HERE / "artillery.yml")
+    return [str(binary("artillery")), "run", "--quiet", "--overrides", json.dumps(phases), script]
+
+
+def read_summary(task: Task) -> Counted:
+    """What k6's and Locust's scripts write; no file means that nothing was counted."""
+    if not task.result.is_file():
+        return Counted(0, None, None)
+    found = json.loads(task.result.read_text())
+    p50, p99 = (None if found[name] is None else found[name] / 1000 for name in ("p50_ms", "p99_ms"))
+    return Counted(int(found["received"]), p50, p99)
+
+
+def read_latencies(task: Task) -> Counted:
+    """What Artillery's workers write: a file of latencies (ms) each."""
+    files = task.folder.glob(task.result.name + ".*")
+    ordered = sorted(latency / 1000 for file in files for latency in json.loads(file.read_text()))
+    if not ordered:
+        return Counted(0, None, None)
+    return Counted(len(ordered), percentile(ordered, 0.5), percentile(ordered, 0.99))
+
+
+TOOLS: dict[str, Tool] = {
+    tool.name: tool
+    for tool in (
+        Tool("Artillery", binary("artillery"), artillery, read_latencies, 80),
+        Tool("Locust", binary("locust"), locust, read_summary, 5),
+        Tool("k6", binary("k6"), k6, read_summary, 10, {"SOCKETS_PER_VU": "1"}),
+        Tool("k6, 50 sockets a user", binary("k6"), k6, read_summary, 10, {"SOCKETS_PER_VU": "50"}),
+    )
+}
+
+
+def available(names: list[str]) -> list[Tool]:
+    """Those of `names` that are installed; the others are named on stderr."""
+    found = []
+    for name in names:
+        if TOOLS[name].needs.exists():
+            found.append(TOOLS[name])
+        else:
+            print(f"-- left out: {name} is not installed (scripts/bench installs it)", file=sys.stderr)
+    return found
