@@ -25,6 +25,7 @@ class Connection:
     tls: TlsOptions
     headers: list[tuple[str, str]]
     find_source: Callable[[], TokenSource | None]
+    ours: bool  # a server of ours, for which tokens are looked for
     source: TokenSource | None  # None: no token was found, and the server will say whether it wants one
 
     def token(self) -> str | None:
@@ -43,7 +44,7 @@ class Connection:
         try:
             yield
         except CliError as error:
-            if error.exit_code == Exit.AUTH:
+            if error.exit_code == Exit.AUTH and self.ours:
                 require_token(self.source, self.endpoint)
             raise
 
@@ -94,4 +95,4 @@ def make_connection(
             warn=console.warning,
         )
 
-    return Connection(endpoint, tls, parse_headers(headers), find, find())
+    return Connection(endpoint, tls, parse_headers(headers), find, find_token, find())

@@ -130,7 +130,7 @@ def tail_events(
             "--timeout needs --count or --no-follow", hint="to end after a time with 0: --duration"
         )
     connection = make_connection(
-        stream_url or url,
+        url if stream_url is None else stream_url,
         token_file=token_file,
         secret_file=secret_file,
         as_name=as_name,
