@@ -101,7 +101,7 @@ class Typing(StepBase):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expect(StepBase):
-    """Wait for a frame that matches, looking at every frame since the step began; counted in `checks`."""
+    """Wait for a frame that matches, among all since the step before this one began; counted in `checks`."""
 
     type: Template | None = None
     where: Mapping[str, Template] = field(default_factory=dict)  # path in the JSON -> text that it must equal

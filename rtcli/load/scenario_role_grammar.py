@@ -1,0 +1,53 @@
+"""The grammar of `roles`."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from rtcli.load import scenario as model
+from rtcli.load.scenario_fields import RATE, TIME
+from rtcli.load.scenario_kinds import ListOf, Parsed, Whole, words
+from rtcli.load.scenario_sections import Field, Mapped, Section
+from rtcli.load.scenario_step_grammar import FLOW
+from rtcli.load.scenario_step_kinds import label_steps
+from rtcli.load.scenario_values import parse_reconnect
+from rtcli.load.units import parse_byte_rate
+
+PROTOCOLS = ("rtcli", "sse", "json")
+PROTOCOL = words(*PROTOCOLS)
+
+
+def _build_role(*, flow: tuple[Any, ...], **values: Any) -> partial[model.Role]:  # noqa: ANN401
+    if ("users" in values) == ("arrivals" in values):
+        raise ValueError("a role needs either `users` (how many) or `arrivals` (how often), not both")
+    if "users" in values and values.keys() & {"stay", "spread"}:
+        raise ValueError("`stay` and `spread` are for roles with `arrivals`")
+    return partial(model.Role, flow=label_steps(flow), **values)
+
+
+ROLE = Section(
+    "a role",
+    {
+        "users": Field(Whole(1, 1_000_000), "how many there are"),
+        "arrivals": Field(RATE, "how many come: an open model"),
+        "spread": Field(words("poisson", "even"), "how arrivals are spaced; poisson"),
+        "stay": Field(TIME, "how long one that arrived stays"),
+        "protocol": Field(PROTOCOL, "instead of the target's"),
+        "read": Field(
+            Parsed(parse_byte_rate, "a read rate, like 2KiB/s", positive=True),
+            "read at most so much, by TCP back-pressure",
+        ),
+        "expect_close": Field(
+            Mapped(ListOf(Whole(1000, 4999), least=1, alone=True), lambda codes, _: frozenset(codes)),
+            "close codes that are as they should be",
+        ),
+        "reconnect": Field(
+            Parsed(parse_reconnect, "a back-off, like exp(250ms..5s), or never"),
+            "after a lost connection; exp(250ms..5s)",
+        ),
+        "flow": Field(FLOW, "what each of them does", required=True),
+    },
+    _build_role,
+    located=True,
+)

@@ -1,0 +1,224 @@
+"""YAML as trees that know where each value stands, read without trusting the file.
+
+Built from PyYAML's events, so that the limits hold before anything grows: file size, nesting, and the
+number of nodes after aliases are followed (a "billion laughs" file is small and expands to terabytes). No
+tags, so nothing is ever constructed; no merge keys; one document; no key twice. Scalars stay text: what
+`on`, `1:30` or `0x10` mean is decided by the field in which they stand, not by YAML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import yaml
+
+MAX_BYTES = 1_048_576
+MAX_NODES = 20_000
+MAX_DEPTH = 32
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Mistake:
+    """Something wrong in a scenario. Lines and columns count from 1; 0: at no place in the file."""
+
+    line: int
+    column: int
+    text: str
+    origin: str = ""  # instead of the file: `--set roles.reader.users`
+
+    def render(self, name: str) -> str:
+        """`file:line:column: text`, as compilers write it."""
+        if self.origin:
+            return f"{self.origin}: {self.text}"
+        return f"{name}:{self.line}:{self.column}: {self.text}" if self.line else f"{name}: {self.text}"
+
+
+@dataclass(slots=True)
+class ScalarNode:
+    """A single value, as written. `plain` is false when it stood in quotes or in a block."""
+
+    line: int
+    column: int
+    text: str
+    plain: bool = True
+    origin: str = ""
+    start: int = 0  # its place in the text, to join what a comma took apart
+    end: int = 0
+
+
+@dataclass(slots=True)
+class SequenceNode:
+    """A list."""
+
+    line: int
+    column: int
+    items: list[Node] = field(default_factory=list)
+    origin: str = ""
+
+
+@dataclass(slots=True)
+class MappingNode:
+    """Keys and values, in order."""
+
+    line: int
+    column: int
+    pairs: list[tuple[ScalarNode, Node]] = field(default_factory=list)
+    origin: str = ""
+
+    def get(self, key: str) -> Node | None:
+        """The value of a key, or None."""
+        return next((value for name, value in self.pairs if name.text == key), None)
+
+
+Node = ScalarNode | SequenceNode | MappingNode
+
+
+class YamlError(Exception):
+    """The text cannot be read as YAML at all; `mistake` says where it stops."""
+
+    def __init__(self, mistake: Mistake) -> None:
+        super().__init__(mistake.text)
+        self.mistake = mistake
+
+
+def compose(text: str) -> tuple[Node | None, list[Mistake]]:
+    """Read one document. Returns its tree (None when empty) and the mistakes that did not end the reading.
+
+    Raises `YamlError` for what does: broken syntax, too large, too deep, too many nodes, an alias to itself.
+    """
+    composer = _Composer(text)
+    try:
+        return composer.document(), composer.mistakes
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        what = " ".join(str(error.problem or error.context or error).split())
+        if "\\t" in what:
+            what += " (indent with spaces, not with tabs)"
+        raise YamlError(
+            Mistake(mark.line + 1, mark.column + 1, what) if mark else Mistake(1, 1, what)
+        ) from None
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position]
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        raise YamlError(Mistake(line, column, "a control character that YAML does not allow")) from None
+
+
+def _place(event: yaml.Event) -> tuple[int, int]:
+    """Line and column, from 1."""
+    mark = event.start_mark
+    return (mark.line + 1, mark.column + 1) if mark else (1, 1)
+
+
+class _Composer:
+    """Turns events into nodes, recursively; depth and size are checked before going on."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.mistakes: list[Mistake] = []
+        self._events: Iterator[yaml.Event] = yaml.parse(text, Loader=_Loader)
+        self._anchors: dict[str, tuple[Node, int]] = {}
+        self._open: set[str] = set()
+        self._nodes = 0
+
+    def document(self) -> Node | None:
+        root: Node | None = None
+        for event in self._events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                if root is not None:
+                    self._mistake(event, "a second document: a scenario is one document")
+                    break
+                root = self._node(next(self._events), 0)
+        return root
+
+    def _mistake(self, event: yaml.Event, text: str) -> None:
+        self.mistakes.append(Mistake(*_place(event), text))
+
+    def _fatal(self, event: yaml.Event, text: str) -> YamlError:
+        return YamlError(Mistake(*_place(event), text))
+
+    def _count(self, event: yaml.Event, nodes: int) -> None:
+        self._nodes += nodes
+        if self._nodes > MAX_NODES:
+            raise self._fatal(event, f"more than {MAX_NODES} values (aliases count each time they are used)")
+
+    def _node(self, event: yaml.Event, depth: int) -> Node:
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event)
+        if depth > MAX_DEPTH:
+            raise self._fatal(event, f"nested more than {MAX_DEPTH} deep")
+        if not isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
+            raise self._fatal(event, "expected a value")
+        self._count(event, 1)
+        if event.tag is not None and event.tag != "!":
+            self._mistake(event, f"tags are not allowed: {event.tag}")
+        before, anchor = self._nodes, event.anchor
+        if anchor is not None:
+            self._open.add(anchor)
+        node = self._content(event, depth)
+        if anchor is not None:
+            self._open.discard(anchor)
+            self._anchors[anchor] = (node, self._nodes - before + 1)
+        return node
+
+    def _alias(self, event: yaml.AliasEvent) -> Node:
+        if event.anchor in self._open:
+            raise self._fatal(event, f"*{event.anchor} contains itself")
+        if event.anchor not in self._anchors:
+            raise self._fatal(event, f"there is no anchor &{event.anchor} before this")
+        node, size = self._anchors[event.anchor]
+        self._count(event, size)
+        return node
+
+    def _content(self, event: yaml.Event, depth: int) -> Node:
+        line, column = _place(event)
+        if isinstance(event, yaml.ScalarEvent):
+            start, end = (mark.index if mark else 0 for mark in (event.start_mark, event.end_mark))
+            return ScalarNode(line, column, event.value, not event.style, start=start, end=end)
+        if isinstance(event, yaml.SequenceStartEvent):
+            return SequenceNode(line, column, self._items(depth))
+        return MappingNode(line, column, self._pairs(depth))
+
+    def _items(self, depth: int) -> list[Node]:
+        items: list[Node] = []
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            node = self._node(event, depth + 1)
+            if not (items and isinstance(node, ScalarNode) and self._join(items[-1], node)):
+                items.append(node)
+        return items
+
+    def _pairs(self, depth: int) -> list[tuple[ScalarNode, Node]]:
+        pairs: dict[str, tuple[ScalarNode, Node]] = {}
+        last: Node | None = None
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            key = self._node(event, depth + 1)
+            value_event = next(self._events)
+            value = self._node(value_event, depth + 1)
+            if not isinstance(key, ScalarNode):
+                self._mistake(event, "a key must be a single word")
+            elif last is not None and _is_empty(value) and self._join(last, key):
+                continue
+            elif key.text in pairs:
+                self._mistake(
+                    event, f"{key.text!r} stands here twice (first in line {pairs[key.text][0].line})"
+                )
+            else:
+                pairs[key.text] = (key, value)
+                last = value
+        return list(pairs.values())
+
+    def _join(self, before: Node, node: ScalarNode) -> bool:
+        """Put `uniform(3s, 8s)` together again: inside {} and [], YAML ends a plain value at a comma."""
+        if not (isinstance(before, ScalarNode) and before.plain and node.plain):
+            return False
+        if before.text.count("(") <= before.text.count(")"):
+            return False
+        before.text = " ".join(self.text[before.start : node.end].split())
+        before.end = node.end
+        return True
+
+
+def _is_empty(node: Node) -> bool:
+    return isinstance(node, ScalarNode) and node.plain and not node.text
