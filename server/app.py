@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.websockets import WebSocket
 
 from server.api import api_router, install_problem_handlers
+from server.api.page import page_router
 from server.problems import ProblemError
 from server.realtime import Realtime
 from server.settings import Settings
@@ -50,6 +51,7 @@ def create_app(settings: Settings, realtime: Realtime | None = None) -> FastAPI:
     services = realtime or Realtime(settings)
     app = FastAPI(title="rtcli server", docs_url=None, redoc_url=None)
     app.include_router(realtime_router(settings, services))
+    app.include_router(page_router())
     app.add_api_websocket_route("/{path:path}", _unknown_websocket)
     install_problem_handlers(app)
     if settings.origins:
