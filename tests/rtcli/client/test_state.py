@@ -1,0 +1,188 @@
+"""The client's state machine against a model of a server: whatever breaks, all is told once and in order."""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import pairwise
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from rtcli.client.events import Acked, Back, Joined, Message, Missed
+from rtcli.client.state import ClientState
+from server.protocol import client_messages as c
+from server.protocol import server_messages as s
+from server.protocol.messages import decode_server, encode
+from server.protocol.position import parse_position
+
+ROOM = "general"
+
+
+class Conversation(RuleBasedStateMachine):
+    """A client, a server with a log, and two queues between them that are lost together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = ClientState(id_prefix="me")
+        self.state.join(ROOM)
+        self.now = 0.0
+        self.epoch = 0
+        self.log: list[s.NewMessageData] = []
+        self.published: list[str] = []  # over all epochs
+        self.keys: dict[str, s.NewMessageData] = {}
+        self.member = False
+        self.up: deque[c.ClientMessage] = deque()
+        self.down: deque[bytes] = deque()
+        self.connected = False
+        self.told: list[Message] = []
+        self.missed: list[Missed] = []
+        self.acked: list[str] = []
+        self.sent: list[str] = []
+        self.backs = 0
+        self.losses = 0
+
+    def say(self, message: s.ServerMessage) -> None:
+        assert not isinstance(message, s.Unknown)
+        self.down.append(encode(message))
+
+    def publish(self, content: str, identifier: str | None, sender: str) -> s.NewMessageData:
+        data = s.NewMessageData(
+            room=ROOM, content=content, sender_id=sender, sender_name=sender, timestamp="",
+            offset=len(self.log) + 1, epoch=f"aaa{self.epoch}", id=identifier,
+        )  # fmt: skip
+        self.log.append(data)
+        self.published.append(content)
+        if self.member:
+            self.say(s.NewMessage(data=data))
+        return data
+
+    @rule()
+    def connect(self) -> None:
+        if not self.connected:
+            self.connected = True
+            hello = s.ConnectedData(connection_id="c", user_id="me", instance_id="i", heartbeat_s=30.0)
+            self.say(s.Connected(data=hello))
+
+    @rule(keep_log=st.booleans())
+    def lose(self, keep_log: bool) -> None:
+        self.up.clear()
+        self.down.clear()
+        self.connected = self.member = False
+        self.losses += 1 if self.state.connected else 0
+        self.state.lost(self.now)
+        if not keep_log:
+            self.epoch = (self.epoch + 1) % 10
+            self.log, self.keys = [], {}
+
+    @rule()
+    def client_sends(self) -> None:
+        self.sent.append(f"mine {len(self.sent)}")
+        self.state.send(ROOM, self.sent[-1])
+
+    @rule()
+    def somebody_publishes(self) -> None:
+        self.publish(f"theirs {len(self.published)}", None, "bob")
+
+    @rule(limited=st.booleans())
+    def server_reads(self, limited: bool) -> None:
+        if not self.up:
+            return
+        message = self.up.popleft()
+        if isinstance(message, c.JoinRoom):
+            self.answer_join(message)
+        elif isinstance(message, c.ChatMessage) and limited:
+            data = s.ErrorData(code="rate_limited", message="", retry_after_ms=1000)
+            self.say(s.Error(data=data, id=message.id))
+        elif isinstance(message, c.ChatMessage):
+            assert self.member, "nothing is sent before the room is joined"
+            identifier = message.id or ""
+            duplicate = identifier in self.keys
+            if not duplicate:
+                self.keys[identifier] = self.publish(message.data.content, identifier, "me")
+            place = self.keys[identifier]
+            ack = s.AckData(room=ROOM, offset=place.offset, epoch=place.epoch, duplicate=duplicate)
+            self.say(s.Ack(data=ack, id=identifier))
+
+    def answer_join(self, message: c.JoinRoom) -> None:
+        missed: list[s.NewMessageData] = []
+        recovered, reason = None, None
+        if message.data.since is not None:
+            since = parse_position(message.data.since)
+            recovered = since.epoch == f"aaa{self.epoch}" and since.offset <= len(self.log)
+            reason = None if recovered else "epoch_changed"
+            missed = self.log[since.offset :] if recovered else []
+        joined = s.RoomJoinedData(
+            room=ROOM, position=f"aaa{self.epoch}-{len(self.log)}", replayed=len(missed), members=(),
+            member_count=1, recovered=recovered, reason=reason,
+        )  # fmt: skip
+        self.say(s.RoomJoined(data=joined, id=message.id))
+        for publication in missed:
+            self.say(s.NewMessage(data=publication))
+        self.member = True
+
+    @rule()
+    def client_reads(self) -> None:
+        if not self.down:
+            return
+        for event in self.state.receive(decode_server(self.down.popleft()), self.now):
+            match event:
+                case Message():
+                    self.told.append(event)
+                case Missed():
+                    self.missed.append(event)
+                case Acked():
+                    self.acked.append(event.id)
+                case Back():
+                    self.backs += 1
+                case Joined():
+                    pass
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, 5.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+        self.state.tick(self.now)
+
+    @invariant()
+    def moves(self) -> None:
+        if self.connected:
+            self.up.extend(self.state.take_outgoing())
+
+    @invariant()
+    def told_once_and_in_order(self) -> None:
+        positions = [(message.position.epoch, message.position.offset) for message in self.told]
+        assert len(set(positions)) == len(positions)
+        for (epoch, offset), (next_epoch, next_offset) in pairwise(positions):
+            assert epoch != next_epoch or next_offset > offset
+        assert all(missed.reason == "epoch_changed" for missed in self.missed), (
+            "no hole that the server did not make"
+        )
+
+    @invariant()
+    def acknowledged_once_and_in_order(self) -> None:
+        numbers = [int(identifier.removeprefix("me-c")) for identifier in self.acked]
+        assert numbers == sorted(set(numbers))
+        assert len(self.acked) + self.state.unsent == len(self.sent)
+
+    @invariant()
+    def in_the_log_once(self) -> None:
+        own = [data.content for data in self.log if data.id is not None]
+        assert len(own) == len(set(own))
+        assert self.backs <= self.losses
+
+    def teardown(self) -> None:
+        """In the end everything that was sent is in a log, whatever happened."""
+        for _ in range(1000):
+            if self.state.unsent == 0 and self.connected and self.state.settled and not self.down:
+                break
+            self.connect()
+            self.moves()
+            self.server_reads(limited=False)
+            self.client_reads()
+            self.time_passes(seconds=5.0)
+        assert self.state.unsent == 0
+        assert [content for content in self.published if content in set(self.sent)] != [] or not self.sent
+
+
+TestConversation = Conversation.TestCase
+TestConversation.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
