@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 
 from server.broker.base import Broker, InvalidStoreError, Retention
 from server.broker.memory import MemoryBroker
+from server.broker.sharded import ShardedBroker
 
 
 def open_broker(url: str, retention: Retention | None = None) -> Broker:
@@ -25,7 +26,7 @@ def open_broker(url: str, retention: Retention | None = None) -> Broker:
     scheme, _, rest = url.partition(":")
     if scheme == "sqlite" and rest:
         return _open_sqlite(rest, retention)
-    if scheme in {"redis", "rediss", "redis+sentinel"}:
+    if scheme in {"redis", "rediss", "redis+sentinel", "redis+cluster"}:
         return _open_redis(url, retention)
     raise InvalidStoreError(f"not a store: {url!r} (use memory:, sqlite:PATH or redis://HOST:PORT)")
 
@@ -61,10 +62,10 @@ def _open_redis(url: str, retention: Retention) -> Broker:
 
     target = parse_redis_url(url)
     brokers = [
-        RedisBroker(connect, retention, prefix=target.prefix, timings=RedisTimings(), now_ms=now_ms)
-        for connect in target.shards
+        RedisBroker(shard, retention, prefix=target.prefix, timings=RedisTimings(), now_ms=now_ms)
+        for shard in target.shards
     ]
-    return brokers[0]
+    return brokers[0] if len(brokers) == 1 else ShardedBroker(brokers)
 
 
 def now_ms() -> int:

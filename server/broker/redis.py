@@ -30,9 +30,10 @@ from server.broker.base import (
     guarded,
 )
 from server.broker.redis_following import Following
-from server.broker.redis_link import Connect, Link, pack
+from server.broker.redis_link import Requests, pack
 from server.broker.redis_script import Scripts
 from server.broker.redis_subscriber import Subscriber
+from server.broker.redis_target import Target
 from server.broker.redis_timings import RedisTimings
 from server.broker.redis_wire import (
     ForeignDataError,
@@ -40,7 +41,7 @@ from server.broker.redis_wire import (
     offset_of,
     parse_answer,
     parse_entry,
-    parse_top,
+    parse_page,
 )
 from server.protocol.position import Position
 from server.protocol.publication import Publication
@@ -53,14 +54,14 @@ class RedisBroker:
 
     def __init__(
         self,
-        connect: Connect,
+        target: Target,
         retention: Retention,
         *,
         prefix: str,
         timings: RedisTimings,
         now_ms: Callable[[], int],
     ) -> None:
-        self._connect = connect
+        self._target = target
         self._max_age_ms = retention.max_age_ms
         self._timings = timings
         self._now_ms = now_ms
@@ -71,17 +72,17 @@ class RedisBroker:
         self._following = Following(self._names, timings, read=self._read, skip=self._skip)
         self._canary = self._names.canary(uuid.uuid4().hex)
         self._subscriber = Subscriber(
-            connect, timings, self._canary, self._following.on_message, self._following.on_subscribed
+            target.connect, timings, self._canary, self._following.on_message, self._following.on_subscribed
         )
         self._hearing = False
         self._closed = asyncio.Event()
-        self._started: Link | None = None
+        self._started: Requests | None = None
         self.skipped = 0  # how many foreign messages and entries were met
 
     @property
-    def _link(self) -> Link:
+    def _link(self) -> Requests:
         if self._started is None:
-            self._started = Link(self._connect, self._timings, self._scripts.texts)
+            self._started = self._target.open(self._timings, self._scripts.texts)
         return self._started
 
     def publish(
@@ -92,7 +93,7 @@ class RedisBroker:
         audience = self._names.audience(channel)
         known = self._following.position(audience)
         packed = self._scripts.publish(keys, audience, known, event=event, data=data, time_ms=time_ms)
-        return self._link.request(packed, lambda answer: Published(*parse_answer(answer)))
+        return self._link.request(packed, lambda answer: Published(*parse_answer(answer)), keys[0])
 
     async def history(self, channel: str, *, since: Position | None, limit: int) -> HistoryPage:
         """Read one snapshot. See `Broker.history`."""
@@ -104,9 +105,7 @@ class RedisBroker:
         while True:
             known = self._following.position(self._names.audience(channel))
             packed = self._scripts.history(keys, known, since, limit)
-            top, entries = await self._link.request(
-                packed, lambda answer: (parse_top(*answer[:2]), answer[2])
-            )
+            top, entries = await self._link.request(packed, parse_page, keys[0])
             if since is None:
                 entries.reverse()
             publications = self._readable(channel, top, entries)
@@ -172,7 +171,7 @@ class RedisBroker:
                 await self._subscriber.listening.wait()
         except TimeoutError:
             return False
-        await self._link.request(pack([b"PUBLISH", self._canary, canary]), lambda answer: answer)
+        await self._link.request(pack([b"PUBLISH", self._canary, canary]), bool, self._canary)
         try:
             async with asyncio.timeout(self._timings.canary_s):
                 await self._subscriber.heard(canary)

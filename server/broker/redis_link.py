@@ -15,7 +15,7 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
@@ -64,6 +64,20 @@ class _Request:
             self.future.set_exception(BrokerUnavailableError(f"Redis answered nonsense: {error}"))
 
 
+class Requests(Protocol):
+    """What carries requests: a link to one Redis, or several to the nodes of a cluster."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether requests can be sent now."""
+
+    def request(self, packed: bytes, parse: Callable[[Any], T], key: bytes) -> asyncio.Future[T]:
+        """See `Link.request`."""
+
+    async def close(self) -> None:
+        """See `Link.close`."""
+
+
 class Link:
     """Sends requests over a connection that it keeps, and makes again when it is lost.
 
@@ -84,8 +98,10 @@ class Link:
         self._closing = False
         self.connected = False
 
-    def request(self, packed: bytes, parse: Callable[[Any], T]) -> asyncio.Future[T]:
+    def request(self, packed: bytes, parse: Callable[[Any], T], key: bytes) -> asyncio.Future[T]:  # noqa: ARG002
         """Send a command and give what `parse` makes of its answer (bytes, int, None, list).
+
+        `key` is one of the keys that it uses: where there are several nodes, it says to which it goes.
 
         The future fails with BrokerUnavailableError, also for an error answer and when `parse` raises
         ForeignDataError.

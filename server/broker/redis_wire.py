@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -84,13 +85,12 @@ def parse_answer(answer: object) -> tuple[Position, bool]:
     return Position(match[1].decode(), int(match[2])), match[3] == b"1"
 
 
-def parse_top(epoch: object, top: object) -> Position:
-    """Read the top that history.lua returns."""
-    if not (
-        isinstance(epoch, bytes) and isinstance(top, bytes) and _EPOCH.fullmatch(epoch) and top.isdigit()
-    ):
-        raise ForeignDataError("not an answer of history.lua")
-    return Position(epoch.decode(), int(top))
+def parse_page(answer: object) -> tuple[Position, list[Any]]:
+    """Read what history.lua returns: the top, and the entries as they are in the stream."""
+    match answer:
+        case [bytes(epoch), bytes(top), list(entries)] if _EPOCH.fullmatch(epoch) and top.isdigit():
+            return Position(epoch.decode(), int(top)), entries
+    raise ForeignDataError("not an answer of history.lua")
 
 
 def _publication(
