@@ -36,10 +36,10 @@ POLL_S = 0.001
 AnyPublisher = Publisher | StrictPublisher
 
 
-def make_publisher(job: Closed, dialect: Dialect, room: str, token: str, place: int) -> AnyPublisher:
+def make_publisher(job: Closed, dialect: Dialect, room: str, token: str, number: int) -> AnyPublisher:
     """A publisher of either kind, driven by acknowledgements or by its own messages coming back."""
-    answer = b'"ack"' if job.acked else own_mark(place % 100)
-    frame = message_frame(dialect, room, place % 100, os.urandom(3).hex())
+    answer = b'"ack"' if job.acked else own_mark(number)
+    frame = message_frame(dialect, room, number, os.urandom(3).hex())
     if job.strict:
         return StrictPublisher(join_steps(dialect, room), frame, answer)
     return Publisher(member_steps(dialect, room, token), frame, answer)
@@ -48,14 +48,14 @@ def make_publisher(job: Closed, dialect: Dialect, room: str, token: str, place: 
 def make_members(job: Closed) -> list[tuple[Socket, str]]:
     """The sockets of a closed loop with the paths they connect to; publishers evenly spread among them."""
     dialect, now = DIALECTS[job.target.dialect], time.time()
-    places = spread_out(job.publishers, job.sockets)
+    places = sorted(spread_out(job.publishers, job.sockets))
     members: list[tuple[Socket, str]] = []
     for place in range(job.sockets):
         room = f"{ROOM}{place}" if job.acked else ROOM
         token = token_for(job.target.secret, place + 1, now)
         member: Socket
         if place in places:
-            member = make_publisher(job, dialect, room, token, place)
+            member = make_publisher(job, dialect, room, token, places.index(place))
         elif job.strict:
             member = StrictMember(join_steps(dialect, room))
         else:
