@@ -64,13 +64,15 @@ class Conversation(RuleBasedStateMachine):
             hello = s.ConnectedData(connection_id="c", user_id="me", instance_id="i", heartbeat_s=30.0)
             self.say(s.Connected(data=hello))
 
-    @rule(keep_log=st.booleans())
-    def lose(self, keep_log: bool) -> None:
+    @rule(keep_log=st.booleans(), keep_keys=st.booleans())
+    def lose(self, keep_log: bool, keep_keys: bool) -> None:
         self.up.clear()
         self.down.clear()
         self.connected = self.member = False
         self.losses += 1 if self.state.connected else 0
         self.state.lost(self.now)
+        if not keep_keys:
+            self.keys = {}  # away for longer than the server remembers them
         if not keep_log:
             self.epoch = (self.epoch + 1) % 10
             self.log, self.keys = [], {}
