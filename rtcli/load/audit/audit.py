@@ -57,10 +57,8 @@ class Audit(Roster):
         if member is not None:
             entry = member.cursor.next
             if entry is not None and entry.token == delivery.token:
-                member.cursor = entry
                 _keep(entry, delivery)
-                self._count(member, entry.intended, entry.lag, delivery.now)
-                entry.last = delivery.now
+                member.take(entry, delivery.now)
                 return member
         token = decode_token(delivery.token)
         if token is None:
@@ -247,6 +245,17 @@ class Audit(Roster):
                 tuple(user.notes) if keep else (),
             )
         )
+
+    def outstanding(self) -> int:
+        """How many messages and memberships are not where they should end up, seen from this worker."""
+        waiting = 0
+        for room in self.rooms.values():
+            inside = [member for member in room.memberships if member.is_in]
+            if not inside:
+                continue
+            waiting += sum(member.cursor is not room.tail or bool(member.missing) for member in inside)
+            waiting += sum(stream.unseen for stream in room.streams)
+        return waiting
 
     def sweep(self, now: int, *, patience: int) -> None:
         """Once in a while: count messages that reached everybody, let go of what ended `patience` ago."""

@@ -95,6 +95,14 @@ class Stream:
         self.top_number = max(self.top_number, number)
         self.top_key = max(self.top_key, key)
 
+    @property
+    def unseen(self) -> int:
+        """How many messages nobody has seen and no sender got an error for."""
+        return sum(
+            not key and ack != FAILED and bool(sent)
+            for key, ack, sent in zip(self.keys, self.acks, self.sent, strict=True)
+        )
+
     def known_by(self, number: int, patience: int) -> int | None:
         """When the message was in the deployment for certain; None: nobody can tell that it ever was.
 

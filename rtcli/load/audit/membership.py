@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from rtcli.load.audit.room import Entry, Room
+from rtcli.load.histogram import bucket_index
 
 
 class Away(NamedTuple):
@@ -73,6 +74,19 @@ class Membership:
         self.aways: list[Away] | None = None
         self.gaps: list[tuple[int, int]] | None = None  # keys (after, to) that the server said will not come
         room.memberships.append(self)
+
+    @property
+    def is_in(self) -> bool:
+        """Whether the subscriber is in the room now, as far as it knows."""
+        return self.joined is not None and self.lost is None and self.leaving is None
+
+    def take(self, entry: Entry, now: int) -> None:
+        """Take the delivery of the entry that is next; the crowds do the same in place."""
+        self.cursor = entry
+        entry.last = now
+        late = now - entry.intended
+        self.latency[entry.moment + bucket_index(late)] += 1
+        self.service[entry.moment + bucket_index(late - entry.lag)] += 1
 
     def miss(self, entry: Entry) -> None:
         """Note that an entry appeared at a place which this membership has passed already."""

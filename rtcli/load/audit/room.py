@@ -116,6 +116,14 @@ class Room:
         self.ordered = True
         return ((epoch << _OFFSET_BITS) | offset) << _STEP_BITS
 
+    def place_of(self, key: int) -> Place | None:
+        """The position that a key stands for; None when it was not made from one."""
+        number, offset = key >> (_OFFSET_BITS + _STEP_BITS), (key >> _STEP_BITS) & ((1 << _OFFSET_BITS) - 1)
+        epoch = next((name for name, own in self._epochs.items() if own == number), None)
+        if epoch is None or key & ((1 << _STEP_BITS) - 1):
+            return None
+        return Place(epoch, offset - _MIDDLE + self._origins[epoch])
+
     def place_for(self, stream: Stream, number: int, place: Place | None) -> int:
         """The key of a message that is seen for the first time."""
         key = self.key_of(place)

@@ -1,0 +1,1 @@
+"""Adapters: how the load tester speaks the protocols of different deployments."""

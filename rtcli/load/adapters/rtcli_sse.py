@@ -1,0 +1,104 @@
+"""Our own event streams (docs/protocol.md, section 4)."""
+
+from __future__ import annotations
+
+from typing import Literal
+from urllib.parse import quote, unquote, urlencode
+
+import msgspec
+
+from rtcli.client.endpoint import Endpoint
+from rtcli.load.adapters import base
+from rtcli.load.audit.room import Place
+from server.protocol.position import InvalidPositionError, parse_position
+
+STREAM_PATH = "/api/v1/events/stream"
+
+
+class _Channel(msgspec.Struct):
+    position: str = ""
+    recovered: bool | None = None
+
+
+class _Ready(msgspec.Struct):
+    connection_id: str = ""
+    channels: dict[str, _Channel] = {}
+
+
+class _Message(msgspec.Struct):
+    room: str
+    epoch: str
+    offset: int
+
+
+class _Gap(msgspec.Struct):
+    room: str
+    to: str
+    from_: str = msgspec.field(name="from", default="")
+    lost: int | None = None
+
+
+class _Closing(msgspec.Struct):
+    retry_after_ms: int | None = None
+
+
+_decode_ready = msgspec.json.Decoder(_Ready).decode
+_decode_message = msgspec.json.Decoder(_Message).decode
+_decode_gap = msgspec.json.Decoder(_Gap).decode
+_decode_closing = msgspec.json.Decoder(_Closing).decode
+
+
+class RtcliSse:
+    """The adapter."""
+
+    transport: Literal["sse"] = "sse"
+    greets = True
+    resumes = True
+
+    def target(self, endpoint: Endpoint, opening: base.Opening) -> str:
+        """See SseAdapter."""
+        path = opening.path or endpoint.path or STREAM_PATH
+        if opening.rooms:
+            query = urlencode([("room", room) for room in opening.rooms], quote_via=quote)
+            path += ("&" if "?" in path else "?") + query
+        return path
+
+    def headers(self, opening: base.Opening) -> list[tuple[str, str]]:
+        """See SseAdapter."""
+        own = [("Authorization", f"Bearer {opening.token}")] if opening.token else []
+        return [*own, *opening.headers.items()]
+
+    def parse(self, event: str, data: str, last_id: str) -> list[base.Event]:  # noqa: ARG002 - one signature
+        """See SseAdapter."""
+        try:
+            return _events(event, data)
+        except (msgspec.DecodeError, UnicodeError):
+            return []
+
+
+def _events(event: str, data: str) -> list[base.Event]:
+    if event == "new_message":
+        message = _decode_message(data)
+        return [base.Data(message.room, Place(message.epoch, message.offset))]
+    if event == "ready":
+        ready = _decode_ready(data)
+        rooms: list[base.Event] = [
+            base.Joined(unquote(key), _place(channel.position), channel.recovered)
+            for key, channel in ready.channels.items()
+            if not key.startswith("~")
+        ]
+        return [base.Hello(ready.connection_id), *rooms]
+    if event == "gap":
+        gap = _decode_gap(data)
+        return [base.GapTold(gap.room, _place(gap.from_), _place(gap.to), gap.lost)]
+    if event == "closing":
+        after = _decode_closing(data).retry_after_ms
+        return [base.Closing(None if after is None else after / 1000)]
+    return []
+
+
+def _place(text: str) -> Place | None:
+    try:
+        return Place(*parse_position(text))
+    except InvalidPositionError:
+        return None

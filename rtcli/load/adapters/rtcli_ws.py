@@ -1,0 +1,100 @@
+"""Our own protocol over WebSocket (docs/protocol.md, section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from rtcli.client.endpoint import Endpoint
+from rtcli.load.adapters import base
+from rtcli.load.audit.room import Place
+from server.protocol import messages
+from server.protocol.position import InvalidPositionError, parse_position
+
+WS_PATH = "/api/v1/ws"
+_IGNORED = (b'{"type":"user_', b'{"type":"event"')
+
+
+class RtcliWs:
+    """The adapter. It carries the token in the Authorization header."""
+
+    transport: Literal["ws"] = "ws"
+    greets = True
+    acks = True
+    resumes = True
+    confirms = True
+    subprotocols: tuple[str, ...] = ()
+
+    def url(self, endpoint: Endpoint, opening: base.Opening) -> str:
+        """See WsAdapter."""
+        path = opening.path or WS_PATH
+        if opening.events:
+            path += "&events=1" if "?" in path else "?events=1"
+        return endpoint.ws_url(path)
+
+    def headers(self, opening: base.Opening) -> list[tuple[str, str]]:
+        """See WsAdapter."""
+        own = [("Authorization", f"Bearer {opening.token}")] if opening.token else []
+        return [*own, *opening.headers.items()]
+
+    def hello(self, user: Mapping[str, object]) -> list[bytes]:  # noqa: ARG002 - nothing to say
+        """See WsAdapter."""
+        return []
+
+    def join(self, room: str, since: Place | None, history: int, id: str) -> bytes:  # noqa: A002
+        """See WsAdapter."""
+        text = None if since is None else f"{since.epoch}-{since.offset}"
+        return messages.encode(messages.JoinRoom(messages.JoinData(room, text, history), id))
+
+    def leave(self, room: str, id: str) -> bytes:  # noqa: A002
+        """See WsAdapter."""
+        return messages.encode(messages.LeaveRoom(messages.RoomData(room), id))
+
+    def send(self, room: str, text: str, id: str) -> bytes:  # noqa: A002
+        """See WsAdapter."""
+        return messages.encode(messages.ChatMessage(messages.ChatData(room, text), id or None))
+
+    def typing(self, room: str, *, is_typing: bool) -> bytes:
+        """See WsAdapter."""
+        return messages.encode(messages.Typing(messages.TypingData(room, is_typing)))
+
+    def parse(self, frame: bytes) -> base.Event:
+        """See WsAdapter."""
+        if frame.startswith(_IGNORED):
+            return base.OTHER
+        try:
+            return _event(messages.decode_server(frame))
+        except messages.MessageError:
+            return base.OTHER
+
+
+def _place(text: str) -> Place | None:
+    try:
+        return Place(*parse_position(text))
+    except InvalidPositionError:
+        return None
+
+
+def _acked(message: messages.Ack) -> base.Event:
+    data = message.data
+    return base.OTHER if message.id is None else base.Acked(message.id, Place(data.epoch, data.offset))
+
+
+_READERS: Mapping[type, Callable[[Any], base.Event]] = {
+    messages.NewMessage: lambda it: base.Data(it.data.room, Place(it.data.epoch, it.data.offset)),
+    messages.Ack: _acked,
+    messages.Error: lambda it: base.Refused(it.id, it.data.code),
+    messages.RoomJoined: lambda it: base.Joined(it.data.room, _place(it.data.position), it.data.recovered),
+    messages.RoomLeft: lambda it: base.Left(it.data.room),
+    messages.Gap: lambda it: base.GapTold(
+        it.data.room, _place(it.data.from_), _place(it.data.to), it.data.lost
+    ),
+    messages.Connected: lambda it: base.Hello(it.data.connection_id),
+    messages.ServerPing: lambda _: base.Answer(b'{"type":"pong"}'),
+    messages.Closing: lambda it: base.Closing(it.data.retry_after_ms / 1000),
+}
+
+
+def _event(message: messages.ServerMessage) -> base.Event:
+    reader = _READERS.get(type(message))
+    return base.OTHER if reader is None else reader(message)

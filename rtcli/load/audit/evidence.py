@@ -1,0 +1,184 @@
+"""What a violation looks like in a report: times, frames around it, and what it may have to do with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from rtcli.load.audit.audit import Audit
+from rtcli.load.audit.judge import Account, Case
+from rtcli.load.audit.ledger import FAILED, split_id
+from rtcli.load.audit.membership import Membership
+from rtcli.load.audit.records import Note
+from rtcli.load.results import FrameEvidence, Violation, ViolationGroup
+
+_NEAR_US = 1_000_000
+_FRAME_CHARACTERS = 400
+
+
+@dataclass(slots=True)
+class Group:
+    """Violations of one kind, in one room, with one cause. Groups of several workers add up."""
+
+    count: int = 0
+    users: set[str] = field(default_factory=set)
+    first: float | None = None
+    last: float | None = None
+    nearest_ms: int = 0  # the farthest of them from what is named as the cause
+
+    def add(self, other: Group) -> None:
+        """Take in a group of another worker."""
+        self.count += other.count
+        self.users |= other.users
+        self.first = min((it for it in (self.first, other.first) if it is not None), default=None)
+        self.last = max((it for it in (self.last, other.last) if it is not None), default=None)
+        self.nearest_ms = max(self.nearest_ms, other.nearest_ms)
+
+
+GroupKey = tuple[str, str, str]  # kind, room, cause
+
+
+@dataclass(slots=True)
+class WorkerAccount:
+    """The account of one worker, ready for the report."""
+
+    counts: dict[str, int]
+    violations: list[Violation]
+    groups: dict[GroupKey, Group]
+    subscribers: int
+    not_counted: int
+
+
+def report(audit: Audit, account: Account, *, keep: int) -> WorkerAccount:
+    """Write the cases down; `keep` of each kind with all their evidence."""
+    counts: dict[str, int] = {"gap_declared": account.gap_declared, "indeterminate": account.indeterminate}
+    counts["sent"], counts["acknowledged"] = audit.sent, audit.acknowledged
+    counts["undelivered"] = account.undelivered
+    violations: list[Violation] = []
+    groups: dict[GroupKey, Group] = {}
+    for case in account.cases:
+        counts[case.kind] = counts.get(case.kind, 0) + 1
+        cause, distance = _cause(audit, case)
+        time = _time(audit, case)
+        group = groups.setdefault((case.kind, case.room, cause), Group())
+        group.add(Group(1, {case.user}, time, time, distance))
+        if counts[case.kind] <= keep:
+            violations.append(_violation(audit, case, cause))
+    return WorkerAccount(counts, violations, groups, audit.subscribers, account.not_counted)
+
+
+def group_texts(groups: dict[GroupKey, Group], subscribers: int) -> list[ViolationGroup]:
+    """The groups as sentences, largest first."""
+    found = []
+    for (kind, room, cause), group in sorted(groups.items(), key=lambda item: -item[1].count):
+        all_of = "1" if group.count == 1 else f"all {group.count}"
+        near = (
+            f", within {group.nearest_ms} ms of {cause}"
+            if group.nearest_ms
+            else f", {cause}"
+            if cause
+            else ""
+        )
+        text = f"{all_of} in {room}{near}, {len(group.users)} of {subscribers} subscribers"
+        found.append(
+            ViolationGroup(kind, group.count, text, (room,), len(group.users), group.first, group.last)
+        )
+    return found
+
+
+def _sent(audit: Audit, case: Case) -> int | None:
+    if case.identity < 0:
+        return None
+    number, place = split_id(case.identity)
+    return audit.streams[number].sent[place] or None
+
+
+def _time(audit: Audit, case: Case) -> float | None:
+    at = case.finding.at if case.finding is not None else _sent(audit, case)
+    return None if at is None else (at - audit.base) / 1e6
+
+
+def _cause(audit: Audit, case: Case) -> tuple[str, int]:
+    """What happened near a violation, and how many milliseconds away; nothing if nothing did."""
+    member = case.member
+    at = case.finding.at if case.finding is not None else _sent(audit, case)
+    if member is None or at is None:
+        return (case.finding.detail if case.finding is not None else ""), 0
+    near = [(abs(at - moment), name) for name, moment in _events(member) if abs(at - moment) <= _NEAR_US]
+    within = [away for away in member.aways or () if away.lost <= at <= away.back]
+    if within:
+        return "a resume", max(1, (within[0].back - at) // 1000)
+    if not near:
+        return (case.finding.detail if case.finding is not None else ""), 0
+    distance, name = min(near)
+    return name, max(1, distance // 1000)
+
+
+def _events(member: Membership) -> Iterable[tuple[str, int]]:
+    for away in member.aways or ():
+        yield "a resume", away.back
+        yield "a lost connection", away.lost
+    if member.joined is not None:
+        yield "a join", member.joined
+    if member.leaving is not None:
+        yield "a leave", member.leaving
+
+
+def _violation(audit: Audit, case: Case, cause: str) -> Violation:
+    finding, member = case.finding, case.member
+    publisher, number, acknowledged = "", 0, None
+    if case.identity >= 0:
+        stream_number, place = split_id(case.identity)
+        stream = audit.streams[stream_number]
+        publisher, number = stream.publisher, stream.earlier + place + 1
+        acknowledged = stream.acks[place] if stream.acks[place] > 0 else None
+        if stream.acks[place] == FAILED:
+            cause = "its sender got an error"
+    sent = _sent(audit, case)
+    detail = finding.detail if finding is not None else ""
+    if case.kind == "reordered" and case.reference >= 0:
+        detail = f"after {_name(audit, case.reference)}"
+    return Violation(
+        kind=case.kind,
+        room=case.room,
+        publisher=publisher or "unknown",
+        number=number,
+        subscriber=case.user,
+        connection=finding.connection if finding is not None else (member.connection if member else ""),
+        sent=_seconds(audit, sent),
+        acknowledged=_seconds(audit, acknowledged),
+        received=None if finding is None else _seconds(audit, finding.at),
+        cause=cause,
+        detail=detail,
+        frames=tuple(_frames(audit, case)),
+    )
+
+
+def _name(audit: Audit, identity: int) -> str:
+    number, place = split_id(identity)
+    stream = audit.streams[number]
+    return f"{stream.publisher} #{stream.earlier + place + 1}"
+
+
+def _seconds(audit: Audit, at: int | None) -> float | None:
+    return None if at is None else round((at - audit.base) / 1e6, 6)
+
+
+def _frames(audit: Audit, case: Case) -> Iterable[FrameEvidence]:
+    """What the subscriber saw around it, oldest first."""
+    notes: list[Note] = []
+    if case.finding is not None:
+        notes = [*case.finding.context, Note(case.finding.at, "in", case.finding.raw)]
+    elif case.member is not None:
+        skip = audit.skips.get((id(case.member), case.identity))
+        if skip is not None:
+            before = skip.before
+            notes = list(skip.context)
+            if before.frame or before.text:
+                notes.append(Note(before.last, "in", before.frame or (before.text or "").encode()))
+            notes.append(Note(skip.at, "in", skip.raw))
+    for note in sorted(notes, key=lambda note: note.at):
+        if note.text:
+            text = note.text.decode("utf-8", "replace")[:_FRAME_CHARACTERS]
+            direction = {"in": "in", "out": "out"}.get(note.direction, "note")
+            yield FrameEvidence(round((note.at - audit.base) / 1e6, 6), direction, text)  # type: ignore[arg-type]

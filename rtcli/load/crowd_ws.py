@@ -1,0 +1,252 @@
+"""WebSocket connections of a crowd, on picows: one object each, and as little as possible per message.
+
+A frame that is byte for byte what the membership expects next (see `audit.membership`) is accounted for
+right here: a comparison, two histogram counts, and the pointer moves on. Everything else goes to the user.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from time import monotonic_ns
+from typing import Protocol
+
+import picows
+
+from rtcli.load.audit.membership import Membership
+from rtcli.load.audit.room import Entry
+from rtcli.load.histogram import bucket_index
+from rtcli.load.scenario_steps import Kill
+from rtcli.load.sources import Sources, reset_on_close
+
+READ_BUFFER = 4_096  # grows by itself where frames are larger; what is small here is small per user
+_MAX_FRAME = 16 * 1024 * 1024
+_TEXT = picows.WSMsgType.TEXT
+_CONTINUATION = picows.WSMsgType.CONTINUATION
+_BINARY = picows.WSMsgType.BINARY
+_CLOSE = picows.WSMsgType.CLOSE
+_NO_STATUS = 1005
+_ABNORMAL = 1006
+
+
+class Receiver(Protocol):
+    """Who a connection reports to. `now` is in microseconds of the monotonic clock."""
+
+    def on_frame(self, data: bytes, now: int) -> None:
+        """A message came that the connection did not account for itself."""
+        ...
+
+    def on_closed(self, code: int, reason: str) -> None:
+        """The connection is gone; once, unless it was killed."""
+        ...
+
+
+class Nobody:
+    """Stands where the membership would: it expects nothing, so every frame goes to the user."""
+
+    __slots__ = ("cursor",)
+
+    def __init__(self) -> None:
+        self.cursor = Entry(0, -1)
+
+
+NOBODY = Nobody()
+
+
+class WsConnection(picows.WSListener):
+    """One connection. Set `member` to the membership whose messages are to be expected."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self.receiver: Receiver | None = receiver
+        self.member: Membership | Nobody = NOBODY
+        self.received = 0  # bytes of payload
+        self.frames = 0
+        self.socket: socket.socket | None = None
+        self._transport: picows.WSTransport | None = None
+        self._parts: list[bytes] = []
+        self._code = _ABNORMAL
+        self._reason = ""
+        self._throttle: Throttle | None = None
+
+    # -- picows' callbacks ---------------------------------------------------------------------------------
+
+    def on_ws_connected(self, transport: picows.WSTransport) -> None:
+        """Keep the transport."""
+        self._transport = transport
+
+    def on_ws_frame(self, _transport: picows.WSTransport, frame: picows.WSFrame) -> None:
+        """Account for the expected; pass on the rest."""
+        data = frame.get_payload_as_bytes()
+        self.received += len(data)
+        self.frames += 1
+        member = self.member
+        entry = member.cursor.next
+        if entry is not None and entry.frame == data:
+            member.cursor = entry
+            now = monotonic_ns() // 1000
+            entry.last = now
+            late = now - entry.intended
+            member.latency[entry.moment + bucket_index(late)] += 1  # type: ignore[union-attr]
+            member.service[entry.moment + bucket_index(late - entry.lag)] += 1  # type: ignore[union-attr]
+        else:
+            self._take(frame, data)
+        if self._throttle is not None:
+            self._throttle.took(len(data))
+
+    def on_ws_disconnected(self, _transport: picows.WSTransport) -> None:
+        """Report the end."""
+        receiver, self.receiver = self.receiver, None
+        if self._throttle is not None:
+            self._throttle.stop()
+        if receiver is not None:
+            receiver.on_closed(self._code, self._reason)
+
+    def _take(self, frame: picows.WSFrame, data: bytes) -> None:
+        kind = frame.msg_type
+        if kind is _CLOSE:
+            self._read_close(data)
+        elif kind in {_TEXT, _BINARY, _CONTINUATION}:
+            if not frame.fin:
+                self._parts.append(data)
+                return
+            if self._parts:
+                data = b"".join([*self._parts, data])
+                self._parts.clear()
+            if self.receiver is not None:
+                self.receiver.on_frame(data, monotonic_ns() // 1000)
+
+    def _read_close(self, data: bytes) -> None:
+        self._code = int.from_bytes(data[:2], "big") if len(data) >= 2 else _NO_STATUS
+        self._reason = data[2:].decode("utf-8", "replace")
+        if self._transport is not None:  # RFC 6455, 5.5.1: "MUST send a Close frame in response"
+            self._transport.send_close(picows.WSCloseCode.NO_INFO, None)
+            self._transport.disconnect()
+
+    # -- what users do -------------------------------------------------------------------------------------
+
+    def send(self, data: bytes) -> None:
+        """Send a text message."""
+        if self._transport is not None:
+            self._transport.send(_TEXT, data)
+
+    def close(self, code: int, reason: str) -> None:
+        """Begin the closing handshake; `on_closed` reports its end."""
+        if self._transport is not None and not self._transport.is_close_frame_sent:
+            self._transport.send_close(code, reason.encode()[:123])  # type: ignore[arg-type]
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        if self._transport is not None:
+            self._transport.disconnect(graceful=False)
+
+    def kill(self, how: Kill) -> None:
+        """Lose the connection; nothing more is reported of it."""
+        self.receiver = None
+        self.member = NOBODY
+        transport = self._transport
+        if transport is None:
+            return
+        if how is Kill.BLACKHOLE:
+            transport.underlying_transport.pause_reading()
+        elif how is Kill.FIN:
+            transport.disconnect()
+        else:
+            if self.socket is not None:
+                with contextlib.suppress(OSError):  # the other side was quicker
+                    reset_on_close(self.socket)
+            transport.disconnect(graceful=False)
+
+    def limit_reading(self, rate: float) -> None:
+        """Read no more than `rate` bytes per second, by leaving the rest to TCP."""
+        if self._transport is not None:
+            self._throttle = Throttle(self._transport.underlying_transport, rate)
+
+
+class Throttle:
+    """Pauses a transport so that no more than `rate` bytes per second are read from it."""
+
+    def __init__(self, transport: asyncio.Transport, rate: float) -> None:
+        self._transport = transport
+        self._rate = rate
+        self._loop = asyncio.get_running_loop()
+        self._free_at = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def took(self, size: int) -> None:
+        """Note that `size` bytes were read."""
+        now = self._loop.time()
+        self._free_at = max(self._free_at, now) + size / self._rate
+        if self._timer is None and self._free_at > now:
+            self._transport.pause_reading()
+            self._timer = self._loop.call_at(self._free_at, self._go_on)
+
+    def _go_on(self) -> None:
+        self._timer = None
+        if self._free_at > self._loop.time():
+            self._timer = self._loop.call_at(self._free_at, self._go_on)
+        elif not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def stop(self) -> None:
+        """Let go of the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+class WsRefusedError(Exception):
+    """The server answered the handshake with something else. `status` is HTTP's, 0 when it was not HTTP."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+async def open_ws(
+    receiver: Receiver,
+    url: str,
+    *,
+    sources: Sources,
+    headers: list[tuple[str, str]],
+    tls: tuple[ssl.SSLContext, str] | None,
+    read: float | None = None,
+    timeout: float,  # noqa: ASYNC109 - covers connecting and the answer
+) -> WsConnection:
+    """Connect. Raises OSError, TimeoutError, or WsRefusedError."""
+    connection = WsConnection(receiver)
+    buffer = None if read is None else READ_BUFFER
+
+    async def connect(_url: object) -> socket.socket:
+        connection.socket = await sources.connect(receive_buffer=buffer)
+        return connection.socket
+
+    try:
+        await asyncio.wait_for(
+            picows.ws_connect(
+                lambda: connection,
+                url,
+                socket_factory=connect,
+                websocket_handshake_timeout=timeout,
+                extra_headers=headers,
+                ssl_context=None if tls is None else tls[0],
+                max_redirects=0,
+                max_frame_size=_MAX_FRAME,
+                read_buffer_init_size=READ_BUFFER,
+                logger_name="loadtest",
+            ),
+            timeout,
+        )
+    except picows.WSHandshakeError as error:
+        status = 0 if error.response is None else int(error.response.status)
+        raise WsRefusedError(status, f"HTTP {status}" if status else str(error)) from None
+    except picows.WSError as error:
+        raise WsRefusedError(0, str(error)) from None
+    except BaseException:
+        connection.kill(Kill.RST)
+        if connection.socket is not None:
+            connection.socket.close()
+        raise
+    if read is not None:
+        connection.limit_reading(read)
+    return connection

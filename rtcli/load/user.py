@@ -1,0 +1,328 @@
+"""A user's connection: opened, lost, killed, and come back to what it was; the same for all transports.
+
+The audit is told of every edge at the moment at which it happens, in the callback that brings it, so that a
+frame behind it in the same read is judged rightly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from random import Random
+
+from rtcli.load.adapters.base import Joined, Opening
+from rtcli.load.audit.membership import Membership
+from rtcli.load.audit.records import Subscriber
+from rtcli.load.audit.room import Place
+from rtcli.load.engine import Engine
+from rtcli.load.scenario import Role
+from rtcli.load.scenario_steps import Kill
+from rtcli.load.schedule import seeded
+from rtcli.load.scope import UserScope
+from rtcli.load.watch import Watcher
+from server.protocol.codes import should_reconnect
+
+RESUME_TIMEOUT_S = 10.0
+
+
+class LostError(Exception):
+    """The connection went away while something was waited for."""
+
+
+class ConnectError(Exception):
+    """A connection could not be opened. `again`: it may work later."""
+
+    def __init__(self, code: str, text: str, *, again: bool = True) -> None:
+        super().__init__(text)
+        self.code = code
+        self.again = again
+
+
+class OverError(Exception):
+    """The user cannot go on: lost, and not meant to come back."""
+
+
+class StepError(Exception):
+    """A step did not work out; `code` is what counts in `errors`."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class User(ABC):
+    """One user. Subclasses speak a transport."""
+
+    resumes = True  # the protocol can give what was missed
+    parts_in_order = True  # a goodbye is answered behind everything that was on its way
+
+    def __init__(self, engine: Engine, role: Role, index: int, number: int) -> None:
+        self.engine = engine
+        self.role = role
+        self.rng: Random = seeded(engine.scenario.seed, role.name, index)
+        self.name = f"{role.name} {index + 1}"
+        self.id = f"{role.name}-{index + 1}"
+        self.number = number
+        self.recorders = engine.recorders(role)
+        self.subscriber = Subscriber(self.name)
+        fixed = {
+            "user": {"number": number, "name": self.name, "id": self.id},
+            "role": role.name,
+            "run": engine.spec.run_word,
+        }
+        self.scope = UserScope(engine.feeders, self.rng, fixed)
+        self.opening = Opening()
+        self.watchers: list[Watcher] = []
+        self.connected = asyncio.Event()
+        self.places: dict[str, Place | None] = {}  # rooms that it is in, and where they stood at the join
+        self.attempt = 0  # to come back, in a row
+        self.retry_after: float | None = None  # what the server said
+        self.over = False  # lost for good
+        self.lost_at: int | None = None
+        self.recovered: bool | None = None  # what the server said at the last resume
+        self._returning: asyncio.Task[None] | None = None
+        self._closing: asyncio.Future[None] | None = None
+        self._opened_at = 0
+
+    def token(self) -> str | None:
+        """A token for this user."""
+        return self.engine.spec.credentials.token(self.number, self.id, self.name, time.time())
+
+    def prepare(
+        self, *, path: str | None, headers: Mapping[str, str], rooms: Sequence[str], events: bool
+    ) -> None:
+        """Set what connections are opened with, this one and those after a loss."""
+        self.opening = Opening(self.token(), path, headers, rooms, events)
+
+    def watch(self, watcher: Watcher) -> None:
+        """Show every frame to the watcher from now on."""
+        self.watchers.append(watcher)
+
+    def unwatch(self, watcher: Watcher) -> None:
+        """No longer."""
+        self.watchers.remove(watcher)
+
+    # -- what transports do --------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def open(self, timeout: float) -> None:  # noqa: ASYNC109 - of this one attempt
+        """Open the connection; raises ConnectError."""
+
+    @abstractmethod
+    async def rejoin(self, timeout: float) -> None:  # noqa: ASYNC109 - of this one attempt
+        """Enter the rooms of before; raises LostError, StepError, TimeoutError."""
+
+    @abstractmethod
+    def drop(self, how: Kill | None) -> None:
+        """Lose the connection in this way (None: at once and without a trace); reports nothing."""
+
+    @abstractmethod
+    def say_goodbye(self, code: int, reason: str) -> None:
+        """Begin to close as the protocol wants it; `on_closed` follows."""
+
+    @abstractmethod
+    def collect(self) -> None:
+        """Take over what the connection has counted."""
+
+    @abstractmethod
+    def forget(self) -> None:
+        """Give up what waits for an answer of the connection that is gone."""
+
+    # -- the connection's edges ----------------------------------------------------------------------------
+
+    def opened(self, metric: str, started: int) -> None:
+        """Note that the connection is open."""
+        now = self.engine.now()
+        self._opened_at = now
+        self.engine.connections += 1
+        self.recorders.get(metric).record(self.engine.moment(now), now - started)
+        self.subscriber.note(now, f"connected {self.subscriber.connection}".rstrip())
+
+    def on_closed(self, code: int, reason: str) -> None:
+        """Hear that the connection has ended; see `crowd_ws.Receiver`."""
+        now = self.engine.now()
+        planned = self._closing is not None
+        if not planned:
+            self.engine.count(self.role, "close", code=str(code))
+            self.subscriber.note(now, f"connection closed: {code} {reason}".rstrip())
+            if code not in self.role.expect_close and not self.engine.stopping:
+                self.engine.problems[
+                    f"{self.role.name}: connection closed with {code} {reason}".rstrip()
+                ] += 1
+        self.lose(now)
+        if self._closing is not None and not self._closing.done():
+            self._closing.set_result(None)
+        if not planned and self._returning is None:
+            self.come_back(stay_away=code != 0 and not should_reconnect(code))
+
+    def lose(self, now: int) -> None:
+        """Note that there is no connection any more."""
+        if not self.connected.is_set():
+            self.forget()
+            return
+        self.connected.clear()
+        self.engine.connections -= 1
+        self.lost_at = now
+        for member in list(self.subscriber.memberships.values()):
+            if member.joined is None:
+                self.engine.audit.gone(self.subscriber, member, now)
+            else:
+                self.engine.audit.lost(member, now)
+        self.on_lost(now)
+        self.forget()
+
+    @abstractmethod
+    def on_lost(self, now: int) -> None:
+        """Note what else there is to note when a connection is lost."""
+
+    def kill(self, how: Kill) -> None:
+        """Lose the connection on purpose."""
+        if self.connected.is_set():
+            now = self.engine.now()
+            self.subscriber.note(now, f"killed the connection: {how}")
+            self.drop(how)
+            self.lose(now)
+
+    def cut(self, how: Kill) -> None:
+        """Lose the connection as in a phase's `cut`: the user comes back by itself."""
+        if self.connected.is_set() and self._closing is None:
+            self.kill(how)
+            self.come_back(stay_away=False)
+
+    @property
+    def is_returning(self) -> bool:
+        """Whether it is on its way back after a loss."""
+        return self._returning is not None
+
+    # -- coming back ---------------------------------------------------------------------------------------
+
+    def come_back(self, *, stay_away: bool) -> None:
+        """Come back after a loss, if this role does that."""
+        if self.role.reconnect is None or stay_away or self.engine.closing:
+            self.give_up()
+        else:
+            self._returning = asyncio.create_task(self._return())
+
+    def give_up(self) -> None:
+        """Note that what was lost stays lost."""
+        self.over = True
+        now = self.engine.now()
+        for member in list(self.subscriber.memberships.values()):
+            self.engine.audit.gone(self.subscriber, member, now)
+
+    async def _return(self) -> None:
+        policy = self.role.reconnect
+        assert policy is not None  # noqa: S101 - asked before
+        try:
+            while not self.engine.closing:
+                delay = policy.delay(self.rng, self.attempt)
+                await asyncio.sleep(delay if self.retry_after is None else self.retry_after + delay)
+                self.attempt += 1
+                try:
+                    await self.resume(RESUME_TIMEOUT_S)
+                except ConnectError as error:
+                    if not error.again:
+                        break
+                except (LostError, StepError, TimeoutError):
+                    self._drop_quietly()
+                else:
+                    return
+            self.give_up()
+        finally:
+            self._returning = None
+
+    def _drop_quietly(self) -> None:
+        self.drop(None)
+        self.lose(self.engine.now())
+
+    async def resume(self, timeout: float) -> None:  # noqa: ASYNC109 - of this one attempt
+        """Connect again and enter the rooms of before; raises what `open` and `rejoin` raise."""
+        lost_at = self.lost_at
+        self.recovered = None
+        async with asyncio.timeout(timeout):
+            await self.open(timeout)
+            await self.rejoin(timeout)
+        now = self.engine.now()
+        self.attempt = 0
+        self.retry_after = None
+        self.engine.count(self.role, "reconnects")
+        if lost_at is not None:
+            self.recorders.get("recovery_time").record(self.engine.moment(now), now - lost_at)
+
+    def is_back(self, event: Joined, now: int) -> None:
+        """Hear that a room is entered: for the first time, or again after a loss."""
+        audit, member = self.engine.audit, self.subscriber.memberships.get(event.room)
+        if member is None:
+            return
+        self.places[event.room] = event.place
+        if member.joined is None:
+            audit.joined(member, now)
+            self.recorders.get("join_ack").record(self.engine.moment(now), now - member.asked)
+            self.subscriber.note(now, f"joined {event.room}")
+        elif member.lost is not None:
+            self._is_back_again(event, member, now)
+
+    def _is_back_again(self, event: Joined, member: Membership, now: int) -> None:
+        audit = self.engine.audit
+        word = {True: "recovered", False: "not recovered", None: "nothing said of what was missed"}
+        self.subscriber.note(now, f"rejoined {event.room}: {word[event.recovered]}")
+        if event.recovered is not None:
+            self.recovered = event.recovered and self.recovered is not False
+        if event.recovered:
+            audit.resumed(self.subscriber, member, now)
+        elif event.recovered is False:
+            audit.declared(self.subscriber, member, now)
+        else:
+            audit.gone(self.subscriber, member, now)
+            again = audit.join(
+                self.subscriber, event.room, now, latency=member.latency, service=member.service
+            )
+            audit.joined(again, now)
+
+    async def wait_connected(self) -> None:
+        """Wait until the user is back in all its rooms; raises OverError, StepError when that is not due."""
+        while not self.connected.is_set() or self._returning is not None:
+            if self.over:
+                raise OverError
+            if self._returning is None:
+                raise StepError("not_connected", "there is no connection")
+            await asyncio.wait([self._returning])
+
+    # -- the end -------------------------------------------------------------------------------------------
+
+    async def finish(self, code: int, reason: str, timeout: float) -> None:  # noqa: ASYNC109 - then abort
+        """Close in order, and leave all rooms."""
+        if self._returning is not None:
+            self._returning.cancel()
+            self._returning = None
+        now = self.engine.now()
+        audit = self.engine.audit
+        members = list(self.subscriber.memberships.values())
+        if self.connected.is_set():
+            for member in members:
+                audit.leaving(member, now)
+            self._closing = asyncio.get_running_loop().create_future()
+            self.say_goodbye(code, reason)
+            try:
+                await asyncio.wait_for(self._closing, timeout)
+            except TimeoutError:
+                self._drop_quietly()
+            finally:
+                self._closing = None
+        for member in members:
+            if member.ended is not None:
+                continue
+            if member.joined is not None and member.leaving is not None and self.parts_in_order:
+                member.lost = None
+                audit.left(self.subscriber, member, self.engine.now())
+            else:
+                audit.gone(self.subscriber, member, now)
+
+    def vanish(self) -> None:
+        """Drop everything at once: the run is over."""
+        if self._returning is not None:
+            self._returning.cancel()
+        self.over = True
+        self.drop(None)
