@@ -140,6 +140,22 @@ class Conversation(RuleBasedStateMachine):
                 case Joined():
                     pass
 
+    @rule(keep_keys=st.booleans())
+    def answers_are_lost(self, keep_keys: bool) -> None:
+        self.client_sends()
+        self.moves()
+        while self.up:
+            self.server_reads(limited=False)
+        self.lose(keep_log=True, keep_keys=keep_keys)
+        self.connect()
+
+    @rule(turns=st.integers(1, 6))
+    def things_go_well(self, turns: int) -> None:
+        for _ in range(turns):
+            self.moves()
+            self.server_reads(limited=False)
+            self.client_reads()
+
     @rule(seconds=st.sampled_from([0.1, 1.0, 5.0]))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
@@ -187,4 +203,4 @@ class Conversation(RuleBasedStateMachine):
 
 
 TestConversation = Conversation.TestCase
-TestConversation.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestConversation.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
