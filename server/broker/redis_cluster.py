@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from redis.asyncio.connection import AbstractConnection
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
-from redis.exceptions import RedisError
+from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError, TryAgainError
 
 from server.broker.base import BrokerUnavailableError
 from server.broker.redis_link import Connect, Link, pack
@@ -27,7 +27,7 @@ T = TypeVar("T")
 Address = tuple[str, int]
 ConnectTo = Callable[[str, int], Awaitable[AbstractConnection]]
 LOOK_S = 0.5  # how often it is looked whether all nodes are connected
-_REDIRECTIONS = ("MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN")
+_REDIRECTIONS = (MovedError, AskError, TryAgainError, ClusterDownError)
 
 _log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class ClusterLink:
         if future.cancelled():
             return
         error = future.exception()
-        if error is not None and any(word in str(error) for word in _REDIRECTIONS):
+        if error is not None and isinstance(error.__cause__, _REDIRECTIONS):
             self._outdated.set()
 
     async def _keep_map(self) -> None:

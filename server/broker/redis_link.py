@@ -56,7 +56,9 @@ class _Request:
         if self.future.done():
             return
         if isinstance(answer, ResponseError):
-            self.future.set_exception(BrokerUnavailableError(f"Redis refused: {answer}"))
+            refusal = BrokerUnavailableError(f"Redis refused: {answer}")
+            refusal.__cause__ = answer
+            self.future.set_exception(refusal)
             return
         try:
             self.future.set_result(self.parse(answer))

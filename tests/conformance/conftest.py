@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.conformance.redis_cluster import RedisCluster, cluster_of_session
 from tests.conformance.redis_server import RedisServer, redis_of_session
 
-__all__ = ["redis_of_session"]
+__all__ = ["cluster_of_session", "redis_of_session"]
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis"])
+@pytest.fixture(params=["memory", "sqlite", "redis", "cluster"])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty log, of each kind in turn."""
     kind: str = request.param
@@ -19,4 +20,8 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         server: RedisServer = request.getfixturevalue("redis_of_session")
         server.command("FLUSHALL")
         return server.url
+    if kind == "cluster":
+        cluster: RedisCluster = request.getfixturevalue("cluster_of_session")
+        cluster.flush()
+        return cluster.url
     return {"memory": "memory:", "sqlite": f"sqlite:{tmp_path / 'rt.db'}"}[kind]
