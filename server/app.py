@@ -14,11 +14,13 @@ from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import JSONResponse, Response
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.websockets import WebSocket
 
 from server.api import api_router, install_problem_handlers
 from server.api.page import page_router
+from server.exposition import Exposition
 from server.problems import ProblemError
 from server.realtime import Realtime
 from server.settings import Settings
@@ -72,6 +74,7 @@ async def _unknown_websocket(websocket: WebSocket) -> None:
 
 def _health_router(realtime: Realtime) -> APIRouter:
     router = APIRouter(tags=["operations"])
+    exposition = Exposition(realtime)
 
     @router.get("/healthz")
     async def healthz() -> Response:
@@ -83,5 +86,12 @@ def _health_router(realtime: Realtime) -> APIRouter:
         """Say whether connections are welcome: the log answers, and the server is not draining."""
         ready = await realtime.ready()
         return JSONResponse({"status": "ready" if ready else "not ready"}, 200 if ready else 503)
+
+    @router.get("/metrics", response_class=PlainTextResponse)
+    async def metrics(request: Request) -> Response:
+        """Give the metrics in the text format of Prometheus, or as OpenMetrics when that is asked for."""
+        log_ready = await realtime.broker.ready()
+        text, content_type = exposition.write(request.headers.get("accept", ""), log_ready=log_ready)
+        return Response(text, headers={"content-type": content_type})
 
     return router

@@ -20,6 +20,7 @@ from server.channel import Member, State
 from server.clock import Clock
 from server.fanout import Fanout, write_items
 from server.hub import Hub
+from server.metrics import Metrics
 from server.protocol.codes import ERROR_TEXT, CloseCode, ErrorCode, GapReason
 from server.protocol.decisions import (
     CheckToken,
@@ -71,6 +72,11 @@ class Outlet(Protocol):
         """Whether more is waiting to be written than the budget allows."""
         ...
 
+    @property
+    def waiting_bytes(self) -> int:
+        """How much is waiting to be written."""
+        ...
+
     def send(self, text: bytes) -> None:
         """Send one message, some time in this loop turn."""
         ...
@@ -104,6 +110,7 @@ class ConnectionServices(Protocol):
     """What a connection needs of its server."""
 
     hub: Hub
+    metrics: Metrics
     rooms: Rooms
     fanout: Fanout
     broker: Broker
@@ -117,6 +124,7 @@ class ConnectionServices(Protocol):
 class Connection:
     """One WebSocket connection, as fan-out (`Sink`), the hub (`Client`) and the wheel (`Due`) see it."""
 
+    transport = "websocket"
     __slots__ = (
         "_backlog", "_busy", "_catching_up", "_closing", "_gone", "_members", "_outlet", "_outstanding",
         "_reading", "_services", "_session", "address", "connection_id", "format", "name", "slot", "user_id",
@@ -216,6 +224,11 @@ class Connection:
         """See Sink."""
         return self._outlet.full
 
+    @property
+    def waiting_bytes(self) -> int:
+        """See Client."""
+        return self._outlet.waiting_bytes
+
     def writer(self, member: Member) -> Callable[[Any], None]:  # noqa: ARG002 - the interface of Sink
         """See Sink."""
         return self._outlet.write
@@ -238,6 +251,7 @@ class Connection:
         if self._closing:
             return
         self._closing = True
+        self._services.metrics.closed[code.name.lower()] += 1
         self._leave_all()  # nothing is sent behind a close frame
         if self._outlet.full:  # which would wait behind what is not read
             self._outlet.abort()
@@ -266,9 +280,12 @@ class Connection:
     def _refuse(self, code: ErrorCode, message_id: str | None) -> None:
         data = ErrorData(code=code, message=ERROR_TEXT[code])
         self._send(Error(data=data, id=message_id, timestamp=self._services.clock.timestamp()))
+        self._services.metrics.refused_messages[code] += 1
 
     def _reply(self, decision: Reply) -> None:
         self._outlet.send(decision.text)
+        if decision.code is not None:
+            self._services.metrics.refused_messages[decision.code] += 1
 
     def _ping(self, _decision: SendPing) -> None:
         self._outlet.ping()
@@ -334,6 +351,8 @@ class Connection:
         self._session.joined(decision.room)
         members, count = rooms.members(decision.room)
         failure = GapReason.INVALID if decision.since_invalid else resumed.failure
+        if decision.since is not None or decision.since_invalid:
+            self._services.metrics.resumed(failure)
         data = RoomJoinedData(
             room=decision.room,
             position=str(resumed.top),
@@ -410,15 +429,19 @@ class Connection:
             self._published(decision, future)
         else:
             self._outstanding += 1
+            services.metrics.outstanding += 1
             self._update_reading()
-            future.add_done_callback(partial(self._published_later, decision))
+            future.add_done_callback(partial(self._published_later, decision, services.clock.now()))
 
-    def _published_later(self, decision: Publish, future: asyncio.Future[Published]) -> None:
+    def _published_later(self, decision: Publish, since: float, future: asyncio.Future[Published]) -> None:
         self._outstanding -= 1
+        self._services.metrics.outstanding -= 1
+        self._services.metrics.publish_seconds.observe(self._services.clock.now() - since)
         self._update_reading()
         self._published(decision, future)
 
     def _published(self, decision: Publish, future: asyncio.Future[Published]) -> None:
+        self._services.metrics.count(future)
         if self._gone or future.cancelled():
             return
         if future.exception() is not None:

@@ -56,6 +56,7 @@ class Fanout:
         self._call_soon = call_soon
         self._timestamp = timestamp
         self._on_flush = on_flush
+        self.gaps = 0  # made since the start
         self._channels: dict[str, Channel] = {}
         self._queue: deque[Channel] = deque()
         self._scheduled = False
@@ -169,6 +170,7 @@ class Fanout:
     def gap(self, name: str, since: Position, to: Position) -> GapNotice:
         """Say that what lies between two positions cannot be had."""
         reason = GapReason.TRIMMED if since.epoch == to.epoch else GapReason.EPOCH_CHANGED
+        self.gaps += 1
         return GapNotice(name, since, to, reason, self._timestamp())
 
     def gap_before(self, item: Publication | GapNotice, since: Position) -> GapNotice:

@@ -5,6 +5,7 @@ One gate for every WebSocket and event stream, so that no endpoint can forget a 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from functools import cached_property
 from typing import NamedTuple
@@ -69,39 +70,44 @@ def _denied(status: int, code: ErrorCode, **more: CloseCode | None) -> Denied:
 
 
 class Gate:
-    """Checks requests. `admission(user_id, address)` says why a connection is one too many, or None."""
+    """Checks requests, and counts in `refusals`, by error code, those that it turns away.
+
+    `admission(user_id, address)` says why a connection is one too many, or None.
+    """
 
     def __init__(
         self,
         authenticator: Authenticator,
         origins: OriginPolicy,
         admission: Callable[[str, str], Denied | None],
+        refusals: Counter[str],
     ) -> None:
         self._authenticator = authenticator
         self._origins = origins
         self._admission = admission
+        self._refusals = refusals
 
     def admit(self, request: Request) -> Principal | Denied:
         """Check with the keys at hand. Raises UnknownKeyError when `admit_later` may find the key."""
         token = self._find(request)
         if isinstance(token, Denied):
-            return token
+            return self._turn_away(token)
         try:
             return self._admit(request, self._authenticator.authenticate(token))
         except InvalidTokenError as error:
             if isinstance(error, UnknownKeyError):
                 raise
-            return _denied(401, ErrorCode.INVALID_TOKEN)
+            return self._turn_away(_denied(401, ErrorCode.INVALID_TOKEN))
 
     async def admit_later(self, request: Request) -> Principal | Denied:
         """The same, asking the JWKS for a key that is not known yet."""
         token = self._find(request)
         if isinstance(token, Denied):
-            return token
+            return self._turn_away(token)
         try:
             return self._admit(request, await self._authenticator.verify(token))
         except InvalidTokenError:
-            return _denied(401, ErrorCode.INVALID_TOKEN)
+            return self._turn_away(_denied(401, ErrorCode.INVALID_TOKEN))
 
     def _find(self, request: Request) -> str | Denied:
         verdict = self._origins.check(request.get_header("origin"))
@@ -119,4 +125,9 @@ class Gate:
         return _denied(401, ErrorCode.INVALID_TOKEN) if token is None else token
 
     def _admit(self, request: Request, principal: Principal) -> Principal | Denied:
-        return self._admission(principal.user_id, request.address) or principal
+        denied = self._admission(principal.user_id, request.address)
+        return principal if denied is None else self._turn_away(denied)
+
+    def _turn_away(self, denied: Denied) -> Denied:
+        self._refusals[denied.code] += 1
+        return denied

@@ -10,6 +10,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
 
 from server.limits import ConnectionCaps
+from server.metrics import Metrics
 from server.protocol.codes import CloseCode
 
 
@@ -19,6 +20,12 @@ class Client(Protocol):
     connection_id: str
     user_id: str
     address: str
+    transport: str  # for the metrics: `websocket` or `sse`
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What the transport holds for it."""
+        ...
 
     def shut_down(self, code: CloseCode, reason: str, retry_after_ms: int | None) -> None:
         """Begin to close; with `retry_after_ms`, tell the client first when to come back."""
@@ -32,8 +39,9 @@ class Client(Protocol):
 class Hub:
     """The registry of clients. `slow_deadline_s`: how long one may be behind before it is cut with 4001."""
 
-    def __init__(self, caps: ConnectionCaps, *, slow_deadline_s: float) -> None:
+    def __init__(self, caps: ConnectionCaps, metrics: Metrics, *, slow_deadline_s: float) -> None:
         self.caps = caps
+        self.metrics = metrics
         self.clients: dict[str, Client] = {}
         self.draining = False
         self.emptied = asyncio.Event()  # set when the last client of a draining server is gone
@@ -47,6 +55,7 @@ class Hub:
     def add(self, client: Client) -> None:
         """Enter a client that was admitted."""
         self.clients[client.connection_id] = client
+        self.metrics.opened[client.transport] += 1
         self.caps.enter(client.user_id, client.address)
         self._by_user.setdefault(client.user_id, set()).add(client)
 
@@ -62,6 +71,16 @@ class Hub:
             del self._by_user[client.user_id]
         if not self.clients and self.draining:
             self.emptied.set()
+
+    @property
+    def user_count(self) -> int:
+        """How many users are connected."""
+        return len(self._by_user)
+
+    @property
+    def slow_count(self) -> int:
+        """How many clients are behind."""
+        return len(self._slow)
 
     def of_user(self, user_id: str) -> Sequence[Client]:
         """The clients of one user."""

@@ -20,6 +20,7 @@ from server.flusher import Flusher
 from server.gate import Denied, Gate
 from server.hub import Hub
 from server.limits import ConnectionCaps, default_node_limit
+from server.metrics import Metrics
 from server.origins import OriginPolicy
 from server.protocol.codes import CloseCode, ErrorCode
 from server.protocol.session import Heartbeat, Session, SessionSettings
@@ -41,6 +42,7 @@ class Realtime:
         self.settings = settings
         self.clock = Clock(time.monotonic)
         self.wheel = Wheel(self.clock.now())
+        self.metrics = Metrics(self.clock.wall, tick_s=self.wheel.resolution_s)
         self.rng = random.Random()  # noqa: S311 - spreads reconnections; guards nothing
         self.instance_id = secrets.token_hex(4)
         self.authenticator = Authenticator(
@@ -51,7 +53,7 @@ class Realtime:
             issuer=settings.issuer,
         )
         self.origins = OriginPolicy(settings.origins)
-        self.gate = Gate(self.authenticator, self.origins, self._admission)
+        self.gate = Gate(self.authenticator, self.origins, self._admission, self.metrics.refusals)
         self.broker: Broker = open_broker(
             settings.store, Retention(max_count=settings.history_size, max_age_s=settings.history_ttl_s)
         )
@@ -62,12 +64,13 @@ class Realtime:
             address=settings.address_connections,
             rng=self.rng,
         )
-        self.hub = Hub(caps, slow_deadline_s=settings.slow_deadline_s)
+        self.hub = Hub(caps, self.metrics, slow_deadline_s=settings.slow_deadline_s)
         self.fanout = Fanout(
             subscribe=self.broker.subscribe,
             unsubscribe=self.broker.unsubscribe,
             call_soon=lambda run: asyncio.get_running_loop().call_soon(run),
             timestamp=self.clock.timestamp,
+            on_flush=self.metrics.flushed,
         )
         self.flusher = Flusher()
         self.rooms = Rooms(
@@ -173,8 +176,12 @@ class Realtime:
             loop.create_task(self.broker.run(self.fanout.deliver, self._lost)),
             loop.create_task(self.authenticator.run()),
         ]
-        self._ticker = Ticker(loop, self.wheel, self.clock.now, self.hub.tick)
+        self._ticker = Ticker(loop, self.wheel, self.clock.now, self._tick)
         self._ticker.start()
+
+    def _tick(self, now: float) -> None:
+        self.hub.tick(now)
+        self.metrics.ticked(now)
 
     def _lost(self, lost: Lost) -> None:
         self.fanout.lost(lost.channel, lost.position)

@@ -17,6 +17,7 @@ from server.channel import Member, State
 from server.clock import Clock
 from server.fanout import Fanout, write_items
 from server.hub import Hub
+from server.metrics import Metrics
 from server.protocol.codes import ERROR_TEXT, CloseCode, ErrorCode, GapReason
 from server.protocol.position import ROOM_PREFIX, Position, cursor_key, format_cursor
 from server.protocol.sse import encode_event
@@ -33,6 +34,11 @@ class StreamOutlet(Protocol):
     @property
     def full(self) -> bool:
         """Whether more is waiting to be written than the budget allows."""
+        ...
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How much is waiting to be written."""
         ...
 
     def write(self, data: bytes) -> None:
@@ -56,6 +62,7 @@ class StreamServices(Protocol):
     """What a stream needs of its server."""
 
     hub: Hub
+    metrics: Metrics
     fanout: Fanout
     history: ReadHistory
     wheel: Wheel
@@ -66,6 +73,7 @@ class Stream:
     """One event stream, as fan-out (`Sink`), the hub (`Client`) and the wheel (`Due`) see it."""
 
     format = Format.EVENTS
+    transport = "sse"
 
     def __init__(
         self,
@@ -141,6 +149,9 @@ class Stream:
         channels: dict[str, dict[str, object]] = {}
         for member, result in zip(self._members, resumed, strict=True):
             state: dict[str, object] = {"position": str(result.top)}
+            if invalid or member.channel.name in cursor:
+                reason = GapReason.INVALID_CURSOR if invalid else result.failure
+                self._services.metrics.resumed(reason)
             if invalid:
                 state |= {"recovered": False, "reason": GapReason.INVALID_CURSOR}
             elif member.channel.name in cursor:
@@ -177,6 +188,11 @@ class Stream:
     def full(self) -> bool:
         """See Sink."""
         return self.outlet.full
+
+    @property
+    def waiting_bytes(self) -> int:
+        """See Client."""
+        return self.outlet.waiting_bytes
 
     def writer(self, member: Member) -> Callable[[Any], None]:
         """See Sink."""
@@ -247,6 +263,7 @@ class Stream:
 
     def shut_down(self, code: CloseCode, reason: str, retry_after_ms: int | None) -> None:
         """See Client."""
+        self._services.metrics.closed[code.name.lower()] += 1
         _say_closing(self.outlet, self.cursor, code, reason, retry_after_ms)
 
     def abort(self) -> None:
@@ -268,6 +285,7 @@ class Pulse:
     """A stream of heartbeats alone, for anyone, with ids that count from 1."""
 
     user_id = ""
+    transport = "sse"
 
     def __init__(
         self, services: StreamServices, *, connection_id: str, address: str, heartbeat_s: float, retry_ms: int
@@ -298,11 +316,17 @@ class Pulse:
         self.outlet.write(encode_event(id=str(self._count), event="heartbeat", data=data, retry_ms=retry_ms))
         self._services.wheel.put(self, now + self._heartbeat_s)
 
+    @property
+    def waiting_bytes(self) -> int:
+        """See Client."""
+        return self.outlet.waiting_bytes
+
     def set_writable(self, *, on: bool) -> None:
         """Nothing to do: `due` looks."""
 
     def shut_down(self, code: CloseCode, reason: str, retry_after_ms: int | None) -> None:
         """See Client."""
+        self._services.metrics.closed[code.name.lower()] += 1
         _say_closing(self.outlet, str(self._count), code, reason, retry_after_ms)
 
     def abort(self) -> None:

@@ -12,6 +12,7 @@ import msgspec
 from server.broker import Broker, BrokerUnavailableError, Published
 from server.claims import Principal
 from server.clock import Clock
+from server.metrics import Metrics
 from server.problems import ProblemError
 from server.protocol.codes import ErrorCode
 from server.protocol.messages import user_id_to_wire
@@ -53,8 +54,11 @@ class Publisher:
     To publish several in order, start them all, then finish them all.
     """
 
-    def __init__(self, broker: Broker, clock: Clock, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self, broker: Broker, clock: Clock, metrics: Metrics, *, timeout_s: float = TIMEOUT_S
+    ) -> None:
         self._broker = broker
+        self._metrics = metrics
         self._clock = clock
         self._timeout_s = timeout_s
 
@@ -109,8 +113,8 @@ class Publisher:
         is_same: Callable[[Publication], bool],
     ) -> Started:
         future = self._broker.publish(channel, event, data, key=key, time_ms=self._clock.wall_ms())
-        # If nobody waits any more when it fails, that is no news.
-        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        # This also looks at the exception of one that nobody waits for any more.
+        future.add_done_callback(self._metrics.count)
         return Started(channel, future, is_same)
 
     async def finish(self, started: Started) -> Receipt:

@@ -47,7 +47,7 @@ def api_router(services: ApiServices, *, rate_limit_per_s: float | None) -> APIR
     """All routes under /api/v1. `rate_limit_per_s`: requests and publications of one user; None: no limit."""
     access = Access(services, rate_limit_per_s=rate_limit_per_s)
     router = APIRouter(prefix="/api/v1", route_class=guarded_route(access), dependencies=[Security(_bearer)])
-    publisher = Publisher(services.broker, services.clock)
+    publisher = Publisher(services.broker, services.clock, services.metrics)
     _add_rooms(router, services, publisher)
     _add_events(router, publisher)
     _add_batch(router, publisher, access)

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 from server.auth import Authenticator
 from server.broker import Broker
 from server.clock import Clock
+from server.metrics import Metrics
 from server.origins import OriginPolicy
 from server.protocol.messages import MemberInfo
 
@@ -79,6 +80,11 @@ class ApiServices(Protocol):
     @property
     def rooms(self) -> RoomDirectory:
         """Who is in which room."""
+        ...
+
+    @property
+    def metrics(self) -> Metrics:
+        """What is counted."""
         ...
 
     @property

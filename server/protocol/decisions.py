@@ -6,14 +6,15 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from server.protocol.codes import CloseCode
+from server.protocol.codes import CloseCode, ErrorCode
 from server.protocol.position import Position
 
 
 class Reply(Struct, frozen=True):
-    """Send this JSON text to this client."""
+    """Send this JSON text to this client. `code` is that of an `error`."""
 
     text: bytes
+    code: ErrorCode | None = None
 
 
 class SendPing(Struct, frozen=True):

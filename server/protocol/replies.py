@@ -73,4 +73,4 @@ def error(
     """Why a message is not followed; `text` when the code's own does not say enough."""
     message = ERROR_TEXT[code] if text is None else text
     data = ErrorData(code=code, message=message, retry_after_ms=retry_after_ms)
-    return Reply(encode(Error(data=data, id=id_, timestamp=format_timestamp(wall))))
+    return Reply(encode(Error(data=data, id=id_, timestamp=format_timestamp(wall))), code)

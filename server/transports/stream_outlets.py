@@ -20,6 +20,11 @@ class Outlet(Protocol):
         """Whether more is waiting to be written than the budget allows."""
         ...
 
+    @property
+    def waiting_bytes(self) -> int:
+        """How much is waiting to be written."""
+        ...
+
     def write(self, data: bytes) -> None:
         """Send bytes now."""
         ...
@@ -78,6 +83,11 @@ class AsgiOutlet:
         """See Outlet."""
         return self._writer.full
 
+    @property
+    def waiting_bytes(self) -> int:
+        """See Outlet."""
+        return self._writer.waiting_bytes
+
     def write(self, data: bytes) -> None:
         """See Outlet."""
         self._writer.put(data)
@@ -129,6 +139,11 @@ class TransportOutlet:
         self._on_writable = set_writable
         protocol.transport.set_write_buffer_limits(high=budget, low=budget // 4)
         protocol.set_writable = self._set_writable
+
+    @property
+    def waiting_bytes(self) -> int:
+        """See Outlet."""
+        return self._transport.get_write_buffer_size()
 
     def _set_writable(self, *, on: bool) -> None:
         self.full = not on

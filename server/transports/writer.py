@@ -44,6 +44,11 @@ class LazyWriter(Generic[T]):
         self._ended = False
         self.full = False
 
+    @property
+    def waiting_bytes(self) -> int:
+        """How much is waiting to be sent."""
+        return self._size
+
     def put(self, item: T) -> None:
         """Send an item behind those that wait; after `end` or `stop` it is dropped."""
         if self._ended:

@@ -28,6 +28,7 @@ from server.transports.writer import LazyWriter
 from server.wire import Format
 
 PATHS = {"/api/v1/ws": Heartbeat.CLIENT, "/api/v1/ws/v2": Heartbeat.SERVER}
+EXTENSION = "rtcli.websocket"  # scope["extensions"]: our own server says here how to drop the transport
 _FRAME_BYTES = 10  # the longest header of a server's frame
 
 _log = logging.getLogger(__name__)
@@ -60,6 +61,11 @@ class AsgiOutlet:
         """See Outlet."""
         return self._writer.full
 
+    @property
+    def waiting_bytes(self) -> int:
+        """See Outlet."""
+        return self._writer.waiting_bytes
+
     def send(self, text: bytes) -> None:
         """See Outlet."""
         self._writer.put({"type": "websocket.send", "text": text.decode()})
@@ -83,9 +89,12 @@ class AsgiOutlet:
         self._writer.end({"type": "websocket.close", "code": code, "reason": reason})
 
     def abort(self) -> None:
-        """End without sending the rest; the ASGI server closes the connection."""
+        """End without sending the rest; the ASGI server closes the connection, ours at once."""
         self._writer.stop()
         self._over.set()
+        drop = self._websocket.scope.get("extensions", {}).get(EXTENSION)
+        if drop is not None:
+            drop["abort"]()
 
     def set_reading(self, *, on: bool) -> None:
         """See Outlet."""

@@ -186,6 +186,11 @@ class PicowsOutlet(core.WSListener):
         if self.connection is not None:
             self.connection.set_writable(on=True)
 
+    @property
+    def waiting_bytes(self) -> int:
+        """See Outlet."""
+        return int(self._socket.get_write_buffer_size()) + sum(map(len, self._replies))
+
     # -- Outlet --------------------------------------------------------------------------------------------
 
     def send(self, text: bytes) -> None:

@@ -16,6 +16,7 @@ from server.auth import Authenticator
 from server.broker import BrokerUnavailableError, HistoryPage, Published, Retention, open_broker
 from server.broker.base import Broker
 from server.clock import Clock
+from server.metrics import Metrics
 from server.origins import OriginPolicy
 from server.protocol.position import Position
 from server.runner import ServerHandle, running_server
@@ -142,6 +143,7 @@ class Services:
     hub: Nobody = field(default_factory=Nobody)
     rooms: Nobody = field(default_factory=Nobody)
     clock: Clock = field(default_factory=lambda: Clock(lambda: 0.0))
+    metrics: Metrics = field(default_factory=lambda: Metrics(lambda: 0.0, tick_s=1.0))
 
 
 @pytest.fixture
