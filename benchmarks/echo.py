@@ -1,0 +1,121 @@
+"""The server as it is, but for what it does with messages: they come back. For conformance suites.
+
+``python -m benchmarks.echo TRANSPORT``, which is ``picows`` or ``portable``: prints the WebSocket URL, token
+included, and serves until SIGTERM. Handshake, frames, fragments, UTF-8, closing and limits are the server's
+own, the limits only larger. The server closes on binary messages and throws their bytes away: for the time of
+the run the places that do are told to keep them.
+"""
+
+import asyncio
+import secrets
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+from unittest.mock import patch
+
+from benchmarks.client.dialects import token_for
+from server import realtime
+from server.connection import Connection
+from server.runner import ServerHandle, serve_forever
+from server.settings import Settings
+from server.transports import ws, ws_fast
+from server.transports.fragments import Fragments
+from server.wire import frame
+
+BINARY = 0x2
+LARGEST = 32 * 1024 * 1024
+PATIENCE_S = 120.0
+
+
+class EchoConnection(Connection):
+    """A connection that sends back what it gets."""
+
+    __slots__ = ()
+
+    def open(self, *, with_events: bool) -> None:
+        """Say nothing: a suite expects its own messages alone."""
+        del with_events
+
+    def text(self, text: str | bytes) -> None:
+        """Send it back."""
+        self._outlet.send(text.encode() if isinstance(text, str) else text)
+
+    def binary(self) -> None:
+        """Send back the message that was just completed."""
+        self._outlet.flush()
+        self._outlet.write(frame(KeepingFragments.completed, BINARY))
+
+
+class KeepingFragments(Fragments):
+    """Fragments of a message that are kept; `completed` is the last whole message."""
+
+    __slots__ = ("_payloads",)
+
+    completed = b""
+
+    def add(self, payload: bytes, *, final: bool, max_bytes: int, max_count: int) -> None:
+        """Take the next fragment, and keep it."""
+        super().add(payload, final=final, max_bytes=max_bytes, max_count=max_count)
+        if self._count == 1:
+            self._payloads: list[bytes] = []
+        self._payloads.append(payload)
+        if final:
+            KeepingFragments.completed = b"".join(self._payloads)
+
+
+class EchoAsgiOutlet(ws.AsgiOutlet):
+    """The portable outlet: a binary message is sent back as one."""
+
+    async def _read(self, connection: Connection) -> None:
+        while True:
+            await self._readable.wait()
+            message = await self._websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            if message.get("text") is not None:
+                connection.text(message["text"])
+            else:
+                self._writer.put({"type": "websocket.send", "bytes": message["bytes"]})
+
+
+def size_of(message: Mapping[str, Any]) -> int:
+    """As the server's, but for binary messages too."""
+    return len(message.get("text") or message.get("bytes") or "")
+
+
+def settings_for(transport: str, secret: str) -> Settings:
+    """A server without the limits that a conformance suite means to break."""
+    return Settings(
+        port=0,
+        secrets=(secret,),
+        fast_websockets=transport == "picows",
+        user_connections=None,
+        address_connections=None,
+        max_message_bytes=LARGEST,
+        max_fragments=1_000_000,
+        message_deadline_s=PATIENCE_S,
+        send_budget_bytes=2 * LARGEST,
+    )
+
+
+def announce(handle: ServerHandle, secret: str) -> None:
+    """Print the URL for the suite."""
+    token = token_for(secret, 1, time.time())
+    print(f"ws://127.0.0.1:{handle.port}/api/v1/ws?token={token}", flush=True)
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    secret = secrets.token_hex(32)
+    with (
+        patch.object(realtime, "Connection", EchoConnection),
+        patch.object(ws_fast, "Fragments", KeepingFragments),
+        patch.object(ws, "AsgiOutlet", EchoAsgiOutlet),
+        patch.object(ws, "_size_of", size_of),
+    ):
+        asyncio.run(serve_forever(settings_for(sys.argv[1], secret), lambda handle: announce(handle, secret)))
+
+
+if __name__ == "__main__":
+    main()
