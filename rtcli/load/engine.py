@@ -14,10 +14,10 @@ import httpx
 
 from rtcli.client.endpoint import Endpoint
 from rtcli.load.audit.audit import Audit
+from rtcli.load.feeders import Feeders
 from rtcli.load.metronome import Metronome
 from rtcli.load.scenario import Role, Scenario
 from rtcli.load.schedule import phase_bounds
-from rtcli.load.scope import Feeders
 from rtcli.load.sources import Sources
 from rtcli.load.store import Bins, MetricStore, Recorder
 from server.protocol.tokens import create_token
@@ -109,12 +109,12 @@ class Engine:
             max_evidence=max(scenario.audit.evidence, 1),
         )
         self.metronome = Metronome()
-        self.feeders = Feeders(scenario.data, worker=spec.worker, workers=spec.workers)
+        self.feeders = Feeders(scenario)
         self.sources = Sources(
             spec.address, spec.endpoint.port, spec.family, worker=spec.worker, workers=spec.workers
         )
         self.connecting = asyncio.Semaphore(MAX_CONNECTING)
-        self.tls = _tls(spec) if spec.endpoint.secure else None
+        self.tls = tls_of(spec) if spec.endpoint.secure else None
         self.http = httpx.AsyncClient(verify=not spec.insecure, trust_env=False)
         self.connections = 0
         self.users = 0
@@ -165,7 +165,8 @@ class Engine:
         return self._doors.setdefault(name, asyncio.Event())
 
 
-def _tls(spec: WorkerSpec) -> tuple[ssl.SSLContext, str]:
+def tls_of(spec: WorkerSpec) -> tuple[ssl.SSLContext, str]:
+    """What connections to the target verify its certificate with, and its name."""
     context = ssl.create_default_context()
     if spec.insecure:
         context.check_hostname = False

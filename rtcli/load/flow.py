@@ -87,7 +87,7 @@ class Flow:
     async def steps(self, steps: tuple[Step, ...]) -> None:
         """Do these steps, one after the other."""
         for step in steps:
-            self.user.scope.own["phase"] = self.engine.phase()
+            self.user.scope.phase = self.engine.phase()
             await _DO[type(step)](self, step)
 
     async def _until(self, when: int) -> None:
@@ -279,17 +279,17 @@ class Flow:
             None if step.time is None else self.engine.now() + round(step.time.sample(self.user.rng) * 1e6)
         )
         rounds = 0
-        before = self.user.scope.own["loop"]
+        before = self.user.scope.loop
         while (step.times is None or rounds < step.times) and not self.engine.stopping:
             now = self.engine.now()
             if now >= self.end or (until is not None and now >= until):
                 break
             rounds += 1
-            self.user.scope.own["loop"] = rounds
+            self.user.scope.loop = rounds
             await self.steps(step.steps)
             self._count_iteration(now)
             await asyncio.sleep(0)
-        self.user.scope.own["loop"] = before
+        self.user.scope.loop = before
 
     async def choose(self, step: Choose) -> None:
         """Go one way."""

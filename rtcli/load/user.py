@@ -17,10 +17,10 @@ from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.records import Subscriber
 from rtcli.load.audit.room import Place
 from rtcli.load.engine import Engine
+from rtcli.load.feeders import UserScope
 from rtcli.load.scenario import Role
 from rtcli.load.scenario_steps import Kill
 from rtcli.load.schedule import seeded
-from rtcli.load.scope import UserScope
 from rtcli.load.watch import Watcher
 from server.protocol.codes import should_reconnect
 
@@ -67,12 +67,16 @@ class User(ABC):
         self.number = number
         self.recorders = engine.recorders(role)
         self.subscriber = Subscriber(self.name)
-        fixed = {
-            "user": {"number": number, "name": self.name, "id": self.id},
-            "role": role.name,
-            "run": engine.spec.run_word,
-        }
-        self.scope = UserScope(engine.feeders, self.rng, fixed)
+        self.scope = UserScope(
+            engine.feeders,
+            role=role.name,
+            index=index,
+            number=number,
+            user_id=self.id,
+            name=self.name,
+            run=engine.spec.run_word,
+            rng=self.rng,
+        )
         self.opening = Opening()
         self.watchers: list[Watcher] = []
         self.connected = asyncio.Event()

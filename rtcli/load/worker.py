@@ -76,6 +76,7 @@ class Worker:
             left = (engine.microseconds(engine.scenario.duration) - engine.now()) / 1e6
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), left)
+            self.post(("ended", engine.seconds(engine.now())))
             await self._settle()
         finally:
             beat.cancel()

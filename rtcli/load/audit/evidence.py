@@ -47,6 +47,7 @@ class WorkerAccount:
     groups: dict[GroupKey, Group]
     subscribers: int
     not_counted: int
+    moments: list[tuple[str, str, str, float]]  # of each case: kind, user, room, seconds since the start
 
 
 def report(audit: Audit, account: Account, *, keep: int) -> WorkerAccount:
@@ -56,15 +57,17 @@ def report(audit: Audit, account: Account, *, keep: int) -> WorkerAccount:
     counts["undelivered"] = account.undelivered
     violations: list[Violation] = []
     groups: dict[GroupKey, Group] = {}
+    moments: list[tuple[str, str, str, float]] = []
     for case in account.cases:
         counts[case.kind] = counts.get(case.kind, 0) + 1
         cause, distance = _cause(audit, case)
         time = _time(audit, case)
+        moments.append((case.kind, case.user, case.room, time or 0.0))
         group = groups.setdefault((case.kind, case.room, cause), Group())
         group.add(Group(1, {case.user}, time, time, distance))
         if counts[case.kind] <= keep:
             violations.append(_violation(audit, case, cause))
-    return WorkerAccount(counts, violations, groups, audit.subscribers, account.not_counted)
+    return WorkerAccount(counts, violations, groups, audit.subscribers, account.not_counted, moments)
 
 
 def group_texts(groups: dict[GroupKey, Group], subscribers: int) -> list[ViolationGroup]:

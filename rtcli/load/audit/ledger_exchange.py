@@ -12,7 +12,7 @@ from rtcli.load.audit.roster import Roster
 
 @dataclass(frozen=True, slots=True)
 class StreamLedger:
-    """One stream as its sender knows it. `sent` and `acks` are the arrays of `Stream`; positions by number."""
+    """One stream as its sender knows it: the arrays of `Stream` as bytes, and positions by number."""
 
     number: int
     publisher: str

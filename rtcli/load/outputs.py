@@ -1,0 +1,38 @@
+"""The files that a run leaves behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from rtcli.errors import CliError
+from rtcli.load import summary
+from rtcli.load.reporters import junit
+from rtcli.load.results import RunResult
+
+
+def evidence_lines(result: RunResult) -> bytes:
+    """Every violation that was kept, one JSON object a line, with the frames around it."""
+    violations = result.audit.violations if result.audit is not None else ()
+    records = [{"type": "violation", **msgspec.to_builtins(violation)} for violation in violations]
+    return b"".join(msgspec.json.encode(record) + b"\n" for record in records)
+
+
+def write_outputs(result: RunResult, directory: Path) -> list[Path]:
+    """Write `summary.json`, `junit.xml` and `evidence.ndjson`; return their paths. Raises CliError (2)."""
+    contents = {
+        "summary.json": summary.encode(result),
+        "junit.xml": junit.render(result).encode(),
+        "evidence.ndjson": evidence_lines(result),
+    }
+    written = []
+    for name, content in contents.items():
+        path = directory / name
+        try:
+            path.write_bytes(content)
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            raise CliError(f"{path}: {why}", hint="is there space, and may you write there?") from None
+        written.append(path)
+    return written

@@ -1,0 +1,156 @@
+"""The deployment under test: where it is, whether it may be tested, and whether it answers at all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from random import SystemRandom
+
+from rtcli.client.endpoint import Endpoint
+from rtcli.errors import CliError, Exit
+from rtcli.load.adapters.base import Opening, WsAdapter
+from rtcli.load.adapters.registry import UnsupportedProtocolError, adapter_for
+from rtcli.load.crowd_ws import WsRefusedError, open_ws
+from rtcli.load.engine import Credentials, WorkerSpec, tls_of
+from rtcli.load.scenario import Role, Scenario
+from rtcli.load.scenario_steps import Kill
+from rtcli.load.sources import Sources, resolve
+from rtcli.load.token import MAX_RUN
+from server.protocol.codes import CloseCode
+
+_PROBE_S = 10.0
+
+
+def check_allowed(endpoint: Endpoint, allowed: Collection[str]) -> None:
+    """Raise CliError (2) for a host that is neither this machine nor named by `--allow-remote`."""
+    if not endpoint.is_loopback and endpoint.host not in allowed:
+        raise CliError(
+            f"{endpoint.host} is not this machine: load is only sent where that is said to be wanted",
+            hint=f"if you may load it: --allow-remote {endpoint.host}",
+        )
+
+
+async def make_spec(
+    scenario: Scenario,
+    endpoint: Endpoint,
+    credentials: Credentials,
+    *,
+    workers: int,
+    unix_start: float,
+    insecure: bool = False,
+) -> WorkerSpec:
+    """What workers need to know; looks up the host. Raises CliError (3)."""
+    try:
+        address, family = await resolve(endpoint.host, endpoint.port)
+    except OSError:
+        raise CliError(
+            f"{endpoint.host}: no such host", hint="is its name right?", exit_code=Exit.CANNOT_CONNECT
+        ) from None
+    run = SystemRandom().randint(1, MAX_RUN)  # not the seed's: runs must not mix
+    return WorkerSpec(
+        scenario, endpoint, address, family, credentials, run, unix_start, workers=workers, insecure=insecure
+    )
+
+
+class _Probe:
+    """Hears the first words of a server."""
+
+    def __init__(self) -> None:
+        self.heard: asyncio.Future[tuple[int, str] | None] = asyncio.get_running_loop().create_future()
+
+    def on_frame(self, data: bytes, now: int) -> None:  # noqa: ARG002 - that there is one is enough
+        """See Receiver."""
+        if not self.heard.done():
+            self.heard.set_result(None)
+
+    def on_closed(self, code: int, reason: str) -> None:
+        """See Receiver."""
+        if not self.heard.done():
+            self.heard.set_result((code, reason))
+
+
+async def probe(spec: WorkerSpec) -> None:
+    """Open one connection as the first WebSocket role does. Raises CliError (3, 4) if it does not work."""
+    for role in spec.scenario.roles.values():
+        try:
+            adapter = adapter_for(spec.scenario, role)
+        except UnsupportedProtocolError as error:
+            raise CliError(str(error), hint="see: rtcli scenario schema") from None
+        if adapter.transport == "ws":
+            await _probe_ws(spec, role, adapter)
+            return
+    await _probe_tcp(spec)
+
+
+async def _probe_tcp(spec: WorkerSpec) -> None:
+    try:
+        async with asyncio.timeout(_PROBE_S):
+            made = await Sources(spec.address, spec.endpoint.port, spec.family).connect()
+    except (OSError, TimeoutError) as error:
+        raise _unreachable(spec.endpoint, error) from None
+    made.close()
+
+
+async def _probe_ws(spec: WorkerSpec, role: Role, adapter: WsAdapter) -> None:
+    token = spec.credentials.token(0, f"{role.name}-1", f"{role.name} 1", spec.unix_start)
+    opening = Opening(token=token)
+    receiver = _Probe()
+    connection = None
+    try:
+        connection = await open_ws(
+            receiver,
+            adapter.url(spec.endpoint, opening),
+            sources=Sources(spec.address, spec.endpoint.port, spec.family),
+            headers=adapter.headers(opening),
+            tls=tls_of(spec) if spec.endpoint.secure else None,
+            timeout=_PROBE_S,
+        )
+        end = await asyncio.wait_for(receiver.heard, _PROBE_S) if adapter.greets else None
+    except WsRefusedError as error:
+        raise _refused(spec.endpoint, error.status, str(error)) from None
+    except (OSError, TimeoutError) as error:
+        raise _unreachable(spec.endpoint, error) from None
+    finally:
+        if connection is not None:
+            connection.kill(Kill.FIN)
+    if end is not None:
+        raise _closed(spec.endpoint, *end)
+
+
+def _unreachable(endpoint: Endpoint, error: Exception) -> CliError:
+    if isinstance(error, ConnectionRefusedError):
+        text = f"{endpoint.authority} refused the connection"
+    elif isinstance(error, TimeoutError):
+        text = f"{endpoint.authority} did not answer within {_PROBE_S:.0f} s"
+    else:
+        text = f"{endpoint.authority}: {getattr(error, 'strerror', None) or error}"
+    hint = "is the server up? or let the load test start one: --serve"
+    return CliError(text, hint=hint, exit_code=Exit.CANNOT_CONNECT)
+
+
+def _refused(endpoint: Endpoint, status: int, text: str) -> CliError:
+    if status in {401, 403}:
+        return CliError(
+            f"{endpoint.authority} refused the token (HTTP {status})",
+            hint="give the key that it verifies with: --secret-file F, or tokens: --token-file, --users-file",
+            exit_code=Exit.AUTH,
+        )
+    return CliError(
+        f"{endpoint.authority} does not take WebSockets there: {text}",
+        hint="is it the right URL, and the protocol that the scenario's target names?",
+        exit_code=Exit.CANNOT_CONNECT,
+    )
+
+
+def _closed(endpoint: Endpoint, code: int, reason: str) -> CliError:
+    if code == CloseCode.REFUSED:
+        return CliError(
+            f"{endpoint.authority} refused the connection: {reason or code}",
+            hint="give the key that it verifies with: --secret-file F, or tokens: --token-file, --users-file",
+            exit_code=Exit.AUTH,
+        )
+    return CliError(
+        f"{endpoint.authority} closed the connection at once ({code}{f' {reason}' if reason else ''})",
+        hint="is it the protocol that the scenario's target names?",
+        exit_code=Exit.CANNOT_CONNECT,
+    )
