@@ -27,7 +27,6 @@ from server.protocol.publication import (
 from server.protocol.rooms import is_valid_room
 from server.protocol.tokens import is_valid_user_id
 
-TIMEOUT_S = 2.0
 RETRY_AFTER_MS = 1_000
 _decode = msgspec.json.Decoder().decode
 
@@ -54,9 +53,7 @@ class Publisher:
     To publish several in order, start them all, then finish them all.
     """
 
-    def __init__(
-        self, broker: Broker, clock: Clock, metrics: Metrics, *, timeout_s: float = TIMEOUT_S
-    ) -> None:
+    def __init__(self, broker: Broker, clock: Clock, metrics: Metrics, *, timeout_s: float) -> None:
         self._broker = broker
         self._metrics = metrics
         self._clock = clock

@@ -12,7 +12,6 @@ from server.problems import ProblemError
 from server.protocol.codes import ErrorCode, GapReason
 from server.protocol.position import ROOM_PREFIX, InvalidPositionError, Position, parse_position
 
-TIMEOUT_S = 2.0
 RETRY_AFTER_MS = 1_000
 _decode = msgspec.json.Decoder().decode
 
@@ -38,7 +37,7 @@ def parse_since(text: str | None) -> Position | None:
 
 
 async def read_page(
-    broker: Broker, room: str, *, since: Position | None, limit: int, timeout_s: float = TIMEOUT_S
+    broker: Broker, room: str, *, since: Position | None, limit: int, timeout_s: float
 ) -> Page:
     """Read the newest `limit` messages of a room, or those after `since`. Raises ProblemError (503)."""
     try:

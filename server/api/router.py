@@ -35,6 +35,7 @@ from server.protocol.codes import ErrorCode
 from server.protocol.messages import MAX_HISTORY, format_timestamp
 
 DEFAULT_LIMIT = 100
+LOG_TIMEOUT_S = 2.0
 _bearer = HTTPBearer(
     auto_error=False, bearerFormat="JWT", description="A token with the claims of the protocol"
 )
@@ -43,12 +44,15 @@ _PUBLISHED: dict[int | str, dict[str, Any]] = {
 }
 
 
-def api_router(services: ApiServices, *, rate_limit_per_s: float | None) -> APIRouter:
+def api_router(
+    services: ApiServices, *, rate_limit_per_s: float | None, log_timeout_s: float = LOG_TIMEOUT_S
+) -> APIRouter:
     """All routes under /api/v1. `rate_limit_per_s`: requests and publications of one user; None: no limit."""
     access = Access(services, rate_limit_per_s=rate_limit_per_s)
     router = APIRouter(prefix="/api/v1", route_class=guarded_route(access), dependencies=[Security(_bearer)])
-    publisher = Publisher(services.broker, services.clock, services.metrics)
+    publisher = Publisher(services.broker, services.clock, services.metrics, timeout_s=log_timeout_s)
     _add_rooms(router, services, publisher)
+    _add_history(router, services, log_timeout_s)
     _add_events(router, publisher)
     _add_batch(router, publisher, access)
     _add_connections(router, services)
@@ -83,29 +87,6 @@ def _add_rooms(router: APIRouter, services: ApiServices, publisher: Publisher) -
         response.status_code = _status(receipt)
         return _published(receipt)
 
-    @router.get("/rooms/{room:path}/messages", tags=["rooms"], responses=problems(403, 503))
-    async def read_messages(
-        room: str,
-        caller: Caller,
-        since: Annotated[
-            str | None, Query(description="A position: what comes after it", examples=["k3f9-42"])
-        ] = None,
-        limit: Annotated[int, Query(ge=1, le=MAX_HISTORY)] = DEFAULT_LIMIT,
-    ) -> PageOut:
-        """Read the newest messages, or those after a position."""
-        _check_may_join(caller, room)
-        asked = parse_since(since)
-        page = await read_page(services.broker, room, since=asked, limit=limit)
-        return PageOut(
-            room=room,
-            messages=[MessageOut.model_validate(message) for message in page.messages],
-            top=str(page.top),
-            next=str(page.next),
-            more=page.next.offset < page.top.offset,
-            recovered=None if asked is None else page.reason is None,
-            reason=page.reason,
-        )
-
     @router.get("/rooms", tags=["rooms"], responses=problems())
     async def list_rooms(caller: Caller) -> RoomsOut:
         """The rooms in which somebody is, of those that the caller may join."""
@@ -122,6 +103,31 @@ def _add_rooms(router: APIRouter, services: ApiServices, publisher: Publisher) -
         members, count = services.rooms.members(room)
         shown = [MemberOut(user_id=member.user_id, name=member.name) for member in members]
         return MembersOut(room=room, members=shown, member_count=count)
+
+
+def _add_history(router: APIRouter, services: ApiServices, log_timeout_s: float) -> None:
+    @router.get("/rooms/{room:path}/messages", tags=["rooms"], responses=problems(403, 503))
+    async def read_messages(
+        room: str,
+        caller: Caller,
+        since: Annotated[
+            str | None, Query(description="A position: what comes after it", examples=["k3f9-42"])
+        ] = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_HISTORY)] = DEFAULT_LIMIT,
+    ) -> PageOut:
+        """Read the newest messages, or those after a position."""
+        _check_may_join(caller, room)
+        asked = parse_since(since)
+        page = await read_page(services.broker, room, since=asked, limit=limit, timeout_s=log_timeout_s)
+        return PageOut(
+            room=room,
+            messages=[MessageOut.model_validate(message) for message in page.messages],
+            top=str(page.top),
+            next=str(page.next),
+            more=page.next.offset < page.top.offset,
+            recovered=None if asked is None else page.reason is None,
+            reason=page.reason,
+        )
 
 
 def _check_may_join(caller: Principal, room: str) -> None:

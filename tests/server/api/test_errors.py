@@ -152,11 +152,10 @@ async def broken() -> BrokenBroker:
 
 
 @pytest.fixture
-async def embedded(broken: BrokenBroker, monkeypatch: pytest.MonkeyPatch) -> httpx.AsyncClient:
+async def embedded(broken: BrokenBroker) -> httpx.AsyncClient:
     """The API alone inside of an application, with short times."""
-    monkeypatch.setattr("server.api.publishing.TIMEOUT_S", 0.05)
     app = FastAPI()
-    app.include_router(api_router(Services(broken), rate_limit_per_s=None))
+    app.include_router(api_router(Services(broken), rate_limit_per_s=None, log_timeout_s=0.05))
     install_problem_handlers(app)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     headers = {"Authorization": f"Bearer {token_for()}"}

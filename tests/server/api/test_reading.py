@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 
 import httpx
-import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from server.runner import ServerHandle, running_server
@@ -93,18 +92,6 @@ async def test_what_was_trimmed_is_told() -> None:
         page = await read(client, since=f"{epoch}-1")
         assert (contents(page), page["recovered"], page["reason"]) == (["m4", "m5"], False, "trimmed")
         assert (await read(client, since=f"{epoch}-3"))["recovered"]
-
-
-@pytest.mark.parametrize(
-    "since", ["", "x", "-1", "abcd-", "abcd--1", "abcd-01", "abcd-1-2", "+", "$", "(abcd-1"]
-)
-async def test_positions_that_are_none(ann: httpx.AsyncClient, since: str) -> None:
-    assert_problem(await ann.get(MESSAGES, params={"since": since}), 400, "invalid_message")
-
-
-@pytest.mark.parametrize("limit", ["0", "-1", "501", "x", "", "1.5", "1e3"])
-async def test_limits_that_are_none(ann: httpx.AsyncClient, limit: str) -> None:
-    assert_problem(await ann.get(MESSAGES, params={"limit": limit}), 400, "invalid_message")
 
 
 async def test_reading_needs_the_right_to_join(clients: Clients) -> None:

@@ -1,0 +1,160 @@
+"""The tables of bad requests, all against one server, which is well after each of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from urllib.parse import quote
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from server.runner import ServerHandle, running_server
+from server.settings import Settings
+from tests.server.api.conftest import assert_problem, token_for
+from tests.server.forge import SECRET
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+MESSAGES = "/api/v1/rooms/general/messages"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared() -> AsyncIterator[ServerHandle]:
+    async with running_server(Settings(port=0, secrets=(SECRET,), rate_limit_per_s=None)) as handle:
+        yield handle
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def ann(shared: ServerHandle) -> AsyncIterator[httpx.AsyncClient]:
+    """User 7, without scopes."""
+    headers = {"Authorization": f"Bearer {token_for()}"}
+    async with httpx.AsyncClient(base_url=shared.url, headers=headers, trust_env=False) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def admin(shared: ServerHandle) -> AsyncIterator[httpx.AsyncClient]:
+    headers = {"Authorization": f"Bearer {token_for('root', scope='admin')}"}
+    async with httpx.AsyncClient(base_url=shared.url, headers=headers, trust_env=False) as client:
+        yield client
+
+
+async def post(client: httpx.AsyncClient, path: str, **body: object) -> httpx.Response:
+    return await client.post(path, json=body)
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"", "invalid_message"),
+        (b"{", "invalid_message"),
+        (b"[]", "invalid_message"),
+        (b"null", "invalid_message"),
+        (b'"text"', "invalid_message"),
+        (b"{}", "invalid_message"),
+        (b'{"content":5}', "invalid_message"),
+        (b'{"content":null}', "invalid_message"),
+        (b'{"content":"x","id":5}', "invalid_message"),
+        (b'{"content":"x","id":""}', "invalid_message"),
+        (b'{"content":"x","id":"%s"}' % (b"y" * 65), "invalid_message"),
+        (b'{"content":"x","id":"%s"}' % (b"y" * 10_000), "invalid_message"),
+        (b'{"content":""}', "too_long"),
+        (b'{"content":"%s"}' % (b"y" * 16_385), "too_long"),
+        (b'{"content":"x","content":"y"}', "invalid_message"),
+        (b'{"content":"\\ud800"}', "invalid_message"),
+        (b'{"content":"\\u0000"}', "invalid_message"),
+        (b'{"content":"x","n":NaN}', "invalid_message"),
+        (b'{"content":"x","n":1e999}', "invalid_message"),
+        (b'{"content":"x","n":%s}' % (b"1" * 5000), "invalid_message"),
+        (b'{"content":"x","n":%s}' % (b"[" * 30 + b"]" * 30), "invalid_message"),
+        (b"[" * 60_000, "invalid_message"),
+        (b'\xef\xbb\xbf{"content":"x"}', "invalid_message"),
+        (b'{"content":"\xff"}', "invalid_message"),
+    ],
+)
+async def test_bodies_that_are_refused(ann: httpx.AsyncClient, body: bytes, code: str) -> None:
+    """Row P1, and the JSON rows."""
+    answer = await ann.post(MESSAGES, content=body, headers={"content-type": "application/json"})
+    assert_problem(answer, 400, code)
+    assert (await post(ann, MESSAGES, content="still here")).status_code == 201
+
+
+async def test_the_longest_content_and_unknown_keys_are_taken(ann: httpx.AsyncClient) -> None:
+    assert (await post(ann, MESSAGES, content="é" * 16_384, user="x", epoch="y")).status_code == 201
+
+
+async def test_a_mistake_is_told_by_its_place_and_not_echoed(ann: httpx.AsyncClient) -> None:
+    problem = assert_problem(await post(ann, MESSAGES, content=["secret-ish"], id=5), 400, "invalid_message")
+    assert problem["errors"] == [
+        {"field": "content", "message": "string_type"},
+        {"field": "id", "message": "string_type"},
+    ]
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonp", "multipart/form-data"],
+)
+async def test_other_media_types(ann: httpx.AsyncClient, content_type: str) -> None:
+    """Row H23. A foreign page's form can send these; application/json takes a preflight."""
+    headers = {"content-type": content_type} if content_type else {}
+    assert_problem(
+        await ann.post(MESSAGES, content=b'{"content":"x"}', headers=headers), 415, "unsupported_media_type"
+    )
+    compressed = {"content-type": "application/json", "content-encoding": "gzip"}
+    assert_problem(await ann.post(MESSAGES, content=b"x", headers=compressed), 415, "unsupported_media_type")
+
+
+async def test_a_charset_is_no_other_media_type(ann: httpx.AsyncClient) -> None:
+    headers = {"content-type": "Application/JSON; charset=utf-8"}
+    assert (await ann.post(MESSAGES, content=b'{"content":"x"}', headers=headers)).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "room",
+    ["a%20b", "a%2Cb", "%00", "%09", "%E2%80%AE", "x" * 129, "x" * 2_000, "", "%7Eme", "a%25", "e%CC%81"],
+)
+async def test_rooms_that_are_none(ann: httpx.AsyncClient, room: str) -> None:
+    """Row H13."""
+    assert_problem(await post(ann, f"/api/v1/rooms/{room}/messages", content="x"), 400, "invalid_room")
+
+
+async def test_a_line_end_in_the_path_leads_nowhere(ann: httpx.AsyncClient) -> None:
+    assert_problem(await post(ann, "/api/v1/rooms/a%0Ab/messages", content="x"), 404, "not_found")
+
+
+@pytest.mark.parametrize("room", ["%ff", "%C3", "a%ED%A0%80"])
+async def test_paths_that_are_not_utf8(ann: httpx.AsyncClient, room: str) -> None:
+    assert_problem(await post(ann, f"/api/v1/rooms/{room}/messages", content="x"), 400, "invalid_message")
+
+
+@pytest.mark.parametrize(
+    "event",
+    ["", "a b", "a\nb", "a\x00", "ready", "new_message", "heartbeat", "error", "x" * 65, "é", "-a", 5, None],
+)
+async def test_event_names_that_are_refused(admin: httpx.AsyncClient, event: object) -> None:
+    """Row S13."""
+    assert_problem(await post(admin, "/api/v1/events", event=event), 400, "invalid_message")
+
+
+@pytest.mark.parametrize("data", [None, [], "text", 5, True])
+async def test_the_data_of_an_event_is_an_object(admin: httpx.AsyncClient, data: object) -> None:
+    assert_problem(await post(admin, "/api/v1/events", event="x", data=data), 400, "invalid_message")
+
+
+@pytest.mark.parametrize("user_id", ["a/b", "user@example.org", "Zoë B.", "100%", "a?b#c"])
+async def test_any_user_id_fits_into_the_path(admin: httpx.AsyncClient, user_id: str) -> None:
+    answer = await post(admin, f"/api/v1/users/{quote(user_id, safe='')}/events", event="x")
+    assert answer.json()["channel"] == f"user:{user_id}"
+
+
+@pytest.mark.parametrize(
+    "since", ["", "x", "-1", "abcd-", "abcd--1", "abcd-01", "abcd-1-2", "+", "$", "(abcd-1"]
+)
+async def test_positions_that_are_none(ann: httpx.AsyncClient, since: str) -> None:
+    assert_problem(await ann.get(MESSAGES, params={"since": since}), 400, "invalid_message")
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "501", "x", "", "1.5", "1e3"])
+async def test_limits_that_are_none(ann: httpx.AsyncClient, limit: str) -> None:
+    assert_problem(await ann.get(MESSAGES, params={"limit": limit}), 400, "invalid_message")
