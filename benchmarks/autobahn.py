@@ -36,8 +36,8 @@ PINS = (
     "wsaccel==0.6.2",
 )  # fmt: skip
 DEVIATIONS = {
-    "portable 7.1.5": "the websockets library answers a close frame inside a fragmented message with 1002, and"
-    " says so in its own compliance report",
+    "portable 7.1.5": "the websockets library answers a close frame inside a fragmented message with 1002,"
+    " and says so in its own compliance report",
 }
 
 
@@ -120,8 +120,8 @@ def page(outcomes: list[Outcome], about: str) -> str:
     lines = [
         "# Autobahn test suite",
         "",
-        "What the suite says about the server's two WebSocket transports, each serving an echo session. Cases",
-        "12 and 13 (compression, which is not offered) are left out. Made by `scripts/autobahn`.",
+        "What the suite says about the server's two WebSocket transports, each serving an echo session.",
+        "Cases 12 and 13 (compression, which is not offered) are left out. Made by `scripts/autobahn`.",
         "",
         "| transport | cases | OK | NON-STRICT | INFORMATIONAL | failed |",
         "|---|---:|---:|---:|---:|---:|",
