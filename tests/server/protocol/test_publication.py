@@ -18,6 +18,7 @@ from server.protocol.publication import (
     RESERVED_EVENTS,
     Publication,
     chat_data,
+    idempotency_key,
     is_valid_event_name,
     sse_parts,
     ws_message,
@@ -126,6 +127,12 @@ def test_line_ends_between_tokens_make_no_fields() -> None:
 
 def test_its_position() -> None:
     assert HI.position == Position("k3f9", 42)
+
+
+@given(st.tuples(texts, texts), st.tuples(texts, texts))
+def test_two_users_never_share_an_idempotency_key(one: tuple[str, str], other: tuple[str, str]) -> None:
+    assert (idempotency_key(*one) == idempotency_key(*other)) is (one == other)
+    assert idempotency_key("a", "b:c") != idempotency_key("a:b", "c")
 
 
 @pytest.mark.parametrize("name", ["note", "order.paid", "a", "message", "x" * 64, "A_b:c/d-9", "_"])
