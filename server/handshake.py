@@ -14,6 +14,11 @@ from http import HTTPStatus
 from server.problems import ProblemError
 
 VERSION = "13"
+# For a parser that gets a request which was parsed and checked already, with its key.
+PLAIN_HANDSHAKE = (
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %b\r\n\r\n"
+)
 Headers = Sequence[tuple[bytes, bytes]]  # names in lower case
 
 

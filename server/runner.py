@@ -26,6 +26,7 @@ from server.realtime import Realtime
 from server.settings import Settings
 from server.transports import upgrade
 from server.transports.http import Guard, HttpProtocol
+from server.transports.portable import MessageGuard, PortableWebSocket
 
 BACKLOG = 4_096
 
@@ -137,10 +138,16 @@ def _config(settings: Settings, realtime: Realtime) -> uvicorn.Config:
         max_fields=settings.max_header_fields,
         upgrade=_upgrade(settings, realtime),
     )
+    message_guard = MessageGuard(
+        wheel=realtime.wheel,
+        now=realtime.clock.now,
+        deadline_s=settings.message_deadline_s,
+        max_fragments=settings.max_fragments,
+    )
     return uvicorn.Config(
         create_app(settings, realtime),
         http=partial(HttpProtocol, guard),  # type: ignore[arg-type] # it is called like the class
-        ws="websockets-sansio",
+        ws=partial(PortableWebSocket, message_guard),  # type: ignore[arg-type] # the same
         ws_max_size=settings.max_message_bytes,
         ws_per_message_deflate=False,
         ws_ping_interval=settings.rfc_ping_interval_s,

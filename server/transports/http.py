@@ -21,6 +21,7 @@ from uvicorn.server import ServerState
 from server.clock import Clock
 from server.handshake import check_handshake, is_websocket_upgrade, response_bytes
 from server.problems import ProblemError
+from server.transports.portable import PortableWebSocket
 from server.transports.writer import SetWritable
 from server.wheel import Wheel
 
@@ -174,6 +175,17 @@ class HttpProtocol(HttpToolsProtocol):
             self.refuse(refusal)
         elif not self.guard.upgrade(self):
             self.handle_websocket_upgrade()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the transport to uvicorn's WebSocket protocol, or our version of it."""
+        self.let_go()
+        protocol = self.ws_protocol_class(  # type: ignore[misc, call-arg] # a class, for all that is set up here
+            config=self.config, server_state=self.server_state, app_state=self.app_state
+        )
+        protocol.connection_made(self.transport)
+        if isinstance(protocol, PortableWebSocket):
+            protocol.take_over(self.url, self.headers)
+        self.transport.set_protocol(protocol)
 
     def let_go(self) -> None:
         """Forget the transport: another protocol takes it over."""

@@ -16,7 +16,7 @@ from picows import picows as core
 from server.auth import UnknownKeyError
 from server.claims import Principal
 from server.gate import Denied, Request
-from server.handshake import values
+from server.handshake import PLAIN_HANDSHAKE, values
 from server.problems import ProblemError
 from server.protocol.session import Heartbeat
 from server.realtime import Realtime
@@ -25,10 +25,6 @@ from server.transports.ws import PATHS
 from server.transports.ws_fast import PicowsOutlet
 
 READ_BUFFER_BYTES = 2_048  # of each connection at first; it grows with what comes at once
-_HANDSHAKE = (
-    b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %b\r\n\r\n"
-)
 
 
 class FastUpgrade:
@@ -128,7 +124,7 @@ def hand_over(http: HttpProtocol, protocol: Any, key: bytes) -> None:  # noqa: A
     transport = http.transport
     transport.set_protocol(protocol)
     protocol.connection_made(transport)
-    handshake = _HANDSHAKE % key
+    handshake = PLAIN_HANDSHAKE % key
     protocol.get_buffer(len(handshake))[: len(handshake)] = handshake
     protocol.buffer_updated(len(handshake))
 

@@ -1,8 +1,8 @@
 """Fan-out, resume and catching up against a model.
 
-Any interleaving of publishing, delivery, joins with their histories read late, slow members, leaving, trimming
-and a log that begins anew. What must hold for each member: what it was written follows its beginning without a
-hole and without a repeat, or a gap says what is missing; and at rest it stands at the top of the log.
+Any interleaving of publishing, delivery, joins with their histories read late, slow members, leaving,
+trimming and a log that begins anew. What must hold for each member: what it was written follows its beginning
+without a hole and without a repeat, or a gap says what is missing; and at rest it stands at the log's top.
 """
 
 from __future__ import annotations
