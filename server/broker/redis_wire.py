@@ -17,6 +17,12 @@ from server.protocol.position import Position
 from server.protocol.publication import Publication
 
 MAX_DATA_BYTES = 1024 * 1024
+# What the log's user must be allowed, for `ACL SETUSER name on >password …`, with the prefix `rt`. In a cluster
+# also `+cluster|slots`.
+REQUIRED_ACL = (
+    "resetkeys ~rt:* resetchannels &rt:* -@all +evalsha +script|load +publish +subscribe +unsubscribe"
+    " +hmget +hset +del +exists +get +set +pexpire +xadd +xrange +xrevrange +xtrim"
+)
 _POSITION = rb"([a-z0-9]{4,16})-([1-9][0-9]{0,15})"
 _HEADER = re.compile(rb"1 %b ([0-9]{1,15}) ([^\x00-\x20]{1,128})" % _POSITION)
 _ENTRY_ID = re.compile(rb"([1-9][0-9]{0,15})-0")

@@ -34,7 +34,9 @@ from server.broker.sqlite_writer import Append, Writer
 from server.protocol.position import Position
 from server.protocol.publication import Publication
 
-MAX_OUTSTANDING = 10_000  # publishes that wait for their commit; further ones are refused
+# What may wait for its commit; further publishes are refused.
+MAX_OUTSTANDING = 10_000
+MAX_OUTSTANDING_BYTES = 64 * 1024 * 1024
 
 
 class SqliteBroker:
@@ -49,6 +51,7 @@ class SqliteBroker:
         self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="log-reader")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: deque[asyncio.Future[Published]] = deque()  # in the order of the queue
+        self._waiting_bytes = 0
         self._closing = False
         self._closed = asyncio.Event()
         self._subscribed: set[str] = set()
@@ -62,10 +65,11 @@ class SqliteBroker:
         future: asyncio.Future[Published] = loop.create_future()
         if self._closing:
             future.set_exception(BrokerUnavailableError("the log is closed"))
-        elif len(self._waiting) >= MAX_OUTSTANDING:
+        elif len(self._waiting) >= MAX_OUTSTANDING or self._waiting_bytes > MAX_OUTSTANDING_BYTES:
             future.set_exception(BrokerUnavailableError("the log cannot keep up"))
         else:
             self._waiting.append(future)
+            self._waiting_bytes += len(data)
             self._thread.put(Append(channel, event, data, key, time_ms))
         return future
 
@@ -84,6 +88,7 @@ class SqliteBroker:
         """Deliver a committed batch, in order, and say to each publisher what became of it."""
         for append, outcome in zip(batch, outcomes, strict=True):
             future = self._waiting.popleft()
+            self._waiting_bytes -= len(append.data)
             if isinstance(outcome, BrokerUnavailableError):
                 if not future.done():
                     future.set_exception(outcome)

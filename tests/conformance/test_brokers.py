@@ -99,11 +99,13 @@ async def test_subscribing_again_delivers_again(store_url: str) -> None:
             await log.publish()
 
 
-async def test_everything_after_the_top_of_a_subscribed_channel_is_delivered(store_url: str) -> None:
+@pytest.mark.timeout(600)
+async def test_everything_after_the_top_of_a_subscribed_channel_is_delivered(
+    store_url: str, soak: bool
+) -> None:
     """The race of a join: subscribe, read history, go live, while others publish."""
     async with running(store_url) as log:
-        total = 0
-        for turn in range(100):
+        for turn in range(10_000 if soak else 100):
             channel = f"room:{turn}"
             futures = [log.start(channel) for _ in range(3)]
             log.broker.subscribe(channel)
@@ -114,7 +116,6 @@ async def test_everything_after_the_top_of_a_subscribed_channel_is_delivered(sto
             page = await reading
             futures += [log.start(channel) for _ in range(3)]
             await asyncio.gather(*futures)
-            total += 9
             expected = set(range(page.top.offset + 1, 10))
 
             def arrived(channel: str = channel, expected: set[int] = expected) -> bool:
@@ -124,6 +125,8 @@ async def test_everything_after_the_top_of_a_subscribed_channel_is_delivered(sto
             seen = offsets([p for p in log.delivered if p.channel == channel])
             assert seen == sorted(set(seen))
             assert offsets(page.publications) == list(range(1, page.top.offset + 1))
+            log.broker.unsubscribe(channel)
+            log.delivered.clear()
 
 
 async def test_a_thousand_concurrent_publishes_take_a_thousand_places_in_order(store_url: str) -> None:

@@ -10,10 +10,18 @@ from typing import Any, TypeVar
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from server.broker import Retention, open_broker
 from server.protocol.position import Position
+from tests.conformance.redis_server import RedisServer
 from tests.conformance.stores import Running, wait_until
 
 T = TypeVar("T")
@@ -26,7 +34,7 @@ keys = st.none() | st.sampled_from(["k1", "k2", "k3"])
 class LogMachine(RuleBasedStateMachine):
     """Drives a real log; `data[channel][n]` is what the model knows to be at offset n + 1."""
 
-    kind = "memory"
+    keeps = False  # whether the log is still there after a restart
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,13 +44,13 @@ class LogMachine(RuleBasedStateMachine):
         self.first_of: dict[tuple[str, str], int] = {}
         self.subscribed: set[str] = set()
         self.expected: list[tuple[str, int]] = []
-        self.epoch = ""
+        self.epochs: dict[str, str] = {}  # each channel keeps the one that was seen first
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         return self.loop.run_until_complete(work)
 
     def url(self) -> str:
-        return {"memory": "memory:", "sqlite": f"sqlite:{Path(self.directory.name) / 'rt.db'}"}[self.kind]
+        return "memory:"
 
     @initialize()
     def open(self) -> None:
@@ -54,7 +62,10 @@ class LogMachine(RuleBasedStateMachine):
     async def _start(self) -> None:
         self.task = asyncio.create_task(self.log.broker.run(self.log.delivered.append))
         await asyncio.sleep(0)
-        self.epoch = (await self.log.page()).top.epoch
+
+    def place(self, channel: str, offset: int, seen: Position) -> Position:
+        """Where the model expects something; a channel's first position says its epoch."""
+        return Position(self.epochs.setdefault(channel, seen.epoch), offset)
 
     def close(self) -> None:
         self.do(self.log.broker.close())
@@ -77,11 +88,13 @@ class LogMachine(RuleBasedStateMachine):
                     self.first_of[channel, key] = len(stored)
                 if channel in self.subscribed:
                     self.expected.append((channel, len(stored)))
-            assert position == Position(self.epoch, known or len(stored))
+            assert position == self.place(channel, known or len(stored), position)
 
     @rule(channel=channels, offset=st.none() | st.integers(0, 40), limit=st.integers(0, 12))
     def history(self, channel: str, offset: int | None, limit: int) -> None:
-        since = None if offset is None else Position(self.epoch, offset)
+        if channel not in self.epochs:
+            self.epochs[channel] = self.do(self.log.page(channel)).top.epoch
+        since = None if offset is None else Position(self.epochs[channel], offset)
         page = self.do(self.log.page(channel, since=since, limit=limit))
         stored = self.data.get(channel, [])
         top = len(stored)
@@ -90,13 +103,16 @@ class LogMachine(RuleBasedStateMachine):
         expected = (
             expected[:limit] if offset is not None else expected[len(expected) - min(limit, len(expected)) :]
         )
-        assert page.top == Position(self.epoch, top)
+        assert page.top == Position(self.epochs[channel], top)
         assert [(p.offset, p.data) for p in page.publications] == [(n, stored[n - 1]) for n in expected]
 
     @rule(channel=channels)
     def subscribe(self, channel: str) -> None:
-        self.log.broker.subscribe(channel)
-        self.do(self.log.page(channel))
+        async def join() -> None:
+            self.log.broker.subscribe(channel)
+            await self.log.page(channel)
+
+        self.do(join())
         self.subscribed.add(channel)
 
     @rule(channel=channels)
@@ -104,13 +120,11 @@ class LogMachine(RuleBasedStateMachine):
         self.log.broker.unsubscribe(channel)
         self.subscribed.discard(channel)
 
-    @precondition(lambda self: self.kind != "memory")
+    @precondition(lambda self: self.keeps)
     @rule()
     def restart(self) -> None:
-        before = self.epoch
         self.close()
         self.open()
-        assert self.epoch == before
 
     @invariant()
     def delivered(self) -> None:
@@ -130,10 +144,33 @@ class LogMachine(RuleBasedStateMachine):
 
 
 class SqliteMachine(LogMachine):
-    kind = "sqlite"
+    keeps = True
+
+    def url(self) -> str:
+        return f"sqlite:{Path(self.directory.name) / 'rt.db'}"
 
 
-LogMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
-SqliteMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
-TestMemory = LogMachine.TestCase
-TestSqlite = SqliteMachine.TestCase
+def examples(number: int) -> settings:
+    return settings(max_examples=number, stateful_step_count=30, deadline=None)
+
+
+def test_memory(soak: bool) -> None:
+    run_state_machine_as_test(LogMachine, settings=examples(1000 if soak else 60))
+
+
+def test_sqlite(soak: bool) -> None:
+    run_state_machine_as_test(SqliteMachine, settings=examples(500 if soak else 20))
+
+
+def test_redis(redis_of_session: RedisServer, soak: bool) -> None:
+    class RedisMachine(LogMachine):
+        keeps = True
+
+        def __init__(self) -> None:
+            super().__init__()
+            redis_of_session.command("FLUSHALL")
+
+        def url(self) -> str:
+            return redis_of_session.url
+
+    run_state_machine_as_test(RedisMachine, settings=examples(500 if soak else 40))

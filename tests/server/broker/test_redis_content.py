@@ -13,6 +13,7 @@ import redis as client
 from server.broker import BrokerUnavailableError, Lost, Retention
 from server.broker.redis import RedisBroker
 from server.broker.redis_timings import RedisTimings
+from server.broker.redis_wire import REQUIRED_ACL
 from server.protocol.position import Position
 from tests.conformance.redis_server import RedisServer
 from tests.conformance.stores import ROOM, Running, offsets, running, wait_until
@@ -252,15 +253,8 @@ async def test_a_state_that_is_looked_at_stays(server: RedisServer) -> None:
     await task
 
 
-ACL = (
-    "on >secret resetkeys resetchannels -@all ~rt:* &rt:*"
-    " +evalsha +script|load +publish +subscribe +unsubscribe"
-    " +hmget +hset +del +exists +get +set +pexpire +xadd +xrange +xrevrange +xtrim"
-)
-
-
 async def test_the_documented_acl_is_enough(server: RedisServer) -> None:
-    server.command("ACL", "SETUSER", "rt", "reset", *ACL.split())
+    server.command("ACL", "SETUSER", "rt", "reset", "on", ">secret", *REQUIRED_ACL.split())
     url = f"redis://rt:secret@127.0.0.1:{server.port}"
     async with running(url, Retention(max_channel_bytes=10_000)) as log:
         await log.wait_ready()

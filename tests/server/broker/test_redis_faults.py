@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.redis_server import RedisServer
-from tests.conformance.stores import wait_until
+from tests.conformance.stores import offsets, running, wait_until
 from tests.faults.checker import Verdict
 from tests.server.broker.proxy import Proxy
 from tests.server.broker.redis_traffic import Instance, Traffic, instance, run_with
@@ -188,3 +188,24 @@ async def test_a_connection_sliced_to_single_bytes_carries_the_same(server: Redi
 
         traffic, verdict = await run_with(two, nothing, publishers=2)
         report(verdict, traffic)
+
+
+@pytest.mark.timeout(1200)
+async def test_joining_races_the_publishes_of_another_instance(server: RedisServer, soak: bool) -> None:
+    async with running(server.url) as here, running(server.url) as there:
+        for turn in range(10_000 if soak else 100):
+            room = f"room:{turn}"
+            futures = [there.start(room) for _ in range(5)]
+            here.broker.subscribe(room)
+            reading = asyncio.ensure_future(here.page(room))
+            for _ in range(turn % 7):
+                await asyncio.sleep(0)
+            futures += [there.start(room) for _ in range(5)]
+            top = (await reading).top.offset
+            await asyncio.gather(*futures, there.start(room))
+            await wait_until(lambda: offsets(here.delivered)[-1:] == [11], "the last one")
+            live = offsets(here.delivered)
+            assert live == list(range(live[0], 12))
+            assert live[0] <= top + 1
+            here.broker.unsubscribe(room)
+            here.delivered.clear()

@@ -141,6 +141,18 @@ async def test_one_publish_that_cannot_be_written_does_not_fail_its_neighbours(p
         assert await log.broker.ready()
 
 
+async def test_too_many_outstanding_bytes_are_refused_at_once(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_module, "MAX_OUTSTANDING_BYTES", 100_000)
+    async with running(url(path)) as log:
+        results = await asyncio.gather(
+            *[log.start(padding=10_000) for _ in range(20)], return_exceptions=True
+        )
+        assert sum(isinstance(result, BrokerUnavailableError) for result in results) == 10
+        assert (await log.publish()).position.offset == 11
+
+
 async def test_too_many_outstanding_publishes_are_refused_at_once(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
