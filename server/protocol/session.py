@@ -52,8 +52,8 @@ class Session:
     """The state of one connection. `rooms` are its memberships; after a Close decision it is `closed`."""
 
     __slots__ = (
-        "_bucket", "_expiry", "_heartbeat", "_instance_id", "_invalid", "_refused", "_refused_at", "_settings",
-        "_timer", "_writable", "closed", "connection_id", "rights", "rooms",
+        "_bucket", "_expiry", "_heartbeat", "_instance_id", "_invalid", "_refused", "_refused_at",
+        "_settings", "_timer", "_writable", "closed", "connection_id", "rights", "rooms",
     )  # fmt: skip
 
     def __init__(
