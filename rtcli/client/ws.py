@@ -111,6 +111,11 @@ class RealtimeClient:
         if self._socket is not None:
             await self._socket.close(CloseCode.NORMAL)
 
+    def cut(self) -> None:
+        """Drop the connection without a word, as a network that fails does; it comes back as always."""
+        if self._socket is not None:
+            self._socket.transport.abort()
+
     async def close(self) -> None:
         """Say goodbye; `run()` returns."""
         self._closing = True

@@ -1,0 +1,1 @@
+"""The parts of `rtcli demo`: people who talk by a script, and how it is shown."""
