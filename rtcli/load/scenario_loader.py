@@ -69,7 +69,7 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
-        reason = "a directory" if path.is_dir() else str(error.strerror or error)
+        reason = "it is a directory" if path.is_dir() else str(error.strerror or error)
         raise ScenarioErrors(str(path), [Mistake(0, 0, reason)]) from None
     except ValueError as error:  # a NUL in the name
         raise ScenarioErrors(str(path), [Mistake(0, 0, str(error))]) from None
