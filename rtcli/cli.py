@@ -49,6 +49,9 @@ COMMANDS: dict[str, str] = {
 }
 
 
+COMPLETION_VARIABLE = "_RTCLI_COMPLETE"  # how a shell asks for completions (`rtcli completion`)
+
+
 class _LazyCommand(TyperCommand):
     """Stands in for a command in help and completion; imports the real one when it is run."""
 
@@ -142,6 +145,10 @@ def _bug(error: Exception) -> int:
 
 
 def _invoke(arguments: Sequence[str]) -> int:
+    if console.env.get(COMPLETION_VARIABLE):
+        from typer.completion import get_completion_inspect_parameters  # noqa: PLC0415 - only for a shell
+
+        get_completion_inspect_parameters()  # called for its effect: it makes the shells known
     try:
         result = app(arguments, prog_name="rtcli", standalone_mode=False)
     except CliError as error:

@@ -114,3 +114,47 @@ def test_odd_surroundings(tmp_path: Path, env: dict[str, str]) -> None:
     result = rtcli("--help", home=tmp_path, env=env)
     assert result.returncode == 0
     assert b"\x1b" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "offers"),
+    [
+        ("rtcli ta", ["tail-events"]),
+        ("rtcli token ", ["create", "inspect", "keygen"]),
+        ("rtcli chat --his", ["--history"]),
+    ],
+)
+def test_bash_completes_commands_and_options(tmp_path: Path, words: str, offers: list[str]) -> None:
+    script = f"""
+        PATH={Path(RTCLI).parent}:$PATH
+        source <(rtcli completion bash)
+        IFS=' ' read -ra COMP_WORDS <<<"{words}"
+        [[ "{words}" == *' ' ]] && COMP_WORDS+=('')
+        COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+        _rtcli_completion
+        printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    result = subprocess.run(
+        ["bash", "-c", script], capture_output=True, env=environment(tmp_path), check=True
+    )
+    assert result.stdout.decode().split() == offers
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_is_printed_and_nothing_is_installed(tmp_path: Path, shell: str) -> None:
+    result = rtcli("completion", shell, home=tmp_path)
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert b"_RTCLI_COMPLETE" in result.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", [*COMMANDS])
+def test_every_command_has_help_with_an_example(tmp_path: Path, name: str) -> None:
+    result = rtcli(name, "-h", home=tmp_path)
+    assert (result.returncode, result.stderr) == (0, b"")
+    text = result.stdout.decode()
+    assert text.startswith(f"Usage: rtcli {name}")
+    assert COMMANDS[name]
+    if "Commands:" not in text:
+        assert "Examples:" in text
+        assert f"rtcli {name}" in text.partition("Examples:")[2]
