@@ -139,6 +139,12 @@ class SseConnection(asyncio.Protocol):
         if self._transport is not None:
             self._throttle = Throttle(self._transport, rate)
 
+    def read_freely(self) -> None:
+        """Lift that limit."""
+        if self._throttle is not None:
+            self._throttle.stop()
+            self._throttle = None
+
 
 async def open_sse(
     receiver: StreamReceiver,

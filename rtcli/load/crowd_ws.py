@@ -163,6 +163,12 @@ class WsConnection(picows.WSListener):
         if self._transport is not None:
             self._throttle = Throttle(self._transport.underlying_transport, rate)
 
+    def read_freely(self) -> None:
+        """Lift that limit."""
+        if self._throttle is not None:
+            self._throttle.stop()
+            self._throttle = None
+
 
 class Throttle:
     """Pauses a transport so that no more than `rate` bytes per second are read from it."""
@@ -190,9 +196,12 @@ class Throttle:
             self._transport.resume_reading()
 
     def stop(self) -> None:
-        """Let go of the timer."""
+        """Limit nothing any more."""
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
 
 
 class WsRefusedError(Exception):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from itertools import zip_longest
 from typing import Any
 
 from rtcli.load.engine import Engine
@@ -32,7 +34,7 @@ from rtcli.load.scenario_steps import (
 )
 from rtcli.load.timetable import Timetable
 from rtcli.load.user import ConnectError, LostError, OverError, StepError, User
-from rtcli.load.watch import Pattern, Watcher, found, lookup
+from rtcli.load.watch import FrameRecorder, Pattern, Watcher, found, lookup
 from rtcli.load.ws_user import WsUser
 
 _RETRY_S = 1.0  # before a flow that failed begins again, for roles that never reconnect
@@ -47,7 +49,7 @@ class Flow:
         self.user = user
         self.end = end  # of the user's stay
         self.stays = stays  # when the flow is done: to the end of the stay
-        self._loops = 0
+        self._before: FrameRecorder | None = None  # what came during the step before
 
     async def run(self) -> None:
         """Do the flow, again from its start when it fails, until the stay is over or the user is."""
@@ -86,9 +88,24 @@ class Flow:
 
     async def steps(self, steps: tuple[Step, ...]) -> None:
         """Do these steps, one after the other."""
-        for step in steps:
+        frames: FrameRecorder | None = None
+        for step, following in zip_longest(steps, steps[1:]):
             self.user.scope.phase = self.engine.phase()
-            await _DO[type(step)](self, step)
+            self._before, frames = frames, None
+            if isinstance(following, Expect):
+                with self._recording() as frames:
+                    await _DO[type(step)](self, step)
+            else:
+                await _DO[type(step)](self, step)
+
+    @contextlib.contextmanager
+    def _recording(self) -> Iterator[FrameRecorder]:
+        frames = FrameRecorder()
+        self.user.watch(frames)
+        try:
+            yield frames
+        finally:
+            self.user.unwatch(frames)
 
     async def _until(self, when: int) -> None:
         left = (when - self.engine.now()) / 1e6
@@ -245,6 +262,8 @@ class Flow:
             None if step.contains is None else self._text(step.contains),
         )
         watcher = Watcher(pattern, step.count)
+        if self._before is not None and not step.absent:
+            self._before.replay(watcher)
         self.user.watch(watcher)
         try:
             await asyncio.wait_for(watcher.done.wait(), step.within)

@@ -126,6 +126,11 @@ class SseUser(User):
             self.retry_after = self.parser.retry_ms / 1000
         super().on_closed(code, reason)
 
+    def read_freely(self) -> None:
+        """See User."""
+        if self.connection is not None:
+            self.connection.read_freely()
+
     def collect(self) -> None:
         """See User."""
         if self.connection is not None:

@@ -21,7 +21,7 @@ from rtcli.load.feeders import UserScope
 from rtcli.load.scenario import Role
 from rtcli.load.scenario_steps import Kill
 from rtcli.load.schedule import seeded
-from rtcli.load.watch import Watcher
+from rtcli.load.watch import Sees
 from server.protocol.codes import should_reconnect
 
 RESUME_TIMEOUT_S = 10.0
@@ -78,7 +78,7 @@ class User(ABC):
             rng=self.rng,
         )
         self.opening = Opening()
-        self.watchers: list[Watcher] = []
+        self.watchers: list[Sees] = []
         self.connected = asyncio.Event()
         self.places: dict[str, Place | None] = {}  # rooms that it is in, and where they stood at the join
         self.attempt = 0  # to come back, in a row
@@ -100,13 +100,17 @@ class User(ABC):
         """Set what connections are opened with, this one and those after a loss."""
         self.opening = Opening(self.token(), path, headers, rooms, events)
 
-    def watch(self, watcher: Watcher) -> None:
+    def watch(self, watcher: Sees) -> None:
         """Show every frame to the watcher from now on."""
         self.watchers.append(watcher)
 
-    def unwatch(self, watcher: Watcher) -> None:
+    def unwatch(self, watcher: Sees) -> None:
         """No longer."""
         self.watchers.remove(watcher)
+
+    @abstractmethod
+    def read_freely(self) -> None:
+        """Read as fast as everything comes from now on, whatever the role says."""
 
     # -- what transports do --------------------------------------------------------------------------------
 

@@ -5,10 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import msgspec
 
 _MISSING = object()
+_MAX_RECORDED = 10_000
+
+
+class Sees(Protocol):
+    """Something that every frame is shown to."""
+
+    def see(self, data: bytes | str) -> None:
+        """Look at a frame, or at the data of an event."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +59,23 @@ class Watcher:
             self._left -= 1
             if self._left <= 0:
                 self.done.set()
+
+
+class FrameRecorder:
+    """Keeps the frames that come during the step before an `expect`: the answer may be among them."""
+
+    def __init__(self) -> None:
+        self._frames: list[bytes | str] = []
+
+    def see(self, data: bytes | str) -> None:
+        """Keep a frame."""
+        if len(self._frames) < _MAX_RECORDED:
+            self._frames.append(data)
+
+    def replay(self, watcher: Watcher) -> None:
+        """Show what was kept to a watcher."""
+        for frame in self._frames:
+            watcher.see(frame)
 
 
 def lookup(tree: object, path: str) -> object:

@@ -176,6 +176,8 @@ class Worker:
         for task in list(self._flows):
             task.cancel()
         await asyncio.gather(*self._flows, return_exceptions=True)
+        for user in self.users:
+            user.read_freely()  # slow readers catch up now, or find that the server has given up on them
         rules = engine.scenario.audit
         started = engine.now()
         while (waited := (engine.now() - started) / 1e6) < rules.settle:

@@ -18,7 +18,7 @@ from rtcli.load.scenario import Role
 from rtcli.load.scenario_steps import Kill
 from rtcli.load.token import LENGTH, MARK
 from rtcli.load.user import ConnectError, LostError, StepError, User
-from rtcli.load.watch import Watcher
+from rtcli.load.watch import Sees
 
 _NOTED = 400  # bytes of a frame that are kept for evidence
 UNCONFIRMED_US = 1_000_000  # how long a join or leave may take in a protocol that does not confirm it
@@ -51,7 +51,7 @@ class WsUser(User):
         self._greeting: asyncio.Future[None] | None = None
         self._count = 0
 
-    def watch(self, watcher: Watcher) -> None:
+    def watch(self, watcher: Sees) -> None:
         """See User: the connection must not account for anything itself."""
         super().watch(watcher)
         self._follow(None)
@@ -119,6 +119,11 @@ class WsUser(User):
         self._collect(connection)
         session = self.recorders.get("ws_session_duration")
         session.record(engine.moment(now), now - self._opened_at)
+
+    def read_freely(self) -> None:
+        """See User."""
+        if self.connection is not None:
+            self.connection.read_freely()
 
     def collect(self) -> None:
         """See User."""
