@@ -39,7 +39,7 @@ ROLE = Section(
             "read at most so much, by TCP back-pressure",
         ),
         "expect_close": Field(
-            Mapped(ListOf(Whole(1000, 4999), least=1, alone=True), lambda codes, _: frozenset(codes)),
+            Mapped(ListOf(Whole(1000, 4999), least=1, alone=True), frozenset),
             "close codes that are as they should be",
         ),
         "reconnect": Field(

@@ -166,11 +166,11 @@ class Mapped:
     """A kind whose value is put through a function, such as a short form into the whole step."""
 
     kind: FieldKind
-    function: Callable[[Any, Node], Any]
+    function: Callable[[Any], Any]
 
     def read(self, node: Node, reading: Reading) -> Any:  # noqa: ANN401
         """Read, then apply."""
-        return self.function(self.kind.read(node, reading), node)
+        return self.function(self.kind.read(node, reading))
 
     def schema(self) -> Schema:
         """That of the inner kind."""

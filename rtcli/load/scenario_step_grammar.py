@@ -26,11 +26,6 @@ from rtcli.load.scenario_kinds import NAME, Flag, ListOf, Number, Ref, Text, Who
 from rtcli.load.scenario_reading import FieldKind
 from rtcli.load.scenario_sections import ByShape, Field, MapOf, Mapped, Section
 from rtcli.load.scenario_step_kinds import Flow, Form, OneStep, Tree
-from rtcli.load.scenario_yaml import Node
-
-
-def _location(node: Node) -> steps.Location:
-    return steps.Location(node.line, node.column)
 
 
 def _check_loop(values: Mapping[str, Any]) -> str:
@@ -70,20 +65,20 @@ def _section(
             raise ValueError(problem)
         return make(**values)
 
-    return Section(f"{name!r}", fields, build, located=True)
+    return Section(f"{name!r}", fields, build)
 
 
 def _short(kind: FieldKind, make: Callable[..., Any], name: str) -> Mapped:
     """A step written as one value, which becomes its field `name`."""
-    return Mapped(kind, lambda value, node: make(location=_location(node), **{name: value}))
+    return Mapped(kind, lambda value: make(**{name: value}))
 
 
 def _build_choice(*, flow: tuple[steps.Step, ...], weight: float = 1.0) -> steps.Choice:
     return steps.Choice(weight, flow)
 
 
-def _build_backoff(*, location: steps.Location, **values: Any) -> steps.BackoffStep:  # noqa: ANN401
-    return steps.BackoffStep(location=location, backoff=Backoff(**values))
+def _build_backoff(**values: Any) -> steps.BackoffStep:  # noqa: ANN401
+    return steps.BackoffStep(backoff=Backoff(**values))
 
 
 FORMS: dict[str, Form] = {}
@@ -204,7 +199,6 @@ _BACKOFF = Section(
         "jitter": Field(Flag(), "drawn evenly between zero and the delay; true"),
     },
     _build_backoff,
-    located=True,
 )
 _RESUME = _section(
     "resume",
@@ -220,7 +214,7 @@ _HTTP = _section(
         "json": Field(Tree(), "the body"),
         "headers": Field(HEADERS, "HTTP headers to send"),
         "status": Field(
-            Mapped(ListOf(Whole(100, 599), least=1, alone=True), lambda codes, _: frozenset(codes)),
+            Mapped(ListOf(Whole(100, 599), least=1, alone=True), frozenset),
             "what counts as good; 200, 201, 202, 204",
         ),
         "capture": Field(Captures(), "keep what stands at a path of the response as ${session.name}"),

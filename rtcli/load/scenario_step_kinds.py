@@ -75,7 +75,7 @@ class OneStep:
             prefix = f"{key.text}: " if error.node is value and repr(key.text) not in error.text else ""
             reading.note(error.node, prefix + error.text)
             raise SkipError from None
-        return step
+        return replace(step, location=steps.Location(key.line, key.column))
 
     def _bare(self, node: ScalarNode) -> steps.Step:
         form = self.forms.get(node.text)

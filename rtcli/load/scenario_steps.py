@@ -202,7 +202,7 @@ class Resume(StepBase):
 class Http(StepBase):
     """One HTTP request to the deployment; a status outside `status` fails the check."""
 
-    method: str
+    method: str = "GET"
     path: Template
     json: object = None  # a tree with Templates as its texts
     headers: Mapping[str, Template] = field(default_factory=dict)

@@ -95,7 +95,7 @@ def compose(text: str) -> tuple[Node | None, list[Mistake]]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = " ".join(str(error.problem or error.context or error).split())
-        if "\\t" in what:
+        if "\\t" in what or "tab character" in what:
             what += " (indent with spaces, not with tabs)"
         raise YamlError(
             Mistake(mark.line + 1, mark.column + 1, what) if mark else Mistake(1, 1, what)
