@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rtcli.load.expressions import ExpressionError, Template, parse_template
+from rtcli.load.expression_parser import ExpressionError, parse_template
+from rtcli.load.expressions import Template
 from rtcli.load.scenario_reading import (
     FieldKind,
     Reading,

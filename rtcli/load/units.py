@@ -59,6 +59,8 @@ def parse_percent(text: str) -> float:
 
 def format_seconds(seconds: float) -> str:
     """`43 µs`, `7.25 ms`, `1.5 s`, `2 min 5 s`."""
+    if seconds == 0:
+        return "0 s"
     if seconds < 0.001:
         return f"{seconds * 1e6:.0f} µs"
     if seconds < 1:
