@@ -3,6 +3,7 @@
 import http.client
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -125,3 +126,33 @@ def measure(job: Job) -> Result:
     if client.returncode:
         raise MeasurementError(errors.decode(errors="replace")[-2000:])
     return msgspec.json.decode(output, type=Result)
+
+
+@contextmanager
+def redis() -> Iterator[None]:
+    """A Redis server for the block, on the client's core; ``BENCH_REDIS`` is its port."""
+    program = shutil.which("redis-server")
+    if program is None:
+        yield
+        return
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        options = [
+            "--port",
+            str(port),
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            folder,
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ]
+        with pinned(CLIENT_CORE):
+            process = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL, start_new_session=True)
+        os.environ["BENCH_REDIS"] = str(port)
+        try:
+            yield
+        finally:
+            stop(process)

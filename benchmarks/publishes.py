@@ -2,7 +2,7 @@
 
 from benchmarks.cases import ACKED
 from benchmarks.client.jobs import Closed, Result
-from benchmarks.lab import Running, measure
+from benchmarks.lab import Running, measure, redis
 from benchmarks.program import Case, Options, finish, options, run_cases
 
 SUBJECTS = ("rtcli memory", "rtcli SQLite", "rtcli Redis")
@@ -20,7 +20,8 @@ def acknowledged(server: Running, chosen: Options) -> Result:
 def main() -> None:
     """Measure, write the results, print the figures."""
     chosen = options("publishes acknowledged per second by store")
-    rows, failed = run_cases([Case(ACKED, SUBJECTS, acknowledged)], chosen)
+    with redis():
+        rows, failed = run_cases([Case(ACKED, SUBJECTS, acknowledged)], chosen)
     finish("publishes", rows, failed, chosen, METHOD)
 
 
