@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 from collections.abc import Callable
 
-from server.hub import Hub
+from server.hub import Client, Hub
 from server.protocol.codes import CloseCode
 
 PAUSE_S = 0.02  # between batches, for the loop to write them
 MIN_BATCH = 100
+
+_log = logging.getLogger(__name__)
 
 
 def batch_size(count: int, spread_s: float) -> int:
@@ -32,7 +35,7 @@ async def drain(hub: Hub, *, timeout_s: float, retry_after_ms: Callable[[], int]
     size = batch_size(len(clients), timeout_s / 3)
     for start in range(0, len(clients), size):
         for client in clients[start : start + size]:
-            client.shut_down(CloseCode.SERVICE_RESTART, "service_restart", retry_after_ms())
+            _shut_down(client, retry_after_ms())
         await asyncio.sleep(PAUSE_S)
     if hub.clients:
         with contextlib.suppress(TimeoutError):
@@ -41,3 +44,11 @@ async def drain(hub: Hub, *, timeout_s: float, retry_after_ms: Callable[[], int]
     for client in left:
         client.abort()
     return len(left)
+
+
+def _shut_down(client: Client, retry_after_ms: int) -> None:
+    try:
+        client.shut_down(CloseCode.SERVICE_RESTART, "service_restart", retry_after_ms)
+    except Exception:  # noqa: BLE001 - one client's trouble must not keep the others from hearing
+        _log.exception("closing %s failed", client.connection_id)
+        client.abort()

@@ -53,7 +53,7 @@ class Realtime:
             issuer=settings.issuer,
         )
         self.origins = OriginPolicy(settings.origins)
-        self.gate = Gate(self.authenticator, self.origins, self._admission, self.metrics.refusals)
+        self.gate = Gate(self.authenticator, self.origins, self.admission, self.metrics.refusals)
         self.broker: Broker = open_broker(
             settings.store, Retention(max_count=settings.history_size, max_age_s=settings.history_ttl_s)
         )
@@ -97,7 +97,7 @@ class Realtime:
         self._ticker: Ticker | None = None
         self._running: list[asyncio.Task[None]] = []
 
-    def _admission(self, user_id: str, address: str) -> Denied | None:
+    def admission(self, user_id: str, address: str) -> Denied | None:
         """Say why a connection with a good token is not welcome now."""
         if self.hub.draining:
             text, retry_after_ms = "The server is about to restart", self.retry_after_ms()

@@ -284,7 +284,6 @@ class Stream:
 class Pulse:
     """A stream of heartbeats alone, for anyone, with ids that count from 1."""
 
-    user_id = ""
     transport = "sse"
 
     def __init__(
@@ -296,6 +295,7 @@ class Pulse:
         self._count = 0
         self.outlet: StreamOutlet  # set before `begin`
         self.connection_id = connection_id
+        self.user_id = connection_id  # nobody's: each counts by itself
         self.address = address
         self.slot = 0
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import httptools
 from uvicorn.config import Config
@@ -22,7 +22,6 @@ from server.clock import Clock
 from server.handshake import check_handshake, is_websocket_upgrade, response_bytes
 from server.problems import ProblemError
 from server.transports.portable import PortableWebSocket
-from server.transports.writer import SetWritable
 from server.wheel import Wheel
 
 EXTENSION = "rtcli.http"  # scope["extensions"]: the protocol itself, for streams that write to its transport
@@ -40,6 +39,18 @@ class Guard:
     upgrade: Callable[[HttpProtocol], bool]
 
 
+class Follower(Protocol):
+    """Hears what happens to the transport."""
+
+    def set_writable(self, *, on: bool) -> None:
+        """The transport holds more than its high-water mark, or has drained."""
+        ...
+
+    def lost(self) -> None:
+        """It is gone."""
+        ...
+
+
 class HttpProtocol(HttpToolsProtocol):
     """One HTTP connection. On the wheel while a request is being read."""
 
@@ -54,7 +65,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self.guard = guard
         self.slot = 0
-        self.set_writable: SetWritable | None = None  # a stream's, that writes to the transport
+        self.follower: Follower | None = None  # a stream that writes to the transport
         self._head_bytes = 0  # received
         self._parsed_bytes = 0  # and understood
         self._in_head = True
@@ -71,6 +82,8 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End the deadline."""
         self.guard.wheel.remove(self)
+        if self.follower is not None:
+            self.follower.lost()  # at once: what is written after this raises
         super().connection_lost(exc)
 
     def _start_deadline(self) -> None:
@@ -196,11 +209,11 @@ class HttpProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """The transport holds more than its high-water mark."""
         super().pause_writing()
-        if self.set_writable is not None:
-            self.set_writable(on=False)
+        if self.follower is not None:
+            self.follower.set_writable(on=False)
 
     def resume_writing(self) -> None:
         """It has drained."""
         super().resume_writing()
-        if self.set_writable is not None:
-            self.set_writable(on=True)
+        if self.follower is not None:
+            self.follower.set_writable(on=True)

@@ -42,10 +42,12 @@ def refuse(status: int, code: ErrorCode, text: str) -> Response:
     return Response(problem.body(), status, problem.headers())
 
 
-def come_back(reason: str, retry_after_ms: int) -> Response:
-    """A stream that only says when to come back: the client is welcome, but not now."""
-    data = {"code": CloseCode.TRY_AGAIN_LATER, "reason": reason, "retry_after_ms": retry_after_ms}
-    body = encode_event(event="closing", data=msgspec.json.encode(data), retry_ms=retry_after_ms)
+def _turn_away(denied: Denied) -> Response:
+    """Stop the client; or, when it is welcome but not now, a stream that only says when to come back."""
+    if denied.retry_after_ms is None:
+        return refuse(denied.status, denied.code, denied.text)
+    data = {"code": denied.close_code, "reason": denied.code, "retry_after_ms": denied.retry_after_ms}
+    body = encode_event(event="closing", data=msgspec.json.encode(data), retry_ms=denied.retry_after_ms)
     return Response(body, 200, HEADERS)
 
 
@@ -84,7 +86,7 @@ class EventStream(Response):
             receive,
             send,
             budget=self._realtime.settings.send_budget_bytes,
-            set_writable=stream.set_writable,
+            stream=stream,
         )
         stream.outlet = outlet
         self._realtime.hub.add(stream)
@@ -128,10 +130,12 @@ class StreamEndpoints:
 
     async def pulse(self, request: Request) -> Response:
         """Get heartbeats only; needs no token."""
-        if self._realtime.hub.draining:
-            return come_back("draining", self._realtime.retry_after_ms())
         address = request.client.host if request.client else ""
-        return EventStream(self._realtime, self._realtime.new_pulse(address), _NOTHING)
+        pulse = self._realtime.new_pulse(address)
+        denied = self._realtime.admission(pulse.user_id, address)
+        if denied is not None:
+            return _turn_away(denied)
+        return EventStream(self._realtime, pulse, _NOTHING)
 
     async def _follow(self, request: Request, rooms: list[str]) -> Response:
         gate_request = GateRequest(
@@ -142,11 +146,7 @@ class StreamEndpoints:
         )
         verdict = await self._realtime.gate.admit_later(gate_request)
         if isinstance(verdict, Denied):
-            if verdict.retry_after_ms is not None:
-                return come_back(verdict.code, verdict.retry_after_ms)
-            return refuse(verdict.status, verdict.code, verdict.text)
-        if self._realtime.hub.draining:
-            return come_back("draining", self._realtime.retry_after_ms())
+            return _turn_away(verdict)
         rooms = list(dict.fromkeys(rooms))
         return self._refuse_rooms(verdict, rooms) or EventStream(
             self._realtime,

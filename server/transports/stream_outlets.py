@@ -7,8 +7,8 @@ from typing import Protocol
 
 from starlette.types import Receive, Scope, Send
 
-from server.transports.http import EXTENSION, HttpProtocol
-from server.transports.writer import LazyWriter, SetWritable
+from server.transports.http import EXTENSION, Follower, HttpProtocol
+from server.transports.writer import LazyWriter
 from server.wire import EventBatch
 
 
@@ -46,14 +46,12 @@ class Outlet(Protocol):
         ...
 
 
-def open_outlet(
-    scope: Scope, receive: Receive, send: Send, *, budget: int, set_writable: SetWritable
-) -> Outlet:
-    """Choose the way out, after the response has been started. `set_writable` hears of the budget."""
+def open_outlet(scope: Scope, receive: Receive, send: Send, *, budget: int, stream: Follower) -> Outlet:
+    """Choose the way out, after the response has been started. `stream` hears what happens to it."""
     protocol = scope.get("extensions", {}).get(EXTENSION)
     if isinstance(protocol, HttpProtocol):
-        return TransportOutlet(protocol, receive, send, budget=budget, set_writable=set_writable)
-    return AsgiOutlet(receive, send, budget=budget, set_writable=set_writable)
+        return TransportOutlet(protocol, receive, send, budget=budget, stream=stream)
+    return AsgiOutlet(receive, send, budget=budget, stream=stream)
 
 
 async def _until_disconnected(receive: Receive) -> None:
@@ -64,12 +62,12 @@ async def _until_disconnected(receive: Receive) -> None:
 class AsgiOutlet:
     """Sends through ASGI, with a writer only while there is something to write."""
 
-    def __init__(self, receive: Receive, send: Send, *, budget: int, set_writable: SetWritable) -> None:
+    def __init__(self, receive: Receive, send: Send, *, budget: int, stream: Follower) -> None:
         self._receive = receive
         self._send = send
         self._over = asyncio.Event()
         self._writer: LazyWriter[bytes] = LazyWriter(
-            self._send_body, size_of=len, budget=budget, set_writable=set_writable
+            self._send_body, size_of=len, budget=budget, set_writable=stream.set_writable
         )
 
     async def _send_body(self, data: bytes) -> None:
@@ -127,7 +125,7 @@ class TransportOutlet:
         send: Send,
         *,
         budget: int,
-        set_writable: SetWritable,
+        stream: Follower,
     ) -> None:
         self._protocol = protocol
         self._transport = protocol.transport
@@ -136,18 +134,24 @@ class TransportOutlet:
         self._send = send
         self._ended = False
         self.full = False
-        self._on_writable = set_writable
+        self._stream = stream
         protocol.transport.set_write_buffer_limits(high=budget, low=budget // 4)
-        protocol.set_writable = self._set_writable
+        protocol.follower = self
 
     @property
     def waiting_bytes(self) -> int:
         """See Outlet."""
         return self._transport.get_write_buffer_size()
 
-    def _set_writable(self, *, on: bool) -> None:
+    def set_writable(self, *, on: bool) -> None:
+        """See Follower."""
         self.full = not on
-        self._on_writable(on=on)
+        self._stream.set_writable(on=on)
+
+    def lost(self) -> None:
+        """See Follower."""
+        self._ended = True
+        self._stream.lost()
 
     def write(self, data: bytes) -> None:
         """See Outlet."""
@@ -177,4 +181,4 @@ class TransportOutlet:
             if self._ended:
                 await self._send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
-            self._protocol.set_writable = None
+            self._protocol.follower = None

@@ -1,0 +1,323 @@
+"""Rooms: joining, leaving, chatting, typing, presence and resume, on both WebSocket transports."""
+
+from __future__ import annotations
+
+import itertools
+import time
+
+import pytest
+
+from server.protocol.position import parse_position
+from tests.conformance.transports.conftest import join, open_ws
+from tests.conformance.transports.raw import RawWebSocket
+from tests.server.live import LiveServer, live_server, token
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def room() -> str:
+    """A room that no other test uses."""
+    return f"room-{next(_numbers)}"
+
+
+def say(ws: RawWebSocket, room: str, *texts: str) -> None:
+    """Publish, each after the acknowledgement of the one before."""
+    for text in texts:
+        ws.send("chat_message", f"id-{text}", room=room, content=text)
+        ws.until("ack")
+
+
+def publish_event(server: LiveServer, channel: str) -> None:
+    """Publish `news` as the HTTP API does."""
+    now_ms = int(time.time() * 1000)
+    server.ask(lambda realtime: realtime.broker.publish(channel, "news", b'{"n":1}', time_ms=now_ms).done())
+
+
+def contents(ws: RawWebSocket, count: int) -> list[str]:
+    return [ws.until("new_message")["data"]["content"] for _ in range(count)]
+
+
+def test_the_greeting(server: LiveServer) -> None:
+    with RawWebSocket(server.port, f"/api/v1/ws/v2?token={token('ann', name='Ann')}") as ws:
+        greeting = ws.message()
+        assert greeting["type"] == "pong"
+        data = greeting["data"]
+        assert data["message"] == "Connected"
+        assert data["user_id"] == "ann"
+        assert data["protocol"] == 1
+        assert data["heartbeat_s"] == 30.0
+        assert {"connection_id", "instance_id", "token_expires_at"} <= data.keys()
+
+
+def test_everyone_gets_a_message_once_and_in_order(server: LiveServer, room: str) -> None:
+    with open_ws(server, "1") as first, open_ws(server, "2") as second:
+        join(first, room)
+        join(second, room)
+        for number in range(50):
+            first.send("chat_message", room=room, content=str(number))
+        for ws in (first, second):
+            messages = [ws.until("new_message")["data"] for _ in range(50)]
+            assert [message["content"] for message in messages] == [str(number) for number in range(50)]
+            assert [message["offset"] for message in messages] == list(range(1, 51))
+            assert {message["sender_id"] for message in messages} == {1}
+
+
+def test_a_publish_is_acknowledged_and_its_repeat_is_known(server: LiveServer, room: str) -> None:
+    with open_ws(server) as ws:
+        join(ws, room)
+        ws.send("chat_message", "c-1", room=room, content="once")
+        first = ws.until("ack")
+        assert first["id"] == "c-1"
+        assert not first["data"]["duplicate"]
+        ws.send("chat_message", "c-1", room=room, content="once")
+        again = ws.until("ack")
+        assert again["data"]["duplicate"]
+        assert again["data"]["offset"] == first["data"]["offset"]
+
+
+def test_commands_take_effect_in_their_order(server: LiveServer, room: str) -> None:
+    """A client need not wait for `room_joined` before it says something."""
+    with open_ws(server) as ws:
+        for _ in range(3):
+            ws.send("join_room", room=room)
+            ws.send("chat_message", room=room, content="hello")
+            ws.send("leave_room", room=room)
+            ws.send("chat_message", "late", room=room, content="too late")
+        for _ in range(3):
+            assert ws.until("room_joined")["data"]["room"] == room
+            assert ws.until("room_left")["data"]["room"] == room
+            assert ws.until("error")["data"]["code"] == "not_in_room"
+
+
+def test_who_has_left_gets_nothing_more(server: LiveServer, room: str) -> None:
+    with open_ws(server, "1") as stays, open_ws(server, "2") as leaves:
+        join(stays, room)
+        join(leaves, room)
+        leaves.send("leave_room", room=room)
+        leaves.until("room_left")
+        say(stays, room, "after")
+        leaves.send("ping", "end")
+        assert leaves.message()["id"] == "end"
+
+
+# -- presence ---------------------------------------------------------------------------------------------
+
+
+def test_presence_is_by_user(server: LiveServer, room: str) -> None:
+    with open_ws(server, "1", name="Ann") as ann, open_ws(server, "2", name="Bob") as bob:
+        assert join(ann, room)["members"] == [{"user_id": 1, "name": "Ann"}]
+        joined = join(bob, room)
+        assert joined["member_count"] == 2
+        news = ann.until("user_joined")["data"]
+        assert news == {"user_id": 2, "name": "Bob", "room": room}
+        with open_ws(server, "2", name="Bob") as tab:
+            join(tab, room)  # silently
+            tab.send("leave_room", room=room)
+            tab.until("room_left")
+        bob.send("leave_room", room=room)
+        assert ann.message()["type"] == "user_left"
+
+
+def test_a_lost_connection_is_announced_after_the_grace_period(server: LiveServer, room: str) -> None:
+    with open_ws(server, "1") as ann:
+        join(ann, room)
+        with open_ws(server, "2") as bob:
+            join(bob, room)
+            ann.until("user_joined")
+        assert ann.until("user_left")["data"]["user_id"] == 2
+
+
+def test_one_who_comes_back_in_time_was_never_gone(fast: bool, room: str) -> None:
+    with live_server(fast_websockets=fast, presence_grace_s=60.0) as server, open_ws(server, "1") as ann:
+        join(ann, room)
+        for _ in range(3):
+            with open_ws(server, "2") as bob:
+                join(bob, room)
+        ann.send("ping", "end")
+        types = []
+        while (message := ann.message()).get("id") != "end":
+            types.append(message["type"])
+        assert types == ["user_joined"]
+
+
+def test_typing_is_told_to_the_other_users_and_ends_by_itself(fast: bool, room: str) -> None:
+    with (
+        live_server(fast_websockets=fast, typing_s=0.3) as server,
+        open_ws(server, "1", name="Ann") as ann,
+        open_ws(server, "1", name="Ann") as tab,
+        open_ws(server, "2") as bob,
+    ):
+        for ws in (ann, tab, bob):
+            join(ws, room)
+        ann.send("typing", room=room, is_typing=True)
+        expected = {"user_id": 1, "name": "Ann", "room": room}
+        assert bob.until("user_typing")["data"] == {**expected, "is_typing": True}
+        assert bob.until("user_typing")["data"] == {**expected, "is_typing": False}
+        for own in (ann, tab):
+            own.send("ping", "end")
+            types = []
+            while (message := own.message()).get("id") != "end":
+                types.append(message["type"])
+            assert "user_typing" not in types
+
+
+# -- resume -----------------------------------------------------------------------------------------------
+
+
+def test_history_comes_after_the_reply_and_before_live(server: LiveServer, room: str) -> None:
+    with open_ws(server, "1") as ann, open_ws(server, "2") as bob:
+        join(ann, room)
+        say(ann, room, "a", "b", "c")
+        joined = join(bob, room, history=2)
+        assert joined["replayed"] == 2
+        assert "recovered" not in joined
+        say(ann, room, "d")
+        assert contents(bob, 3) == ["b", "c", "d"]
+
+
+def test_a_resume_gives_what_was_missed_once(server: LiveServer, room: str) -> None:
+    with open_ws(server, "1") as ann:
+        position = str(join(ann, room)["position"])
+        say(ann, room, "a", "b")
+        with open_ws(server, "2") as bob:
+            joined = join(bob, room, since=position)
+            assert (joined["recovered"], joined["replayed"]) == (True, 2)
+            assert contents(bob, 2) == ["a", "b"]
+            top = str(joined["position"])
+            again = join(bob, room, since=top)
+            assert (again["recovered"], again["replayed"]) == (True, 0)
+
+
+@pytest.mark.parametrize(
+    ("since", "reason"),
+    [
+        ("zzzz-0", "epoch_changed"),
+        ("{}-99", "future"),
+        ("rubbish", "invalid"),
+        ("", "invalid"),
+        ("{}-1x", "invalid"),
+    ],
+)
+def test_a_resume_that_fails_says_why_and_goes_live(
+    server: LiveServer, room: str, since: str, reason: str
+) -> None:
+    with open_ws(server) as ws:
+        epoch, _ = parse_position(str(join(ws, room)["position"]))
+        joined = join(ws, room, since=since.format(epoch))
+        assert joined["recovered"] is False
+        assert joined["reason"] == reason
+        assert joined["replayed"] == 0
+        ws.send("chat_message", room=room, content="live")
+        assert contents(ws, 1) == ["live"]
+
+
+def test_too_many_and_trimmed(fast: bool, room: str) -> None:
+    with (
+        live_server(fast_websockets=fast, max_replay=3, history_size=5) as server,
+        open_ws(server, "1") as ann,
+        open_ws(server, "2") as bob,
+    ):
+        epoch, _ = parse_position(str(join(ann, room)["position"]))
+        say(ann, room, *map(str, range(8)))
+        assert join(bob, room, since=f"{epoch}-4")["reason"] == "too_many"
+        assert join(bob, room, since=f"{epoch}-5")["replayed"] == 3
+        assert join(bob, room, since=f"{epoch}-1")["reason"] == "too_many"
+    with (
+        live_server(fast_websockets=fast, history_size=2) as server,
+        open_ws(server, "1") as ann,
+        open_ws(server, "2") as bob,
+    ):
+        epoch, _ = parse_position(str(join(ann, room)["position"]))
+        say(ann, room, *map(str, range(8)))
+        assert join(bob, room, since=f"{epoch}-1")["reason"] == "trimmed"
+
+
+# -- rights, tokens ---------------------------------------------------------------------------------------
+
+
+def test_rights_are_checked_and_the_connection_stays(server: LiveServer) -> None:
+    grants = token(rooms=[{"match": "open-*", "can": ["join"]}])
+    with RawWebSocket(server.port, f"/api/v1/ws?token={grants}") as ws:
+        ws.message()
+        join(ws, "open-1")
+        ws.send("chat_message", "c", room="open-1", content="x")
+        assert ws.until("error")["data"]["code"] == "forbidden"
+        ws.send("join_room", "j", room="closed")
+        refused = ws.until("error")
+        assert (refused["data"]["code"], refused["id"]) == ("forbidden", "j")
+
+
+def test_a_token_that_expires(fast: bool) -> None:
+    with (
+        live_server(fast_websockets=fast, expiry_grace_s=0.2) as server,
+        RawWebSocket(server.port, f"/api/v1/ws?token={token(ttl_s=2)}") as ws,
+    ):
+        ws.until("token_expiring")
+        close = ws.close_frame()
+        assert close is not None
+        assert close.code == 4002
+
+
+def test_a_refresh_takes_rooms_away_that_the_new_token_does_not_allow(server: LiveServer, room: str) -> None:
+    with open_ws(server) as ws:
+        join(ws, room)
+        ws.send("refresh", "r1", token="rubbish")
+        assert ws.until("error")["data"]["code"] == "invalid_token"
+        ws.send("refresh", "r2", token=token("8"))
+        assert ws.until("error")["data"]["code"] == "invalid_token"
+        ws.send("refresh", "r3", token=token("7", rooms=[{"match": "other", "can": ["join"]}]))
+        assert ws.until("refreshed")["id"] == "r3"
+        assert ws.until("room_left")["data"]["room"] == room
+
+
+# -- heartbeats -------------------------------------------------------------------------------------------
+
+
+def test_v2_pings_and_gives_up_who_does_not_answer(fast: bool) -> None:
+    with (
+        live_server(fast_websockets=fast, ping_interval_s=0.2, pong_timeout_s=0.1, max_misses=2) as server,
+        open_ws(server, path="/api/v1/ws/v2") as ws,
+    ):
+        for _ in range(3):
+            assert ws.until("ping")["timestamp"]
+            ws.send("pong")
+        assert ws.until("closing")["data"]["code"] == 4000
+        close = ws.close_frame()
+        assert close is not None
+        assert close.code == 4000
+
+
+def test_v1_finds_dead_peers_with_rfc_pings(fast: bool) -> None:
+    with (
+        live_server(fast_websockets=fast, rfc_ping_interval_s=0.2, rfc_ping_timeout_s=0.2) as server,
+        open_ws(server) as ws,
+    ):
+        close = ws.close_frame()  # which reads pings and answers none
+        assert close is not None
+        assert close.code in {4000, 1011}  # 1011: uvicorn's own, where the transport is the portable one
+
+
+def test_kick_closes_everything_of_a_user_for_good(server: LiveServer) -> None:
+    with open_ws(server, "31") as first, open_ws(server, "31") as second, open_ws(server, "32") as other:
+        assert server.ask(lambda realtime: realtime.hub.kick("31")) == 2
+        for ws in (first, second):
+            close = ws.close_frame()
+            assert close is not None
+            assert close.code == 4500
+        other.send("ping", "still here")
+        assert other.until("pong")["id"] == "still here"
+
+
+def test_personal_and_broadcast_events_when_asked_for(server: LiveServer) -> None:
+    with open_ws(server, "41", path="/api/v1/ws?events=1") as asked, open_ws(server, "41") as not_asked:
+        asked.send("ping", "following")  # commands take effect in their order
+        asked.until("pong")
+        for channel in ("user:41", "user:42", "all"):
+            publish_event(server, channel)
+        events = [asked.until("event")["data"] for _ in range(2)]
+        assert [event["channel"] for event in events] == ["user:41", "all"]
+        assert events[0]["event"] == "news"
+        assert events[0]["data"] == {"n": 1}
+        not_asked.send("ping", "end")
+        assert not_asked.message()["id"] == "end"
