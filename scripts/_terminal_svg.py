@@ -7,8 +7,8 @@ import re
 import sys
 from pathlib import Path
 
+from rich.ansi import AnsiDecoder
 from rich.console import Console
-from rich.text import Text
 
 
 def to_svg(screen: str, *, columns: int, title: str) -> str:
@@ -16,13 +16,13 @@ def to_svg(screen: str, *, columns: int, title: str) -> str:
     console = Console(
         record=True, width=columns, file=io.StringIO(), force_terminal=True, color_system="truecolor"
     )
-    for line in screen.rstrip("\n").split("\n"):
-        console.print(Text.from_ansi(line), no_wrap=True, crop=True)
+    for line in AnsiDecoder().decode(screen.rstrip("\n")):  # colours carry over from line to line
+        console.print(line, no_wrap=True, crop=True)
     svg = console.export_svg(title=title)
     return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL).replace("Fira Code", "monospace")
 
 
 if __name__ == "__main__":
     Path(sys.argv[1]).write_text(
-        to_svg(sys.stdin.read(), columns=104, title="scripts/demo"), encoding="utf-8"
+        to_svg(sys.stdin.read(), columns=120, title="scripts/demo"), encoding="utf-8"
     )
