@@ -17,8 +17,8 @@ from server.protocol.position import Position
 from server.protocol.publication import Publication
 
 MAX_DATA_BYTES = 1024 * 1024
-# What the log's user must be allowed, for `ACL SETUSER name on >password …`, with the prefix `rt`. In a cluster
-# also `+cluster|slots`.
+# What the log's user must be allowed, for `ACL SETUSER name on >password …`, with the prefix `rt`. In a
+# cluster also `+cluster|slots`.
 REQUIRED_ACL = (
     "resetkeys ~rt:* resetchannels &rt:* -@all +evalsha +script|load +publish +subscribe +unsubscribe"
     " +hmget +hset +del +exists +get +set +pexpire +xadd +xrange +xrevrange +xtrim"
