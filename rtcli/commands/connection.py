@@ -71,10 +71,12 @@ def make_connection(
     key: Path | None = None,
     insecure: bool = False,
     find_token: bool = True,
+    scope: str | None = None,
 ) -> Connection:
     """Read the options; raises CliError (2) for what cannot be used.
 
     Without `find_token` only an explicit file or key is used: a token of ours is nothing for foreign servers.
+    `scope` is for a token that is signed here.
     """
     endpoint = parse_endpoint(url)
     tls = TlsOptions(cacert, cert, key, insecure)
@@ -93,6 +95,7 @@ def make_connection(
             as_name=as_name,
             env=console.env,
             warn=console.warning,
+            scope=scope,
         )
 
     return Connection(endpoint, tls, parse_headers(headers), find, find_token, find())

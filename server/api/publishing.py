@@ -27,6 +27,7 @@ from server.protocol.publication import (
 from server.protocol.rooms import is_valid_room
 from server.protocol.tokens import is_valid_user_id
 
+MAX_DATA_BYTES = 65_536
 RETRY_AFTER_MS = 1_000
 _decode = msgspec.json.Decoder().decode
 
@@ -91,11 +92,13 @@ class Publisher:
         if not is_valid_event_name(event):
             raise ProblemError(400, ErrorCode.INVALID_MESSAGE, "Not a name for an event")
         # Not msgspec: integers may have any size in JSON.
-        text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        if len(text) > MAX_DATA_BYTES:  # a batch may be larger than that
+            raise ProblemError(413, detail="The data is too long")
         return self._start(
             BROADCAST if user_id is None else USER_PREFIX + user_id,
             event,
-            text.encode(),
+            text,
             key=_key(principal, id_),
             is_same=lambda found: found.event == event and json.loads(found.data) == data,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response, Security
@@ -158,13 +159,18 @@ def _add_events(router: APIRouter, publisher: Publisher) -> None:
 
 
 def _add_batch(router: APIRouter, publisher: Publisher, access: Access) -> None:
-    def start(caller: Principal, part: PublicationIn, *, is_first: bool) -> Started | ProblemError:
-        try:
-            if not is_first:  # the request has counted for one already
-                access.take(caller)
-            return _start_part(publisher, caller, part)
-        except ProblemError as problem:
-            return problem
+    def start_all(caller: Principal, parts: list[PublicationIn]) -> Iterator[Started | ProblemError]:
+        too_many: ProblemError | None = None
+        for index, part in enumerate(parts):
+            try:
+                if index and too_many is None:  # the request has counted for one already
+                    access.take(caller)
+            except ProblemError as problem:
+                too_many = problem  # also for the rest: the order is to stay when they come again
+            try:
+                yield too_many or _start_part(publisher, caller, part)
+            except ProblemError as problem:
+                yield problem
 
     async def finish(started: Started | ProblemError) -> BatchResult:
         try:
@@ -183,7 +189,7 @@ def _add_batch(router: APIRouter, publisher: Publisher, access: Access) -> None:
     @router.post("/batch", tags=["events"], responses=problems(413, 415), response_model_exclude_none=True)
     async def publish_batch(body: BatchIn, caller: Caller) -> BatchOut:
         """Publish up to 100 messages and events in order; each part succeeds or fails by itself."""
-        started = [start(caller, part, is_first=index == 0) for index, part in enumerate(body.publications)]
+        started = list(start_all(caller, body.publications))
         return BatchOut(results=[await finish(part) for part in started])
 
 

@@ -196,6 +196,12 @@ async def test_a_batch_keeps_its_order_and_each_part_has_its_own_outcome(clients
     ]
 
 
+async def test_an_event_in_a_batch_is_no_larger_than_alone(admin: httpx.AsyncClient) -> None:
+    parts = [{"event": "x", "data": {"text": "y" * size}} for size in (65_525, 65_526)]
+    results = (await admin.post("/api/v1/batch", json={"publications": parts})).json()["results"]
+    assert [(result["status"], result.get("code")) for result in results] == [(201, None), (413, "too_long")]
+
+
 async def test_batches_that_are_refused_whole(admin: httpx.AsyncClient) -> None:
     part = {"room": "a", "content": "x"}
     bodies: list[dict[str, object]] = [

@@ -1,0 +1,210 @@
+"""Publishing over HTTP: batches that are repeated until each part has its answer.
+
+Every part has an id, so that one whose answer was lost is not published twice. When a part has to be
+repeated, all that come behind it are repeated too: the order stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
+
+import httpx
+import msgspec
+
+from rtcli.client import failures
+from rtcli.client.backoff import Reconnect
+from rtcli.client.failures import Failure
+from rtcli.errors import CliError, Exit
+
+PROBE_PATH = "/api/v1/rooms"
+BATCH_PATH = "/api/v1/batch"
+MAX_PARTS = 100
+MAX_BODY_BYTES = 900_000  # of the server's 1 MiB
+GIVE_UP_S = 30.0  # after a server that was there has gone
+MAX_RETRY_AFTER_S = 60.0
+_TRANSIENT = frozenset({429, 503})
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One publication. `number` is its line of stdin or its place among the arguments."""
+
+    number: int
+    body: dict[str, Any]
+
+    @property
+    def size(self) -> int:
+        """What it needs of a body, in bytes."""
+        return len(msgspec.json.encode(self.body)) + 1
+
+
+class Published(msgspec.Struct, frozen=True):
+    """Where a part stands in the log."""
+
+    channel: str
+    epoch: str
+    offset: int
+    position: str
+    duplicate: bool
+
+
+class Result(msgspec.Struct, frozen=True):
+    """The server's answer to one part."""
+
+    status: int
+    published: Published | None = None
+    code: str = ""
+    detail: str = ""
+    retry_after_ms: int | None = None
+
+
+class _Results(msgspec.Struct, frozen=True):
+    results: list[Result]
+
+
+_decode = msgspec.json.Decoder(_Results).decode
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where to publish. `token` is asked for each request."""
+
+    http: httpx.AsyncClient
+    base: str  # http://host:port
+    where: str  # host:port, for people
+    token: Callable[[], str | None]
+
+
+class Publisher:
+    """Publishes on one server. `on_trouble(failure, delay_s)` hears of each repetition."""
+
+    def __init__(
+        self,
+        server: Server,
+        reconnect: Reconnect,
+        *,
+        on_trouble: Callable[[Failure, float], None],
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._server = server
+        self._reconnect = reconnect
+        self._on_trouble = on_trouble
+        self._sleep = sleep
+        self._clock = clock
+        self._lost_since: float | None = None
+
+    async def probe(self) -> None:
+        """See that the server is there and takes the token. Raises CliError."""
+        while True:
+            response = await self._request("GET", PROBE_PATH)
+            if response is not None:
+                self._got_on()
+                return
+
+    async def publish(self, parts: Sequence[Part]) -> list[Result]:
+        """Publish in order and return the final answers. Raises CliError when it cannot go on."""
+        done: list[Result] = []
+        while len(done) < len(parts):
+            done += await self._round(parts[len(done) :])
+        return done
+
+    async def _round(self, parts: Sequence[Part]) -> list[Result]:
+        """Send what is left once; return the answers up to the first that asks to come again."""
+        body = msgspec.json.encode({"publications": [part.body for part in parts]})
+        response = await self._request("POST", BATCH_PATH, body)
+        if response is None:
+            return []
+        results = self._read(response, len(parts))
+        final = list(takewhile(lambda result: result.status not in _TRANSIENT, results))
+        if final:
+            self._got_on()
+        if len(final) < len(results):
+            await self._come_again(results[len(final)])
+        return final
+
+    def _got_on(self) -> None:
+        """Take notice that the server does its work: a failure after this is a new one."""
+        self._reconnect.connected()
+        self._lost_since = None
+
+    async def _come_again(self, result: Result) -> None:
+        wait_s = min((result.retry_after_ms or 0) / 1000, MAX_RETRY_AFTER_S)
+        if result.status == 429:
+            # Not trouble, but the pace that the server allows.
+            self._got_on()
+            await self._sleep(wait_s)
+            return
+        error = CliError(
+            f"{self._server.where} cannot publish this now: {result.detail}",
+            hint="is its log up?",
+            exit_code=Exit.CANNOT_CONNECT,
+        )
+        await self._wait(Failure(result.code or "unavailable", error, retry=True, retry_after_s=wait_s))
+
+    async def _request(self, method: str, path: str, body: bytes | None = None) -> httpx.Response | None:
+        """Make one request; None: it failed, was waited for, and is to be made again. Raises CliError."""
+        token = self._server.token()
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            response = await self._server.http.request(
+                method, self._server.base + path, content=body, headers=headers
+            )
+        except (httpx.TransportError, OSError) as error:
+            await self._wait(failures.of_network(error, self._server.where))
+            return None
+        if response.status_code == 200:
+            return response
+        if response.status_code == 429:
+            self._got_on()
+            await self._sleep(_pace_s(response))
+            return None
+        await self._wait(
+            failures.of_status(
+                response.status_code,
+                self._server.where,
+                what="no publishing",
+                retry_after=response.headers.get("retry-after"),
+            )
+        )
+        return None
+
+    async def _wait(self, failure: Failure) -> None:
+        now = self._clock()
+        self._lost_since = now if self._lost_since is None else self._lost_since
+        if self._reconnect.ever_connected and now - self._lost_since > GIVE_UP_S:
+            raise failure.error
+        delay = self._reconnect.delay(failure, now=now)
+        self._on_trouble(failure, delay)
+        await self._sleep(delay)
+
+    def _read(self, response: httpx.Response, expected: int) -> list[Result]:
+        try:
+            results = _decode(response.content).results
+        except msgspec.DecodeError:
+            results = []
+        if len(results) != expected:
+            raise CliError(
+                f"{self._server.where} does not answer as a server of rtcli does",
+                hint="is that rtcli's port?",
+                exit_code=Exit.SERVER,
+            )
+        return results
+
+
+def _pace_s(response: httpx.Response) -> float:
+    """How long to wait after 429: the problem's milliseconds, else what the header says."""
+    try:
+        wait_ms = msgspec.json.decode(response.content, type=Result).retry_after_ms
+    except msgspec.DecodeError:
+        wait_ms = None
+    header_s = failures.parse_retry_after(response.headers.get("retry-after"))
+    wait_s = header_s or 1.0 if wait_ms is None else wait_ms / 1000
+    return min(wait_s, MAX_RETRY_AFTER_S)
