@@ -179,7 +179,8 @@ class Screen:
     def _interrupt(self) -> None:
         """Ctrl-C: drop the draft; without one, the second within 2 s leaves."""
         if self.buffer.text:
-            self.buffer.reset()
+            self.buffer.reset()  # which tells nobody
+            self.controller.text_changed("")
             return
         now = self._clock()
         if now - self._interrupted_at < _LEAVE_TWICE_S:
