@@ -16,6 +16,8 @@ class Proxy:
         self._deaf: set[asyncio.StreamWriter] = set()
         self._clients: dict[asyncio.StreamWriter, bool] = {}  # client side, and whether it subscribed
         self._tasks: set[asyncio.Task[None]] = set()
+        self._open = asyncio.Event()
+        self._open.set()
         self.url = ""
 
     @classmethod
@@ -41,6 +43,14 @@ class Proxy:
     def swallow_messages(self) -> None:
         """Let nothing through to the clients that subscribed."""
         self._deaf |= {client for client, subscribed in self._clients.items() if subscribed}
+
+    def part(self) -> None:
+        """Let nothing through in either direction, and let no one know: a network that is gone."""
+        self._open.clear()
+
+    def join(self) -> None:
+        """Let through what was held, and everything after it."""
+        self._open.set()
 
     def cut(self) -> None:
         """End all connections."""
@@ -83,6 +93,7 @@ class Proxy:
         while data := await source.read(65_536):
             if not down and b"\r\nSUBSCRIBE\r\n" in data:
                 self._clients[client] = True
+            await self._open.wait()
             if down and client in self._deaf:
                 continue
             for start in range(0, len(data), self._slice):

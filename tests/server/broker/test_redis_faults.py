@@ -177,6 +177,29 @@ async def test_a_deaf_listener_is_found_by_the_canary(server: RedisServer) -> No
         assert verdict.declared_lost == 0
 
 
+async def test_an_instance_that_is_cut_off_refuses_in_time_and_catches_up(
+    server: RedisServer, soak: bool
+) -> None:
+    async with AsyncExitStack() as stack:
+        proxy = await stack.enter_async_context(Proxy.to(server.port))
+        cut_off = await stack.enter_async_context(instance("cut off", proxy.url))
+        good = await stack.enter_async_context(instance("good", server.url))
+
+        async def part(_: Traffic) -> None:
+            for seconds in (5, 30) if soak else (1.5,):
+                proxy.part()
+                await asyncio.sleep(seconds)  # that long is the fault
+                assert not await cut_off.broker.ready()
+                assert await good.broker.ready()
+                proxy.join()
+                await wait_readiness(cut_off, ready=True)
+
+        traffic, verdict = await run_with([cut_off, good], part)
+        report(verdict, traffic)
+        assert verdict.declared_lost == 0
+        assert traffic.slowest_refusal_s < 5  # a bound on being stuck, not a measurement
+
+
 async def test_a_connection_sliced_to_single_bytes_carries_the_same(server: RedisServer) -> None:
     async with AsyncExitStack() as stack:
         proxy = await stack.enter_async_context(Proxy.to(server.port, slice_bytes=1))
