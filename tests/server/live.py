@@ -30,8 +30,9 @@ def token(
 class LiveServer:
     """What a test knows of the server, and a way to look inside on its own thread."""
 
-    def __init__(self, handle: ServerHandle, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, handle: ServerHandle, loop: asyncio.AbstractEventLoop, stop: threading.Event) -> None:
         self.handle = handle
+        self.stop_soon = stop.set
         self.url = handle.url
         self.port = handle.port
         self._loop = loop
@@ -64,7 +65,7 @@ def live_server(**settings: object) -> Iterator[LiveServer]:
 
     async def main() -> None:
         async with running_server(chosen) as handle:
-            started.append(LiveServer(handle, asyncio.get_running_loop()))
+            started.append(LiveServer(handle, asyncio.get_running_loop(), stop))
             ready.set()
             await asyncio.to_thread(stop.wait)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections import deque
 from typing import Any, Self
 from urllib.parse import urlencode
@@ -25,10 +24,9 @@ class EventStream:
         last_event_id: str | None = None,
         path: str = "/api/v1/events/stream",
         bearer: str | None = None,
-        receive_buffer: int | None = None,
         query: str = "",
     ) -> None:
-        self.sock = connect(port) if receive_buffer is None else _connect_small(port, receive_buffer)
+        self.sock = connect(port)
         target = f"{path}?{urlencode([('room', room) for room in rooms])}{query}"
         lines = [f"GET {target} HTTP/1.1", "Host: a", f"Authorization: Bearer {bearer or token(sub)}"]
         if last_event_id is not None:
@@ -101,11 +99,3 @@ class EventStream:
     def retry_ms(self) -> int | None:
         """The last `retry` that was read."""
         return self._parser.retry_ms
-
-
-def _connect_small(port: int, receive_buffer: int) -> socket.socket:
-    sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-    sock.settimeout(15.0)
-    sock.connect(("127.0.0.1", port))
-    return sock

@@ -1,0 +1,186 @@
+"""Slow consumers: bounded bytes, catching up from the log, gaps when it has moved on, the deadline."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from server.protocol.position import parse_cursor
+from tests.conformance.transports.conftest import TRANSPORTS, join, open_ws
+from tests.conformance.transports.raw import RawWebSocket
+from tests.conformance.transports.sse import EventStream
+from tests.server.live import LiveServer, live_server
+
+BUDGET = 65_536
+CONTENT = "x" * 8_000
+SETTINGS = {"send_budget_bytes": BUDGET, "rate_limit_per_s": None, "history_size": 10_000}
+
+
+@pytest.fixture
+def server(fast: bool) -> Iterator[LiveServer]:
+    with live_server(fast_websockets=fast, **SETTINGS) as server:
+        yield server
+
+
+def flood(ws: RawWebSocket, room: str, count: int) -> None:
+    """Publish, and read the answers so that this client is not slow itself."""
+    for number in range(count):
+        ws.send("chat_message", f"{room}-{number}-{time.monotonic_ns()}", room=room, content=CONTENT)
+        ws.until("ack")
+
+
+def is_behind(server: LiveServer) -> None:
+    server.wait_until(lambda realtime: realtime.hub.slow_count == 1)
+
+
+def test_a_slow_member_gets_everything_once_when_it_reads_again(server: LiveServer) -> None:
+    with open_ws(server, "1") as quick, open_ws(server, "2") as slow:
+        join(quick, "a")
+        join(slow, "a")
+        flood(quick, "a", 1_000)  # 8 MB: the kernel takes up to 4 MB of it
+        is_behind(server)
+        assert (
+            server.ask(lambda realtime: max(c.waiting_bytes for c in realtime.hub.clients.values()))
+            < 4 * BUDGET
+        )
+        offsets = [slow.until("new_message")["data"]["offset"] for _ in range(1_000)]
+        assert offsets == list(range(1, 1_001))
+        server.wait_until(lambda realtime: realtime.hub.slow_count == 0)
+        flood(quick, "a", 3)  # live again
+        assert [slow.until("new_message")["data"]["offset"] for _ in range(3)] == [1_001, 1_002, 1_003]
+
+
+def test_a_slow_stream_gets_everything_once_when_it_reads_again(server: LiveServer) -> None:
+    with open_ws(server, "1") as quick, EventStream(server.port, rooms=("a",)) as slow:
+        slow.until("ready")
+        join(quick, "a")
+        flood(quick, "a", 1_000)
+        is_behind(server)
+        offsets = []
+        for _ in range(1_000):
+            event = slow.until("new_message")
+            offsets.append(json.loads(event.data)["offset"])
+            assert parse_cursor(event.id, user_channel="user:7")["room:a"].offset == offsets[-1]
+        assert offsets == list(range(1, 1_001))
+        server.wait_until(lambda realtime: realtime.hub.slow_count == 0)
+        flood(quick, "a", 1)
+        assert json.loads(slow.until("new_message").data)["offset"] == 1_001
+
+
+def test_what_the_log_lost_meanwhile_is_told_by_a_gap(fast: bool) -> None:
+    settings = {**SETTINGS, "history_size": 50}
+    with (
+        live_server(fast_websockets=fast, **settings) as server,
+        open_ws(server, "1") as quick,
+        open_ws(server, "2") as slow,
+        EventStream(server.port, rooms=("a",)) as stream,
+    ):
+        stream.until("ready")
+        join(quick, "a")
+        join(slow, "a")
+        flood(quick, "a", 1_000)
+        server.wait_until(lambda realtime: realtime.hub.slow_count == 2)
+        at = 0
+        while at < 1_000:
+            message = slow.message()
+            if message["type"] == "gap":
+                data = message["data"]
+                assert int(data["from"].split("-")[1]) == at
+                assert data["reason"] == "trimmed"
+                assert data["lost"] == int(data["to"].split("-")[1]) - at > 0
+                at += data["lost"]
+            elif message["type"] == "new_message":
+                at += 1
+                assert message["data"]["offset"] == at
+        at = 0
+        while at < 1_000:
+            event = stream.event()
+            assert event is not None
+            data = json.loads(event.data)
+            if event.event == "gap":
+                assert int(data["from"].split("-")[1]) == at
+                at = parse_cursor(event.id, user_channel="user:7")["room:a"].offset
+            elif event.event == "new_message":
+                at += 1
+                assert data["offset"] == at
+
+
+def test_one_that_never_reads_is_cut_and_its_socket_is_gone(fast: bool) -> None:
+    settings = {**SETTINGS, "slow_deadline_s": 0.5}
+    with live_server(fast_websockets=fast, **settings) as server, open_ws(server, "1") as quick:
+        join(quick, "a")
+        server.wait_until(lambda realtime: len(realtime.hub.clients) == 1)
+        gc.collect()
+        before = descriptors()
+        frozen = open_ws(server, "2")
+        stream = EventStream(server.port, rooms=("a",))
+        stream.until("ready")
+        join(frozen, "a")
+        flood(quick, "a", 1_000)
+        server.wait_until(lambda realtime: len(realtime.hub.clients) == 1)
+        frozen.sock.close()
+        stream.sock.close()
+        wait_for(lambda: descriptors() <= before)
+        quick.send("ping", "still here")
+        assert quick.until("pong")["id"] == "still here"
+
+
+def descriptors() -> int:
+    return len(list(Path(f"/proc/{os.getpid()}/fd").iterdir()))
+
+
+def wait_for(condition: object, timeout_s: float = 10.0) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_ephemeral_events_are_skipped_for_one_that_is_behind(server: LiveServer) -> None:
+    with open_ws(server, "1") as quick, open_ws(server, "2") as slow:
+        join(quick, "a")
+        join(slow, "a")
+        flood(quick, "a", 1_000)
+        is_behind(server)
+        quick.send("typing", room="a", is_typing=True)
+        quick.send("ping", "typed")
+        quick.until("pong")
+        assert not any(slow.message()["type"] == "user_typing" for _ in range(1_000))
+
+
+def test_a_frozen_member_delays_nobody(server: LiveServer) -> None:
+    with open_ws(server, "1") as quick, open_ws(server, "2") as frozen, open_ws(server, "3") as other:
+        for ws in (quick, frozen, other):
+            join(ws, "a")
+        flood(quick, "a", 800)
+        assert [other.until("new_message")["data"]["offset"] for _ in range(800)] == list(range(1, 801))
+        is_behind(server)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_slow_member_of_many_rooms(transport: str) -> None:
+    with (
+        live_server(fast_websockets=TRANSPORTS[transport], **SETTINGS) as server,
+        open_ws(server, "1") as quick,
+        open_ws(server, "2") as slow,
+    ):
+        rooms = ["a", "b", "c"]
+        for room in rooms:
+            join(quick, room)
+            join(slow, room)
+        for _ in range(10):
+            for room in rooms:
+                flood(quick, room, 30)
+        is_behind(server)
+        seen: dict[str, list[int]] = {room: [] for room in rooms}
+        for _ in range(900):
+            data = slow.until("new_message")["data"]
+            seen[data["room"]].append(data["offset"])
+        assert all(seen[room] == list(range(1, 301)) for room in rooms)
