@@ -23,7 +23,8 @@ from benchmarks.system import CLIENT_CORE, SERVER_CORE, cpu_seconds, pinned, res
 USERS, FEW = 1_000, 10
 CONNECT_S = 12.0
 LEAD_S = 1.0
-CLIMBS = 8
+CLIMBS = 9
+FINEST = 1.2
 METHOD = {
     "server": "rtcli, memory log, its own core; the publisher is beside it",
     "generators": "one core; the offered rate is doubled until less than 90 % of it is received",
@@ -37,15 +38,17 @@ def joined(server: Running) -> int:
     return sum(one.status == psutil.CONN_ESTABLISHED for one in found)
 
 
-def start(server: Running, tool: Tool, task: Task, rate: float) -> list[subprocess.Popen[bytes]]:
-    """The generator on the client's core, and the publisher on the server's."""
+def start(server: Running, tool: Tool, task: Task) -> list[subprocess.Popen[bytes]]:
+    """The generator on the client's core, and a publisher on the server's unless it publishes itself."""
     with (task.folder / "output.log").open("wb") as log, pinned(CLIENT_CORE):
         generator = subprocess.Popen(
             tool.command(task), cwd=task.folder, env={**task.env(), **tool.env},
             stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
+    if tool.publishes:
+        return [generator]
     seconds = (task.end_ms - task.start_ms) / 1000
-    job = Source(server.target(), rate, task.start_ms / 1000 - LEAD_S, seconds + LEAD_S)
+    job = Source(server.target(), task.rate, task.start_ms / 1000 - LEAD_S, seconds + LEAD_S)
     with pinned(SERVER_CORE):
         source = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.client"], cwd=ROOT, stdin=subprocess.PIPE,
@@ -62,8 +65,8 @@ def receive(server: Running, tool: Tool, users: int, rate: float, seconds: float
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         start_ms = int((time.time() + CONNECT_S) * 1000)
         token = token_for(os.environ["BENCH_SECRET"], 2, time.time())
-        task = Task(server.port, token, users, start_ms, start_ms + int(seconds * 1000), Path(name))
-        processes = start(server, tool, task, rate)
+        task = Task(server.port, token, users, rate, start_ms, start_ms + int(seconds * 1000), Path(name))
+        processes = start(server, tool, task)
         try:
             time.sleep(max(0.0, start_ms / 1000 - time.time()))
             if joined(server) < users + 1:
@@ -90,17 +93,23 @@ def receive(server: Running, tool: Tool, users: int, rate: float, seconds: float
 
 
 def climb(server: Running, tool: Tool, seconds: float) -> Result:
-    """Double the offered rate until less than 90 % arrives; the best figure, with the memory of one user."""
+    """Double the offered rate until less than 90 % arrives; the best figure, with the memory of one user.
+
+    A tool that counts only while it keeps up gets smaller steps at the end.
+    """
     few = receive(server, tool, FEW, 1, seconds)
-    rate, best = float(tool.start_rate), Result()
+    rate, step, best = float(tool.start_rate), 2.0, Result()
     for _ in range(CLIMBS):
         result = receive(server, tool, USERS, rate, seconds)
         say(f"         {tool.name:24} offered {rate * USERS:10,.0f}/s  {brief(result)}")
         if (result.per_second or 0) > (best.per_second or 0):
             best = result
-        if (result.delivered or 0) < 0.9 * (result.expected or 0):
+        if (result.delivered or 0) >= 0.9 * (result.expected or 0):
+            rate *= step
+        elif tool.publishes and step > FINEST:
+            rate, step = rate / step * step**0.5, step**0.5
+        else:
             break
-        rate *= 2
     each = ((best.grown_bytes or 0) - (few.grown_bytes or 0)) / (USERS - FEW)
     return msgspec.structs.replace(best, bytes_per_connection=each, delivered=None, expected=None)
 

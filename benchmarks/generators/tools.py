@@ -8,18 +8,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.install import binary
-from benchmarks.stats import percentile
+from benchmarks.stats import middle, percentile
 
 HERE = Path(__file__).parent
+EDGE_S = 1.0
+"""How much earlier and later than the window our own load tester sends, since it keeps its own time."""
+KEEPS_UP_S = 0.5
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a generator is to do: `users` join the room, and count what arrives in the window (unix ms)."""
+    """What a generator is to do: `users` join the room, and count what arrives in the window (unix ms).
+
+    `rate` messages a second come into the room.
+    """
 
     port: int
     token: str
     users: int
+    rate: float
     start_ms: int
     end_ms: int
     folder: Path
@@ -53,7 +60,10 @@ class Counted:
 
 @dataclass(frozen=True)
 class Tool:
-    """One generator. `start_rate`: messages a second into the room with which the climb begins."""
+    """One generator. `start_rate`: messages a second into the room with which the climb begins.
+
+    One that `publishes` sends the stream itself: it audits what it sent.
+    """
 
     name: str
     needs: Path
@@ -61,6 +71,7 @@ class Tool:
     read: Callable[[Task], Counted]
     start_rate: int
     env: Mapping[str, str] = field(default_factory=dict)
+    publishes: bool = False
 
 
 def k6(task: Task) -> list[str]:
@@ -81,6 +92,39 @@ def artillery(task: Task) -> list[str]:
     phases = {"config": {"phases": [{"duration": 5, "arrivalCount": task.users}]}}
     script = str(HERE / "artillery.yml")
     return [str(binary("artillery")), "run", "--quiet", "--overrides", json.dumps(phases), script]
+
+
+def loadtest(task: Task) -> list[str]:
+    """Our own load tester, with its audit on. It is one user too many: the one that publishes."""
+    window_s = (task.end_ms - task.start_ms) / 1000
+    text = (HERE / "receive.yaml").read_text()
+    values = {"USERS": task.users, "RATE": f"{task.rate:g}", "WINDOW": f"{window_s + 2 * EDGE_S:g}"}
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", str(value))
+    (task.folder / "receive.yaml").write_text(text)
+    token = task.folder / "token"
+    token.write_text(task.token)
+    token.chmod(0o600)
+    where = ["--url", f"http://127.0.0.1:{task.port}", "--token-file", str(token), "--out", str(task.folder)]
+    return [sys.executable, "-m", "rtcli", "loadtest", "receive.yaml", *where, "--no-progress"]
+
+
+def read_loadtest(task: Task) -> Counted:
+    """The seconds of the window, but for the first and the last; nothing when the audit found anything.
+
+    Its seconds are those in which messages were due, not those in which they came: a rate counts only while
+    it keeps up.
+    """
+    summary = json.loads((task.folder / "summary.json").read_text())
+    audit = summary["audit"]
+    seconds = [row for row in summary["timeline"] if row["phase"] == "window"][1:-1]
+    if not seconds or any(audit["counts"][verdict] for verdict in audit["failing"]):
+        return Counted(0, None, None)
+    rate = sum(row["received"] for row in seconds) / len(seconds)
+    p50, p99 = (middle([row[name] or 0.0 for row in seconds]) for name in ("fanout_p50", "fanout_p99"))
+    if p99 > KEEPS_UP_S:
+        return Counted(0, p50, p99)
+    return Counted(int(rate * (task.end_ms - task.start_ms) / 1000), p50, p99)
 
 
 def read_summary(task: Task) -> Counted:
@@ -107,6 +151,7 @@ TOOLS: dict[str, Tool] = {
         Tool("Artillery", binary("artillery"), artillery, read_latencies, 80),
         Tool("Locust", binary("locust"), locust, read_summary, 5),
         Tool("k6", binary("k6"), k6, read_summary, 10, {"SOCKETS_PER_VU": "1"}),
+        Tool("rtcli loadtest", Path(sys.executable), loadtest, read_loadtest, 200, publishes=True),
         Tool("k6, 50 sockets a user", binary("k6"), k6, read_summary, 10, {"SOCKETS_PER_VU": "50"}),
     )
 }
