@@ -73,7 +73,7 @@ class ThresholdResult:
 
 @dataclass(frozen=True, slots=True)
 class FrameEvidence:
-    """A frame near a violation, as its subscriber saw it."""
+    """A frame near a violation, as its subscriber saw it; the text has no lone surrogates."""
 
     time: float
     direction: Literal["in", "out", "note"]  # note: joined, lost connection, resumed ...
@@ -246,11 +246,18 @@ def decide(
         for result in strict
         if result.outcome == "inconclusive"
     ]
-    reasons += [(Verdict.INCONCLUSIVE, text) for text in inconclusive]
+    reasons += [(Verdict.INCONCLUSIVE, text) for text in (*inconclusive, *_too_little(audit))]
     texts = [text for _, text in reasons]
     if interrupted:
         return Verdict.INTERRUPTED, ["the run was interrupted before its end", *texts]
     return (reasons[0][0] if reasons else Verdict.PASSED), texts
+
+
+def _too_little(audit: AuditResult | None) -> list[str]:
+    """An audit without a delivery to judge has shown nothing, and must not look as if it had."""
+    if audit is None or audit.delivery == "none" or audit.counts.get("expected"):
+        return []
+    return ["nobody was expected to get a message, so the delivery audit shows nothing"]
 
 
 def _audit_reason(audit: AuditResult) -> str:

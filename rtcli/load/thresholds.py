@@ -67,7 +67,12 @@ _COMPARE: Mapping[str, Callable[[float, float], bool]] = {
 
 
 def measure(spec: ThresholdSpec, view: MetricView, seconds: float) -> float | None:
-    """The value that the threshold speaks of, over `seconds` of run; None when there is no data."""
+    """The value that the threshold speaks of, over `seconds` of run; None: there is no data."""
+    value = _measure(spec, view, seconds)
+    return None if value is None or math.isnan(value) else value
+
+
+def _measure(spec: ThresholdSpec, view: MetricView, seconds: float) -> float | None:
     metric = METRICS[spec.metric]
     if metric.kind is Kind.RATE:
         return view.rate(spec.metric, spec.tags)
@@ -99,8 +104,8 @@ def _measure_trend(spec: ThresholdSpec, histogram: HistogramView | None) -> floa
 
 
 def holds(spec: ThresholdSpec, value: float | None) -> bool:
-    """Whether `value` satisfies the threshold. No data, and NaN, do not, unless the threshold says so."""
-    if value is None or math.isnan(value):
+    """Whether `value` satisfies the threshold. No data does not, unless the threshold says so."""
+    if value is None:
         return spec.no_data == "pass"
     return _COMPARE[spec.operator](value, spec.bound)
 

@@ -9,9 +9,11 @@ from xml.etree import ElementTree as ET
 from rtcli.load.results import AuditResult, RunResult, ThresholdResult, Violation
 from rtcli.load.units import format_value
 
-# XML 1.0 allows tab, line feed, carriage return and the characters from U+0020, without surrogates and
-# FFFE/FFFF.
-_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# XML 1.0 (2.2) allows tab, line feed, carriage return and the characters from U+0020, without surrogates,
+# FFFE and FFFF; and what changes the direction of text has no business in a report.
+_NOT_XML = re.compile(
+    "[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 
 
 def _clean(text: str) -> str:

@@ -38,6 +38,7 @@ _MEANING = {
     "corrupt": "got it changed on the way",
 }
 _MAX_SHOWN = 5
+_LABEL = 15
 
 
 def plain(text: str, _style: str) -> str:
@@ -51,11 +52,8 @@ def render(result: RunResult, paint: Paint = plain) -> str:
     lines += [*_thresholds(result.thresholds, paint), *_generator(result, paint)]
     if result.audit is not None and result.audit.violations:
         lines += ["", *_violations(result.audit, paint)]
-    lines += [f"{'Note':<{_LABEL}}{note}" for note in result.notes]
+    lines += [_row("" if number else "Notes", escape(note)) for number, note in enumerate(result.notes)]
     return "\n".join(lines) + "\n"
-
-
-_LABEL = 13
 
 
 def _row(label: str, text: str) -> str:
@@ -102,36 +100,39 @@ def _deliveries(result: RunResult) -> Iterator[str]:
         "Deliveries",
         f"{expected} expected, {delivered} arrived ({sent} messages, {audit.subscribers} subscribers)",
     )
-    found = [f"{kind} {format_number(counts.get(kind, 0))}" for kind in VIOLATIONS]
+    found = [f"{kind.replace('_', ' ')} {format_number(counts.get(kind, 0))}" for kind in VIOLATIONS]
     yield _row("", "  ".join(found[:4]) + "  " + "  ".join(found[4:]))
     more = [(key, counts.get(key, 0)) for key in ("late", "gap_declared", "indeterminate")]
     if any(count for _, count in more):
-        yield _row("", "  ".join(f"{key.replace('_', ' ')} {format_number(count)}" for key, count in more))
+        said = "  ".join(f"{key.replace('_', ' ')} {format_number(count)}" for key, count in more)
+        unsure = " (joining, leaving or cut off just then)" if counts.get("indeterminate") else ""
+        yield _row("", said + unsure)
+
+
+_LATENCIES = (
+    ("fanout_latency", "to each", "from when the message should have been sent"),
+    ("fanout_service", "  service", "from when it really was sent"),
+    ("fanout_complete", "to the last", "from when it should have been sent"),
+    ("recovery_time", "recovery", "from a lost connection to being back in all rooms"),
+)
 
 
 def _latency(result: RunResult) -> Iterator[str]:
-    for name, label, meaning in (
-        ("fanout_latency", "Latency", "from when a message should have been sent to each arrival"),
-        ("fanout_service", "", "from when it really was sent"),
-        ("fanout_complete", "", "to the last receiver"),
-    ):
-        metric = result.metrics.get(name)
-        if metric is not None and metric.med is not None:
-            yield _row(label, f"{_distribution(metric)}  {meaning}")
+    """A small table: the name of each row, four figures, and from when to when it was measured."""
+    rows = [
+        (label, _figures(metric), meaning)
+        for name, label, meaning in _LATENCIES
+        if (metric := result.metrics.get(name)) is not None and metric.med is not None
+    ]
+    if rows:
+        yield _row("Latency", "".join(f"{title:>10}" for title in ("half", "95 %", "99 %", "max")))
+    for label, figures, meaning in rows:
+        yield f"  {label:<{_LABEL - 2}}{figures}   {meaning}"
 
 
-def _distribution(metric: MetricSummary) -> str:
-    picked = [
-        ("half", metric.med),
-        ("95 %", metric.percentiles.get("95")),
-        ("99 %", metric.percentiles.get("99")),
-    ]
-    parts = [
-        f"{label} {format_seconds(value)}"
-        for label, value in [*picked, ("max", metric.max)]
-        if value is not None
-    ]
-    return ", ".join(parts)
+def _figures(metric: MetricSummary) -> str:
+    values = (metric.med, metric.percentiles.get("95"), metric.percentiles.get("99"), metric.max)
+    return "".join(f"{'-' if value is None else format_seconds(value):>10}" for value in values)
 
 
 def _thresholds(results: Sequence[ThresholdResult], paint: Paint) -> Iterator[str]:
@@ -176,9 +177,10 @@ def _violations(audit: AuditResult, paint: Paint) -> Iterator[str]:
     if len(audit.groups) > _MAX_SHOWN:
         yield f"  and {len(audit.groups) - _MAX_SHOWN} more groups"
     yield ""
-    for violation in audit.violations[:_MAX_SHOWN]:
+    shown = audit.violations[:_MAX_SHOWN]
+    for violation in shown:
         yield from _violation(violation, paint)
-    rest = sum(audit.counts.get(kind, 0) for kind in (*VIOLATIONS, "gap_declared")) - _MAX_SHOWN
+    rest = sum(audit.counts.get(kind, 0) for kind in (*VIOLATIONS, "gap_declared")) - len(shown)
     if rest > 0:
         yield f"  and {format_number(rest)} more; --out DIR keeps them with their frames"
 
