@@ -11,6 +11,7 @@ COMMANDS: dict[str, str] = {
     "part": "/part [ROOM]      leave a room",
     "rooms": "/rooms            the rooms that you are in",
     "me": "/me TEXT          say what you do",
+    "history": "/history N        the last N messages of this room",
     "ping": "/ping             measure the round trip",
     "status": "/status           the connection, and what is not sent yet",
     "typing": "/typing on|off    whether others see that you type",
@@ -20,7 +21,7 @@ COMMANDS: dict[str, str] = {
     "quit": "/quit             leave (or Ctrl-D)",
 }
 _ALIASES = {"names": "who", "leave": "part", "exit": "quit", "q": "quit", "?": "help"}
-_WITH_ARGUMENT = frozenset({"join", "me", "typing"})
+_WITH_ARGUMENT = frozenset({"join", "me", "history", "typing"})
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,16 @@ from collections.abc import Awaitable, Callable
 from rtcli.chat.commands import COMMANDS, Command, Mistake, Say, parse_line
 from rtcli.chat.model import ChatModel, Line, talk
 from rtcli.chat.typing import TypingThrottle
-from rtcli.client.events import ClientEvent
+from rtcli.client.events import ClientEvent, Message
 from rtcli.client.texts import problem_with
 from rtcli.client.ws import RealtimeClient
 from rtcli.console import escape
+from rtcli.errors import CliError
+from server.protocol.client_messages import MAX_HISTORY
 from server.protocol.rooms import is_valid_room
 
 MAX_UNSENT = 100
+Recall = Callable[[str, int], Awaitable[list[Message]]]  # the last so many messages of a room
 
 
 class Controller:
@@ -29,6 +32,7 @@ class Controller:
         clear: Callable[[], None],
         clock: Callable[[], float],
         typing: TypingThrottle,
+        recall: Recall,
     ) -> None:
         self.model = model
         self.typing = typing
@@ -37,6 +41,7 @@ class Controller:
         self._leave = leave
         self._clear = clear
         self._clock = clock
+        self._recall = recall
         self._client: RealtimeClient | None = None
 
     def attach(self, client: RealtimeClient, rooms: tuple[str, ...]) -> None:
@@ -98,6 +103,7 @@ class Controller:
             "part": self._part,
             "rooms": lambda _: self._tell(self._rooms()),
             "me": lambda text: self._say(f"/me {text}"),
+            "history": self._show_history,
             "ping": lambda _: self.client.ping(),
             "status": lambda _: self._tell(*self._status()),
             "typing": self._switch_typing,
@@ -133,6 +139,18 @@ class Controller:
             f"{'*' if room == self.model.active else ''}#{escape(room)}" for room in self.client.state.rooms
         ]
         return f"you are in: {', '.join(marks) or 'no room'}"
+
+    async def _show_history(self, argument: str) -> None:
+        limit = int(argument) if argument.isascii() and argument.isdigit() else 0
+        if not 1 <= limit <= MAX_HISTORY:
+            self._tell(f"it goes: /history N, with N from 1 to {MAX_HISTORY}")
+            return
+        try:
+            messages = await self._recall(self.model.active, limit)
+        except CliError as error:
+            self._tell(escape(error.message))
+            return
+        self._show(self.model.recalled(messages))
 
     def _switch_typing(self, argument: str) -> None:
         if argument not in ("on", "off"):

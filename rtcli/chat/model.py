@@ -26,6 +26,7 @@ from rtcli.client.events import (
 )
 from rtcli.console import Style, escape
 from rtcli.tail.render import clock_time
+from server.protocol.client_messages import MAX_CONTENT
 
 TYPING_S = 6.0  # the server ends it by then as well
 _NAME_STYLES: tuple[Style, ...] = ("cyan", "green", "yellow", "blue", "magenta")
@@ -147,6 +148,15 @@ class ChatModel:
                 lines.append(self._ruler("now"))
         return lines
 
+    def recalled(self, messages: list[Message]) -> list[Line]:
+        """Older messages that the person asked for, between rulers."""
+        lines = [line for message in messages for line in self._message_lines(message)]
+        return [
+            self._ruler(f"the last {len(messages)} of #{escape(self.active)}"),
+            *lines,
+            self._ruler("now"),
+        ]
+
     def _message_lines(self, event: Message) -> Iterable[Line]:
         mine = event.own or str(event.sender_id) == self.me
         name = name_of(event.sender_name)
@@ -155,7 +165,7 @@ class ChatModel:
         )
         body: tuple[Style, ...] = ("dim",) if event.history else ()
         place = f" #{escape(event.room)}" if len(self.rooms) > 1 else ""
-        first, *others = event.content.split("\n")
+        first, *others = event.content[:MAX_CONTENT].split("\n")  # a server of ours sends no more
         if first.startswith("/me "):
             yield Line(((f"{clock_time(event.timestamp)}{place} ", ("dim",)), (f"* {name} ", style),
                         (escape(first[4:]), body)))  # fmt: skip

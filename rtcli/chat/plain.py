@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from rtcli.chat.controller import Controller, unsent_lines
+from rtcli.chat.controller import Controller, Recall, unsent_lines
 from rtcli.chat.model import ChatModel, Line, fold_presence
 from rtcli.chat.pipe import MAX_LINE_BYTES
 from rtcli.chat.stdin import read_lines
@@ -26,6 +26,7 @@ class PlainChat:
         history: int,
         console: Console,
         make_client: Callable[[Callable[[ClientEvent], None]], RealtimeClient],
+        recall: Recall,
     ) -> None:
         self._rooms = rooms
         self._console = console
@@ -37,6 +38,7 @@ class PlainChat:
             leave=self._left.set,
             clear=lambda: None,
             clock=time.monotonic,
+            recall=recall,
             typing=TypingThrottle(enabled=False),  # what is typed is not known before it is entered
         )
         self.client = make_client(self.controller.on_event)

@@ -38,7 +38,7 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.styles import Style
 
 from rtcli.chat.commands import COMMANDS
-from rtcli.chat.controller import Controller, unsent_lines
+from rtcli.chat.controller import Controller, Recall, unsent_lines
 from rtcli.chat.model import ChatModel, Line, fold_presence
 from rtcli.chat.status import status_line
 from rtcli.chat.typing import TypingThrottle
@@ -78,6 +78,7 @@ class Screen:
         options: ScreenOptions,
         console: Console,
         make_client: Callable[[Callable[[ClientEvent], None]], RealtimeClient],
+        recall: Recall,
         *,
         clock: Callable[[], float] = time.monotonic,
         input: Input | None = None,  # noqa: A002 - prompt_toolkit's own word
@@ -100,6 +101,7 @@ class Screen:
             clear=self._clear,
             clock=clock,
             typing=TypingThrottle(enabled=options.typing),
+            recall=recall,
         )
         self.client = make_client(self.controller.on_event)
         self.buffer = Buffer(

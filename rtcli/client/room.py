@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from rtcli.client.events import Acked, ClientEvent, Joined, Message, Missed
+from rtcli.client.events import Acked, ClientEvent, Joined, Message, Missed, Trouble
 from server.protocol.codes import GapReason
 from server.protocol.position import InvalidPositionError, Position, parse_position
 from server.protocol.server_messages import GapData, NewMessageData, RoomJoinedData
@@ -105,7 +105,9 @@ class Room:
         events: list[ClientEvent] = []
         if self.told is not None and self.told.epoch == position.epoch:
             if position.offset <= self.told.offset:
-                return []
+                return [
+                    Trouble("repeated", f"the server sent {position} of #{self.name} again; it was left out")
+                ]
             hole = position.offset - self.told.offset - 1
             if hole:
                 events.append(Missed(self.name, hole, "not_sent"))

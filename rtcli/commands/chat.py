@@ -19,7 +19,9 @@ from rtcli.chat.pipe import Pipe, PipeOptions
 from rtcli.chat.plain import PlainChat
 from rtcli.client.backoff import Reconnect
 from rtcli.client.credentials import development_key_path
-from rtcli.client.events import ClientEvent
+from rtcli.client.events import ClientEvent, Message
+from rtcli.client.history import read_history
+from rtcli.client.http import make_http
 from rtcli.client.ws import RealtimeClient, WebSocketTarget
 from rtcli.commands.connection import Connection, check_room, make_connection
 from rtcli.console import console
@@ -182,6 +184,22 @@ class _Session:
             measure_every_s=measure_every_s,
         )
 
+    async def recall(self, room: str, limit: int) -> list[Message]:
+        """Read the last messages of a room over HTTP."""
+        connection = self.connection
+        endpoint = connection.endpoint
+        async with make_http(
+            endpoint, tls=connection.tls, headers=connection.headers, read_timeout_s=10.0
+        ) as http:
+            return await read_history(
+                http,
+                endpoint.base,
+                where=endpoint.authority,
+                token=connection.token(),
+                room=room,
+                limit=limit,
+            )
+
 
 async def _run_pipe(session: _Session, pipe_options: PipeOptions) -> int:
     pipe = Pipe(pipe_options, console, lambda: format_timestamp(time.time()))
@@ -189,7 +207,7 @@ async def _run_pipe(session: _Session, pipe_options: PipeOptions) -> int:
 
 
 async def _run_lines(session: _Session, rooms: tuple[str, ...], history: int) -> int:
-    return await PlainChat(rooms, history, console, session.client).run()
+    return await PlainChat(rooms, history, console, session.client, session.recall).run()
 
 
 async def _run_screen(session: _Session, rooms: tuple[str, ...], history: int, *, typing: bool) -> int:
@@ -198,7 +216,8 @@ async def _run_screen(session: _Session, rooms: tuple[str, ...], history: int, *
     screen_options = ScreenOptions(
         rooms=rooms, history=history, typing=typing, history_file=_history_file(console.env)
     )
-    screen = Screen(screen_options, console, partial(session.client, measure_every_s=MEASURE_S))
+    make_client = partial(session.client, measure_every_s=MEASURE_S)
+    screen = Screen(screen_options, console, make_client, session.recall)
     return await screen.run()
 
 

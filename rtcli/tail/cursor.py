@@ -46,6 +46,25 @@ class Ready:
     gaps: list[GapRecord]
 
 
+class Order:
+    """How far a stream has come, so that nothing is shown twice whatever the server sends."""
+
+    def __init__(self) -> None:
+        self._at: dict[str, Position] = {}
+
+    def is_new(self, cursor: str) -> bool:
+        """Whether the event with this id moves the stream forward in one of its channels; if so, it does."""
+        at = positions(cursor)
+        moved = not at or any(_is_behind(self._at.get(channel), place) for channel, place in at.items())
+        if moved:
+            self._at = at
+        return moved
+
+
+def _is_behind(before: Position | None, place: Position) -> bool:
+    return before is None or before.epoch != place.epoch or before.offset < place.offset
+
+
 def positions(cursor: str) -> dict[str, Position]:
     """The positions in a cursor by channel; nothing for one that cannot be read."""
     try:

@@ -12,7 +12,7 @@ from rtcli.client.sse import Batch, EventStream, Lost, Opened
 from rtcli.console import Console, json_text
 from rtcli.errors import CliError, Exit
 from rtcli.options import format_duration
-from rtcli.tail.cursor import GapRecord, Ready, reached, read_gap, read_ready
+from rtcli.tail.cursor import GapRecord, Order, Ready, reached, read_gap, read_ready
 from rtcli.tail.exec import Executor
 from rtcli.tail.filters import EventFilter
 from rtcli.tail.render import Output, Seen, renderer
@@ -66,6 +66,7 @@ class Tail:
         self._away_s: float | None = None
         self._resumed_from = stream.last_event_id
         self._ready: Ready | None = None
+        self._order = Order()
         self._timer: asyncio.TimerHandle | None = None
 
     async def run(self) -> int:
@@ -130,6 +131,9 @@ class Tail:
     async def _handle_event(self, seen: Seen) -> bool:
         event = seen.event
         protocol = self._options.ours and event.event in PROTOCOL_EVENTS
+        if self._options.ours and not protocol and not self._order.is_new(event.id):
+            self._console.warning(f"the server sent {event.id} again; it was left out")
+            return False
         done = self._on_protocol_event(seen) if protocol else False
         if (not protocol or event.event in self._accept.wanted) and self._accept.accepts(event):
             self._buffer += self._render(seen)

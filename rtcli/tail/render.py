@@ -17,6 +17,8 @@ from rtcli.console import escape, escape_json, json_text
 from server.protocol.messages import format_timestamp
 from server.protocol.sse import ServerSentEvent, encode_event
 
+MAX_SHOWN = 16_384  # characters of an event on a terminal; a pipe gets everything
+
 
 class Output(StrEnum):
     """The values of `-o`."""
@@ -83,13 +85,13 @@ def clock_time(timestamp: str) -> str:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone().strftime("%H:%M:%S")
 
 
-def render_line(seen: Seen) -> str:
-    """One line for a person: time, room, event, and who said what (or the data)."""
+def render_line(seen: Seen, *, limit: int | None = None) -> str:
+    """One line for a person: time, room, event, and who said what (or the data), cut to `limit`."""
     name, text = seen.fields.get("sender_name"), seen.fields.get("content")
     if seen.event.event == "new_message" and isinstance(text, str):
-        said = f"{escape(str(name), limit=100)}: {escape(text)}"
+        said = f"{escape(str(name), limit=100)}: {escape(text, limit=limit)}"
     else:
-        said = escape(seen.event.data)
+        said = escape(seen.event.data, limit=limit)
     room = "-" if seen.room is None else escape(seen.room)
     return f"{clock_time(seen.timestamp)}  {room}  {escape(seen.event.event)}  {said}"
 
@@ -114,7 +116,8 @@ def renderer(output: Output, *, for_terminal: bool) -> Callable[[Seen], bytes]:
     if output is Output.DATA:
         return lambda seen: f"{_data_line(seen.event.data)}\n".encode()
     if output is Output.DEFAULT:
-        return lambda seen: f"{render_line(seen)}\n".encode()
+        limit = MAX_SHOWN if for_terminal else None
+        return lambda seen: f"{render_line(seen, limit=limit)}\n".encode()
     if for_terminal:
         return lambda seen: _escape_lines(render_raw(seen.event))
     return lambda seen: render_raw(seen.event)

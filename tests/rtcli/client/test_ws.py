@@ -241,6 +241,8 @@ async def test_what_the_server_repeats_is_told_once_and_what_it_skips_is_said() 
         await server.publish("general", "4")
         await until(lambda: me.texts() == ["1", "4"])
         assert me.all(Missed) == [Missed("general", 2, "not_sent")]
+        await server.say(connection, s.NewMessage(data=first))
+        await until(lambda: len(me.all(Trouble)) == 1)
         gap = s.GapData(room="general", from_="aaaa-4", to="aaaa-9", lost=5, reason="trimmed")
         await server.say(connection, s.Gap(data=gap))
         server.log["general"] += [first] * 5

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from rtcli.errors import CliError, Exit
-from rtcli.tail.cursor import GapRecord, reached, read_gap, read_ready
+from rtcli.tail.cursor import GapRecord, Order, reached, read_gap, read_ready
 from rtcli.tail.exec import Executor
 from rtcli.tail.filters import make_filter
 from rtcli.tail.render import Seen
@@ -99,6 +99,20 @@ def test_a_ready_of_another_kind_says_nothing(data: str) -> None:
 def test_whether_everything_was_shown(cursor: str, all_shown: bool) -> None:
     tops = {"room:a": Position("aaaa", 5), "room:b": Position("bbbb", 1)}
     assert reached(cursor, tops) is all_shown
+
+
+def test_what_the_server_repeats_is_told_by_the_cursor() -> None:
+    order = Order()
+    cursors = [
+        "a=aaaa-1,b=bbbb-1",
+        "a=aaaa-2,b=bbbb-1",
+        "a=aaaa-2,b=bbbb-1",
+        "a=aaaa-1,b=bbbb-1",
+        "a=aaaa-2,b=bbbb-2",
+    ]
+    assert [order.is_new(cursor) for cursor in cursors] == [True, True, False, False, True]
+    assert order.is_new("a=cccc-1,b=bbbb-2"), "a new log begins anew"
+    assert order.is_new("no cursor"), "what is not understood is shown"
 
 
 def test_a_gap_event() -> None:

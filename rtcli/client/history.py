@@ -1,0 +1,48 @@
+"""Reading what was said in a room over HTTP: `GET /api/v1/rooms/{room}/messages`."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from rtcli.client import failures
+from rtcli.client.events import Message
+from rtcli.errors import CliError, Exit
+from server.protocol.position import Position
+from server.protocol.server_messages import NewMessageData
+
+
+class _Page(msgspec.Struct):
+    messages: list[NewMessageData]
+
+
+async def read_history(
+    http: httpx.AsyncClient, base: str, *, where: str, token: str | None, room: str, limit: int
+) -> list[Message]:
+    """Read the last `limit` messages of a room, oldest first. Raises CliError.
+
+    `base` is `http://host:port`, `where` the same for people.
+    """
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    url = f"{base}/api/v1/rooms/{quote(room, safe='')}/messages"
+    try:
+        response = await http.get(url, params={"limit": limit}, headers=headers)
+    except (httpx.HTTPError, OSError) as error:
+        raise failures.of_network(error, where).error from None
+    if response.status_code != httpx.codes.OK:
+        raise failures.of_status(response.status_code, where, what="no history").error
+    try:
+        page = msgspec.json.decode(response.content, type=_Page)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise CliError(f"{where} sent no history that can be read", exit_code=Exit.SERVER) from None
+    return [_message(data) for data in page.messages]
+
+
+def _message(data: NewMessageData) -> Message:
+    place = Position(data.epoch, data.offset)
+    name, sender = data.sender_name, data.sender_id
+    return Message(
+        data.room, data.content, sender, name, data.timestamp, data.id, place, history=True, own=False
+    )
