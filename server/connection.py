@@ -251,7 +251,7 @@ class Connection:
         if self._closing:
             return
         self._closing = True
-        self._services.metrics.closed[code.name.lower()] += 1
+        self._services.hub.closing(self, code, reason)
         self._leave_all()  # nothing is sent behind a close frame
         if self._outlet.full:  # which would wait behind what is not read
             self._outlet.abort()

@@ -5,6 +5,7 @@ One gate for every WebSocket and event stream, so that no endpoint can forget a 
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable
 from functools import cached_property
@@ -17,6 +18,8 @@ from server.origins import OriginPolicy, OriginVerdict
 from server.protocol.codes import ERROR_TEXT, CloseCode, ErrorCode
 from server.protocol.messages import Closing, ClosingData, encode
 from server.tokens import HandshakeError, choose_subprotocol, find_token
+
+_log = logging.getLogger(__name__)
 
 
 class Request:
@@ -91,23 +94,23 @@ class Gate:
         """Check with the keys at hand. Raises UnknownKeyError when `admit_later` may find the key."""
         token = self._find(request)
         if isinstance(token, Denied):
-            return self._turn_away(token)
+            return self._turn_away(request, token, "no token" if token.status == 401 else token.text)
         try:
             return self._admit(request, self._authenticator.authenticate(token))
         except InvalidTokenError as error:
             if isinstance(error, UnknownKeyError):
                 raise
-            return self._turn_away(_denied(401, ErrorCode.INVALID_TOKEN))
+            return self._turn_away(request, _denied(401, ErrorCode.INVALID_TOKEN), error.reason)
 
     async def admit_later(self, request: Request) -> Principal | Denied:
         """The same, asking the JWKS for a key that is not known yet."""
         token = self._find(request)
         if isinstance(token, Denied):
-            return self._turn_away(token)
+            return self._turn_away(request, token, "no token" if token.status == 401 else token.text)
         try:
             return self._admit(request, await self._authenticator.verify(token))
-        except InvalidTokenError:
-            return self._turn_away(_denied(401, ErrorCode.INVALID_TOKEN))
+        except InvalidTokenError as error:
+            return self._turn_away(request, _denied(401, ErrorCode.INVALID_TOKEN), error.reason)
 
     def _find(self, request: Request) -> str | Denied:
         verdict = self._origins.check(request.get_header("origin"))
@@ -126,8 +129,10 @@ class Gate:
 
     def _admit(self, request: Request, principal: Principal) -> Principal | Denied:
         denied = self._admission(principal.user_id, request.address)
-        return principal if denied is None else self._turn_away(denied)
+        return principal if denied is None else self._turn_away(request, denied, denied.text)
 
-    def _turn_away(self, denied: Denied) -> Denied:
+    def _turn_away(self, request: Request, denied: Denied, reason: str) -> Denied:
+        """Count and log a refusal: the log may know the cause, the client hears one text for all of them."""
         self._refusals[denied.code] += 1
+        _log.info("refused: %s", reason, extra={"address": request.address, "code": str(denied.code)})
         return denied

@@ -6,12 +6,15 @@ What happens in rooms is in rooms.py. A client is known here by what it must be 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
 
 from server.limits import ConnectionCaps
 from server.metrics import Metrics
 from server.protocol.codes import CloseCode
+
+_log = logging.getLogger(__name__)
 
 
 class Client(Protocol):
@@ -56,6 +59,7 @@ class Hub:
         """Enter a client that was admitted."""
         self.clients[client.connection_id] = client
         self.metrics.opened[client.transport] += 1
+        self._say("connected", client)
         self.caps.enter(client.user_id, client.address)
         self._by_user.setdefault(client.user_id, set()).add(client)
 
@@ -63,6 +67,7 @@ class Hub:
         """Take out a client that is gone; twice is the same as once."""
         if self.clients.pop(client.connection_id, None) is None:
             return
+        self._say("gone", client)
         self.caps.leave(client.user_id, client.address)
         self._slow.pop(client, None)
         same_user = self._by_user[client.user_id]
@@ -71,6 +76,22 @@ class Hub:
             del self._by_user[client.user_id]
         if not self.clients and self.draining:
             self.emptied.set()
+
+    def closing(self, client: Client, code: CloseCode, reason: str) -> None:
+        """Take notice that the server ends this connection, not its client."""
+        self.metrics.closed[code.name.lower()] += 1
+        self._say(f"closing: {int(code)} {reason}", client)
+
+    @staticmethod
+    def _say(what: str, client: Client) -> None:
+        if _log.isEnabledFor(logging.INFO):
+            about = {
+                "connection_id": client.connection_id,
+                "user_id": client.user_id,
+                "transport": client.transport,
+                "address": client.address,
+            }
+            _log.info(what, extra=about)
 
     @property
     def user_count(self) -> int:

@@ -24,6 +24,7 @@ REDACTED = "[redacted]"
 MAX_MESSAGE = 8_192  # characters of one line's message
 REPEATS = 10  # of one warning or error, per window
 WINDOW_S = 60.0
+LIMITED = frozenset({"server.gate"})  # loggers of which lower levels are limited too
 MAX_KINDS = 256  # of repeats that are told apart at a time
 
 # Where a token may stand (tokens.py), as it looks in request lines, URLs, headers and their representations.
@@ -126,7 +127,7 @@ class RepeatFilter(logging.Filter):
     """Lets a warning or error through ten times a minute; the next one after that says how many were not.
 
     What is the same is told by logger, level and unformatted text: out of file descriptors, a loop may log
-    the same error two million times.
+    the same error two million times. The same goes for refusals at the gate, which anybody can cause.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -136,7 +137,7 @@ class RepeatFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Say whether to log it."""
-        if record.levelno < logging.WARNING:
+        if record.levelno < logging.WARNING and record.name not in LIMITED:
             return True
         key = (record.name, record.levelno, str(record.msg))
         now = self._clock()

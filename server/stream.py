@@ -263,7 +263,7 @@ class Stream:
 
     def shut_down(self, code: CloseCode, reason: str, retry_after_ms: int | None) -> None:
         """See Client."""
-        self._services.metrics.closed[code.name.lower()] += 1
+        self._services.hub.closing(self, code, reason)
         _say_closing(self.outlet, self.cursor, code, reason, retry_after_ms)
 
     def abort(self) -> None:
@@ -326,7 +326,7 @@ class Pulse:
 
     def shut_down(self, code: CloseCode, reason: str, retry_after_ms: int | None) -> None:
         """See Client."""
-        self._services.metrics.closed[code.name.lower()] += 1
+        self._services.hub.closing(self, code, reason)
         _say_closing(self.outlet, str(self._count), code, reason, retry_after_ms)
 
     def abort(self) -> None:

@@ -229,6 +229,16 @@ def test_repeats_are_counted_instead() -> None:
     assert len(log.records) == 114
 
 
+@pytest.mark.usefixtures("restored")
+def test_refusals_are_limited_too() -> None:
+    log = Log("json")
+    for _ in range(100):
+        logging.getLogger("server.gate").info("refused: %s", "expired")
+        logging.getLogger("server.hub").info("connected")
+    counts = [record["logger"] for record in log.records]
+    assert (counts.count("server.gate"), counts.count("server.hub")) == (10, 100)
+
+
 def test_what_is_remembered_of_repeats_is_bounded() -> None:
     times = iter(range(10_000_000))
     repeats = RepeatFilter(lambda: next(times) * 0.001)
