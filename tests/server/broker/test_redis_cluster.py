@@ -13,7 +13,7 @@ from redis.crc import key_slot
 from server.broker import BrokerUnavailableError, InvalidStoreError, open_broker
 from server.broker.redis_url import parse_redis_url, redacted
 from tests.conformance.redis_cluster import RedisCluster
-from tests.conformance.redis_server import RedisServer, free_port
+from tests.conformance.redis_server import DIES_WITH_US, RedisServer, free_port
 from tests.conformance.stores import ROOM, Running, offsets, running, wait_until
 
 
@@ -140,7 +140,7 @@ def sentinel_of_two(tmp_path: Path) -> Iterator[tuple[int, RedisServer, RedisSer
         f"sentinel monitor rt 127.0.0.1 {primary.port} 1\n"
         "sentinel down-after-milliseconds rt 500\nsentinel failover-timeout rt 2000\n"
     )
-    sentinel = subprocess.Popen(["redis-server", str(configuration), "--sentinel"])
+    sentinel = subprocess.Popen([*DIES_WITH_US, "redis-server", str(configuration), "--sentinel"])
     yield port, primary, replica
     sentinel.kill()
     sentinel.wait(10)
