@@ -38,6 +38,8 @@ class Piece:
     def solve(self, area: float) -> float:
         """The moment at which `area` events have been expected since the start of the piece."""
         length, slope = self.end - self.start, self.high - self.low
+        if not area:
+            return self.start
         if not slope:
             return self.start + area / self.low
         # area = low·x + slope·x²/(2·length), solved for x in the form that does not cancel out.

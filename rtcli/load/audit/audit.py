@@ -14,7 +14,7 @@ from collections.abc import Callable
 from rtcli.load.audit.ledger import Stream, message_id, split_id
 from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.records import Delivery, Finding, Skip
-from rtcli.load.audit.room import Entry, Room
+from rtcli.load.audit.room import Entry
 from rtcli.load.audit.roster import STREAMS_PER_WORKER, Roster
 from rtcli.load.histogram import bucket_index
 from rtcli.load.token import Token, decode_token
@@ -103,7 +103,7 @@ class Audit(Roster):
             return member
         key = stream.keys[token.number]
         if not key:
-            entry = self._first_sight(member.room, stream, token, delivery)
+            entry = self._first_sight(member, stream, token, delivery)
             key = entry.key
         if key > member.cursor.key:
             entry = self._go_to(delivery, member, key)
@@ -113,11 +113,14 @@ class Audit(Roster):
         self._count(member, self.base + token.intended, token.lag, delivery.now)
         return member
 
-    def _first_sight(self, room: Room, stream: Stream, token: Token, delivery: Delivery) -> Entry:
-        key = room.place_for(stream, token.number, delivery.place)
+    def _first_sight(self, member: Membership, stream: Stream, token: Token, delivery: Delivery) -> Entry:
+        room = member.room
+        intended = self.base + token.intended
+        key = room.key_of(delivery.place)
+        if key is None:
+            key = room.key_after(member, stream, token.number, intended + token.lag)
         while key == room.tail.key:  # two messages at one position: the server's, not ours to mix up
             key += 1
-        intended = self.base + token.intended
         entry = Entry(
             key,
             message_id(stream.number, token.number),
@@ -127,6 +130,7 @@ class Audit(Roster):
             moment=self._moment_of(intended),
             place=delivery.place,
         )
+        entry.seen = delivery.now
         _keep(entry, delivery)
         if key < stream.top_key or token.number < stream.top_number:
             room.inversions += _inversions(stream, token.number, key)

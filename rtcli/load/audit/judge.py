@@ -8,7 +8,7 @@ delivered as it should be is not looked at again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from rtcli.load.audit.audit import Audit
@@ -96,37 +96,47 @@ class Judge:
         member = finding.member
         if member is None:
             return -1
-        for waiting in (member.missing, member.tail):
-            keys = sorted((key, identity) for identity, key in waiting.items())
-            for key, identity in keys:
-                if key == -finding.reference or 0 <= finding.reference < key:
-                    del waiting[identity]
-                    self._account.undelivered += 1
-                    return identity
-        return self._match_unseen(member, finding.reference)
+        if finding.reference < 0:
+            identity = _at(member, -finding.reference)
+        else:
+            identity = _next_missing(member, finding.reference)
+        if identity >= 0 and self._stop_waiting(member, identity):
+            self._account.undelivered += 1
+        return identity
 
-    def _match_unseen(self, member: Membership, reference: int) -> int:
-        """The same among the messages that nobody got intact. The member stops waiting for it."""
-        for identity, stream, number in _unseen(member.room):
-            key = stream.ack_keys.get(number)
-            if (key == -reference or reference >= 0) and not member.has_early(identity):
-                member.mark_early(identity, stream.ack_keys.get(number, 0))
-                self._account.undelivered += 1
-                return identity
-        return -1
+    def _stop_waiting(self, member: Membership, identity: int) -> bool:
+        """The member does not miss the message any more; False when it did not anyway."""
+        stream, place = split_id(identity)
+        waited = identity in member.missing or identity in member.tail
+        unseen = not self._audit.streams[stream].keys[place] and identity not in member.damaged
+        if waited or unseen:
+            member.missing.pop(identity, None)
+            member.tail.pop(identity, None)
+            member.damaged = (*member.damaged, identity)
+        return waited or unseen
 
     # -- what did not come ---------------------------------------------------------------------------------
 
     def _judge_member(self, room: Room, member: Membership, unseen: list[tuple[int, Stream, int]]) -> None:
         if member.joined is None:
             return
+        broke = member.end in {"lost", "declared"}
         for identity, key in member.missing.items():
-            self._judge_missing(room, member, identity, key, is_tail=False)
+            unsure = broke and not room.ordered and not self._was_before(identity, member)
+            self._judge_missing(room, member, identity, key, is_tail=unsure)
         for identity, key in member.tail.items():
             self._judge_missing(room, member, identity, key, is_tail=True)
         for identity, stream, number in unseen:
-            if not member.has_early(identity):
-                self._judge_missing(room, member, identity, stream.ack_keys.get(number, 0), is_tail=False)
+            if identity not in member.damaged:
+                key = stream.ack_keys.get(number, 0)
+                is_tail = broke and (not key or key > member.cursor.key)  # it may have been on its way
+                self._judge_missing(room, member, identity, key, is_tail=is_tail)
+
+    def _was_before(self, identity: int, member: Membership) -> bool:
+        """Whether a message was there before the last that the membership received was even sent."""
+        stream, place = split_id(identity)
+        known = self._audit.streams[stream].known_by(place, self._patience)
+        return known is not None and known <= member.cursor.left
 
     def _judge_missing(
         self, room: Room, member: Membership, identity: int, key: int, *, is_tail: bool
@@ -157,20 +167,15 @@ class Judge:
         stream, place = split_id(identity)
         sent = self._audit.streams[stream].sent[place]
         in_gap = any(low < key <= high for low, high in member.gaps or ())
-        while_away = member.end == "declared" and (is_tail or (not key and sent >= (member.lost or 0)))
-        if in_gap or while_away:
+        if in_gap or (is_tail and member.end == "declared"):
             self._account.gap_declared += 1
             self._account.undelivered += 1
         elif is_tail:
             self._account.indeterminate += 1  # on its way when the connection broke
         else:
-            kind = "resume_gap" if _while_away(member, sent, key, self._seen(identity)) else "lost"
+            kind = "resume_gap" if _while_away(member, sent, key) else "lost"
             self._account.cases.append(Case(kind, member.user, room.name, identity, member))
             self._account.undelivered += 1
-
-    def _seen(self, identity: int) -> bool:
-        stream, place = split_id(identity)
-        return bool(self._audit.streams[stream].keys[place])
 
     # -- what should not have come -------------------------------------------------------------------------
 
@@ -206,9 +211,31 @@ def _unseen(room: Room) -> Iterator[tuple[int, Stream, int]]:
                     yield message_id(stream.number, place), stream, place
 
 
-def _while_away(member: Membership, sent: int, key: int, seen: bool) -> bool:
+def _at(member: Membership, key: int) -> int:
+    """The message at a place of the room's order; if none is there, the first whose place nobody knows."""
+    for stream in member.room.streams:
+        places = stream.ack_keys | {number: own for number, own in enumerate(stream.keys) if own}
+        for number, own in places.items():
+            if own == key:
+                return message_id(stream.number, number)
+    return _first([item for item in _unseen(member.room) if item[2] not in item[1].ack_keys], member)
+
+
+def _next_missing(member: Membership, key: int) -> int:
+    """What the member misses first behind a place: of what others received, else of what nobody did."""
+    behind = [(own, identity) for identity, own in (member.missing | member.tail).items() if own > key]
+    return min(behind)[1] if behind else _first(_unseen(member.room), member)
+
+
+def _first(unseen: Iterable[tuple[int, Stream, int]], member: Membership) -> int:
+    """The first sent of them that the member has not got damaged already; -1 without any."""
+    rest = (item for item in unseen if item[0] not in member.damaged)
+    return min(rest, key=lambda item: item[1].sent[item[2]], default=(-1,))[0]
+
+
+def _while_away(member: Membership, sent: int, key: int) -> bool:
     """Whether the message should have come with a resume: sent before that, and not there before the loss."""
     for away in member.aways or ():
-        if sent <= away.back and (key > away.key if seen else sent >= away.lost):
+        if sent <= away.back and (key > away.key if key else sent >= away.lost):
             return True
     return False

@@ -27,6 +27,7 @@ class Membership:
         "aways",
         "connection",
         "cursor",
+        "damaged",
         "early",
         "end",
         "ended",
@@ -61,8 +62,7 @@ class Membership:
         self.latency = latency
         self.service = service
         self.connection = ""
-        self.cursor = room.tail
-        self.start_key = room.tail.key
+        self.begin()
         self.joined: int | None = None
         self.leaving: int | None = None
         self.lost: int | None = None  # when the connection broke; None again after a resume
@@ -71,9 +71,15 @@ class Membership:
         self.missing: dict[int, int] = {}  # passed over: key by id
         self.tail: dict[int, int] = {}  # after the last one received, when it ended without a leave
         self.early: dict[int, int] | None = None  # received although not after `start_key`
+        self.damaged: tuple[int, ...] = ()  # came damaged
         self.aways: list[Away] | None = None
         self.gaps: list[tuple[int, int]] | None = None  # keys (after, to) that the server said will not come
         room.memberships.append(self)
+
+    def begin(self) -> None:
+        """Stand at the end of what anybody in the room has received."""
+        self.cursor = self.room.tail
+        self.start_key = self.room.tail.key
 
     @property
     def is_in(self) -> bool:
@@ -120,7 +126,8 @@ class Membership:
         """Whether the message with this key was delivered to this membership."""
         if self.has_early(identity):
             return True
-        return self.start_key < key <= self.cursor.key and identity not in self.missing
+        passed = self.start_key < key <= self.cursor.key
+        return passed and identity not in self.missing and identity not in self.damaged
 
     def release(self) -> None:
         """Let go of the chain, after the end: note what came after the last one received and concerns it."""
@@ -129,7 +136,7 @@ class Membership:
             self._note_rest(at)
             at = at.next
         last = self.cursor
-        self.cursor = Entry(last.key, last.identity, last.token, place=last.place)
+        self.cursor = Entry(last.key, last.identity, last.token, intended=last.left, place=last.place)
         self.room.memberships.remove(self)
         self.room.released.append(self)
         self.room.released_until = max(self.room.released_until, self.until)
@@ -148,7 +155,7 @@ class Membership:
             self.miss(entry)
 
     def _note_rest(self, entry: Entry) -> None:
-        if entry.intended + entry.lag <= self.until:
+        if entry.left <= self.until:
             into = self.missing if self.end in {"left", "open"} else self.tail
             into[entry.identity] = entry.key
             entry.holes += 1

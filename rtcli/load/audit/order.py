@@ -1,8 +1,8 @@
 """Who received messages out of order, once the room's order can be settled.
 
 Where the protocol tells positions, the order is theirs. Where it does not, it was taken from the first
-arrivals, which may be the wrong ones: if most receivers of a message disagree with its place, the place is
-moved, and those are named who had agreed with it.
+arrivals, which may be the wrong ones: if more receivers of two messages disagree with their order than agree
+with it, it is turned round, and those are named who had agreed.
 """
 
 from __future__ import annotations
@@ -52,15 +52,24 @@ def _agreed(room: Room, findings: list[Finding]) -> Iterator[Named]:
     for finding in findings:
         pairs[finding.identity, finding.reference].append(finding)
     for (identity, after), found in pairs.items():
-        receivers = [] if room.ordered else [member for member in _all(room) if _received(member, identity)]
         same_stream = split_id(identity)[0] == split_id(after)[0]
-        if room.ordered or same_stream or 2 * len(found) <= len(receivers):
+        others = [] if room.ordered or same_stream else _against(room, identity, after, found)
+        if room.ordered or same_stream or len(found) <= len(others):
             for finding in found:
                 if finding.member is not None:
                     yield finding.member, identity, after, finding
         else:
-            others = {id(member) for member in receivers} - {id(finding.member) for finding in found}
-            yield from _moved(room, identity, after, [one for one in receivers if id(one) in others])
+            yield from _moved(room, identity, after, others)
+
+
+def _against(room: Room, identity: int, after: int, found: list[Finding]) -> list[Membership]:
+    """Those who received both the other way round. Without any, nothing but our idea was out of order."""
+    agreeing = {id(finding.member) for finding in found}
+    return [
+        member
+        for member in _all(room)
+        if id(member) not in agreeing and _received(member, identity) and _received(member, after)
+    ]
 
 
 def _moved(room: Room, identity: int, after: int, members: list[Membership]) -> Iterator[Named]:

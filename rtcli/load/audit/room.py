@@ -19,7 +19,10 @@ from rtcli.load.audit.ledger import Stream
 if TYPE_CHECKING:
     from rtcli.load.audit.membership import Membership
 
-_STEP_BITS = 20  # room for entries between two that were first thought to be neighbours
+_STEP_BITS = 16  # room for entries between two positions
+_FREE_BITS = 36  # the same between two that have no positions
+_STRIDE = 1 << 18
+_LATE_BITS = 8
 _OFFSET_BITS = 36
 _MIDDLE = 1 << (_OFFSET_BITS - 1)
 _MAX_EPOCH = 126
@@ -46,6 +49,7 @@ class Entry:
         "moment",
         "next",
         "place",
+        "seen",
         "text",
         "token",
     )
@@ -68,11 +72,17 @@ class Entry:
         self.lag = lag
         self.moment = moment  # the bin of the intended time
         self.place = place
+        self.seen = 0  # the first delivery
         self.frame: bytes | None = None  # the whole WebSocket frame, when it holds this one message
         self.text: str | None = None  # the same for the data of an event stream's event
         self.next: Entry | None = None
         self.last = 0  # the latest delivery
         self.holes = 0  # memberships that passed it over
+
+    @property
+    def left(self) -> int:
+        """When it was really sent."""
+        return self.intended + self.lag
 
 
 class Room:
@@ -80,6 +90,7 @@ class Room:
 
     __slots__ = (
         "_epochs",
+        "_late",
         "_origins",
         "inversions",
         "memberships",
@@ -94,7 +105,7 @@ class Room:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.tail = Entry(1 << _STEP_BITS, -1)
+        self.tail = Entry(1, -1)
         self.ordered = False  # whether the protocol tells positions
         self.streams: list[Stream] = []
         self.memberships: list[Membership] = []  # those that point into the chain
@@ -102,6 +113,7 @@ class Room:
         self.released_until = 0  # the latest time of sending that still concerns one of these
         self.recent: deque[Entry] = deque()  # not yet passed by everybody
         self.inversions: list[tuple[int, int]] = []  # ids: one that stands after a later one of its publisher
+        self._late = 0
         self._epochs: dict[str, int] = {}
         self._origins: dict[str, int] = {}
 
@@ -124,20 +136,41 @@ class Room:
             return None
         return Place(epoch, offset - _MIDDLE + self._origins[epoch])
 
-    def place_for(self, stream: Stream, number: int, place: Place | None) -> int:
-        """The key of a message that is seen for the first time."""
-        key = self.key_of(place)
-        if key is not None:
-            return key
-        if number < stream.top_number:  # a later one of the same publisher is here already: stand before it
-            later = [key for key in stream.keys[number + 1 :] if key]
-            return min(later) - 1
-        return ((self.tail.key >> _STEP_BITS) + 1) << _STEP_BITS
+    def key_after(self, member: Membership, stream: Stream, number: int, sent: int) -> int:
+        """The key of a message without a position, first seen by this membership.
+
+        Others may have received messages behind the place where it stands. Those came before this one if
+        they had them before this was sent, or if the membership does not wait for them anyway; after it
+        otherwise, as long as nothing says that one was lost. In any case it belongs behind the lower numbers
+        of its stream, and before the higher ones.
+        """
+        before = member.cursor
+        since = min(sent, member.joined or sent)
+        above = stream.top_key if number > stream.top_number else max(stream.keys[:number], default=0)
+        while (entry := before.next) is not None and (
+            entry.seen <= sent or entry.left < since or entry.key <= above
+        ):
+            before = entry
+        later = min((key for key in stream.keys[number + 1 :] if key), default=0)
+        if later and later <= before.key:
+            return self._key_before(
+                later, max((key for key in stream.keys[:number] if key < later), default=0)
+            )
+        after = 0 if before.next is None else before.next.key
+        if later and (not after or later < after):
+            after = later
+        return _between(before.key, after) if after else ((before.key >> _FREE_BITS) + 1) << _FREE_BITS
+
+    def _key_before(self, later: int, above: int) -> int:
+        """A key of its own before one that has been passed already, and above another."""
+        self._late += 1
+        key = later - (self._late << _LATE_BITS)
+        return key if key > above else (above + later) // 2
 
     def insert(self, entry: Entry) -> None:
         """Put an entry where its key belongs; memberships that are past that place have missed it so far."""
         self.recent.append(entry)
-        if entry.intended + entry.lag <= self.released_until:
+        if entry.left <= self.released_until:
             for membership in self.released:
                 membership.miss_late(entry)
         if entry.key > self.tail.key:
@@ -168,3 +201,8 @@ class Room:
         while self.recent and self.recent[0].key <= lowest:
             taken.append(self.recent.popleft())
         return taken
+
+
+def _between(lower: int, upper: int) -> int:
+    """A key between two, near the lower one: what follows mostly belongs behind it."""
+    return min(lower + _STRIDE, (lower + upper) // 2)

@@ -82,8 +82,10 @@ class Roster:
         return member
 
     def joined(self, member: Membership, now: int) -> None:
-        """Note the confirmation of a join."""
+        """Note the confirmation of a join. What others have received by now was sent before it."""
         member.joined = now
+        if member.cursor.key == member.start_key:
+            member.begin()
 
     def leaving(self, member: Membership, now: int) -> None:
         """Note the start of a leave: what is sent from now on is not expected any more."""
