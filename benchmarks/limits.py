@@ -3,7 +3,7 @@
 from benchmarks.fanout import closed_cases
 from benchmarks.program import finish, options, run_cases
 
-SUBJECTS = ("ws", "Nchan", "Bun", "rtcli", "rtcli acked")
+SUBJECTS = ("Nchan", "Bun", "rtcli", "rtcli acked")
 METHOD = {
     "load client": "raw sockets, one process, marks counted in the bytes",
     "message text": "100 characters",

@@ -7,12 +7,12 @@ from benchmarks.stats import middle, ratio, spread
 
 LIMIT_SHARE = 0.95
 NAMES = {
-    "per_second": "rate",
+    "per_second": "Rate",
     "server_cpu_per_million": "CPU per delivery",
     "p99": "p99",
-    "accepts_per_second": "accepted per second",
-    "bytes_per_connection": "memory per connection",
-    "ready_s": "time to start",
+    "accepts_per_second": "Accepted per second",
+    "bytes_per_connection": "Memory per connection",
+    "ready_s": "Time to start",
 }
 
 
@@ -52,6 +52,17 @@ def any_measured(table: Table, column: Column) -> bool:
     return any(table.samples(row.case, row.subject, column.quantity) for row in table.rows)
 
 
+def ratio_cell(value: float | None) -> str:
+    """A ratio with three digits.
+
+    >>> ratio_cell(1793.1), ratio_cell(1.234), ratio_cell(0.0034), ratio_cell(None)
+    ('1793×', '1.23×', '0.0034×', '–')
+    """
+    if value is None:
+        return "–"
+    return f"{value:.0f}×" if value >= 100 else f"{value:.3g}×"
+
+
 def ratios_text(table: Table) -> str:
     """Our median over each peer's, for the compared quantities, as one Markdown table per quantity."""
     layout = LAYOUTS[table.name]
@@ -61,11 +72,11 @@ def ratios_text(table: Table) -> str:
         cases = [case for case in table.cases() if table.samples(case, layout.ours, quantity)]
         if not cases or not theirs:
             continue
-        lines += ["", f"{NAMES[quantity].capitalize()}, {layout.ours} over:", "", row_of(["", *theirs])]
+        lines += ["", f"{NAMES[quantity]}, {layout.ours} over:", "", row_of(["", *theirs])]
         lines.append("|---|" + "---:|" * len(theirs))
         for case in cases:
             values = [table.ratio(case, layout.ours, peer, quantity) for peer in theirs]
-            lines.append(row_of([case, *("–" if value is None else f"{value:.2f}×" for value in values)]))
+            lines.append(row_of([case, *map(ratio_cell, values)]))
     return "\n".join(lines) + "\n"
 
 

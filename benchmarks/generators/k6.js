@@ -1,5 +1,5 @@
 // k6: users that join a room and receive. Counted between WINDOW_START and WINDOW_END (unix ms), latency from the
-// stamp in the text. SOCKETS_PER_VU: its event loop may hold several sockets in one virtual user, which saves memory.
+// stamp in the text.
 import { WebSocket } from "k6/experimental/websockets";
 import { Counter, Trend } from "k6/metrics";
 
@@ -7,15 +7,13 @@ const received = new Counter("bench_received");
 const latency = new Trend("bench_latency");
 const start = Number(__ENV.WINDOW_START);
 const end = Number(__ENV.WINDOW_END);
-const perVu = Number(__ENV.SOCKETS_PER_VU);
-const vus = Number(__ENV.USERS) / perVu;
 
 export const options = {
-  scenarios: { receive: { executor: "per-vu-iterations", vus, iterations: 1, maxDuration: "10m" } },
+  scenarios: { receive: { executor: "per-vu-iterations", vus: Number(__ENV.USERS), iterations: 1, maxDuration: "10m" } },
   summaryTrendStats: ["med", "p(99)"],
 };
 
-function join() {
+export default function () {
   let count = 0;
   const socket = new WebSocket(`${__ENV.URL}?token=${__ENV.TOKEN}`);
   socket.onopen = () => socket.send(JSON.stringify({ type: "join_room", data: { room: "bench" } }));
@@ -30,10 +28,6 @@ function join() {
     received.add(count);
     socket.close();
   }, end + 200 - Date.now());
-}
-
-export default function () {
-  for (let socket = 0; socket < perVu; socket++) join();
 }
 
 export function handleSummary(data) {

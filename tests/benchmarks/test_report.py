@@ -52,7 +52,7 @@ def test_medians_spreads_percentiles_and_ratios() -> None:
 
 def test_ratios_and_figures_of_a_table() -> None:
     measured = table(row("Bun", 200, 100, 300), row("rtcli", 400, 300, 500))
-    assert "| room of 100 | 2.00× |" in ratios_text(measured)
+    assert "| room of 100 | 2× |" in ratios_text(measured)
     assert "| rtcli | 400 ± 25 % |" in table_text(measured)
 
 
