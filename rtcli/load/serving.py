@@ -118,16 +118,18 @@ async def _end(process: asyncio.subprocess.Process) -> None:
             await process.wait()
 
 
-def main() -> int:
-    """Run `rtcli serve --port 0 --ready-file FILE`, and end when the process that started it does."""
+def main() -> None:
+    """Become `rtcli serve --port 0 --ready-file FILE`, which ends when the process that started it does.
+
+    PR_SET_PDEATHSIG outlives execve(2): see prctl(2).
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() == 1:
-            return 0
-    from rtcli.cli import main as rtcli  # noqa: PLC0415 - for this process alone
-
-    return rtcli(["serve", "--port", "0", "--drain-timeout", "3s", "--ready-file", sys.argv[1]])
+            return
+    serve = ["serve", "--port", "0", "--drain-timeout", "3s", "--ready-file", sys.argv[1]]
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "rtcli", *serve])  # noqa: S606 - our own command
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
