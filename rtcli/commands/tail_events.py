@@ -14,6 +14,7 @@ import typer
 
 from rtcli import options, signals
 from rtcli.client.backoff import Reconnect
+from rtcli.client.endpoint import Endpoint, parse_endpoint
 from rtcli.client.http import make_http
 from rtcli.client.sse import EventStream
 from rtcli.commands.connection import Connection, check_room, make_connection
@@ -53,7 +54,9 @@ class ExecFailure(StrEnum):
 def tail_events(
     stream_url: Annotated[
         str | None,
-        typer.Argument(metavar="URL", help="Any SSE endpoint. Without it: our server's (--url)."),
+        typer.Argument(
+            metavar="URL", help="Any SSE endpoint. Without a path, or without it (--url): our server's."
+        ),
     ] = None,
     *,
     room: options.Rooms = None,
@@ -139,17 +142,17 @@ def tail_events(
         cert=cert,
         key=key,
         insecure=insecure,
-        find_token=stream_url is None,
+        find_token=stream_url is None or _is_ours(parse_endpoint(stream_url)),
     )
     rooms = room or []
-    address = _address(connection, rooms, given=stream_url is not None)
+    address = _address(connection, rooms)
     digest = filter_hash(address=address, event=event, not_event=not_event, grep=grep)
     plan = _Plan(
         connection=connection,
         address=address,
         options=TailOptions(
             what=_what(rooms, connection.endpoint.authority),
-            ours=_is_ours(connection),
+            ours=_is_ours(connection.endpoint),
             output=Output.JSON if json else output,
             count=count,
             follow=not no_follow,
@@ -225,18 +228,17 @@ async def _follow(plan: _Plan, state: StateFile | None) -> int:
         return await plan.limit.apply(tail.run())
 
 
-def _is_ours(connection: Connection) -> bool:
-    path = connection.endpoint.path.partition("?")[0]
+def _is_ours(endpoint: Endpoint) -> bool:
+    """Whether this address, by its path or by having none, is an event stream of our servers."""
+    path = endpoint.path.partition("?")[0]
     return path in {"", STREAM_PATH, NOTIFICATIONS_PATH}
 
 
-def _address(connection: Connection, rooms: list[str], *, given: bool) -> str:
-    if given and rooms and not _is_ours(connection):
+def _address(connection: Connection, rooms: list[str]) -> str:
+    if rooms and not _is_ours(connection.endpoint):
         raise CliError("--room is for our own servers", hint="put what that endpoint wants into its URL")
     for room in rooms:
         check_room(room)
-    if given and connection.endpoint.path == "":
-        return connection.endpoint.http_url("/")
     address = connection.endpoint.http_url(STREAM_PATH)
     query = urlencode([("room", room) for room in rooms])
     return f"{address}{'&' if '?' in address else '?'}{query}" if query else address
