@@ -20,7 +20,6 @@ from starlette.responses import Response
 
 from server.api.answers import as_problem, problem_response
 from server.api.services import ApiServices
-from server.broker import BrokerUnavailableError
 from server.claims import Principal
 from server.gate import Denied, Gate
 from server.gate import Request as GateRequest
@@ -31,7 +30,7 @@ from server.protocol.strict_json import NotAcceptedError, parse
 MAX_BODY_BYTES = 65_536
 MAX_BATCH_BODY_BYTES = 1_048_576
 _BODILESS = frozenset({"GET", "HEAD", "DELETE"})
-_EXPECTED = (ProblemError, BrokerUnavailableError, RequestValidationError, HTTPException)
+_EXPECTED = (ProblemError, RequestValidationError, HTTPException)
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 

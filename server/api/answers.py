@@ -11,11 +11,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from server.broker import BrokerUnavailableError
 from server.problems import FieldError, ProblemError
 from server.protocol.codes import ErrorCode
 
-RETRY_AFTER_MS = 1_000  # when the log cannot take or give anything now
 MAX_ERRORS = 20  # shown of one body
 _LENGTHS = frozenset({"string_too_long", "string_too_short"})
 
@@ -30,8 +28,6 @@ def as_problem(error: Exception) -> ProblemError:
     match error:
         case ProblemError():
             return error
-        case BrokerUnavailableError():
-            return ProblemError(503, retry_after_ms=RETRY_AFTER_MS)
         case RequestValidationError():
             return _of_validation(error.errors())
         case HTTPException():
@@ -62,5 +58,5 @@ def install_problem_handlers(app: FastAPI) -> None:
     async def handle(_request: Request, error: Exception) -> Response:
         return problem_response(as_problem(error))
 
-    for kind in (ProblemError, BrokerUnavailableError, RequestValidationError, HTTPException, Exception):
+    for kind in (ProblemError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, handle)

@@ -180,6 +180,15 @@ async def test_a_token_without_kid_needs_a_single_key() -> None:
         await auth.verify(token("old", named=False))
 
 
+async def test_a_header_that_is_none_causes_no_fetch() -> None:
+    source = Source("old")
+    auth = authenticator(source.keys())
+    for malformed in ("eyJ9.e30.AAAA", "AAAA.e30.AAAA", jwt.encode({}, "s" * 32, "HS256")):
+        with pytest.raises(InvalidTokenError):
+            await auth.verify(malformed)
+    assert source.count == 0
+
+
 async def test_a_shared_secret_beside_a_jwks() -> None:
     source = Source("old")
     auth = authenticator(source.keys(), secrets=["s" * 32])

@@ -193,6 +193,17 @@ def test_a_user_without_a_name() -> None:
     assert claims["sub"]
 
 
+def test_a_user_that_the_system_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container may run under any number."""
+
+    def unknown() -> str:
+        raise KeyError("uid not found")
+
+    monkeypatch.setattr("getpass.getuser", unknown)
+    claims = claims_of(minted(SECRET, "here", None, {"USER": " "}).token())
+    assert claims["sub"] == f"user-{os.getuid()}"
+
+
 def test_nothing_secret_in_the_representation(env: dict[str, str], secret_file: Path) -> None:
     source = resolve_token(HERE, secret_file=secret_file, env=env, warn=never)
     assert SECRET not in repr(source)

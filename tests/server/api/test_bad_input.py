@@ -158,3 +158,8 @@ async def test_positions_that_are_none(ann: httpx.AsyncClient, since: str) -> No
 @pytest.mark.parametrize("limit", ["0", "-1", "501", "x", "", "1.5", "1e3"])
 async def test_limits_that_are_none(ann: httpx.AsyncClient, limit: str) -> None:
     assert_problem(await ann.get(MESSAGES, params={"limit": limit}), 400, "invalid_message")
+
+
+@pytest.mark.parametrize("user_id", ["", "%20", "a%0Db", "x" * 129, "__proto__", "a%E2%80%AEb"])
+async def test_user_ids_that_are_none(admin: httpx.AsyncClient, user_id: str) -> None:
+    assert_problem(await post(admin, f"/api/v1/users/{user_id}/events", event="x"), 400, "invalid_message")
