@@ -69,6 +69,7 @@ async def run_source(job: Source) -> tuple[Result, list[Socket]]:
     await asyncio.sleep(max(0.0, job.start_s - time.time()))
     first = read(target, [publisher])
     await publish_at(job.rate, job.seconds, publisher.send)
+    await asyncio.sleep(max(0.0, job.start_s + job.seconds - time.time()))
     return between(first, read(target, [publisher])), [publisher]
 
 
