@@ -19,7 +19,7 @@ from rtcli.load.metronome import Metronome
 from rtcli.load.scenario import Role, Scenario
 from rtcli.load.schedule import phase_bounds
 from rtcli.load.sources import Sources
-from rtcli.load.store import Bins, MetricStore, Recorder
+from rtcli.load.store import Bins, MetricStore, Recorder, delivery_moment, moment_of_delivery
 from server.protocol.tokens import create_token
 
 MAX_CONNECTING = 200  # connections that a worker opens at the same time
@@ -82,9 +82,10 @@ class Recorders:
             found = self._known[key] = self._store.recorder(metric, **given)
         return found
 
-    def of_room(self, metric: str, room: str) -> dict[int, int]:
+    def deliveries(self, room: str, *, websocket: bool) -> dict[int, int]:
         """Where deliveries in a room are counted; rooms are told apart only where the scenario asks."""
-        return self.get(metric, room=room if self._by_room else "").counts
+        tags = {"role": self._role, "room": room} if self._by_room else {"role": self._role}
+        return self._store.deliveries(websocket=websocket, **tags)
 
 
 class Engine:
@@ -98,11 +99,12 @@ class Engine:
         self.post = post  # to the main process
         self.bins = Bins([(phase.name, phase.duration) for phase in scenario.phases])
         self.store = MetricStore(self.bins)
+        complete = self.store.recorder("fanout_complete")
         self.audit = Audit(
             spec.run,
             base,
-            moment_of=self.moment,
-            complete=self.store.recorder("fanout_complete").counts,
+            moment_of=lambda at, lag: delivery_moment(self.moment(at), lag),
+            passed=lambda entry, taken: complete.record(moment_of_delivery(entry.moment), taken),
             order=scenario.audit.order,
             worker=spec.worker,
             workers=spec.workers,

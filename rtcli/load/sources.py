@@ -16,6 +16,9 @@ from itertools import count
 
 USERS_PER_ADDRESS = 64  # also stays below the limits that servers put on one address
 _NO_PORT = 24  # IP_BIND_ADDRESS_NO_PORT of <linux/in.h>; the socket module has no name for it
+_TCP_INFO = getattr(socket, "TCP_INFO", 11)
+_TCP_INFO_SIZE = 136
+_BYTES_RECEIVED = slice(128, 136)  # tcpi_bytes_received of <linux/tcp.h>, since 4.1
 _RESET = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
 
 
@@ -52,6 +55,15 @@ class Sources:
     def _next_address(self) -> str:
         group = next(self._numbers) // USERS_PER_ADDRESS * self._workers + self._worker
         return f"127.0.{1 + group // 250 % 250}.{1 + group % 250}"
+
+
+def bytes_received(connection: socket.socket) -> int:
+    """How many bytes the kernel has received on a connection; 0 where it does not tell, or has forgotten."""
+    try:
+        info = connection.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _TCP_INFO_SIZE)
+    except OSError:
+        return 0
+    return int.from_bytes(info[_BYTES_RECEIVED], sys.byteorder) if len(info) == _TCP_INFO_SIZE else 0
 
 
 async def resolve(host: str, port: int) -> tuple[str, int]:

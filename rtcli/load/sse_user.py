@@ -78,8 +78,7 @@ class SseUser(User):
                     self.subscriber,
                     room,
                     engine.now(),
-                    latency=self.recorders.of_room("fanout_latency", room),
-                    service=self.recorders.of_room("fanout_service", room),
+                    counts=self.recorders.deliveries(room, websocket=False),
                 )
 
     def _enter_all(self) -> None:

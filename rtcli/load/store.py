@@ -13,13 +13,15 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
 
-from rtcli.load.histogram import INDEX_BITS, Histogram, bucket_index
+from rtcli.load.histogram import INDEX_BITS, Histogram, bucket_bounds, bucket_index
 from rtcli.load.metric_names import METRICS
 
 Tags = tuple[tuple[str, str], ...]
 Key = tuple[str, Tags]
 Snapshot = dict[Key, dict[int, int]]
 _INDEX = (1 << INDEX_BITS) - 1
+_LAG_BITS = 24
+_LAG = (1 << _LAG_BITS) - 1
 
 
 class Bins:
@@ -71,6 +73,20 @@ class Recorder:
         self.counts[moment + good] += 1
 
 
+def delivery_moment(moment: int, lag: int) -> int:
+    """The key of deliveries of a message that was due in a bin and left `lag` µs late, without their bucket.
+
+    Latency is counted from when the message was due, service from when it left. The lag is the same for all
+    receivers of a message, so it goes into the key, and one count per delivery serves both.
+    """
+    return (((moment >> INDEX_BITS) << _LAG_BITS) | min(max(lag, 0), _LAG)) << INDEX_BITS
+
+
+def moment_of_delivery(key: int) -> int:
+    """The bin, shifted, of such a key."""
+    return key >> (INDEX_BITS + _LAG_BITS) << INDEX_BITS
+
+
 class MetricStore:
     """All samples of a run, or of a worker since it last gave them away. A `thresholds.MetricView`."""
 
@@ -78,6 +94,7 @@ class MetricStore:
         self.bins = bins
         self._recorders: dict[Key, Recorder] = {}
         self._gauges: dict[Key, int] = {}
+        self._deliveries: dict[tuple[bool, Tags], defaultdict[int, int]] = {}
         self._excluded = exclude  # of a second: whether its samples are to be left out
 
     def recorder(self, metric: str, **tags: str) -> Recorder:
@@ -91,6 +108,31 @@ class MetricStore:
             found = self._recorders[key] = Recorder()
         return found
 
+    def deliveries(self, *, websocket: bool, **tags: str) -> defaultdict[int, int]:
+        """Where deliveries are counted, by `delivery_moment` plus bucket of their latency.
+
+        Those over WebSockets count as messages received, too.
+        """
+        return self._deliveries.setdefault((websocket, tuple(sorted(tags.items()))), defaultdict(int))
+
+    def _split_deliveries(self) -> None:
+        """Turn counted deliveries into samples of `fanout_latency` and `fanout_service`."""
+        for (websocket, tags), counts in self._deliveries.items():
+            if not counts:
+                continue
+            latency = self.recorder("fanout_latency", **dict(tags)).counts
+            service = self.recorder("fanout_service", **dict(tags)).counts
+            frames = self.recorder("ws_msgs_received", **dict(tags)).counts if websocket else None
+            for key, count in counts.items():
+                moment, lag = moment_of_delivery(key), key >> INDEX_BITS & _LAG
+                index = key & _INDEX
+                latency[moment + index] += count
+                if frames is not None:
+                    frames[moment] += count
+                middle = sum(bucket_bounds(index)) >> 1
+                service[moment + bucket_index(middle - lag)] += count
+            counts.clear()
+
     def gauge(self, metric: str, value: int, **tags: str) -> None:
         """Set a gauge."""
         self._gauges[metric, tuple(sorted(tags.items()))] = value
@@ -99,6 +141,7 @@ class MetricStore:
 
     def drain(self) -> Snapshot:
         """Give away what was counted since the last time."""
+        self._split_deliveries()
         taken: Snapshot = {}
         for key, recorder in self._recorders.items():
             if recorder.counts:

@@ -284,9 +284,7 @@ class User(ABC):
             audit.declared(self.subscriber, member, now)
         else:
             audit.gone(self.subscriber, member, now)
-            again = audit.join(
-                self.subscriber, event.room, now, latency=member.latency, service=member.service
-            )
+            again = audit.join(self.subscriber, event.room, now, counts=member.counts)
             audit.joined(again, now)
 
     async def wait_connected(self) -> None:

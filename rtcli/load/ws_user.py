@@ -50,6 +50,7 @@ class WsUser(User):
         self._by_room: dict[str, str] = {}
         self._greeting: asyncio.Future[None] | None = None
         self._count = 0
+        self._bytes = self._frames = self._counted = 0  # of this connection, taken over already
 
     def watch(self, watcher: Sees) -> None:
         """See User: the connection must not account for anything itself."""
@@ -74,6 +75,8 @@ class WsUser(User):
                     tls=engine.tls,
                     timeout=timeout,
                 )
+                self._bytes = self._frames = 0
+                self._counted = self.subscriber.counted
                 self.opened("ws_connecting", started)
                 self.engine.count(self.role, "ws_sessions")
                 self.connected.set()
@@ -132,10 +135,14 @@ class WsUser(User):
 
     def _collect(self, connection: WsConnection) -> None:
         moment = self.engine.moment(self.engine.now())
-        if connection.received:
-            self.recorders.get("data_received").add(moment, connection.received)
-            self.recorders.get("ws_msgs_received").add(moment, connection.frames)
-            connection.received = connection.frames = 0
+        received = connection.received
+        if received > self._bytes:
+            self.recorders.get("data_received").add(moment, received - self._bytes)
+            self._bytes = received
+        # Deliveries are counted where they are accounted for; here are the frames that were none.
+        others = connection.frames - self._frames - (self.subscriber.counted - self._counted)
+        self.recorders.get("ws_msgs_received").add(moment, others)
+        self._frames, self._counted = connection.frames, self.subscriber.counted
 
     def on_lost(self, now: int) -> None:
         """See User."""
@@ -165,8 +172,7 @@ class WsUser(User):
             self.subscriber,
             room,
             engine.now(),
-            latency=self.recorders.of_room("fanout_latency", room),
-            service=self.recorders.of_room("fanout_service", room),
+            counts=self.recorders.deliveries(room, websocket=True),
             history=history > 0,
         )
         try:
@@ -316,6 +322,7 @@ class WsUser(User):
             entry = member.cursor.next
             if entry is not None and entry.frame == data:
                 member.take(entry, now)
+                self.subscriber.counted += 1
                 self._follow(member)
                 return True
         return False

@@ -25,8 +25,9 @@ _MAX_AHEAD = 1 << 20  # another worker's stream does not get further ahead of wh
 class Audit(Roster):
     """Accounts for every delivery to the subscribers of one worker.
 
-    `moment_of` gives the bin (see `store.Bins`) of a time; `complete` is where the times to the last receiver
-    are counted; `order` is the scenario's.
+    `moment_of` gives, for the time at which a message was due and its lag, what its deliveries are counted
+    under (see `store.delivery_moment`); `passed` gets each message that has reached everybody, with the time
+    (µs) that took; `order` is the scenario's.
     """
 
     def __init__(
@@ -34,8 +35,8 @@ class Audit(Roster):
         run: int,
         base: int,
         *,
-        moment_of: Callable[[int], int],
-        complete: dict[int, int],
+        moment_of: Callable[[int, int], int],
+        passed: Callable[[Entry, int], None],
         order: str = "per-room",
         worker: int = 0,
         workers: int = 1,
@@ -45,7 +46,7 @@ class Audit(Roster):
         self.order = order
         self.findings: list[Finding] = []
         self.skips: dict[tuple[int, int], Skip] = {}  # by the membership's id() and the message's
-        self._complete = complete
+        self._passed = passed
         self._moment_of = moment_of
         self._own = range(self._next_stream, self._next_stream + STREAMS_PER_WORKER)
         self._known = range(workers * STREAMS_PER_WORKER)
@@ -59,6 +60,7 @@ class Audit(Roster):
             if entry is not None and entry.token == delivery.token:
                 _keep(entry, delivery)
                 member.take(entry, delivery.now)
+                delivery.user.counted += 1
                 return member
         token = decode_token(delivery.token)
         if token is None:
@@ -111,6 +113,7 @@ class Audit(Roster):
         elif not self._is_new(delivery, member, identity, key):
             return member
         self._count(member, self.base + token.intended, token.lag, delivery.now)
+        delivery.user.counted += 1
         return member
 
     def _first_sight(self, member: Membership, stream: Stream, token: Token, delivery: Delivery) -> Entry:
@@ -127,7 +130,7 @@ class Audit(Roster):
             delivery.token,
             intended=intended,
             lag=token.lag,
-            moment=self._moment_of(intended),
+            moment=self._moment_of(intended, token.lag),
             place=delivery.place,
         )
         entry.seen = delivery.now
@@ -207,9 +210,7 @@ class Audit(Roster):
         )
 
     def _count(self, member: Membership, intended: int, lag: int, now: int) -> None:
-        moment = self._moment_of(intended)
-        member.latency[moment + bucket_index(now - intended)] += 1
-        member.service[moment + bucket_index(now - intended - lag)] += 1
+        member.counts[self._moment_of(intended, lag) + bucket_index(now - intended)] += 1
 
     def _corrupt(self, delivery: Delivery, member: Membership | None) -> None:
         key = None if delivery.room is None else self.room(delivery.room).key_of(delivery.place)
@@ -266,7 +267,7 @@ class Audit(Roster):
         for room in self.rooms.values():
             for entry in room.passed():
                 if not entry.holes and entry.last:
-                    self._complete[entry.moment + bucket_index(entry.last - entry.intended)] += 1
+                    self._passed(entry, entry.last - entry.intended)
         while self._ending and (self._ending[0].ended or 0) + patience <= now:
             self._ending.pop(0).release()
 

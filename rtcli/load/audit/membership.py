@@ -19,13 +19,14 @@ class Away(NamedTuple):
 class Membership:
     """A subscriber's stay in a room, from asking to join to leaving; a resume continues it.
 
-    `latency` and `service` are where its deliveries are counted (by bin and bucket).
+    `counts` is where its deliveries are counted: by the entry's moment plus the bucket of their latency.
     """
 
     __slots__ = (
         "asked",
         "aways",
         "connection",
+        "counts",
         "cursor",
         "damaged",
         "early",
@@ -34,12 +35,10 @@ class Membership:
         "gaps",
         "history",
         "joined",
-        "latency",
         "leaving",
         "lost",
         "missing",
         "room",
-        "service",
         "start_key",
         "tail",
         "user",
@@ -51,16 +50,14 @@ class Membership:
         room: Room,
         asked: int,
         *,
-        latency: dict[int, int],
-        service: dict[int, int],
+        counts: dict[int, int],
         history: bool = False,
     ) -> None:
         self.user = user
         self.room = room
         self.asked = asked
         self.history = history  # older messages were asked for, and may come
-        self.latency = latency
-        self.service = service
+        self.counts = counts
         self.connection = ""
         self.begin()
         self.joined: int | None = None
@@ -90,9 +87,7 @@ class Membership:
         """Take the delivery of the entry that is next; the crowds do the same in place."""
         self.cursor = entry
         entry.last = now
-        late = now - entry.intended
-        self.latency[entry.moment + bucket_index(late)] += 1
-        self.service[entry.moment + bucket_index(late - entry.lag)] += 1
+        self.counts[entry.moment + bucket_index(now - entry.intended)] += 1
 
     def miss(self, entry: Entry) -> None:
         """Note that an entry appeared at a place which this membership has passed already."""

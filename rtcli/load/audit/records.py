@@ -22,11 +22,12 @@ class Note(NamedTuple):
 class Subscriber:
     """A user as the audit knows it: the rooms that it is in, and what happened to it lately."""
 
-    __slots__ = ("connection", "memberships", "name", "notes")
+    __slots__ = ("connection", "counted", "memberships", "name", "notes")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.connection = ""  # the id of the connection, as the server gave it
+        self.counted = 0  # deliveries that were not accounted for by comparing bytes
         self.memberships: dict[str, Membership] = {}
         self.notes: deque[Note] = deque(maxlen=_KEPT_NOTES)
 

@@ -68,14 +68,11 @@ class Roster:
         room: str,
         now: int,
         *,
-        latency: dict[int, int],
-        service: dict[int, int],
+        counts: dict[int, int],
         history: bool = False,
     ) -> Membership:
         """Note that a user asks to join a room. Its messages are expected from `joined` on."""
-        member = Membership(
-            user.name, self.room(room), now, latency=latency, service=service, history=history
-        )
+        member = Membership(user.name, self.room(room), now, counts=counts, history=history)
         member.connection = user.connection
         user.memberships[room] = member
         self.subscribers += 1
@@ -110,7 +107,7 @@ class Roster:
     def declared(self, user: Subscriber, member: Membership, now: int) -> Membership:
         """Note that the server said that what was missed while away will not come; returns the new stay."""
         self._end(user, member, now, "declared")
-        new = self.join(user, member.room.name, now, latency=member.latency, service=member.service)
+        new = self.join(user, member.room.name, now, counts=member.counts)
         self.subscribers -= 1  # it is the same subscriber
         new.joined = now
         return new

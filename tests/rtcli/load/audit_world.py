@@ -93,9 +93,14 @@ class World:
         self.ordered = ordered
         self.faults = faults
         self.now = 1_000
-        self.latency: dict[int, int] = defaultdict(int)
-        self.service: dict[int, int] = defaultdict(int)
-        self.audit = Audit(RUN, 0, moment_of=lambda _at: 0, complete=defaultdict(int))
+        self.counts: dict[int, int] = defaultdict(int)
+        self.passed: list[int] = []
+        self.audit = Audit(
+            RUN,
+            0,
+            moment_of=lambda _at, _lag: 0,
+            passed=lambda entry, _taken: self.passed.append(entry.identity),
+        )
         self.people = [Person(f"user {number}") for number in range(users)]
         self.rooms = [f"room-{number}" for number in range(rooms)]
         self.log: dict[str, list[Message]] = {room: [] for room in self.rooms}
@@ -120,9 +125,7 @@ class World:
     def join(self, person: Person, room: str) -> None:
         if not person.connected or room in person.stays or room in person.wanted:
             return
-        member = self.audit.join(
-            person.subscriber, room, self.tick(), latency=self.latency, service=self.service
-        )
+        member = self.audit.join(person.subscriber, room, self.tick(), counts=self.counts)
         stay = Stay(person.name, room, member, start=self.seen_up_to[room], since=len(self.log[room]))
         person.stays[room] = stay
         self.stays.append(stay)

@@ -47,7 +47,7 @@ def test_a_deployment_without_faults_is_never_accused(seeds: range, ordered: boo
         assert not truth
         assert not named
         assert account.gap_declared == counts["gap_declared"]
-        assert sum(world.latency.values()) == world.counted
+        assert sum(world.counts.values()) == world.counted
 
 
 def test_every_fault_is_named_and_nothing_else(seeds: range) -> None:
@@ -58,7 +58,7 @@ def test_every_fault_is_named_and_nothing_else(seeds: range) -> None:
         assert named == truth
         assert account.indeterminate == counts["indeterminate"]
         assert account.gap_declared == counts["gap_declared"]
-        assert sum(world.latency.values()) == sum(world.service.values()) == world.counted
+        assert sum(world.counts.values()) == world.counted
         seen.update(kind for kind, *_ in truth)
     assert set(seen) == {"lost", "duplicate", "reordered", "leak", "phantom", "ghost", "resume_gap"}
 
