@@ -19,7 +19,7 @@ from rtcli.load.units import format_bytes, format_number, format_seconds, format
 Paint = Callable[[str, str], str]
 """Colours a text: `paint(text, "red")`. The console's `style` does, and knows when not to."""
 
-_HEADLINES = {
+HEADLINES = {
     Verdict.PASSED: ("PASSED", "green"),
     Verdict.VIOLATION: ("DELIVERY VIOLATION", "red"),
     Verdict.THRESHOLD: ("THRESHOLD FAILED", "red"),
@@ -27,7 +27,7 @@ _HEADLINES = {
     Verdict.INCONCLUSIVE: ("INCONCLUSIVE", "yellow"),
     Verdict.INTERRUPTED: ("INTERRUPTED", "yellow"),
 }
-_MEANING = {
+MEANING = {
     "lost": "an expected receiver never got it",
     "duplicate": "got it more than once",
     "reordered": "got it out of order",
@@ -61,15 +61,16 @@ def _row(label: str, text: str) -> str:
 
 
 def _headline(result: RunResult, paint: Paint) -> Iterator[str]:
-    word, color = _HEADLINES[result.verdict]
-    yield f"{paint(word, color)}  {result.scenario}: {_sentence(result)}"
+    word, color = HEADLINES[result.verdict]
+    yield f"{paint(word, color)}  {result.scenario}: {sentence(result)}"
     if result.description:
         yield _row("", paint(result.description, "dim"))
     for reason in result.reasons:
         yield f"  - {escape(reason)}"
 
 
-def _sentence(result: RunResult) -> str:
+def sentence(result: RunResult) -> str:
+    """The verdict as half a sentence."""
     audit = result.audit
     if result.verdict is Verdict.PASSED and audit is not None and audit.counts.get("delivered"):
         order = {"exactly-once": "once", "at-least-once": "at least once", "at-most-once": "at most once"}
@@ -186,7 +187,7 @@ def _violations(audit: AuditResult, paint: Paint) -> Iterator[str]:
 
 
 def _violation(violation: Violation, paint: Paint) -> Iterator[str]:
-    meaning = _MEANING.get(violation.kind, violation.kind)
+    meaning = MEANING.get(violation.kind, violation.kind)
     where = f" in {violation.room}" if violation.room else ""
     said = f"{violation.message}{where}: {violation.subscriber} {meaning}"
     yield f"  {paint(violation.kind, 'red')}  {escape(said)}"
