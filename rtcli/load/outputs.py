@@ -8,7 +8,7 @@ import msgspec
 
 from rtcli.errors import CliError
 from rtcli.load import summary
-from rtcli.load.reporters import junit
+from rtcli.load.reporters import html, junit, prometheus
 from rtcli.load.results import RunResult
 
 
@@ -20,10 +20,12 @@ def evidence_lines(result: RunResult) -> bytes:
 
 
 def write_outputs(result: RunResult, directory: Path) -> list[Path]:
-    """Write `summary.json`, `junit.xml` and `evidence.ndjson`; return their paths. Raises CliError (2)."""
+    """Write the summary, the reports and the evidence; return their paths. Raises CliError (2)."""
     contents = {
         "summary.json": summary.encode(result),
         "junit.xml": junit.render(result).encode(),
+        "report.html": html.render(result).encode(),
+        "metrics.prom": prometheus.render(result).encode(),
         "evidence.ndjson": evidence_lines(result),
     }
     written = []
