@@ -43,7 +43,7 @@ def realtime_router(settings: Settings, realtime: Realtime | None = None) -> API
     router = APIRouter(lifespan=lifespan)
     router.include_router(websocket_router(services))
     router.include_router(stream_router(services))
-    router.include_router(api_router(services, rate_limit_per_s=settings.rate_limit_per_s))
+    router.include_router(api_router(services, rates=services.user_rates))
     router.include_router(_health_router(services))
     return router
 

@@ -11,6 +11,7 @@ import random
 import resource
 from enum import StrEnum
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 from server.protocol.bucket import TokenBucket
 
@@ -20,27 +21,37 @@ _RETRY_MS = {"node": (1_000, 5_000), "user": (5_000, 15_000), "address": (2_000,
 
 
 class UserRates:
-    """One bucket per user, for requests that have no connection to keep one. Full buckets are forgotten."""
+    """One bucket per user, for all its connections and requests together.
+
+    A bucket lives as long as a connection holds it or it has something to remember.
+    """
 
     def __init__(self, rate_per_s: float, burst: float) -> None:
         self._rate_per_s = rate_per_s
         self._burst = burst
-        self._buckets: dict[str, TokenBucket] = {}
+        self._held: WeakValueDictionary[str, TokenBucket] = WeakValueDictionary()
+        self._kept: dict[str, TokenBucket] = {}
         self._sweep_at = SWEEP_AT
+
+    def of(self, user_id: str, now: float) -> TokenBucket:
+        """The user's bucket."""
+        bucket = self._held.get(user_id)
+        if bucket is None:
+            if len(self._kept) >= self._sweep_at:
+                self._sweep(now)
+            bucket = self._kept[user_id] = self._held[user_id] = TokenBucket(
+                self._rate_per_s, self._burst, now
+            )
+        return bucket
 
     def take(self, user_id: str, now: float) -> float:
         """Take one token of the user's and return 0, or return in how many seconds there will be one."""
-        bucket = self._buckets.get(user_id)
-        if bucket is None:
-            if len(self._buckets) >= self._sweep_at:
-                self._sweep(now)
-            bucket = self._buckets[user_id] = TokenBucket(self._rate_per_s, self._burst, now)
-        return bucket.take(now)
+        return self.of(user_id, now).take(now)
 
     def _sweep(self, now: float) -> None:
-        """Keep those that have something to remember; twice as many may come before the next time."""
-        self._buckets = {user: bucket for user, bucket in self._buckets.items() if not bucket.is_full(now)}
-        self._sweep_at = max(SWEEP_AT, 2 * len(self._buckets))
+        """Let full buckets go; twice as many as are left may come before the next time."""
+        self._kept = {user: bucket for user, bucket in self._kept.items() if not bucket.is_full(now)}
+        self._sweep_at = max(SWEEP_AT, 2 * len(self._kept))
 
 
 class Cap(StrEnum):

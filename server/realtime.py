@@ -14,14 +14,15 @@ from server.auth import Authenticator
 from server.broker import Broker, Lost, Retention, open_broker
 from server.claims import Principal
 from server.clock import Clock
-from server.connection import Connection, Outlet
+from server.connection import Connection
 from server.fanout import Fanout
 from server.flusher import Flusher
 from server.gate import Denied, Gate
 from server.hub import Hub
-from server.limits import ConnectionCaps, default_node_limit
+from server.limits import ConnectionCaps, UserRates, default_node_limit
 from server.metrics import Metrics
 from server.origins import OriginPolicy
+from server.outlet import Outlet
 from server.protocol.codes import CloseCode, ErrorCode
 from server.protocol.session import Heartbeat, Session, SessionSettings
 from server.resume import ReadHistory
@@ -82,6 +83,9 @@ class Realtime:
         )
         self.max_replay = settings.max_replay
         self.max_outstanding = settings.max_outstanding
+        rate = settings.rate_limit_per_s
+        user_rate = None if rate is None else rate * settings.user_rate_factor
+        self.user_rates = None if user_rate is None else UserRates(user_rate, 2 * user_rate)
         self._session_settings = SessionSettings(
             ping_interval_s=settings.ping_interval_s,
             pong_timeout_s=settings.pong_timeout_s,
@@ -91,8 +95,8 @@ class Realtime:
             max_rooms=settings.max_rooms,
             token_expiring_s=settings.token_expiring_s,
             expiry_grace_s=settings.expiry_grace_s,
-            rate_limit_per_s=settings.rate_limit_per_s,
-            rate_burst=2 * (settings.rate_limit_per_s or 100.0),
+            rate_limit_per_s=rate,
+            rate_burst=2 * (rate or 100.0),
         )
         self._ticker: Ticker | None = None
         self._running: list[asyncio.Task[None]] = []
@@ -125,14 +129,16 @@ class Realtime:
     ) -> Connection:
         """A WebSocket connection that was admitted and accepted."""
         connection_id = self.new_connection_id()
+        rates, now = self.user_rates, self.clock.now()
         session = Session(
             connection_id=connection_id,
             rights=principal,
             instance_id=self.instance_id,
             heartbeat=heartbeat,
             settings=self._session_settings,
-            now=self.clock.now(),
+            now=now,
             wall=self.clock.wall(),
+            user_bucket=None if rates is None else rates.of(principal.user_id, now),
         )
         return Connection(
             self,

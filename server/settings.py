@@ -44,6 +44,7 @@ class Settings(BaseModel):
     address_connections: int | None = Field(default=100, ge=1)
     node_connections: int | None = Field(default=None, ge=1)  # None: 90 % of the file descriptors
     rate_limit_per_s: float | None = Field(default=100.0, gt=0)  # messages of one connection
+    user_rate_factor: float = Field(default=5.0, ge=1)  # so many times that, for all that one user does
 
     # WebSocket connections.
     ping_interval_s: float = Field(default=30.0, gt=0)  # the ping message of /ws/v2

@@ -1,6 +1,6 @@
 """The HTTP API (protocol.md, section 5): publish, read, look who is there, kick.
 
-    app.include_router(api_router(services, rate_limit_per_s=100.0))
+    app.include_router(api_router(services, rates=UserRates(100.0, 200.0)))
     install_problem_handlers(app)
 
 Every route of the router checks the token before it looks at anything else: see access.py.

@@ -38,13 +38,13 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 class Access:
     """Checks tokens and rates."""
 
-    def __init__(self, services: ApiServices, *, rate_limit_per_s: float | None) -> None:
+    def __init__(self, services: ApiServices, rates: UserRates | None) -> None:
         # Requests hold no connection open: the caps of the gate are not for them.
         self._gate = Gate(
             services.authenticator, services.origins, lambda _user, _address: None, services.metrics.refusals
         )
         self._clock = services.clock
-        self._rates = None if rate_limit_per_s is None else UserRates(rate_limit_per_s, 2 * rate_limit_per_s)
+        self._rates = rates
 
     async def principal_of(self, request: Request) -> Principal:
         """Who asks. Raises ProblemError."""

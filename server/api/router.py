@@ -31,6 +31,7 @@ from server.api.publishing import Publisher, Receipt, Started, check_room
 from server.api.reading import parse_since, read_page
 from server.api.services import ApiServices, Refreshable
 from server.claims import Principal
+from server.limits import UserRates
 from server.problems import ProblemError
 from server.protocol.codes import ErrorCode
 from server.protocol.messages import MAX_HISTORY, format_timestamp
@@ -46,10 +47,10 @@ _PUBLISHED: dict[int | str, dict[str, Any]] = {
 
 
 def api_router(
-    services: ApiServices, *, rate_limit_per_s: float | None, log_timeout_s: float = LOG_TIMEOUT_S
+    services: ApiServices, *, rates: UserRates | None, log_timeout_s: float = LOG_TIMEOUT_S
 ) -> APIRouter:
-    """All routes under /api/v1. `rate_limit_per_s`: requests and publications of one user; None: no limit."""
-    access = Access(services, rate_limit_per_s=rate_limit_per_s)
+    """All routes under /api/v1. `rates` counts what a user does, over WebSocket too; None: no limit."""
+    access = Access(services, rates)
     router = APIRouter(prefix="/api/v1", route_class=guarded_route(access), dependencies=[Security(_bearer)])
     publisher = Publisher(services.broker, services.clock, services.metrics, timeout_s=log_timeout_s)
     _add_rooms(router, services, publisher)

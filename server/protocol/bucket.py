@@ -10,7 +10,7 @@ class TokenBucket:
     "virtual scheduling" of GCRA, ITU-T I.371).
     """
 
-    __slots__ = ("_full_at", "_interval", "_slack")
+    __slots__ = ("__weakref__", "_full_at", "_interval", "_slack")
 
     def __init__(self, rate_per_s: float, burst: float, now: float) -> None:
         self._interval = 1.0 / rate_per_s

@@ -53,7 +53,7 @@ class Session:
 
     __slots__ = (
         "_bucket", "_expiry", "_heartbeat", "_instance_id", "_invalid", "_refused", "_refused_at",
-        "_settings", "_timer", "_writable", "closed", "connection_id", "rights", "rooms",
+        "_settings", "_timer", "_user_bucket", "_writable", "closed", "connection_id", "rights", "rooms",
     )  # fmt: skip
 
     def __init__(
@@ -66,6 +66,7 @@ class Session:
         settings: SessionSettings,
         now: float,
         wall: float,
+        user_bucket: TokenBucket | None = None,
     ) -> None:
         self.connection_id = connection_id
         self.rights = rights
@@ -74,6 +75,7 @@ class Session:
         self._writable: set[str] = set()  # rooms to publish in: asked once, not for every message
         self._instance_id = instance_id
         self._settings = settings
+        self._user_bucket = user_bucket  # of all connections of this user
         self._heartbeat = heartbeat
         self._timer = self._heartbeat_timer(now)
         self._expiry = self._expiry_timer(wall)
@@ -128,6 +130,8 @@ class Session:
                 return [self._close(CloseCode.INVALID_PAYLOAD, "not UTF-8")]
         if self._bucket is not None:
             wait_s = self._bucket.take(now)
+            if not wait_s and self._user_bucket is not None:
+                wait_s = self._user_bucket.take(now)
             if wait_s:
                 return self._refuse(text, wait_s, now, wall)
         try:

@@ -70,7 +70,7 @@ async def test_unknown_paths_and_methods(ann: httpx.AsyncClient) -> None:
 
 async def test_too_many_requests() -> None:
     async with (
-        running_server(Settings(port=0, secrets=(SECRET,), rate_limit_per_s=1)) as server,
+        running_server(Settings(port=0, secrets=(SECRET,), rate_limit_per_s=0.2)) as server,
         httpx.AsyncClient(base_url=server.url, headers={"Authorization": f"Bearer {token_for()}"}) as client,
         httpx.AsyncClient(
             base_url=server.url, headers={"Authorization": f"Bearer {token_for('8')}"}
@@ -155,7 +155,7 @@ async def broken() -> BrokenBroker:
 async def embedded(broken: BrokenBroker) -> httpx.AsyncClient:
     """The API alone inside of an application, with short times."""
     app = FastAPI()
-    app.include_router(api_router(Services(broken), rate_limit_per_s=None, log_timeout_s=0.05))
+    app.include_router(api_router(Services(broken), rates=None, log_timeout_s=0.05))
     install_problem_handlers(app)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     headers = {"Authorization": f"Bearer {token_for()}"}
