@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
 from rtcli.errors import CliError
 from rtcli.load import summary
-from rtcli.load.reporters import html, junit, prometheus
+from rtcli.load.reporters import hlog, html, junit, prometheus
 from rtcli.load.results import RunResult
 
 
@@ -19,13 +20,14 @@ def evidence_lines(result: RunResult) -> bytes:
     return b"".join(msgspec.json.encode(record) + b"\n" for record in records)
 
 
-def write_outputs(result: RunResult, directory: Path) -> list[Path]:
+def write_outputs(result: RunResult, directory: Path, samples: Iterable[hlog.Interval] = ()) -> list[Path]:
     """Write the summary, the reports and the evidence; return their paths. Raises CliError (2)."""
     contents = {
         "summary.json": summary.encode(result),
         "junit.xml": junit.render(result).encode(),
         "report.html": html.render(result).encode(),
         "metrics.prom": prometheus.render(result).encode(),
+        "samples.hlog": hlog.render(result.started, samples).encode(),
         "evidence.ndjson": evidence_lines(result),
     }
     written = []
