@@ -20,10 +20,14 @@ from rtcli.client.secret_files import check_token, development_secret
 from rtcli.commands.scenario import load_or_fail
 from rtcli.console import Style, console
 from rtcli.errors import CliError, Exit
+from rtcli.load.ci import announce
 from rtcli.load.engine import Credentials
+from rtcli.load.estimate import estimate
 from rtcli.load.live import Lines, Screen, Silent
+from rtcli.load.machine import describe, find_obstacles, read_limits
 from rtcli.load.outcome import make_result
 from rtcli.load.outputs import write_outputs
+from rtcli.load.reporters import hlog
 from rtcli.load.reporters import text as text_report
 from rtcli.load.results import RunResult
 from rtcli.load.runner import Runner, RunState, View
@@ -35,6 +39,7 @@ from rtcli.load.workers import WorkerFailedError
 
 app = options.new_app()
 _MAX_WORKERS = 57
+_LOGGED = ("fanout_latency", "fanout_service", "fanout_complete", "send_ack", "schedule_lag", "recovery_time")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,9 @@ def loadtest(
         list[str] | None,
         typer.Option("--allow-remote", metavar="HOST", help="Load this host, which is not this machine."),
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what the run needs and whether it can work, and end.")
+    ] = False,
     no_progress: Annotated[bool, typer.Option("--no-progress", help="Show nothing meanwhile.")] = False,
     insecure: options.Insecure = False,
     json: options.Json = False,
@@ -104,7 +112,11 @@ def loadtest(
     """
     overrides = [*(set_ or ()), *([] if seed is None else [f"seed={seed}"])]
     loaded = load_or_fail(scenario, overrides=overrides, thresholds=threshold)
-    endpoint = _endpoint(url or loaded.target.url, serve=serve)
+    address = url or loaded.target.url
+    endpoint = None if dry_run and address is None else _endpoint(address, serve=serve)
+    _check_machine(loaded, endpoint, workers=_workers(workers), dry_run=dry_run)
+    if dry_run:
+        return Exit.OK
     plan = _Plan(
         scenario=loaded,
         endpoint=endpoint,
@@ -117,6 +129,19 @@ def loadtest(
         json=json,
     )
     return signals.run(_main(plan))
+
+
+def _check_machine(scenario: Scenario, endpoint: Endpoint | None, *, workers: int, dry_run: bool) -> None:
+    """Refuse, before anything starts, what this machine cannot do. Raises CliError (2)."""
+    need = estimate(scenario, workers=workers)
+    if dry_run:
+        console.write_lines(describe(need, workers=workers))
+    loopback = endpoint is None or endpoint.is_loopback
+    obstacles = find_obstacles(need, read_limits(), loopback=loopback, workers=workers)
+    for obstacle in obstacles[1:]:
+        console.warning(obstacle)
+    if obstacles:
+        raise CliError(obstacles[0], hint="rtcli loadtest SCENARIO --dry-run shows what a run needs")
 
 
 def _endpoint(url: str | None, *, serve: bool) -> Endpoint | None:
@@ -181,8 +206,10 @@ async def _main(plan: _Plan) -> int:
         )
         await probe(spec)
         with _view(plan) as view:
-            result = make_result(await _run(Runner(spec, view)))
-    _report(plan, result)
+            state = await _run(Runner(spec, view))
+    result = make_result(state)
+    _report(plan, result, hlog.intervals(state.store, _LOGGED))
+    announce(result, console.env, console.info)
     return result.exit_code
 
 
@@ -227,9 +254,9 @@ def _make_directory(out: Path) -> None:
         raise CliError(f"{out}: {why}", hint="--out names a directory, which is made") from None
 
 
-def _report(plan: _Plan, result: RunResult) -> None:
+def _report(plan: _Plan, result: RunResult, samples: list[hlog.Interval]) -> None:
     if plan.out is not None:
-        written = write_outputs(result, plan.out)
+        written = write_outputs(result, plan.out, samples)
         console.info(f"results: {', '.join(map(str, written))}")
     if plan.json:
         console.write_json({"type": "summary", **to_document(result)})
