@@ -1,0 +1,24 @@
+"""docs/metrics.md has every metric, as the server describes it, and none that is not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from server.metrics import SPECS
+
+PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+
+
+def test_the_table_is_what_the_server_has() -> None:
+    rows = [line for line in PAGE.splitlines() if line.startswith("| `rtcli_")]
+    assert rows == [
+        f"| `{spec.name}` | {spec.kind.value} | {f'`{spec.label}`' if spec.label else ''} | {spec.help} |"
+        for spec in SPECS
+    ]
+
+
+def test_names_in_the_text_are_metrics() -> None:
+    names = {spec.name for spec in SPECS}
+    for word in PAGE.replace("{", " ").replace("`", " ").split():
+        if word.startswith("rtcli_"):
+            assert word.removesuffix("_total") in names
