@@ -39,12 +39,12 @@ class EchoConnection(Connection):
 
     def text(self, text: str | bytes) -> None:
         """Send it back."""
-        self._outlet.send(text.encode() if isinstance(text, str) else text)
+        self.outlet.send(text.encode() if isinstance(text, str) else text)
 
     def binary(self) -> None:
         """Send back the message that was just completed."""
-        self._outlet.flush()
-        self._outlet.write(frame(KeepingFragments.completed, BINARY))
+        self.outlet.flush()
+        self.outlet.write(frame(KeepingFragments.completed, BINARY))
 
 
 class KeepingFragments(Fragments):

@@ -64,7 +64,8 @@ async def open_one(port: int, member: Socket, path: str) -> None:
     """Connect `member` and wait until it is ready."""
     loop = asyncio.get_running_loop()
     if isinstance(member, StrictMember):
-        await picows.ws_connect(lambda: member, f"ws://127.0.0.1:{port}{path}")
+        url = f"ws://127.0.0.1:{port}{path}"
+        await picows.ws_connect(lambda: member, url, websocket_handshake_timeout=CONNECT_S)
     elif isinstance(member, Frozen):
         await loop.create_connection(lambda: member, sock=small_socket(port))
     else:
