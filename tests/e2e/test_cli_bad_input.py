@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from server.protocol import server_messages as s
 from tests.e2e.certificates import write_certificate
 from tests.e2e.commands import ServerCommand
 from tests.rtcli.client.fake_server import FakeServer, fake_server
-from tests.rtcli.client.fake_stream import fake_stream, status
+from tests.rtcli.client.fake_stream import fake_stream, hold, status
 from tests.rtcli.process import RTCLI, environment, rtcli
 
 
@@ -280,3 +281,22 @@ async def test_garbage_and_then_it_goes_on(tmp_path: Path, garbage: bytes) -> No
     assert code == 0, err
     assert out.endswith(b"after the garbage\n")
     assert b"Traceback" not in err
+
+
+@pytest.mark.parametrize("command", ["chat", "tail-events"])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+async def test_a_server_that_never_answers_can_be_left(
+    tmp_path: Path, command: str, number: int, code: int
+) -> None:
+    async with fake_stream(hold) as server:
+        process = await asyncio.create_subprocess_exec(
+            RTCLI, command, "--url", f":{server.port}",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            env=environment(tmp_path, RTCLI_TOKEN="a.b.c"),
+        )  # fmt: skip
+        async with asyncio.timeout(30):
+            while not server.requests:  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.01)
+            process.send_signal(number)
+            out, err = await process.communicate()
+    assert (process.returncode, out, err) == (code, b"", b"")
