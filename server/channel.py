@@ -80,12 +80,14 @@ class Channel:
     """A channel that has members here."""
 
     __slots__ = (
-        "flushed", "fresh", "groups", "held", "holds", "job", "last", "members", "name", "pending", "queued",
+        "epoch", "excludes", "flushed", "fresh", "groups", "held", "holds", "job", "members", "name",
+        "offset", "pending", "queued",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.last = NOWHERE  # of the newest publication delivered here, or known by the first join
+        self.epoch = ""  # of the newest publication delivered here, or known by the first join
+        self.offset = 0
         self.flushed = NOWHERE  # of the newest written to every live member
         self.members = 0  # in any state but GONE
         self.groups: tuple[dict[Member, Callable[[Any], None]], ...] = ({}, {}, {})  # LIVE, by Format
@@ -93,8 +95,18 @@ class Channel:
         self.holds = 0  # members that are HOLDING or catching up
         self.held: deque[Publication | GapNotice] = deque(maxlen=MAX_HELD)
         self.pending: list[Item] = []
+        self.excludes = False  # whether something pending is not for everyone
         self.queued = False
         self.job: Job | None = None
+
+    @property
+    def last(self) -> Position:
+        """The position of the newest publication delivered here; its epoch is "" before anything is known."""
+        return Position(self.epoch, self.offset)
+
+    def stand_at(self, position: Position) -> None:
+        """Set `last`."""
+        self.epoch, self.offset = position
 
 
 def after(items: Iterable[T], position: Position) -> list[T]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from server.protocol.messages import format_timestamp
+from server.protocol.messages import format_timestamp_ms
 
 
 class Clock:
@@ -22,9 +22,12 @@ class Clock:
         return int(self.wall() * 1000)
 
     def timestamp(self) -> str:
-        """The current time as messages carry it; written once per millisecond."""
-        millisecond = self.wall_ms()
-        if millisecond != self._millisecond:
-            self._millisecond = millisecond
-            self._timestamp = format_timestamp(millisecond / 1000)
+        """The current time as messages carry it."""
+        return self.timestamp_of(self.wall_ms())
+
+    def timestamp_of(self, time_ms: int) -> str:
+        """A Unix time in milliseconds as messages carry it; written once per millisecond."""
+        if time_ms != self._millisecond:
+            self._millisecond = time_ms
+            self._timestamp = format_timestamp_ms(time_ms)
         return self._timestamp

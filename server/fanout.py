@@ -96,9 +96,10 @@ class Fanout:
     def go_live(self, member: Member, position: Position) -> None:
         """Begin live delivery: everything up to `position` has been written to `member`."""
         channel = member.channel
-        if not channel.last.epoch:
-            channel.last = channel.flushed = position
-        elif channel.last.epoch != position.epoch:
+        if not channel.epoch:
+            channel.stand_at(position)
+            channel.flushed = position
+        elif channel.epoch != position.epoch:
             self._break(channel, position)  # the log began anew, and nothing was delivered from it yet
             self._enqueue(channel)
         member.position = position
@@ -139,12 +140,13 @@ class Fanout:
         channel = self._channels.get(publication.channel)
         if channel is None:
             return
-        epoch, offset = channel.last
-        if (publication.offset != offset + 1 or publication.epoch != epoch) and epoch:
-            if publication.epoch == epoch and publication.offset <= offset:
+        epoch, offset = publication.epoch, publication.offset
+        if (offset != channel.offset + 1 or epoch != channel.epoch) and channel.epoch:
+            if epoch == channel.epoch and offset <= channel.offset:
                 return  # every member has it, by its join, or was told that it would not come
-            self._break(channel, Position(publication.epoch, publication.offset - 1))
-        channel.last = Position(publication.epoch, publication.offset)
+            self._break(channel, Position(epoch, offset - 1))
+        channel.epoch = epoch
+        channel.offset = offset
         if channel.holds:
             channel.held.append(publication)
         channel.pending.append(publication)
@@ -154,15 +156,15 @@ class Fanout:
     def lost(self, name: str, position: Position) -> None:
         """Take notice that publications up to `position` will not be delivered."""
         channel = self._channels.get(name)
-        if channel is None or not channel.last.epoch:
+        if channel is None or not channel.epoch:
             return
-        if channel.last.epoch != position.epoch or channel.last.offset < position.offset:
+        if channel.epoch != position.epoch or channel.offset < position.offset:
             self._break(channel, position)
             self._enqueue(channel)
 
     def _break(self, channel: Channel, to: Position) -> None:
         notice = self.gap(channel.name, channel.last, to)
-        channel.last = to
+        channel.stand_at(to)
         if channel.holds:
             channel.held.append(notice)
         channel.pending.append(notice)
@@ -183,6 +185,7 @@ class Fanout:
         channel = self._channels.get(name)
         if channel is not None:
             channel.pending.append(Notice(text, exclude))
+            channel.excludes |= bool(exclude)
             self._enqueue(channel)
 
     def _enqueue(self, channel: Channel) -> None:
@@ -217,7 +220,8 @@ class Fanout:
     def _begin(self, channel: Channel) -> int:
         """Encode what is pending and write it, unless that is more than a slice; return the writes made."""
         items, channel.pending = channel.pending, []
-        excluded = _excluded(items)
+        excluded = _excluded(items) if channel.excludes else set()
+        channel.excludes = False
         left: list[Write] = []
         written = 0
         for join, group in zip(JOIN, channel.groups, strict=True):
@@ -265,7 +269,7 @@ class Fanout:
                 if isinstance(first, GapNotice):
                     rest.remove(first)
             write_items(member, rest)
-            if channel.last.epoch == covered.epoch and channel.last.offset < covered.offset:
+            if channel.epoch == covered.epoch and channel.offset < covered.offset:
                 channel.fresh.append(member)
             else:
                 self._make_live(member)

@@ -124,7 +124,7 @@ def _held(
 ) -> Sequence[Publication | GapNotice] | None:
     """What comes behind the top of a page that was just read; None when it has to be read again."""
     held = fanout.held_after(channel, top)
-    if held is None and again and top.epoch != channel.last.epoch:
+    if held is None and again and top.epoch != channel.epoch:
         return []  # the log began anew, and nothing was delivered from it yet
     return held
 

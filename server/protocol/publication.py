@@ -7,6 +7,7 @@ between streams is only the rest of their cursors, which has its place between t
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import msgspec
 
@@ -75,6 +76,11 @@ def is_valid_event_name(name: str) -> bool:
     return _EVENT_NAME.fullmatch(name) is not None and name not in RESERVED_EVENTS
 
 
+@lru_cache(maxsize=64)
+def _timestamp(time_ms: int) -> bytes:
+    return format_timestamp_ms(time_ms).encode()
+
+
 def _positioned(publication: Publication) -> bytes:
     """Splice the position into the data of a room's message."""
     data = publication.data
@@ -89,7 +95,15 @@ def _positioned(publication: Publication) -> bytes:
 
 def ws_message(publication: Publication) -> bytes:
     """The JSON text that WebSocket clients get: `new_message` in rooms, `event` elsewhere."""
-    time = format_timestamp_ms(publication.time_ms).encode()
+    time = _timestamp(publication.time_ms)
+    if publication.channel.startswith(ROOM_PREFIX) and len(publication.data) > 2:
+        # One formatting instead of two: this runs once for every message that is published.
+        return b'{"type":"new_message","data":%b,"offset":%d,"epoch":"%b"},"timestamp":"%b"}' % (
+            publication.data[:-1],
+            publication.offset,
+            publication.epoch.encode(),
+            time,
+        )
     if publication.channel.startswith(ROOM_PREFIX):
         return b'{"type":"new_message","data":%b,"timestamp":"%b"}' % (_positioned(publication), time)
     return (
