@@ -51,6 +51,7 @@ class Hub:
         self._slow_deadline_s = slow_deadline_s
         self._by_user: dict[str, set[Client]] = {}
         self._slow: dict[Client, float] = {}  # since when
+        self._kicked: dict[str, float] = {}  # users, and until when their streams stay away
         self._tasks: set[asyncio.Task[None]] = set()
 
     # -- who is here ---------------------------------------------------------------------------------------
@@ -113,6 +114,15 @@ class Hub:
         for client in clients:
             client.shut_down(CloseCode.KICKED, reason, None)
         return len(clients)
+
+    def remember_kick(self, user_id: str, *, now: float, until: float) -> None:
+        """Keep the streams of this user, which come back by themselves, away until then (monotonic)."""
+        self._kicked = {user: end for user, end in self._kicked.items() if end > now}
+        self._kicked[user_id] = until
+
+    def is_kicked(self, user_id: str, now: float) -> bool:
+        """Whether streams of this user that come back are to stay away."""
+        return self._kicked.get(user_id, now) > now
 
     # -- slow consumers ------------------------------------------------------------------------------------
 

@@ -25,6 +25,8 @@ from server.resume import ReadHistory, Resumed, Want, catch_up, read_missed
 from server.wheel import Wheel
 from server.wire import EventBatch, Format
 
+KICK_S = 60.0  # beyond `retry`: how long a browser may take to come back and be told to stay away
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -264,6 +266,10 @@ class Stream:
     def shut_down(self, code: CloseCode, reason: str, retry_after_ms: int | None) -> None:
         """See Client."""
         self._services.hub.closing(self, code, reason)
+        if code is CloseCode.KICKED:
+            now = self._services.clock.now()
+            until = now + self._retry_ms / 1000 + KICK_S
+            self._services.hub.remember_kick(self.user_id, now=now, until=until)
         _say_closing(self.outlet, self.cursor, code, reason, retry_after_ms)
 
     def abort(self) -> None:

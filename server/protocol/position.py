@@ -75,12 +75,13 @@ def format_cursor(positions: Mapping[str, Position] | Iterable[tuple[str, Positi
     return ",".join(f"{cursor_key(channel)}={position}" for channel, position in items)
 
 
-def fits_cursor(channels: Iterable[str]) -> bool:
-    """Whether a cursor over these channels is within the limit whatever their positions are.
+def longest_cursor(channels: Iterable[str]) -> int | None:
+    """How many bytes a cursor over these channels may take, or None when that is over the limit.
 
     A stream that follows more could not be resumed.
     """
-    return sum(len(cursor_key(channel)) + _LONGEST_POSITION + 2 for channel in channels) <= MAX_CURSOR_BYTES
+    size = sum(len(cursor_key(channel)) + _LONGEST_POSITION + 2 for channel in channels)
+    return size if size <= MAX_CURSOR_BYTES else None
 
 
 def parse_cursor(text: str, *, user_channel: str) -> dict[str, Position]:

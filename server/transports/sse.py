@@ -7,9 +7,6 @@ transport itself: no task, queue or copy of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import msgspec
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -22,21 +19,30 @@ from server.gate import Denied
 from server.gate import Request as GateRequest
 from server.problems import ProblemError
 from server.protocol.codes import ERROR_TEXT, CloseCode, ErrorCode
-from server.protocol.position import BROADCAST, ROOM_PREFIX, InvalidPositionError, Position, parse_cursor
+from server.protocol.position import BROADCAST, ROOM_PREFIX
 from server.protocol.rooms import is_valid_room
 from server.protocol.sse import encode_event
 from server.realtime import Realtime
 from server.stream import Pulse, Stream
 from server.transports.stream_outlets import open_outlet
+from server.transports.stream_requests import (
+    MEDIA_TYPE,
+    NOTHING,
+    Asked,
+    accepts_events,
+    can_come_back,
+    read_cursor,
+)
 
+RESUME_TEXT = "The cursor of so many rooms with such long names would not fit into a request"
 HEADERS = {
     "cache-control": "no-cache, no-store, must-revalidate",
-    "content-type": "text/event-stream; charset=utf-8",
+    "content-type": f"{MEDIA_TYPE}; charset=utf-8",
     "x-accel-buffering": "no",
 }
 
 
-def refuse(status: int, code: ErrorCode, text: str) -> Response:
+def refuse(status: int, code: str, text: str) -> Response:
     """A problem+json answer, which stops the client."""
     problem = ProblemError(status, code, text)
     return Response(problem.body(), status, problem.headers())
@@ -51,16 +57,10 @@ def _turn_away(denied: Denied) -> Response:
     return Response(body, 200, HEADERS)
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What a request for a stream asks for."""
-
-    channels: list[str]
-    cursor: Mapping[str, Position]
-    invalid: bool  # a cursor was sent that cannot be read
-
-
-_NOTHING = Asked([], {}, invalid=False)
+def _not_acceptable(request: Request) -> Response | None:
+    if accepts_events(request.headers.getlist("accept")):
+        return None
+    return refuse(406, "not_acceptable", f"This is {MEDIA_TYPE}")
 
 
 class EventStream(Response):
@@ -135,7 +135,7 @@ class StreamEndpoints:
         denied = self._realtime.admission(pulse.user_id, address)
         if denied is not None:
             return _turn_away(denied)
-        return EventStream(self._realtime, pulse, _NOTHING)
+        return _not_acceptable(request) or EventStream(self._realtime, pulse, NOTHING)
 
     async def _follow(self, request: Request, rooms: list[str]) -> Response:
         gate_request = GateRequest(
@@ -144,15 +144,40 @@ class StreamEndpoints:
             request.client.host if request.client else "",
             websocket=False,
         )
-        verdict = await self._realtime.gate.admit_later(gate_request)
-        if isinstance(verdict, Denied):
-            return _turn_away(verdict)
+        principal = await self._realtime.gate.admit_later(gate_request)
+        if isinstance(principal, Denied):
+            return _turn_away(principal)
         rooms = list(dict.fromkeys(rooms))
-        return self._refuse_rooms(verdict, rooms) or EventStream(
-            self._realtime,
-            self._realtime.new_stream(verdict, gate_request.address),
-            self._asked(request, verdict, rooms),
+        return (
+            _not_acceptable(request)
+            or self._stay_away(request, principal)
+            or self._refuse_rooms(principal, rooms)
+            or self._open(request, principal, gate_request.address, rooms)
         )
+
+    def _stay_away(self, request: Request, principal: Principal) -> Response | None:
+        """204 for who was kicked and comes back: "User agents can be told to stop reconnecting" by it.
+
+        Who comes anew, without a `Last-Event-ID`, is let in: a kick ends connections, it does not ban.
+        """
+        now = self._realtime.clock.now()
+        if "last-event-id" in request.headers and self._realtime.hub.is_kicked(principal.user_id, now):
+            return Response(status_code=204)
+        return None
+
+    def _open(self, request: Request, principal: Principal, address: str, rooms: list[str]) -> Response:
+        channels = [*(ROOM_PREFIX + room for room in rooms), principal.channel, BROADCAST]
+        scope = request.scope
+        path = scope["raw_path"] + b"?" + scope["query_string"]
+        max_head_bytes = self._realtime.settings.max_header_bytes
+        if not can_come_back(path, scope["headers"], channels, max_head_bytes=max_head_bytes):
+            return refuse(400, ErrorCode.TOO_MANY_ROOMS, RESUME_TEXT)
+        # Two headers are one with a comma and a space (RFC 9110, section 5.3): no cursor.
+        header = ", ".join(request.headers.getlist("last-event-id"))
+        # The header, which a reconnecting browser sends, wins over the parameter.
+        text = header or request.query_params.get("last_event_id", "")
+        asked = read_cursor(text, channels, user_channel=principal.channel)
+        return EventStream(self._realtime, self._realtime.new_stream(principal, address), asked)
 
     def _refuse_rooms(self, principal: Principal, rooms: list[str]) -> Response | None:
         if len(rooms) > self._realtime.settings.max_rooms:
@@ -162,20 +187,6 @@ class StreamEndpoints:
         if not all(map(principal.can_join, rooms)):
             return refuse(403, ErrorCode.FORBIDDEN, ERROR_TEXT[ErrorCode.FORBIDDEN])
         return None
-
-    @staticmethod
-    def _asked(request: Request, principal: Principal, rooms: list[str]) -> Asked:
-        """Read the cursor; the header, which a reconnecting browser sends, wins over the parameter."""
-        own = principal.channel
-        channels = [*(ROOM_PREFIX + room for room in rooms), own, BROADCAST]
-        text = request.headers.get("last-event-id") or request.query_params.get("last_event_id") or ""
-        if not text:
-            return Asked(channels, {}, invalid=False)
-        try:
-            cursor = parse_cursor(text, user_channel=own)
-        except InvalidPositionError:
-            return Asked(channels, {}, invalid=True)
-        return Asked(channels, {name: at for name, at in cursor.items() if name in channels}, invalid=False)
 
 
 def stream_router(realtime: Realtime) -> APIRouter:
