@@ -42,6 +42,7 @@ COMMANDS: dict[str, str] = {
     "tail-events": "Follow the event stream of rooms, or any SSE endpoint.",
     "publish": "Publish messages and events.",
     "loadtest": "Replay many users and account for every delivery.",
+    "report": "Show and compare the results of load tests.",
     "scenario": "List, show and validate load test scenarios.",
     "token": "Create and inspect tokens, and make keys.",
     "demo": "Show it all: server, chat, tail and a short load test.",

@@ -21,6 +21,7 @@ from rtcli.commands.scenario import load_or_fail
 from rtcli.console import Style, console
 from rtcli.errors import CliError, Exit
 from rtcli.load.ci import announce
+from rtcli.load.compare import Tolerance, against_baseline
 from rtcli.load.engine import Credentials
 from rtcli.load.estimate import estimate
 from rtcli.load.live import Lines, Screen, Silent
@@ -31,6 +32,7 @@ from rtcli.load.reporters import hlog
 from rtcli.load.reporters import text as text_report
 from rtcli.load.results import RunResult
 from rtcli.load.runner import Runner, RunState, View
+from rtcli.load.saved import read_result
 from rtcli.load.scenario import Scenario
 from rtcli.load.serving import own_server
 from rtcli.load.summary import to_document
@@ -53,6 +55,7 @@ class _Plan:
     allowed: tuple[str, ...]
     insecure: bool
     out: Path | None
+    baseline: RunResult | None
     progress: bool
     json: bool
 
@@ -92,6 +95,12 @@ def loadtest(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write the results there.")
     ] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(
+            "--baseline", metavar="DIR", help="Fail (97) when this run is worse than those results."
+        ),
+    ] = None,
     allow_remote: Annotated[
         list[str] | None,
         typer.Option("--allow-remote", metavar="HOST", help="Load this host, which is not this machine."),
@@ -125,6 +134,7 @@ def loadtest(
         allowed=tuple(allow_remote or ()),
         insecure=insecure,
         out=out,
+        baseline=None if baseline is None else _baseline(baseline, loaded),
         progress=not no_progress,
         json=json,
     )
@@ -142,6 +152,17 @@ def _check_machine(scenario: Scenario, endpoint: Endpoint | None, *, workers: in
         console.warning(obstacle)
     if obstacles:
         raise CliError(obstacles[0], hint="rtcli loadtest SCENARIO --dry-run shows what a run needs")
+
+
+def _baseline(path: Path, scenario: Scenario) -> RunResult:
+    """An older result of the same scenario. Raises CliError (2) before anything is run."""
+    found = read_result(path)
+    if found.digest != scenario.digest:
+        raise CliError(
+            f"{path} is of another scenario ({found.scenario}, digest {found.digest[:12]})",
+            hint="a baseline is a run of the same scenario with the same --set; thresholds may differ",
+        )
+    return found
 
 
 def _endpoint(url: str | None, *, serve: bool) -> Endpoint | None:
@@ -208,6 +229,8 @@ async def _main(plan: _Plan) -> int:
         with _view(plan) as view:
             state = await _run(Runner(spec, view))
     result = make_result(state)
+    if plan.baseline is not None:
+        result = against_baseline(result, plan.baseline, Tolerance())
     _report(plan, result, hlog.intervals(state.store, _LOGGED))
     announce(result, console.env, console.info)
     return result.exit_code
