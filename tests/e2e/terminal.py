@@ -22,14 +22,15 @@ class Terminal:
         height: int = 24,
         env: Mapping[str, str] | None = None,
     ) -> None:
-        self._socket = home / "tmux"
-        self._status = home / "status"
-        self._status.unlink(missing_ok=True)
+        number = len(list(home.glob("terminal-*")))  # a server of tmux that is about to end keeps its socket
+        own = home / f"terminal-{number}"
+        own.mkdir()
+        self._socket = own / "tmux"
+        self._status = own / "status"
         command = (
             f"{shlex.join([RTCLI, *arguments])}; echo $? > {shlex.quote(str(self._status))}; exec sleep 600"
         )
-        own = environment(home, **(env or {}))
-        self._environment = own
+        self._environment = environment(home, **(env or {}))
         # With a configuration of nothing, so that a person's own changes nothing.
         size = ("-x", str(width), "-y", str(height))
         self._tmux(
@@ -38,7 +39,7 @@ class Terminal:
             "new-session",
             "-d",
             *size,
-            f"export TERM={shlex.quote(own['TERM'])}; {command}",
+            f"export TERM={shlex.quote(self._environment['TERM'])}; {command}",
         )
 
     def _tmux(self, *arguments: str) -> str:
