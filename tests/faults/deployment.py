@@ -62,6 +62,12 @@ class ServerProcess:
         self._command += ["--secret-file", str(home / "secret"), "--rate-limit", "off", *options]
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self._process is not None
+        return self._process.pid
+
     async def start(self) -> None:
         """Start it and wait until it answers."""
         with self.log.open("ab") as log:
@@ -79,8 +85,17 @@ class ServerProcess:
 
     def stop(self, number: signal.Signals) -> int:
         """Send a signal and wait for the end; return the exit code."""
+        self.signal(number)
+        return self.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
         assert self._process is not None
         self._process.send_signal(number)
+
+    def wait(self) -> int:
+        """Wait for the end; return the exit code."""
+        assert self._process is not None
         code = self._process.wait(timeout=30)
         self._process = None
         return code

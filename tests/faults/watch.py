@@ -1,0 +1,122 @@
+"""What must hold around every fault: health answered throughout, and the server then as it was before."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import threading
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+
+from tests.faults.deployment import SECRET, ServerProcess, until
+from tests.faults.peers import WsPeer, connect, token
+
+HEALTH_S = 1.0  # quality.md, section 2
+PAUSE_S = 0.1
+
+
+def descriptors(pid: int) -> int:
+    """How many file descriptors a process has."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def resident_bytes(pid: int) -> int:
+    """How much memory a process has."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * 4_096
+
+
+class HealthWatch:
+    """Asks `/healthz` on a new connection ten times a second, in a thread of its own."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.seconds: list[float] = []
+        self.failures: list[str] = []
+
+    def _run(self) -> None:
+        while not self._stop.wait(PAUSE_S):
+            started = time.monotonic()
+            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+            try:
+                connection.request("GET", "/healthz")
+                status = connection.getresponse().status
+                if status != http.client.OK:
+                    self.failures.append(f"status {status}")
+            except (OSError, http.client.HTTPException) as error:
+                self.failures.append(repr(error))
+            finally:
+                connection.close()
+            self.seconds.append(time.monotonic() - started)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """End; fails when an answer was wrong, missing or late."""
+        self._stop.set()
+        await asyncio.to_thread(self._thread.join)
+        assert self.failures == []
+        late = [round(seconds, 2) for seconds in self.seconds if seconds > HEALTH_S]
+        assert not late, f"/healthz took {late} s"
+
+
+async def metric(server: ServerProcess, name: str) -> float:
+    """The sum of a metric over its labels."""
+    async with httpx.AsyncClient() as client:
+        lines = (await client.get(f"{server.url}/metrics")).text.splitlines()
+    found = [line for line in lines if line.partition(" ")[0].partition("{")[0] == name]
+    assert found, f"no metric {name}"
+    return sum(float(line.rpartition(" ")[2]) for line in found)
+
+
+async def until_metric(server: ServerProcess, name: str, wanted: float, *, timeout_s: float = 30.0) -> None:
+    """Wait until a metric has that value."""
+    deadline = time.monotonic() + timeout_s
+    while (value := await metric(server, name)) != wanted:
+        assert time.monotonic() < deadline, f"{name} is {value}, not {wanted}"
+        await asyncio.sleep(0.05)
+
+
+async def serves_a_good_client(server: ServerProcess) -> None:
+    """Connect, join, say something, and hear it."""
+    peer = await connect(server.port, WsPeer("good", ["good"]))
+    await asyncio.wait_for(peer.ready, 30)
+    peer.send("chat_message", "still-here", room="good", content="hello")
+    await until(lambda: bool(peer.of_type("new_message")), why="a good client is not served")
+    assert peer.of_type("ack")
+    peer.transport.close()
+    await peer.lost
+
+
+def log_is_clean(server: ServerProcess, *more: str) -> None:
+    """No traceback, no secret, no token, and none of `more` in what the server wrote."""
+    text = server.log.read_text()
+    for word in ("Traceback", SECRET, token("x").partition(".")[0], *more):
+        assert word not in text, text[-4_000:]
+
+
+@contextlib.asynccontextmanager
+async def watched(server: ServerProcess) -> AsyncIterator[HealthWatch]:
+    """Everything that must hold while the block does its worst, and once it has let go of its sockets."""
+    await serves_a_good_client(server)
+    await until_metric(server, "rtcli_connections", 0)
+    before = descriptors(server.pid)
+    health = HealthWatch(server.port)
+    health.start()
+    yield health
+    await health.stop()
+    await serves_a_good_client(server)
+    await until_metric(server, "rtcli_connections", 0, timeout_s=60)
+    await until(
+        lambda: descriptors(server.pid) <= before + 1,
+        why=f"{before} descriptors before, {descriptors(server.pid)} after",
+    )
+    log_is_clean(server)
