@@ -62,18 +62,44 @@ class Member:
         return self.channel.flushed if self.state is State.LIVE else self.position
 
 
-Write = tuple[Member, Callable[[Any], None], Batch]
+class Part:
+    """What is left of one batch: who gets it, in two lists side by side."""
+
+    __slots__ = ("_at", "_members", "_writes", "batch")
+
+    def __init__(
+        self, group: dict[Member, Callable[[Any], None]], batch: Batch, without: set[Member]
+    ) -> None:
+        if without:
+            group = {member: write for member, write in group.items() if member not in without}
+        self._members = list(group)
+        self._writes = list(group.values())
+        self._at = 0
+        self.batch = batch
+
+    def __len__(self) -> int:
+        return len(self._writes) - self._at
+
+    def take(self, count: int, *, check: bool) -> list[Callable[[Any], None]]:
+        """The next writes; `check`: somebody has left since, and gets nothing."""
+        start = self._at
+        self._at = end = min(start + count, len(self._writes))
+        writes = self._writes[start:end]
+        if check:
+            pairs = zip(self._members[start:end], writes, strict=True)
+            writes = [write for member, write in pairs if member.state is State.LIVE]
+        return writes
 
 
 class Job:
-    """A flush: what is left to write, to whom, and where everyone stands when it is through."""
+    """A flush that is not through: what is left, and where everyone stands when it is."""
 
-    __slots__ = ("at", "position", "writes")
+    __slots__ = ("parts", "position", "somebody_left")
 
-    def __init__(self, writes: list[Write], position: Position) -> None:
-        self.writes = writes
+    def __init__(self, parts: list[Part], position: Position) -> None:
+        self.parts = parts
         self.position = position
-        self.at = 0
+        self.somebody_left = False
 
 
 class Channel:

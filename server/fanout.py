@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from server.channel import Channel, Job, Member, Sink, State, Write, after, follows
+from server.channel import Channel, Job, Member, Part, Sink, State, after, follows
 from server.protocol.codes import GapReason
 from server.protocol.position import Position
 from server.protocol.publication import Publication
@@ -122,6 +122,8 @@ class Fanout:
         self._take_out(member)
         member.state = State.GONE
         channel.members -= 1
+        if channel.job is not None:
+            channel.job.somebody_left = True
         if not channel.members:
             del self._channels[channel.name]
             self._unsubscribe(channel.name)
@@ -222,40 +224,44 @@ class Fanout:
         items, channel.pending = channel.pending, []
         excluded = _excluded(items) if channel.excludes else set()
         channel.excludes = False
-        left: list[Write] = []
+        parts: list[Part] = []
         written = 0
         for join, group in zip(JOIN, channel.groups, strict=True):
             batch = join(items) if group else None
             if not batch:
                 continue
-            if excluded or left or len(group) > SLICE:
-                left += [(member, write, batch) for member, write in group.items() if member not in excluded]
+            written += len(group)
+            if parts or excluded or len(group) > SLICE:
+                parts.append(Part(group, batch, excluded))
             else:
                 write_all(group.values(), batch)
-                written += len(group)
         if self._on_flush is not None:
-            self._on_flush(items, written + len(left))
-        channel.job = Job(left, channel.last)
+            self._on_flush(items, written)
+        left = sum(map(len, parts))
+        channel.job = Job(parts, channel.last)
         for member in excluded:
-            if member.state is State.LIVE:
-                write_items(member, [item for item in items if not _is_excluded(item, member)])
-        self._write_fresh(channel, items)
-        return written + self._go_on(channel, SLICE)
+            write_items(member, [item for item in items if not _is_excluded(item, member)])
+        if channel.fresh:
+            self._write_fresh(channel, items)
+        return written - left + self._go_on(channel, SLICE)
 
     def _go_on(self, channel: Channel, budget: int) -> int:
         """Write the next part of a flush; return the writes made."""
         job = channel.job
         if job is None:
             return 0
-        part = job.writes[job.at : job.at + budget]
-        job.at += len(part)
-        for member, write, batch in part:
-            if member.state is State.LIVE:
-                write_all((write,), batch)
-        if job.at >= len(job.writes):
+        left = budget
+        while job.parts and left > 0:
+            part = job.parts[0]
+            writes = part.take(left, check=job.somebody_left)
+            left -= len(writes)
+            write_all(writes, part.batch)
+            if not part:
+                del job.parts[0]
+        if not job.parts:
             channel.job = None
             channel.flushed = job.position
-        return len(part)
+        return budget - left
 
     def _write_fresh(self, channel: Channel, items: Sequence[Item]) -> None:
         """Give new members what is beyond their position, and make them LIVE once nothing can repeat it."""
@@ -321,7 +327,9 @@ def write_items(member: Member, items: Sequence[Item]) -> None:
 
 
 def _excluded(items: Sequence[Item]) -> set[Member]:
-    return {member for item in items if isinstance(item, Notice) for member in item.exclude}
+    """Who of the live members does not get everything."""
+    excluded = {member for item in items if isinstance(item, Notice) for member in item.exclude}
+    return {member for member in excluded if member.state is State.LIVE}
 
 
 def _is_excluded(item: Item, member: Member) -> bool:

@@ -72,7 +72,12 @@ def _merge(fanout: Fanout, want: Want, page: HistoryPage | None, attempt: int) -
     held = _held(fanout, want.channel, page.top, again=attempt > 0)
     if held is None:
         return None
-    publications = page.publications + [item for item in held if isinstance(item, Publication)]
+    publications = list(page.publications)
+    for item in held:
+        if isinstance(item, Publication):
+            publications.append(item)
+        elif want.since is None:
+            publications.clear()  # a history shows what came without a hole: what follows the last gap
     top = _at(held[-1]) if held else page.top
     if want.since is None:
         return Resumed(publications[-want.limit :] if want.limit else [], top, None)

@@ -265,4 +265,4 @@ class FanoutMachine(RuleBasedStateMachine):
 
 
 TestFanout = FanoutMachine.TestCase
-TestFanout.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+TestFanout.settings = settings(max_examples=600, stateful_step_count=40, deadline=None)
