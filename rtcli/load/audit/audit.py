@@ -19,7 +19,7 @@ from rtcli.load.audit.roster import STREAMS_PER_WORKER, Roster
 from rtcli.load.histogram import bucket_index
 from rtcli.load.token import Token, decode_token
 
-_MAX_AHEAD = 1 << 20  # another worker's stream does not get further ahead of what was seen of it
+_MAX_AHEAD = 1 << 16  # another worker's stream does not get further ahead of what was seen of it
 
 
 class Audit(Roster):
@@ -85,7 +85,7 @@ class Audit(Roster):
             self.room(room).streams.append(stream)
         if stream.owned:
             return stream if token.number < len(stream.sent) else None
-        if token.number > len(stream.sent) + _MAX_AHEAD:
+        if stream.top_number >= 0 and token.number > stream.top_number + _MAX_AHEAD:
             return None
         stream.grow(token.number)
         if not stream.sent[token.number]:
@@ -122,8 +122,8 @@ class Audit(Roster):
         key = room.key_of(delivery.place)
         if key is None:
             key = room.key_after(member, stream, token.number, intended + token.lag)
-        while key == room.tail.key:  # two messages at one position: the server's, not ours to mix up
-            key += 1
+        while key == room.tail.key or (key < room.tail.key and room.is_taken(key, member)):
+            key += 1  # two messages at one position: the server's doing, not for us to mix them up
         entry = Entry(
             key,
             message_id(stream.number, token.number),
@@ -135,8 +135,6 @@ class Audit(Roster):
         )
         entry.seen = delivery.now
         _keep(entry, delivery)
-        if key < stream.top_key or token.number < stream.top_number:
-            room.inversions += _inversions(stream, token.number, key)
         stream.see(token.number, delivery.now, key)
         room.insert(entry)
         return entry
@@ -278,13 +276,3 @@ def _keep(entry: Entry, delivery: Delivery) -> None:
         entry.frame = delivery.frame
     if entry.text is None:
         entry.text = delivery.text
-
-
-def _inversions(stream: Stream, number: int, key: int) -> list[tuple[int, int]]:
-    """Pairs of a message and a later one of its stream that stands before it, now that one more is seen."""
-    found = []
-    for other, place in enumerate(stream.keys):
-        if place and (other < number) is not (place < key):
-            early, late = sorted((number, other))
-            found.append((message_id(stream.number, early), message_id(stream.number, late)))
-    return found

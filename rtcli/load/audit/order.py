@@ -28,12 +28,26 @@ def settle_order(rooms: Mapping[str, Room], findings: Iterable[Finding]) -> Iter
         named: dict[tuple[int, int], Named] = {}
         for item in _agreed(room, by_room[name]):
             named.setdefault((id(item[0]), item[1]), item)
-        for earlier, later in room.inversions:
+        for earlier, later in _inversions(room):
             for member in _all(room):
                 both = _received(member, earlier) and _received(member, later)
                 if both and (id(member), later) not in named:
                     named.setdefault((id(member), earlier), (member, earlier, later, None))
         yield from named.values()
+
+
+def _inversions(room: Room) -> Iterator[tuple[int, int]]:
+    """Messages that stand after a later one of their stream, with that one."""
+    for stream in room.streams:
+        lowest, its_number = 0, 0
+        for number in range(len(stream.keys) - 1, -1, -1):
+            key = stream.keys[number]
+            if not key or not stream.sent[number]:  # what was never sent has no place in a stream
+                continue
+            if lowest and lowest < key:
+                yield message_id(stream.number, number), message_id(stream.number, its_number)
+            else:
+                lowest, its_number = key, number
 
 
 def _received(member: Membership, identity: int) -> bool:

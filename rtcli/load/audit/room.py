@@ -23,6 +23,7 @@ _STEP_BITS = 16  # room for entries between two positions
 _FREE_BITS = 36  # the same between two that have no positions
 _STRIDE = 1 << 18
 _LATE_BITS = 8
+_NEAR = 1_000  # numbers of a stream that are looked at around one
 _OFFSET_BITS = 36
 _MIDDLE = 1 << (_OFFSET_BITS - 1)
 _MAX_EPOCH = 126
@@ -92,7 +93,6 @@ class Room:
         "_epochs",
         "_late",
         "_origins",
-        "inversions",
         "memberships",
         "name",
         "ordered",
@@ -112,7 +112,6 @@ class Room:
         self.released: list[Membership] = []  # those that have ended and let go of it
         self.released_until = 0  # the latest time of sending that still concerns one of these
         self.recent: deque[Entry] = deque()  # not yet passed by everybody
-        self.inversions: list[tuple[int, int]] = []  # ids: one that stands after a later one of its publisher
         self._late = 0
         self._epochs: dict[str, int] = {}
         self._origins: dict[str, int] = {}
@@ -146,16 +145,15 @@ class Room:
         """
         before = member.cursor
         since = min(sent, member.joined or sent)
-        above = stream.top_key if number > stream.top_number else max(stream.keys[:number], default=0)
+        near = slice(max(0, number - _NEAR), number)
+        above = stream.top_key if number > stream.top_number else max(stream.keys[near], default=0)
         while (entry := before.next) is not None and (
             entry.seen <= sent or entry.left < since or entry.key <= above
         ):
             before = entry
-        later = min((key for key in stream.keys[number + 1 :] if key), default=0)
+        later = min((key for key in stream.keys[number + 1 : number + _NEAR] if key), default=0)
         if later and later <= before.key:
-            return self._key_before(
-                later, max((key for key in stream.keys[:number] if key < later), default=0)
-            )
+            return self._key_before(later, max((key for key in stream.keys[near] if key < later), default=0))
         after = 0 if before.next is None else before.next.key
         if later and (not after or later < after):
             after = later
@@ -166,6 +164,10 @@ class Room:
         self._late += 1
         key = later - (self._late << _LATE_BITS)
         return key if key > above else (above + later) // 2
+
+    def is_taken(self, key: int, member: Membership) -> bool:
+        """Whether a message stands at this place that not everybody has passed, or that the member is at."""
+        return key == member.cursor.key or any(entry.key == key for entry in self.recent)
 
     def insert(self, entry: Entry) -> None:
         """Put an entry where its key belongs; memberships that are past that place have missed it so far."""

@@ -1,0 +1,44 @@
+"""Which faults to make, and which were made."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from random import Random
+
+Made = Counter[tuple[str, str, str, str]]
+"""(kind, subscriber, room, message), counted, as the audit names them."""
+
+
+def subscriber_of(user_id: str) -> str:
+    """The load tester's name for one of its users: `reader-3` is `reader 3`."""
+    role, _, number = user_id.rpartition("-")
+    return f"{role} {number}"
+
+
+class Faults:
+    """Rolls dice for each delivery to a victim: users whose id begins with one of `victims`."""
+
+    def __init__(
+        self, chances: Mapping[str, float], *, victims: tuple[str, ...] = ("reader",), seed: int = 1
+    ) -> None:
+        self.chances = chances
+        self.victims = victims
+        self.made: Made = Counter()
+        self.declared = 0  # deliveries that a `gap` said would not come
+        self.on = True
+        self._rng = Random(seed)
+
+    def roll(self, kind: str) -> bool:
+        """Whether to make a fault of this kind now."""
+        return self.on and self._rng.random() < self.chances.get(kind, 0.0)
+
+    def pick(self, kinds: tuple[str, ...], user_id: str) -> str:
+        """At most one of these kinds, for a delivery to this user; '' for none."""
+        if not user_id.startswith(self.victims):
+            return ""
+        return next((kind for kind in kinds if self.roll(kind)), "")
+
+    def note(self, kind: str, user_id: str, room: str, message: str) -> None:
+        """Write a fault down, in the audit's words."""
+        self.made[kind, subscriber_of(user_id), room, message] += 1

@@ -1,0 +1,39 @@
+"""Run a scenario in a test, as the command does."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from textwrap import dedent
+
+from rtcli.client.endpoint import parse_endpoint
+from rtcli.load.engine import Credentials
+from rtcli.load.live import Silent
+from rtcli.load.outcome import make_result
+from rtcli.load.results import RunResult
+from rtcli.load.runner import Runner
+from rtcli.load.scenario import Scenario
+from rtcli.load.scenario_loader import parse_scenario
+from rtcli.load.target import make_spec
+
+SECRET = "s" * 40
+
+
+def scenario(text: str) -> Scenario:
+    """A scenario from its text."""
+    return parse_scenario(dedent(text), "test.yaml")
+
+
+async def run(text: str, url: str, *, workers: int = 1, stop_after: float | None = None) -> RunResult:
+    """Run a scenario against a server."""
+    spec = await make_spec(
+        scenario(text),
+        parse_endpoint(url),
+        Credentials(secret=SECRET),
+        workers=workers,
+        unix_start=time.time(),
+    )
+    runner = Runner(spec, Silent())
+    if stop_after is not None:
+        asyncio.get_running_loop().call_later(stop_after, runner.stop)
+    return make_result(await runner.run())
