@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import os
 import signal
 import socket
@@ -170,6 +171,17 @@ def _upgrade(settings: Settings, realtime: Realtime) -> Callable[[HttpProtocol],
     return lambda _protocol: False
 
 
+def tune_collector() -> None:
+    """Let the garbage collector look less often: for a process that is a server and nothing else.
+
+    Connections are long-lived and free of cycles while they live; looking through all of them again and again
+    took an eighth of the time of accepting and of acknowledged publishes.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
 async def serve_forever(settings: Settings, on_ready: Callable[[ServerHandle], None]) -> int:
     """Run until SIGTERM or SIGINT, then drain; return 0. A second signal ends the process at once."""
     stop = asyncio.Event()
@@ -184,6 +196,7 @@ async def serve_forever(settings: Settings, on_ready: Callable[[ServerHandle], N
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
     async with running_server(settings) as handle:
+        tune_collector()
         on_ready(handle)
         await stop.wait()
     return 0

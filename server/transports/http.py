@@ -140,20 +140,19 @@ class HttpProtocol(HttpToolsProtocol):
     def on_url(self, url: bytes) -> None:
         """A part of the request line."""
         super().on_url(url)
-        self._count_parsed(len(url), ProblemError(414, detail="The request line is too long"))
+        self._count_parsed(len(url), 414, "The request line is too long")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header field."""
         super().on_header(name, value)
-        size = len(name) + len(value) + 4
-        self._count_parsed(size, ProblemError(431, detail="The request headers are too large"))
+        self._count_parsed(len(name) + len(value) + 4, 431, "The request headers are too large")
         if len(self.headers) > self.guard.max_fields:
             self._stop_parsing(ProblemError(431, detail="Too many request headers"))
 
-    def _count_parsed(self, size: int, refusal: ProblemError) -> None:
+    def _count_parsed(self, size: int, status: int, detail: str) -> None:
         self._parsed_bytes += size
         if self._parsed_bytes > self.guard.max_bytes:
-            self._stop_parsing(refusal)
+            self._stop_parsing(ProblemError(status, detail=detail))
 
     def _stop_parsing(self, refusal: ProblemError) -> None:
         self._refusal = refusal

@@ -25,6 +25,7 @@ from server.transports.ws import PATHS
 from server.transports.ws_fast import PicowsOutlet
 
 READ_BUFFER_BYTES = 2_048  # of each connection at first; it grows with what comes at once
+_NOBODY = asyncio.Protocol()
 
 
 class FastUpgrade:
@@ -122,6 +123,9 @@ def hand_over(http: HttpProtocol, protocol: Any, key: bytes) -> None:  # noqa: A
     """Give the socket to picows, with a handshake that it can answer by itself."""
     http.let_go()
     transport = http.transport
+    # uvloop keeps `data_received` of the last plain Protocol, also under a BufferedProtocol: without
+    # this every connection would keep its HTTP parser and request, 6 KB, for as long as it lives.
+    transport.set_protocol(_NOBODY)
     transport.set_protocol(protocol)
     protocol.connection_made(transport)
     handshake = PLAIN_HANDSHAKE % key
