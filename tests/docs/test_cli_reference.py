@@ -1,0 +1,14 @@
+"""docs/cli-reference.md is what --help says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "_cli_reference.py"
+
+
+def test_the_page_is_current() -> None:
+    checked = subprocess.run([sys.executable, SCRIPT, "--check"], check=False)
+    assert checked.returncode == 0, "run: python scripts/_cli_reference.py"
