@@ -197,9 +197,13 @@ class Fanout:
         self._queue.append(channel)
         if not self._scheduled:
             self._scheduled = True
-            self._call_soon(self._run)
+            self._call_soon(self._wait)
 
     # -- flush ---------------------------------------------------------------------------------------------
+
+    def _wait(self) -> None:
+        """Let one more turn pass: what other sockets have brought by then goes into the same writes."""
+        self._call_soon(self._run)
 
     def _run(self) -> None:
         """Write what is pending: channel by channel until a slice is used up, the rest in the next turn."""
