@@ -155,6 +155,7 @@ class StreamPeer(Peer):
         )
         self._parser = SSEParser()
         self.events: list[tuple[str, dict[str, Any]]] = []
+        self._length: int | None = None  # of a body that is no stream
         self.ended = False  # by its last chunk (RFC 9112, section 7.1)
 
     @property
@@ -162,10 +163,18 @@ class StreamPeer(Peer):
         """The last `retry`."""
         return self._parser.retry_ms
 
+    def answered(self) -> None:
+        for line in (self.head or "").lower().split("\r\n"):
+            if line.startswith("content-length:"):
+                self._length = int(line.partition(":")[2])
+
     def read(self) -> None:
-        if self.head is not None and "content-length" in self.head.lower():
-            self._feed(self.data)
-            self.data, self.ended = b"", True
+        if self._length is not None:
+            if len(self.data) >= self._length:
+                self._feed(self.data)
+                self.data, self.ended = b"", True
+                self.transport.close()
+            return
         while b"\r\n" in self.data:
             size_text, _, rest = self.data.partition(b"\r\n")
             size = int(size_text, 16)
