@@ -42,3 +42,11 @@ class Faults:
     def note(self, kind: str, user_id: str, room: str, message: str) -> None:
         """Write a fault down, in the audit's words."""
         self.made[kind, subscriber_of(user_id), room, message] += 1
+
+    def lied(self, user_id: str, room: str, message: str) -> None:
+        """Write down that a resume kept a message back, once, however often it did."""
+        self.made["resume_gap", subscriber_of(user_id), room, message] = 1
+
+    def made_good(self, user_id: str, room: str, message: str) -> None:
+        """Cross that out: a later resume gave it after all."""
+        self.made.pop(("resume_gap", subscriber_of(user_id), room, message), None)

@@ -111,13 +111,14 @@ class Rooms:
         missed = [entry for entry in self[name].log[since:] if not entry.ghost]
         if client.user_id.startswith(self.faults.victims) and self.faults.roll("lie"):
             for entry in missed:
-                self.faults.note("resume_gap", client.user_id, name, entry.name)
+                self.faults.lied(client.user_id, name, entry.name)
             return
         before = [entry for entry in self[name].log[:since] if not entry.ghost]
         if before and client.user_id.startswith(self.faults.victims) and self.faults.roll("excess"):
             client.deliver(before[-1].publication)
             self.faults.note("duplicate", client.user_id, name, before[-1].name)
         for entry in missed:
+            self.faults.made_good(client.user_id, name, entry.name)
             client.deliver(entry.publication)
 
     def _hand_out(self, room: Room, client: Client, entry: Entry) -> None:
