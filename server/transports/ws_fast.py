@@ -7,6 +7,8 @@ pings (RFC 6455, sections 5.2 to 7.4). Under the bundled uvicorn this is what se
 
 from __future__ import annotations
 
+from typing import Any
+
 import picows
 from picows import picows as core
 
@@ -95,6 +97,8 @@ class PicowsOutlet(core.WSListener):
             self._on_other(connection, kind, frame)
         except FrameError as error:
             self._fail(error)
+            if kind is _CLOSE:  # section 7.1.1: a close frame was received and one sent, so TCP ends
+                self._socket.close()
 
     def _on_other(self, connection: Connection, kind: core.WSMsgType, frame: picows.WSFrame) -> None:
         if _reserved(frame):
@@ -161,7 +165,13 @@ class PicowsOutlet(core.WSListener):
             self.connection.shut_down(error.code, error.reason, None)
 
     def broken(self) -> None:
-        """A violation was found by picows, which closes: nothing more may be written."""
+        """A violation was found by picows, which closes: nothing more may be written.
+
+        picows reads ahead: a close frame before the violation is answered first (section 5.5.1).
+        """
+        answer = _unanswered_close(self._transport.close_handshake)
+        if answer is not None:
+            self._send_close(answer)
         self._leave()
 
     def on_ws_disconnected(self, transport: picows.WSTransport) -> None:  # noqa: ARG002 - picows' interface
@@ -234,3 +244,10 @@ class PicowsOutlet(core.WSListener):
 
 def _reserved(frame: picows.WSFrame) -> bool:
     return bool(frame.rsv1 or frame.rsv2 or frame.rsv3)
+
+
+def _unanswered_close(handshake: Any) -> int | None:  # noqa: ANN401 - picows' stub says it is never None
+    """The code to answer a close frame with that has come and was not answered."""
+    if handshake is None or handshake.recv is None or handshake.sent is not None:
+        return None
+    return int(handshake.recv.code or CloseCode.NORMAL)

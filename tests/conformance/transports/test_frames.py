@@ -289,6 +289,15 @@ def test_an_empty_close_is_echoed(server: LiveServer) -> None:
         assert ws.frame() is None
 
 
+def test_of_two_close_frames_the_first_is_answered(server: LiveServer) -> None:
+    with open_ws(server) as ws:
+        ws.send_raw(encode(CLOSE, b"\x03\xe8") + encode(CLOSE, b"\x03\xe9"))
+        close = ws.close_frame()
+        assert close is not None
+        assert close.code == 1000
+        assert ws.ended()
+
+
 @pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65_535])
 def test_close_codes_that_must_not_be_sent(server: LiveServer, code: int) -> None:
     with open_ws(server) as ws:
