@@ -125,7 +125,7 @@ class WsConnection(picows.WSListener):
 
     @property
     def received(self) -> int:
-        """Bytes that have come over the connection, as the kernel counts them: here each message would pay."""
+        """Bytes that have come over the connection, as the kernel counts them: here it would cost time."""
         return 0 if self.socket is None else bytes_received(self.socket)
 
     # -- what users do -------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rtcli.errors import CliError, Exit
+from rtcli.load.sources import raise_descriptor_limit
 
 _START_S = 20.0
 _END_S = 15.0
@@ -123,6 +124,7 @@ def main() -> None:
 
     PR_SET_PDEATHSIG outlives execve(2): see prctl(2).
     """
+    raise_descriptor_limit()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() == 1:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import resource
 import socket
 import struct
 import sys
@@ -64,6 +65,13 @@ def bytes_received(connection: socket.socket) -> int:
     except OSError:
         return 0
     return int.from_bytes(info[_BYTES_RECEIVED], sys.byteorder) if len(info) == _TCP_INFO_SIZE else 0
+
+
+def raise_descriptor_limit() -> None:
+    """Let this process open as many connections as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def resolve(host: str, port: int) -> tuple[str, int]:

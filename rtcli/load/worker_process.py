@@ -23,6 +23,7 @@ from rtcli.load.audit.judge import Judge
 from rtcli.load.audit.ledger_exchange import Ledger, export_ledger, import_ledgers
 from rtcli.load.channel import Channel, ChannelClosedError
 from rtcli.load.engine import WorkerSpec
+from rtcli.load.sources import raise_descriptor_limit
 from rtcli.load.worker import Worker
 
 
@@ -75,6 +76,7 @@ def main() -> None:
     """Talk over the descriptor that is the only argument."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the main process
     logging.basicConfig(level=logging.WARNING, format="loadtest worker: %(message)s")
+    raise_descriptor_limit()
     gc.freeze()
     end = socket.socket(fileno=int(sys.argv[1]))
 
