@@ -89,7 +89,7 @@ async def serves_a_good_client(server: ServerProcess) -> None:
     """Connect, join, say something, and hear it."""
     peer = await connect(server.port, WsPeer("good", ["good"]))
     await asyncio.wait_for(peer.ready, 30)
-    peer.send("chat_message", "still-here", room="good", content="hello")
+    peer.send("chat_message", f"{time.monotonic_ns()}", room="good", content="hello")  # never a repeat
     await until(lambda: bool(peer.of_type("new_message")), why="a good client is not served")
     assert peer.of_type("ack")
     peer.transport.close()
