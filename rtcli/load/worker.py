@@ -28,6 +28,7 @@ _WATCH_S = 0.02
 _SETTLE_STEP_S = 0.05
 _MIN_SETTLE_S = 0.5  # what comes again, comes late
 _GOODBYE_S = 5.0
+_SLICE = 100  # users
 _NUMBERS_PER_ROLE = 1_000_000  # of users who arrive, apart from those who are there
 
 
@@ -82,6 +83,7 @@ class Worker:
             beat.cancel()
             watch.cancel()
             await asyncio.gather(beat, watch, return_exceptions=True)
+            await self._collect()
             self._tick()
 
     # -- who comes when ------------------------------------------------------------------------------------
@@ -204,13 +206,19 @@ class Worker:
         while True:
             due = self.engine.microseconds(second)
             await asyncio.sleep(max(0.0, (due - self.engine.now()) / 1e6))
+            await self._collect()
             self._tick()
             second = int(self.engine.seconds(self.engine.now())) + 1
 
+    async def _collect(self) -> None:
+        """Take over what connections have counted, in slices that nobody notices."""
+        for number, user in enumerate(list(self.users)):
+            user.collect()
+            if number % _SLICE == _SLICE - 1:
+                await asyncio.sleep(0)
+
     def _tick(self) -> None:
         engine = self.engine
-        for user in self.users:
-            user.collect()
         patience = round((engine.scenario.audit.late_after + 1) * 1e6)
         engine.audit.sweep(engine.now(), patience=patience)
         cpu, wall = time.process_time(), time.monotonic()
