@@ -90,6 +90,12 @@ class Part:
             writes = [write for member, write in pairs if member.state is State.LIVE]
         return writes
 
+    def finish(self, member: Member) -> None:
+        """Write to this member now if its turn is still to come; `take` must not come to it again."""
+        for index in range(self._at, len(self._members)):
+            if self._members[index] is member:
+                self._writes[index](self.batch)
+
 
 class Job:
     """A flush that is not through: what is left, and where everyone stands when it is."""
@@ -100,6 +106,11 @@ class Job:
         self.parts = parts
         self.position = position
         self.somebody_left = False
+
+    def finish(self, member: Member) -> None:
+        """Give a member that is about to leave its part of this flush."""
+        for part in self.parts:
+            part.finish(member)
 
 
 class Channel:

@@ -114,6 +114,21 @@ class Fanout:
         member.state = State.LIVE
         member.channel.groups[member.sink.format][member] = member.sink.writer(member)
 
+    def finish(self, member: Member) -> None:
+        """Write to a member that is about to leave what was delivered while it was one, and is still pending.
+
+        Its own message may have been acknowledged in this very turn: that it comes is promised by then.
+        """
+        channel = member.channel
+        items = channel.pending
+        if member.state is State.FRESH:
+            items = list(after(items, member.position))
+        elif member.state is not State.LIVE:
+            return
+        elif channel.job is not None:
+            channel.job.finish(member)
+        write_items(member, [item for item in items if not _is_excluded(item, member)])
+
     def close(self, member: Member) -> None:
         """Take a member out; nothing is written to it after this. A hold is released apart."""
         channel = member.channel

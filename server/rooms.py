@@ -79,6 +79,7 @@ class Rooms:
 
     def leave(self, room: str, user_id: str, member: Member) -> None:
         """Take a member out that asked for it; announce its user if that was its last connection here."""
+        self._fanout.finish(member)
         self._fanout.close(member)
         occupant = self.presence.leave(room, user_id, member)
         if occupant is not None:

@@ -334,3 +334,37 @@ def test_one_that_drained_at_once_stays_live() -> None:
     member = join(fanout, sink, at(0))
     fanout.stall([member])  # not full any more
     assert member.state is State.LIVE
+
+
+def test_who_leaves_gets_what_was_delivered_before() -> None:
+    turns = Turns()
+    fanout = new_fanout(turns)
+    stays, leaves, fresh = RecordingSink(), RecordingSink(), RecordingSink()
+    join(fanout, stays, at(0))
+    member = join(fanout, leaves, at(0))
+    fanout.deliver(publication(1))
+    late = join(fanout, fresh, at(1))
+    fanout.deliver(publication(2))
+    for one in (member, late):
+        fanout.finish(one)
+        fanout.close(one)
+    assert (offsets(leaves), offsets(fresh)) == ([1, 2], [2])
+    turns.run()
+    assert (offsets(stays), offsets(leaves), offsets(fresh)) == ([1, 2], [1, 2], [2])
+
+
+def test_who_leaves_in_the_middle_of_a_large_flush_gets_its_part_once() -> None:
+    turns = Turns()
+    fanout = new_fanout(turns)
+    sinks = [RecordingSink() for _ in range(2 * SLICE + 1)]
+    members = [join(fanout, sink, at(0)) for sink in sinks]
+    fanout.deliver(publication(1))
+    while not sinks[0].batches:
+        turns.turn()
+    assert not sinks[-1].batches
+    fanout.deliver(publication(2))
+    for member in (members[0], members[-1]):
+        fanout.finish(member)
+        fanout.close(member)
+    turns.run()
+    assert all(offsets(sink) == [1, 2] for sink in sinks)
