@@ -25,10 +25,11 @@ from server.origins import OriginPolicy
 from server.outlet import Outlet
 from server.protocol.codes import CloseCode, ErrorCode
 from server.protocol.session import Heartbeat, Session, SessionSettings
+from server.pulse import Pulse
 from server.resume import ReadHistory
 from server.rooms import Rooms
 from server.settings import Settings
-from server.stream import Pulse, Stream
+from server.stream import Stream
 from server.wheel import Ticker, Wheel
 
 

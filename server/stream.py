@@ -8,67 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from server.broker import BrokerUnavailableError
 from server.channel import Member, State
-from server.clock import Clock
-from server.fanout import Fanout, write_items
-from server.hub import Hub
-from server.metrics import Metrics
+from server.fanout import write_items
 from server.protocol.codes import ERROR_TEXT, CloseCode, ErrorCode, GapReason
 from server.protocol.position import ROOM_PREFIX, Position, cursor_key, format_cursor
 from server.protocol.sse import encode_event
-from server.resume import ReadHistory, Resumed, Want, catch_up, read_missed
-from server.wheel import Wheel
+from server.resume import Resumed, Want, catch_up, read_missed
+from server.stream_outlet import StreamOutlet, StreamServices, say_closing
 from server.wire import EventBatch, Format
 
 KICK_S = 60.0  # beyond `retry`: how long a browser may take to come back and be told to stay away
 
 _encode = msgspec.json.Encoder().encode
-
-
-class StreamOutlet(Protocol):
-    """The sending side of an event stream's transport. Nothing here blocks or raises."""
-
-    @property
-    def full(self) -> bool:
-        """Whether more is waiting to be written than the budget allows."""
-        ...
-
-    @property
-    def waiting_bytes(self) -> int:
-        """How much is waiting to be written."""
-        ...
-
-    def write(self, data: bytes) -> None:
-        """Send bytes now."""
-        ...
-
-    def write_events(self, batch: EventBatch, suffix: bytes) -> None:
-        """Send a batch now, with this stream's suffix."""
-        ...
-
-    def end(self) -> None:
-        """End the stream behind what was written."""
-        ...
-
-    def abort(self) -> None:
-        """Drop the transport, and what it holds."""
-        ...
-
-
-class StreamServices(Protocol):
-    """What a stream needs of its server."""
-
-    hub: Hub
-    metrics: Metrics
-    fanout: Fanout
-    history: ReadHistory
-    wheel: Wheel
-    clock: Clock
 
 
 class Stream:
@@ -270,7 +226,7 @@ class Stream:
             now = self._services.clock.now()
             until = now + self._retry_ms / 1000 + KICK_S
             self._services.hub.remember_kick(self.user_id, now=now, until=until)
-        _say_closing(self.outlet, self.cursor, code, reason, retry_after_ms)
+        say_closing(self.outlet, self.cursor, code, reason, retry_after_ms)
 
     def abort(self) -> None:
         """See Client."""
@@ -285,74 +241,3 @@ class Stream:
         for member in self._members:
             self._services.fanout.close(member)
         self._services.hub.remove(self)
-
-
-class Pulse:
-    """A stream of heartbeats alone, for anyone, with ids that count from 1."""
-
-    transport = "sse"
-
-    def __init__(
-        self, services: StreamServices, *, connection_id: str, address: str, heartbeat_s: float, retry_ms: int
-    ) -> None:
-        self._services = services
-        self._heartbeat_s = heartbeat_s
-        self._retry_ms = retry_ms
-        self._count = 0
-        self.outlet: StreamOutlet  # set before `begin`
-        self.connection_id = connection_id
-        self.user_id = connection_id  # nobody's: each counts by itself
-        self.address = address
-        self.slot = 0
-
-    def begin(self) -> None:
-        """Send the first heartbeat."""
-        self._beat(self._services.clock.now(), self._retry_ms)
-
-    def due(self, now: float) -> None:
-        """Send the next one; a client that does not read is cut."""
-        if self.outlet.full:
-            self.abort()
-        else:
-            self._beat(now)
-
-    def _beat(self, now: float, retry_ms: int | None = None) -> None:
-        self._count += 1
-        data = b'{"status":"alive"}'
-        self.outlet.write(encode_event(id=str(self._count), event="heartbeat", data=data, retry_ms=retry_ms))
-        self._services.wheel.put(self, now + self._heartbeat_s)
-
-    @property
-    def waiting_bytes(self) -> int:
-        """See Client."""
-        return self.outlet.waiting_bytes
-
-    def set_writable(self, *, on: bool) -> None:
-        """Nothing to do: `due` looks."""
-
-    def shut_down(self, code: CloseCode, reason: str, retry_after_ms: int | None) -> None:
-        """See Client."""
-        self._services.hub.closing(self, code, reason)
-        _say_closing(self.outlet, str(self._count), code, reason, retry_after_ms)
-
-    def abort(self) -> None:
-        """See Client."""
-        self.outlet.abort()
-
-    def lost(self) -> None:
-        """The transport is gone."""
-        self._services.wheel.remove(self)
-        self._services.hub.remove(self)
-
-
-def _say_closing(
-    outlet: StreamOutlet, cursor: str, code: CloseCode, reason: str, retry_after_ms: int | None
-) -> None:
-    """Send `closing` with its own `retry`, and end the stream; a client that does not read is dropped."""
-    if outlet.full:
-        outlet.abort()
-        return
-    if retry_after_ms is not None:
-        data = _encode({"code": code, "reason": reason, "retry_after_ms": retry_after_ms})
-        outlet.write(encode_event(id=cursor, event="closing", data=data, retry_ms=retry_after_ms))
-    outlet.end()

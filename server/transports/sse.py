@@ -22,8 +22,9 @@ from server.protocol.codes import ERROR_TEXT, CloseCode, ErrorCode
 from server.protocol.position import BROADCAST, ROOM_PREFIX
 from server.protocol.rooms import is_valid_room
 from server.protocol.sse import encode_event
+from server.pulse import Pulse
 from server.realtime import Realtime
-from server.stream import Pulse, Stream
+from server.stream import Stream
 from server.transports.stream_outlets import open_outlet
 from server.transports.stream_requests import (
     MEDIA_TYPE,

@@ -7,39 +7,14 @@ from typing import Protocol
 
 from starlette.types import Receive, Scope, Send
 
+from server.stream_outlet import StreamOutlet
 from server.transports.http import EXTENSION, Follower, HttpProtocol
 from server.transports.writer import LazyWriter
 from server.wire import EventBatch
 
 
-class Outlet(Protocol):
+class Outlet(StreamOutlet, Protocol):
     """A StreamOutlet with its own way of waiting for the end."""
-
-    @property
-    def full(self) -> bool:
-        """Whether more is waiting to be written than the budget allows."""
-        ...
-
-    @property
-    def waiting_bytes(self) -> int:
-        """How much is waiting to be written."""
-        ...
-
-    def write(self, data: bytes) -> None:
-        """Send bytes now."""
-        ...
-
-    def write_events(self, batch: EventBatch, suffix: bytes) -> None:
-        """Send a batch now, with this stream's suffix."""
-        ...
-
-    def end(self) -> None:
-        """End the stream behind what was written."""
-        ...
-
-    def abort(self) -> None:
-        """Drop the transport, and what it holds."""
-        ...
 
     async def run(self) -> None:
         """Wait until the client has gone or the stream has been ended."""
