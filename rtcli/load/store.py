@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
 from rtcli.load.histogram import INDEX_BITS, Histogram, bucket_bounds, bucket_index
@@ -20,8 +20,10 @@ Tags = tuple[tuple[str, str], ...]
 Key = tuple[str, Tags]
 Snapshot = dict[Key, dict[int, int]]
 _INDEX = (1 << INDEX_BITS) - 1
-_LAG_BITS = 24
+_LAG_BITS = 10
 _LAG = (1 << _LAG_BITS) - 1
+_LAG_STEPS = 16  # in each doubling: the lag is known to 3 %
+_SLICE = 4_000
 
 
 class Bins:
@@ -77,9 +79,23 @@ def delivery_moment(moment: int, lag: int) -> int:
     """The key of deliveries of a message that was due in a bin and left `lag` µs late, without their bucket.
 
     Latency is counted from when the message was due, service from when it left. The lag is the same for all
-    receivers of a message, so it goes into the key, and one count per delivery serves both.
+    receivers of a message, so it goes into the key (in steps, so that messages share keys), and one count per
+    delivery serves both.
     """
-    return (((moment >> INDEX_BITS) << _LAG_BITS) | min(max(lag, 0), _LAG)) << INDEX_BITS
+    step = max(lag, 0)
+    if step >= 2 * _LAG_STEPS:
+        shift = step.bit_length() - _LAG_STEPS.bit_length()
+        step = shift * _LAG_STEPS + (step >> shift)
+    return (((moment >> INDEX_BITS) << _LAG_BITS) | min(step, _LAG)) << INDEX_BITS
+
+
+def lag_of_delivery(key: int) -> int:
+    """The lag in such a key: the middle of its step."""
+    step = key >> INDEX_BITS & _LAG
+    if step < 2 * _LAG_STEPS:
+        return step
+    shift = step // _LAG_STEPS - 1
+    return ((step - shift * _LAG_STEPS) << shift) + (1 << shift >> 1)
 
 
 def moment_of_delivery(key: int) -> int:
@@ -115,23 +131,23 @@ class MetricStore:
         """
         return self._deliveries.setdefault((websocket, tuple(sorted(tags.items()))), defaultdict(int))
 
-    def _split_deliveries(self) -> None:
-        """Turn counted deliveries into samples of `fanout_latency` and `fanout_service`."""
+    def split_deliveries(self) -> Iterator[None]:
+        """Turn deliveries into samples of `fanout_latency` and `fanout_service`; stops now and then."""
         for (websocket, tags), counts in self._deliveries.items():
-            if not counts:
-                continue
+            taken = list(counts.items())
+            counts.clear()
             latency = self.recorder("fanout_latency", **dict(tags)).counts
             service = self.recorder("fanout_service", **dict(tags)).counts
             frames = self.recorder("ws_msgs_received", **dict(tags)).counts if websocket else None
-            for key, count in counts.items():
-                moment, lag = moment_of_delivery(key), key >> INDEX_BITS & _LAG
-                index = key & _INDEX
+            for number, (key, count) in enumerate(taken):
+                moment, index = moment_of_delivery(key), key & _INDEX
                 latency[moment + index] += count
                 if frames is not None:
                     frames[moment] += count
                 middle = sum(bucket_bounds(index)) >> 1
-                service[moment + bucket_index(middle - lag)] += count
-            counts.clear()
+                service[moment + bucket_index(middle - lag_of_delivery(key))] += count
+                if number % _SLICE == _SLICE - 1:
+                    yield
 
     def gauge(self, metric: str, value: int, **tags: str) -> None:
         """Set a gauge."""
@@ -141,7 +157,8 @@ class MetricStore:
 
     def drain(self) -> Snapshot:
         """Give away what was counted since the last time."""
-        self._split_deliveries()
+        for _ in self.split_deliveries():
+            pass
         taken: Snapshot = {}
         for key, recorder in self._recorders.items():
             if recorder.counts:

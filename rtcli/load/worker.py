@@ -216,6 +216,8 @@ class Worker:
             user.collect()
             if number % _SLICE == _SLICE - 1:
                 await asyncio.sleep(0)
+        for _ in self.engine.store.split_deliveries():
+            await asyncio.sleep(0)
 
     def _tick(self) -> None:
         engine = self.engine

@@ -3,9 +3,11 @@ from __future__ import annotations
 import pickle
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rtcli.load.histogram import bucket_index
-from rtcli.load.store import Bins, MetricStore
+from rtcli.load.store import Bins, MetricStore, delivery_moment, lag_of_delivery, moment_of_delivery
 
 
 def bins() -> Bins:
@@ -90,10 +92,32 @@ def test_unknown_metrics_are_refused() -> None:
         MetricStore(bins()).recorder("fanout_latencies")
 
 
+@given(st.integers(0, 1 << 20), st.integers(-5, 1 << 24), st.integers(0, 60_000_000))
+def test_one_count_serves_latency_and_service(second: int, lag: int, late: int) -> None:
+    moment = (second % 10) << 16
+    key = delivery_moment(moment, lag)
+    assert moment_of_delivery(key) == moment
+    assert abs(lag_of_delivery(key) - max(lag, 0)) <= max(lag, 0) / 30 + 1
+    store = MetricStore(bins())
+    store.deliveries(websocket=True, role="reader")[key + bucket_index(late)] += 3
+    taken = MetricStore(bins())
+    taken.merge(store.drain())
+    latency, service = taken.trend("fanout_latency", {}), taken.trend("fanout_service", {"role": "reader"})
+    assert latency is not None
+    assert service is not None
+    assert latency.count == service.count == 3
+    assert taken.count("ws_msgs_received", {}) == 3
+    assert abs(latency.maximum * 1e6 - late) <= late / 1000 + 1
+    assert abs(service.maximum * 1e6 - max(late - max(lag, 0), 0)) <= late / 500 + max(lag, 0) / 25 + 2
+
+
 def test_references_to_counts_outlive_a_drain() -> None:
     store = MetricStore(bins())
-    counts = store.recorder("fanout_latency").counts
+    counts = store.deliveries(websocket=False)
     counts[bucket_index(5)] += 1
     store.drain()
     counts[bucket_index(5)] += 1
-    assert sum(sum(kept.values()) for kept in store.drain().values()) == 1
+    assert {key[0]: sum(kept.values()) for key, kept in store.drain().items()} == {
+        "fanout_latency": 1,
+        "fanout_service": 1,
+    }
