@@ -51,14 +51,14 @@ async def until(what: Callable[[], bool], *, timeout_s: float = 30.0, why: str) 
 class ServerProcess:
     """`rtcli serve` on one port for all its lives; what it says goes to one log file."""
 
-    def __init__(self, home: Path, store: str, *options: str) -> None:
+    def __init__(self, home: Path, store: str, *options: str, prefix: tuple[str, ...] = ()) -> None:
         self.home = home
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = home / "server.log"
         (home / "secret").write_text(SECRET)
         (home / "secret").chmod(0o600)
-        self._command = [RTCLI, "serve", "--port", str(self.port), "--store", store]
+        self._command = [*prefix, RTCLI, "serve", "--port", str(self.port), "--store", store]
         self._command += ["--secret-file", str(home / "secret"), "--rate-limit", "off", *options]
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -8,13 +8,12 @@ acknowledged.
 from __future__ import annotations
 
 import asyncio
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 from tests.faults.deployment import ServerProcess
-from tests.faults.peers import P, StreamPeer, WsPeer
+from tests.faults.peers import P, StreamPeer, WsPeer, connect
 from tests.faults.watch import until_metric, watched
 
 ADDRESS = "192.0.2.2"  # RFC 5737, section 3: documentation only
@@ -28,12 +27,7 @@ def ip(*arguments: str) -> None:
 
 async def connect_from(port: int, peer: P) -> P:
     """Connect from the address that will be gone."""
-    sock = socket.socket()
-    sock.bind((ADDRESS, 0))
-    sock.settimeout(0)
-    loop = asyncio.get_running_loop()
-    await loop.sock_connect(sock, ("127.0.0.1", port))
-    await loop.create_connection(lambda: peer, sock=sock)
+    await connect(port, peer, source=ADDRESS)
     await asyncio.wait_for(asyncio.shield(peer.ready), 30)
     return peer
 

@@ -198,10 +198,12 @@ class StreamPeer(Peer):
             self.ready.set_result(None)
 
 
-async def connect(port: int, peer: P, *, receive_buffer: int | None = None) -> P:
+async def connect(port: int, peer: P, *, receive_buffer: int | None = None, source: str = "127.0.0.1") -> P:
     """Connect one peer. A small receive buffer (bytes) makes one that does not read noticed soon."""
     sock = socket.socket()
     sock.settimeout(0)
+    sock.setsockopt(socket.IPPROTO_IP, socket.IP_BIND_ADDRESS_NO_PORT, 1)
+    sock.bind((source, 0))
     if receive_buffer is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     loop = asyncio.get_running_loop()
