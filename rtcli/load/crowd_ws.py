@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import ssl
 from time import monotonic_ns
@@ -28,6 +29,11 @@ _BINARY = picows.WSMsgType.BINARY
 _CLOSE = picows.WSMsgType.CLOSE
 _NO_STATUS = 1005
 _ABNORMAL = 1006
+# What goes wrong with a connection is reported by its close code, not in a log. It is an adapter, since
+# picows makes a child of a mere logger for each connection.
+_quiet = logging.getLogger("rtcli.loadtest.picows")
+_quiet.setLevel(logging.CRITICAL + 1)
+_LOGGER = logging.LoggerAdapter(_quiet)
 
 
 class Receiver(Protocol):
@@ -93,8 +99,10 @@ class WsConnection(picows.WSListener):
         if self._throttle is not None:
             self._throttle.took(len(data))
 
-    def on_ws_disconnected(self, _transport: picows.WSTransport) -> None:
+    def on_ws_disconnected(self, transport: picows.WSTransport) -> None:
         """Report the end."""
+        if self._code == _ABNORMAL:
+            _retrieve_error(transport)
         receiver, self.receiver = self.receiver, None
         if self._throttle is not None:
             self._throttle.stop()
@@ -122,6 +130,11 @@ class WsConnection(picows.WSListener):
         if self._transport is not None:  # RFC 6455, 5.5.1: "MUST send a Close frame in response"
             self._transport.send_close(picows.WSCloseCode.NO_INFO, None)
             self._transport.disconnect()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the handshake has been completed. picows takes an early end of the connection for it."""
+        return self._transport is not None
 
     @property
     def received(self) -> int:
@@ -172,6 +185,12 @@ class WsConnection(picows.WSListener):
         if self._throttle is not None:
             self._throttle.stop()
             self._throttle = None
+
+
+def _retrieve_error(transport: picows.WSTransport) -> None:
+    """Look at the error that ended a connection, if any: otherwise asyncio complains that nobody did."""
+    waiting = asyncio.ensure_future(transport.wait_disconnected())
+    waiting.add_done_callback(lambda done: None if done.cancelled() else done.exception())
 
 
 class Throttle:
@@ -246,7 +265,7 @@ async def open_ws(
                 max_redirects=0,
                 max_frame_size=_MAX_FRAME,
                 read_buffer_init_size=READ_BUFFER,
-                logger_name="loadtest",
+                logger_name=_LOGGER,
             ),
             timeout,
         )
@@ -260,6 +279,8 @@ async def open_ws(
         if connection.socket is not None:
             connection.socket.close()
         raise
+    if not connection.is_open:
+        raise WsRefusedError(0, "closed without an answer")
     if read is not None:
         connection.limit_reading(read)
     return connection
