@@ -183,15 +183,6 @@ class Scenario:
         """Seconds from the start of the first phase to the end of the last."""
         return sum(phase.duration for phase in self.phases)
 
-    def phase_at(self, time: float) -> tuple[Phase, float] | None:
-        """The phase that runs `time` seconds after the start, and when it began; None after the last."""
-        begin = 0.0
-        for phase in self.phases:
-            if time < begin + phase.duration:
-                return phase, begin
-            begin += phase.duration
-        return None
-
     def protocol_of(self, role: Role) -> str:
         """The protocol that the role speaks."""
         return role.protocol or self.target.protocol

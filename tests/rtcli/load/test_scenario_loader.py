@@ -19,7 +19,7 @@ from rtcli.load.scenario_loader import (
     read_source,
 )
 from rtcli.load.scenario_plain import to_plain
-from rtcli.load.scenario_steps import BackoffStep, Hold, Join, Kill, KillStep, Loop, Resume, Send, Think
+from rtcli.load.scenario_steps import BackoffStep, Hold, Http, Join, Kill, KillStep, Loop, Resume, Send, Think
 from rtcli.load.scenario_yaml import compose
 
 BUNDLED = ["chat-rooms", "fanout", "mixed", "reconnect-storm", "slow-consumer", "smoke", "sse-resume"]
@@ -420,3 +420,106 @@ def test_data_files_are_read_beside_the_scenario(tmp_path: Path) -> None:
     text = str(caught.value)
     assert "there is no 'nme' in the data; it has: name, room" in text
     assert "'person' has 2 rows for 3 users" in text
+
+
+EVERYTHING = """\
+name: everything
+seed: 0
+target:
+  url: http://127.0.0.1:1
+  headers: { X-Run: "${run}" }
+  serve: { history_size: 10, store: "memory:" }
+phases:
+  - { name: one, for: 500ms, users: { other: 0 }, rates: x0.5 }
+  - name: two
+    for: 1m
+    cut: { roles: other, share: 12.5%, how: blackhole, at: 1s }
+roles:
+  everyone:
+    users: 4
+    reconnect: never
+    expect_close: 4001
+    flow:
+      - connect: { path: "/x", headers: { X-User: "${user.id}" }, events: true, timeout: 1s }
+      - join: { room: "${word}", history: 5, timeout: 2s }
+      - send: { room: "${word}", text: "hi ${upper(word)}", size: 40, ack: false, audit: false, count: 2 }
+      - send: { room: "${word}", rate: 30/m, spread: poisson, for: "exp(2s)" }
+      - typing: { room: "${word}", is_typing: false, rate: 1/s, count: 3 }
+      - expect:
+          { type: x, where: { data.a: "1" }, contains: y, within: 1s, count: 2, capture: { got: data.b } }
+      - expect: { contains: z, not: true }
+      - log: "${session.got} ${loop}"
+      - wait: { barrier: all, users: 4, timeout: 5s }
+      - wait: { phase: two }
+      - signal: go
+      - http:
+          method: POST
+          path: /api
+          json: { a: [1, 2.5, true, null, "${word}", "007"], b: { c: text } }
+          status: [201, 409]
+          headers: { X-A: b }
+          capture: { id: data.id }
+      - http: { path: "/x/${session.id}", status: 204 }
+      - choose:
+          - { weight: 2.5, steps: [{ think: pareto(1s, 1.5) }] }
+          - steps: [{ hold: normal(1s, 100ms) }]
+      - leave: { room: "${word}" }
+      - disconnect: { code: 1001, reason: bye }
+      - backoff: { base: 100ms, cap: 2s, jitter: false }
+      - resume: { expect: fresh, timeout: 3s }
+      - loop: { times: 2, steps: [{ kill: fin }, { backoff: 1s }, { resume: any }] }
+      - loop: { for: uniform(1s..2s), steps: [{ think: const(1s) }] }
+      - disconnect
+  other:
+    arrivals: 6/m
+    spread: even
+    stay: 10s
+    protocol: rtcli
+    flow: [connect, { wait: { signal: go } }, { disconnect: 1000 }]
+data:
+  word: { values: [a, b, 7], pick: sequence, each: user }
+audit: { delivery: at-least-once, order: none, late_after: 0s, gaps: allow, self_echo: false, evidence: 0 }
+thresholds:
+  close{code:1001,role:everyone}:
+    - { expr: "count > 0", abort: true, after: 3s, strict: false, no_data: pass }
+  data_sent: "rate < 1MiB/s"
+"""
+
+
+def test_the_whole_language_in_full_is_read_and_satisfies_the_schema() -> None:
+    scenario = parse_scenario(EVERYTHING)
+    flow = {step.label.partition(".")[2]: step for step in scenario.roles["everyone"].flow}
+    http = scenario.roles["everyone"].flow[11]
+    assert isinstance(http, Http)
+    tree = http.json
+    assert isinstance(tree, dict)
+    assert [str(value) for value in tree["a"]] == ["1", "2.5", "True", "None", "${word}", "007"]
+    assert http.status == {201, 409}
+    assert {"wait", "signal", "choose", "kill"} - set(flow) == {"kill"}
+    assert scenario.roles["everyone"].reconnect is None
+    assert scenario.roles["other"].arrivals == pytest.approx(0.1)
+    assert scenario.target.serve == {"history_size": 10, "store": "memory:"}
+    assert scenario.thresholds[0].abort
+    assert scenario.thresholds[0].no_data == "pass"
+    assert scenario.phases[0].ramp("other") == Ramp(0, 0)
+    assert scenario.phases[0].ramp("everyone") == Ramp(1, 1)
+    node, _ = compose(EVERYTHING)
+    assert node is not None
+    jsonschema.validate(to_plain(node), json_schema())
+    assert pickle.loads(pickle.dumps(scenario)) == scenario  # noqa: S301 - our own
+
+
+def test_whole_sections_can_be_changed_from_outside() -> None:
+    changes = ["roles.reader={users: 2, flow: [connect, {join: b}, hold]}", "audit.settle=2s", "description="]
+    with pytest.raises(ScenarioErrors, match="--set description: description: expected a text, got nothing"):
+        parse_scenario(SMALL, overrides=changes)
+    scenario = parse_scenario(SMALL, overrides=changes[:2])
+    assert scenario.roles["reader"].users == 2
+    assert scenario.audit.settle == 2
+    last = parse_scenario(SMALL, overrides=["roles.reader.flow.1={join: c}", "phases=[{name: z, for: 2s}]"])
+    assert last.phases[0].name == "z"
+
+
+def test_what_is_inside_a_replacement_is_blamed_on_the_option() -> None:
+    found = mistakes(SMALL, overrides=["phases=[{name: z, fr: 2s}]", "a=1: 2: 3", "b=*x"])
+    assert [line.partition(":")[0] for line in found] == ["--set a", "--set b", *["--set phases"] * 2]
