@@ -15,6 +15,7 @@ import gc
 import os
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
@@ -38,6 +39,10 @@ class ListenError(Exception):
     def __init__(self, host: str, port: int, error: OSError) -> None:
         super().__init__(f"cannot listen on {host}:{port}: {error.strerror or error}")
         self.in_use = error.errno == errno.EADDRINUSE
+
+
+class CertificateError(Exception):
+    """The certificate or its key cannot be used."""
 
 
 class _Uvicorn(uvicorn.Server):
@@ -103,8 +108,9 @@ class ServerHandle:
 async def running_server(settings: Settings) -> AsyncIterator[ServerHandle]:
     """Run a server until the block ends, then drain it.
 
-    Raises ListenError, and what `Realtime` raises for the log, the keys and the origins.
+    Raises ListenError, CertificateError, and what `Realtime` raises for the log, the keys and the origins.
     """
+    _check_certificate(settings)
     listener = listen(settings)
     port = listener.getsockname()[1]
     with contextlib.closing(listener):
@@ -120,6 +126,16 @@ async def running_server(settings: Settings) -> AsyncIterator[ServerHandle]:
         finally:
             server.should_exit = True
             await serving
+
+
+def _check_certificate(settings: Settings) -> None:
+    if settings.tls_cert is None:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_cert, settings.tls_key)
+    except OSError as error:  # an SSLError is one too, and says more in its reason
+        reason = getattr(error, "reason", None) or error.strerror
+        raise CertificateError(f"{settings.tls_cert} with {settings.tls_key}: {reason}") from None
 
 
 async def _started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:

@@ -20,8 +20,8 @@ from server.auth import KeyConfigError
 from server.broker import BrokerUnavailableError, InvalidStoreError
 from server.logs import configure_logging
 from server.origins import InvalidOriginError
-from server.runner import ListenError, ServerHandle, serve_forever
-from server.settings import OFF, Settings
+from server.runner import CertificateError, ListenError, ServerHandle, serve_forever
+from server.settings import ENV_PREFIX, Settings
 
 app = options.new_app()
 
@@ -37,14 +37,17 @@ DEFAULT_PORT = 8000
 )
 def serve(
     *,
-    host: Annotated[str, typer.Option("--host", metavar="ADDR", help="Address to listen on.")] = "127.0.0.1",
+    host: Annotated[
+        str | None, typer.Option("--host", metavar="ADDR", help="Address to listen on (127.0.0.1).")
+    ] = None,
     port: Annotated[
-        int, typer.Option("--port", "-p", min=0, max=65_535, metavar="N", help="Port; 0 takes a free one.")
-    ] = DEFAULT_PORT,
+        int | None,
+        typer.Option("--port", "-p", min=0, max=65_535, metavar="N", help="Port (8000); 0 takes a free one."),
+    ] = None,
     store: Annotated[
-        str,
+        str | None,
         typer.Option("--store", metavar="URL", help="The log: memory: or sqlite:PATH or redis://HOST:PORT."),
-    ] = "memory:",
+    ] = None,
     secret_file: Annotated[
         list[Path] | None,
         typer.Option(
@@ -105,17 +108,21 @@ def serve(
     log_format: Annotated[
         Literal["text", "json"] | None, typer.Option("--log-format", help="How log lines look.")
     ] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, metavar="N", help="Processes; one is all there is so far.")
+    ] = 1,
     verbose: options.Verbose = 0,
     json: options.Json = False,  # noqa: ARG001 - set on the console
 ) -> int:
     """Run the realtime server until SIGTERM or Ctrl-C.
 
     On loopback it needs nothing: the other commands on this machine find its development key by themselves.
+    RTCLI_SERVER_HOST, RTCLI_SERVER_STORE and so on set the same, and what has no option.
     """
-    if not _is_loopback(host) and not (secret_file or public_key or jwks_url):
+    if workers > 1:
         raise CliError(
-            f"{host} is not this machine alone, and there is no key to verify tokens with",
-            hint="give --secret-file FILE (make one: rtcli token keygen --out FILE), or listen on 127.0.0.1",
+            "--workers: one process is all that a server has so far",
+            hint="to use more cores, start several servers on one log: --store redis://HOST:PORT",
         )
     if (tls_cert is None) != (tls_key is None):
         raise CliError("--tls-cert and --tls-key go together", hint="give both, or none")
@@ -123,21 +130,37 @@ def serve(
         host=host,
         port=port,
         store=store,
-        secrets=_secrets(secret_file, other_keys=bool(public_key or jwks_url)),
-        public_keys=tuple(_read_key(path) for path in public_key) if public_key else None,
+        secrets=tuple(read_secret(path, warn=console.warning) for path in secret_file or ()) or None,
+        public_keys=tuple(map(_read_key, public_key or ())) or None,
         jwks_url=jwks_url,
-        origins=tuple(origin) if origin else None,
+        origins=tuple(origin or ()) or None,
         history_size=history_size,
         history_ttl_s=history_ttl,
         ping_interval_s=ping_interval,
+        rate_limit_per_s=None if rate_limit is None else rate_limit.removesuffix("/s"),
+        user_connections=user_connections,
+        address_connections=address_connections,
         tls_cert=tls_cert,
         tls_key=tls_key,
         drain_timeout_s=drain_timeout,
         log_format=log_format,
-        **_limits(rate_limit, user_connections, address_connections),
     )
+    has_key = bool(settings.secrets or settings.public_keys or settings.jwks_url)
+    if not has_key:
+        settings = settings.model_copy(update={"secrets": (_development_key(settings.host),)})
     configure_logging(settings.log_format, level=logging.INFO if verbose else logging.WARNING)
-    return _run(settings, ready_file, uses_development_key=not (secret_file or public_key or jwks_url))
+    return _run(settings, ready_file, uses_development_key=not has_key)
+
+
+def _development_key(host: str) -> str:
+    if not _is_loopback(host):
+        raise CliError(
+            f"{host} is not this machine alone, and there is no key to verify tokens with",
+            hint="give --secret-file FILE (make one: rtcli token keygen --out FILE), or listen on 127.0.0.1",
+        )
+    secret = development_secret(console.env, create=True)
+    assert secret is not None  # noqa: S101 - it was made, or CliError raised
+    return secret
 
 
 def _is_loopback(host: str) -> bool:
@@ -149,16 +172,6 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _secrets(files: list[Path] | None, *, other_keys: bool) -> tuple[str, ...] | None:
-    """The shared secrets: from the files given, else the development key, unless there are other keys."""
-    if files:
-        return tuple(read_secret(path, warn=console.warning) for path in files)
-    if other_keys or console.env.get("RTCLI_SERVER_SECRETS"):
-        return None
-    secret = development_secret(console.env, create=True)
-    return None if secret is None else (secret,)
-
-
 def _read_key(path: Path) -> str:
     try:
         return path.read_text()
@@ -167,32 +180,22 @@ def _read_key(path: Path) -> str:
         raise CliError(f"{path}: {why}", hint="it must be a public key in PEM") from None
 
 
-def _limits(rate: str | None, user: str | None, address: str | None) -> dict[str, object]:
-    """Read the options that take a number or `off`; what was not given is left out."""
-    given = {"rate_limit_per_s": rate, "user_connections": user, "address_connections": address}
-    limits: dict[str, object] = {}
-    for name, text in given.items():
-        if text is not None:
-            number = text.removesuffix("/s") if name == "rate_limit_per_s" else text
-            limits[name] = OFF if text == "off" else number
-    return limits
-
-
-def _settings(**options_given: object) -> Settings:
+def _settings(**given: object) -> Settings:
+    """Put options over the environment; every mistake is named at once."""
     try:
-        return Settings.from_env(console.env, **options_given)
+        return Settings.from_env(console.env, **given)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "settings"
-        raise CliError(
-            f"{where}: {first['msg'].lower()}", hint="see rtcli serve --help; RTCLI_SERVER_* sets the same"
-        ) from None
+        mistakes = "; ".join(
+            f"{'.'.join(map(str, mistake['loc']))}: {mistake['msg'].lower()}" for mistake in error.errors()
+        )
+        hint = f"see rtcli serve --help; {ENV_PREFIX}* sets the same"
+        raise CliError(mistakes, hint=hint) from None
 
 
 def _run(settings: Settings, ready_file: Path | None, *, uses_development_key: bool) -> int:
     def on_ready(handle: ServerHandle) -> None:
         if ready_file is not None:
-            ready_file.write_text(f"{handle.url}\n")
+            _write(ready_file, f"{handle.url}\n")
         _welcome(handle, uses_development_key=uses_development_key)
 
     try:
@@ -205,6 +208,8 @@ def _run(settings: Settings, ready_file: Path | None, *, uses_development_key: b
             else "see --host, --port"
         )
         raise CliError(str(error), hint=hint, exit_code=Exit.CANNOT_CONNECT) from None
+    except CertificateError as error:
+        raise CliError(str(error), hint="see --tls-cert, --tls-key") from None
     except InvalidStoreError as error:
         raise CliError(str(error), hint="see --store") from None
     except BrokerUnavailableError as error:
@@ -216,6 +221,13 @@ def _run(settings: Settings, ready_file: Path | None, *, uses_development_key: b
     finally:
         if ready_file is not None:
             ready_file.unlink(missing_ok=True)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise CliError(f"{path}: {error.strerror}", hint="see --ready-file") from None
 
 
 def _welcome(handle: ServerHandle, *, uses_development_key: bool) -> None:
