@@ -109,6 +109,16 @@ class Frames:
 
 
 @dataclass(frozen=True, slots=True)
+class HttpPublish:
+    """How users of event streams publish: a request. Templates with the names room text id user role."""
+
+    path: Template
+    body: object  # a tree, sent as JSON; or one Template, sent as text
+    method: str = "POST"
+    status: frozenset[int] = frozenset({200, 201, 202, 204})
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """What is spoken, and where (an address given on the command line wins)."""
 
@@ -118,6 +128,7 @@ class Target:
     headers: Mapping[str, Template] = field(default_factory=dict)
     subprotocols: tuple[str, ...] = ()
     frames: Frames | None = None
+    publish: HttpPublish | None = None  # None: as our own server has it
     serve: Mapping[str, object] = field(default_factory=dict)  # settings of the server that `--serve` starts
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rtcli.load import scenario_steps as steps
 from rtcli.load.expressions import Template
@@ -20,7 +20,7 @@ _NEEDS_CONNECTION = (
     steps.Disconnect,
     steps.KillStep,
 )
-_NOT_ON_STREAMS = (steps.Join, steps.Leave, steps.Send, steps.Typing)
+_NOT_ON_STREAMS = (steps.Join, steps.Leave, steps.Typing)
 _TAKES_NO_TIME = (steps.Log, steps.Signal, steps.Typing, steps.Choose)
 
 
@@ -37,18 +37,23 @@ class _State:
     """What is known about a user at one point of the flow."""
 
     protocol: str
+    publishes: bool  # by HTTP, beside an event stream
     connected: bool = False
     ever: bool = False
     rooms: dict[str, Template] = field(default_factory=dict)
 
 
-def check_flow(role: Role, protocol: str) -> Iterator[Problem]:
-    """The problems of a role's flow, in the order of the steps."""
-    state = _State(protocol)
+def check_flow(role: Role, protocol: str, *, publishes: bool) -> Iterator[Problem]:
+    """The problems of a role's flow, in the order of the steps.
+
+    `publishes`: users of event streams can publish by HTTP.
+    """
+    state = _State(protocol, publishes)
     problems = list(_check_steps(role.flow, state))
     yield from problems
     if not problems and not any(
-        isinstance(step, steps.Connect | steps.Http) for step in steps.walk(role.flow)
+        isinstance(step, steps.Connect | steps.Http) or (protocol == "sse" and isinstance(step, steps.Send))
+        for step in steps.walk(role.flow)
     ):
         yield Problem(role.location, "its flow never connects")
     if role.arrivals is not None and role.stay is None and _is_endless(role.flow):
@@ -88,6 +93,9 @@ def _check_step(step: steps.Step, state: _State) -> Iterator[Problem]:
         yield Problem(
             step.location, f"{_name(step)} is not possible on an event stream; `connect` names its rooms"
         )
+    elif state.protocol == "sse" and isinstance(step, steps.Send):
+        if not state.publishes:
+            yield Problem(step.location, "'send' on an event stream needs `target: publish:`")
     elif isinstance(step, _NEEDS_CONNECTION) and not state.connected:
         yield Problem(step.location, f"{_name(step)} needs a connection: put 'connect' before it")
         state.connected = state.ever = True  # once is enough
@@ -128,6 +136,8 @@ def _check_rooms(step: steps.Step, state: _State) -> Iterator[Problem]:
         name = room.constant
         if name is not None and not is_valid_room(name):
             yield Problem(step.location, f"{name!r} cannot be the name of a room")
+        elif state.protocol == "sse" and isinstance(step, steps.Send):
+            continue  # by HTTP; whoever may, may from outside
         elif isinstance(step, steps.Leave | steps.Send | steps.Typing) and not _may_be_in(room, state):
             yield Problem(
                 step.location, f"{_name(step)}: only a member may; put {{ join: {room} }} before it"
@@ -161,7 +171,7 @@ def _check_choices(step: steps.Choose, state: _State) -> Iterator[Problem]:
     """Each way starts from the same state; afterwards, a user is where all ways agree."""
     ends: list[_State] = []
     for choice in step.choices:
-        branch = _State(state.protocol, state.connected, state.ever, dict(state.rooms))
+        branch = replace(state, rooms=dict(state.rooms))
         yield from _check_steps(choice.steps, branch)
         ends.append(branch)
     if any(end.connected != ends[0].connected for end in ends):

@@ -6,7 +6,7 @@ from typing import Any
 
 from rtcli.load import scenario as model
 from rtcli.load.scenario_fields import HEADERS, PATH, TEXT
-from rtcli.load.scenario_kinds import ListOf, Text
+from rtcli.load.scenario_kinds import ListOf, Text, Whole, words
 from rtcli.load.scenario_plain import plain_value
 from rtcli.load.scenario_reading import Reading, Schema, WrongError, describe
 from rtcli.load.scenario_role_grammar import PROTOCOL
@@ -67,6 +67,24 @@ _FRAMES = Section(
 )
 
 
+_PUBLISH = Section(
+    "'publish'",
+    {
+        "path": Field(Tree("room", "id"), "path of the request, with ${room} in it", required=True),
+        "body": Field(
+            Tree("room", "text", "id"), "a text, or a tree for JSON; ${text} must be in it", required=True
+        ),
+        "method": Field(words("POST", "PUT", "PATCH"), "POST"),
+        "status": Field(ListOf(Whole(100, 599), least=1), "statuses that mean published; 200 201 202 204"),
+    },
+    lambda **values: (
+        model.HttpPublish(**{**values, "status": frozenset(values["status"])})
+        if "status" in values
+        else model.HttpPublish(**values)
+    ),
+)
+
+
 def _build_target(**values: Any) -> model.Target:  # noqa: ANN401
     if (values.get("protocol") == "json") != ("frames" in values):
         raise ValueError("`protocol: json` and `frames` belong together")
@@ -86,6 +104,7 @@ TARGET = Section(
             ListOf(Text(pattern=r"[A-Za-z0-9._-]+"), least=1), "WebSocket subprotocols to offer"
         ),
         "frames": Field(_FRAMES, "with `protocol: json`: what the frames look like"),
+        "publish": Field(_PUBLISH, "how users of event streams publish, where the server is not ours"),
         "serve": Field(PlainValues("settings of the server"), "settings of the server that --serve starts"),
     },
     _build_target,
