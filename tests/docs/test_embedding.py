@@ -1,0 +1,76 @@
+"""The example of docs/embedding.md runs, on an ASGI server that knows nothing of us."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import websockets
+
+from tests.e2e.commands import free_port, wait_until
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "embedding.md"
+EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+
+
+@pytest.fixture
+def port(tmp_path: Path) -> Iterator[int]:
+    """The example under plain uvicorn."""
+    (tmp_path / "main.py").write_text(EXAMPLES[0])
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "main:app", "--port", str(port), "--log-level", "warning"]
+    process = subprocess.Popen(command, cwd=tmp_path)
+    try:
+        wait_until(lambda: process.poll() is not None or is_up(port))
+        yield port
+    finally:
+        process.terminate()
+        assert process.wait(30) is not None
+
+
+def is_up(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def token() -> str:
+    names: dict[str, str] = {}
+    secret = re.search(r"^SECRET = .*$", EXAMPLES[0], re.MULTILINE)
+    assert secret is not None
+    exec(f"{secret[0]}\n{EXAMPLES[1]}", names)  # noqa: S102 - our own page
+    return names["token"]
+
+
+async def test_the_example_serves_rooms_and_streams(port: int) -> None:
+    good = token()
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        assert (await http.get("/")).json() == {"chat": "/api/v1/ws"}
+        url = f"ws://127.0.0.1:{port}/api/v1/ws?token={good}"
+        headers = {"Authorization": f"Bearer {good}"}
+        async with (
+            websockets.connect(url) as ws,
+            http.stream("GET", "/api/v1/events/stream?room=a", headers=headers) as stream,
+        ):
+            assert json.loads(await ws.recv())["type"] == "pong"
+            await ws.send('{"type":"join_room","data":{"room":"a"}}')
+            assert json.loads(await ws.recv())["type"] == "room_joined"
+            events = stream.aiter_text()
+            assert "event: ready" in await anext(events)
+            await ws.send('{"type":"chat_message","data":{"room":"a","content":"hello"}}')
+            assert json.loads(await ws.recv())["data"]["content"] == "hello"
+            async with asyncio.timeout(10):
+                assert '"content":"hello"' in await anext(events)
+        with pytest.raises(websockets.ConnectionClosed) as refused:
+            async with websockets.connect(f"ws://127.0.0.1:{port}/api/v1/ws") as ws:
+                await ws.recv()
+        assert refused.value.rcvd is not None
+        assert refused.value.rcvd.code == 1008
