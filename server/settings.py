@@ -18,7 +18,7 @@ OFF = "off"  # no limit
 class Settings(BaseModel):
     """How one server runs. Unknown names and impossible values raise pydantic's ValidationError."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
     # Where it listens.
     host: str = "127.0.0.1"
