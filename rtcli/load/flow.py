@@ -130,9 +130,12 @@ class Flow:
     async def connect(self, step: Connect) -> None:
         """Open the connection, trying again as the role does."""
         user = self.user
+        target = self.engine.scenario.target
+        same = self.engine.scenario.protocol_of(user.role) == target.protocol
+        path = step.path or (target.path if same else None)
         user.prepare(
-            path=None if step.path is None else self._text(step.path),
-            headers={name: self._text(value) for name, value in step.headers.items()},
+            path=None if path is None else self._text(path),
+            headers={name: self._text(value) for name, value in {**target.headers, **step.headers}.items()},
             rooms=[self._text(room) for room in step.rooms],
             events=step.events,
         )
@@ -202,13 +205,15 @@ class Flow:
 
     async def send(self, step: Send) -> None:
         """Send: one by one, or by a timetable."""
-        user = self._ws()
+        user = self.user
         if step.rate is not None:
             await Timetable(self.engine, user, step.label, self.end).run(step, self._send_due)
             return
+        answers = not isinstance(user, WsUser) or user.adapter.acks
         for _ in range(step.count or 1):
-            await user.wait_connected()
-            done = asyncio.get_running_loop().create_future() if step.ack and user.adapter.acks else None
+            if isinstance(user, WsUser):
+                await user.wait_connected()
+            done = asyncio.get_running_loop().create_future() if step.ack and answers else None
             if not self._send_one(step, self.engine.now(), done):
                 self.engine.count(user.role, "dropped_sends")
             elif done is not None:
@@ -220,7 +225,7 @@ class Flow:
         return self._send_one(step, intended, None)
 
     def _send_one(self, step: Send, intended: int, done: asyncio.Future[None] | None) -> bool:
-        return self._ws().send(
+        return self.user.send(
             self._text(step.room),
             "" if step.text is None else self._text(step.text),
             intended,

@@ -9,6 +9,7 @@ from rtcli.load.adapters import base
 from rtcli.load.audit.records import Delivery, Note
 from rtcli.load.crowd_sse import SseConnection, StreamRefusedError, open_sse
 from rtcli.load.engine import Engine
+from rtcli.load.http_publish import HttpPublisher, Message
 from rtcli.load.http_stream import encode_request
 from rtcli.load.scenario import Role
 from rtcli.load.scenario_steps import Kill
@@ -34,6 +35,7 @@ class SseUser(User):
         self.connection: SseConnection | None = None
         self.parser = SSEParser()
         self._greeting: asyncio.Future[None] | None = None
+        self._publisher = HttpPublisher(engine, self, engine.scenario.target.publish)
         self._waiting: set[str] = set()  # rooms whose confirmation is due
 
     async def open(self, timeout: float) -> None:  # noqa: ASYNC109 - see User
@@ -141,6 +143,24 @@ class SseUser(User):
             self.recorders.get("data_received").add(moment, connection.received)
             self.recorders.get("sse_events").add(moment, connection.events)
             connection.received = connection.events = 0
+
+    def send(
+        self,
+        room: str,
+        text: str,
+        intended: int,
+        *,
+        label: str,
+        audit: bool = True,
+        ack: bool = True,  # noqa: ARG002 - HTTP always answers
+        size: int | None = None,
+        done: asyncio.Future[None] | None = None,
+    ) -> bool:
+        """Publish a message by HTTP, beside the stream."""
+        if size is not None:
+            text = text.rjust(size - LENGTH - 1, ".")
+        self._publisher.send(Message(room, text, intended, label, audit, done))
+        return True
 
     def on_lost(self, now: int) -> None:
         """See User."""

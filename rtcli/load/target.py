@@ -76,7 +76,8 @@ async def probe(spec: WorkerSpec) -> None:
             adapter = adapter_for(spec.scenario, role)
         except UnsupportedProtocolError as error:
             raise CliError(str(error), hint="see: rtcli scenario schema") from None
-        if adapter.transport == "ws":
+        varies = spec.scenario.target.path is not None and spec.scenario.target.path.constant is None
+        if adapter.transport == "ws" and not varies:
             await _probe_ws(spec, role, adapter)
             return
     await _probe_tcp(spec)
@@ -93,7 +94,8 @@ async def _probe_tcp(spec: WorkerSpec) -> None:
 
 async def _probe_ws(spec: WorkerSpec, role: Role, adapter: WsAdapter) -> None:
     token = spec.credentials.token(0, f"{role.name}-1", f"{role.name} 1", spec.unix_start)
-    opening = Opening(token=token)
+    path = spec.scenario.target.path
+    opening = Opening(token=token, path=None if path is None else path.constant)
     receiver = _Probe()
     connection = None
     try:

@@ -109,6 +109,21 @@ class User(ABC):
         self.watchers.remove(watcher)
 
     @abstractmethod
+    def send(
+        self,
+        room: str,
+        text: str,
+        intended: int,
+        *,
+        label: str,
+        audit: bool = True,
+        ack: bool = True,
+        size: int | None = None,
+        done: asyncio.Future[None] | None = None,
+    ) -> bool:
+        """Send a message that was due at `intended`; False when that cannot be now. `done`: when answered."""
+
+    @abstractmethod
     def read_freely(self) -> None:
         """Read as fast as everything comes from now on, whatever the role says."""
 
@@ -278,14 +293,10 @@ class User(ABC):
         self.subscriber.note(now, f"rejoined {event.room}: {word[event.recovered]}")
         if event.recovered is not None:
             self.recovered = event.recovered and self.recovered is not False
-        if event.recovered:
-            audit.resumed(self.subscriber, member, now)
-        elif event.recovered is False:
+        if event.recovered is False:
             audit.declared(self.subscriber, member, now)
-        else:
-            audit.gone(self.subscriber, member, now)
-            again = audit.join(self.subscriber, event.room, now, counts=member.counts)
-            audit.joined(again, now)
+        else:  # a server that does not say that something is missing is held to that
+            audit.resumed(self.subscriber, member, now)
 
     async def wait_connected(self) -> None:
         """Wait until the user is back in all its rooms; raises OverError, StepError when that is not due."""

@@ -70,7 +70,7 @@ class WsUser(User):
                     self,
                     adapter.url(engine.spec.endpoint, self.opening),
                     sources=engine.sources,
-                    headers=adapter.headers(self.opening),
+                    headers=[*adapter.headers(self.opening), *self._offer()],
                     read=self.role.read,
                     tls=engine.tls,
                     timeout=timeout,
@@ -86,6 +86,10 @@ class WsUser(User):
                     await asyncio.wait_for(self._greeting, timeout)
         except (OSError, TimeoutError, WsRefusedError, LostError) as error:
             self._failed(error)
+
+    def _offer(self) -> list[tuple[str, str]]:
+        offered = ", ".join(self.adapter.subprotocols)
+        return [("Sec-WebSocket-Protocol", offered)] if offered else []
 
     def _failed(self, error: Exception) -> None:
         status = error.status if isinstance(error, WsRefusedError) else 0
@@ -191,7 +195,7 @@ class WsUser(User):
 
     async def _enter(self, room: str, since: Place | None, history: int, timeout: float) -> None:  # noqa: ASYNC109
         identity = self._next_id()
-        frame = self.adapter.join(room, since, history, identity)
+        frame = self.adapter.join(room, since, history, identity, self.scope)
         if frame is not None and self.adapter.confirms:
             await self._request(room, identity, frame, timeout)
             return
@@ -209,8 +213,8 @@ class WsUser(User):
             return
         self.engine.audit.leaving(member, self.engine.now())
         identity = self._next_id()
-        frame = self.adapter.leave(room, identity)
-        if frame is not None and self.adapter.confirms:
+        frame = self.adapter.leave(room, identity, self.scope)
+        if frame is not None and self.adapter.confirms_leaves:
             await self._request(room, identity, frame, timeout)
             return
         if frame is not None:
@@ -266,7 +270,8 @@ class WsUser(User):
         """Send a message that was due at `intended`; False when there is no connection."""
         engine = self.engine
         member = self.subscriber.memberships.get(room)
-        if not self.connected.is_set() or (member is not None and not member.is_in):
+        outside = self.adapter.confirms and member is not None and not member.is_in
+        if outside or not self.connected.is_set():
             return False
         now = engine.now()
         ack = ack and self.adapter.acks
@@ -285,7 +290,7 @@ class WsUser(User):
         if ack:
             identity = f"{engine.spec.run_word}-{stream.number if stream else self.id}-{number}"
             self._pending[identity] = Pending(stream, number, intended, label, done)
-        self._write(self.adapter.send(room, text, identity))
+        self._write(self.adapter.send(room, text, identity, self.scope))
         self.recorders.get("schedule_lag").record(engine.moment(intended), now - intended)
         return True
 

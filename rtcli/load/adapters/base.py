@@ -98,13 +98,17 @@ class Opening:
 
 
 class WsAdapter(Protocol):
-    """A protocol over WebSocket. `greets`: a `Hello` comes first; `acks`: sends are acknowledged."""
+    """A protocol over WebSocket. `greets`: a `Hello` comes first; `acks`: sends are acknowledged.
+
+    `user` is what `${names}` mean for the user who asks.
+    """
 
     transport: Literal["ws"]
     greets: bool
     acks: bool
     resumes: bool  # joins can ask for what was missed
-    confirms: bool  # joins and leaves are confirmed
+    confirms: bool  # joins are confirmed
+    confirms_leaves: bool
     subprotocols: tuple[str, ...]
 
     def url(self, endpoint: Endpoint, opening: Opening) -> str:
@@ -119,15 +123,22 @@ class WsAdapter(Protocol):
         """Frames to send first."""
         ...
 
-    def join(self, room: str, since: Place | None, history: int, id: str) -> bytes | None:  # noqa: A002
+    def join(
+        self,
+        room: str,
+        since: Place | None,
+        history: int,
+        id: str,  # noqa: A002
+        user: Mapping[str, object],
+    ) -> bytes | None:
         """Ask to enter a room, and for what came after `since`. None: the protocol has no rooms to enter."""
         ...
 
-    def leave(self, room: str, id: str) -> bytes | None:  # noqa: A002
+    def leave(self, room: str, id: str, user: Mapping[str, object]) -> bytes | None:  # noqa: A002
         """Ask to leave a room."""
         ...
 
-    def send(self, room: str, text: str, id: str) -> bytes:  # noqa: A002
+    def send(self, room: str, text: str, id: str, user: Mapping[str, object]) -> bytes:  # noqa: A002
         """Publish a message."""
         ...
 

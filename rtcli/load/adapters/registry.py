@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from rtcli.load.adapters.base import SseAdapter, WsAdapter
+from rtcli.load.adapters.json_ws import JsonWs
+from rtcli.load.adapters.plain_sse import PlainSse
 from rtcli.load.adapters.rtcli_sse import RtcliSse
 from rtcli.load.adapters.rtcli_ws import RtcliWs
 from rtcli.load.scenario import Role, Scenario
@@ -15,8 +17,11 @@ class UnsupportedProtocolError(Exception):
 def adapter_for(scenario: Scenario, role: Role) -> WsAdapter | SseAdapter:
     """The adapter of a role; raises UnsupportedProtocolError."""
     protocol = scenario.protocol_of(role)
+    target = scenario.target
     if protocol == "rtcli":
         return RtcliWs()
     if protocol == "sse":
-        return RtcliSse()
-    raise UnsupportedProtocolError(f"there is no adapter for the protocol {protocol!r} yet")
+        return RtcliSse() if target.protocol == "rtcli" else PlainSse()
+    if protocol == "json" and target.frames is not None:
+        return JsonWs(target, target.frames, scenario.seed)
+    raise UnsupportedProtocolError(f"there is no adapter for the protocol {protocol!r}")

@@ -23,6 +23,7 @@ class RtcliWs:
     acks = True
     resumes = True
     confirms = True
+    confirms_leaves = True
     subprotocols: tuple[str, ...] = ()
 
     def url(self, endpoint: Endpoint, opening: base.Opening) -> str:
@@ -41,16 +42,23 @@ class RtcliWs:
         """See WsAdapter."""
         return []
 
-    def join(self, room: str, since: Place | None, history: int, id: str) -> bytes:  # noqa: A002
+    def join(
+        self,
+        room: str,
+        since: Place | None,
+        history: int,
+        id: str,  # noqa: A002
+        user: Mapping[str, object],  # noqa: ARG002 - the token says who it is
+    ) -> bytes:
         """See WsAdapter."""
         text = None if since is None else f"{since.epoch}-{since.offset}"
         return messages.encode(messages.JoinRoom(messages.JoinData(room, text, history), id))
 
-    def leave(self, room: str, id: str) -> bytes:  # noqa: A002
+    def leave(self, room: str, id: str, user: Mapping[str, object]) -> bytes:  # noqa: A002, ARG002
         """See WsAdapter."""
         return messages.encode(messages.LeaveRoom(messages.RoomData(room), id))
 
-    def send(self, room: str, text: str, id: str) -> bytes:  # noqa: A002
+    def send(self, room: str, text: str, id: str, user: Mapping[str, object]) -> bytes:  # noqa: A002, ARG002
         """See WsAdapter."""
         return messages.encode(messages.ChatMessage(messages.ChatData(room, text), id or None))
 
