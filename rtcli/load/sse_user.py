@@ -26,8 +26,6 @@ _FINAL = frozenset({204, 400, 401, 403, 404, 405})
 class SseUser(User):
     """One user. `adapter` is shared by all of its kind."""
 
-    parts_in_order = False
-
     def __init__(self, engine: Engine, role: Role, index: int, number: int, adapter: base.SseAdapter) -> None:
         super().__init__(engine, role, index, number)
         self.adapter = adapter
