@@ -185,7 +185,7 @@ class Scenario:
     data: Mapping[str, Feeder] = field(default_factory=dict)
     audit: AuditRules = AuditRules()
     thresholds: tuple[ThresholdSpec, ...] = ()
-    path: str = ""  # the file, or the bundled name; for messages
+    path: str = ""  # the file; empty for a bundled one
     text: str = ""  # the source, for the report
     digest: str = ""  # SHA-256 of the resolved document, to compare like with like
 

@@ -7,6 +7,7 @@ scenario = load_scenario("chat.yaml", overrides=["roles.reader.users=50"])
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,8 @@ def bundled_names() -> list[str]:
 def load_scenario(name: str, *, overrides: Sequence[str] = (), thresholds: Sequence[str] = ()) -> Scenario:
     """Load a bundled scenario by its name, or a file by its path. Raises `ScenarioErrors`."""
     text, base = read_source(name)
-    return parse_scenario(text, name, base=base, overrides=overrides, thresholds=thresholds)
+    scenario = parse_scenario(text, name, base=base, overrides=overrides, thresholds=thresholds)
+    return scenario if base is not None else replace(scenario, path="")
 
 
 def read_source(name: str) -> tuple[str, Path | None]:

@@ -150,7 +150,7 @@ def _about(result: RunResult) -> str:
         ("protocol", result.protocol),
         ("length", format_seconds(result.duration)),
         ("seed", str(result.seed)),
-        ("scenario", f"{result.scenario_path} {result.digest[:12]}"),
+        ("scenario", f"{result.scenario_path or 'bundled'} {result.digest[:12]}"),
         (
             "generator",
             f"{own.workers} workers, {own.cpu_share * 100:.0f} % of a core, {format_bytes(own.rss)}",

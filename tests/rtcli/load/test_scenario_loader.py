@@ -124,6 +124,7 @@ def test_bundled_scenarios_are_valid_and_open_with_their_question(name: str) -> 
     assert text.partition("\n")[0].endswith("?")
     scenario = load_scenario(name)
     assert scenario.name == name
+    assert not scenario.path  # there is no file to annotate
     assert scenario.description.endswith("?")
     assert len(scenario.thresholds) >= 3
     assert scenario.phases[-1].publish is False
