@@ -137,6 +137,7 @@ class Connection:
         """The transport holds more than the budget, or has drained."""
         if self.gone:
             return
+        self.update_reading()
         if not on:
             self.services.hub.mark_slow(self, self.services.clock.now())
             self.services.fanout.stall(self.members.values())
@@ -239,8 +240,15 @@ class Connection:
             self.update_reading()
 
     def update_reading(self) -> None:
-        """Stop reading when too much waits, here or in the log; go on when it does not any more."""
-        wanted = len(self._backlog) < MAX_BACKLOG and self.outstanding < self.services.max_outstanding
+        """Stop reading when too much waits, here or in the log; go on when it does not any more.
+
+        Nor is more read of a client that does not read: what it asks for would pile up as answers.
+        """
+        wanted = (
+            len(self._backlog) < MAX_BACKLOG
+            and self.outstanding < self.services.max_outstanding
+            and not self.outlet.full
+        )
         if wanted != self._reading:
             self._reading = wanted
             self.outlet.set_reading(on=wanted)

@@ -1,4 +1,4 @@
-"""Messages in several frames (RFC 6455, section 5.4), within limits on their size, number and time."""
+"""What frames may do (RFC 6455, section 5): several for one message, pings, close codes; within limits."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import codecs
 from collections.abc import Callable
 
 from server.protocol.codes import CloseCode
+
+MAX_CONTROL_PER_S = 1_000
 
 
 class FrameError(Exception):
@@ -15,6 +17,25 @@ class FrameError(Exception):
         super().__init__(reason)
         self.code = code
         self.reason = reason
+
+
+class ControlLimit:
+    """Bounds the pings and pongs of one client: they are no messages, so no other rate limit sees them."""
+
+    __slots__ = ("_count", "_second")
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._count = 0
+
+    def take(self, now: float) -> None:
+        """Count one at `now` (monotonic seconds). Raises FrameError for too many within a second."""
+        second = int(now)
+        if second != self._second:
+            self._second, self._count = second, 0
+        self._count += 1
+        if self._count > MAX_CONTROL_PER_S:
+            raise FrameError(CloseCode.REFUSED, "too many pings")
 
 
 class Fragments:

@@ -19,6 +19,7 @@ from websockets.http11 import Request
 
 from server.handshake import PLAIN_HANDSHAKE, Headers, values
 from server.protocol.codes import CloseCode
+from server.transports.fragments import ControlLimit, FrameError
 from server.transports.ws import EXTENSION
 from server.wheel import Wheel
 
@@ -47,6 +48,7 @@ class PortableWebSocket(WebSocketsSansIOProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._guard = guard
         self._fragments = 0
+        self._control = ControlLimit()
         self._request: Request | None = None
         self.slot = 0
 
@@ -97,6 +99,26 @@ class PortableWebSocket(WebSocketsSansIOProtocol):
         if event.fin:
             self._guard.wheel.remove(self)
         super().handle_cont(event)
+
+    def handle_ping(self) -> None:
+        """A ping, whose answer the websockets library has made."""
+        try:
+            self._control.take(self._guard.now())
+        except FrameError as error:
+            self._fail(error.reason)
+        else:
+            super().handle_ping()
+
+    def pause_writing(self) -> None:
+        """Read no more of a client that does not read: answers to its pings would pile up."""
+        super().pause_writing()
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        super().resume_writing()
+        if not self.read_paused and not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def due(self, now: float) -> None:  # noqa: ARG002 - the wheel's interface
         """The message was not complete in time."""

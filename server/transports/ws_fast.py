@@ -16,7 +16,7 @@ from server.connection import CLOSE_TIMEOUT_S, Connection
 from server.gate import Denied
 from server.protocol.codes import CloseCode
 from server.realtime import Realtime
-from server.transports.fragments import Fragments, FrameError, check_close_payload
+from server.transports.fragments import ControlLimit, Fragments, FrameError, check_close_payload
 from server.wire import CLOSE, PING, PONG, Format, cut_reason
 from server.wire import frame as make_frame
 
@@ -29,8 +29,8 @@ class PicowsOutlet(core.WSListener):
 
     format = Format.FRAMES
     __slots__ = (
-        "_denied", "_fragments", "_realtime", "_replies", "_socket", "_transport", "connection", "full",
-        "slot", "with_events", "write",
+        "_control", "_denied", "_fragments", "_realtime", "_replies", "_socket", "_transport", "connection",
+        "full", "slot", "with_events", "write",
     )  # fmt: skip
 
     def __init__(self, realtime: Realtime, denied: Denied | None = None) -> None:
@@ -40,6 +40,7 @@ class PicowsOutlet(core.WSListener):
         self.with_events = False
         self._fragments: Fragments | None = None
         self._replies: list[bytes] = []
+        self._control = ControlLimit()
         self.full = False
         self.slot = 0
 
@@ -103,13 +104,13 @@ class PicowsOutlet(core.WSListener):
     def _on_other(self, connection: Connection, kind: core.WSMsgType, frame: picows.WSFrame) -> None:
         if _reserved(frame):
             raise FrameError(CloseCode.PROTOCOL_ERROR, "reserved bit set")
-        if kind is _PONG:
-            connection.pong()
-        elif kind is _PING:
-            connection.pong()
-            self.write(make_frame(frame.get_payload_as_bytes(), PONG))
-        elif kind is _CLOSE:
+        if kind is _CLOSE:
             self._on_close(frame.get_payload_as_bytes())
+        elif kind is _PING or kind is _PONG:
+            self._control.take(self._realtime.clock.now())
+            connection.pong()
+            if kind is _PING:
+                self._push(make_frame(frame.get_payload_as_bytes(), PONG))
         else:
             self._on_fragment(connection, kind, frame)
 
@@ -205,9 +206,11 @@ class PicowsOutlet(core.WSListener):
 
     def send(self, text: bytes) -> None:
         """See Outlet: what one loop turn brings is joined into one write."""
-        replies = self._replies
-        replies.append(make_frame(text))
-        if len(replies) == 1:
+        self._push(make_frame(text))
+
+    def _push(self, reply: bytes) -> None:
+        self._replies.append(reply)
+        if len(self._replies) == 1:
             self._realtime.flusher.add(self)
 
     def flush(self) -> None:

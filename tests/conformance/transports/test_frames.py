@@ -376,6 +376,21 @@ def test_a_message_in_64_fragments_is_taken(server: LiveServer) -> None:
         assert ws.until("pong")["id"] == "héllo-😀"
 
 
+def test_a_flood_of_pings_is_refused(server: LiveServer) -> None:
+    with open_ws(server) as ws:
+        ws.send_raw(encode(PING, b"x") * 10_000)
+        assert_closed(ws, 1008)
+
+
+def test_some_hundred_pings_are_answered(server: LiveServer) -> None:
+    with open_ws(server) as ws:
+        ws.send_raw(encode(PING, b"x") * 400)
+        for _ in range(400):
+            pong = ws.frame()
+            assert pong is not None
+            assert pong.opcode == PONG
+
+
 def test_a_connection_that_vanishes_is_cleaned_up(server: LiveServer) -> None:
     server.wait_until(lambda realtime: not realtime.hub.clients)
     for ending in ("rst within a frame", "fin without a close", "half-close"):

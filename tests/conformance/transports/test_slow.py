@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -12,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from server.protocol.position import parse_cursor
+from server.realtime import Realtime
 from tests.conformance.transports.conftest import TRANSPORTS, join, open_ws
-from tests.conformance.transports.raw import RawWebSocket
+from tests.conformance.transports.raw import TEXT, RawWebSocket, encode
 from tests.conformance.transports.sse import EventStream
 from tests.server.live import LiveServer, live_server
 
@@ -153,6 +155,25 @@ def test_ephemeral_events_are_skipped_for_one_that_is_behind(server: LiveServer)
         quick.send("ping", "typed")
         quick.until("pong")
         assert not any(slow.message()["type"] == "user_typing" for _ in range(1_000))
+
+
+def test_answers_do_not_pile_up_for_one_that_does_not_read(server: LiveServer) -> None:
+    """It is read no further than it reads itself: TCP tells it to wait."""
+
+    def waiting(realtime: Realtime) -> int:
+        return max(client.waiting_bytes for client in realtime.hub.clients.values())
+
+    bad = encode(TEXT, b'{"type":"nonsense %s"}' % (b"x" * 40)) * 19
+    with open_ws(server) as ws:
+        ws.sock.settimeout(2.0)
+        with contextlib.suppress(TimeoutError):  # as it should be: nobody takes it any more
+            for _ in range(8_000):  # for which there would be 25 MB of answers
+                ws.send_raw(bad + encode(TEXT, b'{"type":"ping"}'))  # 20 bad ones in a row would end it
+        server.wait_until(lambda realtime: waiting(realtime) >= BUDGET)
+        with open_ws(server) as other:  # whose answer comes after everything that was read before it
+            other.send("ping", "later")
+            assert other.until("pong")["id"] == "later"
+        assert server.ask(waiting) < 8 * BUDGET
 
 
 def test_a_frozen_member_delays_nobody(server: LiveServer) -> None:
