@@ -108,9 +108,7 @@ class Flow:
             self.user.unwatch(frames)
 
     async def _until(self, when: int) -> None:
-        left = (when - self.engine.now()) / 1e6
-        if left > 0:
-            await asyncio.sleep(left)
+        await self.engine.metronome.sleep_until(when)  # unlike asyncio.sleep, never a little early
 
     def _text(self, template: Any) -> str:  # noqa: ANN401 - a Template
         return str(template.render(self.user.scope, self.user.rng))
