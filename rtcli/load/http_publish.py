@@ -128,7 +128,7 @@ class HttpPublisher:
             body = msgspec.json.encode({"content": text})
             return "POST", f"/api/v1/rooms/{quote(room, safe='')}/messages", body, "application/json"
         own: Mapping[str, object] = {"room": room, "text": text}
-        scope = ChainMap(own, self._user.scope)  # type: ignore[arg-type] # it only reads
+        scope: ChainMap[str, object] = ChainMap(own, self._user.scope)  # type: ignore[arg-type] # it only reads
         path = self._described.path.render(scope, self._user.rng)
         tree = render_tree(self._described.body, scope, self._user.rng)
         if isinstance(self._described.body, Template):
