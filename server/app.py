@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.websockets import WebSocket
@@ -24,6 +23,7 @@ from server.exposition import Exposition
 from server.problems import ProblemError
 from server.realtime import Realtime
 from server.settings import Settings
+from server.transports.cors import Cors
 from server.transports.sse import stream_router
 from server.transports.ws import deny, websocket_router
 
@@ -56,14 +56,7 @@ def create_app(settings: Settings, realtime: Realtime | None = None) -> FastAPI:
     app.include_router(page_router())
     app.add_api_websocket_route("/{path:path}", _unknown_websocket)
     install_problem_handlers(app)
-    if settings.origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(settings.origins),
-            allow_credentials=True,
-            allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
-        )
+    app.add_middleware(Cors, origins=services.origins)
     app.state.realtime = services
     return app
 

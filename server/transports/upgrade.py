@@ -24,6 +24,7 @@ from server.transports.http import HttpProtocol
 from server.transports.ws import PATHS
 from server.transports.ws_fast import PicowsOutlet
 
+MAX_READ_BYTES = 65_536  # at once
 READ_BUFFER_BYTES = 2_048  # of each connection at first; it grows with what comes at once
 _NOBODY = asyncio.Protocol()
 
@@ -96,11 +97,22 @@ class _ViolationLog:
     info = warning = log = debug
 
 
+class _Protocol(core.WSProtocol):  # type: ignore[misc, name-defined] # compiled, and not in its stubs
+    """Takes no more at once than this: the read buffer doubles as long as it is filled, and never shrinks."""
+
+    __slots__ = ()
+
+    def get_buffer(self, size_hint: int) -> memoryview:
+        """See asyncio.BufferedProtocol."""
+        buffer: memoryview = super().get_buffer(size_hint)
+        return buffer[:MAX_READ_BYTES]
+
+
 def new_protocol(outlet: PicowsOutlet | None, subprotocol: str | None, max_message_bytes: int) -> Any:  # noqa: ANN401 - untyped
     """Make picows' protocol for one server-side connection. Its constructor is private: see the top."""
     headers = {} if subprotocol is None else {"Sec-WebSocket-Protocol": subprotocol}
     response = picows.WSUpgradeResponse.create_101_response(headers)
-    return core.WSProtocol(  # type: ignore[attr-defined] # compiled, and not in its stubs
+    return _Protocol(
         host_port=None,
         ws_path=None,
         is_client_side=False,

@@ -24,6 +24,9 @@ _TEXT, _CONTINUATION = core.WSMsgType.TEXT, core.WSMsgType.CONTINUATION
 _CLOSE, _PING, _PONG = core.WSMsgType.CLOSE, core.WSMsgType.PING, core.WSMsgType.PONG
 
 
+MAX_REPLIES = 500  # kept for one write at the end of the turn
+
+
 class PicowsOutlet(core.WSListener):
     """One socket: reads frames for its connection, and is its Outlet (see connection.py)."""
 

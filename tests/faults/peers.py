@@ -141,7 +141,7 @@ class WsPeer(Peer):
 
     def of_type(self, type_: str) -> list[dict[str, Any]]:
         """The data of all messages of that type."""
-        return [message["data"] for message in self.messages if message["type"] == type_]
+        return [message.get("data", {}) for message in self.messages if message["type"] == type_]
 
 
 class StreamPeer(Peer):
