@@ -85,7 +85,7 @@ async def test_slowloris(start: Start) -> None:
 async def test_out_of_descriptors(start: Start) -> None:
     limit = 200
     server = await start(*NO_LIMITS, prefix=("prlimit", f"--nofile={limit}:{limit}"))
-    async with watched(server):
+    async with watched(server, keeps_connection=True):  # no new one can be had
         crowd = [await connect(server.port, WsPeer(f"u{n}")) for n in range(limit + 100)]
         welcome = [peer for peer in crowd if await admitted(peer)]
         assert 0.5 * limit < len(welcome) <= 0.9 * limit

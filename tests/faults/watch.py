@@ -31,29 +31,38 @@ def resident_bytes(pid: int) -> int:
 
 
 class HealthWatch:
-    """Asks `/healthz` on a new connection ten times a second, in a thread of its own."""
+    """Asks `/healthz` ten times a second, in a thread of its own.
 
-    def __init__(self, port: int) -> None:
+    On a new connection each time, or on one that it keeps: where the fault leaves none to be had.
+    """
+
+    def __init__(self, port: int, *, keeps_connection: bool = False) -> None:
         self._port = port
+        self._keeps_connection = keeps_connection
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.seconds: list[float] = []
         self.failures: list[str] = []
 
     def _run(self) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        if self._keeps_connection:
+            connection.connect()
         while not self._stop.wait(PAUSE_S):
             started = time.monotonic()
-            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
             try:
                 connection.request("GET", "/healthz")
-                status = connection.getresponse().status
+                answer = connection.getresponse()
+                answer.read()
+                status = answer.status
                 if status != http.client.OK:
                     self.failures.append(f"status {status}")
             except (OSError, http.client.HTTPException) as error:
                 self.failures.append(repr(error))
-            finally:
-                connection.close()
+            if not self._keeps_connection:
+                connection.close()  # the next request opens it again
             self.seconds.append(time.monotonic() - started)
+        connection.close()
 
     def start(self) -> None:
         """Begin."""
@@ -104,12 +113,12 @@ def log_is_clean(server: ServerProcess, *more: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def watched(server: ServerProcess) -> AsyncIterator[HealthWatch]:
+async def watched(server: ServerProcess, *, keeps_connection: bool = False) -> AsyncIterator[HealthWatch]:
     """Everything that must hold while the block does its worst, and once it has let go of its sockets."""
     await serves_a_good_client(server)
     await until_metric(server, "rtcli_connections", 0)
     before = descriptors(server.pid)
-    health = HealthWatch(server.port)
+    health = HealthWatch(server.port, keeps_connection=keeps_connection)
     health.start()
     yield health
     await health.stop()
