@@ -21,7 +21,7 @@ class Flusher:
         self._waiting: list[Flushable] = []
 
     def add(self, item: Flushable) -> None:
-        """Flush `item` soon. It adds itself once per turn."""
+        """Flush `item` soon; twice in one turn does no harm."""
         self._waiting.append(item)
         if len(self._waiting) == 1:
             asyncio.get_running_loop().call_soon(self._run)

@@ -23,7 +23,6 @@ from server.wire import frame as make_frame
 _TEXT, _CONTINUATION = core.WSMsgType.TEXT, core.WSMsgType.CONTINUATION
 _CLOSE, _PING, _PONG = core.WSMsgType.CLOSE, core.WSMsgType.PING, core.WSMsgType.PONG
 
-
 MAX_REPLIES = 500  # kept for one write at the end of the turn
 
 
@@ -215,6 +214,8 @@ class PicowsOutlet(core.WSListener):
         self._replies.append(reply)
         if len(self._replies) == 1:
             self._realtime.flusher.add(self)
+        elif len(self._replies) >= MAX_REPLIES:
+            self.flush()  # one turn may read 32 buffers: what is written counts, and stops the reading
 
     def flush(self) -> None:
         """See Outlet."""
