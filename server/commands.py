@@ -6,6 +6,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
+from server.attendance import Attendees
 from server.auth import InvalidTokenError
 from server.broker import BrokerUnavailableError, Published
 from server.channel import Member
@@ -16,6 +17,7 @@ from server.protocol.messages import Ack, AckData, RoomData, RoomJoined, RoomJoi
 from server.protocol.position import BROADCAST, ROOM_PREFIX, USER_PREFIX
 from server.protocol.publication import NEW_MESSAGE, chat_data, idempotency_key
 from server.resume import Resumed, Want, read_missed
+from server.rooms import shown
 
 if TYPE_CHECKING:
     from server.connection import Connection
@@ -28,44 +30,48 @@ UNAVAILABLE_RETRY_MS = 1_000
 
 async def join(connection: Connection, decision: Join) -> None:
     """Enter a room: hold live, read what was missed, reply, give it, go live."""
-    services = connection.services
-    member = services.fanout.open(ROOM_PREFIX + decision.room, connection)
+    services, room, user_id = connection.services, decision.room, connection.user_id
+    member = services.fanout.open(ROOM_PREFIX + room, connection)
     limit = decision.history if decision.since is None else services.max_replay
+    arrival = services.rooms.arrive(room, user_id)
     try:
+        attendees = await services.rooms.enter(room, user_id, connection.name, member)
         want = Want(member.channel, decision.since, 0 if decision.since_invalid else limit)
         resumed = (await read_missed(services.fanout, services.broker.history, [want]))[0]
     except BrokerUnavailableError:
-        services.fanout.close(member)
+        services.rooms.leave(room, user_id, member)
         connection.refuse(ErrorCode.UNAVAILABLE, decision.id)
     else:
         if connection.closing:
-            services.fanout.close(member)
+            services.rooms.lose(room, user_id, member)
         else:
-            _enter(connection, decision, member, resumed)
+            _enter(connection, decision, member, resumed, attendees)
+            for notice in arrival.notices:
+                connection.outlet.send(notice)
     finally:
+        services.rooms.arrived(arrival)
         services.fanout.release(member.channel)
 
 
-def _enter(connection: Connection, decision: Join, member: Member, resumed: Resumed) -> None:
+def _enter(
+    connection: Connection, decision: Join, member: Member, resumed: Resumed, attendees: Attendees
+) -> None:
     services = connection.services
-    rooms = services.rooms
     before = connection.members.get(member.channel.name)
     connection.members[member.channel.name] = member
-    rooms.enter(decision.room, connection.user_id, connection.name, member)
     if before is not None:
-        rooms.leave(decision.room, connection.user_id, before)
+        services.rooms.leave(decision.room, connection.user_id, before)
     connection.session.joined(decision.room)
     resumes = decision.since is not None or decision.since_invalid
     failure = GapReason.INVALID if decision.since_invalid else resumed.failure
     if resumes:
         services.metrics.resumed(failure)
-    members, count = rooms.members(decision.room)
     data = RoomJoinedData(
         room=decision.room,
         position=str(resumed.top),
         replayed=len(resumed.publications),
-        members=members,
-        member_count=count,
+        members=shown(attendees),
+        member_count=attendees.total,
         recovered=failure is None if resumes else None,
         reason=failure,
     )

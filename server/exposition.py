@@ -58,8 +58,8 @@ class WatchedHub(Protocol):
 class WatchedRooms(Protocol):
     """Who is where."""
 
-    def counts(self) -> Mapping[str, int]:
-        """Every room that has users."""
+    def here(self) -> Mapping[str, int]:
+        """Every room that has users on this instance."""
         ...
 
 
@@ -80,6 +80,11 @@ class Observed(Protocol):
     @property
     def instance_id(self) -> str:
         """Which instance this is."""
+        ...
+
+    @property
+    def instance_count(self) -> int:
+        """How many instances of the deployment live, as far as this one knows."""
         ...
 
     @property
@@ -138,9 +143,10 @@ class ServerCollector(Collector):
             names.WAITING: waiting,
             names.USERS: self._observed.hub.user_count,
             names.SLOW: self._observed.hub.slow_count,
-            names.ROOMS: len(self._observed.rooms.counts()),
+            names.ROOMS: len(self._observed.rooms.here()),
             names.DRAINING: self._observed.hub.draining,
             names.LOG_READY: self.log_ready,
+            names.INSTANCES: self._observed.instance_count,
         }
         for spec, value in plain.items():
             yield _plain(spec, value)

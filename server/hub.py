@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from typing import Any, Protocol
 
+from server.crowd import Crowd
 from server.limits import ConnectionCaps
 from server.metrics import Metrics
 from server.protocol.codes import CloseCode
+
+KICK_S = 60.0  # beyond its retry: how long a browser may take to come back and be told to stay away
 
 _log = logging.getLogger(__name__)
 
@@ -40,19 +43,27 @@ class Client(Protocol):
 
 
 class Hub:
-    """The registry of clients. `slow_deadline_s`: how long one may be behind before it is cut with 4001."""
+    """The registry of clients.
 
-    def __init__(self, caps: ConnectionCaps, metrics: Metrics, *, slow_deadline_s: float) -> None:
+    `slow_deadline_s`: how long one may be behind before it is cut with 4001; `stream_retry_s`: how long a
+    browser waits before it opens a stream again.
+    """
+
+    def __init__(
+        self, caps: ConnectionCaps, metrics: Metrics, *, slow_deadline_s: float, stream_retry_s: float = 0.0
+    ) -> None:
         self.caps = caps
         self.metrics = metrics
         self.clients: dict[str, Client] = {}
         self.draining = False
         self.emptied = asyncio.Event()  # set when the last client of a draining server is gone
         self._slow_deadline_s = slow_deadline_s
+        self._kick_s = stream_retry_s + KICK_S
         self._by_user: dict[str, set[Client]] = {}
         self._slow: dict[Client, float] = {}  # since when
         self._kicked: dict[str, float] = {}  # users, and until when their streams stay away
         self._tasks: set[asyncio.Task[None]] = set()
+        self.crowd: Crowd | None = None  # where users may be on other instances too
 
     # -- who is here ---------------------------------------------------------------------------------------
 
@@ -63,6 +74,8 @@ class Hub:
         self._say("connected", client)
         self.caps.enter(client.user_id, client.address)
         self._by_user.setdefault(client.user_id, set()).add(client)
+        if self.crowd is not None:
+            self.crowd.came(client)
 
     def remove(self, client: Client) -> None:
         """Take out a client that is gone; twice is the same as once."""
@@ -75,6 +88,8 @@ class Hub:
         same_user.discard(client)
         if not same_user:
             del self._by_user[client.user_id]
+        if self.crowd is not None:
+            self.crowd.went(client.user_id)
         if not self.clients and self.draining:
             self.emptied.set()
 
@@ -104,6 +119,10 @@ class Hub:
         """How many clients are behind."""
         return len(self._slow)
 
+    def users(self) -> Collection[str]:
+        """Who is connected."""
+        return self._by_user.keys()
+
     def of_user(self, user_id: str) -> Sequence[Client]:
         """The clients of one user."""
         return tuple(self._by_user.get(user_id, ()))
@@ -115,10 +134,10 @@ class Hub:
             client.shut_down(CloseCode.KICKED, reason, None)
         return len(clients)
 
-    def remember_kick(self, user_id: str, *, now: float, until: float) -> None:
-        """Keep the streams of this user, which come back by themselves, away until then (monotonic)."""
+    def remember_kick(self, user_id: str, *, now: float) -> None:
+        """Keep the streams of this user, which come back by themselves, away for a while (monotonic)."""
         self._kicked = {user: end for user, end in self._kicked.items() if end > now}
-        self._kicked[user_id] = until
+        self._kicked[user_id] = now + self._kick_s
 
     def is_kicked(self, user_id: str, now: float) -> bool:
         """Whether streams of this user that come back are to stay away."""

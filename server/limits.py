@@ -9,6 +9,7 @@ import ipaddress
 import math
 import random
 import resource
+from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple
 from weakref import WeakValueDictionary
@@ -39,10 +40,11 @@ class UserRates:
         if bucket is None:
             if len(self._kept) >= self._sweep_at:
                 self._sweep(now)
-            bucket = self._kept[user_id] = self._held[user_id] = TokenBucket(
-                self._rate_per_s, self._burst, now
-            )
+            bucket = self._kept[user_id] = self._held[user_id] = self._new_bucket(user_id, now)
         return bucket
+
+    def _new_bucket(self, user_id: str, now: float) -> TokenBucket:  # noqa: ARG002 - for those that are shared
+        return TokenBucket(self._rate_per_s, self._burst, now)
 
     def take(self, user_id: str, now: float) -> float:
         """Take one token of the user's and return 0, or return in how many seconds there will be one."""
@@ -52,6 +54,55 @@ class UserRates:
         """Let full buckets go; twice as many as are left may come before the next time."""
         self._kept = {user: bucket for user, bucket in self._kept.items() if not bucket.is_full(now)}
         self._sweep_at = max(SWEEP_AT, 2 * len(self._kept))
+
+
+class CountedBucket(TokenBucket):
+    """A user's bucket on one of several instances: it counts what is taken, to be told to the others.
+
+    `on_busy(bucket)` is called once `worth_telling` tokens were taken since the last time they were told.
+    """
+
+    __slots__ = ("_on_busy", "_taken", "_worth_telling", "user_id")
+
+    def __init__(
+        self,
+        user_id: str,
+        rate_per_s: float,
+        burst: float,
+        now: float,
+        *,
+        worth_telling: int,
+        on_busy: Callable[[CountedBucket], None],
+    ) -> None:
+        super().__init__(rate_per_s, burst, now)
+        self.user_id = user_id
+        self._taken = 0
+        self._worth_telling = worth_telling
+        self._on_busy = on_busy
+
+    def take(self, now: float) -> float:
+        """See TokenBucket."""
+        wait_s = super().take(now)
+        if not wait_s:
+            self._taken += 1
+            if self._taken == self._worth_telling:
+                self._on_busy(self)
+        return wait_s
+
+    def begin(self) -> int:
+        """Give what is to be told now."""
+        count, self._taken = self._taken, 0
+        return count
+
+    def fail(self, count: int) -> None:
+        """It could not be told: it is, together with what comes."""
+        self._taken += count
+        if self._taken >= self._worth_telling:
+            self._on_busy(self)
+
+    def settled(self, now: float, ahead_s: float) -> None:
+        """The common bucket will be full in `ahead_s`; what was taken meanwhile comes on top."""
+        self._full_at = now + ahead_s + self._taken * self._interval
 
 
 class Cap(StrEnum):
@@ -92,6 +143,14 @@ class ConnectionCaps:
         if address and self._addresses.get(address_key(address), 0) >= self._address_limit:
             return self._reached(Cap.ADDRESS)
         return None
+
+    def of_user(self, user_id: str) -> int:
+        """How many connections of a user are open."""
+        return self._users.get(user_id, 0)
+
+    def too_many_of_user(self) -> CapReached:
+        """Say that a user has too many, counted over all instances."""
+        return self._reached(Cap.USER)
 
     def _reached(self, cap: Cap) -> CapReached:
         return CapReached(cap, self._rng.randint(*_RETRY_MS[cap]))

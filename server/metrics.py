@@ -86,6 +86,9 @@ LOOP_LAG_SECONDS = Spec(
     "How late the event loop's ticks are (ten per second)",
 )
 DRAINING = Spec("rtcli_draining", Kind.GAUGE, "", "Whether the server is about to end")
+INSTANCES = Spec(
+    "rtcli_instances", Kind.GAUGE, "", "Instances of the deployment that live, this one included"
+)
 INFO = Spec("rtcli_server", Kind.GAUGE, "", "1; the label names this instance", "instance")
 
 SPECS = (
@@ -108,6 +111,7 @@ SPECS = (
     INVALID,
     LOOP_LAG_SECONDS,
     DRAINING,
+    INSTANCES,
     INFO,
 )
 

@@ -98,6 +98,19 @@ class Presence:
         occupant = self._rooms.get(room, {}).get(user_id)
         return () if occupant is None else occupant.members
 
+    def has_users(self, room: str) -> bool:
+        """Whether anybody is in a room."""
+        return room in self._rooms
+
+    def names(self, room: str) -> dict[str, str]:
+        """The users of a room with their names."""
+        return {user_id: occupant.name for user_id, occupant in self._rooms.get(room, {}).items()}
+
+    def name_of(self, room: str, user_id: str) -> str | None:
+        """The name of a user, or None who is not in the room."""
+        occupant = self._rooms.get(room, {}).get(user_id)
+        return None if occupant is None else occupant.name
+
     def rooms(self) -> dict[str, int]:
         """Every room that has users, with their number."""
         return {room: len(users) for room, users in self._rooms.items()}

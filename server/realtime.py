@@ -11,19 +11,23 @@ import secrets
 import time
 
 from server.auth import Authenticator
-from server.broker import Broker, Lost, Retention, open_broker
+from server.broker import Broker, Deliver, Lost, Peers, Retention, new_instance_id, open_broker
 from server.claims import Principal
 from server.clock import Clock
 from server.connection import Connection
+from server.crowd import SharedRates
+from server.deployment import Deployment
 from server.fanout import Fanout
 from server.flusher import Flusher
 from server.gate import Denied, Gate
 from server.hub import Hub
-from server.limits import ConnectionCaps, UserRates, default_node_limit
+from server.limits import CapReached, ConnectionCaps, UserRates, default_node_limit
 from server.metrics import Metrics
 from server.origins import OriginPolicy
 from server.outlet import Outlet
 from server.protocol.codes import CloseCode, ErrorCode
+from server.protocol.position import CONTROL
+from server.protocol.publication import Publication
 from server.protocol.session import Heartbeat, Session, SessionSettings
 from server.pulse import Pulse
 from server.resume import ReadHistory
@@ -31,6 +35,11 @@ from server.rooms import Rooms
 from server.settings import Settings
 from server.stream import Stream
 from server.wheel import Ticker, Wheel
+
+
+def _too_many(reached: CapReached) -> Denied:
+    text = f"Too many connections ({reached.cap})"
+    return Denied(503, ErrorCode.RATE_LIMITED, text, CloseCode.TRY_AGAIN_LATER, reached.retry_after_ms)
 
 
 class Realtime:
@@ -46,7 +55,6 @@ class Realtime:
         self.wheel = Wheel(self.clock.now())
         self.metrics = Metrics(self.clock.wall, tick_s=self.wheel.resolution_s)
         self.rng = random.Random()  # noqa: S311 - spreads reconnections; guards nothing
-        self.instance_id = secrets.token_hex(4)
         self.authenticator = Authenticator(
             secrets=settings.secrets,
             public_keys=settings.public_keys,
@@ -59,6 +67,8 @@ class Realtime:
         self.broker: Broker = open_broker(
             settings.store, Retention(max_count=settings.history_size, max_age_s=settings.history_ttl_s)
         )
+        peers = self.broker.peers
+        self.instance_id = new_instance_id() if peers is None else peers.instance_id
         self.history: ReadHistory = self.broker.history
         caps = ConnectionCaps(
             node=settings.node_connections or default_node_limit(),
@@ -66,7 +76,12 @@ class Realtime:
             address=settings.address_connections,
             rng=self.rng,
         )
-        self.hub = Hub(caps, self.metrics, slow_deadline_s=settings.slow_deadline_s)
+        self.hub = Hub(
+            caps,
+            self.metrics,
+            slow_deadline_s=settings.slow_deadline_s,
+            stream_retry_s=settings.stream_retry_ms / 1000,
+        )
         self.fanout = Fanout(
             subscribe=self.broker.subscribe,
             unsubscribe=self.broker.unsubscribe,
@@ -86,7 +101,8 @@ class Realtime:
         self.max_outstanding = settings.max_outstanding
         rate = settings.rate_limit_per_s
         user_rate = None if rate is None else rate * settings.user_rate_factor
-        self.user_rates = None if user_rate is None else UserRates(user_rate, 2 * user_rate)
+        self.user_rates = None if user_rate is None else self._new_rates(user_rate)
+        self.deployment = None if self.broker.peers is None else self._new_deployment(self.broker.peers)
         self._session_settings = SessionSettings(
             ping_interval_s=settings.ping_interval_s,
             pong_timeout_s=settings.pong_timeout_s,
@@ -102,16 +118,60 @@ class Realtime:
         self._ticker: Ticker | None = None
         self._running: list[asyncio.Task[None]] = []
 
+    def _new_rates(self, rate_per_s: float) -> UserRates:
+        peers, burst = self.broker.peers, 2 * rate_per_s
+        if peers is None:
+            return UserRates(rate_per_s, burst)
+        return SharedRates(rate_per_s, burst, peers, spawn=self.hub.spawn)
+
+    def _new_deployment(self, peers: Peers) -> Deployment:
+        settings = self.settings
+        return Deployment(
+            self.broker,
+            peers,
+            self.hub,
+            self.rooms,
+            self.clock,
+            user_connections=settings.user_connections,
+            lease_s=settings.instance_lease_s,
+            linger_s=settings.presence_grace_s + settings.retry_spread_s,
+            refuse=self._refuse_late,
+            kicked=self._kicked,
+            rng=self.rng,
+        )
+
     def admission(self, user_id: str, address: str) -> Denied | None:
         """Say why a connection with a good token is not welcome now."""
         if self.hub.draining:
             text, retry_after_ms = "The server is about to restart", self.retry_after_ms()
             return Denied(503, ErrorCode.UNAVAILABLE, text, CloseCode.SERVICE_RESTART, retry_after_ms)
         reached = self.hub.caps.admit(user_id, address)
-        if reached is None:
-            return None
-        text = f"Too many connections ({reached.cap})"
-        return Denied(503, ErrorCode.RATE_LIMITED, text, CloseCode.TRY_AGAIN_LATER, reached.retry_after_ms)
+        return None if reached is None else _too_many(reached)
+
+    def _refuse_late(self, connection_id: str) -> None:
+        """Close a connection that turned out to be one too many, counted over all instances."""
+        client = self.hub.clients.get(connection_id)
+        if client is not None:
+            denied = _too_many(self.hub.caps.too_many_of_user())
+            self.metrics.refusals[denied.code] += 1
+            client.shut_down(CloseCode.TRY_AGAIN_LATER, denied.reason, denied.retry_after_ms)
+
+    # -- kicks ---------------------------------------------------------------------------------------------
+
+    async def kick(self, user_id: str) -> int:
+        """Close everything that a user has open, on all instances; return how many that were.
+
+        Raises BrokerUnavailableError when the other instances could not be told.
+        """
+        here = self.hub.kick(user_id)
+        return here if self.deployment is None else here + await self.deployment.kick(user_id)
+
+    def _kicked(self, user_id: str) -> None:
+        """Another instance, or this one, was asked to."""
+        self.hub.kick(user_id)
+        self.hub.remember_kick(user_id, now=self.clock.now())
+
+    # -- clients -------------------------------------------------------------------------------------------
 
     def allow_own_origin(self, port: int) -> None:
         """Allow the page that this server serves itself."""
@@ -180,11 +240,28 @@ class Realtime:
         """Begin to deliver and to tick, on the running loop."""
         loop = asyncio.get_running_loop()
         self._running = [
-            loop.create_task(self.broker.run(self.fanout.deliver, self._lost)),
+            loop.create_task(self.broker.run(self._deliver(), self._lost)),
             loop.create_task(self.authenticator.run()),
         ]
+        if self.deployment is not None:
+            rates = self.user_rates
+            shared = rates if isinstance(rates, SharedRates) else None
+            self._running.append(loop.create_task(self.deployment.run(shared)))
         self._ticker = Ticker(loop, self.wheel, self.clock.now, self._tick)
         self._ticker.start()
+
+    def _deliver(self) -> Deliver:
+        deployment, deliver = self.deployment, self.fanout.deliver
+        if deployment is None:
+            return deliver
+
+        def hand_out(publication: Publication) -> None:
+            if publication.channel == CONTROL:
+                deployment.controlled(publication)
+            else:
+                deliver(publication)
+
+        return hand_out
 
     def _tick(self, now: float) -> None:
         self.hub.tick(now)
@@ -200,10 +277,17 @@ class Realtime:
         for client in list(self.hub.clients.values()):
             client.abort()
         await self.hub.finish()
+        if self.deployment is not None:
+            await self.deployment.leave()
         await self.broker.close()
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
+
+    @property
+    def instance_count(self) -> int:
+        """How many instances of the deployment live, this one included."""
+        return 1 if self.deployment is None else max(1, len(self.deployment.census.alive))
 
     async def ready(self) -> bool:
         """Whether connections are welcome: the log answers, there is a key, and nothing is draining."""

@@ -62,6 +62,9 @@ class Settings(BaseModel):
     token_expiring_s: float = Field(default=60.0, ge=0)
     expiry_grace_s: float = Field(default=25.0, ge=0)
 
+    # Several instances (with a Redis log).
+    instance_lease_s: float = Field(default=20.0, gt=0)  # after its last sign of life, an instance is dead
+
     # Event streams.
     stream_heartbeat_s: float = Field(default=30.0, gt=0)
     stream_retry_ms: int = Field(default=3_000, ge=0)

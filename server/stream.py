@@ -22,8 +22,6 @@ from server.resume import Resumed, Want, catch_up, read_missed
 from server.stream_outlet import StreamOutlet, StreamServices, say_closing
 from server.wire import EventBatch, Format
 
-KICK_S = 60.0  # beyond `retry`: how long a browser may take to come back and be told to stay away
-
 _encode = msgspec.json.Encoder().encode
 
 
@@ -223,9 +221,7 @@ class Stream:
         """See Client."""
         self._services.hub.closing(self, code, reason)
         if code is CloseCode.KICKED:
-            now = self._services.clock.now()
-            until = now + self._retry_ms / 1000 + KICK_S
-            self._services.hub.remember_kick(self.user_id, now=now, until=until)
+            self._services.hub.remember_kick(self.user_id, now=self._services.clock.now())
         say_closing(self.outlet, self.cursor, code, reason, retry_after_ms)
 
     def abort(self) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import msgspec
@@ -34,6 +36,15 @@ def parse_since(text: str | None) -> Position | None:
     except InvalidPositionError:
         detail = "since must be a position, like k3f9-42"
         raise ProblemError(400, ErrorCode.INVALID_MESSAGE, detail) from None
+
+
+@asynccontextmanager
+async def asking(detail: str | None = None) -> AsyncIterator[None]:
+    """Ask what other instances know; raises ProblemError (503) when the store does not answer."""
+    try:
+        yield
+    except BrokerUnavailableError:
+        raise ProblemError(503, detail=detail, retry_after_ms=RETRY_AFTER_MS) from None
 
 
 async def read_page(

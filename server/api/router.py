@@ -28,7 +28,7 @@ from server.api.models import (
     problems,
 )
 from server.api.publishing import Publisher, Receipt, Started, check_room
-from server.api.reading import parse_since, read_page
+from server.api.reading import asking, parse_since, read_page
 from server.api.services import ApiServices, Refreshable
 from server.claims import Principal
 from server.limits import UserRates
@@ -89,20 +89,22 @@ def _add_rooms(router: APIRouter, services: ApiServices, publisher: Publisher) -
         response.status_code = _status(receipt)
         return _published(receipt)
 
-    @router.get("/rooms", tags=["rooms"], responses=problems())
+    @router.get("/rooms", tags=["rooms"], responses=problems(503))
     async def list_rooms(caller: Caller) -> RoomsOut:
         """The rooms in which somebody is, of those that the caller may join."""
-        counts = services.rooms.counts()
+        async with asking():
+            counts = await services.rooms.counts()
         shown = [
             RoomOut(room=room, member_count=counts[room]) for room in sorted(counts) if caller.can_join(room)
         ]
         return RoomsOut(rooms=shown)
 
-    @router.get("/rooms/{room:path}/members", tags=["rooms"], responses=problems(403))
+    @router.get("/rooms/{room:path}/members", tags=["rooms"], responses=problems(403, 503))
     async def list_members(room: str, caller: Caller) -> MembersOut:
         """Who is in a room."""
         _check_may_join(caller, room)
-        members, count = services.rooms.members(room)
+        async with asking():
+            members, count = await services.rooms.members(room)
         shown = [MemberOut(user_id=member.user_id, name=member.name) for member in members]
         return MembersOut(room=room, members=shown, member_count=count)
 
@@ -204,12 +206,14 @@ def _start_part(publisher: Publisher, caller: Principal, part: PublicationIn) ->
 
 
 def _add_connections(router: APIRouter, services: ApiServices) -> None:
-    @router.delete("/users/{user_id:path}/connections", tags=["connections"], responses=problems(403))
+    @router.delete("/users/{user_id:path}/connections", tags=["connections"], responses=problems(403, 503))
     async def kick(user_id: str, caller: Caller) -> ClosedOut:
         """Close everything that a user has open, with 4500: clients stay away. Needs the scope `admin`."""
         if not caller.is_admin:
             raise ProblemError(403)
-        return ClosedOut(closed=services.hub.kick(user_id))
+        async with asking("Closed on this instance; the others could not be told: repeat it"):
+            closed = await services.kick(user_id)
+        return ClosedOut(closed=closed)
 
     @router.post("/streams/{connection_id}/refresh", tags=["connections"], responses=problems(403, 404))
     async def refresh(connection_id: str, caller: Caller) -> RefreshedOut:

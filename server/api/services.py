@@ -21,20 +21,16 @@ class Directory(Protocol):
         """Connections and streams by their id."""
         ...
 
-    def kick(self, user_id: str) -> int:
-        """Close everything that a user has open, for good; return how many that were."""
-        ...
-
 
 class RoomDirectory(Protocol):
     """Who is in which room."""
 
-    def members(self, room: str) -> tuple[Sequence[MemberInfo], int]:
-        """The first 200 users of a room, and how many there are."""
+    async def members(self, room: str) -> tuple[Sequence[MemberInfo], int]:
+        """The first 200 users of a room, and how many there are. Raises BrokerUnavailableError."""
         ...
 
-    def counts(self) -> Mapping[str, int]:
-        """Every room that has users, with their number."""
+    async def counts(self) -> Mapping[str, int]:
+        """Every room that has users, with their number. Raises BrokerUnavailableError."""
         ...
 
 
@@ -75,6 +71,13 @@ class ApiServices(Protocol):
     @property
     def hub(self) -> Directory:
         """Who is connected."""
+        ...
+
+    async def kick(self, user_id: str) -> int:
+        """Close everything that a user has open, for good; return how many that were.
+
+        Raises BrokerUnavailableError when other instances could not be told.
+        """
         ...
 
     @property

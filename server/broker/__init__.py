@@ -17,6 +17,7 @@ from server.broker.base import (
     Retention,
 )
 from server.broker.opening import open_broker
+from server.broker.peers import Notice, Peers, PresenceChange, new_instance_id
 
 __all__ = [
     "Broker",
@@ -25,8 +26,12 @@ __all__ = [
     "HistoryPage",
     "InvalidStoreError",
     "Lost",
+    "Notice",
+    "Peers",
+    "PresenceChange",
     "Published",
     "ReportLost",
     "Retention",
+    "new_instance_id",
     "open_broker",
 ]

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from server.broker.peers import Peers
 from server.protocol.position import Position
 from server.protocol.publication import Publication
 
@@ -91,6 +92,11 @@ class Retention:
 
 class Broker(Protocol):
     """One log per channel. Every method is called on the event loop's thread."""
+
+    @property
+    def peers(self) -> Peers | None:
+        """The other instances that share this log; None for a log that only one process can have."""
+        ...
 
     def publish(
         self, channel: str, event: str, data: bytes, *, key: str | None = None, time_ms: int

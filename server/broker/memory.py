@@ -25,6 +25,7 @@ from server.broker.base import (
     new_epoch,
 )
 from server.broker.keys import KeyMemory
+from server.broker.peers import Peers
 from server.protocol.position import Position
 from server.protocol.publication import Publication
 
@@ -67,6 +68,8 @@ class ChannelLog:
 
 class MemoryBroker:
     """The log of one process, gone with it. Implements `Broker`."""
+
+    peers: Peers | None = None
 
     def __init__(self, retention: Retention, *, now_ms: Callable[[], int]) -> None:
         self._retention = retention

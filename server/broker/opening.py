@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 
 from server.broker.base import Broker, InvalidStoreError, Retention
 from server.broker.memory import MemoryBroker
+from server.broker.peers import new_instance_id
 from server.broker.sharded import ShardedBroker
 
 
@@ -61,8 +62,16 @@ def _open_redis(url: str, retention: Retention) -> Broker:
     from server.broker.redis_url import parse_redis_url  # noqa: PLC0415
 
     target = parse_redis_url(url)
+    instance_id = new_instance_id()
     brokers = [
-        RedisBroker(shard, retention, prefix=target.prefix, timings=RedisTimings(), now_ms=now_ms)
+        RedisBroker(
+            shard,
+            retention,
+            prefix=target.prefix,
+            instance_id=instance_id,
+            timings=RedisTimings(),
+            now_ms=now_ms,
+        )
         for shard in target.shards
     ]
     return brokers[0] if len(brokers) == 1 else ShardedBroker(brokers)

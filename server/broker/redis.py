@@ -31,6 +31,7 @@ from server.broker.base import (
 )
 from server.broker.redis_following import Following
 from server.broker.redis_link import Requests, pack
+from server.broker.redis_peers import RedisPeers
 from server.broker.redis_script import Scripts
 from server.broker.redis_subscriber import Subscriber
 from server.broker.redis_target import Target
@@ -58,6 +59,7 @@ class RedisBroker:
         retention: Retention,
         *,
         prefix: str,
+        instance_id: str,
         timings: RedisTimings,
         now_ms: Callable[[], int],
     ) -> None:
@@ -70,6 +72,14 @@ class RedisBroker:
         meta_ttl_ms = max(2 * retention.max_age_ms, int(5_000 * timings.check_s))
         self._scripts = Scripts(retention, meta_ttl_ms=meta_ttl_ms)
         self._following = Following(self._names, timings, read=self._read, skip=self._skip)
+        self.peers = RedisPeers(
+            self._names,
+            lambda: self._link,
+            self._following.known,
+            instance_id=instance_id,
+            ttl_s=timings.peer_ttl_s,
+        )
+        self._following.on_notice = self.peers.heard
         self._canary = self._names.canary(uuid.uuid4().hex)
         self._subscriber = Subscriber(
             target.connect, timings, self._canary, self._following.on_message, self._following.on_subscribed
@@ -82,7 +92,9 @@ class RedisBroker:
     @property
     def _link(self) -> Requests:
         if self._started is None:
-            self._started = self._target.open(self._timings, self._scripts.texts)
+            self._started = self._target.open(
+                self._timings, [*self._scripts.texts, *self.peers.scripts.texts]
+            )
         return self._started
 
     def publish(

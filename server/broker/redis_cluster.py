@@ -48,6 +48,7 @@ class ClusterLink:
         self._outdated = asyncio.Event()
         self._outdated.set()
         self._retiring: set[asyncio.Task[None]] = set()
+        self._connects_before = 0  # of the links that were retired
         self._closing = False
         self._task = asyncio.get_running_loop().create_task(self._keep_map())
 
@@ -55,6 +56,11 @@ class ClusterLink:
     def connected(self) -> bool:
         """Whether every primary is connected."""
         return self._mapped.is_set() and all(link.connected for link in self._links.values())
+
+    @property
+    def connects(self) -> int:
+        """See `Requests.connects`; of links that are gone as well."""
+        return self._connects_before + sum(link.connects for link in self._links.values())
 
     def nodes(self) -> list[Connect]:
         """How to reach the primaries that are connected."""
@@ -119,7 +125,9 @@ class ClusterLink:
         for address in addresses - self._links.keys():
             self._links[address] = Link(partial(self._connect_to, *address), self._timings, self._scripts)
         for address in self._links.keys() - addresses:
-            task = asyncio.ensure_future(self._links.pop(address).close())
+            retired = self._links.pop(address)
+            self._connects_before += retired.connects
+            task = asyncio.ensure_future(retired.close())
             self._retiring.add(task)
             task.add_done_callback(self._retiring.discard)
         self._slots = [None] * REDIS_CLUSTER_HASH_SLOTS

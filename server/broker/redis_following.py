@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from itertools import islice
 from typing import Protocol
 
 from server.broker.base import (
@@ -19,9 +18,12 @@ from server.broker.base import (
     Lost,
     ReportLost,
 )
+from server.broker.peers import Notice, OnNotice
 from server.broker.redis_follower import Follower, Step
+from server.broker.redis_peers import NOTICE_MARK, parse_notice
 from server.broker.redis_timings import RedisTimings
 from server.broker.redis_wire import ForeignDataError, Names, parse_message
+from server.pacing import groups
 from server.protocol.position import Position
 
 CHECK_TURNS = 40  # the followed channels are checked in that many groups
@@ -67,6 +69,7 @@ class Following:
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
         self.deliver: Deliver | None = None
+        self.on_notice: OnNotice | None = None
         self.report_lost: ReportLost | None = None
 
     def position(self, audience: bytes) -> Position | None:
@@ -123,11 +126,18 @@ class Following:
         if followed is None:
             return
         try:
+            if payload.startswith(NOTICE_MARK):
+                self._notice(followed.channel, parse_notice(payload))
+                return
             publication = parse_message(followed.channel, payload)
         except ForeignDataError as error:
             self._skip(followed.channel, error)
             return
         self._do(followed, followed.follower.live(publication))
+
+    def _notice(self, channel: str, notice: Notice) -> None:
+        if self.on_notice is not None:
+            self.on_notice(channel, notice)
 
     def _do(self, followed: _Followed, step: Step) -> None:
         """Carry a step out; if it asks for a read, start reading."""
@@ -173,8 +183,7 @@ class Following:
         while True:
             for turn in self._turns:
                 await asyncio.sleep(self._timings.check_s / CHECK_TURNS)
-                audiences = iter(list(turn))
-                while group := list(islice(audiences, READS_AT_ONCE)):
+                for group in groups(list(turn), READS_AT_ONCE):
                     await asyncio.gather(*map(self._check_one, group))
 
     async def _check_one(self, audience: bytes) -> None:

@@ -73,6 +73,10 @@ class Requests(Protocol):
     def connected(self) -> bool:
         """Whether requests can be sent now."""
 
+    @property
+    def connects(self) -> int:
+        """How many connections were made so far: a new one may be to a Redis that has lost something."""
+
     def request(self, packed: bytes, parse: Callable[[Any], T], key: bytes) -> asyncio.Future[T]:
         """See `Link.request`."""
 
@@ -99,6 +103,7 @@ class Link:
         self._task = self._loop.create_task(self._keep_connected())
         self._closing = False
         self.connected = False
+        self.connects = 0
 
     def request(self, packed: bytes, parse: Callable[[Any], T], key: bytes) -> asyncio.Future[T]:  # noqa: ARG002
         """Send a command and give what `parse` makes of its answer (bytes, int, None, list).
@@ -167,6 +172,7 @@ class Link:
     async def _use(self, connection: AbstractConnection) -> None:
         """Carry requests until the connection ends, then refuse those that it took along."""
         self.connected = True
+        self.connects += 1
         self._broken.clear()
         tasks = [
             self._loop.create_task(work)

@@ -13,13 +13,13 @@ import logging
 import math
 import random
 from collections.abc import Callable, Iterable
-from itertools import islice
 
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
 from server.broker.redis_link import Connect, pack
 from server.broker.redis_timings import RedisTimings
+from server.pacing import groups
 
 CHANNELS_PER_COMMAND = 500
 
@@ -152,8 +152,4 @@ class Subscriber:
 
 
 def _commands(verb: bytes, names: Iterable[bytes]) -> list[bytes]:
-    source = iter(names)
-    commands = []
-    while chunk := list(islice(source, CHANNELS_PER_COMMAND)):
-        commands.append(pack([verb, *chunk]))
-    return commands
+    return [pack([verb, *group]) for group in groups(names, CHANNELS_PER_COMMAND)]

@@ -22,6 +22,8 @@ MAX_DATA_BYTES = 1024 * 1024
 REQUIRED_ACL = (
     "resetkeys ~rt:* resetchannels &rt:* -@all +evalsha +script|load +publish +subscribe +unsubscribe"
     " +hmget +hset +del +exists +get +set +pexpire +xadd +xrange +xrevrange +xtrim"
+    " +type +time +hget +hdel +hgetall +hlen +hkeys +hscan +sadd +srem +smembers"
+    " +zadd +zscore +zrange +zremrangebyscore"
 )
 _POSITION = rb"([a-z0-9]{4,16})-([1-9][0-9]{0,15})"
 _HEADER = re.compile(rb"1 %b ([0-9]{1,15}) ([^\x00-\x20]{1,128})" % _POSITION)
@@ -44,11 +46,15 @@ class Names:
 
     def keys(self, channel: str, key: str | None = None) -> list[bytes]:
         """State, stream and, with `key`, the idempotency key."""
-        base = b"%b:{%b}:" % (self._prefix, channel.encode())
+        base = self.of(channel)
         keys = [base + b"m", base + b"s"]
         if key is not None:
             keys.append(base + b"k:" + key.encode())
         return keys
+
+    def of(self, tag: str, kind: str = "") -> bytes:
+        """A key of what `tag` (a channel, say) names; all keys with one tag are in one slot of a cluster."""
+        return b"%b:{%b}:%b" % (self._prefix, tag.encode(), kind.encode())
 
     def audience(self, channel: str) -> bytes:
         """Where the channel's publications are published."""

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Sequence
 
 from server.broker.base import Broker, Deliver, HistoryPage, Published, ReportLost
+from server.broker.sharded_peers import ShardedPeers
 from server.protocol.position import Position
 
 
@@ -19,9 +20,14 @@ class ShardedBroker:
 
     def __init__(self, shards: Sequence[Broker]) -> None:
         self._shards = shards
+        peers = [shard.peers for shard in shards if shard.peers is not None]
+        self.peers = ShardedPeers(peers, self._place) if len(peers) == len(shards) else None
+
+    def _place(self, channel: str) -> int:
+        return zlib.crc32(channel.encode()) % len(self._shards)
 
     def _of(self, channel: str) -> Broker:
-        return self._shards[zlib.crc32(channel.encode()) % len(self._shards)]
+        return self._shards[self._place(channel)]
 
     def publish(
         self, channel: str, event: str, data: bytes, *, key: str | None = None, time_ms: int

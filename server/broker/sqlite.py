@@ -27,6 +27,7 @@ from server.broker.base import (
     Retention,
     guarded,
 )
+from server.broker.peers import Peers
 from server.broker.sqlite_file import StoreFile
 from server.broker.sqlite_reader import Reader
 from server.broker.sqlite_thread import Outcome, WriterThread
@@ -41,6 +42,8 @@ MAX_OUTSTANDING_BYTES = 64 * 1024 * 1024
 
 class SqliteBroker:
     """The log of one process in one file. Implements `Broker`."""
+
+    peers: Peers | None = None
 
     def __init__(self, file: StoreFile, retention: Retention, *, now_ms: Callable[[], int]) -> None:
         self._file = file

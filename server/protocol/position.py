@@ -20,6 +20,7 @@ _LONGEST_POSITION = 16 + 1 + 19
 ROOM_PREFIX = "room:"
 USER_PREFIX = "user:"
 BROADCAST = "all"
+CONTROL = "control"  # what instances of one deployment ask of each other; no client gets it
 _ME = "~me"
 _ALL = "~all"
 

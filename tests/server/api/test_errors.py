@@ -123,15 +123,11 @@ class Nobody:
     def __init__(self) -> None:
         self.clients: dict[str, object] = {}
 
-    def kick(self, user_id: str) -> int:
-        del user_id
-        return 0
-
-    def members(self, room: str) -> tuple[list[Any], int]:
+    async def members(self, room: str) -> tuple[list[Any], int]:
         del room
         return [], 0
 
-    def counts(self) -> dict[str, int]:
+    async def counts(self) -> dict[str, int]:
         return {}
 
 
@@ -144,6 +140,10 @@ class Services:
     rooms: Nobody = field(default_factory=Nobody)
     clock: Clock = field(default_factory=lambda: Clock(lambda: 0.0))
     metrics: Metrics = field(default_factory=lambda: Metrics(lambda: 0.0, tick_s=1.0))
+
+    async def kick(self, user_id: str) -> int:
+        del user_id
+        return 0
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from server.broker import BrokerUnavailableError, Lost, Retention
+from server.broker import BrokerUnavailableError, Lost, Retention, new_instance_id
 from server.broker.opening import now_ms
 from server.broker.redis import RedisBroker
 from server.broker.redis_timings import RedisTimings
@@ -33,7 +33,14 @@ KEEP = Retention(max_count=1_000_000, max_channel_bytes=10**9)
 def quick_broker(url: str, retention: Retention = KEEP, timings: RedisTimings = QUICK) -> RedisBroker:
     """A broker that does not wait long for anything."""
     target = parse_redis_url(url)
-    return RedisBroker(target.shards[0], retention, prefix=target.prefix, timings=timings, now_ms=now_ms)
+    return RedisBroker(
+        target.shards[0],
+        retention,
+        prefix=target.prefix,
+        instance_id=new_instance_id(),
+        timings=timings,
+        now_ms=now_ms,
+    )
 
 
 class Instance:

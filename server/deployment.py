@@ -1,0 +1,130 @@
+"""What makes several instances one deployment: put together here for `Realtime`, when the log has peers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from random import Random
+
+from server.attendance_shared import SharedAttendance
+from server.broker import Broker, Notice, Peers
+from server.census import Census
+from server.clock import Clock
+from server.crowd import Crowd, SharedRates
+from server.hub import Hub
+from server.neighbours import Neighbours
+from server.protocol.position import CONTROL, ROOM_PREFIX
+from server.protocol.publication import Publication
+from server.rooms import Rooms
+
+SETTLE_S = 0.5
+_log = logging.getLogger(__name__)
+
+
+class Deployment:
+    """The other instances, as the parts of this one need them.
+
+    Kicks go through the log, on the channel `control`: every instance gets each one, also after it was cut
+    off. `linger_s`: how long the users of an instance that ends count as being about to come back.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        peers: Peers,
+        hub: Hub,
+        rooms: Rooms,
+        clock: Clock,
+        *,
+        user_connections: int | None,
+        lease_s: float,
+        linger_s: float,
+        refuse: Callable[[str], None],
+        kicked: Callable[[str], None],
+        rng: Random,
+    ) -> None:
+        self._broker = broker
+        self._peers = peers
+        self._rooms = rooms
+        self._hub = hub
+        self._clock = clock
+        self._linger_s = linger_s
+        self._kicked = kicked
+        self.census = Census()
+        self._attendance = SharedAttendance(
+            peers, rooms.presence, self.census, spawn=hub.spawn, now=clock.now
+        )
+        self._crowd = Crowd(
+            peers,
+            self.census,
+            limit=user_connections,
+            here=hub.caps.of_user,
+            refuse=refuse,
+            users=hub.users,
+            spawn=hub.spawn,
+        )
+        rooms.attendance = self._attendance
+        hub.crowd = self._crowd
+        peers.on_notice = self._hear
+        self._neighbours = Neighbours(
+            peers,
+            self.census,
+            [self._attendance.say_again, self._crowd.say_again],
+            lease_s=lease_s,
+            now=clock.now,
+            rng=rng,
+        )
+
+    async def run(self, rates: SharedRates | None) -> None:
+        """Live among the others until cancelled."""
+        self._broker.subscribe(CONTROL)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._neighbours.run())
+            if rates is not None:
+                group.create_task(self._settle(rates))
+
+    async def _settle(self, rates: SharedRates) -> None:
+        while True:
+            await asyncio.sleep(SETTLE_S)
+            rates.settle(self._clock.now)
+
+    async def leave(self) -> None:
+        """Say goodbye."""
+        await self._neighbours.leave(self._linger_s)
+
+    # -- what the others tell ------------------------------------------------------------------------------
+
+    def _hear(self, channel: str, notice: Notice) -> None:
+        room = channel.removeprefix(ROOM_PREFIX)
+        if notice.kind == "joined":
+            self._rooms.user_joined(room, notice.user, notice.name)
+        elif notice.kind == "typing":
+            if notice.by != self._peers.instance_id:
+                self._rooms.show_typing(room, notice.user, notice.name, is_typing=notice.is_typing)
+        elif not self._attendance.repair(room, notice.user):
+            self._rooms.user_left(room, notice.user, notice.name)
+
+    # -- kicks ---------------------------------------------------------------------------------------------
+
+    async def kick(self, user_id: str) -> int:
+        """Have all other instances close what a user has open; return how many that were.
+
+        Raises BrokerUnavailableError when they could not be told.
+        """
+        elsewhere = await self._crowd.elsewhere(user_id)
+        data = json.dumps({"user_id": user_id}).encode()
+        await self._broker.publish(CONTROL, "kick", data, key=None, time_ms=self._clock.wall_ms())
+        return elsewhere
+
+    def controlled(self, publication: Publication) -> None:
+        """Do what the control channel says; what it cannot be asked for is passed over."""
+        try:
+            user_id = json.loads(publication.data)["user_id"]
+        except (ValueError, KeyError, TypeError):
+            user_id = None
+        if publication.event == "kick" and isinstance(user_id, str):
+            self._kicked(user_id)
+        else:
+            _log.warning("the control channel asks for something unknown: %.40s", publication.event)
