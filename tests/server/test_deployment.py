@@ -17,6 +17,7 @@ from tests.server.deployments import (
     eventually,
     http,
     members,
+    prefix_of,
     seen_before,
     two_instances,
     wait_ready,
