@@ -10,3 +10,4 @@ STREAMS = "1 000 streams"
 RECEIVING = "1 000 users receiving"
 VERSION, READY = "`--version`", "first answer"
 ACKED = "8 publishers"
+ACKED_ROOMS = {100: "100 rooms, each with a publisher", 1000: "1 000 rooms, each with a publisher"}

@@ -11,8 +11,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -32,16 +32,28 @@ class MeasurementError(Exception):
 
 @dataclass(frozen=True)
 class Running:
-    """A server that answers: where it listens, its root process, and the seconds until it did."""
+    """A server that answers: where it listens, its root process, and the seconds until it did.
+
+    `others`: its further instances.
+    """
 
     peer: Peer
     port: int
     pid: int
     ready_after_s: float
+    others: tuple["Running", ...] = ()
 
     def target(self) -> Target:
         """What the load client needs to know of it."""
-        return Target(self.port, self.peer.dialect, tree_of(self.pid), os.environ["BENCH_SECRET"])
+        everyone = (self, *self.others)
+        return Target(
+            self.port,
+            self.peer.dialect,
+            [pid for one in everyone for pid in tree_of(one.pid)],
+            os.environ["BENCH_SECRET"],
+            more_ports=[one.port for one in self.others],
+            store_pids=[int(pid) for pid in os.environ.get("BENCH_STORE_PID", "").split()],
+        )
 
 
 def free_port() -> int:
@@ -87,6 +99,14 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def running(peer: Peer) -> Iterator[Running]:
+    """Start all instances of `peer`; end them with the block."""
+    with ExitStack() as stack:
+        first, *others = [stack.enter_context(running_one(peer)) for _ in range(peer.instances)]
+        yield replace(first, others=tuple(others))
+
+
+@contextmanager
+def running_one(peer: Peer) -> Iterator[Running]:
     """Start `peer` pinned to the server's core, in a directory of its own; end it with the block."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder, port = Path(name), free_port()
@@ -152,7 +172,9 @@ def redis() -> Iterator[None]:
         with pinned(CLIENT_CORE):
             process = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL, start_new_session=True)
         os.environ["BENCH_REDIS"] = str(port)
+        os.environ["BENCH_STORE_PID"] = str(process.pid)
         try:
             yield
         finally:
+            del os.environ["BENCH_STORE_PID"]
             stop(process)

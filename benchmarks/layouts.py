@@ -73,6 +73,24 @@ LAYOUTS: dict[str, Layout] = {
             (),
         ),
         Layout(
+            "instances",
+            "Several instances on one Redis",
+            "Members spread over one, two or four instances, all of them on the one server's core, Redis on "
+            "the load client's; a log in memory beside them. In the rooms with a publisher each, and for 8 "
+            "publishers, what counts is acknowledgements; in the rooms of 100 and 1 000, deliveries. What "
+            "grows with the number of instances is their work together, per publish or delivery.",
+            (
+                RATE,
+                CPU,
+                Column("Redis CPU s per million", "store_cpu_per_million", 1.0, 2),
+                CLIENT,
+                P50,
+                P99,
+            ),
+            ("per_second", "server_cpu_per_million"),
+            "rtcli Redis, 2 instances",
+        ),
+        Layout(
             "connections",
             "Idle connections",
             "Every connection has its token checked and joins a room of 10; then the memory that the "

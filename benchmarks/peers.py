@@ -19,13 +19,17 @@ Command = Callable[[int, Path], list[str]]
 
 @dataclass(frozen=True)
 class Peer:
-    """One server under test: name, dialect, how it is started, and the file that proves it installed."""
+    """One server under test: name, dialect, how it is started, and the file that proves it installed.
+
+    With several `instances`, the members are spread over them.
+    """
 
     name: str
     dialect: str
     command: Command
     needs: Path
     ready: str = "/ready"
+    instances: int = 1
     env: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -85,6 +89,7 @@ def rtcli(store: str = "memory:") -> Command:
 
 HERE_ALWAYS = Path(sys.executable)
 REDIS = Path(shutil.which("redis-server") or "redis-server")
+ON_REDIS = "redis://127.0.0.1:@REDIS@/0"
 PORTABLE = {"RTCLI_SERVER_FAST_WEBSOCKETS": "false"}
 
 PEERS: dict[str, Peer] = {
@@ -97,10 +102,12 @@ PEERS: dict[str, Peer] = {
         Peer("Bun", "plain", bun, binary("bun")),
         Peer("rtcli", "rtcli", rtcli(), HERE_ALWAYS, "/readyz"),
         Peer("rtcli acked", "rtcli-ids", rtcli(), HERE_ALWAYS, "/readyz"),
-        Peer("rtcli portable", "rtcli", rtcli(), HERE_ALWAYS, "/readyz", PORTABLE),
+        Peer("rtcli portable", "rtcli", rtcli(), HERE_ALWAYS, "/readyz", env=PORTABLE),
         Peer("rtcli memory", "rtcli-ids", rtcli(), HERE_ALWAYS, "/readyz"),
         Peer("rtcli SQLite", "rtcli-ids", rtcli("sqlite:@HERE@/log.db"), HERE_ALWAYS, "/readyz"),
-        Peer("rtcli Redis", "rtcli-ids", rtcli("redis://127.0.0.1:@REDIS@/0"), REDIS, "/readyz"),
+        Peer("rtcli Redis", "rtcli-ids", rtcli(ON_REDIS), REDIS, "/readyz"),
+        Peer("rtcli Redis, 2 instances", "rtcli-ids", rtcli(ON_REDIS), REDIS, "/readyz", 2),
+        Peer("rtcli Redis, 4 instances", "rtcli-ids", rtcli(ON_REDIS), REDIS, "/readyz", 4),
     )
 }
 

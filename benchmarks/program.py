@@ -94,6 +94,8 @@ def brief(result: Result) -> str:
     words = [f"{result.per_second:12,.0f}/s"] if result.per_second is not None else []
     if result.server_cpu_per_million is not None:
         words.append(f"server {result.server_cpu_per_million:6.2f} s/M")
+    if result.store_cpu_per_million is not None:
+        words.append(f"store {result.store_cpu_per_million:6.2f} s/M")
     if result.client_share is not None:
         words.append(f"client {result.client_share:4.0%}")
     if result.p99 is not None:

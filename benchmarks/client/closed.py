@@ -69,9 +69,13 @@ def rates(job: Closed, first: Reading, last: Reading, acks: int) -> Result:
     result = between(first, last)
     if not job.acked:
         return result
-    cpu = (last.server_cpu - first.server_cpu) * 1e6 / acks if acks else None
-    per_second = acks / (last.clock - first.clock)
-    return msgspec.structs.replace(result, per_second=per_second, server_cpu_per_million=cpu)
+    cpu, store = last.server_cpu - first.server_cpu, last.store_cpu - first.store_cpu
+    return msgspec.structs.replace(
+        result,
+        per_second=acks / (last.clock - first.clock),
+        server_cpu_per_million=cpu * 1e6 / acks if acks else None,
+        store_cpu_per_million=store * 1e6 / acks if acks and store else None,
+    )
 
 
 async def audited(
@@ -89,7 +93,7 @@ async def audited(
 async def run_closed(job: Closed) -> tuple[Result, list[Socket]]:
     """Closed loop; see `Closed`."""
     paths = make_members(job)
-    await connect(job.target.port, paths)
+    await connect(job.target, paths)
     members = [member for member, _ in paths]
     publishers = [member for member in members if isinstance(member, AnyPublisher)]
     for publisher in publishers:
@@ -112,7 +116,7 @@ async def run_streams(job: Streams) -> tuple[Result, list[Socket]]:
     streams: list[Socket] = [Connection(stream_steps(dialect, ROOM, token)) for token in tokens]
     frame = message_frame(dialect, ROOM, 0, os.urandom(3).hex())
     publisher = PacedPublisher(member_steps(dialect, ROOM, tokens[0]), frame)
-    await connect(target.port, [(member, "") for member in (*streams, publisher)])
+    await connect(target, [(member, "") for member in (*streams, publisher)])
     sampled = [streams[place] for place in spread_out(min(8, job.streams), job.streams)]
     busy = True
 

@@ -4,12 +4,17 @@ import msgspec
 
 
 class Target(msgspec.Struct, frozen=True):
-    """The server under test: port, dialect (a key of `DIALECTS`), processes, token secret."""
+    """The server under test: port, dialect (a key of `DIALECTS`), processes, token secret.
+
+    `more_ports`: further instances of it, to which the members are spread. `store_pids`: what they share.
+    """
 
     port: int
     dialect: str
     pids: list[int]
     secret: str
+    more_ports: list[int] = []
+    store_pids: list[int] = []
 
 
 class Closed(msgspec.Struct, frozen=True, tag="closed"):
@@ -93,6 +98,7 @@ class Result(msgspec.Struct, frozen=True):
     per_second: float | None = None
     server_cpu_per_million: float | None = None
     server_share: float | None = None
+    store_cpu_per_million: float | None = None
     client_share: float | None = None
     p50: float | None = None
     p99: float | None = None

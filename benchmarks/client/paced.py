@@ -42,7 +42,7 @@ async def run_paced(job: Paced) -> tuple[Result, list[Socket]]:
     others = [Connection(steps(place)) for place in range(1, job.sockets) if (place - 1) % job.sample]
     frozen = [Frozen(steps(job.sockets + place)) for place in range(job.frozen)]
     members: list[Socket] = [publisher, *samplers, *others]
-    await connect(target.port, [(member, "") for member in (*frozen, *members)])
+    await connect(target, [(member, "") for member in (*frozen, *members)])
     await publish_at(job.rate, job.warmup_s, publisher.send)
     await settle(members, publisher.number * len(members))
     for sampler in samplers:
@@ -65,7 +65,7 @@ async def run_source(job: Source) -> tuple[Result, list[Socket]]:
     target, dialect = job.target, DIALECTS[job.target.dialect]
     steps = member_steps(dialect, ROOM, token_for(target.secret, 1, time.time()))
     publisher = PacedPublisher(steps, message_frame(dialect, ROOM, 0, os.urandom(3).hex()))
-    await connect(target.port, [(publisher, "")])
+    await connect(target, [(publisher, "")])
     await asyncio.sleep(max(0.0, job.start_s - time.time()))
     first = read(target, [publisher])
     await publish_at(job.rate, job.seconds, publisher.send)
@@ -89,7 +89,7 @@ async def run_idle(job: Idle) -> tuple[Result, list[Socket]]:
             samplers.append(Sampler(steps))
     members: list[Socket] = [*senders, *samplers]
     before, started = resident_bytes(target.pids), time.perf_counter()
-    await connect(target.port, [(member, "") for member in members], job.at_once)
+    await connect(target, [(member, "") for member in members], job.at_once)
     took = time.perf_counter() - started
     await asyncio.sleep(job.rest_s)
     grown, first = resident_bytes(target.pids) - before, read(target, members)

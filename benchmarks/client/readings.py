@@ -6,6 +6,7 @@ import time
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 import msgspec
 import picows
@@ -28,6 +29,7 @@ class Reading:
 
     clock: float
     server_cpu: float
+    store_cpu: float
     client_cpu: float
     received: int
 
@@ -35,17 +37,19 @@ class Reading:
 def read(target: Target, members: Iterable[Socket]) -> Reading:
     """Take the counters of the server's processes, of this process and of the members."""
     received = sum(member.received for member in members)
-    return Reading(time.perf_counter(), cpu_seconds(target.pids), time.process_time(), received)
+    server, store = cpu_seconds(target.pids), cpu_seconds(target.store_pids)
+    return Reading(time.perf_counter(), server, store, time.process_time(), received)
 
 
 def between(first: Reading, last: Reading) -> Result:
     """The rates between two readings."""
     elapsed, count = last.clock - first.clock, last.received - first.received
-    cpu = last.server_cpu - first.server_cpu
+    cpu, store_cpu = last.server_cpu - first.server_cpu, last.store_cpu - first.store_cpu
     return Result(
         per_second=count / elapsed,
         delivered=count,
         server_cpu_per_million=cpu * 1e6 / count if count else None,
+        store_cpu_per_million=store_cpu * 1e6 / count if count and store_cpu else None,
         server_share=cpu / elapsed,
         client_share=(last.client_cpu - first.client_cpu) / elapsed,
     )
@@ -82,16 +86,22 @@ def small_socket(port: int) -> socket.socket:
     return made
 
 
-async def connect(port: int, members: Sequence[tuple[Socket, str]], at_once: int = 100) -> None:
-    """Connect members, each with its path, `at_once` at a time, in order; wait until all are ready."""
-    gate = asyncio.Semaphore(at_once)
+async def connect(target: Target, members: Sequence[tuple[Socket, str]], at_once: int = 100) -> None:
+    """Connect members, each with its path, `at_once` at a time, in order; wait until all are ready.
 
-    async def one(member: Socket, path: str) -> None:
+    With several instances, each takes every n-th member.
+    """
+    gate = asyncio.Semaphore(at_once)
+    ports = cycle([target.port, *target.more_ports])
+
+    async def one(port: int, member: Socket, path: str) -> None:
         async with gate:
             await open_one(port, member, path)
 
     async with asyncio.timeout(CONNECT_S):
-        await asyncio.gather(*(one(member, path) for member, path in members))
+        await asyncio.gather(
+            *(one(port, member, path) for port, (member, path) in zip(ports, members, strict=False))
+        )
 
 
 async def settle(members: Iterable[Socket], wanted: int, limit_s: float = 5.0) -> None:

@@ -27,6 +27,10 @@ from benchmarks.client.strict import StrictMember, StrictPublisher
 PLAIN = DIALECTS["plain"]
 
 
+def at(port: int) -> Target:
+    return Target(port, "plain", [], "")
+
+
 @pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536])
 def test_a_client_frame_is_read_back_by_a_strict_parser(size: int) -> None:
     frame = client_frame(0x1, b"x" * size)
@@ -109,7 +113,7 @@ async def test_counting_and_parsing_sockets_see_the_same_deliveries() -> None:
         counting = Connection(member_steps(PLAIN, "bench", "t"))
         parsing = StrictMember([(PLAIN.join("bench"), PLAIN.joined)])
         members: list[Socket] = [publisher, counting, parsing]
-        await connect(port, [(member, "/ws?token=t") for member in members])
+        await connect(at(port), [(member, "/ws?token=t") for member in members])
         for number in range(50):
             publisher.send(number)
         await settle(members, 150, 10.0)
@@ -122,7 +126,7 @@ async def test_a_publisher_keeps_its_window_and_stops_when_told() -> None:
     async with chat_server() as port:
         frame = message_frame(PLAIN, "bench", 0, "r")
         publisher = StrictPublisher([(PLAIN.join("bench"), PLAIN.joined)], frame, own_mark(0))
-        await connect(port, [(publisher, "/ws?token=t")])
+        await connect(at(port), [(publisher, "/ws?token=t")])
         publisher.send(8)
         await settle([publisher], 100, 10.0)
         assert publisher.received >= 100
@@ -143,4 +147,4 @@ async def test_a_member_that_is_refused_says_what_the_server_said() -> None:
         port = server.sockets[0].getsockname()[1]
         member = Connection(member_steps(PLAIN, "bench", "t"))
         with pytest.raises(ConnectionError, match="no such luck"):
-            await connect(port, [(member, "/")])
+            await connect(at(port), [(member, "/")])
