@@ -130,7 +130,10 @@ def publish(connection: Connection, decision: Publish) -> None:
     key = None if message_id is None else idempotency_key(connection.user_id, message_id)
     future = services.broker.publish(ROOM_PREFIX + room, NEW_MESSAGE, data, key=key, time_ms=time_ms)
     if future.done():
-        _published(connection, room, message_id, future)
+        if message_id is None and future.exception() is None:
+            services.metrics.published += 1  # without an id there is no repeat, and no acknowledgement
+        else:
+            _published(connection, room, message_id, future)
         return
     connection.outstanding += 1
     services.metrics.outstanding += 1

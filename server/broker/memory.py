@@ -72,8 +72,8 @@ class MemoryBroker:
     peers: Peers | None = None
 
     def __init__(self, retention: Retention, *, now_ms: Callable[[], int]) -> None:
-        self._retention = retention
         self._max_count = retention.max_count
+        self._max_total_bytes = retention.max_total_bytes
         self._max_age_ms = retention.max_age_ms
         self._max_channel_bytes = retention.max_channel_bytes + CHANNEL_BYTES
         self._now_ms = now_ms
@@ -130,15 +130,19 @@ class MemoryBroker:
         return log
 
     def _trim(self, log: ChannelLog, now_ms: int) -> None:
-        ring = log.ring
-        while len(ring) > self._max_count or log.bytes > self._max_channel_bytes:
+        ring, oldest_ms = log.ring, now_ms - self._max_age_ms
+        while ring and (
+            len(ring) > self._max_count
+            or log.bytes > self._max_channel_bytes
+            or ring[0].time_ms < oldest_ms
+        ):
             self._bytes -= log.drop_oldest()
-        self._expire(log, now_ms)
         # One look at the least recently used channel per publish is enough to free the quiet ones in time.
-        oldest = next(iter(self._channels.values()))
-        if oldest is not log:
-            self._expire(oldest, now_ms)
-        while self._bytes > self._retention.max_total_bytes and self._channels:
+        for quiet in self._channels.values():
+            if quiet is not log:
+                self._expire(quiet, now_ms)
+            break
+        while self._bytes > self._max_total_bytes and self._channels:
             self._trim_least_recently_used()
 
     def _expire(self, log: ChannelLog, now_ms: int) -> None:
