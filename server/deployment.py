@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable
 from random import Random
@@ -11,7 +10,17 @@ from random import Random
 from server.attendance_shared import SharedAttendance
 from server.broker import Broker, Notice, Peers
 from server.census import Census
+from server.claims import Principal
 from server.clock import Clock
+from server.control import (
+    EVENT,
+    Command,
+    Kick,
+    Refresh,
+    UnknownCommandError,
+    decode_command,
+    encode_command,
+)
 from server.crowd import Crowd, SharedRates
 from server.hub import Hub
 from server.neighbours import Neighbours
@@ -26,8 +35,8 @@ _log = logging.getLogger(__name__)
 class Deployment:
     """The other instances, as the parts of this one need them.
 
-    Kicks go through the log, on the channel `control`: every instance gets each one, also after it was cut
-    off. `linger_s`: how long the users of an instance that ends count as being about to come back.
+    `linger_s`: how long the users of an instance that ends count as being about to come back; `obey`: does
+    what another instance, or this one, asked of all of them.
     """
 
     def __init__(
@@ -42,7 +51,7 @@ class Deployment:
         lease_s: float,
         linger_s: float,
         refuse: Callable[[str], None],
-        kicked: Callable[[str], None],
+        obey: Callable[[Command], None],
         rng: Random,
     ) -> None:
         self._broker = broker
@@ -51,7 +60,7 @@ class Deployment:
         self._hub = hub
         self._clock = clock
         self._linger_s = linger_s
-        self._kicked = kicked
+        self._obey = obey
         self.census = Census()
         self._attendance = SharedAttendance(
             peers, rooms.presence, self.census, spawn=hub.spawn, now=clock.now
@@ -106,7 +115,7 @@ class Deployment:
         elif not self._attendance.repair(room, notice.user):
             self._rooms.user_left(room, notice.user, notice.name)
 
-    # -- kicks ---------------------------------------------------------------------------------------------
+    # -- what the others are asked -------------------------------------------------------------------------
 
     async def kick(self, user_id: str) -> int:
         """Have all other instances close what a user has open; return how many that were.
@@ -114,17 +123,27 @@ class Deployment:
         Raises BrokerUnavailableError when they could not be told.
         """
         elsewhere = await self._crowd.elsewhere(user_id)
-        data = json.dumps({"user_id": user_id}).encode()
-        await self._broker.publish(CONTROL, "kick", data, key=None, time_ms=self._clock.wall_ms())
+        await self._ask(Kick(user_id))
         return elsewhere
 
+    async def refresh_stream(self, connection_id: str, principal: Principal) -> bool:
+        """Have the instance that a stream is on let it go on; return whether that instance lives.
+
+        Raises BrokerUnavailableError when it could not be told.
+        """
+        instance = connection_id.partition("-")[0]
+        if instance not in self.census.alive - {self._peers.instance_id}:
+            return False
+        await self._ask(Refresh(connection_id, principal))
+        return True
+
+    async def _ask(self, command: Command) -> None:
+        data, time_ms = encode_command(command), self._clock.wall_ms()
+        await self._broker.publish(CONTROL, EVENT, data, key=None, time_ms=time_ms)
+
     def controlled(self, publication: Publication) -> None:
-        """Do what the control channel says; what it cannot be asked for is passed over."""
+        """Do what the control channel says; what is not known is passed over."""
         try:
-            user_id = json.loads(publication.data)["user_id"]
-        except (ValueError, KeyError, TypeError):
-            user_id = None
-        if publication.event == "kick" and isinstance(user_id, str):
-            self._kicked(user_id)
-        else:
-            _log.warning("the control channel asks for something unknown: %.40s", publication.event)
+            self._obey(decode_command(publication.data))
+        except UnknownCommandError as error:
+            _log.warning("the control channel asks for something unknown: %s", error)

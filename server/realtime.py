@@ -15,6 +15,7 @@ from server.broker import Broker, Deliver, Lost, Peers, Retention, new_instance_
 from server.claims import Principal
 from server.clock import Clock
 from server.connection import Connection
+from server.control import Command, Kick
 from server.crowd import SharedRates
 from server.deployment import Deployment
 from server.fanout import Fanout
@@ -136,7 +137,7 @@ class Realtime:
             lease_s=settings.instance_lease_s,
             linger_s=settings.presence_grace_s + settings.retry_spread_s,
             refuse=self._refuse_late,
-            kicked=self._kicked,
+            obey=self._obey,
             rng=self.rng,
         )
 
@@ -156,7 +157,7 @@ class Realtime:
             self.metrics.refusals[denied.code] += 1
             client.shut_down(CloseCode.TRY_AGAIN_LATER, denied.reason, denied.retry_after_ms)
 
-    # -- kicks ---------------------------------------------------------------------------------------------
+    # -- what is asked of all instances --------------------------------------------------------------------
 
     async def kick(self, user_id: str) -> int:
         """Close everything that a user has open, on all instances; return how many that were.
@@ -166,10 +167,23 @@ class Realtime:
         here = self.hub.kick(user_id)
         return here if self.deployment is None else here + await self.deployment.kick(user_id)
 
-    def _kicked(self, user_id: str) -> None:
-        """Another instance, or this one, was asked to."""
-        self.hub.kick(user_id)
-        self.hub.remember_kick(user_id, now=self.clock.now())
+    async def refresh_elsewhere(self, connection_id: str, principal: Principal) -> bool:
+        """Let an event stream on another instance go on; return whether there may be one.
+
+        Raises BrokerUnavailableError when that instance could not be told.
+        """
+        deployment = self.deployment
+        return deployment is not None and await deployment.refresh_stream(connection_id, principal)
+
+    def _obey(self, command: Command) -> None:
+        """Do what was asked of all instances."""
+        if isinstance(command, Kick):
+            self.hub.kick(command.user_id)
+            self.hub.remember_kick(command.user_id, now=self.clock.now())
+        else:
+            stream = self.hub.clients.get(command.connection_id)
+            if isinstance(stream, Stream):
+                stream.refresh(command.principal)
 
     # -- clients -------------------------------------------------------------------------------------------
 

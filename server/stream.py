@@ -14,6 +14,7 @@ import msgspec
 
 from server.broker import BrokerUnavailableError
 from server.channel import Member, State
+from server.claims import Principal
 from server.fanout import write_items
 from server.protocol.codes import ERROR_TEXT, CloseCode, ErrorCode, GapReason
 from server.protocol.position import ROOM_PREFIX, Position, cursor_key, format_cursor
@@ -179,10 +180,13 @@ class Stream:
                 self.outlet.write(beat)
         self._schedule(now)
 
-    def refreshed(self, expires_at: float) -> None:
-        """Go on with a new token, whose rights were checked; `expires_at` in Unix seconds."""
-        self.expires_at = expires_at
+    def refresh(self, principal: Principal) -> bool:
+        """Go on with the rights of a new token; return False when they are not enough."""
+        if principal.user_id != self.user_id or not all(map(principal.can_join, self.rooms)):
+            return False
+        self.expires_at = principal.expires_at
         self._schedule(self._services.clock.now())
+        return True
 
     def fail(self, code: ErrorCode) -> None:
         """Say what went wrong, and end."""

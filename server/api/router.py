@@ -215,14 +215,19 @@ def _add_connections(router: APIRouter, services: ApiServices) -> None:
             closed = await services.kick(user_id)
         return ClosedOut(closed=closed)
 
-    @router.post("/streams/{connection_id}/refresh", tags=["connections"], responses=problems(403, 404))
+    @router.post("/streams/{connection_id}/refresh", tags=["connections"], responses=problems(403, 404, 503))
     async def refresh(connection_id: str, caller: Caller) -> RefreshedOut:
         """Let an event stream go on with the token of this request, which must be of the same user."""
         stream = services.hub.clients.get(connection_id)
         # The same answer for a stream of somebody else: ids of connections are nobody else's business.
-        if not isinstance(stream, Refreshable) or stream.user_id != caller.user_id:
+        if isinstance(stream, Refreshable) and stream.user_id == caller.user_id:
+            if not stream.refresh(caller):
+                raise ProblemError(403)
+        elif stream is not None or not await _refreshed_elsewhere(services, connection_id, caller):
             raise ProblemError(404)
-        if not all(map(caller.can_join, stream.rooms)):
-            raise ProblemError(403)
-        stream.refreshed(caller.expires_at)
         return RefreshedOut(expires_at=format_timestamp(caller.expires_at))
+
+
+async def _refreshed_elsewhere(services: ApiServices, connection_id: str, caller: Principal) -> bool:
+    async with asking():
+        return await services.refresh_elsewhere(connection_id, caller)

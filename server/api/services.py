@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from server.auth import Authenticator
 from server.broker import Broker
+from server.claims import Principal
 from server.clock import Clock
 from server.metrics import Metrics
 from server.origins import OriginPolicy
@@ -40,13 +41,8 @@ class Refreshable(Protocol):
 
     user_id: str
 
-    @property
-    def rooms(self) -> Sequence[str]:
-        """The rooms that it follows."""
-        ...
-
-    def refreshed(self, expires_at: float) -> None:
-        """Go on until `expires_at` (Unix seconds)."""
+    def refresh(self, principal: Principal) -> bool:
+        """Go on with the rights of a new token; return False when they are not enough."""
         ...
 
 
@@ -77,6 +73,13 @@ class ApiServices(Protocol):
         """Close everything that a user has open, for good; return how many that were.
 
         Raises BrokerUnavailableError when other instances could not be told.
+        """
+        ...
+
+    async def refresh_elsewhere(self, connection_id: str, principal: Principal) -> bool:
+        """Let an event stream on another instance go on; return whether there may be one.
+
+        Raises BrokerUnavailableError when that instance could not be told.
         """
         ...
 

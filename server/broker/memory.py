@@ -132,9 +132,7 @@ class MemoryBroker:
     def _trim(self, log: ChannelLog, now_ms: int) -> None:
         ring, oldest_ms = log.ring, now_ms - self._max_age_ms
         while ring and (
-            len(ring) > self._max_count
-            or log.bytes > self._max_channel_bytes
-            or ring[0].time_ms < oldest_ms
+            len(ring) > self._max_count or log.bytes > self._max_channel_bytes or ring[0].time_ms < oldest_ms
         ):
             self._bytes -= log.drop_oldest()
         # One look at the least recently used channel per publish is enough to free the quiet ones in time.

@@ -22,7 +22,7 @@ from tests.server.deployments import (
     two_instances,
     wait_ready,
 )
-from tests.server.live import LiveServer
+from tests.server.live import LiveServer, token
 
 Pair = tuple[LiveServer, LiveServer]
 
@@ -119,6 +119,37 @@ def test_a_kick_reaches_every_instance(pair: Pair) -> None:
     eventually(lambda: [status_of_stream(server, "8", cursor) for server in pair] == [204, 204])
 
 
+def test_a_stream_is_refreshed_through_another_instance(pair: Pair) -> None:
+    first, second = pair
+    soon = token("10", ttl_s=60)
+
+    def expires_at(connection_id: str) -> float:
+        return second.ask(lambda realtime: float(vars(realtime.hub.clients[connection_id])["expires_at"]))
+
+    with EventStream(second.port, rooms=("a",), bearer=soon) as stream:
+        stream.until("ready")
+        connection_id = second.ask(lambda realtime: next(c.connection_id for c in realtime.hub.of_user("10")))
+        before = expires_at(connection_id)
+        path = f"/api/v1/streams/{connection_id}/refresh"
+        assert http(first, "POST", path, "somebody else").status_code == 200  # nobody is told whose it is
+        assert http(first, "POST", path, "10").status_code == 200
+        eventually(lambda: expires_at(connection_id) > before + 1_000)
+    assert http(first, "POST", "/api/v1/streams/00000000-1234/refresh", "10").status_code == 404
+
+
+def test_a_command_of_a_newer_version_is_passed_over(pair: Pair, caplog: pytest.LogCaptureFixture) -> None:
+    first, second = pair
+    with open_ws(second, "20") as ws:
+        first.ask(
+            lambda realtime: realtime.broker.publish("control", "x", b'{"type":"dance"}', key=None, time_ms=1)
+        )
+        assert http(first, "DELETE", "/api/v1/users/20/connections", "root", scope="admin").status_code == 200
+        frame = ws.close_frame()
+        assert frame is not None
+        assert frame.code == 4500
+    assert caplog.text.count("asks for something unknown") == 2
+
+
 def test_the_connections_of_a_user_are_counted_over_all_instances(redis_of_session: RedisServer) -> None:
     with two_instances(redis_of_session, user_connections=2) as (first, second):
         with enter(first, "3", "a"), enter(second, "3", "b"):
@@ -186,7 +217,6 @@ def test_what_is_not_ours_under_the_keys_of_presence_is_replaced(
         with redis_of_session.admin as redis:
             redis.hset(f"{prefix}:{{room:odd}}:u", "junk", "no name here")
             redis.publish(f"{prefix}:p:room:odd", '0 {"kind":"joined"}')
-            redis.publish(f"{prefix}:p:control", "1 abcd-1 5 kick\n[]")
         assert seen_before(odd, "still served", "odd") == []
         for _ in range(60):  # enough to be told to the others
             odd.send("ping")

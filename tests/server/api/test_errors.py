@@ -15,6 +15,7 @@ from server.api import api_router, install_problem_handlers
 from server.auth import Authenticator
 from server.broker import BrokerUnavailableError, HistoryPage, Published, Retention, open_broker
 from server.broker.base import Broker
+from server.claims import Principal
 from server.clock import Clock
 from server.metrics import Metrics
 from server.origins import OriginPolicy
@@ -144,6 +145,10 @@ class Services:
     async def kick(self, user_id: str) -> int:
         del user_id
         return 0
+
+    async def refresh_elsewhere(self, connection_id: str, principal: Principal) -> bool:
+        del connection_id, principal
+        return False
 
 
 @pytest.fixture
