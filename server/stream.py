@@ -58,6 +58,7 @@ class Stream:
         self._members: list[Member] = []
         self._moved: Member | None = None  # the one whose suffix is known
         self._suffix = b""
+        self._begun = False  # `ready` was written: before that there is no cursor
         self._gone = False
         self._catching_up = False
 
@@ -94,6 +95,7 @@ class Stream:
         for member, result in zip(self._members, resumed, strict=True):
             since = cursor.get(member.channel.name)
             member.position = result.top if since is None or result.failure else since
+        self._begun = True
         self.outlet.write(self._ready(resumed, cursor, invalid=invalid))
         for member, result in zip(self._members, resumed, strict=True):
             write_items(member, result.publications)
@@ -226,7 +228,7 @@ class Stream:
         self._services.hub.closing(self, code, reason)
         if code is CloseCode.KICKED:
             self._services.hub.remember_kick(self.user_id, now=self._services.clock.now())
-        say_closing(self.outlet, self.cursor, code, reason, retry_after_ms)
+        say_closing(self.outlet, self.cursor if self._begun else None, code, reason, retry_after_ms)
 
     def abort(self) -> None:
         """See Client."""

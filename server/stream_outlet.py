@@ -59,9 +59,12 @@ class StreamServices(Protocol):
 
 
 def say_closing(
-    outlet: StreamOutlet, cursor: str, code: CloseCode, reason: str, retry_after_ms: int | None
+    outlet: StreamOutlet, cursor: str | None, code: CloseCode, reason: str, retry_after_ms: int | None
 ) -> None:
-    """Send `closing` with its own `retry`, and end the stream; a client that does not read is dropped."""
+    """Send `closing` with its own `retry`, and end the stream; a client that does not read is dropped.
+
+    Without a `cursor`, the client keeps the one that it came with.
+    """
     if outlet.full:
         outlet.abort()
         return

@@ -18,7 +18,7 @@ from rtcli.console import console
 from rtcli.errors import CliError, Exit
 from server.auth import KeyConfigError
 from server.broker import BrokerUnavailableError, InvalidStoreError
-from server.logs import configure_logging
+from server.logs import configure_logging, redact
 from server.origins import InvalidOriginError
 from server.runner import CertificateError, ListenError, ServerHandle, serve_forever
 from server.settings import ENV_PREFIX, Settings
@@ -211,7 +211,7 @@ def _run(settings: Settings, ready_file: Path | None, *, uses_development_key: b
     except CertificateError as error:
         raise CliError(str(error), hint="see --tls-cert, --tls-key") from None
     except InvalidStoreError as error:
-        raise CliError(str(error), hint="see --store") from None
+        raise CliError(redact(str(error)), hint="see --store") from None
     except BrokerUnavailableError as error:
         raise CliError(str(error), hint="is the store up?", exit_code=Exit.CANNOT_CONNECT) from None
     except KeyConfigError as error:
@@ -233,7 +233,7 @@ def _write(path: Path, text: str) -> None:
 def _welcome(handle: ServerHandle, *, uses_development_key: bool) -> None:
     url = handle.url
     option = "" if handle.port == DEFAULT_PORT and handle.host == "127.0.0.1" else f" --url {url}"
-    console.info(f"listening on {url} (log: {handle.settings.store}). Ctrl-C ends it.")
+    console.info(f"listening on {url} (log: {redact(handle.settings.store)}). Ctrl-C ends it.")
     if uses_development_key:
         console.info("tokens: the development key of this machine; other rtcli commands find it themselves")
     console.info(f"try next: rtcli chat --room general{option}")

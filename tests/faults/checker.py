@@ -84,15 +84,19 @@ class Verdict:
         )
 
 
-def check(sent: Iterable[Sent], receivers: Iterable[Receiver]) -> Verdict:
-    """Hold the promises against the records. Receivers must be drained: nothing is on its way."""
+def check(sent: Iterable[Sent], receivers: Iterable[Receiver], *, forgetful: bool = False) -> Verdict:
+    """Hold the promises against the records. Receivers must be drained: nothing is on its way.
+
+    `forgetful`: the log itself may be lost, with the idempotency keys in it. Then a publish that was
+    repeated, because its answer was lost as well, counts once in each epoch and not once in all.
+    """
     by_key = {record.key: record for record in sent}
     receivers = list(receivers)
     violations: list[Violation] = []
     for receiver in receivers:
-        violations += _order(receiver)
+        violations += _order(receiver, forgetful=forgetful)
         violations += _only_what_was_sent(receiver, by_key)
-    violations += _one_log(receivers, by_key)
+    violations += _one_log(receivers, by_key, forgetful=forgetful)
     declared = 0
     for receiver in receivers:
         missing, told = _missing(receiver, by_key.values())
@@ -109,12 +113,17 @@ def check(sent: Iterable[Sent], receivers: Iterable[Receiver]) -> Verdict:
     )
 
 
-def _order(receiver: Receiver) -> list[Violation]:
+def _counted_as(key: str, position: Position, *, forgetful: bool) -> tuple[str, str]:
+    """What may be there only once."""
+    return key, position.epoch if forgetful else ""
+
+
+def _order(receiver: Receiver, *, forgetful: bool) -> list[Violation]:
     """Offsets rise strictly as long as the epoch stays; an epoch never comes back; no key comes twice."""
     found = []
     last: Position | None = None
     seen_epochs: set[str] = set()
-    seen_keys: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     for key, position in receiver.events:
         if last is not None and position.epoch == last.epoch and position.offset <= last.offset:
             found.append(Violation("offsets rise", receiver.name, f"{position} after {last}"))
@@ -122,9 +131,10 @@ def _order(receiver: Receiver) -> list[Violation]:
             if position.epoch in seen_epochs:
                 found.append(Violation("an epoch never returns", receiver.name, f"{position} after {last}"))
             seen_epochs.add(position.epoch)
-        if key in seen_keys:
+        once = _counted_as(key, position, forgetful=forgetful)
+        if once in seen:
             found.append(Violation("nothing twice", receiver.name, f"{key} at {position}"))
-        seen_keys.add(key)
+        seen.add(once)
         last = position
     return found
 
@@ -140,12 +150,14 @@ def _only_what_was_sent(receiver: Receiver, by_key: dict[str, Sent]) -> list[Vio
     return found
 
 
-def _one_log(receivers: list[Receiver], by_key: dict[str, Sent]) -> list[Violation]:
+def _one_log(receivers: list[Receiver], by_key: dict[str, Sent], *, forgetful: bool) -> list[Violation]:
     """A position holds one publication and a publication one position: for all receivers and for the ack."""
     found = []
     key_at: dict[tuple[str, Position], str] = {}
-    position_of: dict[str, Position] = {
-        record.key: record.position for record in by_key.values() if record.position is not None
+    position_of: dict[tuple[str, str], Position] = {
+        _counted_as(record.key, record.position, forgetful=forgetful): record.position
+        for record in by_key.values()
+        if record.position is not None
     }
     for receiver in receivers:
         for key, position in receiver.events:
@@ -154,8 +166,9 @@ def _one_log(receivers: list[Receiver], by_key: dict[str, Sent]) -> list[Violati
                 found.append(
                     Violation("one order for all", receiver.name, f"{position}: {key}, elsewhere {other}")
                 )
-            if position_of.setdefault(key, position) != position:
-                evidence = f"{key} at {position}, elsewhere {position_of[key]}"
+            once = _counted_as(key, position, forgetful=forgetful)
+            if position_of.setdefault(once, position) != position:
+                evidence = f"{key} at {position}, elsewhere {position_of[once]}"
                 found.append(Violation("one place each", receiver.name, evidence))
     return found
 

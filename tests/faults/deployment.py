@@ -31,6 +31,7 @@ from tests.rtcli.process import RTCLI, environment
 
 SECRET = "a secret of the fault tests, long enough for HS256"
 ROOM = "general"
+LOOPBACK = "127.0.0.1"
 
 
 def free_port() -> int:
@@ -51,14 +52,17 @@ async def until(what: Callable[[], bool], *, timeout_s: float = 30.0, why: str) 
 class ServerProcess:
     """`rtcli serve` on one port for all its lives; what it says goes to one log file."""
 
-    def __init__(self, home: Path, store: str, *options: str, prefix: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, home: Path, store: str, *options: str, prefix: tuple[str, ...] = (), host: str = LOOPBACK
+    ) -> None:
         self.home = home
+        self.host = host
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{host}:{self.port}"
         self.log = home / "server.log"
         (home / "secret").write_text(SECRET)
         (home / "secret").chmod(0o600)
-        self._command = [*prefix, RTCLI, "serve", "--port", str(self.port), "--store", store]
+        self._command = [*prefix, RTCLI, "serve", "--host", host, "--port", str(self.port), "--store", store]
         self._command += ["--secret-file", str(home / "secret"), "--rate-limit", "off", *options]
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from server.protocol.sse import SSEParser
 from server.protocol.tokens import create_token
 from tests.conformance.transports.raw import CLOSE, PING, PONG, TEXT, encode, handshake_bytes
-from tests.faults.deployment import SECRET
+from tests.faults.deployment import LOOPBACK, SECRET
 
 AT_ONCE = 100  # handshakes under way
 P = TypeVar("P", bound="Peer")
@@ -106,7 +106,7 @@ class WsPeer(Peer):
         while (frame := self._frame()) is not None:
             opcode, payload = frame
             if opcode == TEXT:
-                self._on_message(json.loads(payload))
+                self.on_message(json.loads(payload))
             elif opcode == PING:
                 self.transport.write(encode(PONG, payload))
             elif opcode == CLOSE:
@@ -128,7 +128,8 @@ class WsPeer(Peer):
         self.data = data[at + size :]
         return data[0] & 0xF, data[at : at + size]
 
-    def _on_message(self, message: dict[str, Any]) -> None:
+    def on_message(self, message: dict[str, Any]) -> None:
+        """A message has come."""
         self.messages.append(message)
         if message["type"] == "closing":
             self.closing = message["data"]
@@ -147,10 +148,13 @@ class WsPeer(Peer):
 class StreamPeer(Peer):
     """An event stream of `rooms`."""
 
-    def __init__(self, sub: str, rooms: Iterable[str] = (), *, bearer: str | None = None) -> None:
+    def __init__(
+        self, sub: str, rooms: Iterable[str] = (), *, bearer: str | None = None, last_event_id: str = ""
+    ) -> None:
         query = urlencode([("room", room) for room in rooms])
+        resume = f"Last-Event-ID: {last_event_id}\r\n" if last_event_id else ""
         super().__init__(
-            f"GET /api/v1/events/stream?{query} HTTP/1.1\r\nHost: a\r\n"
+            f"GET /api/v1/events/stream?{query} HTTP/1.1\r\nHost: a\r\n{resume}"
             f"Authorization: Bearer {bearer or token(sub)}\r\n\r\n".encode()
         )
         self._parser = SSEParser()
@@ -188,9 +192,10 @@ class StreamPeer(Peer):
 
     def _feed(self, chunk: bytes) -> None:
         for event in self._parser.feed(chunk):
-            self._on_event(event.event, json.loads(event.data))
+            self.on_event(event.event, json.loads(event.data), event.id)
 
-    def _on_event(self, name: str, data: dict[str, Any]) -> None:
+    def on_event(self, name: str, data: dict[str, Any], id_: str) -> None:  # noqa: ARG002 - for subclasses
+        """An event has come; `id_` is the stream's cursor there."""
         self.events.append((name, data))
         if name == "closing":
             self.closing = data
@@ -198,16 +203,27 @@ class StreamPeer(Peer):
             self.ready.set_result(None)
 
 
-async def connect(port: int, peer: P, *, receive_buffer: int | None = None, source: str = "127.0.0.1") -> P:
+async def connect(
+    port: int,
+    peer: P,
+    *,
+    receive_buffer: int | None = None,
+    source: str | None = None,
+    host: str = LOOPBACK,
+) -> P:
     """Connect one peer. A small receive buffer (bytes) makes one that does not read noticed soon."""
     sock = socket.socket()
     sock.settimeout(0)
     sock.setsockopt(socket.IPPROTO_IP, socket.IP_BIND_ADDRESS_NO_PORT, 1)
-    sock.bind((source, 0))
+    sock.bind((source or (LOOPBACK if host.startswith("127.") else ""), 0))
     if receive_buffer is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     loop = asyncio.get_running_loop()
-    await loop.sock_connect(sock, ("127.0.0.1", port))
+    try:
+        await loop.sock_connect(sock, (host, port))
+    except BaseException:
+        sock.close()
+        raise
     await loop.create_connection(lambda: peer, sock=sock)
     return peer
 

@@ -101,3 +101,14 @@ def test_what_was_refused_or_never_sent_is_found() -> None:
         ("nothing that was refused", "r1"),
         ("nothing that was not sent there", "r2"),
     }
+
+
+def test_a_log_that_forgets_may_have_a_publish_again_in_its_next_epoch_alone() -> None:
+    sent, receivers = clean()
+    for receiver in receivers:
+        receiver.events.append(("lost-answer", at(1, "bbbb")))
+    assert {rule for rule, _ in rules(sent, receivers)} == {"nothing twice", "one place each"}
+    assert check(sent, receivers, forgetful=True).violations == []
+    receivers[0].events.append(("lost-answer", at(2, "bbbb")))
+    found = {violation.rule for violation in check(sent, receivers, forgetful=True).violations}
+    assert found == {"nothing twice", "one place each"}

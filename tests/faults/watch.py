@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.faults.deployment import SECRET, ServerProcess, until
+from tests.faults.deployment import LOOPBACK, SECRET, ServerProcess, until
 from tests.faults.peers import WsPeer, connect, token
 
 HEALTH_S = 1.0  # quality.md, section 2
@@ -36,7 +36,8 @@ class HealthWatch:
     On a new connection each time, or on one that it keeps: where the fault leaves none to be had.
     """
 
-    def __init__(self, port: int, *, keeps_connection: bool = False) -> None:
+    def __init__(self, port: int, *, host: str = LOOPBACK, keeps_connection: bool = False) -> None:
+        self._host = host
         self._port = port
         self._keeps_connection = keeps_connection
         self._stop = threading.Event()
@@ -45,7 +46,7 @@ class HealthWatch:
         self.failures: list[str] = []
 
     def _run(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=30)
         if self._keeps_connection:
             connection.connect()
         while not self._stop.wait(PAUSE_S):
@@ -77,11 +78,16 @@ class HealthWatch:
         assert not late, f"/healthz took {late} s"
 
 
-async def metric(server: ServerProcess, name: str) -> float:
-    """The sum of a metric over its labels."""
+async def metric(server: ServerProcess, name: str, **labels: str) -> float:
+    """The sum of a metric over its labels, or where they have these values."""
     async with httpx.AsyncClient() as client:
         lines = (await client.get(f"{server.url}/metrics")).text.splitlines()
-    found = [line for line in lines if line.partition(" ")[0].partition("{")[0] == name]
+    wanted = [f'{label}="{value}"' for label, value in labels.items()]
+    found = [
+        line
+        for line in lines
+        if line.partition(" ")[0].partition("{")[0] == name and all(label in line for label in wanted)
+    ]
     assert found, f"no metric {name}"
     return sum(float(line.rpartition(" ")[2]) for line in found)
 
@@ -96,7 +102,7 @@ async def until_metric(server: ServerProcess, name: str, wanted: float, *, timeo
 
 async def serves_a_good_client(server: ServerProcess) -> None:
     """Connect, join, say something, and hear it."""
-    peer = await connect(server.port, WsPeer("good", ["good"]))
+    peer = await connect(server.port, WsPeer("good", ["good"]), host=server.host)
     await asyncio.wait_for(peer.ready, 30)
     peer.send("chat_message", f"{time.monotonic_ns()}", room="good", content="hello")  # never a repeat
     await until(lambda: bool(peer.of_type("new_message")), why="a good client is not served")
@@ -118,7 +124,7 @@ async def watched(server: ServerProcess, *, keeps_connection: bool = False) -> A
     await serves_a_good_client(server)
     await until_metric(server, "rtcli_connections", 0)
     before = descriptors(server.pid)
-    health = HealthWatch(server.port, keeps_connection=keeps_connection)
+    health = HealthWatch(server.port, host=server.host, keeps_connection=keeps_connection)
     health.start()
     yield health
     await health.stop()

@@ -238,6 +238,17 @@ def test_a_full_server_ends_with_other_transports_too(fast: bool) -> None:
         assert stream.json("closing")["code"] == 1013
 
 
+def test_a_stream_that_cannot_begin_leaves_its_client_the_cursor(fast: bool) -> None:
+    with (
+        live_server(fast_websockets=fast, store="redis://127.0.0.1:1") as server,  # where nobody is
+        EventStream(server.port, rooms=("r",), last_event_id="r=aaaa-1,~me=aaaa-1,~all=aaaa-1") as stream,
+    ):
+        closing = stream.until("closing")
+        assert json.loads(closing.data)["reason"] == "unavailable"
+        assert closing.id == ""  # an `id` would take the place of what the client resumes from
+        assert stream.event() is None
+
+
 # -- time -------------------------------------------------------------------------------------------------
 
 

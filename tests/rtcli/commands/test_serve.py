@@ -117,6 +117,17 @@ def test_the_ready_file_holds_the_url_while_it_runs(serve: Serve, tmp_path: Path
     assert not ready.exists()
 
 
+def test_the_password_of_the_store_is_not_told(serve: Serve, tmp_path: Path) -> None:
+    server = serve("--store", "redis://rt:hunter2@127.0.0.1:1")  # where nobody is
+    server.signal(signal.SIGTERM)
+    assert server.end() == 0
+    assert b"(log: redis://rt:[redacted]@127.0.0.1:1)" in server.err
+    refused = rtcli("serve", "--store", "radish://rt:hunter2@127.0.0.1:1", home=tmp_path)
+    assert refused.returncode == 2
+    assert b"radish://rt:[redacted]@127.0.0.1:1" in refused.stderr
+    assert b"hunter2" not in server.err + refused.stderr
+
+
 def test_a_port_in_use_gives_3(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

@@ -18,6 +18,7 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self._open = asyncio.Event()
         self._open.set()
+        self.port = 0
         self.url = ""
 
     @classmethod
@@ -26,7 +27,8 @@ class Proxy:
         """Run a proxy in front of a port of this machine."""
         proxy = cls(port, slice_bytes)
         server = await asyncio.start_server(proxy._serve, "127.0.0.1", 0)
-        proxy.url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        proxy.port = server.sockets[0].getsockname()[1]
+        proxy.url = f"redis://127.0.0.1:{proxy.port}"
         try:
             yield proxy
         finally:
