@@ -1,4 +1,4 @@
-"""Write deploy/redis.acl: the Redis user of the server, with the rights that the server needs and no other."""
+"""Write deploy/redis.acl: the Redis user of the server, with the rights that it needs and no other."""
 
 from __future__ import annotations
 

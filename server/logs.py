@@ -185,7 +185,8 @@ def configure_logging(
 ) -> logging.Handler:
     """Send every logger of this process through one handler to `stream` (stderr). Call it once, at the start.
 
-    With `worker`, its number and process stand in every line. Give uvicorn `log_config=None`, so that it keeps its hands off. Returns the handler, for tests.
+    With `worker`, its number and process stand in every line. Give uvicorn `log_config=None`, so that it
+    keeps its hands off. Returns the handler, for tests.
     """
     handler = _Handler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())

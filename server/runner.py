@@ -262,9 +262,7 @@ async def serve_forever(settings: Settings, on_ready: Callable[[ServerHandle], N
     return await _serve_until(stop, settings, on_ready)
 
 
-async def serve_as_worker(
-    number: int, settings: Settings, on_ready: Callable[[ServerHandle], None]
-) -> int:
+async def serve_as_worker(number: int, settings: Settings, on_ready: Callable[[ServerHandle], None]) -> int:
     """The same as one of several workers on the port; SIGTERM, once or often, drains it."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)

@@ -163,7 +163,7 @@ class _Supervisor:
     def _caught_signals(self) -> Iterator[socket.socket]:
         """Turn signals into bytes on a socket that the selector watches."""
         caught, wakeup = socket.socketpair()
-        wakeup.setblocking(False)
+        wakeup.settimeout(0)
         before = {number: signal.signal(number, lambda *_: None) for number in SIGNALS}
         signal.set_wakeup_fd(wakeup.fileno())
         self._selector.register(caught, selectors.EVENT_READ)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -31,16 +32,17 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 @pytest.fixture
 def instances(redis: RedisServer, tmp_path: Path) -> Instances:
     """Run some instances, with settings given as RTCLI_SERVER_*; they are killed at the end."""
+    homes = (tmp_path / f"instance-{number}" for number in count())
 
     @asynccontextmanager
-    async def run(count: int, *options: str, **settings: object) -> AsyncIterator[list[ServerProcess]]:
+    async def run(number: int, *options: str, **settings: object) -> AsyncIterator[list[ServerProcess]]:
         redis.command("FLUSHALL")
         store = f"redis://rtcli:change-me@127.0.0.1:{redis.port}"
         prefix = ("env", *(f"RTCLI_SERVER_{name.upper()}={value}" for name, value in settings.items()))
         started: list[ServerProcess] = []
         try:
-            for number in range(count):
-                home = tmp_path / f"instance-{number}"
+            for _ in range(number):
+                home = next(homes)
                 home.mkdir()
                 server = ServerProcess(home, store, "--trusted-proxy", "127.0.0.1", *options, prefix=prefix)
                 started.append(server)

@@ -28,7 +28,8 @@ def directive(name: str) -> str:
 def adapt(directory: Path, port: int, instances: Sequence[int], changes: Mapping[str, str]) -> str:
     """Put ports, paths and `changes` into the file; each of them must stand in it."""
     temporary = " ".join(
-        f"{kind}_temp_path {directory / kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        f"{kind}_temp_path {directory / kind};"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     replaced = {
         "listen 80;": f"listen 127.0.0.1:{port};",
@@ -61,7 +62,9 @@ class Nginx:
 
 
 @contextmanager
-def nginx(directory: Path, instances: Sequence[int], changes: Mapping[str, str] | None = None) -> Iterator[Nginx]:
+def nginx(
+    directory: Path, instances: Sequence[int], changes: Mapping[str, str] | None = None
+) -> Iterator[Nginx]:
     """Run it in front of the instances on these ports."""
     directory.mkdir()
     port = free_port()

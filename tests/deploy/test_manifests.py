@@ -6,7 +6,6 @@ Neither a container engine nor a cluster is asked: only a server takes the setti
 from __future__ import annotations
 
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -23,11 +22,12 @@ from server.runner import check_settings
 from server.settings import ENV_PREFIX, Settings
 from tests.deploy.nginx import FILE as NGINX
 from tests.rtcli.process import rtcli
-from tests.server.live import SECRET, live_server
+from tests.server.live import live_server
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 PASSWORD = "0123456789abcdef"
+SECRET = PASSWORD * 4
 
 
 def load(name: str) -> dict[str, Any]:
@@ -103,7 +103,9 @@ def test_ports_agree() -> None:
     (port,) = CONTAINER["ports"]
     (service,) = load("kubernetes/service.yaml")["spec"]["ports"]
     assert str(port["containerPort"]) == kubernetes_environment()["RTCLI_SERVER_PORT"]
-    assert DEPLOYMENT["template"]["metadata"]["annotations"]["prometheus.io/port"] == str(port["containerPort"])
+    assert DEPLOYMENT["template"]["metadata"]["annotations"]["prometheus.io/port"] == str(
+        port["containerPort"]
+    )
     assert service["targetPort"] == port["name"] == "http"
 
 
@@ -185,13 +187,20 @@ def test_compose_mounts_what_there_is() -> None:
 
 def test_the_redis_of_compose_gets_the_password(tmp_path: Path) -> None:
     """Its command, as its shell runs it, up to the server that it starts."""
-    (shell, option, script) = COMPOSE["services"]["redis"]["command"]
-    script = script.replace("$$", "$").replace("/redis.acl", f"{tmp_path}/redis.acl").replace("/tmp" + str(tmp_path), f"{tmp_path}/made")
-    (tmp_path / "redis.acl").write_text((DEPLOY / "redis.acl").read_text())
-    script = script.replace("exec redis-server", "exec echo")
-    ended = subprocess.run([shell, option, script], env={"PATH": "/usr/bin:/bin", "REDIS_PASSWORD": PASSWORD}, capture_output=True, check=True)
-    made = shlex.split(ended.stdout.decode())
-    assert f"user rtcli on >{PASSWORD} {REQUIRED_ACL}" in Path(made[made.index("--aclfile") + 1]).read_text()
+    shell, option, script = COMPOSE["services"]["redis"]["command"]
+    made = tmp_path / "users.acl"
+    for inside, here in (
+        ("$$", "$"),
+        ("/example.acl", str(DEPLOY / "redis.acl")),
+        ("/tmp/users.acl", str(made)),  # noqa: S108 - within its container
+        ("docker-entrypoint.sh", "echo"),
+    ):
+        assert inside in script
+        script = script.replace(inside, here)
+    environment = {"PATH": "/usr/bin:/bin", "REDIS_PASSWORD": PASSWORD}
+    ended = subprocess.run([shell, option, script], env=environment, capture_output=True, check=True)
+    assert ended.stdout.decode().startswith(f"redis-server --aclfile {made} --appendonly yes")
+    assert made.read_text() == f"user default off\nuser rtcli on >{PASSWORD} {REQUIRED_ACL}\n"
 
 
 def test_the_redis_user_has_the_rights_that_are_needed_and_no_other() -> None:
@@ -202,7 +211,11 @@ def test_the_redis_user_has_the_rights_that_are_needed_and_no_other() -> None:
 
 def test_the_image_holds_what_it_copies_and_starts_what_there_is(tmp_path: Path) -> None:
     text = (DEPLOY / "Dockerfile").read_text().replace("\\\n", " ")
-    copied = [word for line in re.findall(r"^COPY (?!--from)(.*)$", text, re.MULTILINE) for word in line.split()[:-1]]
+    copied = [
+        word
+        for line in re.findall(r"^COPY (?!--from)(.*)$", text, re.MULTILINE)
+        for word in line.split()[:-1]
+    ]
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     for name in copied:
         assert (ROOT / name).exists(), name

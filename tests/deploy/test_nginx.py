@@ -28,7 +28,7 @@ def ports(servers: Sequence[ServerProcess]) -> list[int]:
     return [server.port for server in servers]
 
 
-async def member(front: Nginx, sub: str, kind: type[WsPeer] | type[StreamPeer]) -> WsPeer | StreamPeer:
+async def member(front: Nginx, sub: str, kind: type[WsPeer | StreamPeer]) -> WsPeer | StreamPeer:
     """Somebody in the room, by way of nginx."""
     peer = await connect(front.port, kind(sub, ["room"]))
     await asyncio.wait_for(peer.ready, 30)
@@ -77,33 +77,49 @@ async def test_a_large_batch_and_long_headers_pass(instances: Instances, tmp_pat
             assert {result["status"] for result in answer.json()["results"]} == {201}
 
 
-QUIET_S = 4.0
-SHORT = {"proxy_read_timeout 120s": "proxy_read_timeout 1500ms"}
+SHORT = {"proxy_read_timeout 120s": "proxy_read_timeout 3500ms"}
+QUIET_S = 6.0
+TIMES = (
+    "ping_interval_s",
+    "pong_timeout_s",
+    "rfc_ping_interval_s",
+    "rfc_ping_timeout_s",
+    "stream_heartbeat_s",
+)
 
 
-@pytest.mark.parametrize("heartbeat_s", [0.4, 30.0])
-async def test_heartbeats_keep_quiet_connections(
-    instances: Instances, tmp_path: Path, heartbeat_s: float
-) -> None:
-    """With heartbeats that are longer than the timeout nginx does cut: so it is they that keep the others."""
-    names = ("ping_interval_s", "rfc_ping_interval_s", "stream_heartbeat_s")
-    async with instances(1, **dict.fromkeys(names, heartbeat_s)) as servers:
-        with nginx(tmp_path / "nginx", ports(servers), SHORT) as front:
-            peers: list[Peer] = [
-                await connect(front.port, WsPeer("a")),
-                await connect(front.port, WsPeer("b", path="/api/v1/ws/v2")),
-                await connect(front.port, StreamPeer("c")),
-            ]
-            await asyncio.gather(*(peer.ready for peer in peers))
+async def all_kinds(front: Nginx) -> list[Peer]:
+    """One connection of each kind, ready."""
+    peers: list[Peer] = [
+        await connect(front.port, WsPeer("a")),
+        await connect(front.port, WsPeer("b", path="/api/v1/ws/v2")),
+        await connect(front.port, StreamPeer("c")),
+    ]
+    await asyncio.gather(*(peer.ready for peer in peers))
+    return peers
+
+
+async def test_heartbeats_keep_quiet_connections(instances: Instances, tmp_path: Path) -> None:
+    """Where heartbeats are longer than the timeout nginx does cut: so it is they that keep the others."""
+    async with (
+        instances(1, **dict.fromkeys(TIMES, 2.0)) as often,
+        instances(1, **dict.fromkeys(TIMES, 30.0)) as rarely,
+    ):
+        with (
+            nginx(tmp_path / "often", ports(often), SHORT) as often_front,
+            nginx(tmp_path / "rarely", ports(rarely), SHORT) as rarely_front,
+        ):
+            kept, cut = await all_kinds(often_front), await all_kinds(rarely_front)
             await asyncio.sleep(QUIET_S)
-            assert [peer.lost.done() for peer in peers] == [heartbeat_s > 1.5] * 3
-            for peer in peers:
+            assert [peer.lost.done() for peer in kept] == [False] * 3
+            assert [peer.lost.done() for peer in cut] == [True] * 3
+            for peer in kept:
                 peer.transport.abort()
 
 
 def test_the_timeouts_are_longer_than_heartbeats() -> None:
     settings = Settings()
-    longest_s = max(settings.ping_interval_s, settings.rfc_ping_interval_s, settings.stream_heartbeat_s)
+    longest_s = max(getattr(settings, name) for name in TIMES)
     for name in ("proxy_read_timeout", "proxy_send_timeout"):
         assert float(directive(name).removesuffix("s")) >= 3 * longest_s
 

@@ -1,4 +1,4 @@
-"""`rtcli serve --workers N`: one port, N processes, one deployment; and what happens when some of them die."""
+"""`rtcli serve --workers N`: one port, N processes, one deployment; and what if some of them die."""
 
 from __future__ import annotations
 
@@ -295,7 +295,7 @@ REFUSED = {
 def test_mistakes_are_found_before_any_worker_starts(
     tmp_path: Path, arguments: tuple[str, ...], text: str
 ) -> None:
-    (tmp_path / "empty").touch()
+    (tmp_path / "empty").touch(mode=0o600)
     store = ("--store", "redis://127.0.0.1:1")
     ended = rtcli("serve", "--workers", "2", "--port", "0", "-v", *store, *arguments, home=tmp_path)
     assert ended.returncode == 2

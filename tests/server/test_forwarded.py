@@ -49,7 +49,8 @@ def test_anybody_else_is_not_believed(peer: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "header", ["", ",", "unknown", "_hidden", "192.0.2.256", "192.0.2.7, x", "[", "1.2.3.4.5", "\xff", "a" * 9_000]
+    "header",
+    ["", ",", "unknown", "_hidden", "192.0.2.256", "192.0.2.7, x", "[", "1.2.3.4.5", "\xff", "a" * 9_000],
 )
 def test_what_is_no_address_leaves_the_proxy_that_passed_it_on(header: str) -> None:
     assert client("10.0.0.1", header) == "10.0.0.1"

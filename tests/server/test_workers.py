@@ -10,6 +10,7 @@ import pytest
 
 from server.supervisor import WorkersError, supervise
 from server.workers import EARLY_S, MAX_EARLY_DEATHS, Crew, describe_end
+from tests.faults.watch import descriptors
 
 
 def ready_crew(count: int = 2) -> Crew:
@@ -108,7 +109,7 @@ def test_no_process_left_to_start_a_worker_in(monkeypatch: pytest.MonkeyPatch) -
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     monkeypatch.setattr(os, "fork", fork)
-    before = os.listdir("/proc/self/fd")
+    before = descriptors(os.getpid())
     with pytest.raises(WorkersError, match=r"worker 1 could not be started \(Resource temporarily"):
         supervise(2, lambda _number, _tell: 0, on_ready=lambda: None, stop_s=1.0)
-    assert os.listdir("/proc/self/fd") == before
+    assert descriptors(os.getpid()) == before

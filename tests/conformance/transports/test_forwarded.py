@@ -17,9 +17,7 @@ ANN, BOB = "192.0.2.1", "192.0.2.2"
 @pytest.fixture
 def proxied(fast: bool) -> Iterator[LiveServer]:
     """A server that believes proxies on this machine, and takes one connection of each address."""
-    with live_server(
-        fast_websockets=fast, trusted_proxies=("127.0.0.0/8",), address_connections=1
-    ) as server:
+    with live_server(fast_websockets=fast, trusted_proxies=("127.0.0.0/8",), address_connections=1) as server:
         yield server
 
 
@@ -64,9 +62,8 @@ def test_each_request_of_a_kept_connection_has_its_own_client(
     caplog.set_level(logging.INFO, logger="server.gate")
     with connect(proxied.port) as sock:
         for address in (ANN, f"203.0.113.9, {BOB}", "nonsense"):
-            sock.sendall(
-                f"GET /api/v1/rooms/a/messages HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {address}\r\n\r\n".encode()
-            )
+            head = f"GET /api/v1/rooms/a/messages HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {address}\r\n\r\n"
+            sock.sendall(head.encode())
             response = read_response(sock)
             assert response is not None
             assert response.status == 401
