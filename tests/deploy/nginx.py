@@ -38,10 +38,9 @@ def adapt(directory: Path, port: int, instances: Sequence[int], changes: Mapping
         "/dev/stderr": str(directory / "error.log"),
         "/dev/stdout": str(directory / "access.log"),
         "http {": f"http {{ {temporary}",
-        **changes,
     }
     text = FILE.read_text()
-    for old, new in replaced.items():
+    for old, new in (*changes.items(), *replaced.items()):
         assert old in text, old
         text = text.replace(old, new)
     return text

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -167,13 +168,16 @@ def test_compose_names_the_instances_of_nginx() -> None:
 
 
 def test_compose_waits_for_the_drain_and_trusts_its_own_network() -> None:
-    instance = COMPOSE["services"]["rtcli-1"]
-    assert COMPOSE["services"]["rtcli-2"] == instance
+    instance, other = (COMPOSE["services"][name] for name in ("rtcli-1", "rtcli-2"))
+    assert {**instance, "networks": other["networks"]} == other
     settings = Settings.from_env(compose_environment())
     assert float(instance["stop_grace_period"].removesuffix("s")) > settings.drain_timeout_s
     (network,) = COMPOSE["networks"]["inside"]["ipam"]["config"]
     assert [str(proxy) for proxy in settings.trusted_proxies] == [network["subnet"]]
-    assert all(service["networks"] == ["inside"] for service in COMPOSE["services"].values())
+    assert all(list(service["networks"]) == ["inside"] for service in COMPOSE["services"].values())
+    fixed = {service["networks"]["inside"]["ipv4_address"] for service in (instance, other)}
+    assert len(fixed) == 2
+    assert all(ip_address(address) in settings.trusted_proxies[0] for address in fixed)
 
 
 def test_compose_mounts_what_there_is() -> None:

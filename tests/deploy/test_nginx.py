@@ -17,7 +17,7 @@ from server.settings import Settings
 from tests.conformance.transports.raw import handshake_bytes
 from tests.deploy.conftest import Instances
 from tests.deploy.nginx import Nginx, directive, nginx
-from tests.faults.deployment import Crowd, ServerProcess, until
+from tests.faults.deployment import Crowd, ServerProcess, free_port, until
 from tests.faults.peers import Peer, StreamPeer, WsPeer, connect, token
 from tests.faults.watch import log_is_clean, metric
 
@@ -47,9 +47,13 @@ def heard(peer: WsPeer | StreamPeer) -> list[str]:
     return [data["content"] for name, data in peer.events if name == "new_message"]
 
 
+# The server asks nginx not to buffer, too; here nginx does not listen, so that it is the file that is tested.
+DEAF = {"listen 80;": "listen 80; proxy_ignore_headers X-Accel-Buffering;"}
+
+
 async def test_everything_passes_and_nothing_is_held_back(instances: Instances, tmp_path: Path) -> None:
     async with instances(2) as servers:
-        with nginx(tmp_path / "nginx", ports(servers)) as front:
+        with nginx(tmp_path / "nginx", ports(servers), DEAF) as front:
             members = [await member(front, f"m{n}", kind) for n in range(4) for kind in (WsPeer, StreamPeer)]
             assert [await metric(server, "rtcli_connections") for server in servers] == [4, 4]
             for number in range(3):  # each is heard before the next one could push it on
@@ -122,6 +126,16 @@ def test_the_timeouts_are_longer_than_heartbeats() -> None:
     longest_s = max(getattr(settings, name) for name in TIMES)
     for name in ("proxy_read_timeout", "proxy_send_timeout"):
         assert float(directive(name).removesuffix("s")) >= 3 * longest_s
+
+
+@pytest.mark.parametrize("path", ["events", "notifications", "sse"])
+async def test_without_any_instance_a_browser_is_told_to_come_back(tmp_path: Path, path: str) -> None:
+    with nginx(tmp_path / "nginx", [free_port(), free_port()]) as front:
+        async with httpx.AsyncClient(base_url=front.url) as http:
+            answer = await http.get(f"/api/v1/{path}/stream", params={"room": "a"})
+            assert (answer.status_code, answer.text) == (200, "retry: 3000\n\n")
+            assert answer.headers["content-type"] == "text/event-stream"
+            assert (await http.get("/api/v1/rooms/a/messages")).status_code == 502
 
 
 async def test_each_client_has_its_own_address_and_cannot_choose_it(
