@@ -61,16 +61,10 @@ def listen(settings: Settings, *, shares_port: bool = False) -> socket.socket:
     With `shares_port`, other processes of this user may listen there too: the kernel spreads connections.
     TCP_USER_TIMEOUT also ends connections whose peer's window stays shut: nothing else does that.
     """
-    listener = _bind(settings, shares_port=shares_port)
-    try:
-        listener.listen(BACKLOG)
-    except OSError as error:  # somebody else who had bound, too, was first
-        listener.close()
-        raise ListenError(settings.host, settings.port, error) from None
-    return listener
+    return _bind(settings, shares_port=shares_port, listens=True)
 
 
-def _bind(settings: Settings, *, shares_port: bool = False) -> socket.socket:
+def _bind(settings: Settings, *, shares_port: bool, listens: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family)
     try:
@@ -81,6 +75,8 @@ def _bind(settings: Settings, *, shares_port: bool = False) -> socket.socket:
             milliseconds = int(settings.tcp_user_timeout_s * 1000)
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
         listener.bind((settings.host, settings.port))
+        if listens:
+            listener.listen(BACKLOG)
     except (OSError, OverflowError) as error:
         listener.close()
         raise ListenError(settings.host, settings.port, _os_error(error)) from None
@@ -99,7 +95,7 @@ def reserved_port(settings: Settings) -> Iterator[int]:
     it, this is refused when somebody listens; the name keeps away who starts at the same moment (Linux; names
     of this kind are, as ports are, one set per network namespace, and go with the process).
     """
-    with _bind(settings) as held, socket.socket(socket.AF_UNIX) as name:
+    with _bind(settings, shares_port=False, listens=False) as held, socket.socket(socket.AF_UNIX) as name:
         address, port = held.getsockname()[:2]
         try:
             name.bind(f"\0rtcli serve {address} {port}")

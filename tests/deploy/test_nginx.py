@@ -47,7 +47,7 @@ def heard(peer: WsPeer | StreamPeer) -> list[str]:
     return [data["content"] for name, data in peer.events if name == "new_message"]
 
 
-# The server asks nginx not to buffer, too; here nginx does not listen, so that it is the file that is tested.
+# The server asks nginx not to buffer, too; here nginx does not listen to it.
 DEAF = {"listen 80;": "listen 80; proxy_ignore_headers X-Accel-Buffering;"}
 
 

@@ -190,7 +190,7 @@ def is_alive(ws: RawWebSocket) -> bool:
 
 
 def test_a_worker_that_is_told_to_end_drains_and_is_replaced(serve: Serve) -> None:
-    deployment = serve(workers=2)
+    deployment = serve("--drain-timeout", "2s")
     before = deployment.workers
     with everywhere(deployment, 2) as sockets:
         before[1].terminate()
@@ -228,7 +228,7 @@ def was_drained(ws: RawWebSocket) -> bool:
 
 
 def test_workers_do_not_outlive_their_parent(serve: Serve) -> None:
-    deployment = serve()
+    deployment = serve("--drain-timeout", "2s")
     workers = deployment.workers
     with everywhere(deployment, 2) as sockets:
         deployment.signal(signal.SIGKILL)
@@ -273,7 +273,7 @@ def test_a_worker_that_does_not_end_is_killed(serve: Serve) -> None:
 # -- what is refused ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("store", ["memory:", "sqlite:rt.db", "mongodb://a"])
+@pytest.mark.parametrize("store", ["memory:", "sqlite:rt.db"])
 def test_without_redis_there_is_one_process(tmp_path: Path, store: str) -> None:
     ended = rtcli("serve", "--workers", "2", "--store", store, "--port", "0", home=tmp_path)
     assert ended.returncode == 2
@@ -356,6 +356,27 @@ def test_of_two_that_start_at_the_same_moment_one_gets_the_port(
     finally:
         for one in both:
             one.kill()
+
+
+def test_a_worker_says_why_it_cannot_start(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        options = ("--store", "redis://127.0.0.1:1", "--worker-port", str(taken - 1))
+        ended = rtcli("serve", "--workers", "2", "--port", "0", *options, home=tmp_path)
+    assert ended.returncode == 6
+    assert "listening on" not in ended.stderr.decode()
+    lines = ended.stderr.decode().splitlines()
+    assert lines[0] == f"error: cannot listen on 127.0.0.1:{taken}: Address already in use"
+    assert lines[-2] == "error: worker 2 ended with exit code 3 before all workers were ready"
+
+
+def test_a_ready_file_that_cannot_be_written(tmp_path: Path) -> None:
+    options = ("--store", "redis://127.0.0.1:1", "--ready-file", "/nowhere/x")
+    ended = rtcli("serve", "--workers", "2", "--port", "0", *options, home=tmp_path)  # and no worker stays
+    assert ended.returncode == 2
+    assert len(ended.stderr.splitlines()) == 2, ended.stderr
 
 
 SUPERVISED = """
