@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import signal
+import socket
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from server.settings import Settings
 from tests.conformance.transports.raw import handshake_bytes
 from tests.deploy.conftest import Instances
 from tests.deploy.nginx import Nginx, directive, nginx
-from tests.faults.deployment import Crowd, ServerProcess, free_port, until
+from tests.faults.deployment import Crowd, ServerProcess, until
 from tests.faults.peers import Peer, StreamPeer, WsPeer, connect, token
 from tests.faults.watch import log_is_clean, metric
 
@@ -128,9 +129,15 @@ def test_the_timeouts_are_longer_than_heartbeats() -> None:
         assert float(directive(name).removesuffix("s")) >= 3 * longest_s
 
 
+def bound(nobody: socket.socket) -> int:
+    """A port that refuses connections, because it is taken and nobody listens."""
+    nobody.bind(("127.0.0.1", 0))
+    return int(nobody.getsockname()[1])
+
+
 @pytest.mark.parametrize("path", ["events", "notifications", "sse"])
 async def test_without_any_instance_a_browser_is_told_to_come_back(tmp_path: Path, path: str) -> None:
-    with nginx(tmp_path / "nginx", [free_port(), free_port()]) as front:
+    with socket.socket() as nobody, nginx(tmp_path / "nginx", [bound(nobody)]) as front:
         async with httpx.AsyncClient(base_url=front.url) as http:
             answer = await http.get(f"/api/v1/{path}/stream", params={"room": "a"})
             assert (answer.status_code, answer.text) == (200, "retry: 3000\n\n")
