@@ -123,6 +123,19 @@ def _writable(value: object) -> object:
     return str(value) if isinstance(value, int) and abs(value) >= 2**63 else value
 
 
+class WorkerFilter(logging.Filter):
+    """Says in every record which worker of a server wrote it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self._number = number
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Add the fields."""
+        record.worker, record.pid = self._number, record.process
+        return True
+
+
 class RepeatFilter(logging.Filter):
     """Lets a warning or error through ten times a minute; the next one after that says how many were not.
 
@@ -168,14 +181,18 @@ def configure_logging(
     level: int = logging.INFO,
     stream: TextIO | None = None,
     clock: Callable[[], float] = time.monotonic,
+    worker: int | None = None,
 ) -> logging.Handler:
     """Send every logger of this process through one handler to `stream` (stderr). Call it once, at the start.
 
-    Give uvicorn `log_config=None`, so that it keeps its hands off. Returns the handler, for tests.
+    With `worker`, its number and process stand in every line. Give uvicorn `log_config=None`, so that it
+    keeps its hands off. Returns the handler, for tests.
     """
     handler = _Handler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     handler.addFilter(RepeatFilter(clock))
+    if worker is not None:
+        handler.addFilter(WorkerFilter(worker))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)

@@ -24,6 +24,7 @@ import uvicorn
 
 from server.app import create_app
 from server.drain import drain
+from server.forwarded import TrustedProxies
 from server.realtime import Realtime
 from server.settings import Settings
 from server.transports import upgrade
@@ -54,20 +55,28 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
-def listen(settings: Settings) -> socket.socket:
+def listen(settings: Settings, *, shares_port: bool = False) -> socket.socket:
     """Bind the listening socket; accepted sockets inherit its options. Raises ListenError.
 
+    With `shares_port`, other processes of this user may listen there too: the kernel spreads connections.
     TCP_USER_TIMEOUT also ends connections whose peer's window stays shut: nothing else does that.
     """
+    return _bind(settings, shares_port=shares_port, listens=True)
+
+
+def _bind(settings: Settings, *, shares_port: bool, listens: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shares_port:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             milliseconds = int(settings.tcp_user_timeout_s * 1000)
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
         listener.bind((settings.host, settings.port))
-        listener.listen(BACKLOG)
+        if listens:
+            listener.listen(BACKLOG)
     except (OSError, OverflowError) as error:
         listener.close()
         raise ListenError(settings.host, settings.port, _os_error(error)) from None
@@ -78,22 +87,43 @@ def _os_error(error: OSError | OverflowError) -> OSError:
     return error if isinstance(error, OSError) else OSError(errno.EINVAL, str(error))
 
 
+@contextlib.contextmanager
+def reserved_port(settings: Settings) -> Iterator[int]:
+    """Keep the address for workers that will share it; gives the port. Raises ListenError.
+
+    SO_REUSEPORT would let a second deployment of the same user listen there too, in silence. Bound without
+    it, this is refused when somebody listens; the name keeps away who starts at the same moment (Linux; names
+    of this kind are, as ports are, one set per network namespace, and go with the process).
+    """
+    with _bind(settings, shares_port=False, listens=False) as held, socket.socket(socket.AF_UNIX) as name:
+        address, port = held.getsockname()[:2]
+        try:
+            name.bind(f"\0rtcli serve {address} {port}")
+        except OSError as error:
+            raise ListenError(settings.host, port, error) from None
+        yield port
+
+
+def base_url(settings: Settings, port: int) -> str:
+    """How a server on `port` is reached from this machine."""
+    scheme = "https" if settings.tls_cert is not None else "http"
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - read, not bound
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 class ServerHandle:
-    """A server that runs. `host` and `port` are where it listens, `url` how it is reached from here."""
+    """A server that runs. `port` is where it listens, `url` how it is reached from here."""
 
     def __init__(self, settings: Settings, realtime: Realtime, server: _Uvicorn, port: int) -> None:
         self.settings = settings
         self.realtime = realtime
-        self.host = settings.host
         self.port = port
         self._server = server
 
     @property
     def url(self) -> str:
         """The base URL."""
-        scheme = "https" if self.settings.tls_cert is not None else "http"
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - read, not bound
-        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
+        return base_url(self.settings, self.port)
 
     async def drain(self) -> int:
         """Close every connection in order; return how many had to be cut."""
@@ -105,20 +135,20 @@ class ServerHandle:
 
 
 @contextlib.asynccontextmanager
-async def running_server(settings: Settings) -> AsyncIterator[ServerHandle]:
-    """Run a server until the block ends, then drain it.
+async def running_server(settings: Settings, *, worker: int | None = None) -> AsyncIterator[ServerHandle]:
+    """Run a server until the block ends, then drain it. `worker`: as that one of several on the port.
 
     Raises ListenError, CertificateError, and what `Realtime` raises for the log, the keys and the origins.
     """
     _check_certificate(settings)
-    listener = listen(settings)
-    port = listener.getsockname()[1]
-    with contextlib.closing(listener):
+    with contextlib.ExitStack() as stack:
+        listeners = [stack.enter_context(listener) for listener in _listeners(settings, worker)]
+        port = listeners[0].getsockname()[1]
         realtime = Realtime(settings)
         realtime.allow_own_origin(port)
         server = _Uvicorn(_config(settings, realtime))
         handle = ServerHandle(settings, realtime, server, port)
-        serving = asyncio.ensure_future(server.serve(sockets=[listener]))
+        serving = asyncio.ensure_future(server.serve(sockets=listeners))
         try:
             await _started(server, serving)
             yield handle
@@ -126,6 +156,19 @@ async def running_server(settings: Settings) -> AsyncIterator[ServerHandle]:
         finally:
             server.should_exit = True
             await serving
+
+
+def _listeners(settings: Settings, worker: int | None) -> Iterator[socket.socket]:
+    """Give the port of all, then the worker's own, where each can be asked for its metrics."""
+    yield listen(settings, shares_port=worker is not None)
+    if worker is not None and settings.worker_port is not None:
+        yield listen(settings.model_copy(update={"port": settings.worker_port + worker - 1}))
+
+
+def check_settings(settings: Settings) -> None:
+    """Raise what `running_server` would for the certificate, the log's URL, the keys and the origins."""
+    _check_certificate(settings)
+    Realtime(settings)
 
 
 def _check_certificate(settings: Settings) -> None:
@@ -153,6 +196,7 @@ def _config(settings: Settings, realtime: Realtime) -> uvicorn.Config:
         deadline_s=settings.header_deadline_s,
         max_bytes=settings.max_header_bytes,
         max_fields=settings.max_header_fields,
+        proxies=TrustedProxies(settings.trusted_proxies),
         upgrade=_upgrade(settings, realtime),
     )
     message_guard = MessageGuard(
@@ -211,7 +255,24 @@ async def serve_forever(settings: Settings, on_ready: Callable[[ServerHandle], N
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
-    async with running_server(settings) as handle:
+    return await _serve_until(stop, settings, on_ready)
+
+
+async def serve_as_worker(number: int, settings: Settings, on_ready: Callable[[ServerHandle], None]) -> int:
+    """The same as one of several workers on the port; SIGTERM, once or often, drains it."""
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    return await _serve_until(stop, settings, on_ready, worker=number)
+
+
+async def _serve_until(
+    stop: asyncio.Event,
+    settings: Settings,
+    on_ready: Callable[[ServerHandle], None],
+    *,
+    worker: int | None = None,
+) -> int:
+    async with running_server(settings, worker=worker) as handle:
         tune_collector()
         on_ready(handle)
         await stop.wait()

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, field_validator
 
 ENV_PREFIX = "RTCLI_SERVER_"
 OFF = "off"  # no limit
@@ -23,6 +23,9 @@ class Settings(BaseModel):
     # Where it listens.
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65_535)
+    workers: int = Field(default=1, ge=1)  # processes of `rtcli serve` on this port
+    worker_port: int | None = Field(default=None, ge=1, le=65_535)  # of the first worker alone, then upwards
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = ()  # whose X-Forwarded-For says who the client is
     tls_cert: Path | None = None
     tls_key: Path | None = None
     fast_websockets: bool = True  # picows where it can be used; else the portable transport
@@ -82,6 +85,13 @@ class Settings(BaseModel):
     retry_spread_s: float = Field(default=5.0, ge=0)  # over which clients come back after a drain
 
     log_format: Literal["text", "json"] = "text"
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _not_everybody(cls, networks: tuple[IPvAnyNetwork, ...]) -> tuple[IPvAnyNetwork, ...]:
+        if any(network.prefixlen == 0 for network in networks):
+            raise ValueError("to trust every address lets each client choose its own")
+        return networks
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], **overrides: object) -> Self:

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import logging
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-import uvloop
 from pydantic import ValidationError
 
 from rtcli import options
 from rtcli.client.secret_files import development_secret, read_secret
 from rtcli.console import console
-from rtcli.errors import CliError, Exit
-from server.auth import KeyConfigError
-from server.broker import BrokerUnavailableError, InvalidStoreError
-from server.logs import configure_logging, redact
-from server.origins import InvalidOriginError
-from server.runner import CertificateError, ListenError, ServerHandle, serve_forever
+from rtcli.errors import CliError
+from rtcli.serving import Serving
 from server.settings import ENV_PREFIX, Settings
 
 app = options.new_app()
-
-DEFAULT_PORT = 8000
 
 
 @app.command(
@@ -33,6 +25,7 @@ DEFAULT_PORT = 8000
         "rtcli serve",
         "rtcli serve --store sqlite:rt.db --port 9000",
         "rtcli serve --host 0.0.0.0 --secret-file secret --origin https://chat.example.org",
+        "rtcli serve --store redis://127.0.0.1:6379 --workers 4",
     )
 )
 def serve(
@@ -109,8 +102,29 @@ def serve(
         Literal["text", "json"] | None, typer.Option("--log-format", help="How log lines look.")
     ] = None,
     workers: Annotated[
-        int, typer.Option("--workers", min=1, metavar="N", help="Processes; one is all there is so far.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            "--workers", min=1, metavar="N", help="Processes on this port (1); more need a redis:// store."
+        ),
+    ] = None,
+    worker_port: Annotated[
+        int | None,
+        typer.Option(
+            "--worker-port",
+            min=1,
+            max=65_535,
+            metavar="N",
+            help="Also listen with worker 1 alone on port N, 2 on N+1, …: for their metrics.",
+        ),
+    ] = None,
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--trusted-proxy",
+            metavar="CIDR",
+            help="Believe X-Forwarded-For of this address or network; several times.",
+        ),
+    ] = None,
     verbose: options.Verbose = 0,
     json: options.Json = False,  # noqa: ARG001 - set on the console
 ) -> int:
@@ -119,11 +133,6 @@ def serve(
     On loopback it needs nothing: the other commands on this machine find its development key by themselves.
     RTCLI_SERVER_HOST, RTCLI_SERVER_STORE and so on set the same, and what has no option.
     """
-    if workers > 1:
-        raise CliError(
-            "--workers: one process is all that a server has so far",
-            hint="to use more cores, start several servers on one log: --store redis://HOST:PORT",
-        )
     if (tls_cert is None) != (tls_key is None):
         raise CliError("--tls-cert and --tls-key go together", hint="give both, or none")
     settings = _settings(
@@ -144,12 +153,15 @@ def serve(
         tls_key=tls_key,
         drain_timeout_s=drain_timeout,
         log_format=log_format,
+        workers=workers,
+        worker_port=worker_port,
+        trusted_proxies=tuple(trusted_proxy or ()) or None,
     )
     has_key = bool(settings.secrets or settings.public_keys or settings.jwks_url)
     if not has_key:
         settings = settings.model_copy(update={"secrets": (_development_key(settings.host),)})
-    configure_logging(settings.log_format, level=logging.INFO if verbose else logging.WARNING)
-    return _run(settings, ready_file, uses_development_key=not has_key)
+    level = logging.INFO if verbose else logging.WARNING
+    return Serving(settings, ready_file, uses_development_key=not has_key, log_level=level).run()
 
 
 def _development_key(host: str) -> str:
@@ -190,51 +202,3 @@ def _settings(**given: object) -> Settings:
         )
         hint = f"see rtcli serve --help; {ENV_PREFIX}* sets the same"
         raise CliError(mistakes, hint=hint) from None
-
-
-def _run(settings: Settings, ready_file: Path | None, *, uses_development_key: bool) -> int:
-    def on_ready(handle: ServerHandle) -> None:
-        if ready_file is not None:
-            _write(ready_file, f"{handle.url}\n")
-        _welcome(handle, uses_development_key=uses_development_key)
-
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(serve_forever(settings, on_ready))
-    except ListenError as error:
-        hint = (
-            "choose another port: --port N, or --port 0 for a free one"
-            if error.in_use
-            else "see --host, --port"
-        )
-        raise CliError(str(error), hint=hint, exit_code=Exit.CANNOT_CONNECT) from None
-    except CertificateError as error:
-        raise CliError(str(error), hint="see --tls-cert, --tls-key") from None
-    except InvalidStoreError as error:
-        raise CliError(redact(str(error)), hint="see --store") from None
-    except BrokerUnavailableError as error:
-        raise CliError(str(error), hint="is the store up?", exit_code=Exit.CANNOT_CONNECT) from None
-    except KeyConfigError as error:
-        raise CliError(str(error), hint="make a good one: rtcli token keygen --out FILE") from None
-    except InvalidOriginError as error:
-        raise CliError(str(error), hint="see --origin") from None
-    finally:
-        if ready_file is not None:
-            ready_file.unlink(missing_ok=True)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text)
-    except OSError as error:
-        raise CliError(f"{path}: {error.strerror}", hint="see --ready-file") from None
-
-
-def _welcome(handle: ServerHandle, *, uses_development_key: bool) -> None:
-    url = handle.url
-    option = "" if handle.port == DEFAULT_PORT and handle.host == "127.0.0.1" else f" --url {url}"
-    console.info(f"listening on {url} (log: {redact(handle.settings.store)}). Ctrl-C ends it.")
-    if uses_development_key:
-        console.info("tokens: the development key of this machine; other rtcli commands find it themselves")
-    console.info(f"try next: rtcli chat --room general{option}")
-    console.info(f"          rtcli tail-events --room general{option}")

@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from server.clock import Clock
+from server.forwarded import TrustedProxies
 from server.handshake import check_handshake, is_websocket_upgrade, response_bytes
 from server.problems import ProblemError
 from server.transports.portable import PortableWebSocket
@@ -36,6 +37,7 @@ class Guard:
     deadline_s: float
     max_bytes: int
     max_fields: int
+    proxies: TrustedProxies
     upgrade: Callable[[HttpProtocol], bool]
 
 
@@ -161,6 +163,8 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is whole; the body may follow."""
         self._in_head = False
+        if self.client is not None and self.guard.proxies:
+            self.scope["client"] = (self.guard.proxies.client(self.client[0], self.headers), 0)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -196,7 +200,7 @@ class HttpProtocol(HttpToolsProtocol):
         )
         protocol.connection_made(self.transport)
         if isinstance(protocol, PortableWebSocket):
-            protocol.take_over(self.url, self.headers)
+            protocol.take_over(self.url, self.headers, self.scope["client"])
         self.transport.set_protocol(protocol)
 
     def let_go(self) -> None:

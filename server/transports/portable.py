@@ -52,13 +52,14 @@ class PortableWebSocket(WebSocketsSansIOProtocol):
         self._request: Request | None = None
         self.slot = 0
 
-    def take_over(self, url: bytes, headers: Headers) -> None:
-        """Answer a handshake that our HTTP protocol has parsed and checked.
+    def take_over(self, url: bytes, headers: Headers, client: tuple[str, int] | None) -> None:
+        """Answer a handshake that our HTTP protocol has parsed and checked; `client` is who it comes from.
 
         The websockets library is given one without what it would not take: lines over 8 KiB, which get no
         answer at all.
         """
         fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+        self.client = client
         self._request = Request(url.decode("latin-1"), websockets.Headers(fields))
         self.data_received(PLAIN_HANDSHAKE % values(headers, b"sec-websocket-key")[0])
 

@@ -41,8 +41,8 @@ class FastUpgrade:
         heartbeat = PATHS.get(path)
         if heartbeat is None:
             return False
-        address = http.client[0] if http.client else ""
-        request = Request(http.headers, query, address, websocket=True)
+        client = http.scope["client"]
+        request = Request(http.headers, query, client[0] if client else "", websocket=True)
         try:
             self._answer(http, heartbeat, request, self._realtime.gate.admit(request))
         except UnknownKeyError:

@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.conformance.redis_server import RedisServer, redis_of_session
 from tests.e2e.commands import Command, ServerCommand
+from tests.e2e.workers import Deployment, Serve, wait_gone
+
+__all__ = ["redis_of_session"]
 
 Run = Callable[..., Command]
 
@@ -31,3 +35,21 @@ def run(tmp_path: Path) -> Iterator[Run]:
     yield begin
     for command in commands:
         command.kill()
+
+
+@pytest.fixture
+def serve(tmp_path: Path, redis_of_session: RedisServer) -> Iterator[Serve]:
+    """Start several workers on an empty Redis; what still runs at the end is killed, workers too."""
+    redis_of_session.command("FLUSHALL")
+    started: list[Deployment] = []
+
+    def start(*arguments: str, workers: int = 2) -> Deployment:
+        options = ("--store", redis_of_session.url, "--user-connections", "off", *arguments)
+        started.append(Deployment(tmp_path, *options, workers=workers))
+        return started[-1]
+
+    yield start
+    for deployment in started:
+        workers = deployment.workers if deployment.process.poll() is None else []
+        deployment.kill()
+        wait_gone(workers)

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import logging.config
+import os
 import warnings
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -257,3 +258,13 @@ def test_any_record_becomes_one_line(message: str, name: str, extra: dict[str, s
     text = TextFormatter().format(record)
     assert "\r" not in text
     assert "\x1b" not in text
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_worker_is_named_in_every_line(log_format: Literal["text", "json"]) -> None:
+    stream = io.StringIO()
+    configure_logging(log_format, stream=stream, worker=3)
+    logging.getLogger("server.hub").warning("something")
+    fields = {"text": f" worker=3 pid={os.getpid()}", "json": f'"worker":3,"pid":{os.getpid()}'}
+    assert fields[log_format] in stream.getvalue()

@@ -48,6 +48,7 @@ def test_what_is_given_wins_unless_it_is_none() -> None:
         ("DRAIN_TIMEOUT_S", "0"),
         ("LOG_FORMAT", "xml"),
         ("SEND_BUDGET_BYTES", "1"),
+        ("WORKERS", "0"),
     ],
 )
 def test_what_cannot_be_is_refused(name: str, text: str) -> None:
@@ -62,3 +63,11 @@ def test_secrets_are_not_shown() -> None:
     with pytest.raises(ValidationError) as error:
         Settings.from_env({"RTCLI_SERVER_SECRETS": secret, "RTCLI_SERVER_PORT": "x"})
     assert secret not in str(error.value)
+
+
+def test_trusted_proxies_are_networks_and_never_everybody() -> None:
+    settings = Settings.from_env({"RTCLI_SERVER_TRUSTED_PROXIES": "10.0.0.0/8 ::1"})
+    assert [str(network) for network in settings.trusted_proxies] == ["10.0.0.0/8", "::1/128"]
+    for wrong in ("10.0.0.1/8", "proxy.example", "0.0.0.0/0", "::/0"):
+        with pytest.raises(ValidationError):
+            Settings.from_env({"RTCLI_SERVER_TRUSTED_PROXIES": wrong})

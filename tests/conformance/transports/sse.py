@@ -25,10 +25,12 @@ class EventStream:
         path: str = "/api/v1/events/stream",
         bearer: str | None = None,
         query: str = "",
+        headers: tuple[str, ...] = (),
     ) -> None:
         self.sock = connect(port)
         target = f"{path}?{urlencode([('room', room) for room in rooms])}{query}"
         lines = [f"GET {target} HTTP/1.1", "Host: a", f"Authorization: Bearer {bearer or token(sub)}"]
+        lines += headers
         if last_event_id is not None:
             lines.append(f"Last-Event-ID: {last_event_id}")
         self.sock.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))

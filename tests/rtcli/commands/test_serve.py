@@ -153,6 +153,8 @@ REFUSED = {
     "a rate of nothing": (("--rate-limit", "0"), "--help"),
     "no connections": (("--user-connections", "0"), "--help"),
     "two workers": (("--workers", "2"), "redis"),
+    "to trust everybody": (("--trusted-proxy", "0.0.0.0/0"), "--help"),
+    "to trust a name": (("--trusted-proxy", "proxy.example"), "--help"),
     "history of nothing": (("--history-size", "0"), "rtcli serve -h"),
 }
 
@@ -207,3 +209,11 @@ def test_from_a_directory_that_holds_another_server(tmp_path: Path, module: bool
     finally:
         process.kill()
         process.communicate()
+
+
+def test_the_password_of_the_log_is_not_told(serve: Serve) -> None:
+    server = serve("--store", "redis://rtcli:hunter2@127.0.0.1:1")
+    server.signal(signal.SIGTERM)
+    assert server.end() == 0
+    assert b"redis://rtcli:" in server.err
+    assert b"hunter2" not in server.err

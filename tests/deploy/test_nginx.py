@@ -1,0 +1,216 @@
+"""deploy/nginx.conf in front of real instances: everything passes, at once, for as long as it likes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import httpx
+import pytest
+
+from server.settings import Settings
+from tests.conformance.transports.raw import handshake_bytes
+from tests.deploy.conftest import Instances
+from tests.deploy.nginx import Nginx, directive, nginx
+from tests.faults.deployment import Crowd, ServerProcess, until
+from tests.faults.peers import Peer, StreamPeer, WsPeer, connect, token
+from tests.faults.watch import log_is_clean, metric
+
+log = logging.getLogger(__name__)
+
+
+def ports(servers: Sequence[ServerProcess]) -> list[int]:
+    return [server.port for server in servers]
+
+
+async def member(front: Nginx, sub: str, kind: type[WsPeer | StreamPeer]) -> WsPeer | StreamPeer:
+    """Somebody in the room, by way of nginx."""
+    peer = await connect(front.port, kind(sub, ["room"]))
+    await asyncio.wait_for(peer.ready, 30)
+    return peer
+
+
+async def say(front: Nginx, text: str, seconds: float = 30.0) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {token('writer', scope='publish')}"}
+    async with httpx.AsyncClient(base_url=front.url, timeout=seconds) as http:
+        return await http.post("/api/v1/rooms/room/messages", json={"content": text}, headers=headers)
+
+
+def heard(peer: WsPeer | StreamPeer) -> list[str]:
+    if isinstance(peer, WsPeer):
+        return [data["content"] for data in peer.of_type("new_message")]
+    return [data["content"] for name, data in peer.events if name == "new_message"]
+
+
+# The server asks nginx not to buffer, too; here nginx does not listen to it.
+DEAF = {"listen 80;": "listen 80; proxy_ignore_headers X-Accel-Buffering;"}
+
+
+async def test_everything_passes_and_nothing_is_held_back(instances: Instances, tmp_path: Path) -> None:
+    async with instances(2) as servers:
+        with nginx(tmp_path / "nginx", ports(servers), DEAF) as front:
+            members = [await member(front, f"m{n}", kind) for n in range(4) for kind in (WsPeer, StreamPeer)]
+            assert [await metric(server, "rtcli_connections") for server in servers] == [4, 4]
+            for number in range(3):  # each is heard before the next one could push it on
+                assert (await say(front, f"{number}")).status_code == 201
+                wanted = [str(n) for n in range(number + 1)]
+                await until(lambda: all(heard(m) == wanted for m in members), why="it is held back")  # noqa: B023 - at once
+            async with httpx.AsyncClient(base_url=front.url) as http:
+                assert (await http.get("/healthz")).status_code == 200
+                assert (await http.get("/metrics")).status_code == 404
+                page = await http.get("/")
+                assert page.headers["content-type"].startswith("text/html")
+            for peer in members:
+                peer.transport.abort()
+
+
+async def test_a_large_batch_and_long_headers_pass(instances: Instances, tmp_path: Path) -> None:
+    async with instances(1) as servers:
+        with nginx(tmp_path / "nginx", ports(servers)) as front:
+            bearer = token("writer", scope="publish")
+            parts = [{"room": "room", "content": "é" * 5_000} for _ in range(100)]
+            async with httpx.AsyncClient(base_url=front.url, timeout=30) as http:
+                headers = {"Authorization": f"Bearer {bearer}", "X-Long": "x" * 12_000}
+                answer = await http.post("/api/v1/batch", json={"publications": parts}, headers=headers)
+            assert answer.status_code == 200, answer.text
+            assert {result["status"] for result in answer.json()["results"]} == {201}
+
+
+SHORT = {"proxy_read_timeout 120s": "proxy_read_timeout 3500ms"}
+QUIET_S = 6.0
+TIMES = (
+    "ping_interval_s",
+    "pong_timeout_s",
+    "rfc_ping_interval_s",
+    "rfc_ping_timeout_s",
+    "stream_heartbeat_s",
+)
+
+
+async def all_kinds(front: Nginx) -> list[Peer]:
+    """One connection of each kind, ready."""
+    peers: list[Peer] = [
+        await connect(front.port, WsPeer("a")),
+        await connect(front.port, WsPeer("b", path="/api/v1/ws/v2")),
+        await connect(front.port, StreamPeer("c")),
+    ]
+    await asyncio.gather(*(peer.ready for peer in peers))
+    return peers
+
+
+async def test_heartbeats_keep_quiet_connections(instances: Instances, tmp_path: Path) -> None:
+    """Where heartbeats are longer than the timeout nginx does cut: so it is they that keep the others."""
+    async with (
+        instances(1, **dict.fromkeys(TIMES, 2.0)) as often,
+        instances(1, **dict.fromkeys(TIMES, 30.0)) as rarely,
+    ):
+        with (
+            nginx(tmp_path / "often", ports(often), SHORT) as often_front,
+            nginx(tmp_path / "rarely", ports(rarely), SHORT) as rarely_front,
+        ):
+            kept, cut = await all_kinds(often_front), await all_kinds(rarely_front)
+            await asyncio.sleep(QUIET_S)
+            assert [peer.lost.done() for peer in kept] == [False] * 3
+            assert [peer.lost.done() for peer in cut] == [True] * 3
+            for peer in kept:
+                peer.transport.abort()
+
+
+def test_the_timeouts_are_longer_than_heartbeats() -> None:
+    settings = Settings()
+    longest_s = max(getattr(settings, name) for name in TIMES)
+    for name in ("proxy_read_timeout", "proxy_send_timeout"):
+        assert float(directive(name).removesuffix("s")) >= 3 * longest_s
+
+
+def bound(nobody: socket.socket) -> int:
+    """A port that refuses connections, because it is taken and nobody listens."""
+    nobody.bind(("127.0.0.1", 0))
+    return int(nobody.getsockname()[1])
+
+
+@pytest.mark.parametrize("path", ["events", "notifications", "sse"])
+async def test_without_any_instance_a_browser_is_told_to_come_back(tmp_path: Path, path: str) -> None:
+    with socket.socket() as nobody, nginx(tmp_path / "nginx", [bound(nobody)]) as front:
+        async with httpx.AsyncClient(base_url=front.url) as http:
+            answer = await http.get(f"/api/v1/{path}/stream", params={"room": "a"})
+            assert (answer.status_code, answer.text) == (200, "retry: 3000\n\n")
+            assert answer.headers["content-type"] == "text/event-stream"
+            assert (await http.get("/api/v1/rooms/a/messages")).status_code == 502
+
+
+async def test_each_client_has_its_own_address_and_cannot_choose_it(
+    instances: Instances, tmp_path: Path
+) -> None:
+    async with instances(1, "--address-connections", "1") as servers:
+        with nginx(tmp_path / "nginx", ports(servers)) as front:
+            first = await connect(front.port, WsPeer("a"), source="127.0.5.1")
+            other = await connect(front.port, WsPeer("b"), source="127.0.5.2")
+            await asyncio.gather(first.ready, other.ready)
+            for forged in (None, "203.0.113.9", "127.0.0.1", "203.0.113.9, 127.0.0.1"):
+                second = WsPeer("c")
+                path = f"/api/v1/ws?token={token('c')}"
+                second._request = handshake_bytes(path, replace={"X-Forwarded-For": forged})
+                await connect(front.port, second, source="127.0.5.1")
+                await until(lambda: second.closing is not None, why="it was let in")  # noqa: B023 - at once
+                assert second.closing is not None
+                assert second.closing["code"] == 1013
+            for peer in (first, other):
+                assert not peer.lost.done()
+                peer.transport.abort()
+
+
+@pytest.mark.timeout(180)
+async def test_a_rolling_restart_loses_nothing(instances: Instances, tmp_path: Path) -> None:
+    options = ("--address-connections", "off", "--drain-timeout", "6s")
+    async with instances(2, *options, retry_spread_s=1.0) as servers:
+        with nginx(tmp_path / "nginx", ports(servers)) as front:
+            crowd = Crowd(front.url, random.Random(5))
+            try:
+                tails = [crowd.tail_over_websocket(f"ws{n}") for n in range(4)]
+                tails += [crowd.tail_over_sse(f"sse{n}") for n in range(4)]
+                await until(lambda: all(tail.start.offset >= 0 for tail in tails), why="not all are in")
+                publishers = [crowd.publisher(f"p{n}") for n in range(2)]
+                for server in servers:
+                    await until(grown(crowd, 20), why="nothing is published")
+                    assert await metric(server, "rtcli_connections") > 0
+                    server.signal(signal.SIGTERM)
+                    assert await asyncio.to_thread(server.wait) == 0
+                    late = await connect(front.port, WsPeer("late"))  # nginx finds the one that is there
+                    await late.ready
+                    late.transport.abort()
+                    await until(grown(crowd, 20), why="nothing is published on the other one")
+                    await server.start()
+                    await all_are_back(servers, 10)
+                await crowd.rest(publishers)
+                verdict = crowd.check()
+            finally:
+                await crowd.close()
+            log.info("%s", verdict.summary())
+            assert verdict.violations == []
+            assert verdict.acknowledged > 80
+            assert verdict.declared_lost == 0
+            assert verdict.deliveries == 8 * (verdict.acknowledged + verdict.unknown)
+            for server in servers:
+                log_is_clean(server)
+            assert '"GET /api/v1/ws" 101' in front.logs
+            assert "token" not in front.logs
+
+
+async def all_are_back(servers: Sequence[ServerProcess], count: int) -> None:
+    deadline = time.monotonic() + 30
+    while sum([await metric(server, "rtcli_connections") for server in servers]) < count:
+        assert time.monotonic() < deadline, "clients are missing"
+        await asyncio.sleep(0.05)
+
+
+def grown(crowd: Crowd, by: int) -> Callable[[], bool]:
+    """Whether so many more were sent since now."""
+    wanted = len(crowd.sent) + by
+    return lambda: len(crowd.sent) >= wanted
