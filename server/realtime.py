@@ -56,9 +56,13 @@ class Realtime:
         )
         self.origins = OriginPolicy(settings.origins)
         self.gate = Gate(self.authenticator, self.origins, self.admission, self.metrics.refusals)
-        self.broker: Broker = open_broker(
-            settings.store, Retention(max_count=settings.history_size, max_age_s=settings.history_ttl_s)
+        retention = Retention(
+            max_count=settings.history_size,
+            max_age_s=settings.history_ttl_s,
+            max_channel_bytes=settings.history_channel_bytes,
+            max_total_bytes=settings.history_total_bytes,
         )
+        self.broker: Broker = open_broker(settings.store, retention)
         self.history: ReadHistory = self.broker.history
         caps = ConnectionCaps(
             node=settings.node_connections or default_node_limit(),

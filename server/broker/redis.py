@@ -123,7 +123,9 @@ class RedisBroker:
             except ForeignDataError as error:
                 self._skip(channel, error)
                 continue
-            if publication.time_ms >= oldest_ms and publication.offset <= top.offset:
+            # Behind one that is young enough old ones are shown too: the wall clock was set, and leaving
+            # them out would tear holes.
+            if (publications or publication.time_ms >= oldest_ms) and publication.offset <= top.offset:
                 publications.append(publication)
         return publications
 
