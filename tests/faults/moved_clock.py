@@ -35,6 +35,7 @@ class MovedClock:
             f"FAKETIME_TIMESTAMP_FILE={self._file}",
             "FAKETIME_CACHE_DURATION=1",  # seconds after which it reads the file again
             "FAKETIME_DONT_FAKE_MONOTONIC=1",
+            "FAKETIME_FORCE_MONOTONIC_FIX=0",  # for old libcs; here it makes waits for a lock spin
             "NO_FAKE_STAT=1",
         )
 
