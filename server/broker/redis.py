@@ -116,7 +116,7 @@ class RedisBroker:
 
     def _readable(self, channel: str, top: Position, entries: list[Any]) -> list[Publication]:
         oldest_ms = self._now_ms() - self._max_age_ms
-        publications = []
+        publications: list[Publication] = []
         for entry in entries:
             try:
                 publication = parse_entry(channel, top.epoch, entry)

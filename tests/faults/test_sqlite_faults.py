@@ -27,6 +27,7 @@ from tests.faults.peers import StreamPeer, connect, token
 from tests.faults.watch import HealthWatch, log_is_clean, watched
 from tests.faults.witnesses import ROOM, Locker, Scene, kept, receiver, status, until_status
 from tests.rtcli.process import rtcli
+from tests.server.broker.sqlite_helpers import rows, wal_of
 
 ACKNOWLEDGED, REFUSED = Outcome.ACKNOWLEDGED, Outcome.REFUSED
 DISK_BYTES = 32 * 1_048_576
@@ -207,10 +208,6 @@ def replace(path: Path) -> None:
     shutil.copy(__file__, path)
 
 
-def wal_of(path: Path) -> Path:
-    return path.with_name(path.name + "-wal")
-
-
 DAMAGES: dict[str, tuple[Callable[[Path], None], str | None]] = {
     "shortened": (shorten, "damaged"),
     "emptied": (lambda path: os.truncate(path, 0), "damaged"),
@@ -229,17 +226,12 @@ async def test_a_damaged_file_gets_no_acknowledgements(
     harm, refusal = DAMAGES[damage]
     path = tmp_path / "rt.db"
     server = await started(servers, tmp_path, path)
-    before = await Scene.on(server, writer="first")
-    start = receiver("writer", before.writer).start
-    assert set(await before.writer.say_all(40, padding=2_000)) == {ACKNOWLEDGED}
-    before.end()
-    assert (
-        await asyncio.to_thread(server.stop, signal.SIGTERM) == 0
-    )  # so that the file itself holds something
-    await server.start()
     health = HealthWatch(server.port)
     health.start()
     scene = await Scene.on(server)
+    start = receiver("writer", scene.writer).start
+    assert set(await scene.writer.say_all(40, padding=2_000)) == {ACKNOWLEDGED}
+    rows(path, "PRAGMA wal_checkpoint(TRUNCATE)")  # so that the file itself holds something
     assert set(await scene.writer.say_all(20, padding=2_000)) == {ACKNOWLEDGED}
     harm(path)
     assert set(await scene.writer.say_all(5)) == {REFUSED}

@@ -91,10 +91,10 @@ class Scene:
         self.peers: dict[str, WsPeer | StreamPeer] = {}
 
     @classmethod
-    async def on(cls, server: ServerProcess, *, writer: str = "writer", bearer: str | None = None) -> Scene:
+    async def on(cls, server: ServerProcess, *, bearer: str | None = None) -> Scene:
         """Connect everybody."""
         scene = cls(server)
-        scene.writer = await connect(server.port, Writer(writer, bearer=bearer))
+        scene.writer = await connect(server.port, Writer("writer", bearer=bearer))
         sockets = {f"ws{n}": WsPeer(f"ws{n}", [ROOM], bearer=bearer) for n in range(2)}
         streams = {f"sse{n}": StreamPeer(f"sse{n}", [ROOM], bearer=bearer) for n in range(2)}
         scene.peers = {**sockets, **streams, "writer": scene.writer}
