@@ -142,7 +142,7 @@ async def nothing_can_be_kept(server: ServerProcess, scene: Scene) -> None:
     late.transport.abort()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(900)
 async def test_no_space_is_told_and_mended(
     tmp_path: Path, space: tuple[Space, Path], servers: list[ServerProcess], soak: bool
 ) -> None:
@@ -250,7 +250,7 @@ async def test_a_damaged_file_gets_no_acknowledgements(
     assert await why_not_from(server, start) == "epoch_changed"
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(900)
 async def test_a_lock_by_another_program_is_waited_for_and_then_told(
     tmp_path: Path, servers: list[ServerProcess], soak: bool
 ) -> None:

@@ -52,6 +52,7 @@ async def test_every_acknowledged_event_reaches_every_tail_once_in_order(tmp_pat
         assert verdict.deliveries == 10 * verdict.acknowledged
 
 
+@pytest.mark.timeout(600)
 async def test_a_position_goes_on_over_the_other_transport_after_each_kill(
     tmp_path: Path, soak: bool
 ) -> None:

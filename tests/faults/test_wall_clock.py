@@ -71,7 +71,7 @@ async def resume(server: ServerProcess, since: Position, *, offset_s: int) -> di
     return answer
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("store", ["memory:", "sqlite:rt.db"])
 async def test_the_clock_is_set_on_and_back_by_an_hour(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str, soak: bool
