@@ -7,10 +7,7 @@ not repeated, so a refusal that was not true shows; and a connection that was lo
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -161,18 +158,3 @@ async def until_status(server: ServerProcess, path: str, wanted: int, *, timeout
     while (seen := await status(server, path)) != wanted:
         assert time.monotonic() < deadline, f"{path} answers {seen}, not {wanted}"
         await asyncio.sleep(0.05)
-
-
-class Locker:
-    """Another program that holds the file's write lock."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        self._connection = sqlite3.connect(self._path, isolation_level=None)
-        self._connection.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, *_: object) -> None:
-        with closing(self._connection):
-            self._connection.execute("ROLLBACK")

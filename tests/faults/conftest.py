@@ -1,0 +1,18 @@
+"""What the fault tests share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.faults.deployment import ServerProcess
+
+
+@pytest.fixture
+async def servers() -> AsyncIterator[list[ServerProcess]]:
+    """What is put in here is ended with the test."""
+    servers: list[ServerProcess] = []
+    yield servers
+    for server in servers:
+        server.end()
