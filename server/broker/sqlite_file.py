@@ -111,7 +111,7 @@ def open_file(path: Path, synchronous: Synchronous) -> StoreFile:
         with closing(_connect(path)) as connection:
             run = _prepare(connection, path, synchronous, left)
         file = StoreFile(path, lock_fd, path.stat().st_ino, synchronous)
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, ValueError) as error:
         os.close(lock_fd)
         raise InvalidStoreError(f"{path}: {_explain(error)}") from error
     except BaseException:
@@ -251,6 +251,6 @@ def _explain(error: Exception) -> str:
     text = str(error)
     if "locked" in text:
         return "another program holds a lock on it"
-    if "malformed" in text or "not a database" in text:
+    if isinstance(error, ValueError) or "malformed" in text or "not a database" in text:
         return f"it is damaged ({text})"
     return text

@@ -209,6 +209,14 @@ async def test_a_damaged_page_is_refused(path: Path) -> None:
         open_broker(url(path))
 
 
+async def test_a_damaged_value_is_refused(path: Path) -> None:
+    await filled(path, 1)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE meta SET value = 'x' WHERE name = 'run'")
+    with pytest.raises(InvalidStoreError, match="damaged"):
+        open_broker(url(path))
+
+
 async def test_a_file_removed_beside_its_wal_is_refused(path: Path, tmp_path: Path) -> None:
     async with running(url(path)) as log:
         await log.publish()
