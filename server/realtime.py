@@ -65,9 +65,13 @@ class Realtime:
         )
         self.origins = OriginPolicy(settings.origins)
         self.gate = Gate(self.authenticator, self.origins, self.admission, self.metrics.refusals)
-        self.broker: Broker = open_broker(
-            settings.store, Retention(max_count=settings.history_size, max_age_s=settings.history_ttl_s)
+        retention = Retention(
+            max_count=settings.history_size,
+            max_age_s=settings.history_ttl_s,
+            max_channel_bytes=settings.history_channel_bytes,
+            max_total_bytes=settings.history_total_bytes,
         )
+        self.broker: Broker = open_broker(settings.store, retention)
         peers = self.broker.peers
         self.instance_id = new_instance_id() if peers is None else peers.instance_id
         self.history: ReadHistory = self.broker.history

@@ -34,6 +34,8 @@ class Settings(BaseModel):
     store: str = "memory:"
     history_size: int = Field(default=1_000, ge=1)  # publications kept per channel
     history_ttl_s: float = Field(default=86_400.0, gt=0)
+    history_channel_bytes: int = Field(default=8 * 1024 * 1024, ge=1)
+    history_total_bytes: int = Field(default=256 * 1024 * 1024, ge=1)  # over all channels; not with Redis
     max_replay: int = Field(default=300, ge=0, le=500)  # publications given back by one resume
 
     # Who may come in.

@@ -95,14 +95,14 @@ class MemoryBroker:
             future.set_exception(BrokerUnavailableError("the log is closed"))
             return future
         if key is not None:
-            first = self._keys.find(channel, key, time_ms)
+            first = self._keys.find(channel, key)
             if first is not None:
                 future.set_result(Published(first, duplicate=True))
                 return future
         publication = self._append(channel, event, data, time_ms)
         position = Position(publication.epoch, publication.offset)
         if key is not None:
-            self._keys.remember(channel, key, position, time_ms)
+            self._keys.remember(channel, key, position)
         if channel in self._subscribed and self._deliver is not None:
             self._deliver(publication)
         future.set_result(Published(position, duplicate=False))

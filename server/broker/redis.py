@@ -128,14 +128,16 @@ class RedisBroker:
 
     def _readable(self, channel: str, top: Position, entries: list[Any]) -> list[Publication]:
         oldest_ms = self._now_ms() - self._max_age_ms
-        publications = []
+        publications: list[Publication] = []
         for entry in entries:
             try:
                 publication = parse_entry(channel, top.epoch, entry)
             except ForeignDataError as error:
                 self._skip(channel, error)
                 continue
-            if publication.time_ms >= oldest_ms and publication.offset <= top.offset:
+            # Behind one that is young enough old ones are shown too: the wall clock was set, and leaving
+            # them out would tear holes.
+            if (publications or publication.time_ms >= oldest_ms) and publication.offset <= top.offset:
                 publications.append(publication)
         return publications
 

@@ -10,13 +10,19 @@ from server.broker.sqlite_file import StoreFile
 from server.protocol.position import Position
 from server.protocol.publication import Publication
 
+# Everything behind the first one that is young enough is shown, whatever its age: after the wall clock was
+# set, ages do not fall with the offsets any more, and leaving the old ones out would tear holes.
+_FIRST = """
+    SELECT offset FROM publications
+    WHERE channel_id = ? AND offset > ? AND time_ms >= ? ORDER BY offset LIMIT 1
+"""
 _AFTER = """
     SELECT offset, event, data, time_ms FROM publications
-    WHERE channel_id = ? AND offset > ? AND time_ms >= ? ORDER BY offset LIMIT ?
+    WHERE channel_id = ? AND offset > ? ORDER BY offset LIMIT ?
 """
 _LATEST = """
     SELECT offset, event, data, time_ms FROM publications
-    WHERE channel_id = ? AND offset > ? AND time_ms >= ? ORDER BY offset DESC LIMIT ?
+    WHERE channel_id = ? AND offset > ? ORDER BY offset DESC LIMIT ?
 """
 
 
@@ -54,9 +60,12 @@ class Reader:
         position = Position(epoch, top)
         if limit <= 0 or (since is not None and (since.epoch != epoch or since.offset >= top)):
             return HistoryPage([], position)
-        after = max(since.offset if since else 0, top - self._retention.max_count)
         oldest_ms = self._now_ms() - self._retention.max_age_ms
-        rows = query(_AFTER if since else _LATEST, (channel_id, after, oldest_ms, limit)).fetchall()
+        first = query(_FIRST, (channel_id, top - self._retention.max_count, oldest_ms)).fetchone()
+        if first is None:
+            return HistoryPage([], position)
+        after = max(since.offset if since else 0, first[0] - 1)
+        rows = query(_AFTER if since else _LATEST, (channel_id, after, limit)).fetchall()
         if since is None:
             rows.reverse()
         return HistoryPage([Publication(channel, epoch, *row) for row in rows], position)

@@ -108,9 +108,12 @@ def forget_channels(connection: sqlite3.Connection) -> None:
 
 
 class KeyTable:
-    """The idempotency keys in the file, oldest first; ids between `_first` and `_last` are in use."""
+    """The idempotency keys in the file, oldest first; ids between `_first` and `_last` are in use.
 
-    def __init__(self, connection: sqlite3.Connection, retention: Retention) -> None:
+    Only for those that are read here, from an earlier life of the process, does the wall clock tell the age.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, retention: Retention, now_ms: int) -> None:
         self._retention = retention
         self._first = 1
         self._last = 0
@@ -118,7 +121,7 @@ class KeyTable:
         for number, channel, key, epoch, offset, time_ms in connection.execute(
             "SELECT id, channel, key, epoch, offset, time_ms FROM keys ORDER BY id"
         ):
-            self.memory.remember(channel, key, Position(epoch, offset), time_ms)
+            self.memory.remember(channel, key, Position(epoch, offset), age_ms=max(0, now_ms - time_ms))
             self._first = self._first if self._last else number
             self._last = number
 

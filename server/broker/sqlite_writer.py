@@ -6,7 +6,6 @@ transaction the mirror is thrown away and read again.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from typing import NamedTuple
 from server.broker import sqlite_retention as removing
 from server.broker.base import BrokerUnavailableError, Published, Retention, new_epoch
 from server.broker.sqlite_file import StoreFile
+from server.broker.sqlite_guard import DamagedFileError, FileGuard
 from server.broker.sqlite_retention import ROW_BYTES, ChannelRow, KeyTable
 from server.protocol.position import Position
 
@@ -54,14 +54,15 @@ class Writer:
         self._retention = retention
         self._now_ms = now_ms
         self._connection = file.connect(read_only=False)
-        self._size = 0
+        self._guard = FileGuard(file)
+        self._wrote = False  # this process wrote something: the file says so, and so does what lies beside it
         self._load()
 
     def _load(self) -> None:
         """Read what is mirrored. Raises sqlite3.Error."""
         query = self._connection.execute
         self._channels: OrderedDict[str, ChannelRow] = OrderedDict()
-        self._keys = KeyTable(self._connection, self._retention)
+        self._keys = KeyTable(self._connection, self._retention, self._now_ms())
         [(self._epoch,)] = query("SELECT value FROM meta WHERE name = 'epoch'")
         [(self._bytes, self._channel_count)] = query("SELECT coalesce(sum(bytes), 0), count(*) FROM channels")
         self._stale = False
@@ -70,27 +71,34 @@ class Writer:
     def _transaction(self) -> Iterator[None]:
         """Commit the block, or raise BrokerUnavailableError with nothing of it in the log."""
         try:
-            self._check_file()
+            self._guard.check_file()
             if self._stale:
                 self._load()
             # IMMEDIATE: a deferred transaction that turns into a writing one fails at once whatever the
             # timeout (https://sqlite.org/rescode.html#busy_snapshot).
             self._connection.execute("BEGIN IMMEDIATE")
+            self._guard.check_wal()
+            run = None if self._wrote else self._count_run()
             yield
             self._connection.execute("COMMIT")
+            if run is not None:
+                self._wrote = True
+                self._file.note_run(run)
         except (sqlite3.Error, OSError, ValueError, OverflowError) as error:
+            if isinstance(error, DamagedFileError):
+                self._file.distrust()
             self._stale = True
             self._roll_back()
             unwritable = isinstance(error, (sqlite3.DataError, ValueError, OverflowError))
             refusal = UnwritableError if unwritable else BrokerUnavailableError
             raise refusal(f"the log cannot be written: {error}") from error
 
-    def _check_file(self) -> None:
-        """Refuse to acknowledge into a file that nobody will find again."""
-        status = os.stat(self._file.path)  # noqa: PTH116 - once per commit; Path.stat costs several times that
-        if status.st_ino != self._file.inode or status.st_size < self._size:
-            raise OSError(f"{self._file.path} was replaced or truncated")
-        self._size = status.st_size
+    def _count_run(self) -> int:
+        """Note in the file that one more process writes to it, and that its -wal is needed from now on."""
+        run = 1 + int(dict(self._connection.execute("SELECT name, value FROM meta")).get("run", "0"))
+        self._set_meta("run", str(run))
+        self._set_meta("in_wal", "1")
+        return run
 
     def _roll_back(self) -> None:
         if not self._connection.in_transaction:
@@ -100,6 +108,7 @@ class Writer:
         except sqlite3.Error:
             self._connection.close()
             self._connection = self._file.connect(read_only=False)
+            self._guard.reconnected()
 
     def append(self, batch: list[Append]) -> list[Published]:
         """Commit a batch, in its order, as one transaction.
@@ -111,8 +120,8 @@ class Writer:
             changes = _Changes()
             published = [self._place(append, changes) for append in batch]
             self._write(changes)
-        for (channel, key), (position, time_ms) in changes.keys.items():
-            self._keys.memory.remember(channel, key, position, time_ms)
+        for (channel, key), (position, _) in changes.keys.items():
+            self._keys.memory.remember(channel, key, position)
         return published
 
     def _place(self, append: Append, changes: _Changes) -> Published:
@@ -120,7 +129,7 @@ class Writer:
         channel, event, data, key, time_ms = append
         if key is not None:
             earlier = changes.keys.get((channel, key))
-            first = earlier[0] if earlier else self._keys.memory.find(channel, key, time_ms)
+            first = earlier[0] if earlier else self._keys.memory.find(channel, key)
             if first is not None:
                 return Published(first, duplicate=True)
         row = changes.channels.get(channel)
@@ -224,5 +233,7 @@ class Writer:
         try:
             with self._transaction():
                 self._set_meta("clean", "1")
+                self._set_meta("in_wal", "0")
         finally:
             self._connection.close()
+            self._guard.close()

@@ -251,6 +251,21 @@ async def test_age_hides_publications_and_keeps_the_top(store_url: str) -> None:
         assert offsets((await log.page(since=Position(page.top.epoch, 0))).publications) == [4]
 
 
+async def test_a_wall_clock_that_is_set_tears_no_hole_and_forgets_no_key(store_url: str) -> None:
+    """Ages that do not fall with the offsets: everything behind the first young one is there."""
+    async with running(store_url, Retention(max_age_s=60)) as log:
+        first = await log.publish(key="k", age_ms=-3_600_000)  # from a clock that was an hour ahead
+        for age_ms in (0, 120_000, 0, 120_000):
+            await log.publish(age_ms=age_ms)
+        assert offsets((await log.page()).publications) == [1, 2, 3, 4, 5]
+        assert offsets((await log.page(limit=2)).publications) == [4, 5]
+        page = await log.page(since=Position(first.position.epoch, 2))
+        assert offsets(page.publications) in ([3, 4, 5], [4, 5])  # one that is missing shows: it is the first
+        for age_ms in (-7_200_000, 0, 3_600_000):
+            again = await log.publish(key="k", age_ms=age_ms)
+            assert (again.position, again.duplicate) == (first.position, True)
+
+
 async def test_bytes_of_a_channel_are_bounded(store_url: str) -> None:
     async with running(store_url, Retention(max_channel_bytes=50_000, max_count=10_000)) as log:
         await asyncio.gather(*[log.start(padding=1000) for _ in range(200)])

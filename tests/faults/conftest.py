@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
-from tests.conformance.redis_server import redis_of_session
+from collections.abc import AsyncIterator
 
-__all__ = ["redis_of_session"]
+import pytest
+
+from tests.conformance.redis_server import redis_of_session
+from tests.faults.deployment import ServerProcess
+
+__all__ = ["redis_of_session", "servers"]
+
+
+@pytest.fixture
+async def servers() -> AsyncIterator[list[ServerProcess]]:
+    """What is put in here is ended with the test."""
+    servers: list[ServerProcess] = []
+    yield servers
+    for server in servers:
+        server.end()

@@ -212,9 +212,13 @@ class Crowd:
             await asyncio.sleep(0.03)  # what is sent during a kill stays below what one resume may replay
         await until(lambda: not texts, why=f"{name}: {len(texts)} texts without an answer")
 
+    def stop_publishing(self) -> None:
+        """Let publishers end once their last texts are answered."""
+        self._stopping = True
+
     async def rest(self, publishers: list[asyncio.Task[None]]) -> None:
         """Stop publishing and wait until everybody has what was acknowledged, or will not get it."""
-        self._stopping = True
+        self.stop_publishing()
         await asyncio.gather(*publishers)
         with contextlib.suppress(AssertionError):  # what is missing then is the checker's to say
             await until(self._everyone_has_everything, timeout_s=20, why="receivers are behind")

@@ -149,10 +149,15 @@ class StreamPeer(Peer):
     """An event stream of `rooms`."""
 
     def __init__(
-        self, sub: str, rooms: Iterable[str] = (), *, bearer: str | None = None, last_event_id: str = ""
+        self,
+        sub: str,
+        rooms: Iterable[str] = (),
+        *,
+        bearer: str | None = None,
+        last_event_id: str | None = None,
     ) -> None:
         query = urlencode([("room", room) for room in rooms])
-        resume = f"Last-Event-ID: {last_event_id}\r\n" if last_event_id else ""
+        resume = "" if last_event_id is None else f"Last-Event-ID: {last_event_id}\r\n"
         super().__init__(
             f"GET /api/v1/events/stream?{query} HTTP/1.1\r\nHost: a\r\n{resume}"
             f"Authorization: Bearer {bearer or token(sub)}\r\n\r\n".encode()

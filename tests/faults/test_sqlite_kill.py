@@ -8,10 +8,14 @@ import random
 import signal
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.faults.deployment import Crowd, deployment, until
+from server.protocol.position import Position
+from tests.faults.checker import Receiver
+from tests.faults.deployment import ROOM, Crowd, deployment, until
+from tests.faults.peers import StreamPeer, WsPeer, connect
 
 SEED = 20
 log = logging.getLogger(__name__)
@@ -46,6 +50,61 @@ async def test_every_acknowledged_event_reaches_every_tail_once_in_order(tmp_pat
         assert verdict.declared_lost == 0
         assert verdict.acknowledged == len(crowd.sent) > 20 * kills
         assert verdict.deliveries == 10 * verdict.acknowledged
+
+
+@pytest.mark.timeout(600)
+async def test_a_position_goes_on_over_the_other_transport_after_each_kill(
+    tmp_path: Path, soak: bool
+) -> None:
+    """One receiver: WebSocket, then SSE from where it stood, and back, with a kill in between each time."""
+    async with deployment(tmp_path, f"sqlite:{tmp_path / 'rt.db'}", seed=SEED) as (server, crowd):
+        reference = crowd.tail_over_websocket("reference")
+        await until(lambda: reference.start.offset >= 0, why="the reference is not in the room")
+        wanderer = Receiver("wanderer", ROOM, reference.start)
+        crowd.receivers.append(wanderer)
+        at = reference.start
+        publishers = [crowd.publisher("writer")]
+        for turn in range(40 if soak else 2):
+            at = await (over_websocket if turn % 2 else over_sse)(server.port, at, wanderer, count=10)
+            await asyncio.to_thread(server.stop, signal.SIGKILL)
+            await server.start()
+        crowd.stop_publishing()
+        await asyncio.gather(*publishers)
+        await over_sse(server.port, at, wanderer, count=len(crowd.sent) - len(wanderer.events))
+        await crowd.rest([])
+        verdict = crowd.check()
+        log.info("from transport to transport: %s", verdict.summary())
+        assert verdict.violations == []
+        assert verdict.deliveries == 2 * verdict.acknowledged
+
+
+async def over_websocket(port: int, at: Position, record: Receiver, *, count: int) -> Position:
+    """Take `count` messages after a position; return where that leads."""
+    peer = await connect(port, WsPeer("wanderer"))
+    await peer.ready
+    peer.send("join_room", room=ROOM, since=str(at))
+    await until(lambda: len(peer.of_type("new_message")) >= count, why="no messages over WebSocket")
+    peer.transport.abort()
+    assert peer.of_type("room_joined")[0]["recovered"]
+    return take(record, peer.of_type("new_message")[:count])
+
+
+async def over_sse(port: int, at: Position, record: Receiver, *, count: int) -> Position:
+    """The same over SSE."""
+    peer = await connect(port, StreamPeer("wanderer", [ROOM], last_event_id=f"{ROOM}={at}"))
+    await until(lambda: len(messages(peer)) >= count, why="no messages over SSE")
+    peer.transport.abort()
+    assert peer.events[0][1]["channels"][ROOM]["recovered"]
+    return take(record, messages(peer)[:count])
+
+
+def messages(peer: StreamPeer) -> list[dict[str, Any]]:
+    return [data for name, data in peer.events if name == "new_message"]
+
+
+def take(record: Receiver, news: list[dict[str, Any]]) -> Position:
+    record.events += [(data["content"], Position(data["epoch"], data["offset"])) for data in news]
+    return record.events[-1][1]
 
 
 async def test_a_drained_server_says_so_and_loses_nothing(tmp_path: Path) -> None:

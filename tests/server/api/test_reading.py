@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import httpx
+import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from server.runner import ServerHandle, running_server
@@ -92,6 +93,20 @@ async def test_what_was_trimmed_is_told() -> None:
         page = await read(client, since=f"{epoch}-1")
         assert (contents(page), page["recovered"], page["reason"]) == (["m4", "m5"], False, "trimmed")
         assert (await read(client, since=f"{epoch}-3"))["recovered"]
+
+
+@pytest.mark.parametrize("budget", [{"history_channel_bytes": 1_500}, {"history_total_bytes": 4_000}])
+async def test_what_was_too_much_for_the_budget_in_bytes_is_told(budget: dict[str, int]) -> None:
+    settings = Settings.model_validate({"port": 0, "secrets": (SECRET,), **budget})
+    async with (
+        running_server(settings) as server,
+        httpx.AsyncClient(base_url=server.url, headers={"Authorization": f"Bearer {token_for()}"}) as client,
+    ):
+        epoch = await publish(client, 30)
+        page = await read(client, since=f"{epoch}-1")
+        kept = contents(page)
+        assert (kept, page["reason"]) == ([f"m{n}" for n in range(31 - len(kept), 31)], "trimmed")
+        assert 0 < len(kept) < 10
 
 
 async def test_reading_needs_the_right_to_join(clients: Clients) -> None:

@@ -107,14 +107,18 @@ async def test_a_clock_that_steps_back_hides_nothing_and_breaks_nothing() -> Non
 
 
 def test_keys_expire_in_order_and_are_bounded() -> None:
-    keys = KeyMemory(window_ms=100, limit=3)
+    now = 0.0
+    keys = KeyMemory(window_ms=100, limit=3, clock=lambda: now)
     for number in range(5):
-        assert keys.find("a", str(number), number) is None
-        keys.remember("a", str(number), Position("abcd", number), number)
+        now = number / 1000
+        assert keys.find("a", str(number)) is None
+        keys.remember("a", str(number), Position("abcd", number))
     assert len(keys) == 3
-    assert keys.find("a", "1", 10) is None
-    assert keys.find("a", "2", 102) == Position("abcd", 2)
-    assert keys.find("a", "2", 103) is None
+    assert keys.find("a", "1") is None
+    now = 0.1015
+    assert keys.find("a", "2") == Position("abcd", 2)
+    now = 0.1025
+    assert keys.find("a", "2") is None
     assert len(keys) == 2
 
 

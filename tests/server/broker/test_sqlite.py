@@ -90,6 +90,27 @@ async def test_a_log_that_power_loss_may_have_shortened_gets_a_new_epoch(
         assert (await log.publish(key="k")).duplicate is same_epoch
 
 
+async def test_an_older_schema_is_migrated_and_a_failed_migration_changes_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(url(path)) as log:
+        before = await log.publish(key="k")
+    monkeypatch.setattr(sqlite_file, "SCHEMA_VERSION", 3)
+    good = "ALTER TABLE publications ADD COLUMN more TEXT NOT NULL DEFAULT 'm'; CREATE TABLE late (x)"
+    bad = "CREATE TABLE other (x); DROP TABLE missing"
+    monkeypatch.setattr(sqlite_file, "MIGRATIONS", (*sqlite_file.MIGRATIONS, good, bad))
+    with pytest.raises(InvalidStoreError, match="missing"):
+        open_broker(url(path))
+    assert rows(path, "PRAGMA user_version") == [(1,)]
+    assert rows(path, "SELECT name FROM sqlite_master WHERE name IN ('late', 'other')") == []
+    monkeypatch.setattr(sqlite_file, "MIGRATIONS", (*sqlite_file.MIGRATIONS[:2], "CREATE TABLE other (x)"))
+    async with running(url(path)) as log:
+        assert await log.publish(key="k") == (before.position, True)
+        assert (await log.publish()).position.offset == 2
+    assert rows(path, "PRAGMA user_version") == [(3,)]
+    assert rows(path, "SELECT more FROM publications") == [("m",), ("m",)]
+
+
 # Refused at open
 
 
@@ -184,6 +205,14 @@ async def test_a_truncated_file_is_refused(path: Path, keep: float) -> None:
 async def test_a_damaged_page_is_refused(path: Path) -> None:
     await filled(path)
     overwrite(path, 4096 * 9, b"\xff" * 4096)
+    with pytest.raises(InvalidStoreError, match="damaged"):
+        open_broker(url(path))
+
+
+async def test_a_damaged_value_is_refused(path: Path) -> None:
+    await filled(path, 1)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE meta SET value = 'x' WHERE name = 'run'")
     with pytest.raises(InvalidStoreError, match="damaged"):
         open_broker(url(path))
 

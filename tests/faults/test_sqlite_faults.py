@@ -1,0 +1,126 @@
+"""A whole server while the file of its SQLite log is damaged, locked by another program, or in use.
+
+Whatever happens to the file: the process and /healthz stay up, /readyz tells, what cannot be kept is
+answered `unavailable`, and nothing is acknowledged that is not there afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.faults.checker import Outcome
+from tests.faults.deployment import ServerProcess, until
+from tests.faults.sqlite_server import (
+    Locker,
+    nothing_can_be_kept,
+    publish_by_http,
+    serve_once,
+    started,
+    why_not_from,
+)
+from tests.faults.watch import HealthWatch, log_is_clean, watched
+from tests.faults.witnesses import Scene, kept, receiver, until_status
+from tests.server.broker.sqlite_helpers import rows, wal_of
+
+ACKNOWLEDGED, REFUSED = Outcome.ACKNOWLEDGED, Outcome.REFUSED
+log = logging.getLogger(__name__)
+
+
+# What somebody does to the files of a running log, and what the next start says of them. None: it starts,
+# with another epoch for everything, because what the write-ahead log held is gone.
+
+
+def shorten(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 3 // 4096 * 4096)
+
+
+def replace(path: Path) -> None:
+    path.unlink()
+    shutil.copy(__file__, path)
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], None], str | None]] = {
+    "shortened": (shorten, "damaged"),
+    "emptied": (lambda path: os.truncate(path, 0), "damaged"),
+    "removed": (Path.unlink, "damaged"),
+    "replaced": (replace, "not a log of this program"),
+    "its -wal shortened": (lambda path: shorten(wal_of(path)), None),
+    "its -wal emptied": (lambda path: os.truncate(wal_of(path), 0), None),
+    "its -wal removed": (lambda path: wal_of(path).unlink(), None),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_a_damaged_file_gets_no_acknowledgements(
+    tmp_path: Path, servers: list[ServerProcess], damage: str
+) -> None:
+    harm, refusal = DAMAGES[damage]
+    path = tmp_path / "rt.db"
+    server = await started(servers, tmp_path, path)
+    health = HealthWatch(server.port)
+    health.start()
+    scene = await Scene.on(server)
+    start = receiver("writer", scene.writer).start
+    assert set(await scene.writer.say_all(40, padding=2_000)) == {ACKNOWLEDGED}
+    rows(path, "PRAGMA wal_checkpoint(TRUNCATE)")  # so that the file itself holds something
+    assert set(await scene.writer.say_all(20, padding=2_000)) == {ACKNOWLEDGED}
+    harm(path)
+    assert set(await scene.writer.say_all(5)) == {REFUSED}
+    assert (await publish_by_http(server)).status_code == 503
+    await until_status(server, "/readyz", 503)
+    assert scene.lost() == []
+    assert (await scene.verdict()).violations == []
+    await health.stop()
+    scene.end()
+    server.stop(signal.SIGKILL)
+    log_is_clean(server)
+    if refusal is not None:
+        assert refusal in serve_once(tmp_path, path)
+        return
+    await server.start()
+    assert await why_not_from(server, start) == "epoch_changed"
+
+
+@pytest.mark.timeout(900)
+async def test_a_lock_by_another_program_is_waited_for_and_then_told(
+    tmp_path: Path, servers: list[ServerProcess], soak: bool
+) -> None:
+    path = tmp_path / "rt.db"
+    server = await started(servers, tmp_path, path)
+    async with watched(server):
+        scene = await Scene.on(server)
+        start = receiver("writer", scene.writer).start
+        for _ in range(20 if soak else 1):
+            with Locker(path):
+                waiting = [scene.writer.say() for _ in range(10)]
+                await asyncio.sleep(0.3)  # less than it waits
+            await until(lambda: scene.count(Outcome.UNKNOWN) == 0, why="no answer after the lock")
+            assert {scene.writer.outcome(key) for key in waiting} == {ACKNOWLEDGED}
+            with Locker(path):
+                await nothing_can_be_kept(server, scene)
+            await until_status(server, "/readyz", 200)
+            assert set(await scene.writer.say_all(10)) == {ACKNOWLEDGED}
+        verdict = await scene.verdict(await kept(server, start))
+        log.info("locked by another program: %s", verdict.summary())
+        assert verdict.violations == []
+        assert scene.lost() == []
+        scene.end()
+
+
+async def test_a_second_server_on_the_same_file_is_refused(
+    tmp_path: Path, servers: list[ServerProcess]
+) -> None:
+    path = tmp_path / "rt.db"
+    server = await started(servers, tmp_path, path)
+    async with watched(server):
+        assert "in use by another process" in serve_once(tmp_path, path)
+    server.stop(signal.SIGKILL)
+    await server.start()  # a lock does not outlive its process
