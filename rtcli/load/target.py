@@ -9,7 +9,8 @@ from random import SystemRandom
 from rtcli.client.endpoint import Endpoint
 from rtcli.errors import CliError, Exit
 from rtcli.load.adapters.base import Opening, WsAdapter
-from rtcli.load.adapters.registry import UnsupportedProtocolError, adapter_for
+from rtcli.load.adapters.installed import AdapterError
+from rtcli.load.adapters.registry import adapter_for
 from rtcli.load.crowd_ws import WsRefusedError, open_ws
 from rtcli.load.engine import Credentials, WorkerSpec, tls_of
 from rtcli.load.scenario import Role, Scenario
@@ -74,8 +75,8 @@ async def probe(spec: WorkerSpec) -> None:
     for role in spec.scenario.roles.values():
         try:
             adapter = adapter_for(spec.scenario, role)
-        except UnsupportedProtocolError as error:
-            raise CliError(str(error), hint="see: rtcli scenario schema") from None
+        except AdapterError as error:
+            raise CliError(str(error), hint="docs/adapters.md says what an adapter must have") from None
         varies = spec.scenario.target.path is not None and spec.scenario.target.path.constant is None
         if adapter.transport == "ws" and not varies:
             await _probe_ws(spec, role, adapter)

@@ -7,7 +7,7 @@ import contextlib
 import os
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -44,6 +44,7 @@ class Tick:
     rss: int
     stalls: tuple[tuple[float, float], ...]  # from and to, in seconds since the start of the run
     log: tuple[str, ...]
+    wrong: Mapping[str, int]  # violations that are known by now
 
 
 class Worker:
@@ -238,6 +239,7 @@ class Worker:
                 memory(),
                 stalls,
                 log,
+                engine.audit.so_far(),
             )
         )
 
