@@ -241,6 +241,7 @@ async def open_ws(
     *,
     sources: Sources,
     headers: list[tuple[str, str]],
+    subprotocols: tuple[str, ...] = (),
     tls: tuple[ssl.SSLContext, str] | None,
     read: float | None = None,
     timeout: float,  # noqa: ASYNC109 - covers connecting and the answer
@@ -248,6 +249,7 @@ async def open_ws(
     """Connect. Raises OSError, TimeoutError, or WsRefusedError."""
     connection = WsConnection(receiver)
     buffer = None if read is None else READ_BUFFER
+    offered = [("Sec-WebSocket-Protocol", ", ".join(subprotocols))] if subprotocols else []
 
     async def connect(_url: object) -> socket.socket:
         connection.socket = await sources.connect(receive_buffer=buffer)
@@ -260,7 +262,7 @@ async def open_ws(
                 url,
                 socket_factory=connect,
                 websocket_handshake_timeout=timeout,
-                extra_headers=headers,
+                extra_headers=[*headers, *offered],
                 ssl_context=None if tls is None else tls[0],
                 max_redirects=0,
                 max_frame_size=_MAX_FRAME,

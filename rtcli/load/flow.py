@@ -168,7 +168,7 @@ class Flow:
     async def resume(self, step: Resume) -> None:
         """Come back, and say what the scenario expects of it."""
         user = self.user
-        if user.connected.is_set():
+        if user.connected:
             return
         try:
             await user.resume(step.timeout)
@@ -245,7 +245,7 @@ class Flow:
 
     def _type(self, step: Typing) -> bool:
         user = self._ws()
-        if not user.connected.is_set():
+        if not user.connected:
             return False
         user.typing(self._text(step.room), is_typing=step.is_typing)
         return True

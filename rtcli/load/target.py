@@ -11,10 +11,12 @@ from rtcli.errors import CliError, Exit
 from rtcli.load.adapters.base import Opening, WsAdapter
 from rtcli.load.adapters.installed import AdapterError
 from rtcli.load.adapters.registry import adapter_for
-from rtcli.load.crowd_ws import WsRefusedError, open_ws
+from rtcli.load.crowd_ws import WsConnection, WsRefusedError, open_ws
 from rtcli.load.engine import Credentials, WorkerSpec, tls_of
+from rtcli.load.feeders import Feeders, UserScope
 from rtcli.load.scenario import Role, Scenario
 from rtcli.load.scenario_steps import Kill
+from rtcli.load.schedule import seeded
 from rtcli.load.sources import Sources, resolve
 from rtcli.load.token import MAX_RUN
 from server.protocol.codes import CloseCode
@@ -105,10 +107,11 @@ async def _probe_ws(spec: WorkerSpec, role: Role, adapter: WsAdapter) -> None:
             adapter.url(spec.endpoint, opening),
             sources=Sources(spec.address, spec.endpoint.port, spec.family),
             headers=adapter.headers(opening),
+            subprotocols=adapter.subprotocols,
             tls=tls_of(spec) if spec.endpoint.secure else None,
             timeout=_PROBE_S,
         )
-        end = await asyncio.wait_for(receiver.heard, _PROBE_S) if adapter.greets else None
+        end = await _greeting(spec, role, adapter, connection, receiver) if adapter.greets else None
     except WsRefusedError as error:
         raise _refused(spec.endpoint, error.status, str(error)) from None
     except (OSError, TimeoutError) as error:
@@ -118,6 +121,26 @@ async def _probe_ws(spec: WorkerSpec, role: Role, adapter: WsAdapter) -> None:
             connection.kill(Kill.FIN)
     if end is not None:
         raise _closed(spec.endpoint, *end)
+
+
+async def _greeting(
+    spec: WorkerSpec, role: Role, adapter: WsAdapter, connection: WsConnection, receiver: _Probe
+) -> tuple[int, str] | None:
+    """Say what a user says first, and hear the answer: None when it is a frame, else how it was closed."""
+    rng = seeded(spec.scenario.seed, role.name, 0)
+    scope = UserScope(
+        Feeders(spec.scenario),
+        role=role.name,
+        index=0,
+        number=0,
+        user_id=f"{role.name}-1",
+        name=f"{role.name} 1",
+        run=spec.run_word,
+        rng=rng,
+    )
+    for frame in adapter.hello(scope):
+        connection.send(frame)
+    return await asyncio.wait_for(receiver.heard, _PROBE_S)
 
 
 def _unreachable(endpoint: Endpoint, error: Exception) -> CliError:

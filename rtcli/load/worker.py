@@ -161,7 +161,7 @@ class Worker:
 
         def strike(_when: int) -> None:
             crowd = sorted(
-                (user for user in self.users if user.role.name in cut.roles and user.connected.is_set()),
+                (user for user in self.users if user.role.name in cut.roles and user.connected),
                 key=lambda user: user.number,
             )
             for user in rng.sample(crowd, round(len(crowd) * cut.share)):

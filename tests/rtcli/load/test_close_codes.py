@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -33,11 +34,12 @@ CLOSED = """
 
 @contextlib.asynccontextmanager
 async def closing(codes: Iterator[int], *, greets: bool) -> AsyncIterator[str]:
-    """The URL of a server that closes each connection with the next code, at once or after its greeting."""
+    """The URL of a server that closes each connection with the next code, at once or a while after its greeting."""
 
     async def handle(connection: ServerConnection) -> None:
         if greets:
             await connection.send(HELLO, text=True)
+            await asyncio.sleep(0.2)
         await connection.close(next(codes), "so it is")
 
     async with serve(handle, "127.0.0.1", 0) as server:

@@ -106,8 +106,8 @@ BROKEN = {
         "cannot be made: TypeError: Adapter.__init__() takes 1 positional argument but 2 were given",
     ),
     "lacks": (
-        "class Adapter:\n transport = 'sse'\n greets = resumes = False\n def __init__(self, target): ...",
-        "lacks headers, parse, target (see docs/adapters.md)",
+        "class Adapter:\n transport = 'ws'\n greets = acks = False\n def __init__(self, target): ...",
+        "lacks confirms, confirms_leaves, headers, hello, join, leave, parse, resumes, send, subprotocols, typing",
     ),
 }
 
