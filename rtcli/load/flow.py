@@ -111,6 +111,8 @@ class Flow:
         await self.engine.metronome.sleep_until(when)  # unlike asyncio.sleep, never a little early
 
     def _text(self, template: Any) -> str:  # noqa: ANN401 - a Template
+        if template.constant is not None:
+            return str(template.constant)
         return str(template.render(self.user.scope, self.user.rng))
 
     def _count_iteration(self, started: int) -> None:

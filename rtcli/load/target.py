@@ -13,7 +13,7 @@ from rtcli.load.adapters.installed import AdapterError
 from rtcli.load.adapters.registry import adapter_for
 from rtcli.load.crowd_ws import WsConnection, WsRefusedError, open_ws
 from rtcli.load.engine import Credentials, WorkerSpec, tls_of
-from rtcli.load.feeders import Feeders, UserScope
+from rtcli.load.feeders import Feeders, UserScope, already
 from rtcli.load.scenario import Role, Scenario
 from rtcli.load.scenario_steps import Kill
 from rtcli.load.schedule import seeded
@@ -127,7 +127,6 @@ async def _greeting(
     spec: WorkerSpec, role: Role, adapter: WsAdapter, connection: WsConnection, receiver: _Probe
 ) -> tuple[int, str] | None:
     """Say what a user says first, and hear the answer: None when it is a frame, else how it was closed."""
-    rng = seeded(spec.scenario.seed, role.name, 0)
     scope = UserScope(
         Feeders(spec.scenario),
         role=role.name,
@@ -136,7 +135,7 @@ async def _greeting(
         user_id=f"{role.name}-1",
         name=f"{role.name} 1",
         run=spec.run_word,
-        rng=rng,
+        rng=already(seeded(spec.scenario.seed, role.name, 0)),
     )
     for frame in adapter.hello(scope):
         connection.send(frame)

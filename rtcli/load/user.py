@@ -10,6 +10,7 @@ import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from random import Random
 
 from rtcli.load.adapters.base import Joined, Opening
@@ -60,9 +61,9 @@ class User(ABC):
     def __init__(self, engine: Engine, role: Role, index: int, number: int) -> None:
         self.engine = engine
         self.role = role
-        self.rng: Random = seeded(engine.scenario.seed, role.name, index)
         self.name = f"{role.name} {index + 1}"
         self.id = f"{role.name}-{index + 1}"
+        self.index = index
         self.number = number
         self.recorders = engine.recorders(role)
         self.subscriber = Subscriber(self.name)
@@ -74,7 +75,7 @@ class User(ABC):
             user_id=self.id,
             name=self.name,
             run=engine.spec.run_word,
-            rng=self.rng,
+            rng=lambda: self.rng,
         )
         self.opening = Opening()
         self.watchers: list[Sees] = []
@@ -90,6 +91,11 @@ class User(ABC):
         self._opened_at = 0
         self._is_opening = False
         self._is_unwelcome = False  # the server closed with a code that says not to come back
+
+    @cached_property
+    def rng(self) -> Random:
+        """What the user draws from; made when it is needed, since it takes 2.5 KB."""
+        return seeded(self.engine.scenario.seed, self.role.name, self.index)
 
     def token(self) -> str | None:
         """A token for this user."""
@@ -161,13 +167,13 @@ class User(ABC):
         self._is_opening, self._is_unwelcome = True, False
         try:
             await self._open(timeout)
-            if not self.connected:  # closed before this task had its turn
-                raise ConnectError("lost", "closed at once")
         except ConnectError as error:
             error.again = error.again and not self._is_unwelcome
             raise
         finally:
             self._is_opening = False
+        if not self.connected:  # closed before this task had its turn
+            raise ConnectError("lost", "closed at once", again=not self._is_unwelcome)
 
     def opened(self, metric: str, started: int) -> None:
         """Note that the connection is open."""

@@ -66,7 +66,7 @@ class WsUser(User):
         try:
             async with engine.connecting:
                 started = engine.now()
-                self.connection = await open_ws(
+                connection = await open_ws(
                     self,
                     adapter.url(engine.spec.endpoint, self.opening),
                     sources=engine.sources,
@@ -76,9 +76,9 @@ class WsUser(User):
                     tls=engine.tls,
                     timeout=timeout,
                 )
-                if self.connection.receiver is None:  # closed before this task had its turn
-                    self.connection = None
-                    raise LostError
+                if connection.receiver is None:  # closed before this task had its turn: see `open`
+                    return
+                self.connection = connection
                 self._bytes = self._frames = 0
                 self._counted = self.subscriber.counted
                 self.opened("ws_connecting", started)

@@ -34,7 +34,7 @@ CLOSED = """
 
 @contextlib.asynccontextmanager
 async def closing(codes: Iterator[int], *, greets: bool) -> AsyncIterator[str]:
-    """The URL of a server that closes each connection with the next code, at once or a while after its greeting."""
+    """The URL of a server that closes each connection with the next code, at once or after a greeting."""
 
     async def handle(connection: ServerConnection) -> None:
         if greets:

@@ -107,7 +107,7 @@ BROKEN = {
     ),
     "lacks": (
         "class Adapter:\n transport = 'ws'\n greets = acks = False\n def __init__(self, target): ...",
-        "lacks confirms, confirms_leaves, headers, hello, join, leave, parse, resumes, send, subprotocols, typing",
+        "lacks confirms, confirms_leaves, headers, hello, join, leave, parse, resumes, send, subprotocols",
     ),
 }
 

@@ -111,7 +111,7 @@ async def run_all(seeds: range, url: str, secret: str) -> dict[int, RunResult]:
 @pytest.mark.timeout(3600)
 async def test_a_sound_server_is_never_accused(soak: bool) -> None:
     async with own_server({}, {}) as server:
-        results = await run_all(range(1000 if soak else 12), server.url, server.secret)
+        results = await run_all(range(1000 if soak else 6), server.url, server.secret)
     total = Counter[str]()
     for seed, result in sorted(results.items()):
         assert result.audit is not None
