@@ -24,6 +24,10 @@ _RECEIVE_BUFFER = 4_096
 class StreamReceiver(Protocol):
     """Who a stream reports to. `now` is in microseconds of the monotonic clock."""
 
+    def on_open(self, connection: SseConnection) -> None:
+        """The response is an event stream; told before any of its events, which may be in the same bytes."""
+        ...
+
     def on_event(self, event: ServerSentEvent, now: int) -> None:
         """An event was dispatched."""
         ...
@@ -92,6 +96,8 @@ class SseConnection(asyncio.Protocol):
             self._fail(status, f"the answer is {kind or 'of no type'}, not text/event-stream")
         else:
             self.opened.set_result(None)
+            if self.receiver is not None:
+                self.receiver.on_open(self)
 
     def _fail(self, status: int, text: str) -> None:
         self._failure = text
@@ -155,7 +161,7 @@ async def open_sse(
     tls: tuple[ssl.SSLContext, str] | None,
     read: float | None = None,
     timeout: float,  # noqa: ASYNC109 - covers connecting and the answer
-) -> SseConnection:
+) -> None:
     """Connect and wait for the response head. Raises OSError, TimeoutError, or StreamRefusedError."""
     connection: SseConnection | None = None
     try:
@@ -174,4 +180,3 @@ async def open_sse(
         raise
     if read is not None:
         connection.limit_reading(read)
-    return connection

@@ -11,8 +11,9 @@ import contextlib
 import logging
 import socket
 import ssl
+from collections.abc import Callable
 from time import monotonic_ns
-from typing import Protocol
+from typing import Protocol, cast
 
 import picows
 
@@ -21,7 +22,10 @@ from rtcli.load.audit.room import Entry
 from rtcli.load.scenario_steps import Kill
 from rtcli.load.sources import Sources, bytes_received, reset_on_close
 
-READ_BUFFER = 4_096  # grows by itself where frames are larger; what is small here is small per user
+# picows doubles its buffer for good whenever a read has filled it, as each burst does. So no read gets more
+# than half of it; it grows where a frame does not fit into the other half.
+READ_BUFFER = 8_192
+_READ_AT_ONCE = READ_BUFFER // 2
 _MAX_FRAME = 16 * 1024 * 1024
 _TEXT = picows.WSMsgType.TEXT
 _CONTINUATION = picows.WSMsgType.CONTINUATION
@@ -60,6 +64,37 @@ class Nobody:
 NOBODY = Nobody()
 
 
+class SmallReads(asyncio.BufferedProtocol):
+    """Stands before picows' protocol, and offers at most a part of its buffer for each read."""
+
+    __slots__ = ("_get_buffer", "_inner", "buffer_updated")
+
+    def __init__(self, inner: asyncio.BufferedProtocol) -> None:
+        self._inner = inner
+        self._get_buffer = cast("Callable[[int], memoryview]", inner.get_buffer)
+        self.buffer_updated = inner.buffer_updated  # type: ignore[method-assign] # no call in between
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """See asyncio.BufferedProtocol."""
+        return self._get_buffer(sizehint)[:_READ_AT_ONCE]
+
+    def eof_received(self) -> bool | None:
+        """See asyncio.BufferedProtocol."""
+        return self._inner.eof_received()
+
+    def pause_writing(self) -> None:
+        """See asyncio.BufferedProtocol."""
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        """See asyncio.BufferedProtocol."""
+        self._inner.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.BufferedProtocol."""
+        self._inner.connection_lost(exc)
+
+
 class WsConnection(picows.WSListener):
     """One connection. Set `member` to the membership whose messages are to be expected."""
 
@@ -79,6 +114,8 @@ class WsConnection(picows.WSListener):
     def on_ws_connected(self, transport: picows.WSTransport) -> None:
         """Keep the transport."""
         self._transport = transport
+        under = transport.underlying_transport
+        under.set_protocol(SmallReads(cast("asyncio.BufferedProtocol", under.get_protocol())))
 
     def on_ws_frame(self, _transport: picows.WSTransport, frame: picows.WSFrame) -> None:
         """Account for the expected; pass on the rest."""
@@ -241,6 +278,7 @@ async def open_ws(
     *,
     sources: Sources,
     headers: list[tuple[str, str]],
+    subprotocols: tuple[str, ...] = (),
     tls: tuple[ssl.SSLContext, str] | None,
     read: float | None = None,
     timeout: float,  # noqa: ASYNC109 - covers connecting and the answer
@@ -248,6 +286,7 @@ async def open_ws(
     """Connect. Raises OSError, TimeoutError, or WsRefusedError."""
     connection = WsConnection(receiver)
     buffer = None if read is None else READ_BUFFER
+    offered = [("Sec-WebSocket-Protocol", ", ".join(subprotocols))] if subprotocols else []
 
     async def connect(_url: object) -> socket.socket:
         connection.socket = await sources.connect(receive_buffer=buffer)
@@ -260,7 +299,7 @@ async def open_ws(
                 url,
                 socket_factory=connect,
                 websocket_handshake_timeout=timeout,
-                extra_headers=headers,
+                extra_headers=[*headers, *offered],
                 ssl_context=None if tls is None else tls[0],
                 max_redirects=0,
                 max_frame_size=_MAX_FRAME,

@@ -16,7 +16,7 @@ from random import Random
 from rtcli.load import scenario_steps as steps
 from rtcli.load.distributions import Distribution
 from rtcli.load.expressions import MissingDataError, Template
-from rtcli.load.feeders import Feeders, UserScope
+from rtcli.load.feeders import Feeders, UserScope, already
 from rtcli.load.scenario import Phase, Role, Scenario
 
 BYTES_PER_USER = 48 * 1024
@@ -143,7 +143,7 @@ def _crowd(role: Role, scenario: Scenario) -> _Crowd:
             user_id=f"u{index}",
             name=f"u{index}",
             run="run",
-            rng=rng,
+            rng=already(rng),
         )
         for room in {_render(room, scope, rng) for room in _rooms(role.flow)}:
             members[room] += size / sample  # type: ignore[assignment]

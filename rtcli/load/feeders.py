@@ -6,7 +6,7 @@ depends on the seed and on who it is, not on which worker runs it or on who came
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from random import Random
 
 from rtcli.load.distributions import Zipf
@@ -84,6 +84,11 @@ class Feeders:
         return iter(self._data)
 
 
+def already(rng: Random) -> Callable[[], Random]:
+    """A generator that is there, for who makes one only when it is needed."""
+    return lambda: rng
+
+
 class UserScope(Mapping[str, object]):
     """What names mean for one user, for `Template.render`. The engine keeps `phase` and `loop` up to date."""
 
@@ -111,7 +116,7 @@ class UserScope(Mapping[str, object]):
         user_id: str,
         name: str,
         run: str,
-        rng: Random,
+        rng: Callable[[], Random],
     ) -> None:
         self.role = role
         self.user = {"number": number, "id": user_id, "name": name}
@@ -134,7 +139,7 @@ class UserScope(Mapping[str, object]):
         if name not in self._feeders:
             raise KeyError(name)
         used = self._used.get(name, 0)
-        row = self._feeders.draw(name, role=self.role, index=self._index, used=used, rng=self._rng)
+        row = self._feeders.draw(name, role=self.role, index=self._index, used=used, rng=self._rng())
         self._used[name] = used + 1
         if self._feeders.once(name):
             self._drawn[name] = row

@@ -111,6 +111,8 @@ class Flow:
         await self.engine.metronome.sleep_until(when)  # unlike asyncio.sleep, never a little early
 
     def _text(self, template: Any) -> str:  # noqa: ANN401 - a Template
+        if template.constant is not None:
+            return str(template.constant)
         return str(template.render(self.user.scope, self.user.rng))
 
     def _count_iteration(self, started: int) -> None:
@@ -168,7 +170,7 @@ class Flow:
     async def resume(self, step: Resume) -> None:
         """Come back, and say what the scenario expects of it."""
         user = self.user
-        if user.connected.is_set():
+        if user.connected:
             return
         try:
             await user.resume(step.timeout)
@@ -245,7 +247,7 @@ class Flow:
 
     def _type(self, step: Typing) -> bool:
         user = self._ws()
-        if not user.connected.is_set():
+        if not user.connected:
             return False
         user.typing(self._text(step.room), is_typing=step.is_typing)
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Self
 
@@ -11,7 +12,6 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from rtcli.load.histogram import Histogram
-from rtcli.load.results import VIOLATIONS
 from rtcli.load.runner import RunState
 from rtcli.load.schedule import phase_bounds
 from rtcli.load.units import format_number, format_seconds
@@ -39,7 +39,12 @@ class Figures:
         self.received = _rate(state.store.sums_by_second("fanout_latency"), last)
         self.latency = _merged(state, "fanout_latency", last)
         self.lag = _merged(state, "schedule_lag", last)
-        self.seen = {kind: int(state.store.count(kind, {}) or 0) for kind in ("connect_failed", "errors")}
+        seen = Counter({kind: int(state.store.count(kind, {}) or 0) for kind in ("connect_failed", "errors")})
+        for wrong in state.wrong.values():
+            seen.update(wrong)
+        self.wrong = [
+            f"{format_number(count)} {kind.replace('_', ' ')}" for kind, count in seen.items() if count
+        ]
 
 
 def _rate(sums: dict[int, int], seconds: range) -> float:
@@ -87,7 +92,7 @@ def line(figures: Figures) -> str:
         "fan-out " + _pair(figures.latency) + ",",
         "lag p99 " + ("–" if figures.lag is None else format_seconds(figures.lag[1])),
     ]
-    parts += [f", {count} {kind.replace('_', ' ')}" for kind, count in figures.seen.items() if count]
+    parts += [f", {what}" for what in figures.wrong]
     return " ".join(parts).replace(" ,", ",")
 
 
@@ -111,10 +116,10 @@ class Screen:
     def show(self, state: RunState) -> None:
         """See View."""
         if state.base:
-            self._live.update(table(Figures(state), state))
+            self._live.update(table(Figures(state)))
 
 
-def table(figures: Figures, state: RunState) -> Table:
+def table(figures: Figures) -> Table:
     """A run as a small table."""
     grid = Table.grid(padding=(0, 2))
     grid.add_row("phase", f"{figures.phase}  {figures.now:.0f} of {figures.duration:.0f} s")
@@ -126,8 +131,5 @@ def table(figures: Figures, state: RunState) -> Table:
     grid.add_row("messages", rates)
     grid.add_row("fan-out", _pair(figures.latency))
     grid.add_row("schedule lag", _pair(figures.lag))
-    wrong = [f"{count} {kind.replace('_', ' ')}" for kind, count in figures.seen.items() if count]
-    counted = [(kind, int(state.store.count(kind, {}) or 0)) for kind in VIOLATIONS]
-    wrong += [f"{count} {kind}" for kind, count in counted if count]
-    grid.add_row("wrong", ", ".join(wrong) or "nothing so far; losses are known at the end")
+    grid.add_row("wrong", ", ".join(figures.wrong) or "nothing so far; what is lost is certain at the end")
     return grid

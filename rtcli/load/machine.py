@@ -76,6 +76,10 @@ def find_obstacles(need: Estimate, limits: Limits, *, loopback: bool, workers: i
 
 def describe(need: Estimate, *, workers: int = 1) -> list[str]:
     """The estimate as lines for a person."""
+    needs = (
+        f"{format_bytes(need.memory)} of memory, {format_number(need.descriptors)} file descriptors, "
+        f"{format_number(need.connections)} local ports; {workers} worker{'s' if workers > 1 else ''}"
+    )
     rows = [
         ("Users", ", ".join(f"{format_number(round(count))} {name}" for name, count in need.roles.items())),
         ("Connections", f"{format_number(need.connections)} at the busiest moment"),
@@ -86,7 +90,7 @@ def describe(need: Estimate, *, workers: int = 1) -> list[str]:
             f"about {format_number(round(need.delivered))}, the largest room has {need.largest_room} members",
         ),
         ("Received", f"about {format_bytes(need.received_bytes_per_s)}/s at the busiest moment"),
-        ("Needs", f"{format_bytes(need.memory)} memory, {need.descriptors} descriptors, {workers} workers"),
+        ("Needs", needs),
     ]
     lines = [f"{label:<13}{text}" for label, text in rows]
     lines.append(f"{'Phase':<13}{'users':>8}{'sent/s':>12}{'delivered/s':>14}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import monotonic_ns
 from typing import Any, Protocol
@@ -37,6 +38,7 @@ class RunState:
     users: dict[int, int] = field(default_factory=dict)  # by worker
     connections: dict[int, int] = field(default_factory=dict)
     rss: dict[int, int] = field(default_factory=dict)
+    wrong: dict[int, Mapping[str, int]] = field(default_factory=dict)  # what each worker's audit knows by now
     cpu: defaultdict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
     most_users: int = 0
     most_rss: int = 0
@@ -58,7 +60,7 @@ class RunState:
         self.store.merge(tick.samples)
         worker, second = tick.worker, max(0, int(self.now()))
         self.users[worker], self.connections[worker] = tick.users, tick.connections
-        self.rss[worker] = tick.rss
+        self.rss[worker], self.wrong[worker] = tick.rss, tick.wrong
         self.cpu[worker].append(tick.cpu)
         self.most_users = max(self.most_users, sum(self.users.values()))
         self.most_rss = max(self.most_rss, sum(self.rss.values()))

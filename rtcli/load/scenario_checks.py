@@ -42,6 +42,8 @@ def check_scenario(
 ) -> None:
     """Call `note` with a place and a text for everything that cannot work."""
     for role in roles.values():
+        if role.protocol == "json" and target.frames is None:
+            note(role.location, f"role {role.name!r}: `protocol: json` needs `target: frames:`")
         publishes = target.protocol == "rtcli" or target.publish is not None
         for problem in check_flow(role, role.protocol or target.protocol, publishes=publishes):
             note(problem.location or role.location, f"role {role.name!r}: {problem.text}")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from rtcli.load import scenario_steps as steps
+from rtcli.load.adapters.installed import transport_of
 from rtcli.load.expressions import Template
 from rtcli.load.scenario import Role
 from server.protocol.rooms import is_valid_room
@@ -36,7 +37,8 @@ class Problem:
 class _State:
     """What is known about a user at one point of the flow."""
 
-    protocol: str
+    stream: bool  # an event stream, which only receives
+    rooms_are_ours: bool  # they follow our rules
     publishes: bool  # by HTTP, beside an event stream
     connected: bool = False
     ever: bool = False
@@ -48,11 +50,12 @@ def check_flow(role: Role, protocol: str, *, publishes: bool) -> Iterator[Proble
 
     `publishes`: users of event streams can publish by HTTP.
     """
-    state = _State(protocol, publishes)
+    transport = {"rtcli": "ws", "json": "ws", "sse": "sse"}.get(protocol) or transport_of(protocol)
+    state = _State(transport == "sse", protocol in {"rtcli", "sse"}, publishes)
     problems = list(_check_steps(role.flow, state))
     yield from problems
     if not problems and not any(
-        isinstance(step, steps.Connect | steps.Http) or (protocol == "sse" and isinstance(step, steps.Send))
+        isinstance(step, steps.Connect | steps.Http) or (state.stream and isinstance(step, steps.Send))
         for step in steps.walk(role.flow)
     ):
         yield Problem(role.location, "its flow never connects")
@@ -89,11 +92,11 @@ def _is_endless(flow: tuple[steps.Step, ...]) -> bool:
 
 
 def _check_step(step: steps.Step, state: _State) -> Iterator[Problem]:
-    if state.protocol == "sse" and isinstance(step, _NOT_ON_STREAMS):
+    if state.stream and isinstance(step, _NOT_ON_STREAMS):
         yield Problem(
             step.location, f"{_name(step)} is not possible on an event stream; `connect` names its rooms"
         )
-    elif state.protocol == "sse" and isinstance(step, steps.Send):
+    elif state.stream and isinstance(step, steps.Send):
         if not state.publishes:
             yield Problem(step.location, "'send' on an event stream needs `target: publish:`")
     elif isinstance(step, _NEEDS_CONNECTION) and not state.connected:
@@ -130,13 +133,13 @@ def _check_rooms(step: steps.Step, state: _State) -> Iterator[Problem]:
     rooms = step.rooms if isinstance(step, steps.Connect) else ()
     if isinstance(step, steps.Join | steps.Leave | steps.Send | steps.Typing):
         rooms = (step.room,)
-    if state.protocol == "json":
+    if not state.rooms_are_ours:
         return
     for room in rooms:
         name = room.constant
         if name is not None and not is_valid_room(name):
             yield Problem(step.location, f"{name!r} cannot be the name of a room")
-        elif state.protocol == "sse" and isinstance(step, steps.Send):
+        elif state.stream and isinstance(step, steps.Send):
             continue  # by HTTP; whoever may, may from outside
         elif isinstance(step, steps.Leave | steps.Send | steps.Typing) and not _may_be_in(room, state):
             yield Problem(

@@ -6,16 +6,48 @@ from functools import partial
 from typing import Any
 
 from rtcli.load import scenario as model
+from rtcli.load.adapters import installed
 from rtcli.load.scenario_fields import RATE, TIME
 from rtcli.load.scenario_kinds import ListOf, Parsed, Whole, words
+from rtcli.load.scenario_reading import Reading, Schema, WrongError, scalar, shorten
 from rtcli.load.scenario_sections import Field, Mapped, Section
 from rtcli.load.scenario_step_grammar import FLOW
 from rtcli.load.scenario_step_kinds import label_steps
 from rtcli.load.scenario_values import parse_reconnect
-from rtcli.load.units import parse_byte_rate
+from rtcli.load.scenario_yaml import Node
+from rtcli.load.units import closest, parse_byte_rate
 
 PROTOCOLS = ("rtcli", "sse", "json")
-PROTOCOL = words(*PROTOCOLS)
+
+
+class ProtocolName:
+    """One of ours, or one that an installed package adds; that one is imported here, so that it works."""
+
+    def read(self, node: Node, reading: Reading) -> str:  # noqa: ARG002
+        """The name."""
+        name = scalar(node, "the name of a protocol").text
+        if name in PROTOCOLS:
+            return name
+        known = _protocols()
+        if name not in known:
+            near = f"{closest(name, known)}; there are: {', '.join(known)}"
+            raise WrongError(node, f"{shorten(name)!r} is not possible here{near}")
+        try:
+            installed.transport_of(name)
+        except installed.AdapterError as error:
+            raise WrongError(node, str(error)) from None
+        return name
+
+    def schema(self) -> Schema:
+        """An enumeration of those that there are here."""
+        return {"enum": _protocols()}
+
+
+def _protocols() -> list[str]:
+    return [*PROTOCOLS, *sorted(installed.installed().keys() - set(PROTOCOLS))]
+
+
+PROTOCOL = ProtocolName()
 
 
 def _build_role(*, flow: tuple[Any, ...], **values: Any) -> partial[model.Role]:  # noqa: ANN401

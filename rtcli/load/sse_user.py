@@ -35,8 +35,9 @@ class SseUser(User):
         self._greeting: asyncio.Future[None] | None = None
         self._publisher = HttpPublisher(engine, self, engine.scenario.target.publish)
         self._waiting: set[str] = set()  # rooms whose confirmation is due
+        self._started = 0  # the attempt to connect
 
-    async def open(self, timeout: float) -> None:  # noqa: ASYNC109 - see User
+    async def _open(self, timeout: float) -> None:  # noqa: ASYNC109 - see User
         """See User."""
         engine, adapter = self.engine, self.adapter
         self.opening = replace(self.opening, last_event_id=self.parser.last_event_id)
@@ -50,8 +51,8 @@ class SseUser(User):
         self._greeting = asyncio.get_running_loop().create_future()
         try:
             async with engine.connecting:
-                started = engine.now()
-                self.connection = await open_sse(
+                self._started = engine.now()
+                await open_sse(
                     self,
                     request,
                     self.parser,
@@ -60,14 +61,18 @@ class SseUser(User):
                     read=self.role.read,
                     timeout=timeout,
                 )
-                self.opened("sse_connecting", started)
-                self.connected.set()
-                if adapter.greets:
-                    await asyncio.wait_for(self._greeting, timeout)
-                else:
-                    self._enter_all()
+                await asyncio.wait_for(self._greeting, timeout)
         except (OSError, TimeoutError, StreamRefusedError, LostError) as error:
             self._failed(error)
+
+    def on_open(self, connection: SseConnection) -> None:
+        """See crowd_sse.StreamReceiver."""
+        self.connection = connection
+        self.connected = True
+        self.opened("sse_connecting", self._started)
+        if not self.adapter.greets:
+            self._enter_all()
+            self._greeted()
 
     def _ask_for_rooms(self) -> None:
         engine = self.engine
@@ -211,5 +216,9 @@ class SseUser(User):
                 self.engine.audit.gap(member, told.after, told.until)
         elif isinstance(told, base.Closing):
             self.retry_after = told.retry_after
-        if not self._waiting and self._greeting is not None and not self._greeting.done():
+        if not self._waiting:
+            self._greeted()
+
+    def _greeted(self) -> None:
+        if self._greeting is not None and not self._greeting.done():
             self._greeting.set_result(None)

@@ -9,11 +9,14 @@ from random import SystemRandom
 from rtcli.client.endpoint import Endpoint
 from rtcli.errors import CliError, Exit
 from rtcli.load.adapters.base import Opening, WsAdapter
-from rtcli.load.adapters.registry import UnsupportedProtocolError, adapter_for
-from rtcli.load.crowd_ws import WsRefusedError, open_ws
+from rtcli.load.adapters.installed import AdapterError
+from rtcli.load.adapters.registry import adapter_for
+from rtcli.load.crowd_ws import WsConnection, WsRefusedError, open_ws
 from rtcli.load.engine import Credentials, WorkerSpec, tls_of
+from rtcli.load.feeders import Feeders, UserScope, already
 from rtcli.load.scenario import Role, Scenario
 from rtcli.load.scenario_steps import Kill
+from rtcli.load.schedule import seeded
 from rtcli.load.sources import Sources, resolve
 from rtcli.load.token import MAX_RUN
 from server.protocol.codes import CloseCode
@@ -74,8 +77,8 @@ async def probe(spec: WorkerSpec) -> None:
     for role in spec.scenario.roles.values():
         try:
             adapter = adapter_for(spec.scenario, role)
-        except UnsupportedProtocolError as error:
-            raise CliError(str(error), hint="see: rtcli scenario schema") from None
+        except AdapterError as error:
+            raise CliError(str(error), hint="docs/adapters.md says what an adapter must have") from None
         varies = spec.scenario.target.path is not None and spec.scenario.target.path.constant is None
         if adapter.transport == "ws" and not varies:
             await _probe_ws(spec, role, adapter)
@@ -104,10 +107,11 @@ async def _probe_ws(spec: WorkerSpec, role: Role, adapter: WsAdapter) -> None:
             adapter.url(spec.endpoint, opening),
             sources=Sources(spec.address, spec.endpoint.port, spec.family),
             headers=adapter.headers(opening),
+            subprotocols=adapter.subprotocols,
             tls=tls_of(spec) if spec.endpoint.secure else None,
             timeout=_PROBE_S,
         )
-        end = await asyncio.wait_for(receiver.heard, _PROBE_S) if adapter.greets else None
+        end = await _greeting(spec, role, adapter, connection, receiver) if adapter.greets else None
     except WsRefusedError as error:
         raise _refused(spec.endpoint, error.status, str(error)) from None
     except (OSError, TimeoutError) as error:
@@ -117,6 +121,25 @@ async def _probe_ws(spec: WorkerSpec, role: Role, adapter: WsAdapter) -> None:
             connection.kill(Kill.FIN)
     if end is not None:
         raise _closed(spec.endpoint, *end)
+
+
+async def _greeting(
+    spec: WorkerSpec, role: Role, adapter: WsAdapter, connection: WsConnection, receiver: _Probe
+) -> tuple[int, str] | None:
+    """Say what a user says first, and hear the answer: None when it is a frame, else how it was closed."""
+    scope = UserScope(
+        Feeders(spec.scenario),
+        role=role.name,
+        index=0,
+        number=0,
+        user_id=f"{role.name}-1",
+        name=f"{role.name} 1",
+        run=spec.run_word,
+        rng=already(seeded(spec.scenario.seed, role.name, 0)),
+    )
+    for frame in adapter.hello(scope):
+        connection.send(frame)
+    return await asyncio.wait_for(receiver.heard, _PROBE_S)
 
 
 def _unreachable(endpoint: Endpoint, error: Exception) -> CliError:

@@ -10,6 +10,7 @@ import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from random import Random
 
 from rtcli.load.adapters.base import Joined, Opening
@@ -60,9 +61,9 @@ class User(ABC):
     def __init__(self, engine: Engine, role: Role, index: int, number: int) -> None:
         self.engine = engine
         self.role = role
-        self.rng: Random = seeded(engine.scenario.seed, role.name, index)
         self.name = f"{role.name} {index + 1}"
         self.id = f"{role.name}-{index + 1}"
+        self.index = index
         self.number = number
         self.recorders = engine.recorders(role)
         self.subscriber = Subscriber(self.name)
@@ -74,11 +75,11 @@ class User(ABC):
             user_id=self.id,
             name=self.name,
             run=engine.spec.run_word,
-            rng=self.rng,
+            rng=lambda: self.rng,
         )
         self.opening = Opening()
         self.watchers: list[Sees] = []
-        self.connected = asyncio.Event()
+        self.connected = False
         self.places: dict[str, Place | None] = {}  # rooms that it is in, and where they stood at the join
         self.attempt = 0  # to come back, in a row
         self.retry_after: float | None = None  # what the server said
@@ -88,6 +89,13 @@ class User(ABC):
         self._returning: asyncio.Task[None] | None = None
         self._closing: asyncio.Future[None] | None = None
         self._opened_at = 0
+        self._is_opening = False
+        self._is_unwelcome = False  # the server closed with a code that says not to come back
+
+    @cached_property
+    def rng(self) -> Random:
+        """What the user draws from; made when it is needed, since it takes 2.5 KB."""
+        return seeded(self.engine.scenario.seed, self.role.name, self.index)
 
     def token(self) -> str | None:
         """A token for this user."""
@@ -129,7 +137,7 @@ class User(ABC):
     # -- what transports do --------------------------------------------------------------------------------
 
     @abstractmethod
-    async def open(self, timeout: float) -> None:  # noqa: ASYNC109 - of this one attempt
+    async def _open(self, timeout: float) -> None:  # noqa: ASYNC109 - of this one attempt
         """Open the connection; raises ConnectError."""
 
     @abstractmethod
@@ -154,6 +162,19 @@ class User(ABC):
 
     # -- the connection's edges ----------------------------------------------------------------------------
 
+    async def open(self, timeout: float) -> None:  # noqa: ASYNC109 - of this one attempt
+        """Open the connection; raises ConnectError. Who asked for it decides what becomes of a failure."""
+        self._is_opening, self._is_unwelcome = True, False
+        try:
+            await self._open(timeout)
+        except ConnectError as error:
+            error.again = error.again and not self._is_unwelcome
+            raise
+        finally:
+            self._is_opening = False
+        if not self.connected:  # closed before this task had its turn
+            raise ConnectError("lost", "closed at once", again=not self._is_unwelcome)
+
     def opened(self, metric: str, started: int) -> None:
         """Note that the connection is open."""
         now = self.engine.now()
@@ -176,15 +197,16 @@ class User(ABC):
         self.lose(now)
         if self._closing is not None and not self._closing.done():
             self._closing.set_result(None)
-        if not planned and self._returning is None:
-            self.come_back(stay_away=code != 0 and not should_reconnect(code))
+        self._is_unwelcome = code != 0 and not should_reconnect(code)
+        if not planned and self._returning is None and not self._is_opening:
+            self.come_back(stay_away=self._is_unwelcome)
 
     def lose(self, now: int) -> None:
         """Note that there is no connection any more."""
-        if not self.connected.is_set():
+        if not self.connected:
             self.forget()
             return
-        self.connected.clear()
+        self.connected = False
         self.engine.connections -= 1
         self.lost_at = now
         for member in list(self.subscriber.memberships.values()):
@@ -201,7 +223,7 @@ class User(ABC):
 
     def kill(self, how: Kill) -> None:
         """Lose the connection on purpose."""
-        if self.connected.is_set():
+        if self.connected:
             now = self.engine.now()
             self.subscriber.note(now, f"killed the connection: {how}")
             self.drop(how)
@@ -209,7 +231,7 @@ class User(ABC):
 
     def cut(self, how: Kill) -> None:
         """Lose the connection as in a phase's `cut`: the user comes back by itself."""
-        if self.connected.is_set() and self._closing is None:
+        if self.connected and self._closing is None:
             self.kill(how)
             self.come_back(stay_away=False)
 
@@ -299,7 +321,7 @@ class User(ABC):
 
     async def wait_connected(self) -> None:
         """Wait until the user is back in all its rooms; raises OverError, StepError when that is not due."""
-        while not self.connected.is_set() or self._returning is not None:
+        while not self.connected or self._returning is not None:
             if self.over:
                 raise OverError
             if self._returning is None:
@@ -321,7 +343,7 @@ class User(ABC):
         now = self.engine.now()
         audit = self.engine.audit
         members = list(self.subscriber.memberships.values())
-        if self.connected.is_set():
+        if self.connected:
             for member in members:
                 audit.leaving(member, now)
             self._closing = asyncio.get_running_loop().create_future()

@@ -7,7 +7,7 @@ import contextlib
 import os
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -44,6 +44,7 @@ class Tick:
     rss: int
     stalls: tuple[tuple[float, float], ...]  # from and to, in seconds since the start of the run
     log: tuple[str, ...]
+    wrong: Mapping[str, int]  # violations that are known by now
 
 
 class Worker:
@@ -160,7 +161,7 @@ class Worker:
 
         def strike(_when: int) -> None:
             crowd = sorted(
-                (user for user in self.users if user.role.name in cut.roles and user.connected.is_set()),
+                (user for user in self.users if user.role.name in cut.roles and user.connected),
                 key=lambda user: user.number,
             )
             for user in rng.sample(crowd, round(len(crowd) * cut.share)):
@@ -238,6 +239,7 @@ class Worker:
                 memory(),
                 stalls,
                 log,
+                engine.audit.so_far(),
             )
         )
 

@@ -59,37 +59,37 @@ class WsUser(User):
 
     # -- opening and closing -------------------------------------------------------------------------------
 
-    async def open(self, timeout: float) -> None:  # noqa: ASYNC109 - see User
+    async def _open(self, timeout: float) -> None:  # noqa: ASYNC109 - see User
         """See User."""
         engine, adapter = self.engine, self.adapter
         self._greeting = asyncio.get_running_loop().create_future()
         try:
             async with engine.connecting:
                 started = engine.now()
-                self.connection = await open_ws(
+                connection = await open_ws(
                     self,
                     adapter.url(engine.spec.endpoint, self.opening),
                     sources=engine.sources,
-                    headers=[*adapter.headers(self.opening), *self._offer()],
+                    headers=adapter.headers(self.opening),
+                    subprotocols=adapter.subprotocols,
                     read=self.role.read,
                     tls=engine.tls,
                     timeout=timeout,
                 )
+                if connection.receiver is None:  # closed before this task had its turn: see `open`
+                    return
+                self.connection = connection
                 self._bytes = self._frames = 0
                 self._counted = self.subscriber.counted
                 self.opened("ws_connecting", started)
                 self.engine.count(self.role, "ws_sessions")
-                self.connected.set()
+                self.connected = True
                 for frame in adapter.hello(self.scope):
                     self._write(frame)
                 if adapter.greets:
                     await asyncio.wait_for(self._greeting, timeout)
         except (OSError, TimeoutError, WsRefusedError, LostError) as error:
             self._failed(error)
-
-    def _offer(self) -> list[tuple[str, str]]:
-        offered = ", ".join(self.adapter.subprotocols)
-        return [("Sec-WebSocket-Protocol", offered)] if offered else []
 
     def _failed(self, error: Exception) -> None:
         status = error.status if isinstance(error, WsRefusedError) else 0
@@ -271,7 +271,7 @@ class WsUser(User):
         engine = self.engine
         member = self.subscriber.memberships.get(room)
         outside = self.adapter.confirms and member is not None and not member.is_in
-        if outside or not self.connected.is_set():
+        if outside or not self.connected:
             return False
         now = engine.now()
         ack = ack and self.adapter.acks

@@ -92,7 +92,7 @@ class TailStream(StreamPeer):
     """A tail's event stream, which resumes from the tail's cursor."""
 
     def __init__(self, tail: Tail) -> None:
-        super().__init__(tail.name, [ROOM], last_event_id=tail.cursor)
+        super().__init__(tail.name, [ROOM], last_event_id=tail.cursor or None)
         self._tail = tail
 
     def on_event(self, name: str, data: dict[str, Any], id_: str) -> None:

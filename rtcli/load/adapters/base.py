@@ -128,17 +128,17 @@ class WsAdapter(Protocol):
         room: str,
         since: Place | None,
         history: int,
-        id: str,  # noqa: A002
+        request_id: str,
         user: Mapping[str, object],
     ) -> bytes | None:
         """Ask to enter a room, and for what came after `since`. None: the protocol has no rooms to enter."""
         ...
 
-    def leave(self, room: str, id: str, user: Mapping[str, object]) -> bytes | None:  # noqa: A002
+    def leave(self, room: str, request_id: str, user: Mapping[str, object]) -> bytes | None:
         """Ask to leave a room."""
         ...
 
-    def send(self, room: str, text: str, id: str, user: Mapping[str, object]) -> bytes:  # noqa: A002
+    def send(self, room: str, text: str, request_id: str, user: Mapping[str, object]) -> bytes:
         """Publish a message."""
         ...
 

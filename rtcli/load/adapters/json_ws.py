@@ -57,21 +57,27 @@ class JsonWs:
         room: str,
         since: Place | None,  # noqa: ARG002 - see `resumes`
         history: int,  # noqa: ARG002 - there is no word for it
-        id: str,  # noqa: A002
+        request_id: str,
         user: Mapping[str, object],
     ) -> bytes | None:
         """See WsAdapter."""
-        return None if self._frames.join is None else self._render(self._frames.join, user, room=room, id=id)
-
-    def leave(self, room: str, id: str, user: Mapping[str, object]) -> bytes | None:  # noqa: A002
-        """See WsAdapter."""
         return (
-            None if self._frames.leave is None else self._render(self._frames.leave, user, room=room, id=id)
+            None
+            if self._frames.join is None
+            else self._render(self._frames.join, user, room=room, id=request_id)
         )
 
-    def send(self, room: str, text: str, id: str, user: Mapping[str, object]) -> bytes:  # noqa: A002
+    def leave(self, room: str, request_id: str, user: Mapping[str, object]) -> bytes | None:
         """See WsAdapter."""
-        return self._render(self._frames.send, user, room=room, text=text, id=id)
+        return (
+            None
+            if self._frames.leave is None
+            else self._render(self._frames.leave, user, room=room, id=request_id)
+        )
+
+    def send(self, room: str, text: str, request_id: str, user: Mapping[str, object]) -> bytes:
+        """See WsAdapter."""
+        return self._render(self._frames.send, user, room=room, text=text, id=request_id)
 
     def typing(self, room: str, *, is_typing: bool) -> bytes | None:  # noqa: ARG002 - there is no word for it
         """See WsAdapter."""

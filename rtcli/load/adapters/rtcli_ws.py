@@ -47,20 +47,26 @@ class RtcliWs:
         room: str,
         since: Place | None,
         history: int,
-        id: str,  # noqa: A002
+        request_id: str,
         user: Mapping[str, object],  # noqa: ARG002 - the token says who it is
     ) -> bytes:
         """See WsAdapter."""
         text = None if since is None else f"{since.epoch}-{since.offset}"
-        return messages.encode(messages.JoinRoom(messages.JoinData(room, text, history), id))
+        return messages.encode(messages.JoinRoom(messages.JoinData(room, text, history), request_id))
 
-    def leave(self, room: str, id: str, user: Mapping[str, object]) -> bytes:  # noqa: A002, ARG002
+    def leave(self, room: str, request_id: str, user: Mapping[str, object]) -> bytes:  # noqa: ARG002
         """See WsAdapter."""
-        return messages.encode(messages.LeaveRoom(messages.RoomData(room), id))
+        return messages.encode(messages.LeaveRoom(messages.RoomData(room), request_id))
 
-    def send(self, room: str, text: str, id: str, user: Mapping[str, object]) -> bytes:  # noqa: A002, ARG002
+    def send(
+        self,
+        room: str,
+        text: str,
+        request_id: str,
+        user: Mapping[str, object],  # noqa: ARG002
+    ) -> bytes:
         """See WsAdapter."""
-        return messages.encode(messages.ChatMessage(messages.ChatData(room, text), id or None))
+        return messages.encode(messages.ChatMessage(messages.ChatData(room, text), request_id or None))
 
     def typing(self, room: str, *, is_typing: bool) -> bytes:
         """See WsAdapter."""

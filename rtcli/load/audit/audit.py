@@ -9,6 +9,7 @@ the entry's and count it themselves (see `Membership`). This module takes everyt
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 from rtcli.load.audit.ledger import Stream, message_id, split_id
@@ -51,6 +52,7 @@ class Audit(Roster):
         self._own = range(self._next_stream, self._next_stream + STREAMS_PER_WORKER)
         self._known = range(workers * STREAMS_PER_WORKER)
         self._max_evidence = max_evidence
+        self._found: Counter[str] = Counter()
 
     def receive(self, delivery: Delivery) -> Membership | None:
         """Account for one delivery. Returns the membership that it belongs to."""
@@ -232,6 +234,7 @@ class Audit(Roster):
         detail: str = "",
     ) -> None:
         user = delivery.user
+        self._found[kind] += 1
         keep = len(self.findings) < self._max_evidence
         self.findings.append(
             Finding(
@@ -248,6 +251,11 @@ class Audit(Roster):
                 tuple(user.notes) if keep else (),
             )
         )
+
+    def so_far(self) -> dict[str, int]:
+        """Violations by kind, as far as known now; `missing` were passed over, and may still come."""
+        missing = sum(len(member.missing) for room in self.rooms.values() for member in room.memberships)
+        return {**self._found, **({"missing": missing} if missing else {})}
 
     def outstanding(self) -> int:
         """How many messages and memberships are not where they should end up, seen from this worker."""

@@ -13,7 +13,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from tests.rtcli.load.strange_targets import Answer, close_frame, plain, silence, target, websocket
-from tests.rtcli.process import rtcli, start
+from tests.rtcli.process import RTCLI, rtcli, start
 
 QUICK = """
 name: quick
@@ -209,3 +209,28 @@ def test_wrong_options(tmp_path: Path, quick: str, arguments: list[str], text: s
     result = rtcli("loadtest", quick, "--url", "http://127.0.0.1:9", *arguments, home=tmp_path)
     assert result.returncode == 2
     assert text in errors(result)[0]
+
+
+# -- more than the machine can do --------------------------------------------------------------------------
+
+
+def test_too_few_descriptors_are_told_before_anything_starts(tmp_path: Path, quick: str) -> None:
+    limited = ("bash", "-c", 'ulimit -n 100; exec "$0" "$@"', RTCLI)
+    result = rtcli(
+        "loadtest", quick, "--serve", "--set", "roles.reader.users=200", home=tmp_path, command=limited
+    )
+    assert result.returncode == 2
+    first, second = errors(result)
+    assert first.startswith("error: 268 file descriptors are needed in a process and 100 are allowed")
+    assert second.startswith("hint: ")
+
+
+def test_too_few_ports_are_told_before_anything_starts(tmp_path: Path, quick: str) -> None:
+    many = ("--set", "roles.reader.users=40000", "--workers", "10")
+    result = rtcli("loadtest", quick, "--url", "http://192.0.2.1", *many, home=tmp_path)
+    assert result.returncode == 2
+    assert "40 004 connections need a local port each and there are" in result.stderr.decode()
+    # On loopback there are as many source addresses as anybody wants.
+    result = rtcli("loadtest", quick, "--url", "http://127.0.0.1:9", *many, "--dry-run", home=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "40 004 local ports; 10 workers" in result.stdout.decode()

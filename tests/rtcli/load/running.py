@@ -24,12 +24,14 @@ def scenario(text: str) -> Scenario:
     return parse_scenario(dedent(text), "test.yaml")
 
 
-async def run(text: str, url: str, *, workers: int = 1, stop_after: float | None = None) -> RunResult:
+async def run(
+    text: str, url: str, *, workers: int = 1, stop_after: float | None = None, secret: str = SECRET
+) -> RunResult:
     """Run a scenario against a server."""
     spec = await make_spec(
         scenario(text),
         parse_endpoint(url),
-        Credentials(secret=SECRET),
+        Credentials(secret=secret),
         workers=workers,
         unix_start=time.time(),
     )

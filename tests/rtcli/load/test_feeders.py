@@ -10,7 +10,7 @@ import pytest
 from rtcli.load.data_files import DataFileError, read_csv, read_json
 from rtcli.load.expression_parser import parse_template
 from rtcli.load.expressions import BUILTINS, MissingDataError
-from rtcli.load.feeders import Feeders, UserScope
+from rtcli.load.feeders import Feeders, UserScope, already
 from rtcli.load.scenario import Scenario
 from rtcli.load.scenario_loader import parse_scenario
 
@@ -43,7 +43,7 @@ def scope(scenario: Scenario, role: str, index: int, seed: int = 1) -> UserScope
         user_id="7",
         name="u",
         run="r",
-        rng=Random(seed),
+        rng=already(Random(seed)),
     )
 
 

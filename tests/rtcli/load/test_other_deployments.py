@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import httpx
+
 from rtcli.load.results import RunResult, Verdict
-from tests.rtcli.load.plain_servers import chat, hub
+from tests.rtcli.load.plain_servers import nchan, node_server
 from tests.rtcli.load.running import run
 
+CHAT = "chat_server.mjs"
 FRAMES = """
     name: other-chat
     seed: 3
@@ -46,19 +51,20 @@ def counts(result: RunResult) -> dict[str, int]:
 
 
 async def test_a_chat_with_frames_of_its_own() -> None:
-    async with chat() as (url, server):
+    async with node_server(CHAT) as url, httpx.AsyncClient() as client:
         result = await run(FRAMES, url)
+        seen = (await client.get(url)).json()
     found = counts(result)
     assert result.verdict is Verdict.PASSED, result.reasons
     assert found["acknowledged"] == found["sent"] > 60
     assert found["expected"] == found["delivered"] == found["sent"] * 7
-    assert sorted(map(str, server.hellos)) == [f"reader {n}" for n in range(1, 6)] + ["writer 1", "writer 2"]
-    assert len(server.paths) == 1
-    assert server.protocols == {"chat.v2"}
+    assert sorted(seen["names"]) == [f"reader {n}" for n in range(1, 6)] + ["writer 1", "writer 2"]
+    assert len(seen["paths"]) == 1
+    assert seen["protocols"] == ["chat.v2"]
 
 
 async def test_what_such_a_chat_loses_on_a_reconnect_is_named() -> None:
-    async with chat() as (url, _):
+    async with node_server(CHAT) as url:
         result = await run(FRAMES + FLAKY, url)
     assert result.audit is not None
     assert result.verdict is Verdict.VIOLATION
@@ -69,7 +75,7 @@ async def test_what_such_a_chat_loses_on_a_reconnect_is_named() -> None:
 
 
 async def test_refused_messages_are_not_expected() -> None:
-    async with chat() as (url, _):
+    async with node_server(CHAT) as url:
         result = await run(FRAMES.replace("text: hi", "text: bad"), url)
     found = counts(result)
     assert found["sent"] > 60
@@ -80,7 +86,7 @@ async def test_refused_messages_are_not_expected() -> None:
 async def test_without_confirmations_only_what_is_certain_is_judged() -> None:
     lines = FRAMES.splitlines()
     bare = "\n".join(line for line in lines if not line.strip().startswith(("joined:", "ack:", "error:")))
-    async with chat() as (url, _):
+    async with node_server(CHAT) as url:
         result = await run(bare.replace("for: 500ms", "for: 1500ms"), url)
     found = counts(result)
     assert result.verdict is Verdict.PASSED, result.reasons
@@ -102,13 +108,14 @@ STREAMS = """
         users: 4
         flow:
           - connect: { path: /sub/news, rooms: [news] }
+          - expect: { contains: hi, within: 10s }  # who has received nothing yet has no id to resume from
           - loop: [{ hold: "uniform(200ms, 400ms)" }, { kill: rst }, { backoff: exp(200ms..400ms) }, resume]
       writer: { users: 2, flow: [{ send: { room: news, rate: 20/s, text: hi } }] }
 """
 
 
-async def test_an_event_stream_hub_that_remembers() -> None:
-    async with hub(forgets=False) as url:
+async def test_an_event_stream_hub_that_remembers(tmp_path: Path) -> None:
+    async with nchan(tmp_path, kept=1000) as url:
         result = await run(STREAMS, url)
     found = counts(result)
     assert result.verdict is Verdict.PASSED, result.reasons
@@ -116,8 +123,8 @@ async def test_an_event_stream_hub_that_remembers() -> None:
     assert found["expected"] == found["delivered"] > 300
 
 
-async def test_an_event_stream_hub_that_forgets() -> None:
-    async with hub(forgets=True) as url:
+async def test_what_a_hub_that_remembers_little_loses_on_a_reconnect_is_named(tmp_path: Path) -> None:
+    async with nchan(tmp_path, kept=1) as url:
         result = await run(STREAMS, url)
     assert result.audit is not None
     assert {(it.kind, it.subscriber.split()[0]) for it in result.audit.violations} == {

@@ -1,0 +1,46 @@
+"""The live view of a load test on a real terminal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.commands import wait_until
+from tests.e2e.terminal import Terminal
+
+SCENARIO = """
+name: watched
+phases:
+  - { name: gather, for: 500ms, publish: stop }
+  - { name: busy, for: 60s }
+roles:
+  reader: { users: 5, flow: [connect, { join: lobby }, hold] }
+  writer: { users: 2, flow: [connect, { join: lobby }, { send: { room: lobby, rate: 10/s } }] }
+"""
+
+
+@pytest.fixture
+def screen(tmp_path: Path) -> Iterator[Terminal]:
+    (tmp_path / "watched.yaml").write_text(SCENARIO)
+    terminal = Terminal(tmp_path, "loadtest", "watched.yaml", "--serve", "--out", "results", width=100)
+    yield terminal
+    terminal.close()
+
+
+def test_it_shows_the_run_and_ctrl_c_ends_it_with_its_results(screen: Terminal, tmp_path: Path) -> None:
+    wait_until(lambda: re.search(r"fan-out +p50", screen.screen) is not None, "a latency on the screen")
+    shown = screen.screen
+    assert re.search(r"phase +busy +\d+ of 60 s", shown)
+    assert re.search(r"users +7, 7 connections", shown)
+    assert re.search(r"messages +\d+/s sent, \d+/s received", shown)
+    assert re.search(r"fan-out +p50 [\d.]+ .?s p99", shown)
+    assert re.search(r"schedule lag +p50", shown)
+    assert re.search(r"wrong +nothing so far", shown)
+    screen.type("C-c")
+    assert screen.exit_code == 130
+    assert "INTERRUPTED  watched: this is what was seen until then." in screen.everything
+    assert "schedule lag" not in screen.screen, "the view goes when the report comes"
+    assert (tmp_path / "results" / "report.html").exists()
