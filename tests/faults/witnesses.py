@@ -35,8 +35,8 @@ class Writer(WsPeer):
         self.send("chat_message", key, room=ROOM, content=key + "." * padding)
         return key
 
-    def _on_message(self, message: dict[str, Any]) -> None:
-        super()._on_message(message)
+    def on_message(self, message: dict[str, Any]) -> None:
+        super().on_message(message)
         key, data = message.get("id"), message.get("data", {})
         if key not in self.sent:
             return
