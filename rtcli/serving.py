@@ -103,7 +103,7 @@ class Serving:
 def _check_can_share(settings: Settings) -> None:
     if not settings.store.startswith("redis"):
         raise CliError(
-            f"{settings.workers} workers need a log that processes can share, which {settings.store} is not",
+            f"{settings.workers} workers need a log that processes can share, which {redact(settings.store)} is not",
             hint="give --store redis://HOST:PORT, or run one worker",
         )
     if sys.platform != "linux":
@@ -135,7 +135,7 @@ def _explained() -> Iterator[None]:
     except CertificateError as error:
         raise CliError(str(error), hint="see --tls-cert, --tls-key") from None
     except InvalidStoreError as error:
-        raise CliError(str(error), hint="see --store") from None
+        raise CliError(redact(str(error)), hint="see --store") from None
     except BrokerUnavailableError as error:
         raise CliError(str(error), hint="is the store up?", exit_code=Exit.CANNOT_CONNECT) from None
     except KeyConfigError as error:
