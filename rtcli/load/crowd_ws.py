@@ -293,8 +293,8 @@ async def open_ws(
         return connection.socket
 
     try:
-        await asyncio.wait_for(
-            picows.ws_connect(
+        async with asyncio.timeout(timeout):
+            await picows.ws_connect(
                 lambda: connection,
                 url,
                 socket_factory=connect,
@@ -305,9 +305,7 @@ async def open_ws(
                 max_frame_size=_MAX_FRAME,
                 read_buffer_init_size=READ_BUFFER,
                 logger_name=_LOGGER,
-            ),
-            timeout,
-        )
+            )
     except picows.WSHandshakeError as error:
         status = 0 if error.response is None else int(error.response.status)
         raise WsRefusedError(status, f"HTTP {status}" if status else str(error)) from None

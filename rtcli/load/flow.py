@@ -217,7 +217,8 @@ class Flow:
             if not self._send_one(step, self.engine.now(), done):
                 self.engine.count(user.role, "dropped_sends")
             elif done is not None:
-                await asyncio.wait_for(done, step.timeout)
+                async with asyncio.timeout(step.timeout):
+                    await done
 
     def _send_due(self, step: Send | Typing, intended: int) -> bool:
         if isinstance(step, Typing):
@@ -271,7 +272,8 @@ class Flow:
             self._before.replay(watcher)
         self.user.watch(watcher)
         try:
-            await asyncio.wait_for(watcher.done.wait(), step.within)
+            async with asyncio.timeout(step.within):
+                await watcher.done.wait()
             seen = True
         except TimeoutError:
             seen = False
@@ -329,7 +331,8 @@ class Flow:
         name = f"signal {step.signal}" if step.signal is not None else f"barrier {step.barrier}"
         if step.barrier is not None:
             self.engine.post(("barrier", name, step.users))
-        await asyncio.wait_for(self.engine.door(name).wait(), step.timeout)
+        async with asyncio.timeout(step.timeout):
+            await self.engine.door(name).wait()
 
     async def signal(self, step: Signal) -> None:
         """Let everyone pass who waits for it."""
