@@ -170,6 +170,8 @@ class Flow:
     async def resume(self, step: Resume) -> None:
         """Come back, and say what the scenario expects of it."""
         user = self.user
+        if user.is_returning:  # after a cut, or a loss that was none of ours: not twice at once
+            await user.wait_connected()
         if user.connected:
             return
         try:
