@@ -22,10 +22,10 @@ from rtcli.load.audit.room import Entry
 from rtcli.load.scenario_steps import Kill
 from rtcli.load.sources import Sources, bytes_received, reset_on_close
 
-# picows doubles its buffer for good whenever a read has filled it, as each burst does. So no read gets more
-# than half of it; it grows where a frame does not fit into the other half.
-READ_BUFFER = 8_192
-_READ_AT_ONCE = READ_BUFFER // 2
+# picows doubles its buffer for good whenever a read has nearly filled it, as each burst does. So reads leave
+# room for the rest of a frame; the buffer grows only where frames are larger than that.
+READ_BUFFER = 5_120
+_READ_AT_ONCE = 3_584
 _MAX_FRAME = 16 * 1024 * 1024
 _TEXT = picows.WSMsgType.TEXT
 _CONTINUATION = picows.WSMsgType.CONTINUATION
@@ -293,8 +293,8 @@ async def open_ws(
         return connection.socket
 
     try:
-        await asyncio.wait_for(
-            picows.ws_connect(
+        async with asyncio.timeout(timeout):
+            await picows.ws_connect(
                 lambda: connection,
                 url,
                 socket_factory=connect,
@@ -305,9 +305,7 @@ async def open_ws(
                 max_frame_size=_MAX_FRAME,
                 read_buffer_init_size=READ_BUFFER,
                 logger_name=_LOGGER,
-            ),
-            timeout,
-        )
+            )
     except picows.WSHandshakeError as error:
         status = 0 if error.response is None else int(error.response.status)
         raise WsRefusedError(status, f"HTTP {status}" if status else str(error)) from None

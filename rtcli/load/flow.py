@@ -170,6 +170,8 @@ class Flow:
     async def resume(self, step: Resume) -> None:
         """Come back, and say what the scenario expects of it."""
         user = self.user
+        if user.is_returning:  # after a cut, or a loss that was none of ours: not twice at once
+            await user.wait_connected()
         if user.connected:
             return
         try:
@@ -217,7 +219,8 @@ class Flow:
             if not self._send_one(step, self.engine.now(), done):
                 self.engine.count(user.role, "dropped_sends")
             elif done is not None:
-                await asyncio.wait_for(done, step.timeout)
+                async with asyncio.timeout(step.timeout):
+                    await done
 
     def _send_due(self, step: Send | Typing, intended: int) -> bool:
         if isinstance(step, Typing):
@@ -271,7 +274,8 @@ class Flow:
             self._before.replay(watcher)
         self.user.watch(watcher)
         try:
-            await asyncio.wait_for(watcher.done.wait(), step.within)
+            async with asyncio.timeout(step.within):
+                await watcher.done.wait()
             seen = True
         except TimeoutError:
             seen = False
@@ -329,7 +333,8 @@ class Flow:
         name = f"signal {step.signal}" if step.signal is not None else f"barrier {step.barrier}"
         if step.barrier is not None:
             self.engine.post(("barrier", name, step.users))
-        await asyncio.wait_for(self.engine.door(name).wait(), step.timeout)
+        async with asyncio.timeout(step.timeout):
+            await self.engine.door(name).wait()
 
     async def signal(self, step: Signal) -> None:
         """Let everyone pass who waits for it."""

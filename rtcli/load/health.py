@@ -1,4 +1,4 @@
-"""Whether the load generator itself was the bottleneck, second by second (docs/loadtest.md, section 3)."""
+"""Whether the load generator itself was the bottleneck, second by second."""
 
 from __future__ import annotations
 

@@ -261,5 +261,6 @@ def _too_little(audit: AuditResult | None) -> list[str]:
 
 
 def _audit_reason(audit: AuditResult) -> str:
-    found = ", ".join(f"{audit.counts[kind]} {kind}" for kind in audit.failing if audit.counts.get(kind))
+    kinds = [(audit.counts[kind], kind.replace("_", " ")) for kind in audit.failing if audit.counts.get(kind)]
+    found = ", ".join(f"{count} {kind}" for count, kind in kinds)
     return f"the delivery audit found {found} in {audit.counts.get('expected', 0)} expected deliveries"

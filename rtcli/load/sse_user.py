@@ -61,7 +61,8 @@ class SseUser(User):
                     read=self.role.read,
                     timeout=timeout,
                 )
-                await asyncio.wait_for(self._greeting, timeout)
+                async with asyncio.timeout(timeout):
+                    await self._greeting
         except (OSError, TimeoutError, StreamRefusedError, LostError) as error:
             self._failed(error)
 

@@ -349,7 +349,8 @@ class User(ABC):
             self._closing = asyncio.get_running_loop().create_future()
             self.say_goodbye(code, reason)
             try:
-                await asyncio.wait_for(self._closing, timeout)
+                async with asyncio.timeout(timeout):
+                    await self._closing
             except TimeoutError:
                 self._drop_quietly()
             finally:

@@ -27,6 +27,7 @@ STALL_S = 0.1
 _WATCH_S = 0.02
 _SETTLE_STEP_S = 0.05
 _MIN_SETTLE_S = 0.5  # what comes again, comes late
+_CANCEL_AGAIN_S = 0.5
 _GOODBYE_S = 5.0
 _SLICE = 100  # users
 _NUMBERS_PER_ROLE = 1_000_000  # of users who arrive, apart from those who are there
@@ -176,9 +177,10 @@ class Worker:
         engine = self.engine
         engine.stopping = True
         engine.metronome.stop()
-        for task in list(self._flows):
-            task.cancel()
-        await asyncio.gather(*self._flows, return_exceptions=True)
+        while self._flows:  # a library may take a cancellation for its own, as asyncio.wait_for of 3.11 does
+            for task in self._flows:
+                task.cancel()
+            await asyncio.wait(self._flows, timeout=_CANCEL_AGAIN_S)
         for user in self.users:
             user.read_freely()  # slow readers catch up now, or find that the server has given up on them
         rules = engine.scenario.audit

@@ -31,8 +31,10 @@ async def serve(channel: Channel) -> None:
     """Do what the main process says until it closes the channel."""
     spec: WorkerSpec = await channel.receive()
     channel.post("ready")
-    _, base = await channel.receive()
-    worker = Worker(spec, base, channel.post)
+    order = await channel.receive()
+    if order[0] != "start":  # the run was over before it began
+        return
+    worker = Worker(spec, order[1], channel.post)
     running = asyncio.create_task(_run(worker, channel))
     try:
         while (order := await channel.receive()) != "close":

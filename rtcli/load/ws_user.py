@@ -87,7 +87,8 @@ class WsUser(User):
                 for frame in adapter.hello(self.scope):
                     self._write(frame)
                 if adapter.greets:
-                    await asyncio.wait_for(self._greeting, timeout)
+                    async with asyncio.timeout(timeout):
+                        await self._greeting
         except (OSError, TimeoutError, WsRefusedError, LostError) as error:
             self._failed(error)
 
@@ -233,7 +234,8 @@ class WsUser(User):
         self.subscriber.notes.append(Note(self.engine.now(), "out", frame[:_NOTED]))
         self._write(frame)
         try:
-            await asyncio.wait_for(done, timeout)
+            async with asyncio.timeout(timeout):
+                await done
         finally:
             self._requests.pop(identity, None)
 

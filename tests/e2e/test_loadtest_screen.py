@@ -25,7 +25,8 @@ roles:
 @pytest.fixture
 def screen(tmp_path: Path) -> Iterator[Terminal]:
     (tmp_path / "watched.yaml").write_text(SCENARIO)
-    terminal = Terminal(tmp_path, "loadtest", "watched.yaml", "--serve", "--out", "results", width=100)
+    where = (str(tmp_path / "watched.yaml"), "--out", str(tmp_path / "results"))
+    terminal = Terminal(tmp_path, "loadtest", *where, "--serve", width=100)
     yield terminal
     terminal.close()
 

@@ -66,7 +66,8 @@ def report(audit: Audit, account: Account, *, keep: int) -> WorkerAccount:
         group = groups.setdefault((case.kind, case.room, cause), Group())
         group.add(Group(1, {case.user}, time, time, distance))
         if counts[case.kind] <= keep:
-            violations.append(_violation(audit, case, cause))
+            near = f"{distance} ms from {cause}" if distance else cause
+            violations.append(_violation(audit, case, near))
     return WorkerAccount(counts, violations, groups, audit.subscribers, account.not_counted, moments)
 
 

@@ -22,12 +22,13 @@ class Note(NamedTuple):
 class Subscriber:
     """A user as the audit knows it: the rooms that it is in, and what happened to it lately."""
 
-    __slots__ = ("connection", "counted", "memberships", "name", "notes")
+    __slots__ = ("connection", "counted", "is_known", "memberships", "name", "notes")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.connection = ""  # the id of the connection, as the server gave it
         self.counted = 0  # deliveries that were not accounted for by comparing bytes
+        self.is_known = False  # it has been in a room
         self.memberships: dict[str, Membership] = {}
         self.notes: deque[Note] = deque(maxlen=_KEPT_NOTES)
 

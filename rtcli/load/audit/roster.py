@@ -20,7 +20,7 @@ class Roster:
         self.worker = worker
         self.rooms: dict[str, Room] = {}
         self.streams: dict[int, Stream] = {}
-        self.subscribers = 0
+        self.subscribers = 0  # users who have been in a room
         self.sent = 0
         self.acknowledged = 0
         self._next_stream = worker * STREAMS_PER_WORKER
@@ -75,7 +75,8 @@ class Roster:
         member = Membership(user.name, self.room(room), now, counts=counts, history=history)
         member.connection = user.connection
         user.memberships[room] = member
-        self.subscribers += 1
+        self.subscribers += not user.is_known
+        user.is_known = True
         return member
 
     def joined(self, member: Membership, now: int) -> None:
@@ -108,7 +109,6 @@ class Roster:
         """Note that the server said that what was missed while away will not come; returns the new stay."""
         self._end(user, member, now, "declared")
         new = self.join(user, member.room.name, now, counts=member.counts)
-        self.subscribers -= 1  # it is the same subscriber
         new.joined = now
         return new
 

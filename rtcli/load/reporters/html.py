@@ -145,16 +145,14 @@ def _figures(metric: MetricSummary) -> Iterator[str]:
 
 def _about(result: RunResult) -> str:
     own = result.generator
+    workers = f"{own.workers} worker{'s' if own.workers > 1 else ''}"
     facts = [
         ("target", result.target),
         ("protocol", result.protocol),
         ("length", format_seconds(result.duration)),
         ("seed", str(result.seed)),
         ("scenario", f"{result.scenario_path or 'bundled'} {result.digest[:12]}"),
-        (
-            "generator",
-            f"{own.workers} workers, {own.cpu_share * 100:.0f} % of a core, {format_bytes(own.rss)}",
-        ),
+        ("generator", f"{workers}, {own.cpu_share * 100:.0f} % of a core, {format_bytes(own.rss)}"),
         ("its lateness", "-" if own.lag_p99 is None else f"99 % within {format_seconds(own.lag_p99)}"),
         *result.environment.items(),
     ]

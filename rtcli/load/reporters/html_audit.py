@@ -10,6 +10,7 @@ from rtcli.load.results import VIOLATIONS, RunResult, Violation
 from rtcli.load.units import format_number
 
 _MAX_VIOLATIONS = 200
+_OPEN = 5  # of each kind are to be seen at once
 _MAX_FRAME = 2_000
 
 
@@ -19,7 +20,7 @@ def explorer(result: RunResult) -> str:
     if audit is None or not (audit.violations or audit.groups):
         return ""
     groups = "".join(
-        f"<li><b>{format_number(group.count)} {text(group.kind)}</b>: {text(group.text)}</li>"
+        f"<li><b>{format_number(group.count)} {_words(group.kind)}</b>: {text(group.text)}</li>"
         for group in audit.groups
     )
     shown = audit.violations[:_MAX_VIOLATIONS]
@@ -30,11 +31,18 @@ def explorer(result: RunResult) -> str:
     return f"<section><h2>What went wrong</h2><ul>{groups}</ul>{body}{more}</section>"
 
 
+def _words(kind: str) -> str:
+    return text(kind.replace("_", " "))
+
+
 def _kind(kind: str, found: Sequence[Violation]) -> str:
     if not found:
         return ""
-    heading = f"<h3>{text(kind.replace('_', ' '))}: {text(MEANING.get(kind, ''))}</h3>"
-    return heading + "".join(_violation(violation) for violation in found)
+    heading = f"<h3>{_words(kind)}: {text(MEANING.get(kind, ''))}</h3>"
+    shown = "".join(_violation(violation) for violation in found[:_OPEN])
+    rest = "".join(_violation(violation) for violation in found[_OPEN:])
+    more = f"<details><summary>{len(found) - _OPEN} more</summary>{rest}</details>" if rest else ""
+    return heading + shown + more
 
 
 def _violation(violation: Violation) -> str:

@@ -10,6 +10,11 @@ from rtcli.load.results import RunResult, Second
 from rtcli.load.units import format_number, format_seconds
 
 _MAX_POINTS = 300
+_SPECTRA = (
+    ("fanout_latency", "to each receiver", "c2"),
+    ("fanout_service", "to each, from the actual send", "c3"),
+    ("fanout_complete", "to the last receiver", "c4"),
+)
 
 
 def plots(result: RunResult) -> str:
@@ -62,9 +67,7 @@ def _latency(seconds: Sequence[Second], step: int) -> list[str]:
 
 def _spectrum(result: RunResult) -> list[str]:
     curves = [
-        (name, color, result.spectrum[name])
-        for name, color in (("fanout_latency", "c2"), ("fanout_service", "c3"), ("fanout_complete", "c4"))
-        if name in result.spectrum
+        (title, color, result.spectrum[name]) for name, title, color in _SPECTRA if name in result.spectrum
     ]
     return ["<h3>Latency by percentile</h3>", svg.spectrum(curves, format_seconds)] if curves else []
 

@@ -31,7 +31,7 @@ MEANING = {
     "lost": "an expected receiver never got it",
     "duplicate": "got it more than once",
     "reordered": "got it out of order",
-    "resume_gap": "lost while away, although the server said that all was recovered",
+    "resume_gap": "lost while away, although nothing was said to be missing",
     "leak": "got it without being a member of its room",
     "phantom": "got something that this run never sent",
     "ghost": "got it although its sender was told that it failed",
@@ -174,7 +174,7 @@ def _generator(result: RunResult, paint: Paint) -> Iterator[str]:
 def _violations(audit: AuditResult, paint: Paint) -> Iterator[str]:
     yield paint("What went wrong", "bold")
     for group in audit.groups[:_MAX_SHOWN]:
-        yield f"  {format_number(group.count)} {group.kind}: {escape(group.text)}"
+        yield f"  {format_number(group.count)} {group.kind.replace('_', ' ')}: {escape(group.text)}"
     if len(audit.groups) > _MAX_SHOWN:
         yield f"  and {len(audit.groups) - _MAX_SHOWN} more groups"
     yield ""
@@ -190,7 +190,7 @@ def _violation(violation: Violation, paint: Paint) -> Iterator[str]:
     meaning = MEANING.get(violation.kind, violation.kind)
     where = f" in {violation.room}" if violation.room else ""
     said = f"{violation.message}{where}: {violation.subscriber} {meaning}"
-    yield f"  {paint(violation.kind, 'red')}  {escape(said)}"
+    yield f"  {paint(violation.kind.replace('_', ' '), 'red')}  {escape(said)}"
     moments = [
         ("sent", violation.sent),
         ("acknowledged", violation.acknowledged),

@@ -240,6 +240,29 @@ async def test_a_cut_hits_a_share_of_a_role_and_they_come_back(how: str) -> None
     assert not result.audit.violations
 
 
+@pytest.mark.parametrize("how", ["", "protocol: sse,"])
+async def test_who_is_cut_off_while_it_would_resume_anyway_comes_back_once(how: str) -> None:
+    enter = "{ connect: { rooms: [lobby] } }" if how else "connect, { join: lobby }"
+    cut = "{ name: second, for: 1s, cut: { roles: [reader], how: rst } }"
+    again = "{ wait: { phase: second } }, { think: 100ms }, { kill: rst }, resume, hold"
+    async with running_server(settings()) as server:
+        result = await run(
+            HEAD.replace("{ name: second, for: 1s }", cut)
+            + f"""
+    roles:
+      reader: {{ users: 10, {how} reconnect: exp(600ms..600ms), flow: [{enter}, {again}] }}
+      writer: {{ users: 1, flow: [connect, {{ join: lobby }}, {{ send: {{ room: lobby, rate: 30/s }} }}] }}
+""",
+            server.url,
+        )
+    assert result.audit is not None
+    assert not result.audit.violations
+    assert (
+        10 <= value(result, "reconnects") < 15
+    )  # who is back within 100 ms is killed again, as the flow says
+    assert max(row.connections for row in result.timeline) <= 11
+
+
 async def test_a_server_that_goes_away_in_the_middle_is_told() -> None:
     async with faulty_server(Faults({})) as server:
         result = await run(
