@@ -72,8 +72,8 @@ class _Supervisor:
         gc.freeze()  # what is there now stays shared between the processes
         with self._caught_signals() as caught:
             while True:
-                for number in self._crew.to_start(time.monotonic()):
-                    self._start(number)
+                while due := self._crew.to_start(time.monotonic()):
+                    self._start(due[0])
                 if self._is_stopping and not self._crew.pids:
                     break
                 self._wait(caught)

@@ -105,7 +105,10 @@ def test_ends_are_described(exit_code: int, text: str) -> None:
 
 
 def test_no_process_left_to_start_a_worker_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = []
+
     def fork() -> NoReturn:
+        tries.append(1)
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     monkeypatch.setattr(os, "fork", fork)
@@ -113,3 +116,4 @@ def test_no_process_left_to_start_a_worker_in(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(WorkersError, match=r"worker 1 could not be started \(Resource temporarily"):
         supervise(2, lambda _number, _tell: 0, on_ready=lambda: None, stop_s=1.0)
     assert descriptors(os.getpid()) == before
+    assert len(tries) == 1  # nobody else is started when it is over
