@@ -92,7 +92,9 @@ class Fleet:
         """
         before = [await self._at_rest(server) for server in self.servers]
         clients = self.redis_clients()
-        watches = [HealthWatch(server.port, host=server.host) for server in self.servers if health]
+        watches = [
+            HealthWatch(server.port, pid=server.pid, host=server.host) for server in self.servers if health
+        ]
         for watch in watches:
             watch.start()
         try:

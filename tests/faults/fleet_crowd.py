@@ -91,11 +91,12 @@ class FleetCrowd:
             with contextlib.suppress(OSError):
                 peer = await connect(server.port, make(), host=server.host)
                 self._peers[tail.name] = peer
+                await asyncio.wait([peer.ready, peer.lost], return_when=asyncio.FIRST_COMPLETED)
                 patience_s = self.rng.uniform(0.5, 3.0) if roves else None
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(asyncio.shield(peer.lost), patience_s)
                 peer.transport.abort()
-                await peer.lost
+                await asyncio.shield(peer.lost)
                 if not roves and peer.ready.exception() is None:
                     self.steady_losses.append(peer.closing is not None)
             await asyncio.sleep(self.rng.uniform(0.0, 0.2))

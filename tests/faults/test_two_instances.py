@@ -20,7 +20,7 @@ from tests.faults.watch import metric
 from tests.server.broker.proxy import Proxy
 
 ROOT = Path(__file__).parents[2]
-STUCK_S = 6.0  # a bound on being stuck, not a measurement: a publish is refused after two seconds
+STUCK_S = 15.0  # a bound on being stuck, not a measurement: a publish is refused after two seconds
 pytestmark = pytest.mark.timeout(600)  # with --soak; otherwise each takes a few seconds
 
 
@@ -116,20 +116,20 @@ async def test_an_answer_that_is_lost_after_the_write_publishes_once(tmp_path: P
             servers = pair(tmp_path, proxy.port, redis.port)
             async with fleet(servers, redis, soak=soak) as two, two.watched():
                 await two.crowd.start()
-                repeats = 0.0
-                rounds = 0
-                while rounds < (30 if soak else 2) or not repeats:
-                    rounds += 1
+                rounds = 30 if soak else 3
+                for _ in range(rounds):
                     proxy.swallow_answers()
                     await asyncio.sleep(0.5)
                     proxy.cut()
                     await two.crowd.more()
-                    duplicates = [
-                        await metric(server, "rtcli_publications_total", outcome="duplicate")
-                        for server in two.servers
-                    ]
-                    repeats = sum(duplicates)
-                verdict = await two.finish(f"answers cut {rounds} times, {repeats:.0f} publishes repeated")
+                counts = [
+                    await metric(server, "rtcli_publications_total", outcome="duplicate")
+                    for server in two.servers
+                ]
+                verdict = await two.finish(
+                    f"answers cut {rounds} times, {sum(counts):.0f} publishes repeated"
+                )
+                assert sum(counts) > 0
                 assert verdict.declared_lost == 0
                 nobody_noticed(two)
 
