@@ -38,7 +38,7 @@ async def publish_by_http(server: ServerProcess) -> httpx.Response:
     """Publish a message over the HTTP API."""
     headers = {"Authorization": f"Bearer {token('http')}"}
     async with httpx.AsyncClient(base_url=server.url, headers=headers) as http:
-        return await http.post(f"/api/v1/rooms/{ROOM}/messages", json={"content": "x"})
+        return await http.post(f"/api/v1/rooms/{ROOM}/messages", json={"content": "x" * 16_000})
 
 
 async def why_not_from(server: ServerProcess, position: Position) -> str | None:
@@ -52,7 +52,7 @@ async def why_not_from(server: ServerProcess, position: Position) -> str | None:
 
 async def nothing_can_be_kept(server: ServerProcess, scene: Scene) -> None:
     """Publishes are refused over both APIs; reading and the probes go on."""
-    keys = [scene.writer.say() for _ in range(5)]
+    keys = [scene.writer.say(padding=8_000) for _ in range(5)]
     await until(lambda: scene.count(Outcome.UNKNOWN) == 0, why="no answer while nothing can be kept")
     assert {scene.writer.outcome(key) for key in keys} == {Outcome.REFUSED}
     answer = await publish_by_http(server)

@@ -64,7 +64,7 @@ async def test_a_position_goes_on_over_the_other_transport_after_each_kill(
         crowd.receivers.append(wanderer)
         at = reference.start
         publishers = [crowd.publisher("writer")]
-        for turn in range(40 if soak else 2):
+        for turn in range(20 if soak else 2):
             at = await (over_websocket if turn % 2 else over_sse)(server.port, at, wanderer, count=10)
             await asyncio.to_thread(server.stop, signal.SIGKILL)
             await server.start()
