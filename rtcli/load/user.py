@@ -198,7 +198,7 @@ class User(ABC):
         if self._closing is not None and not self._closing.done():
             self._closing.set_result(None)
         self._is_unwelcome = code != 0 and not should_reconnect(code)
-        if not planned and self._returning is None and not self._is_opening:
+        if not planned:
             self.come_back(stay_away=self._is_unwelcome)
 
     def lose(self, now: int) -> None:
@@ -243,7 +243,9 @@ class User(ABC):
     # -- coming back ---------------------------------------------------------------------------------------
 
     def come_back(self, *, stay_away: bool) -> None:
-        """Come back after a loss, if this role does that."""
+        """Come back after a loss, if this role does that; who is opening a connection goes on by itself."""
+        if self._returning is not None or self._is_opening:
+            return
         if self.role.reconnect is None or stay_away or self.engine.closing:
             self.give_up()
         else:

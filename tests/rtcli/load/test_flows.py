@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
 from rtcli.load.results import RunResult
+from server.protocol.messages import encode
+from server.protocol.server_messages import Connected, ConnectedData
 from server.runner import running_server
 from server.settings import Settings
 from tests.faulty_server.faults import Faults
@@ -261,6 +268,24 @@ async def test_who_is_cut_off_while_it_would_resume_anyway_comes_back_once(how: 
         10 <= value(result, "reconnects") < 15
     )  # who is back within 100 ms is killed again, as the flow says
     assert max(row.connections for row in result.timeline) <= 11
+
+
+async def test_who_is_cut_off_while_it_waits_for_the_greeting_connects_once_more() -> None:
+    hello = ConnectedData(connection_id="c1", user_id="u", instance_id="i", heartbeat_s=25)
+
+    async def greet_late(connection: ServerConnection) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            await asyncio.sleep(0.6)
+            await connection.send(encode(Connected(data=hello)), text=True)
+            await connection.wait_closed()
+
+    cut = "{ name: first, for: 2s, cut: { roles: [reader], how: rst, at: 400ms } }"
+    roles = "\n    roles: { reader: { users: 5, reconnect: exp(50ms..50ms), flow: [connect, hold] } }\n"
+    async with serve(greet_late, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        result = await run(HEAD.replace("{ name: first, for: 1s }", cut) + roles, f"http://127.0.0.1:{port}")
+    assert value(result, "ws_sessions") <= 10
+    assert max(row.connections for row in result.timeline) == 5
 
 
 async def test_a_server_that_goes_away_in_the_middle_is_told() -> None:
