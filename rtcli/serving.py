@@ -102,8 +102,9 @@ class Serving:
 
 def _check_can_share(settings: Settings) -> None:
     if not settings.store.startswith("redis"):
+        store = redact(settings.store)
         raise CliError(
-            f"{settings.workers} workers need a log that processes can share, which {redact(settings.store)} is not",
+            f"{settings.workers} workers need a log that processes can share, which {store} is not",
             hint="give --store redis://HOST:PORT, or run one worker",
         )
     if sys.platform != "linux":
