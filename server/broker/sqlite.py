@@ -138,9 +138,10 @@ class SqliteBroker:
         self._loop or self._start()
         if not self._closing:
             self._closing = True
-            self._read_thread.submit(self._reader.close)
+            # The writer's connection goes last: with it the write-ahead log is folded into the file.
+            reader_closed = self._read_thread.submit(self._reader.close)
+            reader_closed.add_done_callback(lambda _: self._thread.stop())
             self._read_thread.shutdown(wait=False)
-            self._thread.stop()
         await self._closed.wait()
 
     def _writer_ended(self) -> None:

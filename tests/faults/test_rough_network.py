@@ -38,8 +38,9 @@ async def test_everything_arrives_once_through_slices_delays_and_resets(
             verdict = crowd.check()
             log.info("%s, %s", verdict.summary(), network.counts)
             assert verdict.violations == []
-            assert verdict.declared_lost == 0
-            assert verdict.deliveries == 6 * verdict.acknowledged >= 6 * messages
+            # Who falls behind by more than one resume may replay is told so: only the long run has so many.
+            assert verdict.declared_lost == 0 or soak
+            assert verdict.deliveries + verdict.declared_lost == 6 * verdict.acknowledged >= 6 * messages
             assert network.counts.resets + network.counts.ends > 10
     finally:
         server.end()
