@@ -1,4 +1,4 @@
-"""Adapters that other packages bring: examples/rtcli-stomp against a STOMP broker; and broken ones."""
+"""Adapters that other packages bring: docs/examples/rtcli-stomp against a STOMP broker; and broken ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from tests.rtcli.load.plain_servers import node_server
 from tests.rtcli.process import PYTHON, rtcli
 
-EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "rtcli-stomp"
+EXAMPLE = Path(__file__).resolve().parents[3] / "docs" / "examples" / "rtcli-stomp"
 FLAKY = """
   flaky:
     users: 5
