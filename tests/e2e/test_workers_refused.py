@@ -123,7 +123,10 @@ def test_a_ready_file_that_cannot_be_written(tmp_path: Path) -> None:
     options = ("--store", "redis://127.0.0.1:1", "--ready-file", "/nowhere/x")
     ended = rtcli("serve", "--workers", "2", "--port", "0", *options, home=tmp_path)  # and no worker stays
     assert ended.returncode == 2
-    assert len(ended.stderr.splitlines()) == 2, ended.stderr
+    *before, error, hint = ended.stderr.splitlines()
+    assert error.startswith(b"error: /nowhere/x: "), ended.stderr
+    assert hint == b"hint: see --ready-file"
+    assert all(b" WARNING " in line for line in before), ended.stderr  # that there is no Redis, perhaps
 
 
 SUPERVISED = """

@@ -221,7 +221,7 @@ class Crowd:
         self.stop_publishing()
         await asyncio.gather(*publishers)
         with contextlib.suppress(AssertionError):  # what is missing then is the checker's to say
-            await until(self._everyone_has_everything, timeout_s=20, why="receivers are behind")
+            await until(self._everyone_has_everything, timeout_s=60, why="receivers are behind")
 
     def _everyone_has_everything(self) -> bool:
         return all(len(receiver.events) >= len(self.sent) for receiver in self.receivers)

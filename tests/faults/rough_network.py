@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
+CALM_SLICE_BYTES = 1_000
 RST_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, with 0 s
 
 
@@ -52,7 +53,7 @@ class Temper:
 
 
 class RoughNetwork:
-    """In front of a port of this machine; `calm` stops it from breaking connections off."""
+    """In front of a port of this machine; `calm` ends the breaking off and the fine slicing."""
 
     def __init__(self, port: int, rng: random.Random, life_s: float) -> None:
         self._target = port
@@ -79,7 +80,7 @@ class RoughNetwork:
             await asyncio.gather(*network._tasks, return_exceptions=True)
 
     def calm(self) -> None:
-        """Break off no connection that begins from now on, and slice it less finely."""
+        """Break off no connection that begins from now on, and slice none finely."""
         self._calm = True
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -130,11 +131,13 @@ class RoughNetwork:
         self, temper: Temper, source: asyncio.StreamReader, sink: asyncio.StreamWriter
     ) -> None:
         while data := await source.read(65_536):
-            for start in range(0, len(data), temper.slice_bytes):
+            while data:
                 if self._rng.random() < temper.delay_share:
                     self.counts.delays += 1
                     await asyncio.sleep(temper.delay_s)
-                sink.write(data[start : start + temper.slice_bytes])
+                size = max(temper.slice_bytes, CALM_SLICE_BYTES) if self._calm else temper.slice_bytes
+                sink.write(data[:size])
+                data = data[size:]
                 self.counts.slices += 1
                 await sink.drain()
                 await asyncio.sleep(0)  # its own segment, and the others' turn

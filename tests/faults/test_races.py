@@ -196,7 +196,7 @@ def test_a_log_that_is_trimmed_during_the_replay_says_so(
     turns = 2_000 if soak else 60
     url = f"{store}{tmp_path / 'rt.db'}?synchronous=normal" if store == "sqlite:" else store
     with racing(transport, kind, store=url, history_size=12) as (publisher, member):
-        verdict = race(publisher, member, turns, burst=24)
+        verdict = race(publisher, member, turns, burst=48)
     log.info("%d replays of a log that is trimmed: %s", turns, verdict.summary())
     assert verdict.violations == []
     assert member.losses + member.resumed == turns
