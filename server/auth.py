@@ -17,7 +17,7 @@ import jwt
 
 from server.claims import MAX_LIFETIME_S, ClaimError, Principal, principal_from_claims
 from server.jwks import JwksKeys
-from server.keys import KeyConfigError, VerificationKey, public_key, secret_key
+from server.keys import KeyConfigError, PreparedHMAC, VerificationKey, public_key, secret_key
 from server.protocol.codes import ERROR_TEXT, ErrorCode
 from server.protocol.tokens import MAX_TOKEN_BYTES
 
@@ -60,7 +60,12 @@ _STRICT_JSON = json.JSONDecoder(object_pairs_hook=_no_duplicates, parse_constant
 
 
 class _StrictJWT(jwt.PyJWT):
-    """PyJWT with a payload decoder that refuses duplicate names (RFC 8725, 3.2) and NaN."""
+    """PyJWT with prepared secrets, and a decoder that refuses duplicate names (RFC 8725, 3.2) and NaN."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._jws.unregister_algorithm("HS256")
+        self._jws.register_algorithm("HS256", PreparedHMAC())
 
     def _decode_payload(self, decoded: dict[str, Any]) -> dict[str, Any]:
         try:

@@ -29,6 +29,26 @@ class KeyConfigError(ValueError):
     """A key that must not be used. The text says why, without a byte of the key."""
 
 
+class Secret(bytes):
+    """A shared secret that was looked at: it is no PEM, SSH or JWK key, and long enough."""
+
+    __slots__ = ()
+
+
+class PreparedHMAC(HMACAlgorithm):
+    """HS256 for secrets that were looked at when they were configured.
+
+    PyJWT looks at each again for each token, which takes as long as the rest of verifying one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(HMACAlgorithm.SHA256)
+
+    def prepare_key(self, key: str | bytes) -> bytes:
+        """See jwt.algorithms.Algorithm."""
+        return key if isinstance(key, Secret) else super().prepare_key(key)
+
+
 @dataclass(frozen=True, slots=True)
 class VerificationKey:
     """A key and the only algorithm that it may verify. `kid` is set when it came from a JWKS."""
@@ -44,10 +64,10 @@ def secret_key(secret: str) -> VerificationKey:
     if len(raw) < MIN_SECRET_BYTES:
         raise KeyConfigError(f"a secret must have at least {MIN_SECRET_BYTES} bytes, this one has {len(raw)}")
     try:
-        HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(raw)
+        PreparedHMAC().prepare_key(raw)
     except jwt.InvalidKeyError:
         raise KeyConfigError("a PEM, SSH or JWK key is not a shared secret") from None
-    return VerificationKey("HS256", raw)
+    return VerificationKey("HS256", Secret(raw))
 
 
 def public_key(pem: str) -> VerificationKey:
