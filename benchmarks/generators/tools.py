@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from benchmarks.install import binary
 from benchmarks.stats import middle, percentile
 
 HERE = Path(__file__).parent
+START_S = 2.0
+"""What our own load tester takes until its ramp begins, and its phase between the ramp and the window."""
 EDGE_S = 1.0
 """How much earlier and later than the window our own load tester sends, since it keeps its own time."""
 KEEPS_UP_S = 0.5
@@ -97,7 +100,12 @@ def loadtest(task: Task) -> list[str]:
     """Our own load tester, with its audit on. It is one user too many: the one that publishes."""
     window_s = (task.end_ms - task.start_ms) / 1000
     text = (HERE / "receive.yaml").read_text()
-    values = {"USERS": task.users, "RATE": f"{task.rate:g}", "WINDOW": f"{window_s + 2 * EDGE_S:g}"}
+    values = {
+        "USERS": task.users,
+        "RATE": f"{task.rate:g}",
+        "RAMP": round(task.start_ms / 1000 - time.time() - START_S - EDGE_S),
+        "WINDOW": f"{window_s + 2 * EDGE_S:g}",
+    }
     for name, value in values.items():
         text = text.replace(f"@{name}@", str(value))
     (task.folder / "receive.yaml").write_text(text)
