@@ -110,6 +110,7 @@ class Roster:
         self._end(user, member, now, "declared")
         new = self.join(user, member.room.name, now, counts=member.counts)
         new.joined = now
+        new.leaving = member.leaving  # a leave that was asked for meanwhile holds for the new stay as well
         return new
 
     def gap(self, member: Membership, after: Place, until: Place) -> None:

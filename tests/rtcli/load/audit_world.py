@@ -304,7 +304,13 @@ class World:
         member = self.audit.declared(person.subscriber, old.member, at)
         self.end(person, old, at, "declared")
         stay = Stay(
-            person.name, item.room, member, joined=at, start=self.seen_up_to[item.room], since=item.offset
+            person.name,
+            item.room,
+            member,
+            joined=at,
+            leaving=old.leaving,
+            start=self.seen_up_to[item.room],
+            since=item.offset,
         )
         person.stays[item.room] = stay
         self.stays.append(stay)
