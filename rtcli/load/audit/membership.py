@@ -134,6 +134,7 @@ class Membership:
         self.cursor = Entry(last.key, last.identity, last.token, intended=last.left, place=last.place)
         self.room.memberships.remove(self)
         self.room.released.append(self)
+        self.room.released_key = max(self.room.released_key, last.key)
         self.room.released_until = max(self.room.released_until, self.until)
 
     @property

@@ -98,6 +98,7 @@ class Room:
         "ordered",
         "recent",
         "released",
+        "released_key",
         "released_until",
         "streams",
         "tail",
@@ -110,6 +111,7 @@ class Room:
         self.streams: list[Stream] = []
         self.memberships: list[Membership] = []  # those that point into the chain
         self.released: list[Membership] = []  # those that have ended and let go of it
+        self.released_key = 0  # the furthest place that one of these has reached
         self.released_until = 0  # the latest time of sending that still concerns one of these
         self.recent: deque[Entry] = deque()  # not yet passed by everybody
         self._late = 0
@@ -172,7 +174,7 @@ class Room:
     def insert(self, entry: Entry) -> None:
         """Put an entry where its key belongs; memberships that are past that place have missed it so far."""
         self.recent.append(entry)
-        if entry.left <= self.released_until:
+        if entry.left <= self.released_until or entry.key < self.released_key:
             for membership in self.released:
                 membership.miss_late(entry)
         if entry.key > self.tail.key:

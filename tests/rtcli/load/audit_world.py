@@ -271,7 +271,7 @@ class World:
     def on_joined(self, person: Person, item: Item, at: int) -> None:
         stay = person.stays[item.room]
         stay.joined = at
-        if not stay.seen:
+        if stay.top <= stay.start:  # nothing so far that others had not had before it
             stay.start = self.seen_up_to[item.room]
         self.audit.joined(stay.member, at)
 
@@ -417,7 +417,8 @@ class World:
         if sent >= end or known < stay.joined:
             return ""
         if message.first_seen is not None and message.offset <= stay.start:
-            return ""  # others had it before this stay was asked for
+            # Others had it, or what follows it, before this stay was in. The latter only positions tell.
+            return "" if self.ordered or message.first_seen <= stay.joined else "unplaced"
         if sent < stay.joined or known > end:
             return "indeterminate"
         return self._why(stay, message)

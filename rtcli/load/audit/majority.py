@@ -1,0 +1,102 @@
+"""The order that a set of receivers agrees with best, for rooms whose protocol tells no positions.
+
+If their sequences contradict nobody, the order found has all of them as subsequences, whatever order was
+guessed first: a cycle in "came before" is what it takes for somebody to be out of order. Only inside such a
+cycle does the majority decide, by moving single messages as long as fewer pairs are the wrong way round
+(local search for the order with the fewest inversions: Kemeny, "Mathematics without numbers", 1959).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+
+_MOST_COMPARISONS = 20_000_000  # seconds of work; in a cycle that would need more, the first guess stands
+_MOST_ROUNDS = 10
+
+Sequences = Mapping[tuple[int, ...], int]
+"""What receivers saw, in order, and how many of them (or with what weight) saw just that."""
+
+
+def agreed_order(guess: Sequence[int], seen: Sequences) -> list[int]:
+    """The items of `guess` in the order that the fewest of the sequences contradict."""
+    guessed = {item: place for place, item in enumerate(guess)}
+    order: list[int] = []
+    for cycle in _cycles(guess, seen):
+        order.extend(_settle(sorted(cycle, key=guessed.__getitem__), seen) if len(cycle) > 1 else cycle)
+    return order
+
+
+def _cycles(guess: Sequence[int], seen: Sequences) -> list[list[int]]:
+    """The strongly connected parts of "came before", each before those that it came before (Kosaraju)."""
+    following: dict[int, set[int]] = {item: set() for item in guess}
+    preceding: dict[int, set[int]] = {item: set() for item in guess}
+    for sequence in seen:
+        for earlier, later in pairwise(sequence):
+            following[earlier].add(later)
+            preceding[later].add(earlier)
+    visited: set[int] = set()
+    finished = [item for root in guess for item in _reached(root, following, visited)]
+    visited = set()
+    parts = (_reached(root, preceding, visited) for root in reversed(finished))
+    return [part for part in parts if part]
+
+
+def _reached(root: int, links: Mapping[int, Iterable[int]], visited: set[int]) -> list[int]:
+    """What can be reached from the root and was not visited yet; each after all that it leads to."""
+    if root in visited:
+        return []
+    visited.add(root)
+    finished: list[int] = []
+    path = [(root, iter(links[root]))]
+    while path:
+        item, rest = path[-1]
+        ahead = next((other for other in rest if other not in visited), None)
+        if ahead is None:
+            finished.append(item)
+            path.pop()
+        else:
+            visited.add(ahead)
+            path.append((ahead, iter(links[ahead])))
+    return finished
+
+
+def _settle(order: list[int], seen: Sequences) -> list[int]:
+    """The order of a cycle's members: each is put where the fewest pairs are the wrong way round."""
+    inside = set(order)
+    within = [
+        (tuple(item for item in sequence if item in inside), weight) for sequence, weight in seen.items()
+    ]
+    if len(order) ** 2 + sum(len(sequence) ** 2 for sequence, _ in within) > _MOST_COMPARISONS:
+        return order
+    before = {item: dict.fromkeys(order, 0) for item in order}
+    for sequence, weight in within:
+        for place, item in enumerate(sequence):
+            votes = before[item]
+            for later in sequence[place + 1 :]:
+                votes[later] += weight
+    for _ in range(_MOST_ROUNDS):
+        moved = [_move(item, order, before) for item in list(order)]
+        if not any(moved):
+            break
+    return order
+
+
+def _move(item: int, order: list[int], before: Mapping[int, Mapping[int, int]]) -> bool:
+    """Put an item at its best place; False when it stands there."""
+    place = order.index(item)
+    order.remove(item)
+    against, best, least = 0, place, 0  # pairs the wrong way round, against those at its old place
+    for target in range(place, len(order)):
+        other = order[target]
+        against += before[item][other] - before[other][item]
+        if against < least:
+            best, least = target + 1, against
+    against = 0
+    for target in range(place - 1, -1, -1):
+        other = order[target]
+        against += before[other][item] - before[item][other]
+        if against < least:
+            best, least = target, against
+    order.insert(best, item)
+    return best != place

@@ -1,0 +1,121 @@
+"""Who is named for a wrong order in a room whose protocol tells no positions."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from rtcli.load.audit.audit import Audit
+from rtcli.load.audit.judge import Judge
+from rtcli.load.audit.ledger import split_id
+from rtcli.load.audit.records import Delivery, Subscriber
+
+Named = set[tuple[str, str]]
+"""(subscriber, message)."""
+
+
+class Room:
+    """A room with one publisher per message, and the audit that follows it."""
+
+    def __init__(self, readers: str, order: str = "per-room") -> None:
+        self.audit = Audit(
+            7, 0, moment_of=lambda _at, _lag: 0, passed=lambda _entry, _taken: None, order=order
+        )
+        self.now = 1_000
+        self.readers = {name: Subscriber(name) for name in readers}
+        self.counts: dict[int, int] = defaultdict(int)
+        self.tokens: dict[str, bytes] = {}
+        self.names: dict[tuple[int, int], str] = {}
+        for reader in self.readers.values():
+            self.audit.joined(self.audit.join(reader, "hall", 1, counts=self.counts), 2)
+
+    def send(self, *publishers: str) -> None:
+        """Each publisher's messages, all on their way before anybody gets one."""
+        for publisher in publishers:
+            stream = self.audit.stream(publisher[0], "hall", wants_acks=False)
+            for name in publisher.split():
+                number, self.tokens[name] = self.audit.send(stream, self.now, self.now)
+                self.names[stream.number, number] = name
+
+    def receive(self, reader: str, messages: str) -> None:
+        for name in messages.split():
+            self.now += 1
+            delivery = Delivery(self.readers[reader], "hall", self.tokens[name], None, self.now, b"")
+            self.audit.receive(delivery)
+
+    def reordered(self) -> Named:
+        account = Judge(self.audit, self.now + 10_000, patience=50, self_echo=True).judge()
+        assert {case.kind for case in account.cases} <= {"reordered", "lost"}
+        return {
+            (case.user, self.names[split_id(case.identity)])
+            for case in account.cases
+            if case.kind == "reordered"
+        }
+
+
+def test_the_one_who_differs_from_two_is_named() -> None:
+    room = Room("ABC")
+    room.send("x", "y", "z")
+    room.receive("A", "x y z")
+    room.receive("B", "x z y")
+    room.receive("C", "x y z")
+    assert room.reordered() == {("B", "y")}
+
+
+def test_the_first_to_receive_is_named_when_the_others_agree() -> None:
+    room = Room("ABC")
+    room.send("x", "y", "z")
+    room.receive("A", "z x y")
+    room.receive("B", "x y z")
+    room.receive("C", "x y z")
+    assert room.reordered() == {("A", "x"), ("A", "y")}
+
+
+def test_receivers_who_miss_different_messages_contradict_nobody() -> None:
+    room = Room("ABCD")
+    room.send("w", "x", "y", "z")
+    room.receive("A", "z")
+    room.receive("B", "w y")
+    room.receive("C", "y z")
+    room.receive("D", "w x y")
+    assert room.reordered() == set()
+
+
+def test_a_publisher_is_right_against_all_receivers() -> None:
+    room = Room("ABC")
+    room.send("p1 p2", "q")
+    for reader in "ABC":
+        room.receive(reader, "p2 q p1")
+    assert room.reordered() == {("A", "p1"), ("B", "p1"), ("C", "p1")}
+
+
+def test_each_publishers_order_alone_counts_when_the_scenario_says_so() -> None:
+    room = Room("AB", order="per-publisher")
+    room.send("p1 p2", "q")
+    room.receive("A", "q p1 p2")
+    room.receive("B", "p2 p1 q")
+    assert room.reordered() == {("B", "p1")}
+
+
+def test_one_who_left_before_is_not_held_to_what_came_after_it() -> None:
+    room = Room("AB")
+    room.send("x", "y")
+    room.receive("A", "y")
+    stay = room.readers["A"].memberships["hall"]
+    room.audit.leaving(stay, room.now + 1)
+    room.audit.left(room.readers["A"], stay, room.now + 2)
+    room.now += 100
+    room.audit.sweep(room.now, patience=50)
+    room.send("z")
+    room.receive("B", "x z y")
+    assert room.reordered() == set()
+
+
+def test_many_receivers_and_a_long_stretch_are_settled() -> None:
+    readers = "".join(chr(0x100 + number) for number in range(200))
+    room = Room(readers)
+    names = [f"m{number}" for number in range(300)]
+    room.send(*names)
+    for reader in readers[:-1]:
+        room.receive(reader, " ".join(names))
+    room.receive(readers[-1], " ".join([*names[1:], names[0]]))
+    assert room.reordered() == {(readers[-1], "m0")}
