@@ -40,12 +40,21 @@ def starved_s(*tasks: int) -> float:
     return waited_ns / 1e9
 
 
+def stolen_s() -> float:
+    """How long, so far, processors of this machine could have run and the hypervisor ran something else.
+
+    proc(5), /proc/stat: the eighth figure, in ticks, over all of them.
+    """
+    with Path("/proc/stat").open() as stat:
+        return int(stat.readline().split()[8]) / os.sysconf("SC_CLK_TCK")
+
+
 class HealthWatch:
     """Asks `/healthz` ten times a second, in a thread of its own.
 
     On a new connection each time, or on one that it keeps: where the fault leaves none to be had.
     That this machine is busy with something else says nothing: the time for which the server (process `pid`)
-    and this process waited for a processor is not counted.
+    and this process waited for a processor is not counted, nor what other machines took from this one.
     """
 
     def __init__(
@@ -66,7 +75,7 @@ class HealthWatch:
         if self._keeps_connection:
             connection.connect()
         while not self._stop.wait(PAUSE_S):
-            started, starved = time.monotonic(), starved_s(*tasks)
+            started, starved = time.monotonic(), starved_s(*tasks) + stolen_s()
             try:
                 connection.request("GET", "/healthz")
                 answer = connection.getresponse()
@@ -78,7 +87,7 @@ class HealthWatch:
                 self.failures.append(repr(error))
             if not self._keeps_connection:
                 connection.close()  # the next request opens it again
-            self.seconds.append(time.monotonic() - started - (starved_s(*tasks) - starved))
+            self.seconds.append(time.monotonic() - started - (starved_s(*tasks) + stolen_s() - starved))
         connection.close()
 
     def start(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from server.broker import BrokerUnavailableError, Lost, Retention, new_instance_id
 from server.broker.opening import now_ms
@@ -27,6 +27,9 @@ QUICK = RedisTimings(
     canary_s=0.2,
     unsubscribe_s=0.1,
 )
+PATIENT = replace(QUICK, connect_s=10.0, request_s=10.0, canary_s=10.0)
+"""For a way that is slow and loses nothing."""
+
 KEEP = Retention(max_count=1_000_000, max_channel_bytes=10**9)
 
 
@@ -55,9 +58,18 @@ class Instance:
     async def join(self, room: str) -> None:
         """Subscribe, read where the room is, and go live, as a server does."""
         self.broker.subscribe(room)
-        top = (await self.broker.history(room, since=None, limit=0)).top
+        top = await self._top(room)
         self.latest.setdefault(room, top)
         self.receivers[room] = Receiver(f"{self.name} {room}", room, top)
+
+    async def _top(self, room: str) -> Position:
+        """Where the room is, once the instance is connected: the faults come later."""
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    return (await self.broker.history(room, since=None, limit=0)).top
+                except BrokerUnavailableError:
+                    await asyncio.sleep(0.05)
 
     def deliver(self, publication: Publication) -> None:
         """Record a delivery, and the gap before it that it shows."""
@@ -88,9 +100,9 @@ class Instance:
 
 
 @asynccontextmanager
-async def instance(name: str, url: str) -> AsyncIterator[Instance]:
+async def instance(name: str, url: str, timings: RedisTimings = QUICK) -> AsyncIterator[Instance]:
     """Run one instance that has members in all rooms."""
-    made = Instance(name, quick_broker(url))
+    made = Instance(name, quick_broker(url, timings=timings))
     task = asyncio.create_task(made.broker.run(made.deliver, made.lost))
     await asyncio.sleep(0)
     try:

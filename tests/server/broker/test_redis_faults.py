@@ -14,7 +14,7 @@ from tests.conformance.redis_server import RedisServer
 from tests.conformance.stores import offsets, running, wait_until
 from tests.faults.checker import Verdict
 from tests.server.broker.proxy import Proxy
-from tests.server.broker.redis_traffic import Instance, Traffic, instance, run_with
+from tests.server.broker.redis_traffic import PATIENT, Instance, Traffic, instance, run_with
 
 pytestmark = pytest.mark.timeout(1200)  # with --soak; otherwise each takes a few seconds
 
@@ -204,7 +204,7 @@ async def test_a_connection_sliced_to_single_bytes_carries_the_same(server: Redi
     async with AsyncExitStack() as stack:
         proxy = await stack.enter_async_context(Proxy.to(server.port, slice_bytes=1))
         two = [
-            await stack.enter_async_context(instance("one", proxy.url)),
+            await stack.enter_async_context(instance("one", proxy.url, PATIENT)),
             await stack.enter_async_context(instance("two", server.url)),
         ]
 
