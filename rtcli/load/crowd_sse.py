@@ -12,10 +12,10 @@ import ssl
 from time import monotonic_ns
 from typing import Protocol, cast
 
-from rtcli.load.crowd_ws import Throttle
 from rtcli.load.http_stream import HttpError, ResponseReader
 from rtcli.load.scenario_steps import Kill
 from rtcli.load.sources import Sources, reset_on_close
+from rtcli.load.throttle import Throttle
 from server.protocol.sse import ServerSentEvent, SSELimitError, SSEParser
 
 _RECEIVE_BUFFER = 4_096

@@ -11,7 +11,6 @@ import contextlib
 import logging
 import socket
 import ssl
-from collections.abc import Callable
 from time import monotonic_ns
 from typing import Protocol, cast
 
@@ -20,12 +19,10 @@ import picows
 from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.room import Entry
 from rtcli.load.scenario_steps import Kill
+from rtcli.load.small_reads import READ_BUFFER, SmallReads
 from rtcli.load.sources import Sources, bytes_received, reset_on_close
+from rtcli.load.throttle import Throttle
 
-# picows doubles its buffer for good whenever a read has nearly filled it, as each burst does. So reads leave
-# room for the rest of a frame; the buffer grows only where frames are larger than that.
-READ_BUFFER = 5_120
-_READ_AT_ONCE = 3_584
 _MAX_FRAME = 16 * 1024 * 1024
 _TEXT = picows.WSMsgType.TEXT
 _CONTINUATION = picows.WSMsgType.CONTINUATION
@@ -62,37 +59,6 @@ class Nobody:
 
 
 NOBODY = Nobody()
-
-
-class SmallReads(asyncio.BufferedProtocol):
-    """Stands before picows' protocol, and offers at most a part of its buffer for each read."""
-
-    __slots__ = ("_get_buffer", "_inner", "buffer_updated")
-
-    def __init__(self, inner: asyncio.BufferedProtocol) -> None:
-        self._inner = inner
-        self._get_buffer = cast("Callable[[int], memoryview]", inner.get_buffer)
-        self.buffer_updated = inner.buffer_updated  # type: ignore[method-assign] # no call in between
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        """See asyncio.BufferedProtocol."""
-        return self._get_buffer(sizehint)[:_READ_AT_ONCE]
-
-    def eof_received(self) -> bool | None:
-        """See asyncio.BufferedProtocol."""
-        return self._inner.eof_received()
-
-    def pause_writing(self) -> None:
-        """See asyncio.BufferedProtocol."""
-        self._inner.pause_writing()
-
-    def resume_writing(self) -> None:
-        """See asyncio.BufferedProtocol."""
-        self._inner.resume_writing()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """See asyncio.BufferedProtocol."""
-        self._inner.connection_lost(exc)
 
 
 class WsConnection(picows.WSListener):
@@ -228,40 +194,6 @@ def _retrieve_error(transport: picows.WSTransport) -> None:
     """Look at the error that ended a connection, if any: otherwise asyncio complains that nobody did."""
     waiting = asyncio.ensure_future(transport.wait_disconnected())
     waiting.add_done_callback(lambda done: None if done.cancelled() else done.exception())
-
-
-class Throttle:
-    """Pauses a transport so that no more than `rate` bytes per second are read from it."""
-
-    def __init__(self, transport: asyncio.Transport, rate: float) -> None:
-        self._transport = transport
-        self._rate = rate
-        self._loop = asyncio.get_running_loop()
-        self._free_at = self._loop.time()
-        self._timer: asyncio.TimerHandle | None = None
-
-    def took(self, size: int) -> None:
-        """Note that `size` bytes were read."""
-        now = self._loop.time()
-        self._free_at = max(self._free_at, now) + size / self._rate
-        if self._timer is None and self._free_at > now:
-            self._transport.pause_reading()
-            self._timer = self._loop.call_at(self._free_at, self._go_on)
-
-    def _go_on(self) -> None:
-        self._timer = None
-        if self._free_at > self._loop.time():
-            self._timer = self._loop.call_at(self._free_at, self._go_on)
-        elif not self._transport.is_closing():
-            self._transport.resume_reading()
-
-    def stop(self) -> None:
-        """Limit nothing any more."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-            if not self._transport.is_closing():
-                self._transport.resume_reading()
 
 
 class WsRefusedError(Exception):

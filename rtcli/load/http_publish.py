@@ -19,9 +19,10 @@ from rtcli.load.adapters.json_ws import render_tree
 from rtcli.load.audit.ledger import Stream
 from rtcli.load.audit.room import Place
 from rtcli.load.engine import Engine
+from rtcli.load.errors import StepError
 from rtcli.load.expressions import Template
 from rtcli.load.scenario import HttpPublish
-from rtcli.load.user import StepError, User
+from rtcli.load.user import User
 from server.protocol.position import InvalidPositionError, parse_position
 
 

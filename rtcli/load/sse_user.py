@@ -9,12 +9,13 @@ from rtcli.load.adapters import base
 from rtcli.load.audit.records import Delivery, Note
 from rtcli.load.crowd_sse import SseConnection, StreamRefusedError, open_sse
 from rtcli.load.engine import Engine
+from rtcli.load.errors import ConnectError, LostError
 from rtcli.load.http_publish import HttpPublisher, Message
 from rtcli.load.http_stream import encode_request
 from rtcli.load.scenario import Role
 from rtcli.load.scenario_steps import Kill
 from rtcli.load.token import LENGTH, MARK
-from rtcli.load.user import ConnectError, LostError, User
+from rtcli.load.user import User
 from server.protocol.sse import ServerSentEvent, SSEParser
 
 _NOTED = 400

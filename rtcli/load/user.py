@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from random import Random
@@ -18,45 +17,20 @@ from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.records import Subscriber
 from rtcli.load.audit.room import Place
 from rtcli.load.engine import Engine
+from rtcli.load.errors import ConnectError, LostError, OverError, StepError
 from rtcli.load.feeders import UserScope
 from rtcli.load.scenario import Role
 from rtcli.load.scenario_steps import Kill
 from rtcli.load.schedule import seeded
+from rtcli.load.user_transport import Transport
 from rtcli.load.watch import Sees
 from server.protocol.codes import should_reconnect
 
 RESUME_TIMEOUT_S = 10.0
 
 
-class LostError(Exception):
-    """The connection went away while something was waited for."""
-
-
-class ConnectError(Exception):
-    """A connection could not be opened. `again`: it may work later."""
-
-    def __init__(self, code: str, text: str, *, again: bool = True) -> None:
-        super().__init__(text)
-        self.code = code
-        self.again = again
-
-
-class OverError(Exception):
-    """The user cannot go on: lost, and not meant to come back."""
-
-
-class StepError(Exception):
-    """A step did not work out; `code` is what counts in `errors`."""
-
-    def __init__(self, code: str, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-
-
-class User(ABC):
+class User(Transport):
     """One user. Subclasses speak a transport."""
-
-    resumes = True  # the protocol can give what was missed
 
     def __init__(self, engine: Engine, role: Role, index: int, number: int) -> None:
         self.engine = engine
@@ -115,51 +89,6 @@ class User(ABC):
         """No longer."""
         self.watchers.remove(watcher)
 
-    @abstractmethod
-    def send(
-        self,
-        room: str,
-        text: str,
-        intended: int,
-        *,
-        label: str,
-        audit: bool = True,
-        ack: bool = True,
-        size: int | None = None,
-        done: asyncio.Future[None] | None = None,
-    ) -> bool:
-        """Send a message that was due at `intended`; False when that cannot be now. `done`: when answered."""
-
-    @abstractmethod
-    def read_freely(self) -> None:
-        """Read as fast as everything comes from now on, whatever the role says."""
-
-    # -- what transports do --------------------------------------------------------------------------------
-
-    @abstractmethod
-    async def _open(self, timeout: float) -> None:  # noqa: ASYNC109 - of this one attempt
-        """Open the connection; raises ConnectError."""
-
-    @abstractmethod
-    async def rejoin(self, timeout: float) -> None:  # noqa: ASYNC109 - of this one attempt
-        """Enter the rooms of before; raises LostError, StepError, TimeoutError."""
-
-    @abstractmethod
-    def drop(self, how: Kill | None) -> None:
-        """Lose the connection in this way (None: at once and without a trace); reports nothing."""
-
-    @abstractmethod
-    def say_goodbye(self, code: int, reason: str) -> None:
-        """Begin to close as the protocol wants it; `on_closed` follows."""
-
-    @abstractmethod
-    def collect(self) -> None:
-        """Take over what the connection has counted."""
-
-    @abstractmethod
-    def forget(self) -> None:
-        """Give up what waits for an answer of the connection that is gone."""
-
     # -- the connection's edges ----------------------------------------------------------------------------
 
     async def open(self, timeout: float) -> None:  # noqa: ASYNC109 - of this one attempt
@@ -216,10 +145,6 @@ class User(ABC):
                 self.engine.audit.lost(member, now)
         self.on_lost(now)
         self.forget()
-
-    @abstractmethod
-    def on_lost(self, now: int) -> None:
-        """Note what else there is to note when a connection is lost."""
 
     def kill(self, how: Kill) -> None:
         """Lose the connection on purpose."""

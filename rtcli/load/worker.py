@@ -16,6 +16,7 @@ from rtcli.load.adapters.base import SseAdapter, WsAdapter
 from rtcli.load.adapters.registry import adapter_for
 from rtcli.load.engine import Engine, WorkerSpec
 from rtcli.load.flow import Flow
+from rtcli.load.flow_actions import ACTIONS
 from rtcli.load.scenario import Cut, Role
 from rtcli.load.schedule import arrival_times, phase_bounds, seeded, stays
 from rtcli.load.sse_user import SseUser
@@ -148,7 +149,8 @@ class Worker:
         self.users.add(user)
         engine.users += 1
         until = engine.microseconds(end)
-        flow = Flow(engine, user, until, stays=role.users is not None or role.stay is not None)
+        stays = role.users is not None or role.stay is not None
+        flow = Flow(engine, user, until, stays=stays, actions=ACTIONS)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout((until - engine.now()) / 1e6):
                 await flow.run()

@@ -1,10 +1,9 @@
-"""A user over WebSocket."""
+"""A user over WebSocket: the rooms it is in, what it sends, and what it makes of what comes."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from rtcli.load.adapters import base
@@ -12,142 +11,33 @@ from rtcli.load.audit.ledger import Stream
 from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.records import Delivery, Note
 from rtcli.load.audit.room import Place
-from rtcli.load.crowd_ws import NOBODY, WsConnection, WsRefusedError, open_ws
+from rtcli.load.crowd_ws import NOBODY
 from rtcli.load.engine import Engine
+from rtcli.load.errors import LostError, StepError
 from rtcli.load.scenario import Role
-from rtcli.load.scenario_steps import Kill
 from rtcli.load.token import LENGTH, MARK
-from rtcli.load.user import ConnectError, LostError, StepError, User
+from rtcli.load.unanswered import Pending, Unanswered, give_up
 from rtcli.load.watch import Sees
+from rtcli.load.ws_link import WsLink
 
 _NOTED = 400  # bytes of a frame that are kept for evidence
 UNCONFIRMED_US = 1_000_000  # how long a join or leave may take in a protocol that does not confirm it
 _MAX_DIRECT = 8
 
 
-@dataclass(slots=True)
-class Pending:
-    """A message that waits for its acknowledgement."""
-
-    stream: Stream | None
-    number: int
-    intended: int
-    label: str
-    done: asyncio.Future[None] | None
-
-
-class WsUser(User):
+class WsUser(WsLink):
     """One user. `adapter` is shared by all of its kind."""
 
     def __init__(self, engine: Engine, role: Role, index: int, number: int, adapter: base.WsAdapter) -> None:
-        super().__init__(engine, role, index, number)
-        self.adapter = adapter
-        self.resumes = adapter.resumes
-        self.connection: WsConnection | None = None
+        super().__init__(engine, role, index, number, adapter)
         self._streams: dict[tuple[str, bool], Stream] = {}
-        self._pending: dict[str, Pending] = {}
-        self._requests: dict[str, asyncio.Future[None]] = {}  # joins and leaves by id
-        self._by_room: dict[str, str] = {}
-        self._greeting: asyncio.Future[None] | None = None
+        self._unanswered = Unanswered()
         self._count = 0
-        self._bytes = self._frames = self._counted = 0  # of this connection, taken over already
 
     def watch(self, watcher: Sees) -> None:
         """See User: the connection must not account for anything itself."""
         super().watch(watcher)
         self._follow(None)
-
-    # -- opening and closing -------------------------------------------------------------------------------
-
-    async def _open(self, timeout: float) -> None:  # noqa: ASYNC109 - see User
-        """See User."""
-        engine, adapter = self.engine, self.adapter
-        self._greeting = asyncio.get_running_loop().create_future()
-        try:
-            async with engine.connecting:
-                started = engine.now()
-                connection = await open_ws(
-                    self,
-                    adapter.url(engine.spec.endpoint, self.opening),
-                    sources=engine.sources,
-                    headers=adapter.headers(self.opening),
-                    subprotocols=adapter.subprotocols,
-                    read=self.role.read,
-                    tls=engine.tls,
-                    timeout=timeout,
-                )
-                if connection.receiver is None:  # closed before this task had its turn: see `open`
-                    return
-                self.connection = connection
-                self._bytes = self._frames = 0
-                self._counted = self.subscriber.counted
-                self.opened("ws_connecting", started)
-                self.engine.count(self.role, "ws_sessions")
-                self.connected = True
-                for frame in adapter.hello(self.scope):
-                    self._write(frame)
-                if adapter.greets:
-                    async with asyncio.timeout(timeout):
-                        await self._greeting
-        except (OSError, TimeoutError, WsRefusedError, LostError) as error:
-            self._failed(error)
-
-    def _failed(self, error: Exception) -> None:
-        status = error.status if isinstance(error, WsRefusedError) else 0
-        code = str(status) if status else type(error).__name__.removesuffix("Error").lower()
-        self.engine.count(self.role, "connect_failed", code=code)
-        if self.connection is not None:
-            self.drop(None)
-            self.lose(self.engine.now())
-        again = status not in {400, 401, 403, 404}
-        raise ConnectError(code, str(error) or "no answer", again=again) from error
-
-    def drop(self, how: Kill | None) -> None:
-        """See User."""
-        connection, self.connection = self.connection, None
-        if connection is not None:
-            self._ended(connection)
-            connection.kill(how or Kill.RST)
-
-    def say_goodbye(self, code: int, reason: str) -> None:
-        """See User."""
-        if self.connection is not None:
-            self.connection.close(code, reason)
-
-    def on_closed(self, code: int, reason: str) -> None:
-        """See User."""
-        connection, self.connection = self.connection, None
-        if connection is not None:
-            self._ended(connection)
-        super().on_closed(code, reason)
-
-    def _ended(self, connection: WsConnection) -> None:
-        engine = self.engine
-        now = engine.now()
-        self._collect(connection)
-        session = self.recorders.get("ws_session_duration")
-        session.record(engine.moment(now), now - self._opened_at)
-
-    def read_freely(self) -> None:
-        """See User."""
-        if self.connection is not None:
-            self.connection.read_freely()
-
-    def collect(self) -> None:
-        """See User."""
-        if self.connection is not None:
-            self._collect(self.connection)
-
-    def _collect(self, connection: WsConnection) -> None:
-        moment = self.engine.moment(self.engine.now())
-        received = connection.received
-        if received > self._bytes:
-            self.recorders.get("data_received").add(moment, received - self._bytes)
-            self._bytes = received
-        # Deliveries are counted where they are accounted for; here are the frames that were none.
-        others = connection.frames - self._frames - (self.subscriber.counted - self._counted)
-        self.recorders.get("ws_msgs_received").add(moment, others)
-        self._frames, self._counted = connection.frames, self.subscriber.counted
 
     def on_lost(self, now: int) -> None:
         """See User."""
@@ -157,14 +47,8 @@ class WsUser(User):
 
     def forget(self) -> None:
         """See User."""
-        waiting = [*self._requests.values(), *(pending.done for pending in self._pending.values())]
-        for future in [*waiting, self._greeting]:
-            if future is not None and not future.done():
-                future.set_exception(LostError())
-                future.exception()  # somebody may have given up on it already
-        self._requests.clear()
-        self._by_room.clear()
-        self._pending.clear()
+        self._unanswered.forget()
+        give_up(self.greeting)
 
     # -- rooms ---------------------------------------------------------------------------------------------
 
@@ -201,7 +85,7 @@ class WsUser(User):
             await self._request(room, identity, frame, timeout)
             return
         if frame is not None:
-            self._write(frame)
+            self.write(frame)
         self.engine.metronome.at(
             self.engine.now() + UNCONFIRMED_US,
             lambda now: self.is_back(base.Joined(room, None, None), now),
@@ -219,7 +103,7 @@ class WsUser(User):
             await self._request(room, identity, frame, timeout)
             return
         if frame is not None:
-            self._write(frame)
+            self.write(frame)
         self.engine.metronome.at(
             self.engine.now() + UNCONFIRMED_US, lambda now: self._on_left(base.Left(room), now)
         )
@@ -228,34 +112,15 @@ class WsUser(User):
         """Ask for something that is confirmed by the room's name or refused by the request's id."""
         if self.connection is None:
             raise LostError
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._requests[identity] = done
-        self._by_room[room] = identity
         self.subscriber.notes.append(Note(self.engine.now(), "out", frame[:_NOTED]))
-        self._write(frame)
-        try:
-            async with asyncio.timeout(timeout):
-                await done
-        finally:
-            self._requests.pop(identity, None)
+        self.write(frame)
+        await self._unanswered.confirmation(room, identity, timeout)
 
     def _next_id(self) -> str:
         self._count += 1
         return f"q{self._count}"
 
-    def _answered(self, room: str) -> None:
-        done = self._requests.get(self._by_room.pop(room, ""))
-        if done is not None and not done.done():
-            done.set_result(None)
-
     # -- sending -------------------------------------------------------------------------------------------
-
-    def _write(self, frame: bytes) -> None:
-        if self.connection is not None:
-            self.connection.send(frame)
-            moment = self.engine.moment(self.engine.now())
-            self.recorders.get("ws_msgs_sent").add(moment)
-            self.recorders.get("data_sent").add(moment, len(frame))
 
     def send(
         self,
@@ -291,8 +156,8 @@ class WsUser(User):
         identity = ""
         if ack:
             identity = f"{engine.spec.run_word}-{stream.number if stream else self.id}-{number}"
-            self._pending[identity] = Pending(stream, number, intended, label, done)
-        self._write(self.adapter.send(room, text, identity, self.scope))
+            self._unanswered.add(identity, Pending(stream, number, intended, label, done))
+        self.write(self.adapter.send(room, text, identity, self.scope))
         self.recorders.get("schedule_lag").record(engine.moment(intended), now - intended)
         return True
 
@@ -300,7 +165,7 @@ class WsUser(User):
         """Say that the user is typing."""
         frame = self.adapter.typing(room, is_typing=is_typing)
         if frame is not None:
-            self._write(frame)
+            self.write(frame)
 
     # -- receiving -----------------------------------------------------------------------------------------
 
@@ -352,7 +217,7 @@ class WsUser(User):
             at = data.find(MARK, at + LENGTH)
 
     def _on_acked(self, event: base.Acked, now: int) -> None:
-        pending = self._pending.pop(event.id, None)
+        pending = self._unanswered.acknowledge(event.id)
         if pending is None:
             return
         engine = self.engine
@@ -360,31 +225,24 @@ class WsUser(User):
             engine.audit.acknowledge(pending.stream, pending.number, now, event.place)
         recorder = self.recorders.get("send_ack", step=pending.label)
         recorder.record(engine.moment(pending.intended), now - pending.intended)
-        if pending.done is not None and not pending.done.done():
-            pending.done.set_result(None)
 
     def _on_refused(self, event: base.Refused, now: int) -> None:  # noqa: ARG002 - one signature
         self.engine.count(self.role, "errors", code=event.code)
-        pending = self._pending.pop(event.id or "", None)
-        request = self._requests.get(event.id or "")
-        if pending is not None:
-            if pending.stream is not None:
-                self.engine.audit.fail(pending.stream, pending.number)
-            request = pending.done
-        if request is not None and not request.done():
-            request.set_exception(StepError(event.code, f"refused: {event.code}"))
+        pending = self._unanswered.refuse(event.id or "", event.code)
+        if pending is not None and pending.stream is not None:
+            self.engine.audit.fail(pending.stream, pending.number)
 
     def _on_joined(self, event: base.Joined, now: int) -> None:
         self.is_back(event, now)
         self._follow(self.subscriber.memberships.get(event.room))
-        self._answered(event.room)
+        self._unanswered.confirm(event.room)
 
     def _on_left(self, event: base.Left, now: int) -> None:
         member = self.subscriber.memberships.get(event.room)
         if member is not None and member.leaving is not None:
             self.engine.audit.left(self.subscriber, member, now)
             self._follow(None)
-        self._answered(event.room)
+        self._unanswered.confirm(event.room)
 
     def _on_gap(self, event: base.GapTold, now: int) -> None:  # noqa: ARG002 - one signature
         member = self.subscriber.memberships.get(event.room)
@@ -393,11 +251,11 @@ class WsUser(User):
 
     def _on_hello(self, event: base.Hello, now: int) -> None:  # noqa: ARG002 - one signature
         self.subscriber.connection = event.connection
-        if self._greeting is not None and not self._greeting.done():
-            self._greeting.set_result(None)
+        if self.greeting is not None and not self.greeting.done():
+            self.greeting.set_result(None)
 
     def _on_answer(self, event: base.Answer, now: int) -> None:  # noqa: ARG002 - one signature
-        self._write(event.frame)
+        self.write(event.frame)
 
     def _on_closing(self, event: base.Closing, now: int) -> None:  # noqa: ARG002 - one signature
         self.retry_after = event.retry_after
