@@ -158,9 +158,10 @@ def _merged(intervals: list[tuple[int, int]]) -> list[Stretch]:
 def _sequence(member: Membership, stretch: Stretch) -> tuple[int, ...]:
     """What a membership received of a stretch, as it came."""
     late = stretch.late.get(id(member), {})
+    keys = stretch.keys.keys()
     covers = member.start_key < stretch.low and stretch.high <= member.cursor.key
-    if covers and not late and stretch.keys.keys().isdisjoint((*member.missing, *member.damaged)):
-        return tuple(stretch.keys)  # nearly everybody
+    if covers and not late and keys.isdisjoint(member.missing.keys()) and keys.isdisjoint(member.damaged):
+        return tuple(keys)  # nearly everybody
     behind: defaultdict[int, list[int]] = defaultdict(list)
     for identity, finding in late.items():
         behind[finding.reference].append(identity)
