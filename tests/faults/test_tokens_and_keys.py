@@ -47,22 +47,27 @@ async def watched(server: LiveServer, caplog: pytest.LogCaptureFixture) -> Async
     assert SECRET not in caplog.text
 
 
-async def test_many_tokens_expire_at_once(fast: bool, caplog: pytest.LogCaptureFixture) -> None:
+async def test_many_tokens_expire_at_once(fast: bool, soak: bool, caplog: pytest.LogCaptureFixture) -> None:
+    socket_count, stream_count = (100, 30) if soak else (40, 12)
     settings = {"token_expiring_s": 2.0, "expiry_grace_s": 0.5, "rate_limit_per_s": None}
     with live_server(fast_websockets=fast, **settings) as server:
         async with watched(server, caplog):
-            short = [token(f"u{n}", ttl_s=4) for n in range(100)]
+            short = [token(f"u{n}", ttl_s=4) for n in range(socket_count)]
             sockets = await connect_all(
-                server.port, lambda n: WsPeer(f"u{n}", ["room"], bearer=short[n]), 100
+                server.port, lambda n: WsPeer(f"u{n}", ["room"], bearer=short[n]), socket_count
             )
-            streams = await connect_all(server.port, lambda n: StreamPeer(f"u{n}", bearer=short[n]), 30)
+            streams = await connect_all(
+                server.port, lambda n: StreamPeer(f"u{n}", bearer=short[n]), stream_count
+            )
             await until(lambda: all(peer.of_type("token_expiring") for peer in sockets), why="no warning")
-            kept = sockets[:50]
+            kept = sockets[: socket_count // 2]
             for number, peer in enumerate(kept):
                 peer.send("refresh", token=token(f"u{number}"))
             await until(lambda: all(peer.of_type("refreshed") for peer in kept), why="no refresh")
-            await asyncio.wait_for(asyncio.gather(*(peer.lost for peer in (*sockets[50:], *streams))), 30)
-            assert {peer.close_code for peer in sockets[50:]} == {4002}
+            await asyncio.wait_for(
+                asyncio.gather(*(peer.lost for peer in (*sockets[socket_count // 2 :], *streams))), 30
+            )
+            assert {peer.close_code for peer in sockets[socket_count // 2 :]} == {4002}
             assert {stream.events[-1][0] for stream in streams} == {"error"}
             assert {stream.events[-1][1]["code"] for stream in streams} == {"invalid_token"}
             assert {peer.close_code for peer in kept} == {None}

@@ -313,12 +313,12 @@ async def test_an_interrupted_run_has_full_results() -> None:
       writer: { users: 2, flow: [connect, { join: lobby }, { send: { room: lobby, rate: 20/s } }] }
 """,
             server.url,
-            stop_after=1.5,
+            stop_after=4,
         )
     assert result.exit_code == 130
     assert result.audit is not None
     assert result.audit.counts["expected"] == result.audit.counts["delivered"] > 20
-    assert result.duration < 5
+    assert result.duration < 15
 
 
 async def test_a_threshold_can_end_the_run() -> None:
