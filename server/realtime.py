@@ -43,6 +43,40 @@ def _too_many(reached: CapReached) -> Denied:
     return Denied(503, ErrorCode.RATE_LIMITED, text, CloseCode.TRY_AGAIN_LATER, reached.retry_after_ms)
 
 
+def _retention(settings: Settings) -> Retention:
+    return Retention(
+        max_count=settings.history_size,
+        max_age_s=settings.history_ttl_s,
+        max_channel_bytes=settings.history_channel_bytes,
+        max_total_bytes=settings.history_total_bytes,
+    )
+
+
+def _caps(settings: Settings, rng: random.Random) -> ConnectionCaps:
+    return ConnectionCaps(
+        node=settings.node_connections or default_node_limit(),
+        user=settings.user_connections,
+        address=settings.address_connections,
+        rng=rng,
+    )
+
+
+def _session_settings(settings: Settings) -> SessionSettings:
+    rate = settings.rate_limit_per_s
+    return SessionSettings(
+        ping_interval_s=settings.ping_interval_s,
+        pong_timeout_s=settings.pong_timeout_s,
+        max_misses=settings.max_misses,
+        rfc_ping_interval_s=settings.rfc_ping_interval_s,
+        rfc_ping_timeout_s=settings.rfc_ping_timeout_s,
+        max_rooms=settings.max_rooms,
+        token_expiring_s=settings.token_expiring_s,
+        expiry_grace_s=settings.expiry_grace_s,
+        rate_limit_per_s=rate,
+        rate_burst=2 * (rate or 100.0),
+    )
+
+
 class Realtime:
     """Log, hub, rooms, gate and clocks of one server. `start` and `stop` bracket its life on a loop."""
 
@@ -65,24 +99,12 @@ class Realtime:
         )
         self.origins = OriginPolicy(settings.origins)
         self.gate = Gate(self.authenticator, self.origins, self.admission, self.metrics.refusals)
-        retention = Retention(
-            max_count=settings.history_size,
-            max_age_s=settings.history_ttl_s,
-            max_channel_bytes=settings.history_channel_bytes,
-            max_total_bytes=settings.history_total_bytes,
-        )
-        self.broker: Broker = open_broker(settings.store, retention)
+        self.broker: Broker = open_broker(settings.store, _retention(settings))
         peers = self.broker.peers
         self.instance_id = new_instance_id() if peers is None else peers.instance_id
         self.history: ReadHistory = self.broker.history
-        caps = ConnectionCaps(
-            node=settings.node_connections or default_node_limit(),
-            user=settings.user_connections,
-            address=settings.address_connections,
-            rng=self.rng,
-        )
         self.hub = Hub(
-            caps,
+            _caps(settings, self.rng),
             self.metrics,
             slow_deadline_s=settings.slow_deadline_s,
             stream_retry_s=settings.stream_retry_ms / 1000,
@@ -108,18 +130,7 @@ class Realtime:
         user_rate = None if rate is None else rate * settings.user_rate_factor
         self.user_rates = None if user_rate is None else self._new_rates(user_rate)
         self.deployment = None if self.broker.peers is None else self._new_deployment(self.broker.peers)
-        self._session_settings = SessionSettings(
-            ping_interval_s=settings.ping_interval_s,
-            pong_timeout_s=settings.pong_timeout_s,
-            max_misses=settings.max_misses,
-            rfc_ping_interval_s=settings.rfc_ping_interval_s,
-            rfc_ping_timeout_s=settings.rfc_ping_timeout_s,
-            max_rooms=settings.max_rooms,
-            token_expiring_s=settings.token_expiring_s,
-            expiry_grace_s=settings.expiry_grace_s,
-            rate_limit_per_s=rate,
-            rate_burst=2 * (rate or 100.0),
-        )
+        self._session_settings = _session_settings(settings)
         self._ticker: Ticker | None = None
         self._running: list[asyncio.Task[None]] = []
 

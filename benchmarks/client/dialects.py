@@ -109,7 +109,7 @@ class SocketIO:
 
     def sse_path(self, room: str, token: str) -> str:
         """Socket.IO has no event streams."""
-        raise NotImplementedError(f"no event streams: {room}, {len(token)}")
+        raise ValueError(f"Socket.IO has no event streams: {room}, {len(token)}")
 
     def greeting(self) -> tuple[bytes, bytes]:
         """Connect to the main namespace; the answer carries the session id."""

@@ -12,6 +12,7 @@ import ssl
 from time import monotonic_ns
 from typing import Protocol, cast
 
+from rtcli.load.errors import RefusedError
 from rtcli.load.http_stream import HttpError, ResponseReader
 from rtcli.load.scenario_steps import Kill
 from rtcli.load.sources import Sources, reset_on_close
@@ -35,14 +36,6 @@ class StreamReceiver(Protocol):
     def on_closed(self, code: int, reason: str) -> None:
         """The stream is gone; once, unless it was killed. There are no codes here: always 0."""
         ...
-
-
-class StreamRefusedError(Exception):
-    """The answer is no event stream. `status` is HTTP's, 0 when it was not HTTP."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
 
 
 class SseConnection(asyncio.Protocol):
@@ -103,7 +96,7 @@ class SseConnection(asyncio.Protocol):
         self._failure = text
         if not self.opened.done():
             self.receiver = None
-            self.opened.set_exception(StreamRefusedError(status, text))
+            self.opened.set_exception(RefusedError(status, text))
         if self._transport is not None:
             self._transport.abort()
 
@@ -115,7 +108,7 @@ class SseConnection(asyncio.Protocol):
         with contextlib.suppress(SSELimitError):
             self.parser.end()
         if not self.opened.done():
-            self.opened.set_exception(StreamRefusedError(0, "closed without an answer"))
+            self.opened.set_exception(RefusedError(0, "closed without an answer"))
         elif receiver is not None:
             receiver.on_closed(0, self._failure or str(error or ""))
 
@@ -162,7 +155,7 @@ async def open_sse(
     read: float | None = None,
     timeout: float,  # noqa: ASYNC109 - covers connecting and the answer
 ) -> None:
-    """Connect and wait for the response head. Raises OSError, TimeoutError, or StreamRefusedError."""
+    """Connect and wait for the response head. Raises OSError, TimeoutError, or RefusedError."""
     connection: SseConnection | None = None
     try:
         async with asyncio.timeout(timeout):

@@ -18,6 +18,7 @@ import picows
 
 from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.room import Entry
+from rtcli.load.errors import RefusedError
 from rtcli.load.scenario_steps import Kill
 from rtcli.load.small_reads import READ_BUFFER, SmallReads
 from rtcli.load.sources import Sources, bytes_received, reset_on_close
@@ -196,14 +197,6 @@ def _retrieve_error(transport: picows.WSTransport) -> None:
     waiting.add_done_callback(lambda done: None if done.cancelled() else done.exception())
 
 
-class WsRefusedError(Exception):
-    """The server answered the handshake with something else. `status` is HTTP's, 0 when it was not HTTP."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-
-
 async def open_ws(
     receiver: Receiver,
     url: str,
@@ -215,7 +208,7 @@ async def open_ws(
     read: float | None = None,
     timeout: float,  # noqa: ASYNC109 - covers connecting and the answer
 ) -> WsConnection:
-    """Connect. Raises OSError, TimeoutError, or WsRefusedError."""
+    """Connect. Raises OSError, TimeoutError, or RefusedError."""
     connection = WsConnection(receiver)
     buffer = None if read is None else READ_BUFFER
     offered = [("Sec-WebSocket-Protocol", ", ".join(subprotocols))] if subprotocols else []
@@ -240,16 +233,16 @@ async def open_ws(
             )
     except picows.WSHandshakeError as error:
         status = 0 if error.response is None else int(error.response.status)
-        raise WsRefusedError(status, f"HTTP {status}" if status else str(error)) from None
+        raise RefusedError(status, f"HTTP {status}" if status else str(error)) from None
     except picows.WSError as error:
-        raise WsRefusedError(0, str(error)) from None
+        raise RefusedError(0, str(error)) from None
     except BaseException:
         connection.kill(Kill.RST)
         if connection.socket is not None:
             connection.socket.close()
         raise
     if not connection.is_open:
-        raise WsRefusedError(0, "closed without an answer")
+        raise RefusedError(0, "closed without an answer")
     if read is not None:
         connection.limit_reading(read)
     return connection

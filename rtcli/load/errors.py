@@ -7,6 +7,14 @@ class LostError(Exception):
     """The connection went away while something was waited for."""
 
 
+class RefusedError(Exception):
+    """The server answered with something else. `status` is HTTP's, 0 when it was not HTTP."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
 class ConnectError(Exception):
     """A connection could not be opened. `again`: it may work later."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rtcli.load import flow_connection, flow_messages, flow_waiting
+from rtcli.load import flow_checks, flow_connection, flow_control, flow_messages
 from rtcli.load.flow import Action
 from rtcli.load.scenario_steps import (
     BackoffStep,
@@ -37,13 +37,13 @@ ACTIONS: Mapping[type, Action] = {
     Leave: flow_messages.leave,
     Send: flow_messages.send,
     Typing: flow_messages.typing,
-    Expect: flow_waiting.expect,
-    Think: flow_waiting.think,
-    Hold: flow_waiting.hold,
-    Loop: flow_waiting.loop,
-    Choose: flow_waiting.choose,
-    Wait: flow_waiting.wait,
-    Signal: flow_waiting.signal,
-    Http: flow_waiting.http,
-    Log: flow_waiting.log,
+    Expect: flow_checks.expect,
+    Think: flow_control.think,
+    Hold: flow_control.hold,
+    Loop: flow_control.loop,
+    Choose: flow_control.choose,
+    Wait: flow_control.wait,
+    Signal: flow_control.signal,
+    Http: flow_checks.http,
+    Log: flow_control.log,
 }

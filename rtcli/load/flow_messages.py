@@ -9,6 +9,7 @@ from rtcli.load.errors import LostError, StepError
 from rtcli.load.flow import Flow
 from rtcli.load.scenario_steps import Join, Leave, Send, Typing
 from rtcli.load.timetable import Timetable
+from rtcli.load.user_transport import Message
 from rtcli.load.ws_user import WsUser
 
 
@@ -57,7 +58,7 @@ def _send_due(flow: Flow, step: Send | Typing, intended: int) -> bool:
 
 
 def _send_one(flow: Flow, step: Send, intended: int, done: asyncio.Future[None] | None) -> bool:
-    return flow.user.send(
+    message = Message(
         flow.text(step.room),
         "" if step.text is None else flow.text(step.text),
         intended,
@@ -67,6 +68,7 @@ def _send_one(flow: Flow, step: Send, intended: int, done: asyncio.Future[None] 
         size=step.size,
         done=done,
     )
+    return flow.user.send(message)
 
 
 async def typing(flow: Flow, step: Typing) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import ChainMap
 from collections.abc import Mapping
-from typing import NamedTuple
 from urllib.parse import quote
 
 import httpx
@@ -23,18 +22,8 @@ from rtcli.load.errors import StepError
 from rtcli.load.expressions import Template
 from rtcli.load.scenario import HttpPublish
 from rtcli.load.user import User
+from rtcli.load.user_transport import Message
 from server.protocol.position import InvalidPositionError, parse_position
-
-
-class Message(NamedTuple):
-    """A message to publish. `intended` is when it was due; `done` is told how it went."""
-
-    room: str
-    text: str
-    intended: int
-    label: str
-    audit: bool
-    done: asyncio.Future[None] | None
 
 
 class _Receipt(msgspec.Struct):

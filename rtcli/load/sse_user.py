@@ -7,33 +7,33 @@ from dataclasses import replace
 
 from rtcli.load.adapters import base
 from rtcli.load.audit.records import Delivery, Note
-from rtcli.load.crowd_sse import SseConnection, StreamRefusedError, open_sse
+from rtcli.load.connected import ConnectedUser
+from rtcli.load.crowd_sse import SseConnection, open_sse
 from rtcli.load.engine import Engine
-from rtcli.load.errors import ConnectError, LostError
-from rtcli.load.http_publish import HttpPublisher, Message
+from rtcli.load.errors import LostError, RefusedError
+from rtcli.load.http_publish import HttpPublisher
 from rtcli.load.http_stream import encode_request
 from rtcli.load.scenario import Role
 from rtcli.load.scenario_steps import Kill
 from rtcli.load.token import LENGTH, MARK
-from rtcli.load.user import User
+from rtcli.load.user_transport import Message
 from server.protocol.sse import ServerSentEvent, SSEParser
 
 _NOTED = 400
 _MARK = MARK.decode()
-# EventSource gives up for ever on any status but 200; so do we on those that say that the request is wrong.
-_FINAL = frozenset({204, 400, 401, 403, 404, 405})
 
 
-class SseUser(User):
+class SseUser(ConnectedUser[SseConnection]):
     """One user. `adapter` is shared by all of its kind."""
+
+    # EventSource gives up for ever on any status but 200; so do we on those that call the request wrong.
+    final = frozenset({204, 400, 401, 403, 404, 405})
 
     def __init__(self, engine: Engine, role: Role, index: int, number: int, adapter: base.SseAdapter) -> None:
         super().__init__(engine, role, index, number)
         self.adapter = adapter
         self.resumes = adapter.resumes
-        self.connection: SseConnection | None = None
         self.parser = SSEParser()
-        self._greeting: asyncio.Future[None] | None = None
         self._publisher = HttpPublisher(engine, self, engine.scenario.target.publish)
         self._waiting: set[str] = set()  # rooms whose confirmation is due
         self._started = 0  # the attempt to connect
@@ -49,7 +49,7 @@ class SseUser(User):
             fields.append(("Last-Event-ID", self.opening.last_event_id))
         request = encode_request(adapter.target(endpoint, self.opening), endpoint.authority, fields)
         self._ask_for_rooms()
-        self._greeting = asyncio.get_running_loop().create_future()
+        self.greeting = asyncio.get_running_loop().create_future()
         try:
             async with engine.connecting:
                 self._started = engine.now()
@@ -63,9 +63,9 @@ class SseUser(User):
                     timeout=timeout,
                 )
                 async with asyncio.timeout(timeout):
-                    await self._greeting
-        except (OSError, TimeoutError, StreamRefusedError, LostError) as error:
-            self._failed(error)
+                    await self.greeting
+        except (OSError, TimeoutError, RefusedError, LostError) as error:
+            self.failed(error)
 
     def on_open(self, connection: SseConnection) -> None:
         """See crowd_sse.StreamReceiver."""
@@ -74,7 +74,7 @@ class SseUser(User):
         self.opened("sse_connecting", self._started)
         if not self.adapter.greets:
             self._enter_all()
-            self._greeted()
+            self.greeted()
 
     def _ask_for_rooms(self) -> None:
         engine = self.engine
@@ -94,29 +94,8 @@ class SseUser(User):
         for room in self.opening.rooms:
             self.is_back(base.Joined(room, None, resumed), self.engine.now())
 
-    def _failed(self, error: Exception) -> None:
-        status = error.status if isinstance(error, StreamRefusedError) else 0
-        code = str(status) if status else type(error).__name__.removesuffix("Error").lower()
-        self.engine.count(self.role, "connect_failed", code=code)
-        now = self.engine.now()
-        if self.connection is not None:
-            self.drop(None)
-            self.lose(now)
-        else:
-            for member in list(self.subscriber.memberships.values()):
-                if member.joined is None:
-                    self.engine.audit.gone(self.subscriber, member, now)
-        raise ConnectError(code, str(error) or "no answer", again=status not in _FINAL) from error
-
     async def rejoin(self, timeout: float) -> None:  # noqa: ASYNC109 - see User
         """See User: the request has said it all."""
-
-    def drop(self, how: Kill | None) -> None:
-        """See User."""
-        connection, self.connection = self.connection, None
-        if connection is not None:
-            self._collect(connection)
-            connection.kill(how or Kill.RST)
 
     def say_goodbye(self, code: int, reason: str) -> None:  # noqa: ARG002 - HTTP has no words for it
         """See User."""
@@ -125,56 +104,27 @@ class SseUser(User):
 
     def on_closed(self, code: int, reason: str) -> None:
         """See User. The server's `retry:` is what to wait before coming back."""
-        connection, self.connection = self.connection, None
-        if connection is not None:
-            self._collect(connection)
         if self.retry_after is None and self.parser.retry_ms is not None and self.role.reconnect is None:
             self.retry_after = self.parser.retry_ms / 1000
         super().on_closed(code, reason)
 
-    def read_freely(self) -> None:
-        """See User."""
-        if self.connection is not None:
-            self.connection.read_freely()
-
-    def collect(self) -> None:
-        """See User."""
-        if self.connection is not None:
-            self._collect(self.connection)
-
-    def _collect(self, connection: SseConnection) -> None:
+    def take_over(self, connection: SseConnection) -> None:
+        """See ConnectedUser."""
         moment = self.engine.moment(self.engine.now())
         if connection.received:
             self.recorders.get("data_received").add(moment, connection.received)
             self.recorders.get("sse_events").add(moment, connection.events)
             connection.received = connection.events = 0
 
-    def send(
-        self,
-        room: str,
-        text: str,
-        intended: int,
-        *,
-        label: str,
-        audit: bool = True,
-        ack: bool = True,  # noqa: ARG002 - HTTP always answers
-        size: int | None = None,
-        done: asyncio.Future[None] | None = None,
-    ) -> bool:
-        """Publish a message by HTTP, beside the stream."""
-        if size is not None:
-            text = text.rjust(size - LENGTH - 1, ".")
-        self._publisher.send(Message(room, text, intended, label, audit, done))
+    def send(self, message: Message) -> bool:
+        """Publish a message by HTTP, beside the stream; that is always answered."""
+        if message.size is not None:
+            message = message._replace(text=message.text.rjust(message.size - LENGTH - 1, "."))
+        self._publisher.send(message)
         return True
 
     def on_lost(self, now: int) -> None:
         """See User."""
-
-    def forget(self) -> None:
-        """See User."""
-        if self._greeting is not None and not self._greeting.done():
-            self._greeting.set_exception(LostError())
-            self._greeting.exception()  # somebody may have given up on it already
 
     # -- receiving -----------------------------------------------------------------------------------------
 
@@ -219,8 +169,4 @@ class SseUser(User):
         elif isinstance(told, base.Closing):
             self.retry_after = told.retry_after
         if not self._waiting:
-            self._greeted()
-
-    def _greeted(self) -> None:
-        if self._greeting is not None and not self._greeting.done():
-            self._greeting.set_result(None)
+            self.greeted()

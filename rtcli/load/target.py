@@ -11,8 +11,9 @@ from rtcli.errors import CliError, Exit
 from rtcli.load.adapters.base import Opening, WsAdapter
 from rtcli.load.adapters.installed import AdapterError
 from rtcli.load.adapters.registry import adapter_for
-from rtcli.load.crowd_ws import WsConnection, WsRefusedError, open_ws
+from rtcli.load.crowd_ws import WsConnection, open_ws
 from rtcli.load.engine import Credentials, WorkerSpec, tls_of
+from rtcli.load.errors import RefusedError
 from rtcli.load.feeders import Feeders, UserScope, already
 from rtcli.load.scenario import Role, Scenario
 from rtcli.load.scenario_steps import Kill
@@ -112,7 +113,7 @@ async def _probe_ws(spec: WorkerSpec, role: Role, adapter: WsAdapter) -> None:
             timeout=_PROBE_S,
         )
         end = await _greeting(spec, role, adapter, connection, receiver) if adapter.greets else None
-    except WsRefusedError as error:
+    except RefusedError as error:
         raise _refused(spec.endpoint, error.status, str(error)) from None
     except (OSError, TimeoutError) as error:
         raise _unreachable(spec.endpoint, error) from None

@@ -49,12 +49,12 @@ class Unanswered:
         """Take out a message that is acknowledged; None if nothing waited for that."""
         message = self._messages.pop(identity, None)
         if message is not None:
-            _answer(message.done)
+            answer(message.done)
         return message
 
     def confirm(self, room: str) -> None:
         """Answer the last request about a room."""
-        _answer(self._requests.get(self._by_room.pop(room, "")))
+        answer(self._requests.get(self._by_room.pop(room, "")))
 
     def refuse(self, identity: str, code: str) -> Pending | None:
         """Refuse the message or the request with this id; returns the message, if it was one."""
@@ -80,6 +80,7 @@ def give_up(future: asyncio.Future[None] | None) -> None:
         future.exception()  # somebody may have given up on it already
 
 
-def _answer(future: asyncio.Future[None] | None) -> None:
+def answer(future: asyncio.Future[None] | None) -> None:
+    """Let go on who waits for it, if anybody."""
     if future is not None and not future.done():
         future.set_result(None)

@@ -4,8 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 from rtcli.load.scenario_steps import Kill
+
+
+class Message(NamedTuple):
+    """A message to send: `intended` is when it was due (µs), `label` the step that sends it.
+
+    `audit`: it carries a token. `ack`: its acknowledgement is asked for. `size`: bytes of text, at least.
+    `done` is told how it went.
+    """
+
+    room: str
+    text: str
+    intended: int
+    label: str
+    audit: bool = True
+    ack: bool = True
+    size: int | None = None
+    done: asyncio.Future[None] | None = None
 
 
 class Transport(ABC):
@@ -14,19 +32,8 @@ class Transport(ABC):
     resumes = True  # the protocol can give what was missed
 
     @abstractmethod
-    def send(
-        self,
-        room: str,
-        text: str,
-        intended: int,
-        *,
-        label: str,
-        audit: bool = True,
-        ack: bool = True,
-        size: int | None = None,
-        done: asyncio.Future[None] | None = None,
-    ) -> bool:
-        """Send a message that was due at `intended`; False when that cannot be now. `done`: when answered."""
+    def send(self, message: Message) -> bool:
+        """Send a message; False when that cannot be now."""
 
     @abstractmethod
     def read_freely(self) -> None:

@@ -6,23 +6,22 @@ import asyncio
 from abc import abstractmethod
 
 from rtcli.load.adapters import base
-from rtcli.load.crowd_ws import WsConnection, WsRefusedError, open_ws
+from rtcli.load.connected import ConnectedUser
+from rtcli.load.crowd_ws import WsConnection, open_ws
 from rtcli.load.engine import Engine
-from rtcli.load.errors import ConnectError, LostError
+from rtcli.load.errors import LostError, RefusedError
 from rtcli.load.scenario import Role
-from rtcli.load.scenario_steps import Kill
-from rtcli.load.user import User
 
 
-class WsLink(User):
+class WsLink(ConnectedUser[WsConnection]):
     """The connection of a user; subclasses make something of what comes over it (`on_frame`)."""
+
+    final = frozenset({400, 401, 403, 404})
 
     def __init__(self, engine: Engine, role: Role, index: int, number: int, adapter: base.WsAdapter) -> None:
         super().__init__(engine, role, index, number)
         self.adapter = adapter
         self.resumes = adapter.resumes
-        self.connection: WsConnection | None = None
-        self.greeting: asyncio.Future[None] | None = None
         self._bytes = self._frames = self._counted = 0  # of this connection, taken over already
 
     @abstractmethod
@@ -59,56 +58,23 @@ class WsLink(User):
                 if adapter.greets:
                     async with asyncio.timeout(timeout):
                         await self.greeting
-        except (OSError, TimeoutError, WsRefusedError, LostError) as error:
-            self._failed(error)
-
-    def _failed(self, error: Exception) -> None:
-        status = error.status if isinstance(error, WsRefusedError) else 0
-        code = str(status) if status else type(error).__name__.removesuffix("Error").lower()
-        self.engine.count(self.role, "connect_failed", code=code)
-        if self.connection is not None:
-            self.drop(None)
-            self.lose(self.engine.now())
-        again = status not in {400, 401, 403, 404}
-        raise ConnectError(code, str(error) or "no answer", again=again) from error
-
-    def drop(self, how: Kill | None) -> None:
-        """See User."""
-        connection, self.connection = self.connection, None
-        if connection is not None:
-            self._ended(connection)
-            connection.kill(how or Kill.RST)
+        except (OSError, TimeoutError, RefusedError, LostError) as error:
+            self.failed(error)
 
     def say_goodbye(self, code: int, reason: str) -> None:
         """See User."""
         if self.connection is not None:
             self.connection.close(code, reason)
 
-    def on_closed(self, code: int, reason: str) -> None:
-        """See User."""
-        connection, self.connection = self.connection, None
-        if connection is not None:
-            self._ended(connection)
-        super().on_closed(code, reason)
-
-    def _ended(self, connection: WsConnection) -> None:
-        engine = self.engine
-        now = engine.now()
-        self._collect(connection)
+    def ended(self, connection: WsConnection) -> None:
+        """See ConnectedUser."""
+        super().ended(connection)
+        now = self.engine.now()
         session = self.recorders.get("ws_session_duration")
-        session.record(engine.moment(now), now - self._opened_at)
+        session.record(self.engine.moment(now), now - self._opened_at)
 
-    def read_freely(self) -> None:
-        """See User."""
-        if self.connection is not None:
-            self.connection.read_freely()
-
-    def collect(self) -> None:
-        """See User."""
-        if self.connection is not None:
-            self._collect(self.connection)
-
-    def _collect(self, connection: WsConnection) -> None:
+    def take_over(self, connection: WsConnection) -> None:
+        """See ConnectedUser."""
         moment = self.engine.moment(self.engine.now())
         received = connection.received
         if received > self._bytes:

@@ -16,7 +16,8 @@ from rtcli.load.engine import Engine
 from rtcli.load.errors import LostError, StepError
 from rtcli.load.scenario import Role
 from rtcli.load.token import LENGTH, MARK
-from rtcli.load.unanswered import Pending, Unanswered, give_up
+from rtcli.load.unanswered import Pending, Unanswered
+from rtcli.load.user_transport import Message
 from rtcli.load.watch import Sees
 from rtcli.load.ws_link import WsLink
 
@@ -48,7 +49,7 @@ class WsUser(WsLink):
     def forget(self) -> None:
         """See User."""
         self._unanswered.forget()
-        give_up(self.greeting)
+        super().forget()
 
     # -- rooms ---------------------------------------------------------------------------------------------
 
@@ -122,44 +123,38 @@ class WsUser(WsLink):
 
     # -- sending -------------------------------------------------------------------------------------------
 
-    def send(
-        self,
-        room: str,
-        text: str,
-        intended: int,
-        *,
-        label: str,
-        audit: bool = True,
-        ack: bool = True,
-        size: int | None = None,
-        done: asyncio.Future[None] | None = None,
-    ) -> bool:
-        """Send a message that was due at `intended`; False when there is no connection."""
-        engine = self.engine
+    def send(self, message: Message) -> bool:
+        """See Transport."""
+        engine, room, intended = self.engine, message.room, message.intended
         member = self.subscriber.memberships.get(room)
         outside = self.adapter.confirms and member is not None and not member.is_in
         if outside or not self.connected:
             return False
         now = engine.now()
-        ack = ack and self.adapter.acks
+        ack = message.ack and self.adapter.acks
         self._count += 1
-        stream, number = None, self._count
-        if audit:
-            stream = self._streams.get((room, ack))
-            if stream is None:
-                stream = engine.audit.stream(self.name, room, wants_acks=ack)
-                self._streams[room, ack] = stream
+        stream, number, text = None, self._count, message.text
+        if message.audit:
+            stream = self._stream(room, wants_acks=ack)
             number, token = engine.audit.send(stream, intended, now)
             text = f"{text} {token.decode()}" if text else token.decode()
-        if size is not None and len(text) < size:
-            text = "." * (size - len(text) - 1) + " " + text
+        if message.size is not None and len(text) < message.size:
+            text = "." * (message.size - len(text) - 1) + " " + text
         identity = ""
         if ack:
             identity = f"{engine.spec.run_word}-{stream.number if stream else self.id}-{number}"
-            self._unanswered.add(identity, Pending(stream, number, intended, label, done))
+            pending = Pending(stream, number, intended, message.label, message.done)
+            self._unanswered.add(identity, pending)
         self.write(self.adapter.send(room, text, identity, self.scope))
         self.recorders.get("schedule_lag").record(engine.moment(intended), now - intended)
         return True
+
+    def _stream(self, room: str, *, wants_acks: bool) -> Stream:
+        stream = self._streams.get((room, wants_acks))
+        if stream is None:
+            stream = self.engine.audit.stream(self.name, room, wants_acks=wants_acks)
+            self._streams[room, wants_acks] = stream
+        return stream
 
     def typing(self, room: str, *, is_typing: bool) -> None:
         """Say that the user is typing."""
@@ -251,8 +246,7 @@ class WsUser(WsLink):
 
     def _on_hello(self, event: base.Hello, now: int) -> None:  # noqa: ARG002 - one signature
         self.subscriber.connection = event.connection
-        if self.greeting is not None and not self.greeting.done():
-            self.greeting.set_result(None)
+        self.greeted()
 
     def _on_answer(self, event: base.Answer, now: int) -> None:  # noqa: ARG002 - one signature
         self.write(event.frame)

@@ -233,9 +233,9 @@ async def connect(
     return peer
 
 
-async def connect_all(port: int, make: Callable[[int], P], count: int) -> list[P]:
+async def connect_all(port: int, make: Callable[[int], P], count: int, at_once: int = AT_ONCE) -> list[P]:
     """Connect `count` peers, some at a time, and wait until each is ready."""
-    gate = asyncio.Semaphore(AT_ONCE)
+    gate = asyncio.Semaphore(at_once)
 
     async def one(number: int) -> P:
         async with gate:

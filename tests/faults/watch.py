@@ -40,13 +40,14 @@ def starved_s(*tasks: int) -> float:
     return waited_ns / 1e9
 
 
-def stolen_s() -> float:
-    """How long, so far, processors of this machine could have run and the hypervisor ran something else.
+def stolen_s() -> list[float]:
+    """How long, so far, each processor of this machine could have run and the hypervisor ran something else.
 
-    proc(5), /proc/stat: the eighth figure, in ticks, over all of them.
+    proc(5), /proc/stat: the eighth figure of a processor, in ticks.
     """
-    with Path("/proc/stat").open() as stat:
-        return int(stat.readline().split()[8]) / os.sysconf("SC_CLK_TCK")
+    lines = Path("/proc/stat").read_text().splitlines()
+    ticks = [int(line.split()[8]) for line in lines if line.startswith("cpu") and not line.startswith("cpu ")]
+    return [stolen / os.sysconf("SC_CLK_TCK") for stolen in ticks]
 
 
 class HealthWatch:
@@ -75,7 +76,7 @@ class HealthWatch:
         if self._keeps_connection:
             connection.connect()
         while not self._stop.wait(PAUSE_S):
-            started, starved = time.monotonic(), starved_s(*tasks) + stolen_s()
+            started, starved, stolen = time.monotonic(), starved_s(*tasks), stolen_s()
             try:
                 connection.request("GET", "/healthz")
                 answer = connection.getresponse()
@@ -87,7 +88,9 @@ class HealthWatch:
                 self.failures.append(repr(error))
             if not self._keeps_connection:
                 connection.close()  # the next request opens it again
-            self.seconds.append(time.monotonic() - started - (starved_s(*tasks) + stolen_s() - starved))
+            waited = starved_s(*tasks) - starved
+            taken = max(after - before for before, after in zip(stolen, stolen_s(), strict=True))
+            self.seconds.append(time.monotonic() - started - waited - taken)
         connection.close()
 
     def start(self) -> None:

@@ -318,7 +318,7 @@ async def test_an_interrupted_run_has_full_results() -> None:
     assert result.exit_code == 130
     assert result.audit is not None
     assert result.audit.counts["expected"] == result.audit.counts["delivered"] > 20
-    assert result.duration < 15
+    assert result.duration < 4 + 3.5
 
 
 async def test_a_threshold_can_end_the_run() -> None:

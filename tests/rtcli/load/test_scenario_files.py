@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rtcli.load.scenario import Scenario
 from rtcli.load.scenario_loader import ScenarioErrors, load_scenario, parse_scenario, read_source
 from rtcli.load.scenario_yaml import MAX_DEPTH, MAX_NODES, YamlError, compose
-from tests.rtcli.load.test_scenario_loader import SMALL
+from tests.rtcli.load.scenario_texts import SMALL
 
 
 def refused(path: Path) -> str:

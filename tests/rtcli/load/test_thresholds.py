@@ -14,7 +14,7 @@ from rtcli.load.scenario import ThresholdSpec
 from rtcli.load.scenario_loader import parse_scenario, parse_threshold
 from rtcli.load.threshold_grammar import ThresholdError, parse_expression, parse_selector
 from rtcli.load.thresholds import evaluate, evaluate_one, to_abort
-from tests.rtcli.load.test_scenario_loader import SMALL
+from tests.rtcli.load.scenario_texts import SMALL
 
 
 @dataclass

@@ -1,44 +1,11 @@
-"""Steps of a flow: what it waits for, repeats, chooses and tells."""
+"""Steps of a flow: when it goes on, and which way."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 
 from rtcli.load.flow import Flow
-from rtcli.load.flow_http import request
-from rtcli.load.scenario_steps import Choose, Expect, Hold, Http, Log, Loop, Signal, Think, Wait
-from rtcli.load.watch import Pattern, Watcher, found, lookup
-
-
-async def expect(flow: Flow, step: Expect) -> None:
-    """Watch every frame for one that matches."""
-    pattern = Pattern(
-        None if step.type is None else flow.text(step.type),
-        {path: flow.text(value) for path, value in step.where.items()},
-        None if step.contains is None else flow.text(step.contains),
-    )
-    watcher = Watcher(pattern, step.count)
-    if flow.before is not None and not step.absent:
-        flow.before.replay(watcher)
-    flow.user.watch(watcher)
-    try:
-        async with asyncio.timeout(step.within):
-            await watcher.done.wait()
-        seen = True
-    except TimeoutError:
-        seen = False
-    finally:
-        flow.user.unwatch(watcher)
-    flow.check(step, good=seen is not step.absent)
-    if seen:
-        _capture(flow, watcher.found, step.capture)
-
-
-def _capture(flow: Flow, tree: object, captures: Mapping[str, str]) -> None:
-    for name, path in captures.items():
-        if found(tree, path):
-            flow.user.scope.session[name] = lookup(tree, path)
+from rtcli.load.scenario_steps import Choose, Hold, Log, Loop, Signal, Think, Wait
 
 
 async def think(flow: Flow, step: Think) -> None:
@@ -98,10 +65,3 @@ async def signal(flow: Flow, step: Signal) -> None:
 async def log(flow: Flow, step: Log) -> None:
     """Write to the run's log."""
     flow.engine.log.append(f"{flow.user.name}: {flow.text(step.text)}")
-
-
-async def http(flow: Flow, step: Http) -> None:
-    """Make a request to the deployment."""
-    answer = await request(flow.engine, flow.user, step)
-    flow.check(step, good=answer.status in step.status)
-    _capture(flow, answer.tree, step.capture)
