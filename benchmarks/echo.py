@@ -14,14 +14,16 @@ from collections.abc import Mapping
 from typing import Any
 from unittest.mock import patch
 
+from rtcli_server import realtime
+from rtcli_server.connections.websocket import Connection
+from rtcli_server.delivery.wire import frame
+from rtcli_server.process.runner import ServerHandle, serve_forever
+from rtcli_server.settings import Settings
+from rtcli_server.transports.websocket import asgi as ws
+from rtcli_server.transports.websocket import fast as ws_fast
+from rtcli_server.transports.websocket.fragments import Fragments
+
 from benchmarks.client.dialects import token_for
-from server import realtime
-from server.connection import Connection
-from server.runner import ServerHandle, serve_forever
-from server.settings import Settings
-from server.transports import ws, ws_fast
-from server.transports.fragments import Fragments
-from server.wire import frame
 
 BINARY = 0x2
 LARGEST = 32 * 1024 * 1024

@@ -10,7 +10,7 @@ from pathlib import Path
 if Path(sys.path[0] or ".").resolve() != Path(__file__).resolve().parent.parent:
     del sys.path[0]
 
-from rtcli.cli import main
+from rtcli.cli.app import main
 
 if __name__ == "__main__":
     sys.exit(main())

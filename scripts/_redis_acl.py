@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from server.broker.redis_wire import REQUIRED_ACL
+from rtcli_server.broker.redis.wire import REQUIRED_ACL
 
 FILE = Path(__file__).resolve().parents[1] / "deploy" / "redis.acl"
 TEXT = f"user default off\nuser rtcli on >change-me {REQUIRED_ACL}\n"

@@ -27,7 +27,7 @@ from rtcli.client.secret_files import (
     read_token,
 )
 from rtcli.errors import CliError, Exit
-from server.protocol.tokens import create_token, is_valid_user_id
+from rtcli.protocol.tokens import create_token, is_valid_user_id
 
 __all__ = [
     "TokenSource",

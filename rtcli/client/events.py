@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from server.protocol.position import Position
+from rtcli.protocol.position import Position
 
 
 @dataclass(frozen=True)

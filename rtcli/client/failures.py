@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rtcli.errors import CliError, Exit
-from server.protocol.codes import CloseCode, should_reconnect
+from rtcli.protocol.codes import CloseCode, should_reconnect
 
 # A peer that went away in mid-conversation, which is no disagreement about TLS.
 _TLS_ENDED = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)

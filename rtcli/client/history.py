@@ -10,8 +10,8 @@ import msgspec
 from rtcli.client import failures
 from rtcli.client.events import Message
 from rtcli.errors import CliError, Exit
-from server.protocol.position import Position
-from server.protocol.server_messages import NewMessageData
+from rtcli.protocol.messages.server import NewMessageData
+from rtcli.protocol.position import Position
 
 
 class _Page(msgspec.Struct):

@@ -6,9 +6,9 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from rtcli.client.events import Acked, ClientEvent, Joined, Message, Missed, Trouble
-from server.protocol.codes import GapReason
-from server.protocol.position import InvalidPositionError, Position, parse_position
-from server.protocol.server_messages import GapData, NewMessageData, RoomJoinedData
+from rtcli.protocol.codes import GapReason
+from rtcli.protocol.messages.server import GapData, NewMessageData, RoomJoinedData
+from rtcli.protocol.position import InvalidPositionError, Position, parse_position
 
 
 @dataclass

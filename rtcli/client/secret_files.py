@@ -13,7 +13,7 @@ import jwt
 from jwt.algorithms import HMACAlgorithm
 
 from rtcli.errors import CliError
-from server.protocol.tokens import MAX_TOKEN_BYTES, MIN_SECRET_BYTES
+from rtcli.protocol.tokens import MAX_TOKEN_BYTES, MIN_SECRET_BYTES
 
 MAX_FILE_BYTES = 65_536
 _KEYGEN_HINT = "make a good one: rtcli token keygen --out FILE"

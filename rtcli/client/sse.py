@@ -19,7 +19,7 @@ from rtcli.client import failures
 from rtcli.client.backoff import Reconnect
 from rtcli.client.failures import ConnectionLostError, Failure
 from rtcli.errors import CliError, Exit
-from server.protocol.sse import ServerSentEvent, SSELimitError, SSEParser
+from rtcli.protocol.sse import ServerSentEvent, SSELimitError, SSEParser
 
 MAX_LINE_BYTES = 1_048_576
 MAX_EVENT_BYTES = 4_194_304

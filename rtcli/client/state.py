@@ -27,10 +27,10 @@ from rtcli.client.events import (
     TypingChanged,
 )
 from rtcli.client.room import Room
-from server.protocol import client_messages as mine
-from server.protocol import server_messages as theirs
-from server.protocol.codes import ErrorCode
-from server.protocol.position import Position
+from rtcli.protocol.codes import ErrorCode
+from rtcli.protocol.messages import client as mine
+from rtcli.protocol.messages import server as theirs
+from rtcli.protocol.position import Position
 
 DEFAULT_RETRY_S = 1.0
 _TRY_AGAIN = frozenset({ErrorCode.RATE_LIMITED, ErrorCode.UNAVAILABLE, ErrorCode.INTERNAL})

@@ -23,9 +23,9 @@ from rtcli.client.failures import ConnectionLostError, Failure
 from rtcli.client.http import CONNECT_TIMEOUT_S, USER_AGENT
 from rtcli.client.state import ClientState
 from rtcli.errors import CliError, Exit
-from server.protocol.codes import CloseCode
-from server.protocol.messages import MessageError, decode_server, encode
-from server.protocol.server_messages import Closing, Connected, Error, ServerMessage
+from rtcli.protocol.codes import CloseCode
+from rtcli.protocol.messages import MessageError, decode_server, encode
+from rtcli.protocol.messages.server import Closing, Connected, Error, ServerMessage
 
 MAX_INCOMING_BYTES = 1_048_576
 _CLOSE_TIMEOUT_S = 1.0

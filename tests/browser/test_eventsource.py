@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page
 
-from server.protocol.tokens import create_token
-from tests.faults.deployment import ROOM, SECRET, deployment, until
+from rtcli.protocol.tokens import create_token
+from tests.support.deployment import ROOM, SECRET, deployment, until
 
 FOLLOW = """
 ([url]) => {

@@ -6,13 +6,13 @@ import asyncio
 import json
 
 import pytest
+from rtcli_server.broker import BrokerUnavailableError, Retention
+from rtcli_server.broker.opening import now_ms
 
-from server.broker import BrokerUnavailableError, Retention
-from server.broker.opening import now_ms
-from server.protocol.codes import GapReason
-from server.protocol.position import EPOCH_PATTERN, Position, recovery_failure
-from server.protocol.publication import Publication
-from tests.conformance.stores import ROOM, offsets, running, wait_until
+from rtcli.protocol.codes import GapReason
+from rtcli.protocol.position import EPOCH_PATTERN, Position, recovery_failure
+from rtcli.protocol.publication import Publication
+from tests.support.stores import ROOM, offsets, running, wait_until
 
 CHANNELS = [ROOM, "user:7", "all", "room:Größe&{x}:*"]
 

@@ -18,11 +18,11 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from rtcli_server.broker import Retention, open_broker
 
-from server.broker import Retention, open_broker
-from server.protocol.position import Position
-from tests.conformance.redis_server import RedisServer
-from tests.conformance.stores import Running, wait_until
+from rtcli.protocol.position import Position
+from tests.support.redis_server import RedisServer
+from tests.support.stores import Running, wait_until
 
 T = TypeVar("T")
 MAX_COUNT = 7

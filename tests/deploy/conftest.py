@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.redis_server import RedisServer
-from tests.faults.deployment import ServerProcess
+from tests.support.deployment import ServerProcess
+from tests.support.paths import ROOT
+from tests.support.redis_server import RedisServer
 
-ACL = Path(__file__).resolve().parents[2] / "deploy" / "redis.acl"
+ACL = ROOT / "deploy" / "redis.acl"
 Instances = Callable[..., AbstractAsyncContextManager[list[ServerProcess]]]
 
 

@@ -15,17 +15,17 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from rtcli_server.auth.authenticator import Authenticator, KeyConfigError
+from rtcli_server.broker.redis.wire import REQUIRED_ACL
+from rtcli_server.metrics.registry import SPECS
+from rtcli_server.process.runner import check_settings
+from rtcli_server.settings import ENV_PREFIX, Settings
 
-from server.auth import Authenticator, KeyConfigError
-from server.broker.redis_wire import REQUIRED_ACL
-from server.metrics import SPECS
-from server.runner import check_settings
-from server.settings import ENV_PREFIX, Settings
-from tests.deploy.nginx import FILE as NGINX
-from tests.rtcli.process import rtcli
-from tests.server.live import live_server
+from tests.support.live_server import live_server
+from tests.support.nginx import FILE as NGINX
+from tests.support.paths import ROOT
+from tests.support.process import rtcli
 
-ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 PASSWORD = "0123456789abcdef"
 SECRET = PASSWORD * 4

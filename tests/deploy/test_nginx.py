@@ -13,14 +13,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from rtcli_server.settings import Settings
 
-from server.settings import Settings
-from tests.conformance.transports.raw import handshake_bytes
 from tests.deploy.conftest import Instances
-from tests.deploy.nginx import Nginx, directive, nginx
-from tests.faults.deployment import Crowd, ServerProcess, until
-from tests.faults.peers import Peer, StreamPeer, WsPeer, connect, token
-from tests.faults.watch import log_is_clean, metric
+from tests.support.deployment import Crowd, ServerProcess, until
+from tests.support.nginx import Nginx, directive, nginx
+from tests.support.raw_clients import Peer, StreamPeer, WsPeer, connect, token
+from tests.support.raw_http import handshake_bytes
+from tests.support.server_watch import log_is_clean, metric
 
 log = logging.getLogger(__name__)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "_cli_reference.py"
+from tests.support.paths import ROOT
+
+SCRIPT = ROOT / "scripts" / "_cli_reference.py"
 
 
 def test_the_page_is_current() -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
+from rtcli_server.settings import ENV_PREFIX, Settings
 
-from server.settings import ENV_PREFIX, Settings
+from tests.support.paths import ROOT
 
-PAGE = (Path(__file__).parents[2] / "docs" / "deployment.md").read_text()
+PAGE = (ROOT / "docs" / "deployment.md").read_text()
 ROWS = re.findall(rf"^\| `{ENV_PREFIX}(\w+)` \|(.*?)\|", PAGE, re.MULTILINE)
 
 

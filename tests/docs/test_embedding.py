@@ -14,9 +14,10 @@ import httpx
 import pytest
 import websockets
 
-from tests.e2e.commands import free_port, wait_until
+from tests.support.commands import free_port, wait_until
+from tests.support.paths import ROOT
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "embedding.md"
+PAGE = ROOT / "docs" / "embedding.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from rtcli_server.metrics.registry import SPECS
 
-from server.metrics import SPECS
+from tests.support.paths import ROOT
 
-PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+PAGE = (ROOT / "docs" / "metrics.md").read_text()
 
 
 def test_the_table_is_what_the_server_has() -> None:

@@ -13,9 +13,9 @@ import pytest
 from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.sync.client import connect
 
-from server.protocol.tokens import create_token
-from tests.e2e.commands import Command, free_port, wait_until
-from tests.rtcli.process import rtcli
+from rtcli.protocol.tokens import create_token
+from tests.support.commands import Command, free_port, wait_until
+from tests.support.process import rtcli
 
 CANARY = "canary-7f3e9a"
 SECRET = f"{CANARY}-secret-of-more-than-32-bytes"

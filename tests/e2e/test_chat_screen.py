@@ -6,10 +6,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.e2e.commands import ServerCommand
 from tests.e2e.conftest import Run
-from tests.e2e.terminal import Terminal
-from tests.rtcli.process import rtcli
+from tests.support.commands import ServerCommand
+from tests.support.process import rtcli
+from tests.support.terminal import Terminal
 
 Open = Callable[..., Terminal]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from rtcli import __version__
-from rtcli.cli import COMMANDS
-from tests.rtcli.process import PYTHON, RTCLI, environment, rtcli
+from rtcli.cli.app import COMMANDS
+from tests.support.process import PYTHON, RTCLI, environment, rtcli
 
 HEAVY = ("asyncio", "httpx", "websockets", "prompt_toolkit", "rich", "msgspec", "pydantic", "fastapi")
 

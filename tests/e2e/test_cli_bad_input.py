@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.server import ServerConnection
 
-from rtcli.cli import COMMANDS
-from server.protocol import server_messages as s
-from tests.e2e.certificates import write_certificate
-from tests.e2e.commands import ServerCommand
-from tests.rtcli.client.fake_server import FakeServer, fake_server
-from tests.rtcli.client.fake_stream import fake_stream, hold, status
-from tests.rtcli.process import RTCLI, environment, rtcli
+from rtcli.cli.app import COMMANDS
+from rtcli.protocol.messages import server as s
+from tests.support.certificates import write_certificate
+from tests.support.commands import ServerCommand
+from tests.support.process import RTCLI, environment, rtcli
+from tests.support.scripted_server import FakeServer, fake_server
+from tests.support.scripted_stream import fake_stream, hold, status
 
 
 def two_lines(stderr: bytes) -> None:

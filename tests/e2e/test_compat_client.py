@@ -14,9 +14,10 @@ from typing import Any
 import jwt
 import pytest
 
-from tests.faults.deployment import SECRET, ServerProcess, until
+from tests.support.deployment import SECRET, ServerProcess, until
+from tests.support.paths import NODE
 
-CLIENT = Path(__file__).resolve().parents[1] / "node" / "compat_client.mjs"
+CLIENT = NODE / "compat_client.mjs"
 V1, V2 = "/api/v1/ws", "/api/v1/ws/v2"
 Message = dict[str, Any]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.commands import wait_until
-from tests.e2e.terminal import Terminal
+from tests.support.commands import wait_until
+from tests.support.terminal import Terminal
 
 SCENARIO = """
 name: watched

@@ -14,11 +14,11 @@ import httpx
 import pytest
 from httpx_sse import aconnect_sse
 
-from server.protocol.tokens import create_token
-from tests.faults.checker import Receiver
-from tests.faults.deployment import ROOM, SECRET, Crowd, ServerProcess, deployment, until
+from rtcli.protocol.tokens import create_token
+from tests.support.checker import Receiver
+from tests.support.deployment import ROOM, SECRET, Crowd, ServerProcess, deployment, until
+from tests.support.paths import NODE
 
-NODE = Path(__file__).resolve().parents[1] / "node"
 STREAM = f"/api/v1/events/stream?room={ROOM}"
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import ROOT
 
 
 def run(*command: str | Path, cwd: Path, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
@@ -46,10 +46,11 @@ def only(folder: Path, pattern: str) -> Path:
 
 def test_wheel_carries_scenarios_and_web_files(distributions: Path) -> None:
     names = set(zipfile.ZipFile(only(distributions, "*.whl")).namelist())
-    bundled = {p.relative_to(ROOT).as_posix() for p in (ROOT / "scenarios").glob("*.yaml")}
-    web = {p.relative_to(ROOT).as_posix() for p in (ROOT / "server" / "web").iterdir() if p.is_file()}
+    bundled = {f"rtcli/scenarios/{p.name}" for p in (ROOT / "scenarios").glob("*.yaml")}
+    pages = (ROOT / "server" / "rtcli_server" / "web").iterdir()
+    web = {p.relative_to(ROOT / "server").as_posix() for p in pages if p.is_file()}
     assert len(bundled) == 7
-    assert web >= {"server/web/index.html", "server/web/rtclient.js"}
+    assert web >= {"rtcli_server/web/index.html", "rtcli_server/web/rtclient.js"}
     assert bundled | web <= names
     assert not any(name.startswith("tests/") for name in names)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.commands import ServerCommand, free_port
 from tests.e2e.conftest import Run
-from tests.rtcli.client.fake_stream import HEAD, fake_stream, hold, status
-from tests.rtcli.process import RTCLI, environment, rtcli
+from tests.support.commands import ServerCommand, free_port
+from tests.support.process import RTCLI, environment, rtcli
+from tests.support.scripted_stream import HEAD, fake_stream, hold, status
 
 
 def say(server: ServerCommand, *texts: str, room: str = "general") -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.redis_server import RedisServer
-from tests.e2e.commands import Command, free_port, wait_until
 from tests.e2e.workers import Serve
-from tests.rtcli.process import environment, rtcli
+from tests.support.commands import Command, free_port, wait_until
+from tests.support.process import environment, rtcli
+from tests.support.redis_server import RedisServer
 
 
 @pytest.mark.parametrize("store", ["memory:", "sqlite:rt.db"])

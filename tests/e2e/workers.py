@@ -10,9 +10,9 @@ from pathlib import Path
 
 import psutil
 
-from tests.conformance.transports.raw import RawWebSocket
-from tests.e2e.commands import DEADLINE_S, Command, free_port
-from tests.rtcli.process import rtcli
+from tests.support.commands import DEADLINE_S, Command, free_port
+from tests.support.process import rtcli
+from tests.support.raw_http import RawWebSocket
 
 ROOM = "general"
 

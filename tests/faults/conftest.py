@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.conformance.redis_server import redis_of_session
-from tests.faults.deployment import ServerProcess
+from tests.support.deployment import ServerProcess
+from tests.support.redis_server import redis_of_session
 
 __all__ = ["redis_of_session", "servers"]
 

@@ -16,11 +16,11 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.conformance.redis_server import DIES_WITH_US
-from tests.faults.deployment import LOOPBACK
 from tests.faults.fleet import HOSTS, Fleet, fleet, instance, own_redis, store
 from tests.faults.test_two_instances import nobody_noticed
-from tests.faults.watch import metric
+from tests.support.deployment import LOOPBACK
+from tests.support.redis_server import DIES_WITH_US
+from tests.support.server_watch import metric
 
 # RFC 5737, section 3: documentation only. Each is one end of a cable.
 CLIENTS_HERE, SERVER_THERE = "192.0.2.1", "192.0.2.2"

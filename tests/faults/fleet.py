@@ -17,13 +17,13 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import httpx
+from rtcli_server.broker.redis.wire import REQUIRED_ACL
 
-from server.broker.redis_wire import REQUIRED_ACL
-from tests.conformance.redis_server import RedisServer
-from tests.faults.checker import Verdict
-from tests.faults.deployment import LOOPBACK, ServerProcess, until
 from tests.faults.fleet_crowd import FULL, SMALL, FleetCrowd
-from tests.faults.watch import (
+from tests.support.checker import Verdict
+from tests.support.deployment import LOOPBACK, ServerProcess, until
+from tests.support.redis_server import RedisServer
+from tests.support.server_watch import (
     HealthWatch,
     descriptors,
     log_is_clean,

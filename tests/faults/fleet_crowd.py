@@ -14,11 +14,11 @@ from typing import Any
 
 import httpx
 
-from server.protocol.position import Position
-from tests.faults.checker import Outcome, Sent, Verdict, check
-from tests.faults.deployment import ROOM, ServerProcess, until
-from tests.faults.peers import Peer, connect, token
+from rtcli.protocol.position import Position
 from tests.faults.roaming import Tail, TailSocket, TailStream, Writer
+from tests.support.checker import Outcome, Sent, Verdict, check
+from tests.support.deployment import ROOM, ServerProcess, until
+from tests.support.raw_clients import Peer, connect, token
 
 OF_EIGHT, ROVE = 8, 2  # of eight receivers, two change their connection all the time: one of each transport
 LAST = "last"

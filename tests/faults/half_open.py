@@ -12,9 +12,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.faults.deployment import ServerProcess
-from tests.faults.peers import P, StreamPeer, WsPeer, connect
-from tests.faults.watch import until_metric, watched
+from tests.support.deployment import ServerProcess
+from tests.support.raw_clients import P, StreamPeer, WsPeer, connect
+from tests.support.server_watch import until_metric, watched
 
 ADDRESS = "192.0.2.2"  # RFC 5737, section 3: documentation only
 DEAD_WITHIN_S = 30.0

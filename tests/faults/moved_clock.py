@@ -11,7 +11,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from tests.faults.peers import WsPeer
+from tests.support.raw_clients import WsPeer
 
 _PLACES = ("/usr/lib/*/faketime", "/usr/lib/faketime", "/usr/local/lib/faketime")
 NEAR_S = 60.0

@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from server.protocol.position import MAX_OFFSET, Position, parse_position
-from tests.faults.checker import Receiver
-from tests.faults.deployment import ROOM
-from tests.faults.peers import StreamPeer, WsPeer
+from rtcli.protocol.position import MAX_OFFSET, Position, parse_position
+from tests.support.checker import Receiver
+from tests.support.deployment import ROOM
+from tests.support.raw_clients import StreamPeer, WsPeer
 
 
 class Tail:

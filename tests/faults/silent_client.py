@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 
-from tests.conformance.transports.raw import CLOSE, PING, PONG, TEXT, RawWebSocket
+from tests.support.raw_http import CLOSE, PING, PONG, TEXT, RawWebSocket
 
 PATIENCE_S = 60.0
 

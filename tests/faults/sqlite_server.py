@@ -8,12 +8,12 @@ from pathlib import Path
 
 import httpx
 
-from server.protocol.position import Position
-from tests.faults.checker import Outcome
-from tests.faults.deployment import ServerProcess, until
-from tests.faults.peers import StreamPeer, connect, token
+from rtcli.protocol.position import Position
 from tests.faults.witnesses import ROOM, Scene, status
-from tests.rtcli.process import rtcli
+from tests.support.checker import Outcome
+from tests.support.deployment import ServerProcess, until
+from tests.support.process import rtcli
+from tests.support.raw_clients import StreamPeer, connect, token
 
 
 async def started(servers: list[ServerProcess], home: Path, path: Path) -> ServerProcess:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from server.protocol.position import Position
-from tests.faults.checker import Outcome, Receiver, Sent, check
+from rtcli.protocol.position import Position
+from tests.support.checker import Outcome, Receiver, Sent, check
 
 ROOM = "general"
 

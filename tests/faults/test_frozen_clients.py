@@ -14,12 +14,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.faults.deployment import ServerProcess, until
-from tests.faults.peers import StreamPeer, WsPeer, connect, freeze, token
-from tests.faults.watch import metric, resident_bytes, until_metric, watched
+from tests.support.deployment import ServerProcess, until
+from tests.support.paths import ROOT
+from tests.support.raw_clients import StreamPeer, WsPeer, connect, freeze, token
+from tests.support.server_watch import metric, resident_bytes, until_metric, watched
 
 CHILD = "tests.faults.silent_client"
-ROOT = Path(__file__).resolve().parents[2]
 MIB = 1024 * 1024
 NO_LIMITS = ("--user-connections", "off", "--address-connections", "off")
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.deployment import ServerProcess, until
-from tests.faults.peers import WsPeer, connect_all, drop
-from tests.faults.watch import metric, resident_bytes, until_metric, watched
+from tests.support.deployment import ServerProcess, until
+from tests.support.raw_clients import WsPeer, connect_all, drop
+from tests.support.server_watch import metric, resident_bytes, until_metric, watched
 
 ROOM_SIZE = 10
 CHAT_ROOMS = 10

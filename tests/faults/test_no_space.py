@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.checker import Outcome
-from tests.faults.deployment import SECRET, ServerProcess
 from tests.faults.sqlite_server import nothing_can_be_kept, serve_once, started
-from tests.faults.watch import watched
 from tests.faults.witnesses import Scene, kept, receiver, until_status
-from tests.server.broker.sqlite_helpers import rows
+from tests.support.checker import Outcome
+from tests.support.deployment import SECRET, ServerProcess
+from tests.support.server_watch import watched
+from tests.support.sqlite_files import rows
 
 ACKNOWLEDGED, REFUSED = Outcome.ACKNOWLEDGED, Outcome.REFUSED
 DISK_BYTES = 32 * 1_048_576

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import pytest
 
-from server.protocol.position import Position, parse_cursor, parse_position
-from tests.conformance.transports.raw import RawWebSocket
-from tests.conformance.transports.sse import EventStream
-from tests.faults.checker import Outcome, Receiver, Sent, Verdict, check
-from tests.server.live import LiveServer, live_server, token
+from rtcli.protocol.position import Position, parse_cursor, parse_position
+from tests.support.checker import Outcome, Receiver, Sent, Verdict, check
+from tests.support.live_server import LiveServer, live_server, token
+from tests.support.raw_http import RawWebSocket
+from tests.support.raw_sse import EventStream
 
 SEED = 10
 ROOM = "general"

@@ -13,11 +13,17 @@ from typing import Any
 import pytest
 import redis as client
 
-from tests.conformance.redis_server import RedisServer
-from tests.faults.deployment import ServerProcess, until
 from tests.faults.fleet import HOSTS, PASSWORD, instance, own_redis, store
-from tests.faults.peers import WsPeer, connect, drop
-from tests.faults.watch import descriptors, log_is_clean, resident_bytes, serves_a_good_client, until_metric
+from tests.support.deployment import ServerProcess, until
+from tests.support.raw_clients import WsPeer, connect, drop
+from tests.support.redis_server import RedisServer
+from tests.support.server_watch import (
+    descriptors,
+    log_is_clean,
+    resident_bytes,
+    serves_a_good_client,
+    until_metric,
+)
 
 VISITORS = 8
 AT_ONCE = 40  # rooms of one visitor

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.deployment import Crowd, ServerProcess, until
-from tests.faults.rough_network import RoughNetwork
-from tests.faults.watch import watched
+from tests.support.deployment import Crowd, ServerProcess, until
+from tests.support.rough_network import RoughNetwork
+from tests.support.server_watch import watched
 
 SEED = 24
 log = logging.getLogger(__name__)

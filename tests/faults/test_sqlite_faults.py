@@ -16,8 +16,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.checker import Outcome
-from tests.faults.deployment import ServerProcess, until
 from tests.faults.sqlite_server import (
     Locker,
     nothing_can_be_kept,
@@ -26,9 +24,11 @@ from tests.faults.sqlite_server import (
     started,
     why_not_from,
 )
-from tests.faults.watch import HealthWatch, log_is_clean, watched
 from tests.faults.witnesses import Scene, kept, receiver, until_status
-from tests.server.broker.sqlite_helpers import rows, wal_of
+from tests.support.checker import Outcome
+from tests.support.deployment import ServerProcess, until
+from tests.support.server_watch import HealthWatch, log_is_clean, watched
+from tests.support.sqlite_files import rows, wal_of
 
 ACKNOWLEDGED, REFUSED = Outcome.ACKNOWLEDGED, Outcome.REFUSED
 log = logging.getLogger(__name__)

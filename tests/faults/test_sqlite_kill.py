@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from server.protocol.position import Position
-from tests.faults.checker import Receiver
-from tests.faults.deployment import ROOM, Crowd, deployment, until
-from tests.faults.peers import StreamPeer, WsPeer, connect
+from rtcli.protocol.position import Position
+from tests.support.checker import Receiver
+from tests.support.deployment import ROOM, Crowd, deployment, until
+from tests.support.raw_clients import StreamPeer, WsPeer, connect
 
 SEED = 20
 log = logging.getLogger(__name__)

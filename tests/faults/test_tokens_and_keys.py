@@ -17,11 +17,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
-from server.protocol.tokens import create_token
-from tests.faults.deployment import until
-from tests.faults.peers import StreamPeer, WsPeer, connect, connect_all, drop
-from tests.faults.watch import HealthWatch, descriptors
-from tests.server.live import SECRET, LiveServer, live_server, token
+from rtcli.protocol.tokens import create_token
+from tests.support.deployment import until
+from tests.support.live_server import SECRET, LiveServer, live_server, token
+from tests.support.raw_clients import StreamPeer, WsPeer, connect, connect_all, drop
+from tests.support.server_watch import HealthWatch, descriptors
 
 HOUR_S = 3_600.0
 FEW_AT_ONCE = 10  # handshakes: what comes at once here is the end of the tokens

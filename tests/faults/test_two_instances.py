@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from tests.faults.fleet import Fleet, fleet, own_redis, pair, two_on_redis
-from tests.faults.watch import metric
-from tests.server.broker.proxy import Proxy
+from tests.support.paths import ROOT
+from tests.support.server_watch import metric
+from tests.support.tcp_proxy import Proxy
 
-ROOT = Path(__file__).parents[2]
 STUCK_S = 15.0  # a bound on being stuck, not a measurement: a publish is refused after two seconds
 pytestmark = pytest.mark.timeout(600)  # with --soak; otherwise each takes a few seconds
 

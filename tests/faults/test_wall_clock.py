@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from server.protocol.position import Position
-from server.protocol.tokens import create_token
-from tests.faults.checker import Outcome
-from tests.faults.deployment import SECRET, ServerProcess, until
+from rtcli.protocol.position import Position
+from rtcli.protocol.tokens import create_token
 from tests.faults.moved_clock import MovedClock
-from tests.faults.peers import StreamPeer, WsPeer, connect
-from tests.faults.watch import watched
 from tests.faults.witnesses import ROOM, Scene, kept, receiver
+from tests.support.checker import Outcome
+from tests.support.deployment import SECRET, ServerProcess, until
+from tests.support.raw_clients import StreamPeer, WsPeer, connect
+from tests.support.server_watch import watched
 
 HOUR_S = 3_600
 SETTINGS = {

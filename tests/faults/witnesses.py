@@ -12,10 +12,10 @@ from typing import Any
 
 import httpx
 
-from server.protocol.position import Position, parse_position
-from tests.faults.checker import Outcome, Receiver, Sent, Verdict, check
-from tests.faults.deployment import ServerProcess, until
-from tests.faults.peers import StreamPeer, WsPeer, connect, drop, token
+from rtcli.protocol.position import Position, parse_position
+from tests.support.checker import Outcome, Receiver, Sent, Verdict, check
+from tests.support.deployment import ServerProcess, until
+from tests.support.raw_clients import StreamPeer, WsPeer, connect, drop, token
 
 ROOM = "general"
 

@@ -7,16 +7,16 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rtcli_server.session.session import Heartbeat, Session, SessionSettings
 
-from server.protocol.messages import MessageError, decode_client, decode_server, encode
-from server.protocol.position import InvalidPositionError, format_cursor, parse_cursor, parse_position
-from server.protocol.rooms import is_valid_room
-from server.protocol.session import Heartbeat, Session, SessionSettings
-from server.protocol.sse import SSELimitError, SSEParser
-from server.protocol.strict_json import NotAcceptedError, check_text, parse
-from tests.server.protocol.test_decoding import messages
-from tests.server.protocol.test_server_messages import CATALOGUE
-from tests.server.protocol.test_session import WALL, FakeRights
+from rtcli.protocol.messages import MessageError, decode_client, decode_server, encode
+from rtcli.protocol.messages.strict_json import NotAcceptedError, check_text, parse
+from rtcli.protocol.position import InvalidPositionError, format_cursor, parse_cursor, parse_position
+from rtcli.protocol.rooms import is_valid_room
+from rtcli.protocol.sse import SSELimitError, SSEParser
+from tests.rtcli.protocol.messages.test_decoding import messages
+from tests.rtcli.protocol.messages.test_server import CATALOGUE
+from tests.server.session.test_session import WALL, FakeRights
 
 EXAMPLES = 400
 fuzz = settings(max_examples=EXAMPLES)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rtcli.load.scenario import Scenario
-from rtcli.load.scenario_loader import ScenarioErrors, bundled_names, load_scenario, parse_scenario
+from rtcli.load.scenario.loader import (
+    ScenarioErrors,
+    bundled_folder,
+    bundled_names,
+    load_scenario,
+    parse_scenario,
+)
+from rtcli.load.scenario.model import Scenario
 
-BUNDLED = [
-    resources.files("scenarios").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-    for name in bundled_names()
-]
+BUNDLED = [(bundled_folder() / f"{name}.yaml").read_text(encoding="utf-8") for name in bundled_names()]
 _words = st.sampled_from(
     ["", " ", "  ", "\n", "\t", ":", ": ", "- ", "-", "[", "]", "{", "}", "&a ", "*a",
      "!!python/object:os.x ",

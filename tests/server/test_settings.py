@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
-
-from server.settings import Settings
+from rtcli_server.settings import Settings
 
 
 def test_the_environment_gives_every_kind_of_value() -> None:

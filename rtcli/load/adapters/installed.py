@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib.metadata import EntryPoint, entry_points
 
 from rtcli.load.adapters.base import SseAdapter, WsAdapter
-from rtcli.load.scenario import Target
+from rtcli.load.scenario.model import Target
 
 GROUP = "rtcli.adapters"
 _INTERFACES: dict[str, type] = {"ws": WsAdapter, "sse": SseAdapter}

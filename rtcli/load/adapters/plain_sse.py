@@ -6,7 +6,7 @@ from typing import Literal
 
 from rtcli.client.endpoint import Endpoint
 from rtcli.load.adapters import base
-from rtcli.load.token import MARK
+from rtcli.load.audit.token import MARK
 
 _MARK = MARK.decode()
 

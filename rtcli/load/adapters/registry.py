@@ -8,7 +8,7 @@ from rtcli.load.adapters.json_ws import JsonWs
 from rtcli.load.adapters.plain_sse import PlainSse
 from rtcli.load.adapters.rtcli_sse import RtcliSse
 from rtcli.load.adapters.rtcli_ws import RtcliWs
-from rtcli.load.scenario import Role, Scenario
+from rtcli.load.scenario.model import Role, Scenario
 
 
 def adapter_for(scenario: Scenario, role: Role) -> WsAdapter | SseAdapter:

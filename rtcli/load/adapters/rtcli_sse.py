@@ -10,7 +10,7 @@ import msgspec
 from rtcli.client.endpoint import Endpoint
 from rtcli.load.adapters import base
 from rtcli.load.audit.room import Place
-from server.protocol.position import InvalidPositionError, parse_position
+from rtcli.protocol.position import InvalidPositionError, parse_position
 
 STREAM_PATH = "/api/v1/events/stream"
 

@@ -8,8 +8,8 @@ from typing import Any, Literal
 from rtcli.client.endpoint import Endpoint
 from rtcli.load.adapters import base
 from rtcli.load.audit.room import Place
-from server.protocol import messages
-from server.protocol.position import InvalidPositionError, parse_position
+from rtcli.protocol import messages
+from rtcli.protocol.position import InvalidPositionError, parse_position
 
 WS_PATH = "/api/v1/ws"
 _IGNORED = (b'{"type":"user_', b'{"type":"event"')

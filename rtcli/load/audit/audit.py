@@ -13,12 +13,12 @@ from collections import Counter
 from collections.abc import Callable
 
 from rtcli.load.audit.ledger import Stream, message_id, split_id
+from rtcli.load.audit.lifecycle import STREAMS_PER_WORKER, Roster
 from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.records import Delivery, Finding, Skip
 from rtcli.load.audit.room import Entry
-from rtcli.load.audit.roster import STREAMS_PER_WORKER, Roster
-from rtcli.load.histogram import bucket_index
-from rtcli.load.token import Token, decode_token
+from rtcli.load.audit.token import Token, decode_token
+from rtcli.load.metrics.histogram import bucket_index
 
 _MAX_AHEAD = 1 << 16  # another worker's stream does not get further ahead of what was seen of it
 

@@ -10,7 +10,7 @@ from rtcli.load.audit.judge import Account, Case
 from rtcli.load.audit.ledger import FAILED, split_id
 from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.records import Note
-from rtcli.load.results import FrameEvidence, Violation, ViolationGroup
+from rtcli.load.results.model import FrameEvidence, Violation, ViolationGroup
 
 _NEAR_US = 1_000_000
 _FRAME_CHARACTERS = 400

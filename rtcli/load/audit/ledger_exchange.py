@@ -6,8 +6,8 @@ from array import array
 from dataclasses import dataclass
 
 from rtcli.load.audit.ledger import Stream
+from rtcli.load.audit.lifecycle import Roster
 from rtcli.load.audit.room import Place, Room
-from rtcli.load.audit.roster import Roster
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from rtcli.load.audit.room import Entry, Room
-from rtcli.load.histogram import bucket_index
+from rtcli.load.metrics.histogram import bucket_index
 
 
 class Away(NamedTuple):

@@ -17,8 +17,8 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from rtcli.load.audit.ledger import message_id, split_id
-from rtcli.load.audit.majority import agreed_order
 from rtcli.load.audit.membership import Membership
+from rtcli.load.audit.rank_aggregation import agreed_order
 from rtcli.load.audit.records import Finding
 from rtcli.load.audit.room import Room
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rtcli.load.results import RunResult, ThresholdResult
+from rtcli.load.results.model import RunResult, ThresholdResult
 
 LIMIT = 10
 

@@ -6,8 +6,8 @@ import re
 import time
 from xml.etree import ElementTree as ET
 
-from rtcli.load.results import AuditResult, RunResult, ThresholdResult, Violation
-from rtcli.load.units import format_value
+from rtcli.load.metrics.units import format_value
+from rtcli.load.results.model import AuditResult, RunResult, ThresholdResult, Violation
 
 # XML 1.0 (2.2) allows tab, line feed, carriage return and the characters from U+0020, without surrogates,
 # FFFE and FFFF; and what changes the direction of text has no business in a report.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from rtcli.load.metric_names import METRICS, Kind, Unit
-from rtcli.load.results import MetricSummary, RunResult
+from rtcli.load.metrics.names import METRICS, Kind, Unit
+from rtcli.load.results.model import MetricSummary, RunResult
 
 _SELECTOR = re.compile(r"(\w+)(?:\{(.*)\})?")
 _SUFFIX = {Unit.SECONDS: "_seconds", Unit.BYTES: "_bytes", Unit.RATIO: "_ratio", Unit.NUMBER: ""}

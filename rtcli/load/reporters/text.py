@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from rtcli.console import escape
-from rtcli.load.results import (
+from rtcli.load.metrics.units import format_bytes, format_number, format_seconds, format_value
+from rtcli.load.results.model import (
     VIOLATIONS,
     AuditResult,
     MetricSummary,
@@ -14,7 +14,7 @@ from rtcli.load.results import (
     Verdict,
     Violation,
 )
-from rtcli.load.units import format_bytes, format_number, format_seconds, format_value
+from rtcli.terminal.console import escape
 
 Paint = Callable[[str, str], str]
 """Colours a text: `paint(text, "red")`. The console's `style` does, and knows when not to."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conformance.transports.raw import RawWebSocket
-from tests.server.live import LiveServer, live_server, token
+from tests.support.live_server import LiveServer, live_server, token
+from tests.support.raw_http import RawWebSocket
 
 TRANSPORTS = {"picows": True, "portable": False}
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conformance.transports.raw import RawWebSocket, connect, read_response
-from tests.conformance.transports.sse import EventStream
-from tests.server.live import LiveServer, live_server, token
+from tests.support.live_server import LiveServer, live_server, token
+from tests.support.raw_http import RawWebSocket, connect, read_response
+from tests.support.raw_sse import EventStream
 
 ANN, BOB = "192.0.2.1", "192.0.2.2"
 
@@ -59,7 +59,7 @@ def stream_from(server: LiveServer, path: str, forwarded: str) -> EventStream:
 def test_each_request_of_a_kept_connection_has_its_own_client(
     proxied: LiveServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, logger="server.gate")
+    caplog.set_level(logging.INFO, logger="rtcli_server.auth.admission")
     with connect(proxied.port) as sock:
         for address in (ANN, f"203.0.113.9, {BOB}", "nonsense"):
             head = f"GET /api/v1/rooms/a/messages HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {address}\r\n\r\n"
@@ -67,5 +67,9 @@ def test_each_request_of_a_kept_connection_has_its_own_client(
             response = read_response(sock)
             assert response is not None
             assert response.status == 401
-    told = [getattr(record, "address", None) for record in caplog.records if record.name == "server.gate"]
+    told = [
+        getattr(record, "address", None)
+        for record in caplog.records
+        if record.name == "rtcli_server.auth.admission"
+    ]
     assert told == [ANN, BOB, "127.0.0.1"]

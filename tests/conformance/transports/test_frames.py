@@ -14,7 +14,8 @@ from itertools import pairwise
 import pytest
 
 from tests.conformance.transports.conftest import open_ws
-from tests.conformance.transports.raw import (
+from tests.support.live_server import LiveServer
+from tests.support.raw_http import (
     BINARY,
     CLOSE,
     CONTINUATION,
@@ -24,7 +25,6 @@ from tests.conformance.transports.raw import (
     RawWebSocket,
     encode,
 )
-from tests.server.live import LiveServer
 
 PING_MESSAGE = json.dumps({"type": "ping", "id": "héllo-😀"}, ensure_ascii=False).encode()
 

@@ -11,9 +11,10 @@ import time
 
 import pytest
 
-from server.protocol.position import Position
+from rtcli.protocol.position import Position
 from tests.conformance.transports.conftest import join, open_ws
-from tests.conformance.transports.raw import (
+from tests.support.live_server import LiveServer, live_server, token
+from tests.support.raw_http import (
     ACCEPT,
     CLOSE,
     TEXT,
@@ -24,7 +25,6 @@ from tests.conformance.transports.raw import (
     handshake_bytes,
     read_response,
 )
-from tests.server.live import LiveServer, live_server, token
 
 WS = "/api/v1/ws"
 Replace = dict[str, "str | list[str] | None"]

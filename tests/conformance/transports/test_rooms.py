@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from server.protocol.position import parse_position
+from rtcli.protocol.position import parse_position
 from tests.conformance.transports.conftest import join, open_ws
-from tests.conformance.transports.raw import RawWebSocket
-from tests.server.live import LiveServer, live_server, token
+from tests.support.live_server import LiveServer, live_server, token
+from tests.support.raw_http import RawWebSocket
 
 _numbers = itertools.count()
 

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rtcli_server.realtime import Realtime
 
-from server.protocol.position import parse_cursor
-from server.realtime import Realtime
+from rtcli.protocol.position import parse_cursor
 from tests.conformance.transports.conftest import TRANSPORTS, join, open_ws
-from tests.conformance.transports.raw import TEXT, RawWebSocket, encode
-from tests.conformance.transports.sse import EventStream
-from tests.server.live import LiveServer, live_server
+from tests.support.live_server import LiveServer, live_server
+from tests.support.raw_http import TEXT, RawWebSocket, encode
+from tests.support.raw_sse import EventStream
 
 BUDGET = 65_536
 CONTENT = "x" * 8_000

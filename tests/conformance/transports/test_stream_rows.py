@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
+from rtcli_server.realtime import Realtime
 
-from server.protocol.position import Position, format_cursor, parse_cursor
-from server.realtime import Realtime
+from rtcli.protocol.position import Position, format_cursor, parse_cursor
 from tests.conformance.transports.conftest import join, open_ws
-from tests.conformance.transports.raw import Response, connect, read_response
-from tests.conformance.transports.sse import EventStream
 from tests.conformance.transports.test_rooms import publish_event, room, say  # noqa: F401 - a fixture
-from tests.server.live import LiveServer, live_server, token
+from tests.support.live_server import LiveServer, live_server, token
+from tests.support.raw_http import Response, connect, read_response
+from tests.support.raw_sse import EventStream
 
 EVENTS = "/api/v1/events/stream"
 PULSE = "/api/v1/sse/stream"

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from server.protocol.position import parse_cursor, parse_position
+from rtcli.protocol.position import parse_cursor, parse_position
 from tests.conformance.transports.conftest import join, open_ws
-from tests.conformance.transports.raw import RawWebSocket, connect, read_response
-from tests.conformance.transports.sse import EventStream
 from tests.conformance.transports.test_rooms import publish_event, room, say  # noqa: F401 - a fixture
-from tests.server.live import LiveServer, live_server, token
+from tests.support.live_server import LiveServer, live_server, token
+from tests.support.raw_http import RawWebSocket, connect, read_response
+from tests.support.raw_sse import EventStream
 
 EVENTS = "/api/v1/events/stream"
 

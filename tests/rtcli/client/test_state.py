@@ -11,10 +11,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from rtcli.client.events import Acked, Back, Joined, Message, Missed
 from rtcli.client.state import ClientState
-from server.protocol import client_messages as c
-from server.protocol import server_messages as s
-from server.protocol.messages import decode_server, encode
-from server.protocol.position import parse_position
+from rtcli.protocol.messages import client as c
+from rtcli.protocol.messages import decode_server, encode
+from rtcli.protocol.messages import server as s
+from rtcli.protocol.position import parse_position
 
 ROOM = "general"
 

@@ -28,9 +28,9 @@ from rtcli.client.events import (
 )
 from rtcli.client.ws import RealtimeClient, WebSocketTarget
 from rtcli.errors import CliError, Exit
-from server.protocol import client_messages as c
-from server.protocol import server_messages as s
-from tests.rtcli.client.fake_server import FakeServer, fake_server, until
+from rtcli.protocol.messages import client as c
+from rtcli.protocol.messages import server as s
+from tests.support.scripted_server import FakeServer, fake_server, until
 
 T = TypeVar("T")
 

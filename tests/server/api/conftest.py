@@ -9,11 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
+from rtcli_server.process.runner import ServerHandle, running_server
+from rtcli_server.settings import Settings
 
-from server.protocol.tokens import RoomGrant, create_token
-from server.runner import ServerHandle, running_server
-from server.settings import Settings
-from tests.server.forge import SECRET
+from rtcli.protocol.tokens import RoomGrant, create_token
+from tests.support.forged_tokens import SECRET
 
 Json = dict[str, Any]
 

@@ -8,11 +8,11 @@ from urllib.parse import quote
 import httpx
 import pytest
 import pytest_asyncio
+from rtcli_server.process.runner import ServerHandle, running_server
+from rtcli_server.settings import Settings
 
-from server.runner import ServerHandle, running_server
-from server.settings import Settings
 from tests.server.api.conftest import assert_problem, token_for
-from tests.server.forge import SECRET
+from tests.support.forged_tokens import SECRET
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 MESSAGES = "/api/v1/rooms/general/messages"

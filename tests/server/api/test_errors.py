@@ -10,20 +10,20 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from rtcli_server.api import api_router, install_problem_handlers
+from rtcli_server.auth.authenticator import Authenticator
+from rtcli_server.auth.claims import Principal
+from rtcli_server.auth.origins import OriginPolicy
+from rtcli_server.broker import BrokerUnavailableError, HistoryPage, Published, Retention, open_broker
+from rtcli_server.broker.base import Broker
+from rtcli_server.metrics.registry import Metrics
+from rtcli_server.process.runner import ServerHandle, running_server
+from rtcli_server.settings import Settings
+from rtcli_server.timing.clock import Clock
 
-from server.api import api_router, install_problem_handlers
-from server.auth import Authenticator
-from server.broker import BrokerUnavailableError, HistoryPage, Published, Retention, open_broker
-from server.broker.base import Broker
-from server.claims import Principal
-from server.clock import Clock
-from server.metrics import Metrics
-from server.origins import OriginPolicy
-from server.protocol.position import Position
-from server.runner import ServerHandle, running_server
-from server.settings import Settings
+from rtcli.protocol.position import Position
 from tests.server.api.conftest import Clients, assert_problem, token_for
-from tests.server.forge import SECRET, forge
+from tests.support.forged_tokens import SECRET, forge
 
 MESSAGES = "/api/v1/rooms/general/messages"
 

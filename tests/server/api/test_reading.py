@@ -4,12 +4,12 @@ import json
 
 import httpx
 import pytest
+from rtcli_server.process.runner import ServerHandle, running_server
+from rtcli_server.settings import Settings
 from websockets.asyncio.client import ClientConnection, connect
 
-from server.runner import ServerHandle, running_server
-from server.settings import Settings
 from tests.server.api.conftest import Clients, Json, assert_problem, token_for
-from tests.server.forge import SECRET
+from tests.support.forged_tokens import SECRET
 
 MESSAGES = "/api/v1/rooms/general/messages"
 

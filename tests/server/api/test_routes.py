@@ -10,15 +10,15 @@ from typing import Any
 
 import httpx
 import pytest
+from rtcli_server.app import create_app
+from rtcli_server.process.runner import ServerHandle
+from rtcli_server.settings import Settings
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from server.app import create_app
-from server.runner import ServerHandle
-from server.settings import Settings
 from tests.server.api.conftest import Clients, assert_problem, token_for
-from tests.server.forge import SECRET
+from tests.support.forged_tokens import SECRET
 
 # What anybody may see: health, metrics, the description, the page, heartbeats without content.
 PUBLIC = {"/healthz", "/readyz", "/metrics", "/openapi.json", "/api/v1/sse/stream"}

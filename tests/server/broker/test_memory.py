@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from rtcli_server.broker import InvalidStoreError, Retention, open_broker
+from rtcli_server.broker import memory as module
+from rtcli_server.broker.idempotency import KeyMemory
+from rtcli_server.broker.memory import CHANNEL_BYTES, MemoryBroker
 
-from server.broker import InvalidStoreError, Retention, open_broker
-from server.broker import memory as module
-from server.broker.keys import KeyMemory
-from server.broker.memory import CHANNEL_BYTES, MemoryBroker
-from server.protocol.position import Position
+from rtcli.protocol.position import Position
 
 
 class Clock:

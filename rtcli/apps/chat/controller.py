@@ -1,0 +1,177 @@
+"""What happens when a person enters a line, on a terminal with or without a status line."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from rtcli.apps.chat.commands import COMMANDS, Command, Mistake, Say, parse_line
+from rtcli.apps.chat.model import ChatModel, Line, talk
+from rtcli.apps.chat.typing import TypingThrottle
+from rtcli.client.events import ClientEvent, Message
+from rtcli.client.validation import problem_with
+from rtcli.client.ws import RealtimeClient
+from rtcli.errors import CliError
+from rtcli.protocol.messages.client import MAX_HISTORY
+from rtcli.protocol.rooms import is_valid_room
+from rtcli.terminal.console import escape
+
+MAX_UNSENT = 100
+Recall = Callable[[str, int], Awaitable[list[Message]]]  # the last so many messages of a room
+
+
+class Controller:
+    """Connects the person, the model and the client. `show` prints lines; `leave` ends the chat."""
+
+    def __init__(
+        self,
+        model: ChatModel,
+        *,
+        history: int,
+        show: Callable[[list[Line]], None],
+        leave: Callable[[], None],
+        clear: Callable[[], None],
+        clock: Callable[[], float],
+        typing: TypingThrottle,
+        recall: Recall,
+    ) -> None:
+        self.model = model
+        self.typing = typing
+        self._history = history
+        self._show = show
+        self._leave = leave
+        self._clear = clear
+        self._clock = clock
+        self._recall = recall
+        self._client: RealtimeClient | None = None
+
+    def attach(self, client: RealtimeClient, rooms: tuple[str, ...]) -> None:
+        """Begin: these rooms are joined, and the first is the active one."""
+        self._client = client
+        self.model.going_to = rooms[0]
+        for room in rooms:
+            client.join(room, history=self._history)
+
+    @property
+    def client(self) -> RealtimeClient:
+        """The client; only after `attach`."""
+        if self._client is None:
+            raise RuntimeError("the chat has not begun")
+        return self._client
+
+    def on_event(self, event: ClientEvent) -> None:
+        """Take what the client tells."""
+        lines = self.model.on_event(event, self._clock())
+        if lines:
+            self._show(lines)
+
+    def text_changed(self, text: str) -> None:
+        """The input line has changed: perhaps others are told that we type."""
+        told = self.typing.changed(text, self._clock())
+        if told is not None and self.model.active:
+            self.client.typing(self.model.active, is_typing=told)
+
+    async def enter(self, line: str) -> None:
+        """A line was entered."""
+        match parse_line(line):
+            case Say(text=text):
+                self._say(text)
+            case Command(name=name, argument=argument):
+                await self._command(name, argument)
+            case Mistake(text=text):
+                self._tell(escape(text))
+
+    def _tell(self, *texts: str) -> None:
+        self._show([talk(text) for text in texts])
+
+    def _say(self, text: str) -> None:
+        self.typing.sent()
+        room = self.model.active or next(iter(self.client.state.rooms), "")
+        problem = problem_with(room, text)
+        if room not in self.client.state.rooms:
+            problem = "you are in no room; /join ROOM"
+        elif self.client.state.unsent >= MAX_UNSENT:
+            problem = f"offline, {MAX_UNSENT} are kept already"
+        if problem is not None:
+            self._tell(f"not sent: {problem}")
+            return
+        self.client.send(room, text)
+
+    async def _command(self, name: str, argument: str) -> None:
+        actions: dict[str, Callable[[str], Awaitable[None] | None]] = {
+            "who": lambda _: self._show(self.model.who()),
+            "join": self._join,
+            "part": self._part,
+            "rooms": lambda _: self._tell(self._rooms()),
+            "me": lambda text: self._say(f"/me {text}"),
+            "history": self._show_history,
+            "ping": lambda _: self.client.ping(),
+            "status": lambda _: self._tell(*self._status()),
+            "typing": self._switch_typing,
+            "reconnect": lambda _: self.client.reconnect(),
+            "clear": lambda _: self._clear(),
+            "help": lambda _: self._tell(*COMMANDS.values(), "//text            say /text"),
+            "quit": lambda _: self._leave(),
+        }
+        result = actions[name](argument)
+        if result is not None:
+            await result
+
+    def _join(self, room: str) -> None:
+        room = room.removeprefix("#")
+        if not is_valid_room(room):
+            self._tell(f'#{escape(room)} cannot be a room: no white space, none of: , = # ? % " ~')
+        elif room in self.model.rooms:
+            self.model.active = room
+            self._tell(f"you talk in #{escape(room)} now")
+        else:
+            self.model.going_to = room
+            self.client.join(room, history=self._history)
+
+    def _part(self, room: str) -> None:
+        room = room.removeprefix("#") or self.model.active
+        if room not in self.client.state.rooms:
+            self._tell("you are not in that room")
+        else:
+            self.client.leave(room)
+
+    def _rooms(self) -> str:
+        marks = [
+            f"{'*' if room == self.model.active else ''}#{escape(room)}" for room in self.client.state.rooms
+        ]
+        return f"you are in: {', '.join(marks) or 'no room'}"
+
+    async def _show_history(self, argument: str) -> None:
+        limit = int(argument) if argument.isascii() and argument.isdigit() else 0
+        if not 1 <= limit <= MAX_HISTORY:
+            self._tell(f"it goes: /history N, with N from 1 to {MAX_HISTORY}")
+            return
+        try:
+            messages = await self._recall(self.model.active, limit)
+        except CliError as error:
+            self._tell(escape(error.message))
+            return
+        self._show(self.model.recalled(messages))
+
+    def _switch_typing(self, argument: str) -> None:
+        if argument not in ("on", "off"):
+            self._tell("it goes: /typing on, or /typing off")
+            return
+        self.typing.enabled = argument == "on"
+        self._tell(f"others {'see' if self.typing.enabled else 'do not see'} that you type")
+
+    def _status(self) -> list[str]:
+        state = self.client.state
+        trip = self.model.round_trip_s
+        lines = [
+            f"{'connected' if self.model.connected else 'not connected'}"
+            + (f", {trip * 1000:.1f} ms to the server and back" if trip is not None else "")
+        ]
+        lines += [f"#{escape(room)} is at {state.position(room)}" for room in state.rooms]
+        return lines + [f"not sent: {escape(text, limit=200)}" for _, text in state.unacknowledged()]
+
+
+def unsent_lines(client: RealtimeClient) -> list[Line]:
+    """What is lost when we leave now, to be copied."""
+    return [
+        talk(f"not sent to #{escape(room)}: {escape(text)}") for room, text in client.state.unacknowledged()
+    ]

@@ -1,0 +1,75 @@
+"""`rtcli chat --plain`, and on terminals that can only print: the same chat, line by line."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from rtcli.apps.chat.controller import Controller, Recall, unsent_lines
+from rtcli.apps.chat.model import ChatModel, Line, fold_presence
+from rtcli.apps.chat.pipe import MAX_LINE_BYTES
+from rtcli.apps.chat.typing import TypingThrottle
+from rtcli.client.events import ClientEvent
+from rtcli.client.ws import RealtimeClient
+from rtcli.errors import Exit
+from rtcli.terminal.console import Console
+from rtcli.terminal.stdin import read_lines
+
+
+class PlainChat:
+    """One run without a status line; the terminal's own line editing, nothing is redrawn."""
+
+    def __init__(
+        self,
+        rooms: tuple[str, ...],
+        history: int,
+        console: Console,
+        make_client: Callable[[Callable[[ClientEvent], None]], RealtimeClient],
+        recall: Recall,
+    ) -> None:
+        self._rooms = rooms
+        self._console = console
+        self._left = asyncio.Event()
+        self.controller = Controller(
+            ChatModel(wide=False),
+            history=history,
+            show=self._show,
+            leave=self._left.set,
+            clear=lambda: None,
+            clock=time.monotonic,
+            recall=recall,
+            typing=TypingThrottle(enabled=False),  # what is typed is not known before it is entered
+        )
+        self.client = make_client(self.controller.on_event)
+
+    def _show(self, lines: list[Line]) -> None:
+        self._console.write_lines(
+            "".join(self._console.style(text, *styles) for text, styles in line.pieces)
+            for line in fold_presence(lines)
+        )
+
+    async def run(self) -> int:
+        """Talk until the person leaves; returns the exit code. Raises CliError when it is lost for good."""
+        self.controller.attach(self.client, self._rooms)
+        talking = asyncio.ensure_future(self.client.run())
+        typing = asyncio.ensure_future(self._read())
+        leaving = asyncio.ensure_future(self._left.wait())
+        tasks = (talking, typing, leaving)
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if not talking.done():
+                await self.client.close()
+            await talking
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            self._show(unsent_lines(self.client))
+        return Exit.CANNOT_CONNECT if self.client.state.unsent else Exit.OK
+
+    async def _read(self) -> None:
+        async for line in read_lines(max_bytes=MAX_LINE_BYTES):
+            await self.controller.enter(line or "")
+        while self.client.state.unsent:  # noqa: ASYNC110 - until the last acknowledgement or Ctrl-C
+            await asyncio.sleep(0.05)

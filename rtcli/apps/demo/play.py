@@ -1,0 +1,170 @@
+"""The script of the demo: a server, two people and a tail, a connection that is lost, and a load test."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from rtcli.apps.demo.people import ROOM, Follower, Person, Watch, running
+from rtcli.apps.demo.stage import Stage
+from rtcli.client.endpoint import Endpoint, parse_endpoint
+from rtcli.errors import CliError, Exit
+from rtcli.load.run.own_server import OwnServer, own_server
+from rtcli.protocol.tokens import create_token
+
+SCENARIO = "smoke"
+_PAUSE_S = 0.35  # so that a person can read along
+_ALL = ("ann", "bob", "tail")
+_END_S = 10.0
+
+
+class _Counts(msgspec.Struct):
+    expected: int
+    delivered: int
+    lost: int
+    duplicate: int
+    reordered: int
+
+
+class _Audit(msgspec.Struct):
+    counts: _Counts
+
+
+class _Summary(msgspec.Struct):
+    """What the demo reads of summary.json."""
+
+    verdict: str
+    audit: _Audit
+
+
+@dataclass(frozen=True)
+class Demo:
+    """One run of the demo; results go to `out`."""
+
+    stage: Stage
+    env: Mapping[str, str]
+    out: Path
+
+    async def run(self) -> int:
+        """Play it; returns the exit code of the load test."""
+        self.stage.scene("a server, and two people who talk in a room")
+        async with own_server(self.env, {}) as server:
+            self.stage.does("server", f"rtcli serve: {server.url}")
+            await self._talk(server)
+            code = await self._load(server)
+        self._verdict()
+        return code
+
+    # -- two people and a tail -----------------------------------------------------------------------------
+
+    async def _talk(self, server: OwnServer) -> None:
+        endpoint = parse_endpoint(server.url)
+        watch = Watch()
+        ann, bob = (self._person(name, endpoint, server, watch) for name in ("ann", "bob"))
+        follower = Follower(endpoint, _tokens(server, "tail"), self.stage, watch)
+        async with running(watch, ann.client.run(), bob.client.run(), follower.run()):
+            for person in (ann, bob):
+                person.client.join(ROOM)
+            await watch.until(lambda: ann.present and bob.present and follower.ready, "everybody")
+            self.stage.does("ann", f"rtcli chat --room {ROOM}                  (WebSocket)")
+            self.stage.does("bob", f"rtcli chat --room {ROOM}                  (WebSocket)")
+            self.stage.does("tail", f"rtcli tail-events --room {ROOM}           (Server-Sent Events)")
+            await self._converse(
+                watch, (ann, "Hi Bob, is the deploy done?"), (bob, "Yes. All green since noon.")
+            )
+            await self._lose(watch, ann, bob)
+            await asyncio.gather(ann.client.close(), bob.client.close())
+
+    async def _converse(self, watch: Watch, *lines: tuple[Person, str]) -> None:
+        for person, text in lines:
+            await asyncio.sleep(_PAUSE_S)
+            person.say(text)
+            await watch.until_seen(text, [who for who in _ALL if who != person.name])
+
+    async def _lose(self, watch: Watch, ann: Person, bob: Person) -> None:
+        self.stage.scene("Bob's network fails; what Ann says meanwhile reaches him when he is back")
+        bob.client.cut()
+        await watch.until(lambda: not bob.present, "the loss")
+        for text in ("Then I release it.", "Done!"):
+            await asyncio.sleep(_PAUSE_S / 2)
+            ann.say(text)
+            await watch.until_seen(text, ["tail"])
+        await watch.until_seen("Done!", ["bob"])
+        await self._converse(watch, (bob, "I missed nothing."))
+
+    def _person(self, name: str, endpoint: Endpoint, server: OwnServer, watch: Watch) -> Person:
+        return Person(name, endpoint, _tokens(server, name), self.stage, watch)
+
+    # -- the load test -------------------------------------------------------------------------------------
+
+    async def _load(self, server: OwnServer) -> int:
+        self.stage.scene(f"a load test: did every message reach everyone? (rtcli loadtest {SCENARIO})")
+        with tempfile.TemporaryDirectory(prefix="rtcli-demo-") as directory:
+            secret_file = Path(directory) / "secret"
+            secret_file.touch(mode=0o600)
+            secret_file.write_text(server.secret)
+            arguments = [
+                "--url",
+                server.url,
+                "--secret-file",
+                str(secret_file),
+                "--out",
+                str(self.out),
+                "--quiet",
+            ]
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-P", "-m", "rtcli", "loadtest", SCENARIO, *arguments,
+                stdin=asyncio.subprocess.DEVNULL,
+                env={**self.env},
+            )  # fmt: skip
+            try:
+                return await process.wait()
+            finally:
+                await _end(process)
+
+    def _verdict(self) -> None:
+        summary = self.out / "summary.json"
+        try:
+            found = msgspec.json.decode(summary.read_bytes(), type=_Summary)
+        except (OSError, msgspec.DecodeError):
+            raise CliError("the load test left no results", exit_code=Exit.SERVER) from None
+        counts = found.audit.counts
+        self.stage.scene("the verdict of the audit")
+        self.stage.plain(
+            f"{found.verdict}: {counts.delivered} of {counts.expected} deliveries arrived, "
+            f"{counts.lost} lost, {counts.duplicate} duplicate, {counts.reordered} reordered"
+        )
+        self.stage.plain("next: rtcli serve; in other terminals: rtcli chat, rtcli tail-events")
+        page = self.out / "report.html"
+        self.stage.plain(f"report: {page if page.exists() else summary}")
+
+
+def _tokens(server: OwnServer, name: str) -> Callable[[], str]:
+    return lambda: create_token(server.secret, sub=name, name=name, now=time.time())
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End the load test if it still runs: it writes what it has, and is killed if that takes too long."""
+    if process.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+        try:
+            async with asyncio.timeout(_END_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+def default_directory() -> Path:
+    """A new directory for the results of this run."""
+    return Path(tempfile.mkdtemp(prefix="rtcli-demo-"))

@@ -1,0 +1,135 @@
+"""What a stream of ours says about where it stands: its `ready`, its gaps, its cursors. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from rtcli.apps.tail.render import Seen
+from rtcli.protocol.position import InvalidPositionError, Position, parse_cursor, parse_position
+
+_USER = "user:~"  # stands for the token's user, whose name a client need not know
+_OWN_NAMES = {"~me": "your events", "~all": "broadcasts"}
+
+
+@dataclass(frozen=True)
+class GapRecord:
+    """Events that will not come."""
+
+    channel: str  # the room, or what else it was
+    is_room: bool
+    start: str | None
+    end: str | None
+    lost: int | None  # how many, when that is known
+    reason: str
+
+    def record(self, timestamp: str) -> dict[str, object]:
+        """The gap as a record of `--json`."""
+        where = {"room": self.channel} if self.is_room else {"channel": self.channel}
+        facts = {"from": self.start, "to": self.end, "lost": self.lost, "reason": self.reason}
+        return {"type": "gap", "ts": timestamp, **where, **facts}
+
+    def __str__(self) -> str:
+        """The gap in words."""
+        where = f"#{self.channel}" if self.is_room else self.channel
+        lost = "an unknown number of" if self.lost is None else str(self.lost)
+        return f"gap in {where}: {lost} events will not come ({self.reason})"
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What the first event of a connection said."""
+
+    tops: Mapping[str, Position]  # by channel: the end of what is replayed
+    replayed: int  # how many events follow that were published before
+    gaps: list[GapRecord]
+
+
+class Order:
+    """How far a stream has come, so that nothing is shown twice whatever the server sends."""
+
+    def __init__(self) -> None:
+        self._at: dict[str, Position] = {}
+
+    def is_new(self, cursor: str) -> bool:
+        """Whether the event with this id moves the stream forward in one of its channels; if so, it does."""
+        at = positions(cursor)
+        moved = not at or any(_is_behind(self._at.get(channel), place) for channel, place in at.items())
+        if moved:
+            self._at = at
+        return moved
+
+
+def _is_behind(before: Position | None, place: Position) -> bool:
+    return before is None or before.epoch != place.epoch or before.offset < place.offset
+
+
+def positions(cursor: str) -> dict[str, Position]:
+    """The positions in a cursor by channel; nothing for one that cannot be read."""
+    try:
+        return parse_cursor(cursor, user_channel=_USER)
+    except InvalidPositionError:
+        return {}
+
+
+def reached(cursor: str, tops: Mapping[str, Position]) -> bool:
+    """Whether a stream whose last event had the id `cursor` has shown everything up to `tops`."""
+    at = positions(cursor)
+    return all(
+        channel in at and (at[channel].epoch != top.epoch or at[channel].offset >= top.offset)
+        for channel, top in tops.items()
+    )
+
+
+def read_ready(seen: Seen, last_id: str) -> Ready:
+    """Understand `ready`, given the id that we asked to resume from."""
+    start, asked = positions(seen.event.id), positions(last_id)
+    channels = seen.fields.get("channels")
+    tops: dict[str, Position] = {}
+    replayed, gaps = 0, []
+    for key, state in channels.items() if isinstance(channels, dict) else ():
+        top = _position(state)
+        channel = _channel(key)
+        if top is None:
+            continue
+        tops[channel] = top
+        if channel in start and start[channel].epoch == top.epoch:
+            replayed += max(0, top.offset - start[channel].offset)
+        if state.get("recovered") is False:
+            gaps.append(_gap(key, asked.get(channel), top, str(state.get("reason"))))
+    return Ready(tops, replayed, gaps)
+
+
+def read_gap(seen: Seen) -> GapRecord:
+    """Understand a `gap` event."""
+    fields = seen.fields
+    lost, start, end = fields.get("lost"), fields.get("from"), fields.get("to")
+    return GapRecord(
+        seen.room or "?",
+        seen.room is not None,
+        start if isinstance(start, str) else None,
+        end if isinstance(end, str) else None,
+        lost if isinstance(lost, int) else None,
+        str(fields.get("reason")),
+    )
+
+
+def _gap(key: str, since: Position | None, top: Position, reason: str) -> GapRecord:
+    same_log = since is not None and since.epoch == top.epoch and since.offset <= top.offset
+    lost = top.offset - since.offset if since is not None and same_log else None
+    name = _OWN_NAMES.get(key, unquote(key))
+    return GapRecord(
+        name, key not in _OWN_NAMES, None if since is None else str(since), str(top), lost, reason
+    )
+
+
+def _channel(key: str) -> str:
+    return next(iter(positions(f"{key}=aaaa-0")), key)
+
+
+def _position(state: object) -> Position | None:
+    try:
+        return parse_position(str(state["position"])) if isinstance(state, dict) else None
+    except (KeyError, InvalidPositionError):
+        return None

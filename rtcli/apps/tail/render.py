@@ -1,0 +1,127 @@
+r"""How an event of a stream is written: a line for a person, its data, its wire form, or a record.
+
+Every form but `raw` into a pipe is free of control and direction characters, and is one line long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import cached_property
+
+import msgspec
+
+from rtcli.protocol.messages import format_timestamp
+from rtcli.protocol.sse import ServerSentEvent, encode_event
+from rtcli.terminal.console import escape, escape_json, json_text
+
+MAX_SHOWN = 16_384  # characters of an event on a terminal; a pipe gets everything
+
+
+class Output(StrEnum):
+    """The values of `-o`."""
+
+    DEFAULT = "default"
+    DATA = "data"
+    RAW = "raw"
+    JSON = "json"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An event as it came, and when (unix seconds)."""
+
+    event: ServerSentEvent
+    received: float
+
+    @cached_property
+    def data(self) -> object:
+        """The data as JSON, or None when it is none."""
+        try:
+            return msgspec.json.decode(self.event.data)
+        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+            return None
+
+    @property
+    def fields(self) -> Mapping[str, object]:
+        """The data's fields when it is a JSON object, else nothing."""
+        return self.data if isinstance(self.data, dict) else {}
+
+    @property
+    def room(self) -> str | None:
+        """The room it is about, if it says so."""
+        room = self.fields.get("room")
+        return room if isinstance(room, str) else None
+
+    @property
+    def timestamp(self) -> str:
+        """When it happened, if it says so, else when it came (RFC 3339)."""
+        said = self.fields.get("timestamp")
+        return said if isinstance(said, str) else format_timestamp(self.received)
+
+    def record(self) -> dict[str, object]:
+        """The event as a record of `--json`."""
+        record: dict[str, object] = {
+            "type": "event",
+            "ts": self.timestamp,
+            "id": self.event.id,
+            "event": self.event.event,
+        }
+        if self.room is not None:
+            record["room"] = self.room
+        if self.data is None and self.event.data != "null":
+            return record | {"data": self.event.data, "data_json": False}
+        return record | {"data": self.data}
+
+
+def clock_time(timestamp: str) -> str:
+    """The time of day, here, of an RFC 3339 timestamp; an unreadable one as it is."""
+    try:
+        moment = datetime.fromisoformat(timestamp)
+    except ValueError:
+        return escape(timestamp, limit=32)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone().strftime("%H:%M:%S")
+
+
+def render_line(seen: Seen, *, limit: int | None = None) -> str:
+    """One line for a person: time, room, event, and who said what (or the data), cut to `limit`."""
+    name, text = seen.fields.get("sender_name"), seen.fields.get("content")
+    if seen.event.event == "new_message" and isinstance(text, str):
+        said = f"{escape(str(name), limit=100)}: {escape(text, limit=limit)}"
+    else:
+        said = escape(seen.event.data, limit=limit)
+    room = "-" if seen.room is None else escape(seen.room)
+    return f"{clock_time(seen.timestamp)}  {room}  {escape(seen.event.event)}  {said}"
+
+
+def _data_line(data: str) -> str:
+    """The data on one line: JSON keeps its value, other text is escaped."""
+    try:
+        return escape_json(msgspec.json.format(data, indent=-1))
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return escape(data)
+
+
+def render_raw(event: ServerSentEvent) -> bytes:
+    """The event's wire form, byte for byte what our encoder would send."""
+    return encode_event(id=event.id or None, event=event.event, data=event.data)
+
+
+def renderer(output: Output, *, for_terminal: bool) -> Callable[[Seen], bytes]:
+    """The function that writes one event in the wanted form, with its line break."""
+    if output is Output.JSON:
+        return lambda seen: f"{json_text(seen.record())}\n".encode()
+    if output is Output.DATA:
+        return lambda seen: f"{_data_line(seen.event.data)}\n".encode()
+    if output is Output.DEFAULT:
+        limit = MAX_SHOWN if for_terminal else None
+        return lambda seen: f"{render_line(seen, limit=limit)}\n".encode()
+    if for_terminal:
+        return lambda seen: _escape_lines(render_raw(seen.event))
+    return lambda seen: render_raw(seen.event)
+
+
+def _escape_lines(data: bytes) -> bytes:
+    return b"\n".join(escape(line).encode() for line in data.decode("utf-8", "replace").split("\n"))

@@ -1,0 +1,150 @@
+"""What `rtcli token inspect` says about a token: never the token itself. Pure: the time is an argument."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import jwt
+
+from rtcli.cli.options import format_duration
+from rtcli.errors import CliError
+
+MAX_EXP = 2.0**53  # beyond that it is no date, whatever it was meant to be
+_MAX_INT = 2**63  # what every JSON encoder writes
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A secret to try, and what it is called."""
+
+    name: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenReport:
+    """A token's header and claims, and whose signature it has."""
+
+    header: dict[str, Any]
+    claims: dict[str, Any]
+    tried: tuple[str, ...]
+    verified_with: str | None
+    now: float
+
+    @property
+    def expires_in_s(self) -> float | None:
+        """Seconds until it expires, negative afterwards; None when that cannot be said."""
+        at = self.claims.get("exp")
+        if isinstance(at, bool) or not isinstance(at, int | float) or not abs(at) < MAX_EXP:
+            return None
+        return at - self.now
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether no server takes it any more for its age, or ever did: a token without `exp` is refused."""
+        left = self.expires_in_s
+        return left is None or left <= 0
+
+    def record(self) -> dict[str, object]:
+        """The report as one JSON object."""
+        return {
+            "type": "token",
+            "header": _writable(self.header),
+            "claims": _writable(self.claims),
+            "expires_in_s": self.expires_in_s,
+            "expired": self.is_expired,
+            "verified": self.verified_with is not None if self.tried else None,
+            "key": self.verified_with,
+        }
+
+    def lines(self) -> list[str]:
+        """The report for a person."""
+        rows = [
+            ("user", self._text("sub") or "none: no server takes this"),
+            ("name", self._text("name") or self._text("email") or "Unknown"),
+            ("rooms", self._rooms()),
+            ("scope", self._text("scope") or "none"),
+            ("audience", self._text("aud")),
+            ("issuer", self._text("iss")),
+            ("issued", self._when("iat")),
+            ("not before", self._when("nbf")),
+            ("expires", self._expiry()),
+            ("algorithm", str(self.header.get("alg"))),
+            ("signature", self._signature()),
+        ]
+        return [f"{label + ':':<12}{text}" for label, text in rows if text]
+
+    def _text(self, claim: str) -> str:
+        value = self.claims.get(claim)
+        return "" if value is None else str(value)
+
+    def _rooms(self) -> str:
+        if "rooms" not in self.claims:
+            return "every room"
+        rooms = self.claims["rooms"]
+        if not isinstance(rooms, list) or not all(isinstance(entry, dict) for entry in rooms):
+            return f"not understood: {rooms}"
+        return "; ".join(f"{entry.get('match')} {_words(entry.get('can'))}" for entry in rooms) or "none"
+
+    def _when(self, claim: str) -> str:
+        value = self.claims.get(claim)
+        return "" if value is None else _date(value)
+
+    def _expiry(self) -> str:
+        left = self.expires_in_s
+        if left is None:
+            return "never: no server takes this"
+        words = f"in {format_duration(left)}" if left > 0 else f"expired {format_duration(-left)} ago"
+        return f"{_date(self.claims['exp'])} ({words})"
+
+    def _signature(self) -> str:
+        if self.verified_with is not None:
+            return f"verified with {self.verified_with}"
+        if not self.tried:
+            return "not checked: no key (give --secret-file)"
+        return f"not verified: {' and '.join(self.tried)} did not sign it"
+
+
+def _writable(value: object) -> object:
+    """Make foreign JSON fit for writing: no lone surrogates, and numbers that are too large as text."""
+    if isinstance(value, dict):
+        return {_writable(key): _writable(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_writable(entry) for entry in value]
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, int) and abs(value) >= _MAX_INT:
+        return str(value)
+    return value
+
+
+def _words(value: object) -> str:
+    return "(" + ", ".join(map(str, value)) + ")" if isinstance(value, list) else str(value)
+
+
+def _date(value: object) -> str:
+    try:
+        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError, OSError):
+        return str(value)
+
+
+def inspect_token(token: str, keys: Sequence[Key], *, now: float) -> TokenReport:
+    """Read a token and try the keys on it. Raises CliError (2) when it is no JWT at all."""
+    try:
+        parts = jwt.api_jwt.decode_complete(token, options={"verify_signature": False})
+    except jwt.PyJWTError:
+        raise CliError("this is not a JWT", hint="make a token: rtcli token create --sub you") from None
+    verified = next((key.name for key in keys if _signed_by(token, key.secret)), None)
+    return TokenReport(parts["header"], parts["payload"], tuple(key.name for key in keys), verified, now)
+
+
+def _signed_by(token: str, secret: str) -> bool:
+    try:
+        jwt.PyJWS().decode_complete(token, secret, algorithms=["HS256"])
+    except jwt.PyJWTError:
+        return False
+    return True

@@ -1,0 +1,183 @@
+"""The `rtcli` command: which commands there are, and how each one ends.
+
+Commands are imported only when they run, so that `rtcli --version` and `rtcli --help` stay quick. To add one:
+
+1. Write `rtcli/commands/NAME.py` (a dash in the name is an underscore there) with a Typer app named `app`:
+
+       from rtcli import options
+       app = options.new_app()
+
+       @app.command(epilog=options.examples("rtcli publish general 'hello'"))
+       def publish(room: str, json: options.Json = False) -> int:
+           '''Publish messages and events.'''
+           return signals.run(_publish(...))          # for a coroutine: signals, closed stdout
+
+   One `@app.command()` makes `rtcli NAME`; several make `rtcli NAME SUBCOMMAND`.
+2. Add a line to `COMMANDS` below.
+
+The function returns its exit code (None is 0) or raises `CliError`; it never calls `sys.exit` and prints only
+through `rtcli.console`. `--json`, `-v`, `-q` and `--color` are set on the console before it is called.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from rtcli._version import __version__
+from rtcli.cli import options, signals
+from rtcli.errors import CliError, Exit
+from rtcli.terminal.console import StdoutClosedError, console
+
+COMMANDS: dict[str, str] = {
+    "serve": "Run the realtime server.",
+    "chat": "Talk in rooms, on a terminal or through a pipe.",
+    "tail-events": "Follow the event stream of rooms, or any SSE endpoint.",
+    "publish": "Publish messages and events.",
+    "loadtest": "Replay many users and account for every delivery.",
+    "report": "Show and compare the results of load tests.",
+    "scenario": "List, show and validate load test scenarios.",
+    "token": "Create and inspect tokens, and make keys.",
+    "demo": "Show it all: server, chat, tail and a short load test.",
+    "completion": "Print the completion script of a shell.",
+}
+
+
+COMPLETION_VARIABLE = "_RTCLI_COMPLETE"  # how a shell asks for completions (`rtcli completion`)
+
+
+class _LazyCommand(TyperCommand):
+    """Stands in for a command in help and completion; imports the real one when it is run."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:  # noqa: ANN401
+        module = importlib.import_module(f"rtcli.cli.commands.{str(self.name).replace('-', '_')}")
+        command = typer.main.get_command(module.app)
+        console.command = str(self.name)
+        return command.make_context(info_name, args, parent, **extra)
+
+
+class _LazyGroup(TyperGroup):
+    """The top of the command line, filled from `COMMANDS`."""
+
+    def __init__(self, **attributes: Any) -> None:  # noqa: ANN401
+        super().__init__(**attributes)
+        self.commands = {name: _LazyCommand(name, help=text) for name, text in COMMANDS.items()}
+
+
+app = options.new_app()
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        if console.json:
+            console.write_json({"type": "version", "version": __version__})
+        else:
+            console.write_line(f"rtcli {__version__}")
+        raise typer.Exit
+
+
+@app.callback(
+    cls=_LazyGroup,
+    invoke_without_command=True,
+    epilog=options.examples(
+        "rtcli demo                          see it work",
+        "rtcli serve                         then, in other terminals:",
+        "rtcli chat --room general",
+        "rtcli tail-events --room general",
+        "rtcli loadtest smoke --serve",
+    ),
+)
+def _root(
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001 - eager, acts in its callback
+        bool,
+        typer.Option("--version", "-V", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", hidden=True)] = False,  # noqa: ARG001 - see _read_ahead
+) -> None:
+    """Realtime over WebSocket and SSE from the command line: a server, a chat, a tail and a load tester."""
+    if context.invoked_subcommand is None:
+        console.write_line(context.get_help())
+
+
+def _read_ahead(arguments: Sequence[str]) -> None:
+    """Set what the console must know even if the arguments turn out to be wrong."""
+    own = list(arguments)
+    own = own[: own.index("--")] if "--" in own else own
+    console.json = "--json" in own
+    console.verbose = sum(
+        argument.count("v")
+        for argument in own
+        if argument == "--verbose" or (argument[:1] == "-" and set(argument[1:]) == {"v"})
+    )
+    console.quiet = "--quiet" in own or "-q" in own
+    for argument, following in pairwise([*own, ""]):
+        value = following if argument == "--color" else argument.removeprefix("--color=")
+        if argument.startswith("--color") and value in set(options.ColorChoice):
+            console.color = options.ColorChoice(value)
+
+
+def _usage_error(error: typer.TyperException) -> CliError:
+    """Typer's message as ours: one line, with the way to the help of the command in question."""
+    message = " ".join(error.format_message().split()).rstrip(".")
+    path = getattr(getattr(error, "ctx", None), "command_path", "rtcli")
+    return CliError(message[:1].lower() + message[1:], hint=f"see: {path} -h", exit_code=Exit.USAGE)
+
+
+def _bug(error: Exception) -> int:
+    if console.verbose:
+        console.info(traceback.format_exc().rstrip())
+    text = f"{type(error).__name__}: {error}"
+    console.error(
+        CliError(
+            f"this is a bug in rtcli: {text}",
+            hint="please report it, with the output of the same command and -v",
+            exit_code=Exit.BUG,
+        )
+    )
+    return Exit.BUG
+
+
+def _invoke(arguments: Sequence[str]) -> int:
+    if console.env.get(COMPLETION_VARIABLE):
+        from typer.completion import get_completion_inspect_parameters  # noqa: PLC0415 - only for a shell
+
+        get_completion_inspect_parameters()  # called for its effect: it makes the shells known
+    try:
+        result = app(arguments, prog_name="rtcli", standalone_mode=False)
+    except CliError as error:
+        console.error(error)
+        return error.exit_code
+    except typer.TyperException as error:
+        console.error(_usage_error(error))
+        return error.exit_code
+    except StdoutClosedError:
+        return Exit.OK
+    except SystemExit as error:
+        # Typer's own output (help) met a closed pipe, or a shell's request for completions was answered.
+        return Exit.OK if isinstance(error.__context__, BrokenPipeError) else int(error.code or 0)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback for a person
+        return _bug(error)
+    return int(result or 0)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `rtcli` with `arguments` (default: those of the process) and return its exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        signals.install()
+        _read_ahead(arguments)
+        return _invoke(arguments)
+    except (KeyboardInterrupt, typer.Abort):
+        return Exit.SIGINT
+    except signals.TerminatedError:
+        return Exit.SIGTERM
+    finally:
+        console.close()

@@ -1,0 +1,130 @@
+"""`rtcli publish`: messages and events from arguments or a pipe, over HTTP."""
+
+from __future__ import annotations
+
+import os
+import random
+import stat
+import time
+from contextlib import aclosing
+from typing import Annotated
+
+import typer
+
+from rtcli.apps.publishing import Run, Texts, argument_texts, batches, line_texts, make_target, whole_text
+from rtcli.cli import options, signals
+from rtcli.cli.connection import Connection, make_connection
+from rtcli.cli.limits import Limit
+from rtcli.client.backoff import Reconnect
+from rtcli.client.failures import Failure
+from rtcli.client.http import make_http
+from rtcli.client.publishing import Publisher, Server
+from rtcli.errors import CliError
+from rtcli.terminal.console import console
+
+READ_TIMEOUT_S = 30.0
+
+app = options.new_app()
+
+
+@app.command(
+    epilog=options.examples(
+        "rtcli publish --room general 'the build is green'",
+        "tail -f log | rtcli publish --room ops",
+        "git log -1 | rtcli publish --room ops --whole --ack",
+        "rtcli publish --event order.paid --user 7 '{\"order\": 12}'",
+        "rtcli publish --event maintenance",
+    )
+)
+def publish(
+    text: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="TEXT", help="Messages, or an event's data (JSON). Without it: stdin's lines."
+        ),
+    ] = None,
+    *,
+    room: options.Rooms = None,
+    event: Annotated[
+        str | None, typer.Option("--event", "-e", metavar="NAME", help="Publish an event of this name.")
+    ] = None,
+    user: Annotated[
+        str | None,
+        typer.Option("--user", metavar="ID", help="With --event: to this user. Without it: to everyone."),
+    ] = None,
+    whole: Annotated[bool, typer.Option("--whole", help="All of stdin is one text, not each line.")] = False,
+    ack: Annotated[bool, typer.Option("--ack", help="Print each position in the log.")] = False,
+    timeout: options.Timeout = None,
+    wait: options.Wait = None,
+    url: options.Url = options.DEFAULT_URL,
+    token_file: options.TokenFile = None,
+    secret_file: options.SecretFile = None,
+    as_name: options.AsName = None,
+    header: options.Headers = None,
+    cacert: options.CaCert = None,
+    cert: options.Cert = None,
+    key: options.Key = None,
+    insecure: options.Insecure = False,
+    json: options.Json = False,
+    color: options.ColorWhen = options.ColorChoice.AUTO,  # noqa: ARG001 - the console has it
+    quiet: options.Quiet = False,  # noqa: ARG001 - the console has it
+    verbose: options.Verbose = 0,  # noqa: ARG001 - the console has it
+) -> int:
+    """Publish messages to rooms, or events to a user or to everyone. Ends with 0 when all are in the log."""
+    target = make_target(room, event, user)
+    if text and whole:
+        raise CliError("--whole is about stdin, and there are texts as arguments", hint="leave out one")
+    from_stdin = not text and (event is None or whole or _stdin_is_data())
+    if from_stdin and console.stdin_is_tty and not whole:
+        console.info("reading messages from the terminal, one a line; Ctrl-D ends it")
+    connection = make_connection(
+        url,
+        token_file=token_file,
+        secret_file=secret_file,
+        as_name=as_name,
+        headers=header,
+        cacert=cacert,
+        cert=cert,
+        key=key,
+        insecure=insecure,
+        scope="publish",
+    )
+    run = Run(target, shows=ack or json)
+    texts = argument_texts(text or ["{}"])
+    if from_stdin:
+        texts = whole_text() if whole else line_texts()
+    with connection.explaining():
+        return signals.run(Limit(timeout=timeout).apply(_publish(run, connection, texts, wait)))
+
+
+def _stdin_is_data() -> bool:
+    """Whether stdin is a pipe or a file: an event without data is published from a terminal, or from cron."""
+    try:
+        return not stat.S_ISCHR(os.fstat(0).st_mode)
+    except OSError:
+        return False
+
+
+async def _publish(run: Run, connection: Connection, texts: Texts, wait_s: float | None) -> int:
+    http = make_http(
+        connection.endpoint, tls=connection.tls, headers=connection.headers, read_timeout_s=READ_TIMEOUT_S
+    )
+    async with http:
+        endpoint = connection.endpoint
+        server = Server(http, endpoint.base, endpoint.authority, connection.token)
+        reconnect = Reconnect(random.Random(), started=time.monotonic(), wait_s=wait_s)  # noqa: S311 - jitter
+        publisher = Publisher(server, reconnect, on_trouble=_say_trouble)
+        await publisher.probe()  # before stdin is touched: nothing that was read is lost
+        try:
+            async with aclosing(batches(texts, run.parts)) as joined:
+                async for batch in joined:
+                    for part, result in zip(batch, await publisher.publish(batch), strict=True):
+                        run.answered(part, result)
+        except CliError:
+            run.warn()
+            raise
+    return run.end()
+
+
+def _say_trouble(failure: Failure, delay_s: float) -> None:
+    console.status(f"{failure.reason}, trying again in {options.format_duration(delay_s)}")

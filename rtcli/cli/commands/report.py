@@ -1,0 +1,145 @@
+"""`rtcli report`: show results again in another form, compare two runs, print the schema of results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from rtcli.cli import options
+from rtcli.errors import CliError, Exit
+from rtcli.load.metrics.units import format_value, parse_percent
+from rtcli.load.reporters import github, junit, markdown, prometheus, text
+from rtcli.load.reporters.html import page as html
+from rtcli.load.results import summary
+from rtcli.load.results.compare import Comparison, IncomparableError, Row, Tolerance, compare
+from rtcli.load.results.model import RunResult
+from rtcli.load.results.saved import read_result
+from rtcli.terminal.console import Style, console
+
+app = options.new_app()
+
+
+class Form(StrEnum):
+    """How a result is shown."""
+
+    TEXT = "text"
+    JSON = "json"
+    JUNIT = "junit"
+    HTML = "html"
+    MARKDOWN = "markdown"
+    GITHUB = "github"
+    PROMETHEUS = "prometheus"
+
+
+def _paint(part: str, style: str) -> str:
+    return console.style(part, cast("Style", style))
+
+
+_RENDER: dict[Form, Callable[[RunResult], str]] = {
+    Form.TEXT: lambda result: text.render(result, _paint),
+    Form.JSON: lambda result: summary.encode(result).decode(),
+    Form.JUNIT: junit.render,
+    Form.HTML: html.render,
+    Form.MARKDOWN: markdown.render,
+    Form.GITHUB: github.render,
+    Form.PROMETHEUS: prometheus.render,
+}
+
+Results = Annotated[Path, typer.Argument(metavar="DIR", help="What `rtcli loadtest --out DIR` left behind.")]
+
+
+@app.command(
+    epilog=options.examples("rtcli report show results", "rtcli report show results -o html > report.html")
+)
+def show(
+    results: Results,
+    form: Annotated[Form, typer.Option("--output", "-o", help="In which form.")] = Form.TEXT,
+) -> int:
+    """Show a result again. Ends with the exit code that the run had."""
+    result = read_result(results)
+    console.write_text(_RENDER[form](result))
+    return result.exit_code
+
+
+@app.command(
+    "compare", epilog=options.examples("rtcli report compare results-of-main results --tolerance 20%")
+)
+def compare_(
+    before: Annotated[Path, typer.Argument(metavar="BASELINE", help="The run to compare with.")],
+    after: Annotated[Path, typer.Argument(metavar="DIR", help="The run in question.")],
+    tolerance: Annotated[
+        str, typer.Option("--tolerance", metavar="SHARE", help="How much worse is still the same.")
+    ] = "30%",
+    floor: Annotated[
+        float,
+        typer.Option(
+            "--floor", metavar="DUR", parser=options.duration, help="Differences below this are noise."
+        ),
+    ] = "20ms",  # type: ignore[assignment]
+    as_json: options.Json = False,
+) -> int:
+    """Compare two runs of one scenario. Ends with 97 when the second is worse, 2 when there is no answer."""
+    found = compare_or_fail(read_result(before), read_result(after), tolerance_of(tolerance, floor))
+    if as_json:
+        for row in found.rows:
+            console.write_json(_record(row))
+    else:
+        console.write_lines(_lines(found))
+    return Exit.WORSE if found.worse else Exit.OK
+
+
+def tolerance_of(share: str, floor: float) -> Tolerance:
+    """The tolerance that options say. Raises CliError (2)."""
+    try:
+        return Tolerance(parse_percent(share), floor)
+    except ValueError as error:
+        raise CliError(
+            f"--tolerance: {error}", hint="rtcli report compare -h", exit_code=Exit.USAGE
+        ) from None
+
+
+def compare_or_fail(before: RunResult, after: RunResult, tolerance: Tolerance) -> Comparison:
+    """Compare, or raise CliError (2) for runs that have nothing to say about each other."""
+    try:
+        return compare(before, after, tolerance)
+    except IncomparableError as error:
+        hint = "compare runs of the same scenario with the same --set; thresholds and description may differ"
+        raise CliError(f"these runs cannot be compared: {error}", hint=hint, exit_code=Exit.USAGE) from None
+
+
+@app.command(epilog=options.examples("rtcli report schema > rtcli-summary.schema.json"))
+def schema() -> int:
+    """Print the JSON Schema of summary.json."""
+    console.write_line(json.dumps(summary.schema(), indent=2))
+    return Exit.OK
+
+
+def _lines(found: Comparison) -> list[str]:
+    width = max((len(row.name) for row in found.rows), default=0)
+    lines = [f"{'':<{width}}  {'before':>10}  {'after':>10}"]
+    for row in found.rows:
+        before, after = (_value(row, value) for value in (row.before, row.after))
+        word = _paint("worse", "red") if row.worse else _paint("better", "green") if row.better else ""
+        lines.append(f"{row.name:<{width}}  {before:>10}  {after:>10}  {word}".rstrip())
+    return [*lines, *(f"not the same: {note}" for note in found.notes)]
+
+
+def _value(row: Row, value: float | None) -> str:
+    return "-" if value is None else format_value(value, row.unit)
+
+
+def _record(row: Row) -> dict[str, object]:
+    return {
+        "type": "comparison",
+        "name": row.name,
+        "unit": row.unit.value,
+        "before": row.before,
+        "after": row.after,
+        "worse": row.worse,
+        "better": row.better,
+    }

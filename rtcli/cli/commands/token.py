@@ -1,0 +1,205 @@
+"""`rtcli token`: create and inspect tokens, and make keys.
+
+A token or key is printed only by the command whose purpose that is, alone on stdout, so that it can be
+redirected. `inspect` shows what a token says and never the token.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rtcli.apps.token_report import Key, inspect_token
+from rtcli.cli import options
+from rtcli.client.secret_files import (
+    check_token,
+    development_key_path,
+    development_secret,
+    read_secret,
+    read_stdin_line,
+    read_token,
+)
+from rtcli.errors import CliError, Exit
+from rtcli.protocol.tokens import RoomGrant, create_token, is_valid_user_id
+from rtcli.terminal.console import console, escape
+
+MAX_TTL_S = 10 * 365 * 86_400.0  # what a server takes
+_ACTIONS = ("join", "publish")
+_STDIN = "-"
+
+app = options.new_app()
+
+
+@app.callback()
+def _token() -> None:
+    """Create and inspect tokens, and make keys."""
+
+
+@app.command(
+    epilog=options.examples(
+        "rtcli token create --sub 7 --name Ann > t",
+        "rtcli token create --sub bot --rooms 'team-*' --rooms news=join --scope publish --ttl 7d",
+    )
+)
+def create(
+    *,
+    sub: Annotated[str, typer.Option("--sub", metavar="ID", help="The user's id.")],
+    ttl: Annotated[
+        float, typer.Option("--ttl", parser=options.duration, metavar="DUR", help="How long it is valid.")
+    ] = "1h",  # type: ignore[assignment]  # Typer parses the default too
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="The name to show.")] = None,
+    rooms: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--rooms",
+            metavar="GLOB[=join|publish]",
+            help="Only these rooms; may be given several times. Without it: every room.",
+        ),
+    ] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option("--scope", metavar="WORD", help="publish (events over HTTP) or admin; several times."),
+    ] = None,
+    audience: Annotated[str | None, typer.Option("--audience", metavar="AUD", help="The claim aud.")] = None,
+    issuer: Annotated[str | None, typer.Option("--issuer", metavar="ISS", help="The claim iss.")] = None,
+    secret_file: options.SecretFile = None,
+    json: options.Json = False,
+) -> None:
+    """Sign a token; it stands alone on stdout.
+
+    With the secret in --secret-file; without it, with the development key of this machine.
+    """
+    if not is_valid_user_id(sub):
+        raise CliError(
+            "--sub: a user's id has 1 to 128 printable characters", hint="rtcli token create --sub 7"
+        )
+    if not 0 < ttl <= MAX_TTL_S:
+        raise CliError("--ttl: more than 0 and at most ten years", hint="--ttl 12h")
+    now = time.time()
+    token = create_token(
+        _signing_secret(secret_file),
+        sub=sub,
+        now=now,
+        ttl_s=ttl,
+        name=name,
+        rooms=None if rooms is None else [parse_grant(text) for text in rooms],
+        scope=" ".join(scope or []) or None,
+        audience=audience,
+        issuer=issuer,
+    )
+    check_token(token, "the new token")  # so many rooms that no server takes it
+    if json:
+        console.write_json({"type": "token", "token": token, "sub": sub, "expires_at": int(now + ttl)})
+    else:
+        console.write_line(token)
+
+
+@app.command(
+    epilog=options.examples(
+        "rtcli token inspect FILE",
+        "rtcli token create --sub 7 | rtcli token inspect -",
+        "rtcli token inspect --json",
+    )
+)
+def inspect(
+    file: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="FILE", help="The token's file; '-' is stdin. Without it: RTCLI_TOKEN_FILE, RTCLI_TOKEN."
+        ),
+    ] = None,
+    *,
+    secret_file: Annotated[
+        Path | None, typer.Option("--secret-file", metavar="FILE", help="Check with the secret in FILE.")
+    ] = None,
+    json: options.Json = False,
+) -> int:
+    """Say what a token says, how long it is valid, and whether the key signed it.
+
+    The key is the one in --secret-file; without it, the development key of this machine. Exit 4 when the
+    token has expired, or the key of --secret-file did not sign it.
+    """
+    token = _token_to_inspect(file)
+    report = inspect_token(token, _keys(secret_file), now=time.time())
+    if json:
+        console.write_json(report.record())
+    else:
+        console.write_lines(escape(line) for line in report.lines())
+    return Exit.AUTH if report.is_expired or (secret_file and not report.verified_with) else Exit.OK
+
+
+@app.command(epilog=options.examples("rtcli token keygen --out secret", "rtcli serve --secret-file secret"))
+def keygen(
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Write it to a new file that only you can read."),
+    ] = None,
+) -> None:
+    """Make a random secret of 32 bytes for signing tokens (HS256); it stands alone on stdout."""
+    secret = secrets.token_urlsafe(32)
+    if out is None:
+        console.write_line(secret)
+        return
+    try:
+        descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise CliError(f"{out} exists, and tokens may depend on it", hint="choose another name") from None
+    except OSError as error:
+        why = (error.strerror or "cannot be written").lower()
+        raise CliError(f"{out}: {why}", hint="choose another place") from None
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(secret + "\n")
+    shown = escape(str(out))
+    console.info(f"written to {shown}; start with: rtcli serve --secret-file {shown}")
+
+
+def parse_grant(text: str) -> RoomGrant:
+    """Read `GLOB`, `GLOB=join` or `GLOB=publish`. Raises CliError (2)."""
+    glob, equals, action = text.partition("=")
+    if not glob or (equals and action not in _ACTIONS):
+        raise CliError(f"--rooms {text!r} is not understood", hint="--rooms 'team-*', or --rooms news=join")
+    return {"match": glob, "can": [action] if equals else list(_ACTIONS)}
+
+
+def _signing_secret(secret_file: Path | None) -> str:
+    if secret_file is not None:
+        return read_secret(secret_file, warn=console.warning)
+    secret = development_secret(console.env, create=True)
+    assert secret is not None  # noqa: S101 - create=True makes one or raises
+    console.info(f"signed with the development key {escape(str(development_key_path(console.env)))}")
+    return secret
+
+
+def _token_to_inspect(file: str | None) -> str:
+    if file is not None and file.startswith("eyJ"):
+        raise CliError(
+            "a token as an argument can be read by every user of this machine",
+            hint="put it into a file, or into a pipe: rtcli token inspect -",
+        )
+    env: Mapping[str, str] = console.env
+    file = file or env.get("RTCLI_TOKEN_FILE") or None
+    if file == _STDIN:
+        return check_token(read_stdin_line(), "stdin")
+    if file is not None:
+        return read_token(Path(file), warn=console.warning)
+    if env.get("RTCLI_TOKEN"):
+        return check_token(env["RTCLI_TOKEN"], "RTCLI_TOKEN")
+    raise CliError("no token to inspect", hint="rtcli token inspect FILE, or '-' for stdin, or RTCLI_TOKEN")
+
+
+def _keys(secret_file: Path | None) -> list[Key]:
+    if secret_file is not None:
+        return [Key(str(secret_file), read_secret(secret_file, warn=console.warning))]
+    # A damaged development key is no reason not to show a token.
+    with contextlib.suppress(CliError):
+        secret = development_secret(console.env, create=False)
+        if secret is not None:
+            return [Key("the development key", secret)]
+    return []

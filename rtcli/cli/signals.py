@@ -1,0 +1,112 @@
+"""Signals and the end of a command: 130 and 143 with clean-up, a second Ctrl-C at once, a closed stdout.
+
+Handlers are installed always: a background job of a shell script inherits SIGINT ignored, and process 1 of a
+container ignores SIGTERM by default.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import time
+from collections.abc import Callable, Coroutine
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from rtcli.errors import Exit
+from rtcli.terminal.console import StdoutClosedError, console
+
+if TYPE_CHECKING:
+    import asyncio  # `rtcli --version` does without
+
+_GRACE_S = 0.2  # a terminal may deliver one Ctrl-C twice (to the group, and passed on by a wrapper)
+
+
+class TerminatedError(BaseException):
+    """SIGTERM arrived; like KeyboardInterrupt, not an Exception."""
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    raise TerminatedError
+
+
+def install() -> None:
+    """Make INT raise KeyboardInterrupt and TERM raise TerminatedError, whatever was inherited."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _terminate)
+
+
+class _Interrupts:
+    """Counts the signals of one run: the first cancels `task`, a later one ends the process."""
+
+    def __init__(self, task: asyncio.Task[int], clock: Callable[[], float]) -> None:
+        self.task = task
+        self.clock = clock
+        self.exit_code: int | None = None
+        self.first_at = 0.0
+
+    def on_signal(self, exit_code: int) -> None:
+        if self.exit_code is None:
+            self.exit_code = exit_code
+            self.first_at = self.clock()
+            self.task.cancel()
+        elif self.clock() - self.first_at > _GRACE_S:
+            os._exit(exit_code)
+
+    def on_stdout_readable(self, loop: asyncio.AbstractEventLoop) -> None:
+        # Only an error on the descriptor means that the reader has gone; a socket may have bytes to read.
+        loop.remove_reader(1)
+        if console.stdout_is_closed() and self.exit_code is None:
+            self.exit_code = Exit.OK
+            self.task.cancel()
+
+
+def _watch_stdout(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+    try:
+        mode = os.fstat(1).st_mode
+        if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+            loop.add_reader(1, callback)
+    except OSError:
+        return
+
+
+async def _supervise(main: Coroutine[object, object, int]) -> int:
+    import asyncio  # noqa: PLC0415 - see above
+
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(main)
+    interrupts = _Interrupts(task, time.monotonic)
+    loop.add_signal_handler(signal.SIGINT, interrupts.on_signal, Exit.SIGINT)
+    loop.add_signal_handler(signal.SIGTERM, interrupts.on_signal, Exit.SIGTERM)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        loop.add_signal_handler(signal.SIGHUP, interrupts.on_signal, 128 + signal.SIGHUP)
+    _watch_stdout(loop, lambda: interrupts.on_stdout_readable(loop))
+    try:
+        result = await task
+    except asyncio.CancelledError:
+        if interrupts.exit_code is None:
+            raise
+        return interrupts.exit_code
+    except StdoutClosedError:
+        return Exit.OK
+    finally:
+        loop.remove_reader(1)
+    # A command that saw the cancellation and ended in order still ends by the signal.
+    return result if interrupts.exit_code is None else interrupts.exit_code
+
+
+def run(main: Coroutine[object, object, int]) -> int:
+    """Run a command's coroutine and return its exit code.
+
+    INT and TERM cancel it, so its `finally` blocks save what they must, and give 130 and 143; a second one
+    ends the process without waiting. HUP gives 129, unless it was ignored on purpose (nohup). A reader of
+    stdout that goes away cancels it too, also while the stream is quiet, and gives 0.
+    """
+    import asyncio  # noqa: PLC0415 - see above
+
+    with asyncio.Runner() as runner:
+        try:
+            return runner.run(_supervise(main))
+        finally:
+            install()

@@ -1,0 +1,23 @@
+"""Which texts a server takes, so that a bad one is told where it was written. Pure."""
+
+from __future__ import annotations
+
+from rtcli.protocol.messages import MAX_MESSAGE_BYTES, encode
+from rtcli.protocol.messages.client import MAX_CONTENT, MAX_ID, ChatData, ChatMessage
+
+
+def problem_with(room: str, content: str) -> str | None:
+    """Say why this text cannot be published, or None when it can."""
+    if not content:
+        return "it is empty"
+    if len(content) > MAX_CONTENT:
+        return f"it has {len(content)} characters, the server takes {MAX_CONTENT}"
+    if "\0" in content:
+        return "it has a NUL in it"
+    try:
+        size = len(encode(ChatMessage(ChatData(room, content), id="x" * MAX_ID)))
+    except UnicodeEncodeError:
+        return "it has a character in it that stands for nothing"
+    if size > MAX_MESSAGE_BYTES:
+        return f"it is {size} bytes as a message, the server takes {MAX_MESSAGE_BYTES}"
+    return None

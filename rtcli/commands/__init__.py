@@ -1,1 +1,0 @@
-"""One file a command; `rtcli/cli.py` says how each plugs in."""

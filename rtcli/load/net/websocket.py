@@ -1,0 +1,248 @@
+"""WebSocket connections of a crowd, on picows: one object each, and as little as possible per message.
+
+A frame that is byte for byte what the membership expects next (see `audit.membership`) is accounted for
+right here: a comparison, two histogram counts, and the pointer moves on. Everything else goes to the user.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+from time import monotonic_ns
+from typing import Protocol, cast
+
+import picows
+
+from rtcli.load.audit.membership import Membership
+from rtcli.load.audit.room import Entry
+from rtcli.load.core.errors import RefusedError
+from rtcli.load.net.read_buffers import READ_BUFFER, SmallReads
+from rtcli.load.net.source_addresses import Sources, bytes_received, reset_on_close
+from rtcli.load.net.throttle import Throttle
+from rtcli.load.scenario.steps import Kill
+
+_MAX_FRAME = 16 * 1024 * 1024
+_TEXT = picows.WSMsgType.TEXT
+_CONTINUATION = picows.WSMsgType.CONTINUATION
+_BINARY = picows.WSMsgType.BINARY
+_CLOSE = picows.WSMsgType.CLOSE
+_NO_STATUS = 1005
+_ABNORMAL = 1006
+# What goes wrong with a connection is reported by its close code, not in a log. It is an adapter, since
+# picows makes a child of a mere logger for each connection.
+_quiet = logging.getLogger("rtcli.loadtest.picows")
+_quiet.setLevel(logging.CRITICAL + 1)
+_LOGGER = logging.LoggerAdapter(_quiet)
+
+
+class Receiver(Protocol):
+    """Who a connection reports to. `now` is in microseconds of the monotonic clock."""
+
+    def on_frame(self, data: bytes, now: int) -> None:
+        """A message came that the connection did not account for itself."""
+        ...
+
+    def on_closed(self, code: int, reason: str) -> None:
+        """The connection is gone; once, unless it was killed."""
+        ...
+
+
+class Nobody:
+    """Stands where the membership would: it expects nothing, so every frame goes to the user."""
+
+    __slots__ = ("cursor",)
+
+    def __init__(self) -> None:
+        self.cursor = Entry(0, -1)
+
+
+NOBODY = Nobody()
+
+
+class WsConnection(picows.WSListener):
+    """One connection. Set `member` to the membership whose messages are to be expected."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self.receiver: Receiver | None = receiver
+        self.member: Membership | Nobody = NOBODY
+        self.frames = 0  # that were not accounted for here
+        self.socket: socket.socket | None = None
+        self._transport: picows.WSTransport | None = None
+        self._parts: list[bytes] = []
+        self._code = _ABNORMAL
+        self._reason = ""
+        self._throttle: Throttle | None = None
+
+    # -- picows' callbacks ---------------------------------------------------------------------------------
+
+    def on_ws_connected(self, transport: picows.WSTransport) -> None:
+        """Keep the transport."""
+        self._transport = transport
+        under = transport.underlying_transport
+        under.set_protocol(SmallReads(cast("asyncio.BufferedProtocol", under.get_protocol())))
+
+    def on_ws_frame(self, _transport: picows.WSTransport, frame: picows.WSFrame) -> None:
+        """Account for the expected; pass on the rest."""
+        data = frame.get_payload_as_bytes()
+        member = self.member
+        entry = member.cursor.next
+        if entry is not None and entry.frame == data:
+            member.cursor = entry
+            entry.last = now = monotonic_ns() // 1000
+            late = now - entry.intended
+            if late < 2048:  # `bucket_index`, in place: a call costs as much as all of it
+                member.counts[entry.moment + late] += 1  # type: ignore[union-attr]
+            else:
+                shift = late.bit_length() - 11
+                member.counts[entry.moment + (shift << 10) + (late >> shift)] += 1  # type: ignore[union-attr]
+        else:
+            self._take(frame, data)
+        if self._throttle is not None:
+            self._throttle.took(len(data))
+
+    def on_ws_disconnected(self, transport: picows.WSTransport) -> None:
+        """Report the end."""
+        if self._code == _ABNORMAL:
+            _retrieve_error(transport)
+        receiver, self.receiver = self.receiver, None
+        if self._throttle is not None:
+            self._throttle.stop()
+        if receiver is not None:
+            receiver.on_closed(self._code, self._reason)
+
+    def _take(self, frame: picows.WSFrame, data: bytes) -> None:
+        kind = frame.msg_type
+        if kind is _CLOSE:
+            self._read_close(data)
+        elif kind in {_TEXT, _BINARY, _CONTINUATION}:
+            if not frame.fin:
+                self._parts.append(data)
+                return
+            if self._parts:
+                data = b"".join([*self._parts, data])
+                self._parts.clear()
+            self.frames += 1
+            if self.receiver is not None:
+                self.receiver.on_frame(data, monotonic_ns() // 1000)
+
+    def _read_close(self, data: bytes) -> None:
+        self._code = int.from_bytes(data[:2], "big") if len(data) >= 2 else _NO_STATUS
+        self._reason = data[2:].decode("utf-8", "replace")
+        if self._transport is not None:  # RFC 6455, 5.5.1: "MUST send a Close frame in response"
+            self._transport.send_close(picows.WSCloseCode.NO_INFO, None)
+            self._transport.disconnect()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the handshake has been completed. picows takes an early end of the connection for it."""
+        return self._transport is not None
+
+    @property
+    def received(self) -> int:
+        """Bytes that have come over the connection, as the kernel counts them: here it would cost time."""
+        return 0 if self.socket is None else bytes_received(self.socket)
+
+    # -- what users do -------------------------------------------------------------------------------------
+
+    def send(self, data: bytes) -> None:
+        """Send a text message."""
+        if self._transport is not None:
+            self._transport.send(_TEXT, data)
+
+    def close(self, code: int, reason: str) -> None:
+        """Begin the closing handshake; `on_closed` reports its end."""
+        if self._transport is not None and not self._transport.is_close_frame_sent:
+            self._transport.send_close(code, reason.encode()[:123])  # type: ignore[arg-type]
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        if self._transport is not None:
+            self._transport.disconnect(graceful=False)
+
+    def kill(self, how: Kill) -> None:
+        """Lose the connection; nothing more is reported of it."""
+        self.receiver = None
+        self.member = NOBODY
+        transport = self._transport
+        if transport is None:
+            return
+        if how is Kill.BLACKHOLE:
+            transport.underlying_transport.pause_reading()
+        elif how is Kill.FIN:
+            transport.disconnect()
+        else:
+            if self.socket is not None:
+                with contextlib.suppress(OSError):  # the other side was quicker
+                    reset_on_close(self.socket)
+            transport.disconnect(graceful=False)
+
+    def limit_reading(self, rate: float) -> None:
+        """Read no more than `rate` bytes per second, by leaving the rest to TCP."""
+        if self._transport is not None:
+            self._throttle = Throttle(self._transport.underlying_transport, rate)
+
+    def read_freely(self) -> None:
+        """Lift that limit."""
+        if self._throttle is not None:
+            self._throttle.stop()
+            self._throttle = None
+
+
+def _retrieve_error(transport: picows.WSTransport) -> None:
+    """Look at the error that ended a connection, if any: otherwise asyncio complains that nobody did."""
+    waiting = asyncio.ensure_future(transport.wait_disconnected())
+    waiting.add_done_callback(lambda done: None if done.cancelled() else done.exception())
+
+
+async def open_ws(
+    receiver: Receiver,
+    url: str,
+    *,
+    sources: Sources,
+    headers: list[tuple[str, str]],
+    subprotocols: tuple[str, ...] = (),
+    tls: tuple[ssl.SSLContext, str] | None,
+    read: float | None = None,
+    timeout: float,  # noqa: ASYNC109 - covers connecting and the answer
+) -> WsConnection:
+    """Connect. Raises OSError, TimeoutError, or RefusedError."""
+    connection = WsConnection(receiver)
+    buffer = None if read is None else READ_BUFFER
+    offered = [("Sec-WebSocket-Protocol", ", ".join(subprotocols))] if subprotocols else []
+
+    async def connect(_url: object) -> socket.socket:
+        connection.socket = await sources.connect(receive_buffer=buffer)
+        return connection.socket
+
+    try:
+        async with asyncio.timeout(timeout):
+            await picows.ws_connect(
+                lambda: connection,
+                url,
+                socket_factory=connect,
+                websocket_handshake_timeout=timeout,
+                extra_headers=[*headers, *offered],
+                ssl_context=None if tls is None else tls[0],
+                max_redirects=0,
+                max_frame_size=_MAX_FRAME,
+                read_buffer_init_size=READ_BUFFER,
+                logger_name=_LOGGER,
+            )
+    except picows.WSHandshakeError as error:
+        status = 0 if error.response is None else int(error.response.status)
+        raise RefusedError(status, f"HTTP {status}" if status else str(error)) from None
+    except picows.WSError as error:
+        raise RefusedError(0, str(error)) from None
+    except BaseException:
+        connection.kill(Kill.RST)
+        if connection.socket is not None:
+            connection.socket.close()
+        raise
+    if not connection.is_open:
+        raise RefusedError(0, "closed without an answer")
+    if read is not None:
+        connection.limit_reading(read)
+    return connection

@@ -1,0 +1,4 @@
+"""`report.html`: one file that opens anywhere.
+
+From outside: `page.render` alone.
+"""

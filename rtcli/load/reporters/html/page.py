@@ -1,0 +1,162 @@
+"""`report.html`: one file that opens anywhere, offline, and says first whether it was good enough.
+
+No script and no link: disclosure elements and tool tips are the browser's own. Everything that comes from a
+scenario or a server is escaped, and a policy in the file forbids whatever might slip through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rtcli.load.metrics.units import format_bytes, format_number, format_seconds, format_value
+from rtcli.load.reporters.html.audit import explorer
+from rtcli.load.reporters.html.parts import lines, table, text
+from rtcli.load.reporters.html.plots import plots
+from rtcli.load.reporters.html.style import STYLE
+from rtcli.load.reporters.text import HEADLINES, sentence
+from rtcli.load.results.model import VIOLATIONS, MetricSummary, RunResult, ThresholdResult
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+def render(result: RunResult) -> str:
+    """The whole page."""
+    sections = [
+        _verdict(result),
+        _deliveries(result),
+        _thresholds(result.thresholds),
+        explorer(result),
+        plots(result),
+        _metrics(result),
+        _about(result),
+    ]
+    title = text(f"{HEADLINES[result.verdict][0].capitalize()}: {result.scenario}")
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title}</title><style>{STYLE}</style></head><body><main>\n"
+        + "\n".join(section for section in sections if section)
+        + "\n</main></body></html>\n"
+    )
+
+
+def _verdict(result: RunResult) -> str:
+    word, color = HEADLINES[result.verdict]
+    reasons = "".join(f"<li>{text(reason)}</li>" for reason in result.reasons)
+    said = f"{result.scenario}: {sentence(result)}"
+    return (
+        f'<header class="v {color}"><h1>{word}</h1><p class="big">{text(said)}</p>'
+        f"<p>{text(result.description)}</p>{f'<ul>{reasons}</ul>' if reasons else ''}</header>"
+    )
+
+
+def _tile(value: str, label: str, *, bad: bool = False) -> str:
+    return f'<div class="tile{" bad" if bad else ""}"><b>{text(value)}</b><span>{text(label)}</span></div>'
+
+
+def _deliveries(result: RunResult) -> str:
+    audit = result.audit
+    if audit is None or audit.delivery == "none":
+        return "<section><h2>Deliveries</h2><p>They were not audited in this run.</p></section>"
+    counts = audit.counts
+    tiles = [
+        _tile(format_number(counts.get(key, 0)), label)
+        for key, label in (
+            ("sent", "messages sent"),
+            ("expected", "deliveries expected"),
+            ("delivered", "arrived"),
+        )
+    ]
+    tiles += [
+        _tile(format_number(counts.get(kind, 0)), kind.replace("_", " "), bad=bool(counts.get(kind)))
+        for kind in VIOLATIONS
+    ]
+    tiles += [
+        _tile(format_number(counts.get(key, 0)), key.replace("_", " "))
+        for key in ("late", "gap_declared", "indeterminate")
+    ]
+    note = (
+        f"{audit.subscribers} subscribers; every message carries a token, and every arrival is matched to "
+        "its message and its receiver. Indeterminate: someone was just joining, leaving or cut off."
+    )
+    body = f'<div class="tiles">{"".join(tiles)}</div><p class="dim">{note}</p>'
+    return f"<section><h2>Deliveries</h2>{body}</section>"
+
+
+_MARKS = {
+    "passed": ("green", "passed"),
+    "failed": ("red", "FAILED"),
+    "inconclusive": ("yellow", "inconclusive"),
+}
+
+
+def _thresholds(results: Sequence[ThresholdResult]) -> str:
+    if not results:
+        return "<section><h2>Thresholds</h2><p>The scenario has none.</p></section>"
+    rows = []
+    for result in results:
+        color, word = _MARKS[result.outcome]
+        value = "no data" if result.value is None else format_value(result.value, result.unit)
+        extra = [
+            result.reason,
+            "" if result.strict else "advisory",
+            "ended the run" if result.aborted else "",
+        ]
+        rows.append(
+            (
+                f'<span class="badge {color}">{word}</span>',
+                f"<code>{text(result.selector)}</code> {text(result.text)}",
+                text(value),
+                text("; ".join(part for part in extra if part)),
+            )
+        )
+    return f"<section><h2>Thresholds</h2>{table(('', 'threshold', 'measured', ''), rows)}</section>"
+
+
+def _metrics(result: RunResult) -> str:
+    rows = [
+        (f"<code>{text(name)}</code>", *_figures(metric)) for name, metric in sorted(result.metrics.items())
+    ]
+    figures = table(("metric", "count", "mean", "half", "95 %", "99 %", "max"), rows)
+    return f"<section><details><summary>All metrics ({len(rows)})</summary>{figures}</details></section>"
+
+
+def _figures(metric: MetricSummary) -> Iterator[str]:
+    if metric.avg is None:
+        value = metric.value if metric.value is not None else metric.rate
+        total = format_value(metric.count, metric.unit) if metric.kind == "counter" else ""
+        if metric.kind == "counter":
+            shown = "" if value is None else f"{value:.3g}/s"
+        else:
+            shown = "" if value is None else format_value(value, metric.unit)
+        yield from (text(total), text(shown), "", "", "", "")
+        return
+    yield text(format_number(metric.count))
+    for figure in (
+        metric.avg,
+        metric.med,
+        metric.percentiles.get("95"),
+        metric.percentiles.get("99"),
+        metric.max,
+    ):
+        yield "" if figure is None else text(format_value(figure, metric.unit))
+
+
+def _about(result: RunResult) -> str:
+    own = result.generator
+    workers = f"{own.workers} worker{'s' if own.workers > 1 else ''}"
+    facts = [
+        ("target", result.target),
+        ("protocol", result.protocol),
+        ("length", format_seconds(result.duration)),
+        ("seed", str(result.seed)),
+        ("scenario", f"{result.scenario_path or 'bundled'} {result.digest[:12]}"),
+        ("generator", f"{workers}, {own.cpu_share * 100:.0f} % of a core, {format_bytes(own.rss)}"),
+        ("its lateness", "-" if own.lag_p99 is None else f"99 % within {format_seconds(own.lag_p99)}"),
+        *result.environment.items(),
+    ]
+    known = table(("", ""), [(text(name), text(value)) for name, value in facts])
+    notes = "".join(f"<li>{text(note)}</li>" for note in result.notes)
+    source = f"<details><summary>The scenario</summary><pre>{lines(result.scenario_text)}</pre></details>"
+    return f"<section><h2>About this run</h2>{f'<ul>{notes}</ul>' if notes else ''}{known}{source}</section>"

@@ -1,0 +1,266 @@
+"""What a run of the load tester found: the values that every report is made from.
+
+The engine fills a `RunResult`; `rtcli.load.summary` writes it as `summary.json` and reads it back, the
+reporters turn it into text, JUnit and more. Times are seconds (of moments: since the start of the run),
+sizes bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+from rtcli.errors import Exit
+from rtcli.load.metrics.names import Kind, Unit
+
+VIOLATIONS = ("lost", "duplicate", "reordered", "resume_gap", "leak", "phantom", "ghost", "corrupt")
+"""Verdicts of the audit that fail a run, in the order in which reports show them."""
+
+COUNTS = (
+    "sent",
+    "acknowledged",
+    "expected",
+    "delivered",
+    "late",
+    *VIOLATIONS,
+    "gap_declared",
+    "indeterminate",
+)
+"""The keys of `AuditResult.counts`; `sent` and `acknowledged` are messages, the others deliveries."""
+
+
+class Verdict(StrEnum):
+    """The one word for a run; the worst that happened."""
+
+    PASSED = "passed"
+    VIOLATION = "violation"  # the delivery audit found one
+    THRESHOLD = "threshold"
+    WORSE = "worse"  # than the baseline
+    INCONCLUSIVE = "inconclusive"
+    INTERRUPTED = "interrupted"
+
+
+EXIT_CODES: Mapping[Verdict, Exit] = {
+    Verdict.PASSED: Exit.OK,
+    Verdict.VIOLATION: Exit.AUDIT,
+    Verdict.THRESHOLD: Exit.THRESHOLD,
+    Verdict.WORSE: Exit.WORSE,
+    Verdict.INCONCLUSIVE: Exit.INCONCLUSIVE,
+    Verdict.INTERRUPTED: Exit.SIGINT,
+}
+
+Outcome = Literal["passed", "failed", "inconclusive"]
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdResult:
+    """How one threshold ended. `value` is None when there was no data."""
+
+    selector: str  # fanout_latency{phase:storm}
+    text: str  # p(99) < 250ms
+    outcome: Outcome
+    value: float | None
+    bound: float
+    unit: Unit
+    reason: str = ""  # why it is not passed
+    strict: bool = True  # False: advisory, does not change the verdict
+    aborted: bool = False  # it ended the run
+    line: int = 0  # in the scenario file; 0: from the command line
+    column: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FrameEvidence:
+    """A frame near a violation, as its subscriber saw it; the text has no lone surrogates."""
+
+    time: float
+    direction: Literal["in", "out", "note"]  # note: joined, lost connection, resumed ...
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One delivery that broke a rule, with what is needed to look into it."""
+
+    kind: str  # one of VIOLATIONS, or gap_declared
+    room: str
+    publisher: str  # "writer 3"
+    number: int  # of the message, counted by its publisher from 1; 0 unknown
+    subscriber: str  # "reader 41"
+    connection: str = ""  # the connection's id, as the server gave it
+    sent: float | None = None
+    acknowledged: float | None = None
+    received: float | None = None
+    cause: str = ""  # what groups violations: "within a resume", "right after a join", ...
+    detail: str = ""
+    frames: tuple[FrameEvidence, ...] = ()
+
+    @property
+    def message(self) -> str:
+        """The message's name: `writer 3 #41837`."""
+        return f"{self.publisher} #{self.number}" if self.number else self.publisher
+
+
+@dataclass(frozen=True, slots=True)
+class ViolationGroup:
+    """Violations with one cause: "all 37 in lobby, within 420 ms of a resume, 3 of 500 subscribers"."""
+
+    kind: str
+    count: int
+    text: str
+    rooms: tuple[str, ...] = ()
+    subscribers: int = 0
+    first: float | None = None
+    last: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditResult:
+    """The account of all deliveries. `counts` has every key of `COUNTS`."""
+
+    delivery: str
+    order: str
+    counts: Mapping[str, int]
+    failing: Sequence[str] = VIOLATIONS  # the kinds that the scenario does not allow
+    subscribers: int = 0
+    violations: Sequence[Violation] = ()
+    groups: Sequence[ViolationGroup] = ()
+
+    @property
+    def found(self) -> int:
+        """How many deliveries broke a rule of the scenario."""
+        return sum(self.counts.get(kind, 0) for kind in self.failing)
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSummary:
+    """One metric, or one of its tag combinations, over the whole run. What its kind does not have is None."""
+
+    kind: Kind
+    unit: Unit
+    count: float = 0
+    rate: float | None = None  # counter: per second; rate: share
+    value: float | None = None  # gauge
+    avg: float | None = None
+    min: float | None = None
+    med: float | None = None
+    max: float | None = None
+    percentiles: Mapping[str, float] = field(default_factory=dict)  # {"90": ..., "99": ..., "99.9": ...}
+
+
+@dataclass(frozen=True, slots=True)
+class Second:
+    """One row of the timeline: what happened in this second of the run."""
+
+    time: int
+    phase: str
+    users: int = 0
+    connections: int = 0
+    sent: int = 0
+    received: int = 0
+    fanout_p50: float | None = None
+    fanout_p99: float | None = None
+    service_p99: float | None = None
+    lag_p99: float | None = None
+    violations: int = 0
+    flagged: str = ""  # why this second is inconclusive
+
+
+@dataclass(frozen=True, slots=True)
+class Generator:
+    """What the load generator used itself, and whether it kept its timetable."""
+
+    workers: int = 1
+    cpu_share: float = 0.0  # of one core, of the busiest worker, average over the run
+    rss: int = 0  # all workers together
+    users: int = 0  # most at one time
+    stalls: int = 0
+    dropped_sends: int = 0
+    lag_p99: float | None = None
+    flagged_seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """Everything about one run."""
+
+    scenario: str
+    description: str
+    digest: str
+    seed: int
+    target: str  # the address, without credentials
+    protocol: str
+    started: float  # unix time
+    duration: float
+    verdict: Verdict
+    reasons: Sequence[str]  # one sentence for each thing that is not as it should be, worst first
+    thresholds: Sequence[ThresholdResult]
+    audit: AuditResult | None
+    metrics: Mapping[str, MetricSummary]
+    generator: Generator
+    environment: Mapping[str, str] = field(default_factory=dict)
+    timeline: Sequence[Second] = ()
+    spectrum: Mapping[str, Sequence[tuple[float, float]]] = field(
+        default_factory=dict
+    )  # metric -> (percent, value)
+    scenario_path: str = ""
+    scenario_text: str = ""
+    phases: Sequence[tuple[str, float]] = ()  # name, duration
+    notes: Sequence[str] = ()  # what the reader should know and is no failure
+    shards: int = 1
+
+    @property
+    def exit_code(self) -> Exit:
+        """The exit code that belongs to the verdict."""
+        return EXIT_CODES[self.verdict]
+
+
+def decide(
+    audit: AuditResult | None,
+    thresholds: Sequence[ThresholdResult],
+    *,
+    interrupted: bool = False,
+    worse: Sequence[str] = (),
+    inconclusive: Sequence[str] = (),
+) -> tuple[Verdict, list[str]]:
+    """The verdict and its reasons, worst first: violation, threshold, worse, inconclusive (98, 99, 97, 96).
+
+    `worse` and `inconclusive` are reasons that others found: against the baseline, or too little data. A
+    run that was interrupted is never called more than that, since its thresholds saw only a part; what was
+    found is still listed.
+    """
+    reasons: list[tuple[Verdict, str]] = []
+    if audit is not None and audit.found:
+        reasons.append((Verdict.VIOLATION, _audit_reason(audit)))
+    strict = [result for result in thresholds if result.strict]
+    reasons += [
+        (Verdict.THRESHOLD, f"{result.selector}: {result.text} failed: {result.reason}")
+        for result in strict
+        if result.outcome == "failed"
+    ]
+    reasons += [(Verdict.WORSE, text) for text in worse]
+    reasons += [
+        (Verdict.INCONCLUSIVE, f"{result.selector}: {result.text}: {result.reason}")
+        for result in strict
+        if result.outcome == "inconclusive"
+    ]
+    reasons += [(Verdict.INCONCLUSIVE, text) for text in (*inconclusive, *_too_little(audit))]
+    texts = [text for _, text in reasons]
+    if interrupted:
+        return Verdict.INTERRUPTED, ["the run was interrupted before its end", *texts]
+    return (reasons[0][0] if reasons else Verdict.PASSED), texts
+
+
+def _too_little(audit: AuditResult | None) -> list[str]:
+    """An audit without a delivery to judge has shown nothing, and must not look as if it had."""
+    if audit is None or audit.delivery == "none" or audit.counts.get("expected"):
+        return []
+    return ["nobody was expected to get a message, so the delivery audit shows nothing"]
+
+
+def _audit_reason(audit: AuditResult) -> str:
+    kinds = [(audit.counts[kind], kind.replace("_", " ")) for kind in audit.failing if audit.counts.get(kind)]
+    found = ", ".join(f"{count} {kind}" for count, kind in kinds)
+    return f"the delivery audit found {found} in {audit.counts.get('expected', 0)} expected deliveries"

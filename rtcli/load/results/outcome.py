@@ -1,0 +1,290 @@
+"""From what a run measured to its result: counts, thresholds, timeline and verdict. No I/O."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+
+from rtcli._version import __version__
+from rtcli.load.audit.evidence import Group, GroupKey, group_texts
+from rtcli.load.metrics.histogram import INDEX_BITS, Histogram, bucket_index
+from rtcli.load.metrics.names import METRICS, Kind
+from rtcli.load.metrics.store import MetricStore
+from rtcli.load.metrics.thresholds import evaluate_one
+from rtcli.load.results.model import (
+    COUNTS,
+    VIOLATIONS,
+    AuditResult,
+    Generator,
+    MetricSummary,
+    RunResult,
+    Second,
+    ThresholdResult,
+    decide,
+)
+from rtcli.load.run.coordinator import RunState
+from rtcli.load.run.health import MIN_LAG_S, lag_limit
+from rtcli.load.scenario.model import AuditRules
+
+PERCENTILES = (90.0, 95.0, 99.0, 99.9)
+_SPECTRUM = (0.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 97.5, 99.0, 99.5, 99.9, 99.95, 99.99, 99.999, 100.0)
+_BY_PHASE = ("fanout_latency", "fanout_service")
+_ALLOWED: Mapping[str, tuple[str, ...]] = {
+    "exactly-once": (),
+    "at-least-once": ("duplicate",),
+    "at-most-once": ("lost", "resume_gap"),
+    "none": VIOLATIONS,
+}
+
+
+def failing_kinds(rules: AuditRules) -> tuple[str, ...]:
+    """The kinds of violation that fail a run under these rules."""
+    allowed = set(_ALLOWED[rules.delivery])
+    if rules.order == "none":
+        allowed.add("reordered")
+    kinds = [kind for kind in VIOLATIONS if kind not in allowed]
+    if rules.gaps == "fail" and rules.delivery in {"exactly-once", "at-least-once"}:
+        kinds.append("gap_declared")
+    return tuple(kinds)
+
+
+def make_result(state: RunState) -> RunResult:
+    """The result of a run that is over."""
+    scenario = state.spec.scenario
+    elapsed = min(state.ended if state.ended is not None else state.now(), scenario.duration)
+    audit = _audit(state)
+    thresholds = _thresholds(state, elapsed)
+    verdict, reasons = decide(audit, thresholds, interrupted=state.interrupted)
+    flagged = state.health.flagged(state.store, MIN_LAG_S)
+    return RunResult(
+        scenario=scenario.name,
+        description=scenario.description,
+        digest=scenario.digest,
+        seed=scenario.seed,
+        target=state.spec.endpoint.base,
+        protocol=scenario.target.protocol,
+        started=state.spec.unix_start,
+        duration=round(elapsed, 3),
+        verdict=verdict,
+        reasons=reasons,
+        thresholds=thresholds,
+        audit=audit,
+        metrics=_metrics(state, elapsed),
+        generator=_generator(state, len(flagged)),
+        environment=environment(),
+        timeline=_timeline(state, flagged, elapsed),
+        spectrum=_spectrum(state.store),
+        scenario_path=scenario.path,
+        scenario_text=scenario.text,
+        phases=[(phase.name, phase.duration) for phase in scenario.phases],
+        notes=_notes(state),
+    )
+
+
+def environment() -> dict[str, str]:
+    """What the generator ran on."""
+    return {
+        "rtcli": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()}",
+        "machine": platform.machine(),
+        "cpus": str(os.cpu_count() or 0),
+    }
+
+
+# -- the audit ---------------------------------------------------------------------------------------------
+
+
+def _audit(state: RunState) -> AuditResult:
+    """Add the workers' accounts up, and count them as metrics too, for thresholds."""
+    rules, store = state.spec.scenario.audit, state.store
+    counts = dict.fromkeys(COUNTS, 0)
+    groups: dict[GroupKey, Group] = {}
+    violations, undelivered, not_counted = [], 0, 0
+    for account in state.accounts:
+        for kind, count in account.counts.items():
+            if kind in counts:
+                counts[kind] += count
+        undelivered += account.counts.get("undelivered", 0)
+        not_counted += account.not_counted
+        violations += account.violations
+        for key, group in account.groups.items():
+            groups.setdefault(key, Group()).add(group)
+        for kind, user, room, seconds in account.moments:
+            role = user.rpartition(" ")[0]
+            store.recorder(kind, role=role, room=room).add(store.bins.at(seconds))
+    arrived = store.trend("fanout_latency", {})
+    counts["delivered"] = max(0, (arrived.count if arrived is not None else 0) - not_counted)
+    counts["expected"] = counts["delivered"] + undelivered
+    counts["late"] = _count_late(store, rules.late_after)
+    _count_others(store, counts, undelivered)
+    subscribers = sum(account.subscribers for account in state.accounts)
+    return AuditResult(
+        delivery=rules.delivery,
+        order=rules.order,
+        counts=counts,
+        failing=failing_kinds(rules),
+        subscribers=subscribers,
+        violations=violations[: max(rules.evidence, 0)],
+        groups=group_texts(groups, subscribers),
+    )
+
+
+def _count_late(store: MetricStore, late_after: float) -> int:
+    limit, total = bucket_index(round(late_after * 1e6)), 0
+    for tags in store.tag_sets("fanout_latency"):
+        late = store.recorder("late", **dict(tags))
+        for key, count in store.recorder("fanout_latency", **dict(tags)).counts.items():
+            if key & ((1 << INDEX_BITS) - 1) > limit:
+                late.add(key >> INDEX_BITS << INDEX_BITS, count)
+                total += count
+    return total
+
+
+def _count_others(store: MetricStore, counts: Mapping[str, int], undelivered: int) -> None:
+    for kind in ("gap_declared", "indeterminate"):
+        if counts[kind]:
+            store.recorder(kind).add(0, counts[kind])
+    if counts["expected"]:
+        ratio = store.recorder("delivery_ratio").counts
+        ratio[1] += counts["delivered"]
+        ratio[0] += undelivered
+
+
+# -- thresholds and metrics --------------------------------------------------------------------------------
+
+
+def _thresholds(state: RunState, elapsed: float) -> list[ThresholdResult]:
+    lengths = {phase.name: phase.duration for phase in state.spec.scenario.phases}
+    found = []
+    for spec in state.spec.scenario.thresholds:
+        flagged = state.health.flagged(state.store, lag_limit(spec))
+        found.append(
+            evaluate_one(
+                spec,
+                state.store,
+                min(elapsed, lengths.get(spec.tags.get("phase", ""), elapsed)),
+                clean=state.store.without(set(flagged)) if flagged else None,
+                aborted=spec is state.aborted_by,
+            )
+        )
+    return found
+
+
+def _metrics(state: RunState, elapsed: float) -> dict[str, MetricSummary]:
+    store = state.store
+    state.store.gauge("vus", state.most_users)
+    wanted: dict[str, tuple[str, Mapping[str, str]]] = {name: (name, {}) for name in METRICS}
+    for spec in state.spec.scenario.thresholds:
+        wanted[spec.selector] = (spec.metric, spec.tags)
+    for name in _BY_PHASE:
+        for phase in state.spec.scenario.phases:
+            wanted[f"{name}{{phase:{phase.name}}}"] = (name, {"phase": phase.name})
+    summaries = {
+        selector: summary
+        for selector, (name, tags) in wanted.items()
+        if (summary := summarize(store, name, tags, elapsed)) is not None
+    }
+    for tags in store.tag_sets("close") + store.tag_sets("errors") + store.tag_sets("connect_failed"):
+        code = dict(tags).get("code")
+        for name in ("close", "errors", "connect_failed"):
+            summary = summarize(store, name, {"code": code}, elapsed) if code else None
+            if summary is not None and summary.count:
+                summaries[f"{name}{{code:{code}}}"] = summary
+    return summaries
+
+
+def summarize(store: MetricStore, name: str, tags: Mapping[str, str], elapsed: float) -> MetricSummary | None:
+    """One metric over the whole run; None when there is nothing to say."""
+    metric = METRICS[name]
+    if metric.kind is Kind.TREND:
+        histogram = store.trend(name, tags)
+        return None if histogram is None else _trend(histogram, metric.unit)
+    if metric.kind is Kind.RATE:
+        rate = store.rate(name, tags)
+        return None if rate is None else MetricSummary(metric.kind, metric.unit, rate=rate)
+    if metric.kind is Kind.GAUGE:
+        value = store.value(name, tags)
+        return None if value is None else MetricSummary(metric.kind, metric.unit, value=value)
+    count = store.count(name, tags)
+    if count is None and not metric.always:
+        return None
+    total = count or 0.0
+    return MetricSummary(metric.kind, metric.unit, total, rate=total / elapsed if elapsed > 0 else None)
+
+
+def _trend(histogram: Histogram, unit: object) -> MetricSummary:
+    return MetricSummary(
+        Kind.TREND,
+        unit,  # type: ignore[arg-type]
+        histogram.count,
+        avg=histogram.mean,
+        min=histogram.minimum,
+        med=histogram.percentile(50),
+        max=histogram.maximum,
+        percentiles={f"{percent:g}": histogram.percentile(percent) for percent in PERCENTILES},
+    )
+
+
+def _spectrum(store: MetricStore) -> dict[str, list[tuple[float, float]]]:
+    found = {}
+    for name in (*_BY_PHASE, "fanout_complete", "schedule_lag"):
+        histogram = store.trend(name, {})
+        if histogram is not None:
+            found[name] = histogram.spectrum(_SPECTRUM)
+    return found
+
+
+# -- time and generator ------------------------------------------------------------------------------------
+
+
+def _timeline(state: RunState, flagged: Mapping[int, str], elapsed: float) -> list[Second]:
+    store = state.store
+    latency, service = store.by_second("fanout_latency"), store.by_second("fanout_service")
+    lag = store.by_second("schedule_lag")
+    received = store.sums_by_second("fanout_latency")
+    bad: dict[int, int] = {}
+    for kind in VIOLATIONS:
+        for second, count in store.sums_by_second(kind).items():
+            bad[second] = bad.get(second, 0) + count
+    rows = []
+    for second in range(int(elapsed) + (elapsed % 1 > 0)):
+        users, connections = state.by_second.get(second, (0, 0))
+        rows.append(
+            Second(
+                time=second,
+                phase=store.bins.phase(store.bins.at(second + 0.0001)),
+                users=users,
+                connections=connections,
+                sent=lag[second].count if second in lag else 0,
+                received=received.get(second, 0),
+                fanout_p50=latency[second].percentile(50) if second in latency else None,
+                fanout_p99=latency[second].percentile(99) if second in latency else None,
+                service_p99=service[second].percentile(99) if second in service else None,
+                lag_p99=lag[second].percentile(99) if second in lag else None,
+                violations=bad.get(second, 0),
+                flagged=flagged.get(second, ""),
+            )
+        )
+    return rows
+
+
+def _generator(state: RunState, flagged: int) -> Generator:
+    lag = state.store.trend("schedule_lag", {})
+    averages = [sum(shares) / len(shares) for shares in state.cpu.values() if shares]
+    return Generator(
+        workers=state.spec.workers,
+        cpu_share=max(averages, default=0.0),
+        rss=state.most_rss,
+        users=state.most_users,
+        stalls=state.health.stalls,
+        dropped_sends=int(state.store.count("dropped_sends", {}) or 0),
+        lag_p99=lag.percentile(99) if lag is not None else None,
+        flagged_seconds=flagged,
+    )
+
+
+def _notes(state: RunState) -> list[str]:
+    worst = sorted(state.problems.items(), key=lambda item: -item[1])[:20]
+    return [f"{count} × {text}" for text, count in worst]

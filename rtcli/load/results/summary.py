@@ -1,0 +1,72 @@
+"""`summary.json`: a run's result as a document with a published schema, and back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from rtcli._version import __version__
+from rtcli.load.results.model import RunResult
+
+FORMAT = "rtcli.summary/v1"
+
+
+class SummaryError(ValueError):
+    """The document is not a summary of a version that is known."""
+
+
+def to_document(result: RunResult) -> dict[str, Any]:
+    """The document of a result: only numbers, texts, lists and mappings."""
+    content: dict[str, Any] = msgspec.to_builtins(result, str_keys=True)
+    started = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(result.started))
+    head = {
+        "format": FORMAT,
+        "version": __version__,
+        "verdict": result.verdict.value,
+        "exit_code": int(result.exit_code),
+        "reasons": list(result.reasons),
+        "started_at": f"{started}.{int(result.started % 1 * 1000):03d}Z",
+    }
+    return {**head, **content}
+
+
+def encode(result: RunResult) -> bytes:
+    """The document as indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(to_document(result)), indent=2) + b"\n"
+
+
+def decode(content: bytes) -> RunResult:
+    """Read a summary back. Raises `SummaryError`."""
+    try:
+        document = msgspec.json.decode(content)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise SummaryError(f"not JSON: {error}") from None
+    if not isinstance(document, Mapping) or document.get("format") != FORMAT:
+        raise SummaryError(f"not a summary of a load test ({FORMAT})")
+    try:
+        return msgspec.convert(document, RunResult)
+    except msgspec.ValidationError as error:
+        raise SummaryError(str(error)) from None
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of the document."""
+    (result,), components = msgspec.json.schema_components([RunResult], ref_template="#/$defs/{name}")
+    body = components.pop(str(result["$ref"]).rpartition("/")[2])
+    head = {
+        "format": {"const": FORMAT},
+        "version": {"type": "string"},
+        "exit_code": {"type": "integer"},
+        "started_at": {"type": "string", "format": "date-time"},
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **body,
+        "title": "rtcli load test summary",
+        "properties": {**head, **body["properties"]},
+        "required": [*head, *body["required"]],
+        "$defs": components,
+    }

@@ -1,0 +1,135 @@
+"""What a person sees of a run while it goes on: a live view on a terminal, a line every 10 s elsewhere."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Self
+
+from rich.console import Console as RichConsole
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from rtcli.load.core.schedule import phase_bounds
+from rtcli.load.metrics.histogram import Histogram
+from rtcli.load.metrics.units import format_number, format_seconds
+from rtcli.load.run.coordinator import RunState
+
+_EVERY_S = 10.0
+_WINDOW = 5  # seconds that rates and percentiles are taken over
+
+
+class Figures:
+    """The figures of the last seconds."""
+
+    def __init__(self, state: RunState) -> None:
+        self.now = max(0.0, state.now())
+        scenario = state.spec.scenario
+        self.phase, self.phase_start, self.phase_end = "settling", scenario.duration, scenario.duration
+        for phase, start, end in phase_bounds(scenario.phases):
+            if start <= self.now < end and state.ended is None:
+                self.phase, self.phase_start, self.phase_end = phase.name, start, end
+        self.share = min(1.0, self.now / scenario.duration)
+        self.duration = scenario.duration
+        self.users = sum(state.users.values())
+        self.connections = sum(state.connections.values())
+        last = range(max(0, int(self.now) - _WINDOW), int(self.now))
+        self.sent = _rate(state.store.sums_by_second("schedule_lag"), last)
+        self.received = _rate(state.store.sums_by_second("fanout_latency"), last)
+        self.latency = _merged(state, "fanout_latency", last)
+        self.lag = _merged(state, "schedule_lag", last)
+        seen = Counter({kind: int(state.store.count(kind, {}) or 0) for kind in ("connect_failed", "errors")})
+        for wrong in state.wrong.values():
+            seen.update(wrong)
+        self.wrong = [
+            f"{format_number(count)} {kind.replace('_', ' ')}" for kind, count in seen.items() if count
+        ]
+
+
+def _rate(sums: dict[int, int], seconds: range) -> float:
+    return sum(sums.get(second, 0) for second in seconds) / len(seconds) if seconds else 0.0
+
+
+def _merged(state: RunState, metric: str, seconds: range) -> tuple[float, float] | None:
+    """p50 and p99 over some seconds."""
+    whole = Histogram()
+    by_second = state.store.by_second(metric)
+    for second in seconds:
+        if second in by_second:
+            whole.add(by_second[second].items())
+    return (whole.percentile(50), whole.percentile(99)) if whole.count else None
+
+
+class Silent:
+    """Shows nothing."""
+
+    def show(self, state: RunState) -> None:
+        """See View."""
+
+
+class Lines:
+    """A line every 10 s."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+        self._next = 0.0
+
+    def show(self, state: RunState) -> None:
+        """See View."""
+        if state.base and state.now() >= self._next and state.users:
+            self._next = state.now() + _EVERY_S
+            self._write(line(Figures(state)))
+
+
+def line(figures: Figures) -> str:
+    """A run in one line."""
+    parts = [
+        f"{figures.now:3.0f}/{figures.duration:.0f} s {figures.phase}:",
+        f"{format_number(figures.users)} users,",
+        f"{format_number(round(figures.sent))} sent/s,",
+        f"{format_number(round(figures.received))} received/s,",
+        "fan-out " + _pair(figures.latency) + ",",
+        "lag p99 " + ("–" if figures.lag is None else format_seconds(figures.lag[1])),
+    ]
+    parts += [f", {what}" for what in figures.wrong]
+    return " ".join(parts).replace(" ,", ",")
+
+
+def _pair(pair: tuple[float, float] | None) -> str:
+    return "–" if pair is None else f"p50 {format_seconds(pair[0])} p99 {format_seconds(pair[1])}"
+
+
+class Screen:
+    """A live view on a terminal; use as a context manager."""
+
+    def __init__(self) -> None:
+        self._live = Live(console=RichConsole(stderr=True), refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def show(self, state: RunState) -> None:
+        """See View."""
+        if state.base:
+            self._live.update(table(Figures(state)))
+
+
+def table(figures: Figures) -> Table:
+    """A run as a small table."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_row("phase", f"{figures.phase}  {figures.now:.0f} of {figures.duration:.0f} s")
+    grid.add_row("", ProgressBar(total=1.0, completed=figures.share, width=40))
+    grid.add_row("users", f"{format_number(figures.users)}, {format_number(figures.connections)} connections")
+    rates = (
+        f"{format_number(round(figures.sent))}/s sent, {format_number(round(figures.received))}/s received"
+    )
+    grid.add_row("messages", rates)
+    grid.add_row("fan-out", _pair(figures.latency))
+    grid.add_row("schedule lag", _pair(figures.lag))
+    grid.add_row("wrong", ", ".join(figures.wrong) or "nothing so far; what is lost is certain at the end")
+    return grid

@@ -1,0 +1,101 @@
+"""What this machine allows a load generator, and whether an estimate fits into it."""
+
+from __future__ import annotations
+
+import os
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+
+from rtcli.load.metrics.units import format_bytes, format_number
+from rtcli.load.run.estimate import Estimate
+
+_PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_MEMORY = Path("/proc/meminfo")
+LOOPBACK_SOURCES = 200  # addresses 127.0.x.y that connections are spread over
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What there is. None: not known here."""
+
+    descriptors: int | None  # a process may have open
+    ports: int | None  # for connections from one address to one other
+    memory: int | None  # bytes that can be had without swapping
+    cores: int
+
+
+def read_limits() -> Limits:
+    """Ask the operating system."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Limits(None if hard == resource.RLIM_INFINITY else hard, _ports(), _memory(), cores)
+
+
+def _ports() -> int | None:
+    try:
+        low, high = map(int, _PORT_RANGE.read_text(encoding="ascii").split())
+    except (OSError, ValueError):
+        return None
+    return high - low + 1
+
+
+def _memory() -> int | None:
+    try:
+        lines = _MEMORY.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def find_obstacles(need: Estimate, limits: Limits, *, loopback: bool, workers: int = 1) -> list[str]:
+    """Why the run cannot work on this machine: one sentence each, with the way out. Empty: nothing known."""
+    found: list[str] = []
+    per_worker = need.descriptors // workers
+    if limits.descriptors is not None and per_worker > limits.descriptors:
+        found.append(
+            f"{format_number(per_worker)} file descriptors are needed in a process and "
+            f"{format_number(limits.descriptors)} are allowed: raise `ulimit -Hn`, or use more --workers"
+        )
+    sources = LOOPBACK_SOURCES if loopback else 1
+    if limits.ports is not None and need.connections > limits.ports * sources:
+        found.append(
+            f"{format_number(need.connections)} connections need a local port each and there are "
+            f"{format_number(limits.ports * sources)}: widen net.ipv4.ip_local_port_range, or shard the run"
+        )
+    if limits.memory is not None and need.memory > limits.memory:
+        found.append(
+            f"{format_bytes(need.memory)} of memory are needed, {format_bytes(limits.memory)} are free: "
+            "take fewer users, or shard the run"
+        )
+    return found
+
+
+def describe(need: Estimate, *, workers: int = 1) -> list[str]:
+    """The estimate as lines for a person."""
+    needs = (
+        f"{format_bytes(need.memory)} of memory, {format_number(need.descriptors)} file descriptors, "
+        f"{format_number(need.connections)} local ports; {workers} worker{'s' if workers > 1 else ''}"
+    )
+    rows = [
+        ("Users", ", ".join(f"{format_number(round(count))} {name}" for name, count in need.roles.items())),
+        ("Connections", f"{format_number(need.connections)} at the busiest moment"),
+        ("Length", f"{need.duration:g} s, with the wait for late deliveries"),
+        ("Sent", f"about {format_number(round(need.sent))} messages"),
+        (
+            "Delivered",
+            f"about {format_number(round(need.delivered))}, the largest room has {need.largest_room} members",
+        ),
+        ("Received", f"about {format_bytes(need.received_bytes_per_s)}/s at the busiest moment"),
+        ("Needs", needs),
+    ]
+    lines = [f"{label:<13}{text}" for label, text in rows]
+    lines.append(f"{'Phase':<13}{'users':>8}{'sent/s':>12}{'delivered/s':>14}")
+    lines += [
+        f"  {phase.name:<11}{phase.users:>8.0f}{phase.sent_per_s:>12.1f}{phase.delivered_per_s:>14.0f}"
+        for phase in need.phases
+    ]
+    return lines

@@ -1,0 +1,269 @@
+"""One worker: its share of the users, from the start of the run to the account of what they received."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from rtcli.load.adapters.base import SseAdapter, WsAdapter
+from rtcli.load.adapters.registry import adapter_for
+from rtcli.load.core.context import Engine, WorkerSpec
+from rtcli.load.core.schedule import arrival_times, phase_bounds, seeded, stays
+from rtcli.load.metrics.store import Snapshot
+from rtcli.load.scenario.model import Cut, Role
+from rtcli.load.users.event_stream import SseUser
+from rtcli.load.users.flow.actions import ACTIONS
+from rtcli.load.users.flow.runner import Flow
+from rtcli.load.users.user import User
+from rtcli.load.users.websocket import WsUser
+
+STALL_S = 0.1
+_WATCH_S = 0.02
+_SETTLE_STEP_S = 0.05
+_MIN_SETTLE_S = 0.5  # what comes again, comes late
+_CANCEL_AGAIN_S = 0.5
+_GOODBYE_S = 5.0
+_SLICE = 100  # users
+_NUMBERS_PER_ROLE = 1_000_000  # of users who arrive, apart from those who are there
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What a worker tells each second."""
+
+    worker: int
+    samples: Snapshot
+    users: int
+    connections: int
+    cpu: float  # share of one core since the last tick
+    rss: int
+    stalls: tuple[tuple[float, float], ...]  # from and to, in seconds since the start of the run
+    log: tuple[str, ...]
+    wrong: Mapping[str, int]  # violations that are known by now
+
+
+class Worker:
+    """Runs its users. `post` sends to the main process."""
+
+    def __init__(self, spec: WorkerSpec, base: int, post: Callable[[Any], None]) -> None:
+        self.engine = Engine(spec, base, post)
+        self.spec = spec
+        self.post = post
+        self.users: set[User] = set()
+        self._flows: set[asyncio.Task[None]] = set()
+        self._adapters: dict[str, WsAdapter | SseAdapter] = {
+            role.name: adapter_for(spec.scenario, role) for role in spec.scenario.roles.values()
+        }
+        self._stop = asyncio.Event()
+        self._stalls: list[tuple[float, float]] = []
+        self._cpu = time.process_time()
+        self._wall = time.monotonic()
+
+    def stop(self) -> None:
+        """End the phases now."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Run to the end of the phases, or until `stop`; then wait until everything has arrived."""
+        engine = self.engine
+        self._plan()
+        beat = asyncio.create_task(self._tick_every_second())
+        watch = asyncio.create_task(self._watch_loop())
+        try:
+            left = (engine.microseconds(engine.scenario.duration) - engine.now()) / 1e6
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), left)
+            self.post(("ended", engine.seconds(engine.now())))
+            await self._settle()
+        finally:
+            beat.cancel()
+            watch.cancel()
+            await asyncio.gather(beat, watch, return_exceptions=True)
+            await self._collect()
+            self._tick()
+
+    # -- who comes when ------------------------------------------------------------------------------------
+
+    def _plan(self) -> None:
+        first = 0
+        for place, role in enumerate(self.spec.scenario.roles.values()):
+            if role.users is not None:
+                self._plan_users(role, first)
+                first += role.users
+            else:
+                arrivals = arrival_times(
+                    role, self.spec.scenario.phases, seeded(self.spec.scenario.seed, role.name, "arrivals")
+                )
+                mine = islice(enumerate(arrivals), self.spec.worker, None, self.spec.workers)
+                self._plan_arrival(role, mine, (place + 1) * _NUMBERS_PER_ROLE)
+        for phase, start, _ in phase_bounds(self.spec.scenario.phases):
+            if phase.cut is not None:
+                self._plan_cut(phase.name, start + phase.cut.at, phase.cut)
+
+    def _plan_users(self, role: Role, first: int) -> None:
+        for stay in stays(role, self.spec.scenario.phases):
+            if stay.number % self.spec.workers == self.spec.worker:
+                self._start_at(stay.start, role, stay.number, first + stay.number, stay.end)
+
+    def _plan_arrival(self, role: Role, arrivals: Iterator[tuple[int, float]], first: int) -> None:
+        """Plan the next arrival; it plans the one after that."""
+        following = next(arrivals, None)
+        if following is None:
+            return
+        index, start = following
+        end = self.spec.scenario.duration
+        if role.stay is not None:
+            end = min(
+                end, start + role.stay.sample(seeded(self.spec.scenario.seed, role.name, index, "stay"))
+            )
+        self._start_at(start, role, index, first + index, end)
+        self.engine.metronome.at(
+            self.engine.microseconds(start), lambda _when: self._plan_arrival(role, arrivals, first)
+        )
+
+    def _start_at(self, start: float, role: Role, index: int, number: int, end: float) -> None:
+        def begin(_when: int) -> None:
+            if not self.engine.stopping:
+                task = asyncio.create_task(self._live(role, index, number, end))
+                self._flows.add(task)
+                task.add_done_callback(self._flows.discard)
+
+        self.engine.metronome.at(self.engine.microseconds(start), begin)
+
+    async def _live(self, role: Role, index: int, number: int, end: float) -> None:
+        """One user's stay."""
+        engine = self.engine
+        adapter = self._adapters[role.name]
+        user: User
+        if adapter.transport == "ws":
+            user = WsUser(engine, role, index, number, adapter)
+        else:
+            user = SseUser(engine, role, index, number, adapter)
+        self.users.add(user)
+        engine.users += 1
+        until = engine.microseconds(end)
+        stays = role.users is not None or role.stay is not None
+        flow = Flow(engine, user, until, stays=stays, actions=ACTIONS)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout((until - engine.now()) / 1e6):
+                await flow.run()
+        if not engine.stopping and end < engine.scenario.duration - 1e-6:
+            await user.finish(1000, "", _GOODBYE_S)
+            self.users.discard(user)
+            engine.users -= 1
+
+    def _plan_cut(self, phase: str, at: float, cut: Cut) -> None:
+        rng = seeded(self.spec.scenario.seed, "cut", phase, self.spec.worker)
+
+        def strike(_when: int) -> None:
+            crowd = sorted(
+                (user for user in self.users if user.role.name in cut.roles and user.connected),
+                key=lambda user: user.number,
+            )
+            for user in rng.sample(crowd, round(len(crowd) * cut.share)):
+                user.cut(cut.how)
+
+        self.engine.metronome.at(self.engine.microseconds(at), strike)
+
+    # -- the end -------------------------------------------------------------------------------------------
+
+    async def _settle(self) -> None:
+        """Send nothing more, and wait until everything has arrived, or for as long as the scenario says."""
+        engine = self.engine
+        engine.stopping = True
+        engine.metronome.stop()
+        while self._flows:  # a library may take a cancellation for its own, as asyncio.wait_for of 3.11 does
+            for task in self._flows:
+                task.cancel()
+            await asyncio.wait(self._flows, timeout=_CANCEL_AGAIN_S)
+        for user in self.users:
+            user.read_freely()  # slow readers catch up now, or find that the server has given up on them
+        rules = engine.scenario.audit
+        started = engine.now()
+        while (waited := (engine.now() - started) / 1e6) < rules.settle:
+            busy = any(user.is_returning for user in self.users) or engine.audit.outstanding()
+            if waited >= min(_MIN_SETTLE_S, rules.settle) and not busy:
+                break
+            await asyncio.sleep(_SETTLE_STEP_S)
+
+    async def close(self) -> None:
+        """Let everybody go: in order within some seconds, else at once."""
+        self.engine.closing = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_GOODBYE_S):
+                await asyncio.gather(*(user.finish(1000, "", _GOODBYE_S) for user in self.users))
+        for user in self.users:
+            user.vanish()
+        await self.engine.http.aclose()
+        await asyncio.sleep(0)  # transports say goodbye in the next turn
+
+    # -- each second ---------------------------------------------------------------------------------------
+
+    async def _tick_every_second(self) -> None:
+        second = 1
+        while True:
+            due = self.engine.microseconds(second)
+            await asyncio.sleep(max(0.0, (due - self.engine.now()) / 1e6))
+            await self._collect()
+            self._tick()
+            second = int(self.engine.seconds(self.engine.now())) + 1
+
+    async def _collect(self) -> None:
+        """Take over what connections have counted, in slices that nobody notices."""
+        for number, user in enumerate(list(self.users)):
+            user.collect()
+            if number % _SLICE == _SLICE - 1:
+                await asyncio.sleep(0)
+        for _ in self.engine.store.split_deliveries():
+            await asyncio.sleep(0)
+
+    def _tick(self) -> None:
+        engine = self.engine
+        patience = round((engine.scenario.audit.late_after + 1) * 1e6)
+        engine.audit.sweep(engine.now(), patience=patience)
+        cpu, wall = time.process_time(), time.monotonic()
+        share = (cpu - self._cpu) / max(wall - self._wall, 1e-9)
+        self._cpu, self._wall = cpu, wall
+        stalls, self._stalls = tuple(self._stalls), []
+        log, engine.log = tuple(engine.log), []
+        self.post(
+            Tick(
+                self.spec.worker,
+                engine.store.drain(),
+                engine.users,
+                engine.connections,
+                share,
+                memory(),
+                stalls,
+                log,
+                engine.audit.so_far(),
+            )
+        )
+
+    async def _watch_loop(self) -> None:
+        """Notice when the event loop stands still: what is measured meanwhile says nothing of the server."""
+        engine = self.engine
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(_WATCH_S)
+            late = time.monotonic() - before - _WATCH_S
+            if late > STALL_S:
+                now = engine.seconds(engine.now())
+                self._stalls.append((now - late, now))
+                engine.store.recorder("loop_stalls").add(engine.moment(engine.now()))
+
+
+def memory() -> int:
+    """Bytes of this process in memory now."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - nothing of a path in it
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,183 @@
+"""Follows a flow as a user would, to find steps that cannot work where they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from rtcli.load.adapters.installed import transport_of
+from rtcli.load.scenario import steps
+from rtcli.load.scenario.expressions import Template
+from rtcli.load.scenario.model import Role
+from rtcli.protocol.rooms import is_valid_room
+
+_NEEDS_CONNECTION = (
+    steps.Join,
+    steps.Leave,
+    steps.Send,
+    steps.Typing,
+    steps.Expect,
+    steps.Hold,
+    steps.Disconnect,
+    steps.KillStep,
+)
+_NOT_ON_STREAMS = (steps.Join, steps.Leave, steps.Typing)
+_TAKES_NO_TIME = (steps.Log, steps.Signal, steps.Typing, steps.Choose)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that cannot work, and where."""
+
+    location: steps.Location | None
+    text: str
+
+
+@dataclass(slots=True)
+class _State:
+    """What is known about a user at one point of the flow."""
+
+    stream: bool  # an event stream, which only receives
+    rooms_are_ours: bool  # they follow our rules
+    publishes: bool  # by HTTP, beside an event stream
+    connected: bool = False
+    ever: bool = False
+    rooms: dict[str, Template] = field(default_factory=dict)
+
+
+def check_flow(role: Role, protocol: str, *, publishes: bool) -> Iterator[Problem]:
+    """The problems of a role's flow, in the order of the steps.
+
+    `publishes`: users of event streams can publish by HTTP.
+    """
+    transport = {"rtcli": "ws", "json": "ws", "sse": "sse"}.get(protocol) or transport_of(protocol)
+    state = _State(transport == "sse", protocol in {"rtcli", "sse"}, publishes)
+    problems = list(_check_steps(role.flow, state))
+    yield from problems
+    if not problems and not any(
+        isinstance(step, steps.Connect | steps.Http) or (state.stream and isinstance(step, steps.Send))
+        for step in steps.walk(role.flow)
+    ):
+        yield Problem(role.location, "its flow never connects")
+    if role.arrivals is not None and role.stay is None and _is_endless(role.flow):
+        yield Problem(
+            role.location, "users keep arriving and never go: give it `stay`, or an end to its flow"
+        )
+
+
+def _check_steps(flow: tuple[steps.Step, ...], state: _State) -> Iterator[Problem]:
+    for position, step in enumerate(flow):
+        yield from _check_step(step, state)
+        if position + 1 < len(flow) and _is_endless((step,)):
+            yield Problem(flow[position + 1].location, f"nothing comes after {_name(step)}, which never ends")
+
+
+def _name(step: steps.Step) -> str:
+    return repr(step.label.rpartition(".")[2])
+
+
+def _is_endless(flow: tuple[steps.Step, ...]) -> bool:
+    """Whether the last step goes on to the end of the user's stay."""
+    last = flow[-1]
+    if isinstance(last, steps.Hold):
+        return last.time is None
+    if isinstance(last, steps.Loop):
+        return last.times is None and last.time is None
+    return (
+        isinstance(last, steps.Send | steps.Typing)
+        and last.rate is not None
+        and last.count is None
+        and last.time is None
+    )
+
+
+def _check_step(step: steps.Step, state: _State) -> Iterator[Problem]:
+    if state.stream and isinstance(step, _NOT_ON_STREAMS):
+        yield Problem(
+            step.location, f"{_name(step)} is not possible on an event stream; `connect` names its rooms"
+        )
+    elif state.stream and isinstance(step, steps.Send):
+        if not state.publishes:
+            yield Problem(step.location, "'send' on an event stream needs `target: publish:`")
+    elif isinstance(step, _NEEDS_CONNECTION) and not state.connected:
+        yield Problem(step.location, f"{_name(step)} needs a connection: put 'connect' before it")
+        state.connected = state.ever = True  # once is enough
+    elif isinstance(step, steps.Connect) and state.connected:
+        yield Problem(step.location, "'connect' while connected: put 'disconnect' or 'kill' before it")
+    elif isinstance(step, steps.Resume) and (state.connected or not state.ever):
+        yield Problem(
+            step.location, "'resume' needs a connection that was lost: put 'kill' or 'disconnect' before it"
+        )
+    yield from _check_rooms(step, state)
+    if isinstance(step, steps.Loop):
+        yield from _check_loop(step, state)
+    elif isinstance(step, steps.Choose):
+        yield from _check_choices(step, state)
+    _follow(step, state)
+
+
+def _follow(step: steps.Step, state: _State) -> None:
+    if isinstance(step, steps.Connect | steps.Resume):
+        state.connected = state.ever = True
+    elif isinstance(step, steps.Disconnect | steps.KillStep):
+        state.connected = False
+    if isinstance(step, steps.Connect | steps.Disconnect):
+        state.rooms.clear()
+    elif isinstance(step, steps.Join):
+        state.rooms[str(step.room)] = step.room
+    elif isinstance(step, steps.Leave):
+        state.rooms.pop(str(step.room), None)
+
+
+def _check_rooms(step: steps.Step, state: _State) -> Iterator[Problem]:
+    rooms = step.rooms if isinstance(step, steps.Connect) else ()
+    if isinstance(step, steps.Join | steps.Leave | steps.Send | steps.Typing):
+        rooms = (step.room,)
+    if not state.rooms_are_ours:
+        return
+    for room in rooms:
+        name = room.constant
+        if name is not None and not is_valid_room(name):
+            yield Problem(step.location, f"{name!r} cannot be the name of a room")
+        elif state.stream and isinstance(step, steps.Send):
+            continue  # by HTTP; whoever may, may from outside
+        elif isinstance(step, steps.Leave | steps.Send | steps.Typing) and not _may_be_in(room, state):
+            yield Problem(
+                step.location, f"{_name(step)}: only a member may; put {{ join: {room} }} before it"
+            )
+
+
+def _may_be_in(room: Template, state: _State) -> bool:
+    if str(room) in state.rooms:
+        return True
+    varies = room.constant is None
+    return any(varies or joined.constant is None for joined in state.rooms.values())
+
+
+def _check_loop(loop: steps.Loop, state: _State) -> Iterator[Problem]:
+    before = state.connected
+    yield from _check_steps(loop.steps, state)
+    if before and not state.connected and not isinstance(loop.steps[0], steps.Connect | steps.Resume):
+        again = "Each round ends without a connection and the next begins with one"
+        yield Problem(loop.location, f"{again}: end it with 'resume', or begin it with 'connect'")
+    if loop.times is None and all(_takes_no_time(step) for step in loop.steps):
+        yield Problem(loop.location, "a loop without any pause: put { think: 1s } into it")
+
+
+def _takes_no_time(step: steps.Step) -> bool:
+    if isinstance(step, steps.Send):
+        return step.rate is None and not step.ack
+    return isinstance(step, _TAKES_NO_TIME) and getattr(step, "rate", None) is None
+
+
+def _check_choices(step: steps.Choose, state: _State) -> Iterator[Problem]:
+    """Each way starts from the same state; afterwards, a user is where all ways agree."""
+    ends: list[_State] = []
+    for choice in step.choices:
+        branch = replace(state, rooms=dict(state.rooms))
+        yield from _check_steps(choice.steps, branch)
+        ends.append(branch)
+    if any(end.connected != ends[0].connected for end in ends):
+        yield Problem(step.location, "some ways of 'choose' end with a connection and others without one")
+    state.connected, state.ever = ends[0].connected, ends[0].ever
+    state.rooms = {name: room for end in ends for name, room in end.rooms.items()}

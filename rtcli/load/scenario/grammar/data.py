@@ -1,0 +1,78 @@
+"""The grammar of `data`: where the values of `${name}` come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rtcli.load.scenario import model
+from rtcli.load.scenario.data_files import DataFileError, read_csv, read_json
+from rtcli.load.scenario.grammar.kinds import ListOf, Parsed, Text, words
+from rtcli.load.scenario.grammar.sections import Field, Section
+from rtcli.load.scenario.reading import Reading, Schema, WrongError
+from rtcli.load.scenario.values import generate_rows, parse_pick, parse_words
+from rtcli.load.scenario.yaml import Node
+
+
+class DataFile:
+    """The path of a data file, relative to the scenario; read at once."""
+
+    def __init__(self, form: str) -> None:
+        self.form = form
+
+    def read(self, node: Node, reading: Reading) -> tuple[object, ...]:
+        """Its rows."""
+        path = (reading.base or Path()) / Text("the path of a file").read(node, reading)
+        try:
+            return read_csv(path) if self.form == "csv" else read_json(path)
+        except DataFileError as error:
+            raise WrongError(node, str(error)) from None
+
+    def schema(self) -> Schema:
+        """A path."""
+        return {"type": "string"}
+
+
+_SOURCES: Mapping[str, Field] = {
+    "csv": Field(DataFile("csv"), "a CSV file with column names in its first line"),
+    "json": Field(DataFile("json"), "a JSON file that holds a list"),
+    "values": Field(ListOf(Text(), least=1), "a list of texts"),
+    "gen": Field(
+        Parsed(generate_rows, "generated texts, like room-{1..20}", r"\{\d+\.\.\d+\}"), "generated texts"
+    ),
+    "lorem": Field(
+        Parsed(parse_words, "a number of words, like 8..40", numbers=True), "so many made-up words"
+    ),
+}
+
+
+def _build_feeder(
+    *,
+    pick: Any = "random",  # noqa: ANN401 - checked by its kind
+    each: Any = "",  # noqa: ANN401 - the same
+    lorem: tuple[int, int] | None = None,
+    **rows: tuple[object, ...],
+) -> partial[model.Feeder]:
+    given = len(rows) + (lorem is not None)
+    if given != 1:
+        raise ValueError(f"data needs exactly one of {', '.join(_SOURCES)}")
+    each = each or ("user" if lorem is None else "use")
+    if pick == "unique" and each == "use":
+        raise ValueError("`pick: unique` gives each user one row: it does not go with `each: use`")
+    content = next(iter(rows.values()), ())
+    return partial(model.Feeder, rows=tuple(content), lorem=lorem, pick=pick, each=each)
+
+
+FEEDER = Section(
+    "data",
+    {
+        **_SOURCES,
+        "pick": Field(
+            Parsed(parse_pick, "random, sequence, unique or zipf(1.1)"), "which row a user gets; random"
+        ),
+        "each": Field(words("user", "use"), "user: drawn once for each user; use: anew each time"),
+    },
+    _build_feeder,
+)

@@ -1,0 +1,152 @@
+"""The grammar of a whole scenario file: its sections, `audit`, `thresholds`, and the JSON Schema."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rtcli.load.metrics.names import METRICS
+from rtcli.load.scenario import model
+from rtcli.load.scenario.grammar.data import FEEDER
+from rtcli.load.scenario.grammar.fields import DURATION
+from rtcli.load.scenario.grammar.kinds import NAME, Flag, Text, Whole, words
+from rtcli.load.scenario.grammar.phases import Phases
+from rtcli.load.scenario.grammar.roles import ROLE
+from rtcli.load.scenario.grammar.sections import Field, MapOf, Section
+from rtcli.load.scenario.grammar.steps import STEP
+from rtcli.load.scenario.grammar.target import TARGET
+from rtcli.load.scenario.grammar.thresholds import ThresholdError, parse_expression, parse_selector
+from rtcli.load.scenario.reading import Reading, Reference, Schema, SkipError, WrongError, describe, scalar
+from rtcli.load.scenario.steps import Location
+from rtcli.load.scenario.yaml import MappingNode, Node, ScalarNode, SequenceNode
+
+SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
+
+
+class Named:
+    """A mapping of names to sections, each of which learns its own name and becomes known by it."""
+
+    def __init__(self, what: str, section: Section) -> None:
+        self.what = what
+        self.map = MapOf(NAME, section, least=1, what=f"a mapping of names to {what}s")
+
+    def read(self, node: Node, reading: Reading) -> dict[str, Any]:
+        """All of them; the names of wrong ones are known too, so that nobody else is blamed."""
+        if isinstance(node, MappingNode):
+            reading.references.extend(Reference(key, f"a {self.what}", key.text) for key, _ in node.pairs)
+        return {name: make(name=name) for name, make in self.map.read(node, reading).items()}
+
+    def schema(self) -> Schema:
+        """An object."""
+        return self.map.schema()
+
+
+AUDIT = Section(
+    "'audit'",
+    {
+        "delivery": Field(words("exactly-once", "at-least-once", "at-most-once", "none"), "exactly-once"),
+        "order": Field(words("per-room", "per-publisher", "none"), "what order receivers must see; per-room"),
+        "late_after": Field(DURATION, "later than this counts as late; 2s"),
+        "gaps": Field(words("fail", "allow"), "losses that the server declares; fail"),
+        "self_echo": Field(Flag(), "senders get their own messages; true"),
+        "settle": Field(DURATION, "how long to wait at the end for what is still expected; 5s"),
+        "evidence": Field(Whole(0, 100_000), "how many violations are kept with their frames; 200"),
+    },
+    model.AuditRules,
+)
+
+_THRESHOLD = Section(
+    "a threshold",
+    {
+        "expr": Field(Text("a threshold, like p(99) < 250ms"), "like p(99) < 250ms", required=True),
+        "abort": Field(Flag(), "end the run as soon as it fails"),
+        "after": Field(DURATION, "with `abort`: not before this"),
+        "strict": Field(Flag(), "false: reported, but does not fail the run"),
+        "no_data": Field(words("fail", "pass"), "what it means when nothing was measured; fail"),
+    },
+    dict,
+)
+
+
+class Thresholds:
+    """`metric{tag:value}: [expressions]`."""
+
+    def read(self, node: Node, reading: Reading) -> tuple[model.ThresholdSpec, ...]:
+        """All thresholds, in order; wrong ones are noted and left out."""
+        if not isinstance(node, MappingNode):
+            raise WrongError(node, f"expected a mapping of metrics to thresholds, got {describe(node)}")
+        found: list[model.ThresholdSpec] = []
+        for key, value in node.pairs:
+            items = value.items if isinstance(value, SequenceNode) else [value]
+            for item in items or [value]:
+                try:
+                    found.append(self._read_one(key, item, reading))
+                except WrongError as error:
+                    reading.note(error.node, error.text)
+                except SkipError:
+                    continue
+        return tuple(found)
+
+    def _read_one(self, key: ScalarNode, item: Node, reading: Reading) -> model.ThresholdSpec:
+        try:
+            metric, tags = parse_selector(key.text)
+        except ThresholdError as error:
+            raise WrongError(key, str(error)) from None
+        for what in ("phase", "role"):
+            if what in tags:
+                reading.references.append(Reference(key, what, tags[what]))
+        if isinstance(item, MappingNode):
+            values: dict[str, Any] = dict(_THRESHOLD.read(item, reading))
+            text, place = values.pop("expr"), item.get("expr") or item
+        else:
+            values, text, place = {}, scalar(item, "a threshold, like p(99) < 250ms").text, item
+        try:
+            aggregation, percentile, sign, bound = parse_expression(text, metric)
+        except ThresholdError as error:
+            raise WrongError(place, str(error)) from None
+        return model.ThresholdSpec(
+            metric.name, tags, aggregation, percentile, sign, bound, text, location=_place(item), **values
+        )
+
+    def schema(self) -> Schema:
+        """Metrics, with or without tags, to one expression or several."""
+        one = {"anyOf": [{"type": "string"}, _THRESHOLD.schema()]}
+        several = {"anyOf": [*one["anyOf"], {"type": "array", "minItems": 1, "items": one}]}
+        names = "|".join(METRICS)
+        return {
+            "type": "object",
+            "patternProperties": {rf"^({names})(\{{.*\}})?$": several},
+            "additionalProperties": False,
+        }
+
+
+def _place(node: Node) -> Location:
+    return Location(node.line, node.column)
+
+
+SCENARIO = Section(
+    "a scenario",
+    {
+        "name": Field(NAME, "what reports call it", required=True),
+        "description": Field(Text(), "the question that it answers"),
+        "seed": Field(Whole(0, 2**63 - 1), "fixes everything that is random; 1"),
+        "target": Field(TARGET, "what is spoken, and where"),
+        "phases": Field(Phases(), "the run's stretches of time", required=True),
+        "roles": Field(Named("role", ROLE), "who does what", required=True),
+        "data": Field(Named("name", FEEDER), "values for ${name}"),
+        "audit": Field(AUDIT, "what the delivery audit holds the deployment to"),
+        "thresholds": Field(Thresholds(), "what is good enough"),
+    },
+    dict,  # completed by the loader, which knows the file
+    lenient=True,
+)
+
+
+def json_schema() -> Mapping[str, Any]:
+    """JSON Schema (2020-12) of a scenario file."""
+    return {
+        "$schema": SCHEMA_ID,
+        "title": "rtcli load test scenario",
+        **SCENARIO.schema(),
+        "$defs": {"step": STEP.definition()},
+    }

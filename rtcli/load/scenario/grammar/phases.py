@@ -1,0 +1,105 @@
+"""The grammar of `phases`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rtcli.load.scenario import model
+from rtcli.load.scenario.grammar.fields import DURATION, KILL, TIMEOUT
+from rtcli.load.scenario.grammar.kinds import NAME, ListOf, Parsed, Ref, words
+from rtcli.load.scenario.grammar.sections import ByShape, Field, MapOf, Section
+from rtcli.load.scenario.reading import Reading, Reference, Schema
+from rtcli.load.scenario.steps import Kill
+from rtcli.load.scenario.values import parse_factor, parse_ramp, parse_share
+from rtcli.load.scenario.yaml import MappingNode, Node, ScalarNode, SequenceNode
+
+_RAMP = Parsed(parse_ramp, "a share of the users, like 0 -> 100%", numbers=True)
+
+
+def _build_cut(**values: Any) -> model.Cut:  # noqa: ANN401
+    return model.Cut(**{"share": 1.0, "how": Kill.RST, **values})
+
+
+_CUT = Section(
+    "'cut'",
+    {
+        "roles": Field(ListOf(Ref("role"), least=1, alone=True), "whose connections die", required=True),
+        "share": Field(
+            Parsed(parse_share, "a share, like 50%", r"^\d+(\.\d+)? ?%$"), "how many of them; 100%"
+        ),
+        "how": Field(KILL, "rst, fin or blackhole; rst"),
+        "at": Field(DURATION, "how long after the start of the phase; 0s"),
+    },
+    _build_cut,
+)
+
+
+def _build_phase(*, users: object = None, **values: Any) -> dict[str, Any]:  # noqa: ANN401
+    cut = values.get("cut")
+    if cut is not None and cut.at >= values["duration"]:
+        raise ValueError(f"the cut comes after {cut.at:g} s, when the phase is over")
+    return {**values, "users": users}
+
+
+_PHASE = Section(
+    "a phase",
+    {
+        "name": Field(NAME, "what reports and thresholds call it", required=True),
+        "for": Field(TIMEOUT, "how long it lasts", required=True, name="duration"),
+        "users": Field(
+            ByShape(
+                "a share of the users, or one for each role",
+                scalar=_RAMP,
+                mapping=MapOf(Ref("role"), _RAMP, what="a mapping of roles to shares"),
+            ),
+            "how many of each role's users are there: 0 -> 100%; as before when not given",
+        ),
+        "rates": Field(
+            Parsed(parse_factor, "a factor, like x4", r"^x ?\d+(\.\d+)?$"), "multiplies every send rate"
+        ),
+        "cut": Field(_CUT, "lose connections"),
+        "publish": Field(words("stop"), "stop: nothing new is sent"),
+    },
+    _build_phase,
+)
+
+
+class Phases:
+    """The list of phases; each begins where the one before ended."""
+
+    _list = ListOf(_PHASE, least=1)
+
+    def read(self, node: Node, reading: Reading) -> tuple[model.Phase, ...]:
+        """All phases, with their user curves resolved."""
+        phases: list[model.Phase] = []
+        level, role_levels = 1.0, dict[str, float]()
+        items = node.items if isinstance(node, SequenceNode) else []
+        self._define(items, reading)
+        for values, item in zip(self._list.read(node, reading), items, strict=True):
+            if any(phase.name == values["name"] for phase in phases):
+                reading.note(item, f"there are two phases {values['name']!r}")
+            given = values.pop("users")
+            ramp = given if isinstance(given, model.Ramp) else model.Ramp(level, level)
+            curves = given if isinstance(given, dict) else {}
+            held = (
+                {}
+                if isinstance(given, model.Ramp)
+                else {role: model.Ramp(at, at) for role, at in role_levels.items()}
+            )
+            curves = {**held, **curves}
+            publish = values.pop("publish", None) is None
+            phases.append(model.Phase(users=ramp, role_users=curves, publish=publish, **values))
+            level, role_levels = ramp.end, {role: curve.end for role, curve in curves.items()}
+        return tuple(phases)
+
+    @staticmethod
+    def _define(items: list[Node], reading: Reading) -> None:
+        """The names of wrong phases are known too, so that whoever speaks of them is not blamed."""
+        for item in items:
+            name = item.get("name") if isinstance(item, MappingNode) else None
+            if isinstance(name, ScalarNode):
+                reading.references.append(Reference(name, "a phase", name.text))
+
+    def schema(self) -> Schema:
+        """An array of phases."""
+        return self._list.schema()

@@ -1,0 +1,165 @@
+"""Loads a scenario strictly: everything that is wrong with it is found in one go, each with its place.
+
+scenario = load_scenario("smoke")                         # a bundled one
+scenario = load_scenario("chat.yaml", overrides=["roles.reader.users=50"])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import rtcli
+from rtcli.load.metrics.units import closest
+from rtcli.load.scenario.checks import check_scenario
+from rtcli.load.scenario.grammar.document import SCENARIO
+from rtcli.load.scenario.grammar.thresholds import ThresholdError, parse_expression, parse_selector
+from rtcli.load.scenario.model import Scenario, Target, ThresholdSpec
+from rtcli.load.scenario.overrides import apply_override
+from rtcli.load.scenario.plain import digest
+from rtcli.load.scenario.reading import Reading
+from rtcli.load.scenario.references import check_references
+from rtcli.load.scenario.steps import Location
+from rtcli.load.scenario.yaml import MAX_BYTES, MappingNode, Mistake, YamlError, compose
+
+
+class ScenarioErrors(Exception):  # noqa: N818 - it is about all of them
+    """The scenario cannot be used. `mistakes` holds all that is wrong, in the order of the file."""
+
+    def __init__(self, name: str, mistakes: Sequence[Mistake]) -> None:
+        self.name = name
+        self.mistakes = tuple(
+            sorted(dict.fromkeys(mistakes), key=lambda mistake: (bool(mistake.origin), mistake))
+        )
+        super().__init__("\n".join(self.lines()))
+
+    def lines(self) -> list[str]:
+        """One line for each mistake: `file:line:column: text`."""
+        return [mistake.render(self.name) for mistake in self.mistakes]
+
+
+def bundled_folder() -> Path:
+    """The bundled scenarios: inside the installed package, or `scenarios/` of the clone it runs from."""
+    package = Path(rtcli.__file__).resolve().parent
+    installed = package / "scenarios"
+    return installed if installed.is_dir() else package.parent / "scenarios"
+
+
+def bundled_names() -> list[str]:
+    """The names of the scenarios that come with the package."""
+    return sorted(path.stem for path in bundled_folder().glob("*.yaml"))
+
+
+def load_scenario(name: str, *, overrides: Sequence[str] = (), thresholds: Sequence[str] = ()) -> Scenario:
+    """Load a bundled scenario by its name, or a file by its path. Raises `ScenarioErrors`."""
+    text, base = read_source(name)
+    scenario = parse_scenario(text, name, base=base, overrides=overrides, thresholds=thresholds)
+    return scenario if base is not None else replace(scenario, path="")
+
+
+def read_source(name: str) -> tuple[str, Path | None]:
+    """A scenario's text, and the directory that its data files are relative to. Raises `ScenarioErrors`."""
+    path = Path(name)
+    if path.suffix.lower() in {".yaml", ".yml", ".json"} or len(path.parts) != 1 or path.exists():
+        return _decode(_read(path), name), path.parent
+    if name not in bundled_names():
+        near = closest(name, bundled_names()) or f"; bundled are: {', '.join(bundled_names())}"
+        raise ScenarioErrors(
+            name, [Mistake(0, 0, f"there is no bundled scenario of this name and no such file{near}")]
+        )
+    return _decode((bundled_folder() / f"{name}.yaml").read_bytes(), name), None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        reason = "it is a directory" if path.is_dir() else str(error.strerror or error)
+        raise ScenarioErrors(str(path), [Mistake(0, 0, reason)]) from None
+    except ValueError as error:  # a NUL in the name
+        raise ScenarioErrors(str(path), [Mistake(0, 0, str(error))]) from None
+    if len(content) > MAX_BYTES:
+        raise ScenarioErrors(str(path), [Mistake(0, 0, "larger than 1 MiB")])
+    return content
+
+
+def _decode(content: bytes, name: str) -> str:
+    if b"\0" in content:
+        raise ScenarioErrors(name, [Mistake(0, 0, "not a text file in UTF-8")])
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        column = error.start - content.rfind(b"\n", 0, error.start)
+        raise ScenarioErrors(name, [Mistake(line, column, "not UTF-8")]) from None
+
+
+def parse_scenario(
+    text: str,
+    name: str = "scenario",
+    *,
+    base: Path | None = None,
+    overrides: Sequence[str] = (),
+    thresholds: Sequence[str] = (),
+) -> Scenario:
+    """Read a scenario from its text. Raises `ScenarioErrors` with everything that is wrong.
+
+    `overrides` are changes (`path=value`), `thresholds` more of them (`fanout_latency: p(99) < 250ms`).
+    """
+    try:
+        root, mistakes = compose(text)
+    except YamlError as error:
+        raise ScenarioErrors(name, [error.mistake]) from None
+    reading = Reading(base)
+    reading.mistakes += mistakes
+    if not isinstance(root, MappingNode):
+        what = "empty" if root is None else "not a mapping"
+        raise ScenarioErrors(
+            name, [*mistakes, Mistake(1, 1, f"{what}: a scenario has at least name, phases and roles")]
+        )
+    reading.mistakes += [mistake for change in overrides if (mistake := apply_override(root, change))]
+    more = _read_thresholds(thresholds, reading)
+    values = _build(root, reading)
+    if reading.mistakes:
+        raise ScenarioErrors(name, reading.mistakes)
+    values["thresholds"] = (*values.get("thresholds", ()), *more)
+    return Scenario(**values, path=name, text=text, digest=digest(root))
+
+
+def _build(root: MappingNode, reading: Reading) -> dict[str, Any]:
+    """Read and check everything; complete when there are no mistakes."""
+    values: dict[str, Any] = SCENARIO.read(root, reading)
+    check_references(reading)
+
+    def note(location: Location | None, text: str) -> None:
+        place = location or Location(0, 0)
+        reading.mistakes.append(Mistake(place.line, place.column, text))
+
+    check_scenario(values.get("roles", {}), values.get("data", {}), values.get("target", Target()), note)
+    return values
+
+
+def _read_thresholds(texts: Sequence[str], reading: Reading) -> list[ThresholdSpec]:
+    found: list[ThresholdSpec] = []
+    for text in texts:
+        try:
+            found.append(parse_threshold(text))
+        except ThresholdError as error:
+            reading.mistakes.append(Mistake(0, 0, str(error), f"--threshold {text!r}"))
+    return found
+
+
+def parse_threshold(text: str) -> ThresholdSpec:
+    """Read `fanout_latency{phase:storm}: p(99) < 250ms` (the colon is optional). Raises `ThresholdError`."""
+    name, brace, rest = text.strip().partition("}")
+    if brace:
+        selector, expression = name + brace, rest
+    else:
+        selector, _, expression = text.strip().replace(":", " ", 1).partition(" ")
+    expression = expression.strip().removeprefix(":").strip()
+    metric, tags = parse_selector(selector)
+    aggregation, percentile, sign, bound = parse_expression(expression, metric)
+    return ThresholdSpec(metric.name, tags, aggregation, percentile, sign, bound, expression)

@@ -1,0 +1,72 @@
+"""Steps of a flow: the connection, opened, closed, lost on purpose and come back to."""
+
+from __future__ import annotations
+
+import asyncio
+
+from rtcli.load.core.errors import ConnectError, LostError, StepError
+from rtcli.load.scenario.steps import BackoffStep, Connect, Disconnect, KillStep, Resume
+from rtcli.load.users.flow.runner import GOODBYE_S, Flow
+
+
+async def connect(flow: Flow, step: Connect) -> None:
+    """Open the connection, trying again as the role does."""
+    user = flow.user
+    target = flow.engine.scenario.target
+    same = flow.engine.scenario.protocol_of(user.role) == target.protocol
+    path = step.path or (target.path if same else None)
+    user.prepare(
+        path=None if path is None else flow.text(path),
+        headers={name: flow.text(value) for name, value in {**target.headers, **step.headers}.items()},
+        rooms=[flow.text(room) for room in step.rooms],
+        events=step.events,
+    )
+    while True:
+        try:
+            await user.open(step.timeout)
+        except ConnectError as error:
+            if not error.again or user.role.reconnect is None:
+                raise
+            await asyncio.sleep(max(user.role.reconnect.delay(user.rng, user.attempt), 0.01))
+            user.attempt += 1
+        else:
+            user.attempt = 0
+            return
+
+
+async def disconnect(flow: Flow, step: Disconnect) -> None:
+    """Close as the protocol wants it."""
+    await flow.user.finish(step.code, step.reason, GOODBYE_S)
+
+
+async def kill(flow: Flow, step: KillStep) -> None:
+    """Lose the connection."""
+    flow.user.kill(step.how)
+
+
+async def backoff(flow: Flow, step: BackoffStep) -> None:
+    """Wait before coming back."""
+    user = flow.user
+    delay = step.backoff.delay(user.rng, user.attempt)
+    if user.retry_after is not None:
+        delay += user.retry_after
+    await asyncio.sleep(delay)
+
+
+async def resume(flow: Flow, step: Resume) -> None:
+    """Come back, and say what the scenario expects of it."""
+    user = flow.user
+    if user.is_returning:  # after a cut, or a loss that was none of ours: not twice at once
+        await user.wait_connected()
+    if user.connected:
+        return
+    try:
+        await user.resume(step.timeout)
+    except (ConnectError, LostError, StepError, TimeoutError) as error:
+        user.attempt += 1
+        user.drop(None)
+        user.lose(flow.engine.now())
+        flow.engine.problems[f"{user.role.name}: could not resume: {error}".rstrip(": ")] += 1
+        return
+    if step.expect != "any":
+        flow.check(step, good=(user.recovered is True) is (step.expect == "recovered"))

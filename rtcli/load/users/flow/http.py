@@ -1,0 +1,60 @@
+"""The `http` step: one request to the deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import httpx
+import msgspec
+
+from rtcli.load.core.context import Engine
+from rtcli.load.scenario.expressions import Template
+from rtcli.load.scenario.steps import Http
+from rtcli.load.users.user import User
+
+
+class Answer(NamedTuple):
+    """What came back. `status` is 0 when nothing did; `tree` the JSON, or None."""
+
+    status: int
+    tree: object
+
+
+def render(tree: object, user: User) -> object:
+    """A tree with its templates filled in."""
+    if isinstance(tree, Template):
+        return tree.render(user.scope, user.rng)
+    if isinstance(tree, Mapping):
+        return {key: render(value, user) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [render(value, user) for value in tree]
+    return tree
+
+
+async def request(engine: Engine, user: User, step: Http) -> Answer:
+    """Make the request; its time is counted whatever comes of it."""
+    headers = {name: value.render(user.scope, user.rng) for name, value in step.headers.items()}
+    token = user.token()
+    if token is not None and "authorization" not in {name.lower() for name in headers}:
+        headers["Authorization"] = f"Bearer {token}"
+    content = None if step.json is None else msgspec.json.encode(render(step.json, user))
+    if content is not None:
+        headers.setdefault("Content-Type", "application/json")
+    url = engine.spec.endpoint.base + step.path.render(user.scope, user.rng)
+    started = engine.now()
+    try:
+        response = await engine.http.request(
+            step.method, url, content=content, headers=headers, timeout=step.timeout
+        )
+    except httpx.HTTPError as error:
+        engine.problems[f"{user.role.name}: {step.method} failed: {type(error).__name__}"] += 1
+        return Answer(0, None)
+    finally:
+        now = engine.now()
+        recorder = user.recorders.get("http_req_duration", step=step.label)
+        recorder.record(engine.moment(now), now - started)
+    try:
+        return Answer(response.status_code, msgspec.json.decode(response.content))
+    except msgspec.DecodeError:
+        return Answer(response.status_code, None)

@@ -1,0 +1,116 @@
+"""What a user does: its flow, step by step, until its stay is over."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from itertools import zip_longest
+from typing import Any
+
+from rtcli.load.core.context import Engine
+from rtcli.load.core.errors import ConnectError, LostError, OverError, StepError
+from rtcli.load.scenario.expressions import MissingDataError
+from rtcli.load.scenario.steps import Expect, Step
+from rtcli.load.users.user import User
+from rtcli.load.users.watch import FrameRecorder
+
+Action = Callable[["Flow", Any], Awaitable[None]]
+"""Does a step, which is of the kind that it is for."""
+
+_RETRY_S = 1.0  # before a flow that failed begins again, for roles that never reconnect
+GOODBYE_S = 5.0
+
+
+class Flow:
+    """Runs one user's flow. `actions` does each kind of step."""
+
+    def __init__(
+        self, engine: Engine, user: User, end: int, *, stays: bool, actions: Mapping[type, Action]
+    ) -> None:
+        self.engine = engine
+        self.user = user
+        self.end = end  # of the user's stay
+        self.stays = stays  # when the flow is done: to the end of the stay
+        self._actions = actions
+        self.before: FrameRecorder | None = None  # what came during the step before
+
+    async def run(self) -> None:
+        """Do the flow, again from its start when it fails, until the stay is over or the user is."""
+        user = self.user
+        started = self.engine.now()
+        while not user.over and not self.engine.stopping:
+            try:
+                await self.steps(user.role.flow)
+            except OverError:
+                return
+            except (StepError, ConnectError, LostError, TimeoutError, MissingDataError) as error:
+                await self._failed(error)
+                continue
+            break
+        self.count_iteration(started)
+        if self.stays:
+            await self.until(self.end)
+
+    async def _failed(self, error: Exception) -> None:
+        """Note what went wrong, and wait before the flow begins anew."""
+        user = self.user
+        text = str(error) or type(error).__name__.removesuffix("Error").lower()
+        self.engine.problems[f"{user.role.name}: {text}"] += 1
+        if isinstance(error, StepError | TimeoutError | LostError):
+            code = error.code if isinstance(error, StepError) else "timeout"
+            self.engine.count(user.role, "errors", code=code)
+        if isinstance(error, ConnectError) and not error.again:
+            user.give_up()
+            return
+        await user.finish(1000, "", GOODBYE_S)
+        user.over = False
+        policy = user.role.reconnect
+        delay = _RETRY_S if policy is None else policy.delay(user.rng, user.attempt)
+        user.attempt += 1
+        await asyncio.sleep(max(delay, 0.05))
+
+    async def steps(self, steps: tuple[Step, ...]) -> None:
+        """Do these steps, one after the other."""
+        frames: FrameRecorder | None = None
+        for step, following in zip_longest(steps, steps[1:]):
+            self.user.scope.phase = self.engine.phase()
+            self.before, frames = frames, None
+            if isinstance(following, Expect):
+                with self._recording() as frames:
+                    await self._actions[type(step)](self, step)
+            else:
+                await self._actions[type(step)](self, step)
+
+    @contextlib.contextmanager
+    def _recording(self) -> Iterator[FrameRecorder]:
+        frames = FrameRecorder()
+        self.user.watch(frames)
+        try:
+            yield frames
+        finally:
+            self.user.unwatch(frames)
+
+    # -- what steps share ----------------------------------------------------------------------------------
+
+    async def until(self, when: int) -> None:
+        """Wait for a moment of the run's clock."""
+        await self.engine.metronome.sleep_until(when)  # unlike asyncio.sleep, never a little early
+
+    def text(self, template: Any) -> str:  # noqa: ANN401 - a Template
+        """What a template comes to for this user."""
+        if template.constant is not None:
+            return str(template.constant)
+        return str(template.render(self.user.scope, self.user.rng))
+
+    def count_iteration(self, started: int) -> None:
+        """Count a round of a flow or a loop that began at `started`."""
+        now = self.engine.now()
+        self.engine.count(self.user.role, "iterations")
+        recorder = self.user.recorders.get("iteration_duration")
+        recorder.record(self.engine.moment(now), now - started)
+
+    def check(self, step: Step, *, good: bool) -> None:
+        """Count whether what a step says should be is so."""
+        recorder = self.user.recorders.get("checks", step=step.label)
+        recorder.check(self.engine.moment(self.engine.now()), good=good)

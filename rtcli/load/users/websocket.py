@@ -1,0 +1,266 @@
+"""A user over WebSocket: the rooms it is in, what it sends, and what it makes of what comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from rtcli.load.adapters import base
+from rtcli.load.audit.ledger import Stream
+from rtcli.load.audit.membership import Membership
+from rtcli.load.audit.records import Delivery, Note
+from rtcli.load.audit.room import Place
+from rtcli.load.audit.token import LENGTH, MARK
+from rtcli.load.core.context import Engine
+from rtcli.load.core.errors import LostError, StepError
+from rtcli.load.net.websocket import NOBODY
+from rtcli.load.scenario.model import Role
+from rtcli.load.users.pending import Pending, Unanswered
+from rtcli.load.users.transport import Message
+from rtcli.load.users.watch import Sees
+from rtcli.load.users.websocket_link import WsLink
+
+_NOTED = 400  # bytes of a frame that are kept for evidence
+UNCONFIRMED_US = 1_000_000  # how long a join or leave may take in a protocol that does not confirm it
+_MAX_DIRECT = 8
+
+
+class WsUser(WsLink):
+    """One user. `adapter` is shared by all of its kind."""
+
+    def __init__(self, engine: Engine, role: Role, index: int, number: int, adapter: base.WsAdapter) -> None:
+        super().__init__(engine, role, index, number, adapter)
+        self._streams: dict[tuple[str, bool], Stream] = {}
+        self._unanswered = Unanswered()
+        self._count = 0
+
+    def watch(self, watcher: Sees) -> None:
+        """See User: the connection must not account for anything itself."""
+        super().watch(watcher)
+        self._follow(None)
+
+    def on_lost(self, now: int) -> None:
+        """See User."""
+        for stream in self._streams.values():
+            stream.ended = now
+        self._streams.clear()
+
+    def forget(self) -> None:
+        """See User."""
+        self._unanswered.forget()
+        super().forget()
+
+    # -- rooms ---------------------------------------------------------------------------------------------
+
+    async def join(self, room: str, history: int, timeout: float) -> None:  # noqa: ASYNC109 - of the answer
+        """Enter a room; raises LostError, StepError, TimeoutError."""
+        engine = self.engine
+        if room in self.subscriber.memberships:
+            return
+        member = engine.audit.join(
+            self.subscriber,
+            room,
+            engine.now(),
+            counts=self.recorders.deliveries(room, websocket=True),
+            history=history > 0,
+        )
+        try:
+            await self._enter(room, None, history, timeout)
+        except (StepError, TimeoutError):
+            engine.audit.gone(self.subscriber, member, engine.now())
+            raise
+
+    async def rejoin(self, timeout: float) -> None:  # noqa: ASYNC109 - see User
+        """See User."""
+        waiting = []
+        for room, member in list(self.subscriber.memberships.items()):
+            place = member.cursor.place if member.cursor.key > member.start_key else self.places.get(room)
+            waiting.append(self._enter(room, place if self.resumes else None, 0, timeout))
+        await asyncio.gather(*waiting)
+
+    async def _enter(self, room: str, since: Place | None, history: int, timeout: float) -> None:  # noqa: ASYNC109
+        identity = self._next_id()
+        frame = self.adapter.join(room, since, history, identity, self.scope)
+        if frame is not None and self.adapter.confirms:
+            await self._request(room, identity, frame, timeout)
+            return
+        if frame is not None:
+            self.write(frame)
+        self.engine.metronome.at(
+            self.engine.now() + UNCONFIRMED_US,
+            lambda now: self.is_back(base.Joined(room, None, None), now),
+        )
+
+    async def leave(self, room: str, timeout: float) -> None:  # noqa: ASYNC109 - of the answer
+        """Leave a room; raises LostError, StepError, TimeoutError."""
+        member = self.subscriber.memberships.get(room)
+        if member is None:
+            return
+        self.engine.audit.leaving(member, self.engine.now())
+        identity = self._next_id()
+        frame = self.adapter.leave(room, identity, self.scope)
+        if frame is not None and self.adapter.confirms_leaves:
+            await self._request(room, identity, frame, timeout)
+            return
+        if frame is not None:
+            self.write(frame)
+        self.engine.metronome.at(
+            self.engine.now() + UNCONFIRMED_US, lambda now: self._on_left(base.Left(room), now)
+        )
+
+    async def _request(self, room: str, identity: str, frame: bytes, timeout: float) -> None:  # noqa: ASYNC109
+        """Ask for something that is confirmed by the room's name or refused by the request's id."""
+        if self.connection is None:
+            raise LostError
+        self.subscriber.notes.append(Note(self.engine.now(), "out", frame[:_NOTED]))
+        self.write(frame)
+        await self._unanswered.confirmation(room, identity, timeout)
+
+    def _next_id(self) -> str:
+        self._count += 1
+        return f"q{self._count}"
+
+    # -- sending -------------------------------------------------------------------------------------------
+
+    def send(self, message: Message) -> bool:
+        """See Transport."""
+        engine, room, intended = self.engine, message.room, message.intended
+        member = self.subscriber.memberships.get(room)
+        outside = self.adapter.confirms and member is not None and not member.is_in
+        if outside or not self.connected:
+            return False
+        now = engine.now()
+        ack = message.ack and self.adapter.acks
+        self._count += 1
+        stream, number, text = None, self._count, message.text
+        if message.audit:
+            stream = self._stream(room, wants_acks=ack)
+            number, token = engine.audit.send(stream, intended, now)
+            text = f"{text} {token.decode()}" if text else token.decode()
+        if message.size is not None and len(text) < message.size:
+            text = "." * (message.size - len(text) - 1) + " " + text
+        identity = ""
+        if ack:
+            identity = f"{engine.spec.run_word}-{stream.number if stream else self.id}-{number}"
+            pending = Pending(stream, number, intended, message.label, message.done)
+            self._unanswered.add(identity, pending)
+        self.write(self.adapter.send(room, text, identity, self.scope))
+        self.recorders.get("schedule_lag").record(engine.moment(intended), now - intended)
+        return True
+
+    def _stream(self, room: str, *, wants_acks: bool) -> Stream:
+        stream = self._streams.get((room, wants_acks))
+        if stream is None:
+            stream = self.engine.audit.stream(self.name, room, wants_acks=wants_acks)
+            self._streams[room, wants_acks] = stream
+        return stream
+
+    def typing(self, room: str, *, is_typing: bool) -> None:
+        """Say that the user is typing."""
+        frame = self.adapter.typing(room, is_typing=is_typing)
+        if frame is not None:
+            self.write(frame)
+
+    # -- receiving -----------------------------------------------------------------------------------------
+
+    def on_frame(self, data: bytes, now: int) -> None:
+        """See crowd_ws.Receiver."""
+        if self.watchers:
+            for watcher in list(self.watchers):
+                watcher.see(data)
+        elif self._is_expected(data, now):
+            return
+        event = self.adapter.parse(data)
+        if isinstance(event, base.Data):
+            self._on_data(event, data, now)
+            return
+        handler = self._handlers.get(type(event))
+        if handler is not None:
+            self.subscriber.notes.append(Note(now, "in", data[:_NOTED]))
+            handler(self, event, now)
+
+    def _is_expected(self, data: bytes, now: int) -> bool:
+        """Look whether it is what another of the rooms expects next: then that room is the likely one now."""
+        members = self.subscriber.memberships
+        if not 1 < len(members) <= _MAX_DIRECT:
+            return False
+        for member in members.values():
+            entry = member.cursor.next
+            if entry is not None and entry.frame == data:
+                member.take(entry, now)
+                self.subscriber.counted += 1
+                self._follow(member)
+                return True
+        return False
+
+    def _follow(self, member: Membership | None) -> None:
+        if self.connection is not None:
+            idle = member is None or member.ended is not None or bool(self.watchers)
+            self.connection.member = NOBODY if idle or member is None else member
+
+    def _on_data(self, event: base.Data, data: bytes, now: int) -> None:
+        at = data.find(MARK)
+        if at < 0:
+            return
+        only = data.find(MARK, at + LENGTH) < 0
+        while at >= 0:
+            token = data[at : at + LENGTH]
+            frame = data if only else None
+            delivery = Delivery(self.subscriber, event.room, token, event.place, now, data, frame)
+            self._follow(self.engine.audit.receive(delivery))
+            at = data.find(MARK, at + LENGTH)
+
+    def _on_acked(self, event: base.Acked, now: int) -> None:
+        pending = self._unanswered.acknowledge(event.id)
+        if pending is None:
+            return
+        engine = self.engine
+        if pending.stream is not None:
+            engine.audit.acknowledge(pending.stream, pending.number, now, event.place)
+        recorder = self.recorders.get("send_ack", step=pending.label)
+        recorder.record(engine.moment(pending.intended), now - pending.intended)
+
+    def _on_refused(self, event: base.Refused, now: int) -> None:  # noqa: ARG002 - one signature
+        self.engine.count(self.role, "errors", code=event.code)
+        pending = self._unanswered.refuse(event.id or "", event.code)
+        if pending is not None and pending.stream is not None:
+            self.engine.audit.fail(pending.stream, pending.number)
+
+    def _on_joined(self, event: base.Joined, now: int) -> None:
+        self.is_back(event, now)
+        self._follow(self.subscriber.memberships.get(event.room))
+        self._unanswered.confirm(event.room)
+
+    def _on_left(self, event: base.Left, now: int) -> None:
+        member = self.subscriber.memberships.get(event.room)
+        if member is not None and member.leaving is not None:
+            self.engine.audit.left(self.subscriber, member, now)
+            self._follow(None)
+        self._unanswered.confirm(event.room)
+
+    def _on_gap(self, event: base.GapTold, now: int) -> None:  # noqa: ARG002 - one signature
+        member = self.subscriber.memberships.get(event.room)
+        if member is not None and event.after is not None and event.until is not None:
+            self.engine.audit.gap(member, event.after, event.until)
+
+    def _on_hello(self, event: base.Hello, now: int) -> None:  # noqa: ARG002 - one signature
+        self.subscriber.connection = event.connection
+        self.greeted()
+
+    def _on_answer(self, event: base.Answer, now: int) -> None:  # noqa: ARG002 - one signature
+        self.write(event.frame)
+
+    def _on_closing(self, event: base.Closing, now: int) -> None:  # noqa: ARG002 - one signature
+        self.retry_after = event.retry_after
+
+    _handlers: ClassVar[Mapping[type, Callable[[WsUser, Any, int], None]]] = {
+        base.Acked: _on_acked,
+        base.Refused: _on_refused,
+        base.Joined: _on_joined,
+        base.Left: _on_left,
+        base.GapTold: _on_gap,
+        base.Hello: _on_hello,
+        base.Answer: _on_answer,
+        base.Closing: _on_closing,
+    }

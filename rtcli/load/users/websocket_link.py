@@ -1,0 +1,94 @@
+"""A user's WebSocket: opened, counted, and lost."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+
+from rtcli.load.adapters import base
+from rtcli.load.core.context import Engine
+from rtcli.load.core.errors import LostError, RefusedError
+from rtcli.load.net.websocket import WsConnection, open_ws
+from rtcli.load.scenario.model import Role
+from rtcli.load.users.connected import ConnectedUser
+
+
+class WsLink(ConnectedUser[WsConnection]):
+    """The connection of a user; subclasses make something of what comes over it (`on_frame`)."""
+
+    final = frozenset({400, 401, 403, 404})
+
+    def __init__(self, engine: Engine, role: Role, index: int, number: int, adapter: base.WsAdapter) -> None:
+        super().__init__(engine, role, index, number)
+        self.adapter = adapter
+        self.resumes = adapter.resumes
+        self._bytes = self._frames = self._counted = 0  # of this connection, taken over already
+
+    @abstractmethod
+    def on_frame(self, data: bytes, now: int) -> None:
+        """See crowd_ws.Receiver."""
+
+    async def _open(self, timeout: float) -> None:  # noqa: ASYNC109 - see User
+        """See User."""
+        engine, adapter = self.engine, self.adapter
+        self.greeting = asyncio.get_running_loop().create_future()
+        try:
+            async with engine.connecting:
+                started = engine.now()
+                connection = await open_ws(
+                    self,
+                    adapter.url(engine.spec.endpoint, self.opening),
+                    sources=engine.sources,
+                    headers=adapter.headers(self.opening),
+                    subprotocols=adapter.subprotocols,
+                    read=self.role.read,
+                    tls=engine.tls,
+                    timeout=timeout,
+                )
+                if connection.receiver is None:  # closed before this task had its turn: see `open`
+                    return
+                self.connection = connection
+                self._bytes = self._frames = 0
+                self._counted = self.subscriber.counted
+                self.opened("ws_connecting", started)
+                self.engine.count(self.role, "ws_sessions")
+                self.connected = True
+                for frame in adapter.hello(self.scope):
+                    self.write(frame)
+                if adapter.greets:
+                    async with asyncio.timeout(timeout):
+                        await self.greeting
+        except (OSError, TimeoutError, RefusedError, LostError) as error:
+            self.failed(error)
+
+    def say_goodbye(self, code: int, reason: str) -> None:
+        """See User."""
+        if self.connection is not None:
+            self.connection.close(code, reason)
+
+    def ended(self, connection: WsConnection) -> None:
+        """See ConnectedUser."""
+        super().ended(connection)
+        now = self.engine.now()
+        session = self.recorders.get("ws_session_duration")
+        session.record(self.engine.moment(now), now - self._opened_at)
+
+    def take_over(self, connection: WsConnection) -> None:
+        """See ConnectedUser."""
+        moment = self.engine.moment(self.engine.now())
+        received = connection.received
+        if received > self._bytes:
+            self.recorders.get("data_received").add(moment, received - self._bytes)
+            self._bytes = received
+        # Deliveries are counted where they are accounted for; here are the frames that were none.
+        others = connection.frames - self._frames - (self.subscriber.counted - self._counted)
+        self.recorders.get("ws_msgs_received").add(moment, others)
+        self._frames, self._counted = connection.frames, self.subscriber.counted
+
+    def write(self, frame: bytes) -> None:
+        """Send a frame, if there is a connection."""
+        if self.connection is not None:
+            self.connection.send(frame)
+            moment = self.engine.moment(self.engine.now())
+            self.recorders.get("ws_msgs_sent").add(moment)
+            self.recorders.get("data_sent").add(moment, len(frame))

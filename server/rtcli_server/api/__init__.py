@@ -1,0 +1,15 @@
+"""The HTTP API (protocol.md, section 5): publish, read, look who is there, kick.
+
+    app.include_router(api_router(services, rates=UserRates(100.0, 200.0)))
+    install_problem_handlers(app)
+
+Every route of the router checks the token before it looks at anything else: see access.py.
+"""
+
+from __future__ import annotations
+
+from rtcli_server.api.answers import install_problem_handlers, problem_response
+from rtcli_server.api.router import api_router
+from rtcli_server.api.services import ApiServices
+
+__all__ = ["ApiServices", "api_router", "install_problem_handlers", "problem_response"]

@@ -1,0 +1,153 @@
+"""The gate of the HTTP API: token, rate, body, in this order, before a route sees anything.
+
+It is built into the router's route class, so that no route can forget it. Bodies are read here, with a size
+limit and the strict JSON of the protocol: what is published is read by every parser of every client.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+from urllib.parse import unquote_to_bytes
+
+from fastapi import Depends
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from rtcli.protocol.messages.strict_json import NotAcceptedError, parse
+from rtcli_server.api.answers import as_problem, problem_response
+from rtcli_server.api.services import ApiServices
+from rtcli_server.auth.admission import Denied, Gate
+from rtcli_server.auth.admission import Request as GateRequest
+from rtcli_server.auth.claims import Principal
+from rtcli_server.connections.limits import UserRates
+from rtcli_server.problems import ProblemError
+
+MAX_BODY_BYTES = 65_536
+MAX_BATCH_BODY_BYTES = 1_048_576
+_BODILESS = frozenset({"GET", "HEAD", "DELETE"})
+_EXPECTED = (ProblemError, RequestValidationError, HTTPException)
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class Access:
+    """Checks tokens and rates."""
+
+    def __init__(self, services: ApiServices, rates: UserRates | None) -> None:
+        # Requests hold no connection open: the caps of the gate are not for them.
+        self._gate = Gate(
+            services.authenticator, services.origins, lambda _user, _address: None, services.metrics.refusals
+        )
+        self._clock = services.clock
+        self._rates = rates
+
+    async def principal_of(self, request: Request) -> Principal:
+        """Who asks. Raises ProblemError."""
+        gate_request = GateRequest(
+            request.scope["headers"],
+            request.scope["query_string"].decode("latin-1"),
+            request.client.host if request.client else "",
+            websocket=False,
+        )
+        verdict = await self._gate.admit_later(gate_request)
+        if isinstance(verdict, Denied):
+            raise ProblemError(verdict.status, verdict.code, verdict.text)
+        return verdict
+
+    def take(self, principal: Principal) -> None:
+        """Count one request or publication. Raises ProblemError (429) when there were too many."""
+        wait_s = 0.0 if self._rates is None else self._rates.take(principal.user_id, self._clock.now())
+        if wait_s:
+            raise ProblemError(429, retry_after_ms=math.ceil(wait_s * 1000))
+
+
+class _CheckedRequest(Request):
+    """A request whose body was read and checked."""
+
+    def __init__(self, request: Request, raw: bytes, value: object) -> None:
+        super().__init__(request.scope, request.receive)
+        self._raw = raw
+        self._value = value
+
+    async def body(self) -> bytes:
+        return self._raw
+
+    async def json(self) -> Any:  # noqa: ANN401 - as in Starlette
+        return self._value
+
+
+async def _read_body(request: Request, limit: int) -> bytes:
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > limit:
+        raise ProblemError(413)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise ProblemError(413)
+    return bytes(body)
+
+
+def _check_media_type(request: Request) -> None:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json" or request.headers.get("content-encoding", "identity") != "identity":
+        raise ProblemError(415, headers={"accept": "application/json"})
+
+
+async def _checked(request: Request, limit: int) -> Request:
+    if request.method in _BODILESS:
+        return request
+    raw = await _read_body(request, limit)
+    if not raw:
+        return _CheckedRequest(request, b"", None)
+    _check_media_type(request)
+    try:
+        return _CheckedRequest(request, raw, parse(raw.decode("utf-8")))
+    except (NotAcceptedError, UnicodeDecodeError):
+        raise ProblemError(400) from None
+
+
+def _check_path(request: Request) -> None:
+    """A path is UTF-8 (RFC 3987, section 3.1); the framework reads anything else as U+FFFD."""
+    try:
+        unquote_to_bytes(request.scope.get("raw_path") or b"").decode("utf-8")
+    except UnicodeDecodeError:
+        raise ProblemError(400) from None
+
+
+def guarded_route(access: Access) -> type[APIRoute]:
+    """The route class of a router whose every route is behind `access`."""
+
+    class GuardedRoute(APIRoute):
+        """Authenticates, counts and reads; answers what the route raises as a problem."""
+
+        def get_route_handler(self) -> Handler:
+            handle = super().get_route_handler()
+            limit = MAX_BATCH_BODY_BYTES if self.path.endswith("/batch") else MAX_BODY_BYTES
+
+            async def guarded(request: Request) -> Response:
+                try:
+                    _check_path(request)
+                    principal = await access.principal_of(request)
+                    access.take(principal)
+                    request.state.principal = principal
+                    return await handle(await _checked(request, limit))
+                except _EXPECTED as error:
+                    return problem_response(as_problem(error))
+
+            return guarded
+
+    return GuardedRoute
+
+
+def _caller(request: Request) -> Principal:
+    principal: Principal = request.state.principal
+    return principal
+
+
+Caller = Annotated[Principal, Depends(_caller)]

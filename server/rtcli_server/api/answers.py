@@ -1,0 +1,62 @@
+"""From exceptions to problem+json, also for those that the framework raises itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from rtcli.protocol.codes import ErrorCode
+from rtcli_server.problems import FieldError, ProblemError
+
+MAX_ERRORS = 20  # shown of one body
+_LENGTHS = frozenset({"string_too_long", "string_too_short"})
+
+
+def problem_response(problem: ProblemError) -> Response:
+    """The answer for a problem."""
+    return Response(problem.body(), problem.status, problem.headers())
+
+
+def as_problem(error: Exception) -> ProblemError:
+    """The problem behind an exception; whatever is not known is 500 and tells nothing."""
+    match error:
+        case ProblemError():
+            return error
+        case RequestValidationError():
+            return _of_validation(error.errors())
+        case HTTPException():
+            return ProblemError(error.status_code, headers=error.headers)
+        case _:
+            return ProblemError(500)
+
+
+def _of_validation(errors: Sequence[Any]) -> ProblemError:
+    """422 of the framework is 400 here: the request does not follow the protocol."""
+    code = ErrorCode.INVALID_MESSAGE
+    fields: list[FieldError] = []
+    for error in errors[:MAX_ERRORS]:
+        place = [str(part) for part in error["loc"] if part != "body"]
+        # No input is echoed, and no text that holds some: only where, and pydantic's fixed words.
+        fields.append({"field": ".".join(place)[:200], "message": str(error["type"])})
+        if place[-1:] == ["content"] and error["type"] in _LENGTHS:
+            code = ErrorCode.TOO_LONG
+    return ProblemError(400, code, errors=fields)
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Let an application answer all of its errors as problem+json: unknown paths, wrong methods, bugs.
+
+    A bug is also logged, by the server that runs the application.
+    """
+
+    async def handle(_request: Request, error: Exception) -> Response:
+        return problem_response(as_problem(error))
+
+    for kind in (ProblemError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, handle)

@@ -1,0 +1,199 @@
+"""Bodies and answers of the HTTP API, as its OpenAPI document shows them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rtcli.protocol.messages import MAX_CONTENT, MAX_ID
+
+MAX_BATCH = 100
+
+Id = Annotated[
+    str | None,
+    Field(
+        min_length=1,
+        max_length=MAX_ID,
+        description="Idempotency key: repeated within 5 minutes, it counts once",
+    ),
+]
+UserId = Annotated[int | str, Field(description="The token's `sub`; a decimal integer as a number")]
+
+
+class _Body(BaseModel):
+    # As everywhere in the protocol: unknown keys are ignored, and a number is not a string.
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+class MessageIn(_Body):
+    """A chat message."""
+
+    content: Annotated[str, Field(min_length=1, max_length=MAX_CONTENT)]
+    id: Id = None
+
+
+class EventIn(_Body):
+    """An event with a name of the publisher's own."""
+
+    event: Annotated[
+        str, Field(description="1-64 characters of A-Z a-z 0-9 _ . : / -", examples=["order.paid"])
+    ]
+    data: Annotated[dict[str, Any], Field(description="Any JSON object")] = {}
+    id: Id = None
+
+
+class PublicationIn(_Body):
+    """Part of a batch: a message (`room`, `content`), or an event (`event`, `data`) to `user` or to all."""
+
+    room: str | None = None
+    content: Annotated[str | None, Field(min_length=1, max_length=MAX_CONTENT)] = None
+    user: str | None = None
+    event: str | None = None
+    data: dict[str, Any] = {}
+    id: Id = None
+
+
+class BatchIn(_Body):
+    """Publications, in this order."""
+
+    publications: Annotated[list[PublicationIn], Field(min_length=1, max_length=MAX_BATCH)]
+
+
+class PublishedOut(BaseModel):
+    """Where it stands in the log. With `duplicate`, it stood there already."""
+
+    channel: Annotated[str, Field(examples=["room:general"])]
+    epoch: Annotated[str, Field(examples=["k3f9"])]
+    offset: Annotated[int, Field(examples=[42])]
+    position: Annotated[str, Field(examples=["k3f9-42"])]
+    duplicate: bool
+
+
+class BatchResult(BaseModel):
+    """The outcome of one part: 201 or 200 and where it stands, or the status and word of its error."""
+
+    status: int
+    published: PublishedOut | None = None
+    code: str | None = None
+    detail: str | None = None
+    retry_after_ms: int | None = None
+
+
+class BatchOut(BaseModel):
+    """The outcomes, in the order of the parts."""
+
+    results: list[BatchResult]
+
+
+class MessageOut(BaseModel):
+    """A message of the log."""
+
+    room: str
+    content: str
+    sender_id: UserId
+    sender_name: str
+    timestamp: str
+    id: str | None = None
+    offset: int
+    epoch: str
+
+
+class PageOut(BaseModel):
+    """Messages in order. `top` is the end of the log; `next` goes into `since` for what follows this page.
+
+    With `since`: `recovered` says that nothing is missing between it and the first message, else `reason`
+    says why (`epoch_changed`, `trimmed`, `future`).
+    """
+
+    room: str
+    messages: list[MessageOut]
+    top: str
+    next: str
+    more: bool
+    recovered: bool | None = None
+    reason: str | None = None
+
+
+class RoomOut(BaseModel):
+    """A room in which somebody is."""
+
+    room: str
+    member_count: int
+
+
+class RoomsOut(BaseModel):
+    """The rooms that the caller may join."""
+
+    rooms: list[RoomOut]
+
+
+class MemberOut(BaseModel):
+    """Somebody in a room."""
+
+    user_id: UserId
+    name: str
+
+
+class MembersOut(BaseModel):
+    """Who is in a room: the first 200, and how many there are."""
+
+    room: str
+    members: list[MemberOut]
+    member_count: int
+
+
+class ClosedOut(BaseModel):
+    """How many connections and streams were closed."""
+
+    closed: int
+
+
+class RefreshedOut(BaseModel):
+    """Until when the stream goes on."""
+
+    expires_at: str
+
+
+PROBLEM_SCHEMA: dict[str, Any] = {
+    "title": "Problem",
+    "description": "RFC 9457, with the protocol's error words",
+    "type": "object",
+    "required": ["title", "status", "code", "detail"],
+    "properties": {
+        "title": {"type": "string", "examples": ["Bad Request"]},
+        "status": {"type": "integer", "examples": [400]},
+        "code": {"type": "string", "examples": ["invalid_room"]},
+        "detail": {"type": "string", "examples": ["Not a valid room name"]},
+        "retry_after_ms": {"type": "integer"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
+    },
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The error answers of a route, for its OpenAPI document: those that every route has, and `statuses`."""
+    texts = {
+        400: "The request does not follow the protocol",
+        401: "No valid token",
+        403: "The token does not allow this",
+        404: "There is nothing of that name",
+        409: "The id was used for something else",
+        413: "The body is too long",
+        415: "The body is not application/json",
+        429: "Too many requests",
+        503: "The log cannot do this now",
+    }
+    content = {"application/problem+json": {"schema": PROBLEM_SCHEMA}}
+    shown: dict[int | str, dict[str, Any]] = {
+        status: {"description": texts[status], "content": content} for status in (400, 401, 429, *statuses)
+    }
+    # Also keeps the framework from adding a 422 that never comes.
+    shown["default"] = {"description": "Any other error", "content": content}
+    return shown

@@ -1,0 +1,46 @@
+"""The chat page and its parts, in `rtcli_server/web/`. They hold nothing that needs a token."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+FILES = {
+    "/": ("index.html", "text/html; charset=utf-8"),
+    "/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/rtclient.js": ("rtclient.js", "text/javascript; charset=utf-8"),
+    "/favicon.svg": ("favicon.svg", "image/svg+xml"),
+}
+HEADERS = {
+    # Nothing but our own files, no inline script or style; 'self' covers the WebSocket of the same host.
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "cache-control": "no-cache",
+    "cross-origin-opener-policy": "same-origin",
+    "referrer-policy": "no-referrer",  # the address may hold a token for a moment
+    "x-content-type-options": "nosniff",
+}
+
+
+def page_router() -> APIRouter:
+    """The routes of the page."""
+    folder = files("rtcli_server").joinpath("web")
+    answers = {
+        path: (folder.joinpath(name).read_bytes(), {**HEADERS, "content-type": media_type})
+        for path, (name, media_type) in FILES.items()
+    }
+
+    async def serve(request: Request) -> Response:
+        body, headers = answers[request.scope["path"]]
+        return Response(body, headers=headers)
+
+    router = APIRouter(include_in_schema=False)
+    for path in FILES:
+        router.add_api_route(path, serve, methods=["GET", "HEAD"])
+    return router

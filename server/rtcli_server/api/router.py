@@ -1,0 +1,233 @@
+"""The routes of the HTTP API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response, Security
+from fastapi.security import HTTPBearer
+
+from rtcli.protocol.codes import ErrorCode
+from rtcli.protocol.messages import MAX_HISTORY, format_timestamp
+from rtcli_server.api.access import Access, Caller, guarded_route
+from rtcli_server.api.models import (
+    BatchIn,
+    BatchOut,
+    BatchResult,
+    ClosedOut,
+    EventIn,
+    MemberOut,
+    MembersOut,
+    MessageIn,
+    MessageOut,
+    PageOut,
+    PublicationIn,
+    PublishedOut,
+    RefreshedOut,
+    RoomOut,
+    RoomsOut,
+    problems,
+)
+from rtcli_server.api.publishing import Publisher, Receipt, Started, check_room
+from rtcli_server.api.reading import asking, parse_since, read_page
+from rtcli_server.api.services import ApiServices, Refreshable
+from rtcli_server.auth.claims import Principal
+from rtcli_server.connections.limits import UserRates
+from rtcli_server.problems import ProblemError
+
+DEFAULT_LIMIT = 100
+LOG_TIMEOUT_S = 2.0
+_bearer = HTTPBearer(
+    auto_error=False, bearerFormat="JWT", description="A token with the claims of the protocol"
+)
+_PUBLISHED: dict[int | str, dict[str, Any]] = {
+    200: {"model": PublishedOut, "description": "Published already, under the same id"}
+}
+
+
+def api_router(
+    services: ApiServices, *, rates: UserRates | None, log_timeout_s: float = LOG_TIMEOUT_S
+) -> APIRouter:
+    """All routes under /api/v1. `rates` counts what a user does, over WebSocket too; None: no limit."""
+    access = Access(services, rates)
+    router = APIRouter(prefix="/api/v1", route_class=guarded_route(access), dependencies=[Security(_bearer)])
+    publisher = Publisher(services.broker, services.clock, services.metrics, timeout_s=log_timeout_s)
+    _add_rooms(router, services, publisher)
+    _add_history(router, services, log_timeout_s)
+    _add_events(router, publisher)
+    _add_batch(router, publisher, access)
+    _add_connections(router, services)
+    return router
+
+
+def _published(receipt: Receipt) -> PublishedOut:
+    epoch, offset = receipt.position
+    return PublishedOut(
+        channel=receipt.channel,
+        epoch=epoch,
+        offset=offset,
+        position=str(receipt.position),
+        duplicate=receipt.duplicate,
+    )
+
+
+def _status(receipt: Receipt) -> int:
+    return 200 if receipt.duplicate else 201
+
+
+def _add_rooms(router: APIRouter, services: ApiServices, publisher: Publisher) -> None:
+    @router.post(
+        "/rooms/{room:path}/messages",
+        status_code=201,
+        tags=["rooms"],
+        responses=_PUBLISHED | problems(403, 409, 413, 415, 503),
+    )
+    async def publish_message(room: str, body: MessageIn, caller: Caller, response: Response) -> PublishedOut:
+        """Publish a message. Needs the right to publish in the room, not membership."""
+        receipt = await publisher.finish(publisher.start_message(caller, room, body.content, body.id))
+        response.status_code = _status(receipt)
+        return _published(receipt)
+
+    @router.get("/rooms", tags=["rooms"], responses=problems(503))
+    async def list_rooms(caller: Caller) -> RoomsOut:
+        """The rooms in which somebody is, of those that the caller may join."""
+        async with asking():
+            counts = await services.rooms.counts()
+        shown = [
+            RoomOut(room=room, member_count=counts[room]) for room in sorted(counts) if caller.can_join(room)
+        ]
+        return RoomsOut(rooms=shown)
+
+    @router.get("/rooms/{room:path}/members", tags=["rooms"], responses=problems(403, 503))
+    async def list_members(room: str, caller: Caller) -> MembersOut:
+        """Who is in a room."""
+        _check_may_join(caller, room)
+        async with asking():
+            members, count = await services.rooms.members(room)
+        shown = [MemberOut(user_id=member.user_id, name=member.name) for member in members]
+        return MembersOut(room=room, members=shown, member_count=count)
+
+
+def _add_history(router: APIRouter, services: ApiServices, log_timeout_s: float) -> None:
+    @router.get("/rooms/{room:path}/messages", tags=["rooms"], responses=problems(403, 503))
+    async def read_messages(
+        room: str,
+        caller: Caller,
+        since: Annotated[
+            str | None, Query(description="A position: what comes after it", examples=["k3f9-42"])
+        ] = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_HISTORY)] = DEFAULT_LIMIT,
+    ) -> PageOut:
+        """Read the newest messages, or those after a position."""
+        _check_may_join(caller, room)
+        asked = parse_since(since)
+        page = await read_page(services.broker, room, since=asked, limit=limit, timeout_s=log_timeout_s)
+        return PageOut(
+            room=room,
+            messages=[MessageOut.model_validate(message) for message in page.messages],
+            top=str(page.top),
+            next=str(page.next),
+            more=page.next.offset < page.top.offset,
+            recovered=None if asked is None else page.reason is None,
+            reason=page.reason,
+        )
+
+
+def _check_may_join(caller: Principal, room: str) -> None:
+    check_room(room)
+    if not caller.can_join(room):
+        raise ProblemError(403)
+
+
+def _add_events(router: APIRouter, publisher: Publisher) -> None:
+    documented: dict[int | str, dict[str, Any]] = _PUBLISHED | problems(403, 409, 413, 415, 503)
+
+    @router.post("/users/{user_id:path}/events", status_code=201, tags=["events"], responses=documented)
+    async def publish_to_user(
+        user_id: str, body: EventIn, caller: Caller, response: Response
+    ) -> PublishedOut:
+        """Publish an event to everything that one user has open. Needs the scope `publish`."""
+        started = publisher.start_event(caller, user_id, body.event, body.data, body.id)
+        receipt = await publisher.finish(started)
+        response.status_code = _status(receipt)
+        return _published(receipt)
+
+    @router.post("/events", status_code=201, tags=["events"], responses=documented)
+    async def publish_to_all(body: EventIn, caller: Caller, response: Response) -> PublishedOut:
+        """Publish an event to everyone. Needs the scope `publish`."""
+        receipt = await publisher.finish(publisher.start_event(caller, None, body.event, body.data, body.id))
+        response.status_code = _status(receipt)
+        return _published(receipt)
+
+
+def _add_batch(router: APIRouter, publisher: Publisher, access: Access) -> None:
+    def start_all(caller: Principal, parts: list[PublicationIn]) -> Iterator[Started | ProblemError]:
+        too_many: ProblemError | None = None
+        for index, part in enumerate(parts):
+            try:
+                if index and too_many is None:  # the request has counted for one already
+                    access.take(caller)
+            except ProblemError as problem:
+                too_many = problem  # also for the rest: the order is to stay when they come again
+            try:
+                yield too_many or _start_part(publisher, caller, part)
+            except ProblemError as problem:
+                yield problem
+
+    async def finish(started: Started | ProblemError) -> BatchResult:
+        try:
+            if isinstance(started, ProblemError):
+                raise started
+            receipt = await publisher.finish(started)
+        except ProblemError as problem:
+            return BatchResult(
+                status=problem.status,
+                code=problem.code,
+                detail=problem.detail,
+                retry_after_ms=problem.retry_after_ms,
+            )
+        return BatchResult(status=_status(receipt), published=_published(receipt))
+
+    @router.post("/batch", tags=["events"], responses=problems(413, 415), response_model_exclude_none=True)
+    async def publish_batch(body: BatchIn, caller: Caller) -> BatchOut:
+        """Publish up to 100 messages and events in order; each part succeeds or fails by itself."""
+        started = list(start_all(caller, body.publications))
+        return BatchOut(results=[await finish(part) for part in started])
+
+
+def _start_part(publisher: Publisher, caller: Principal, part: PublicationIn) -> Started:
+    if part.room is not None and part.content is not None and part.event is None and part.user is None:
+        return publisher.start_message(caller, part.room, part.content, part.id)
+    if part.event is not None and part.room is None and part.content is None:
+        return publisher.start_event(caller, part.user, part.event, part.data, part.id)
+    detail = "A part has room and content, or event and perhaps user and data"
+    raise ProblemError(400, ErrorCode.INVALID_MESSAGE, detail)
+
+
+def _add_connections(router: APIRouter, services: ApiServices) -> None:
+    @router.delete("/users/{user_id:path}/connections", tags=["connections"], responses=problems(403, 503))
+    async def kick(user_id: str, caller: Caller) -> ClosedOut:
+        """Close everything that a user has open, with 4500: clients stay away. Needs the scope `admin`."""
+        if not caller.is_admin:
+            raise ProblemError(403)
+        async with asking("Closed on this instance; the others could not be told: repeat it"):
+            closed = await services.kick(user_id)
+        return ClosedOut(closed=closed)
+
+    @router.post("/streams/{connection_id}/refresh", tags=["connections"], responses=problems(403, 404, 503))
+    async def refresh(connection_id: str, caller: Caller) -> RefreshedOut:
+        """Let an event stream go on with the token of this request, which must be of the same user."""
+        stream = services.hub.clients.get(connection_id)
+        # The same answer for a stream of somebody else: ids of connections are nobody else's business.
+        if isinstance(stream, Refreshable) and stream.user_id == caller.user_id:
+            if not stream.refresh(caller):
+                raise ProblemError(403)
+        elif stream is not None or not await _refreshed_elsewhere(services, connection_id, caller):
+            raise ProblemError(404)
+        return RefreshedOut(expires_at=format_timestamp(caller.expires_at))
+
+
+async def _refreshed_elsewhere(services: ApiServices, connection_id: str, caller: Principal) -> bool:
+    async with asking():
+        return await services.refresh_elsewhere(connection_id, caller)

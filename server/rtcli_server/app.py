@@ -1,0 +1,90 @@
+"""Puts everything together: `create_app` for a whole server, `realtime_router` for inside another app.
+
+from fastapi import FastAPI
+from server import Settings, realtime_router
+
+app = FastAPI()
+app.include_router(realtime_router(Settings(secrets=[SECRET])))
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.websockets import WebSocket
+
+from rtcli_server.api import api_router, install_problem_handlers
+from rtcli_server.api.page import page_router
+from rtcli_server.metrics.exposition import Exposition
+from rtcli_server.problems import ProblemError
+from rtcli_server.realtime import Realtime
+from rtcli_server.settings import Settings
+from rtcli_server.transports.cors import Cors
+from rtcli_server.transports.sse.endpoints import stream_router
+from rtcli_server.transports.websocket.asgi import deny, websocket_router
+
+
+def realtime_router(settings: Settings, realtime: Realtime | None = None) -> APIRouter:
+    """Everything but the page and the documentation, with the life of the server in its lifespan."""
+    services = realtime or Realtime(settings)
+
+    @asynccontextmanager
+    async def lifespan(_app: object) -> AsyncIterator[None]:
+        await services.start()
+        try:
+            yield
+        finally:
+            await services.stop()
+
+    router = APIRouter(lifespan=lifespan)
+    router.include_router(websocket_router(services))
+    router.include_router(stream_router(services))
+    router.include_router(api_router(services, rates=services.user_rates))
+    router.include_router(_health_router(services))
+    return router
+
+
+def create_app(settings: Settings, realtime: Realtime | None = None) -> FastAPI:
+    """A whole server as an ASGI application. Raises what `Realtime` raises."""
+    services = realtime or Realtime(settings)
+    app = FastAPI(title="rtcli server", docs_url=None, redoc_url=None)
+    app.include_router(realtime_router(settings, services))
+    app.include_router(page_router())
+    app.add_api_websocket_route("/{path:path}", _unknown_websocket)
+    install_problem_handlers(app)
+    app.add_middleware(Cors, origins=services.origins)
+    app.state.realtime = services
+    return app
+
+
+async def _unknown_websocket(websocket: WebSocket) -> None:
+    await deny(websocket, ProblemError(404))
+
+
+def _health_router(realtime: Realtime) -> APIRouter:
+    router = APIRouter(tags=["operations"])
+    exposition = Exposition(realtime)
+
+    @router.get("/healthz")
+    async def healthz() -> Response:
+        """Say that the process is alive."""
+        return JSONResponse({"status": "alive"})
+
+    @router.get("/readyz")
+    async def readyz() -> Response:
+        """Say whether connections are welcome: the log answers, and the server is not draining."""
+        ready = await realtime.ready()
+        return JSONResponse({"status": "ready" if ready else "not ready"}, 200 if ready else 503)
+
+    @router.get("/metrics", response_class=PlainTextResponse)
+    async def metrics(request: Request) -> Response:
+        """Give the metrics in the text format of Prometheus, or as OpenMetrics when that is asked for."""
+        log_ready = await realtime.broker.ready()
+        text, content_type = exposition.write(request.headers.get("accept", ""), log_ready=log_ready)
+        return Response(text, headers={"content-type": content_type})
+
+    return router

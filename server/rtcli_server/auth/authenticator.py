@@ -1,0 +1,201 @@
+"""Tokens to principals: signature, claims and rights, checked before anything else (protocol.md, section 2).
+
+The order is the defence: size and alphabet first (a 10 MB token would cost 0.4 s of event loop), then the
+signature with the keys and algorithms of the configuration, then `aud` and `iss`, then our own claim rules.
+Whatever is wrong, the outside hears one text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn
+
+import jwt
+
+from rtcli.protocol.codes import ERROR_TEXT, ErrorCode
+from rtcli.protocol.tokens import MAX_TOKEN_BYTES
+from rtcli_server.auth.claims import MAX_LIFETIME_S, ClaimError, Principal, principal_from_claims
+from rtcli_server.auth.jwks import JwksKeys
+from rtcli_server.auth.keys import KeyConfigError, PreparedHMAC, VerificationKey, public_key, secret_key
+
+__all__ = [
+    "Authenticator",
+    "InvalidTokenError",
+    "KeyConfigError",
+    "Principal",
+    "UnknownKeyError",
+]
+
+# RFC 7515, 7.1: three base64url segments. Padding, which PyJWT lets pass, is not part of it.
+_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
+
+
+class InvalidTokenError(Exception):
+    """The token is refused. The text is the same for every cause; `reason` is one word, for logs only."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(ERROR_TEXT[ErrorCode.INVALID_TOKEN])
+        self.reason = reason
+
+
+class UnknownKeyError(InvalidTokenError):
+    """The token names a key that the JWKS did not hold when it was last fetched."""
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice")
+    return found
+
+
+def _no_constant(_name: str) -> NoReturn:
+    raise ValueError("NaN and Infinity are not JSON")
+
+
+_STRICT_JSON = json.JSONDecoder(object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+
+
+class _StrictJWT(jwt.PyJWT):
+    """PyJWT with prepared secrets, and a decoder that refuses duplicate names (RFC 8725, 3.2) and NaN."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._jws.unregister_algorithm("HS256")
+        self._jws.register_algorithm("HS256", PreparedHMAC())
+
+    def _decode_payload(self, decoded: dict[str, Any]) -> dict[str, Any]:
+        try:
+            payload = _STRICT_JSON.decode(decoded["payload"].decode("utf-8"))
+        except (ValueError, RecursionError):
+            raise jwt.DecodeError("payload") from None
+        if not isinstance(payload, dict):
+            raise jwt.DecodeError("payload")
+        return payload
+
+
+class Authenticator:
+    """Verifies tokens with the configured keys: shared secrets, public keys (PEM) and a JWKS URL.
+
+    `authenticate` answers at once, from the keys at hand. `verify` does the same and, where a JWKS is
+    configured, fetches it once for a key that it does not know. Run `run` beside the server.
+    """
+
+    def __init__(
+        self,
+        *,
+        secrets: Sequence[str] = (),
+        public_keys: Sequence[str] = (),
+        jwks_url: str | None = None,
+        jwks: JwksKeys | None = None,
+        audience: str | None = None,
+        issuer: str | None = None,
+        leeway_s: float = 5.0,
+        max_lifetime_s: float = MAX_LIFETIME_S,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Prepare every key. Raises KeyConfigError for a key that must not be used, or none at all."""
+        self._keys = [*map(secret_key, secrets), *map(public_key, public_keys)]
+        self._jwks = jwks or (JwksKeys(jwks_url) if jwks_url else None)
+        if not self._keys and self._jwks is None:
+            raise KeyConfigError("no key to verify tokens with")
+        self._jwt = _StrictJWT()
+        self._audience = audience
+        self._issuer = issuer
+        self._leeway_s = leeway_s
+        self._max_lifetime_s = max_lifetime_s
+        self._clock = clock
+        self._options: Any = {
+            "require": ["exp", "sub"],
+            "enforce_minimum_key_length": True,
+            "verify_aud": audience is not None,
+            # Ours are stricter and take the time as an argument: server/rtcli_server/auth/claims.py.
+            "verify_exp": False,
+            "verify_nbf": False,
+            "verify_iat": False,
+            "verify_sub": False,
+            "verify_jti": False,
+        }
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is any key to verify with: not so while the only source is a JWKS never fetched."""
+        return bool(self._keys) or (self._jwks is not None and bool(self._jwks.keys))
+
+    async def run(self) -> None:
+        """Keep the JWKS fresh until cancelled; returns at once where none is configured."""
+        if self._jwks is not None:
+            await self._jwks.run()
+
+    async def verify(self, token: str) -> Principal:
+        """Authenticate, looking once for a new key in the JWKS. Raises InvalidTokenError."""
+        try:
+            return self.authenticate(token)
+        except UnknownKeyError:
+            assert self._jwks is not None  # noqa: S101 - only a JWKS has unknown keys
+            await self._jwks.refresh_for_unknown_key()
+        return self.authenticate(token)
+
+    def authenticate(self, token: str) -> Principal:
+        """Verify the token with the keys at hand. Raises InvalidTokenError."""
+        if len(token) > MAX_TOKEN_BYTES or _COMPACT.fullmatch(token) is None:
+            raise InvalidTokenError("malformed")
+        decoded = self._decode(token)
+        try:
+            return principal_from_claims(
+                decoded["payload"],
+                decoded["header"],
+                now=self._clock(),
+                leeway_s=self._leeway_s,
+                max_lifetime_s=self._max_lifetime_s,
+            )
+        except ClaimError as error:
+            raise InvalidTokenError(str(error)) from None
+
+    def _decode(self, token: str) -> dict[str, Any]:
+        decoded, reason = self._try(token, self._keys)
+        if decoded is None and self._jwks is not None and reason in ("algorithm", "signature"):
+            decoded, reason = self._try(token, self._jwks_candidates(token, self._jwks))
+        if decoded is None:
+            raise InvalidTokenError(reason)
+        return decoded
+
+    def _jwks_candidates(self, token: str, jwks: JwksKeys) -> list[VerificationKey]:
+        try:
+            header = jwt.get_unverified_header(token)
+        except jwt.PyJWTError:
+            raise InvalidTokenError("malformed") from None
+        algorithm, kid = header.get("alg"), header.get("kid")
+        if algorithm not in ("RS256", "ES256", "EdDSA"):
+            raise InvalidTokenError("algorithm")
+        found = jwks.find(algorithm, kid)
+        if not found:
+            raise UnknownKeyError("key")
+        return found
+
+    def _try(self, token: str, keys: Iterable[VerificationKey]) -> tuple[dict[str, Any] | None, str]:
+        """Decode with the first key that fits; the reason is `algorithm` when none is for the token's."""
+        reason = "algorithm"
+        for key in keys:
+            try:
+                return self._decode_with(token, key), ""
+            except jwt.InvalidAlgorithmError:
+                continue  # a key for another algorithm
+            except jwt.InvalidSignatureError:
+                reason = "signature"  # rotation: perhaps the next secret
+            except jwt.PyJWTError as error:
+                return None, type(error).__name__
+        return None, reason
+
+    def _decode_with(self, token: str, key: VerificationKey) -> dict[str, Any]:
+        return self._jwt.decode_complete(
+            token,
+            key.key,
+            algorithms=[key.algorithm],
+            options=self._options,
+            audience=self._audience,
+            issuer=self._issuer,
+        )

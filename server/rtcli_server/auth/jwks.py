@@ -1,0 +1,129 @@
+"""The keys behind a JWKS URL: fetched off the event loop, kept when a refresh fails.
+
+Rules, each from an advisory (reliability notes in docs): http and https only and no redirects (nobody but
+the configured host is asked); a failed or empty answer leaves the keys as they were; a token with an unknown
+key id causes at most one fetch per cooldown, however many such tokens arrive; one fetch at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import httpx
+
+from rtcli_server.auth.keys import KeyConfigError, VerificationKey, parse_jwks
+
+MAX_BODY_BYTES = 512 * 1024
+FETCH_TIMEOUT_S = 5.0
+REFRESH_S = 300.0
+RETRY_S = 10.0
+COOLDOWN_S = 30.0
+
+_log = logging.getLogger(__name__)
+
+
+class JwksError(Exception):
+    """The keys could not be fetched. The text names no secret."""
+
+
+def check_jwks_url(url: str) -> str:
+    """Return `url` if it may be asked for keys. Raises KeyConfigError."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        raise KeyConfigError("not a JWKS URL") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise KeyConfigError("a JWKS URL starts with http:// or https://")
+    if parts.username is not None or parts.fragment:
+        raise KeyConfigError("a JWKS URL has no user name, password or fragment")
+    return url
+
+
+def fetch_jwks(
+    url: str, *, timeout_s: float = FETCH_TIMEOUT_S, clock: Callable[[], float] = time.monotonic
+) -> bytes:
+    """Fetch the document, blocking for at most twice `timeout_s`. Raises JwksError."""
+    deadline = clock() + timeout_s
+    body = bytearray()
+    try:
+        with httpx.stream("GET", url, timeout=timeout_s, follow_redirects=False) as response:
+            if response.status_code != 200:
+                raise JwksError(f"status {response.status_code}")
+            for chunk in response.iter_bytes():
+                body += chunk
+                if len(body) > MAX_BODY_BYTES:
+                    raise JwksError(f"more than {MAX_BODY_BYTES} bytes")
+                if clock() > deadline:
+                    raise JwksError(f"not complete after {timeout_s:g} s")
+    except httpx.HTTPError as error:
+        raise JwksError(type(error).__name__) from None
+    return bytes(body)
+
+
+class JwksKeys:
+    """The current keys of one URL. `keys` is empty until the first fetch that worked."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        fetch: Callable[[str], bytes] = fetch_jwks,
+        clock: Callable[[], float] = time.monotonic,
+        refresh_s: float = REFRESH_S,
+        cooldown_s: float = COOLDOWN_S,
+    ) -> None:
+        self.keys: tuple[VerificationKey, ...] = ()
+        self._url = check_jwks_url(url)
+        self._fetch = fetch
+        self._clock = clock
+        self._refresh_s = refresh_s
+        self._cooldown_s = cooldown_s
+        self._tried_at: float | None = None
+        self._flight: asyncio.Task[bool] | None = None
+
+    def find(self, algorithm: str, kid: str | None) -> list[VerificationKey]:
+        """The keys to try: the one that `kid` names; without a `kid`, the only one of that algorithm."""
+        same = [key for key in self.keys if key.algorithm == algorithm]
+        if kid is None:
+            return same if len(same) == 1 else []
+        return [key for key in same if key.kid == kid]
+
+    async def refresh(self) -> bool:
+        """Fetch the keys now, or wait for the fetch that is under way. Says whether it worked."""
+        if self._flight is None:
+            self._flight = asyncio.create_task(self._load())
+        # A caller that is cancelled must not cancel the fetch of the others.
+        return await asyncio.shield(self._flight)
+
+    async def refresh_for_unknown_key(self) -> None:
+        """Look whether a key was added, unless somebody looked within the cooldown."""
+        if self._flight is None and self._tried_at is not None:
+            wait = self._cooldown_s if self.keys else min(self._cooldown_s, RETRY_S)
+            if self._clock() - self._tried_at < wait:
+                return
+        await self.refresh()
+
+    async def run(self) -> None:
+        """Keep the keys fresh until cancelled: a key that was withdrawn is gone after `refresh_s`."""
+        while True:
+            worked = await self.refresh()
+            await asyncio.sleep(self._refresh_s if worked else min(self._refresh_s, RETRY_S))
+
+    async def _load(self) -> bool:
+        try:
+            self.keys = await asyncio.to_thread(self._fetch_and_parse)
+        except (JwksError, KeyConfigError) as error:
+            _log.warning("fetching the JWKS failed: %s; %d keys kept", error, len(self.keys))
+            return False
+        finally:
+            self._tried_at = self._clock()
+            self._flight = None
+        return True
+
+    def _fetch_and_parse(self) -> tuple[VerificationKey, ...]:
+        return parse_jwks(self._fetch(self._url))

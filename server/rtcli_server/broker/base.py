@@ -1,0 +1,181 @@
+"""What a log promises: the `Broker` protocol and its value types.
+
+A broker keeps one log per channel (`room:<name>`, `user:<id>`, `all`), gives every publication its
+place in it, and hands each one out to the instances that have members there. The guarantees are on
+the protocol's methods; `tests/conformance/test_brokers.py` holds every implementation to them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import string
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from rtcli.protocol.position import Position
+from rtcli.protocol.publication import Publication
+from rtcli_server.broker.coordinator import Peers
+
+_log = logging.getLogger(__name__)
+
+MAX_PAGE = 500  # publications in one page of history
+EPOCH_CHARACTERS = 8  # 36**8: two logs share an epoch once in 2.8 * 10**12
+
+
+class BrokerUnavailableError(Exception):
+    """The log cannot do this now. Of a publish: it may be repeated with the same idempotency key."""
+
+
+class InvalidStoreError(Exception):
+    """What the store's URL names cannot be used as a log: foreign, damaged, in use, of a newer version."""
+
+
+class Published(NamedTuple):
+    """Where a publication stands, and whether it stood there already (the same key came before)."""
+
+    position: Position
+    duplicate: bool
+
+
+class HistoryPage(NamedTuple):
+    """Some publications of a channel, ascending by offset, and the top of its log at the same instant."""
+
+    publications: list[Publication]
+    top: Position
+
+
+class Lost(NamedTuple):
+    """Live publications of `channel` up to `position` will not be delivered any more."""
+
+    channel: str
+    position: Position
+
+
+Deliver = Callable[[Publication], None]
+ReportLost = Callable[[Lost], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """How much a log keeps. The oldest publications of a channel go first.
+
+    When space over all channels runs out, the oldest of the channel that was used least recently go
+    (memory), or of the whole log (SQLite). Redis has no such budget: there it is `maxmemory`.
+    """
+
+    max_count: int = 1_000  # publications per channel
+    max_age_s: float = 86_400.0
+    max_channel_bytes: int = 8 * 1024 * 1024
+    max_total_bytes: int = 256 * 1024 * 1024
+    idempotency_s: float = 300.0  # how long a key is remembered
+    max_keys: int = 250_000  # and how many of them; beyond that the oldest are forgotten early
+
+    def __post_init__(self) -> None:
+        """Refuse budgets of nothing: each is a positive number."""
+        for name in self.__slots__:
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be more than 0")
+
+    @property
+    def max_age_ms(self) -> int:
+        """The age limit in the unit of `Publication.time_ms`."""
+        return int(self.max_age_s * 1000)
+
+    @property
+    def idempotency_ms(self) -> int:
+        """How long a key is remembered, in milliseconds."""
+        return int(self.idempotency_s * 1000)
+
+
+class Broker(Protocol):
+    """One log per channel. Every method is called on the event loop's thread."""
+
+    @property
+    def peers(self) -> Peers | None:
+        """The other instances that share this log; None for a log that only one process can have."""
+        ...
+
+    def publish(
+        self, channel: str, event: str, data: bytes, *, key: str | None = None, time_ms: int
+    ) -> asyncio.Future[Published]:
+        """Append one publication and hand it out, as one step per channel.
+
+        - Order: two calls for one channel on one instance take their offsets in the order of the calls.
+          Offsets of a channel rise by 1 within an epoch, over all instances.
+        - The future resolves when the publication is in the log (what that survives is the log's own
+          promise) and never before; it may be resolved already, so look at `done()` first.
+        - It fails with BrokerUnavailableError and nothing else. Then the publication is not in the log,
+          or, where the answer of a remote log was lost, unknown; a repeat with the same `key` is safe.
+        - Back-pressure: with too many publishes outstanding, further ones fail at once.
+        - `key` (scoped by the caller to its user): the same channel and key within
+          `Retention.idempotency_s` is published once; the repeats resolve to the first position with
+          `duplicate` set, also when they run concurrently, and are not delivered again.
+        - Cancelling the future does not withdraw the publication.
+        """
+        ...
+
+    async def history(self, channel: str, *, since: Position | None, limit: int) -> HistoryPage:
+        """Read up to `limit` publications (at most 500), ascending.
+
+        They are the last ones when `since` is None, else the first ones after `since`.
+
+        - Page and top are one snapshot. A channel without publications has a top with offset 0 (or the
+          offset where it ended, when everything in it was trimmed).
+        - `since` of another epoch, or beyond the top: no publications. After a trimmed position: what is
+          left, so that the first offset is not `since.offset + 1` (`position.recovery_failure` tells).
+        - When the channel is subscribed, everything after `top` is, or already was, delivered.
+
+        Raises BrokerUnavailableError.
+        """
+        ...
+
+    def subscribe(self, channel: str) -> None:
+        """Deliver this channel's publications. Subscribing twice is the same as once.
+
+        A remote log may need a moment: everything after the top of a later `history` is delivered, what is
+        published before that may not be. So subscribe, read history, and go on from its top.
+        """
+        ...
+
+    def unsubscribe(self, channel: str) -> None:
+        """Stop delivering this channel; nothing of it is delivered after the call."""
+        ...
+
+    async def run(self, deliver: Deliver, lost: ReportLost | None = None) -> None:
+        """Deliver publications of subscribed channels until `close` is called; start this first.
+
+        `deliver` is called on the loop's thread, in order, each publication at most once: per channel the
+        offsets rise. It must not raise (that is logged, and the next one delivered), nor publish.
+        An offset that is not one more than the one before, or a new epoch, means that what lies between
+        could not be had any more; `lost` says the same when no later publication shows it.
+        """
+        ...
+
+    async def ready(self) -> bool:
+        """Whether publishing and delivery work now, as far as the broker knows."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was published, end `run`, release everything. Publishing then is refused."""
+        ...
+
+
+def guarded(deliver: Deliver) -> Deliver:
+    """Keep an error in `deliver` from reaching the log, which has done its part by then; log it."""
+
+    def hand_out(publication: Publication) -> None:
+        try:
+            deliver(publication)
+        except Exception:  # noqa: BLE001 - whatever a receiver does wrong, the next delivery takes place
+            _log.exception("delivering %s-%d failed", publication.channel, publication.offset)
+
+    return hand_out
+
+
+def new_epoch() -> str:
+    """Make a random epoch: `[a-z0-9]{8}`."""
+    alphabet = string.ascii_lowercase + string.digits
+    return "".join(secrets.choice(alphabet) for _ in range(EPOCH_CHARACTERS))

@@ -1,0 +1,196 @@
+"""The log in memory: a ring per channel. What it promises survives nothing but the process.
+
+Publishing appends and delivers in one synchronous step, so there is no moment between the two.
+Space is bounded by count, age and bytes per channel, and by bytes over all channels: then the channel
+that was used least recently gives up its oldest publications, and at last its place. Its top is
+remembered, so that no offset is ever given twice within an epoch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from itertools import islice
+
+from rtcli.protocol.position import Position
+from rtcli.protocol.publication import Publication
+from rtcli_server.broker.base import (
+    MAX_PAGE,
+    BrokerUnavailableError,
+    Deliver,
+    HistoryPage,
+    Published,
+    ReportLost,
+    Retention,
+    guarded,
+    new_epoch,
+)
+from rtcli_server.broker.coordinator import Peers
+from rtcli_server.broker.idempotency import KeyMemory
+
+# What CPython 3.11 needs beside `data`: a struct with its ints, the bytes header, a deque's slot.
+PUBLICATION_BYTES = 240
+# A channel without publications: the log object, a deque's first block, its name, two dict entries.
+CHANNEL_BYTES = 1_200
+MAX_TOPS = 100_000  # channels without a ring whose top is remembered, about 200 bytes each
+
+
+class ChannelLog:
+    """The ring of one channel: its newest publications, without holes."""
+
+    __slots__ = ("bytes", "epoch", "ring", "top")
+
+    def __init__(self, epoch: str, top: int) -> None:
+        self.epoch = epoch
+        self.top = top
+        self.ring: deque[Publication] = deque()
+        self.bytes = CHANNEL_BYTES
+
+    def drop_oldest(self) -> int:
+        """Forget the oldest publication and return the bytes that this gave back."""
+        size = len(self.ring.popleft().data) + PUBLICATION_BYTES
+        self.bytes -= size
+        return size
+
+    def page(self, since: Position | None, limit: int) -> HistoryPage:
+        """Read as `Broker.history` says."""
+        top = Position(self.epoch, self.top)
+        if since is None:
+            skip = max(0, len(self.ring) - limit)
+        elif since.epoch != self.epoch or since.offset >= self.top:
+            return HistoryPage([], top)
+        else:
+            first = self.top - len(self.ring) + 1
+            skip = max(0, since.offset + 1 - first)
+        return HistoryPage(list(islice(self.ring, skip, skip + limit)), top)
+
+
+class MemoryBroker:
+    """The log of one process, gone with it. Implements `Broker`."""
+
+    peers: Peers | None = None
+
+    def __init__(self, retention: Retention, *, now_ms: Callable[[], int]) -> None:
+        self._max_count = retention.max_count
+        self._max_total_bytes = retention.max_total_bytes
+        self._max_age_ms = retention.max_age_ms
+        self._max_channel_bytes = retention.max_channel_bytes + CHANNEL_BYTES
+        self._now_ms = now_ms
+        self._epoch = new_epoch()  # of every channel that nothing is known about
+        self._channels: OrderedDict[str, ChannelLog] = OrderedDict()  # least recently used first
+        self._tops: OrderedDict[str, Position] = OrderedDict()  # of channels that lost their ring
+        self._bytes = 0
+        self._keys = KeyMemory(retention.idempotency_ms, retention.max_keys)
+        self._subscribed: set[str] = set()
+        self._deliver: Deliver | None = None
+        self._closed = asyncio.Event()
+
+    def publish(
+        self, channel: str, event: str, data: bytes, *, key: str | None = None, time_ms: int
+    ) -> asyncio.Future[Published]:
+        """Append and deliver; the future is resolved already. See `Broker.publish`."""
+        future: asyncio.Future[Published] = asyncio.get_running_loop().create_future()
+        if self._closed.is_set():
+            future.set_exception(BrokerUnavailableError("the log is closed"))
+            return future
+        if key is not None:
+            first = self._keys.find(channel, key)
+            if first is not None:
+                future.set_result(Published(first, duplicate=True))
+                return future
+        publication = self._append(channel, event, data, time_ms)
+        position = Position(publication.epoch, publication.offset)
+        if key is not None:
+            self._keys.remember(channel, key, position)
+        if channel in self._subscribed and self._deliver is not None:
+            self._deliver(publication)
+        future.set_result(Published(position, duplicate=False))
+        return future
+
+    def _append(self, channel: str, event: str, data: bytes, time_ms: int) -> Publication:
+        log = self._channels.get(channel)
+        if log is None:
+            log = self._create(channel)
+        else:
+            self._channels.move_to_end(channel)
+        log.top += 1
+        publication = Publication(channel, log.epoch, log.top, event, data, time_ms)
+        log.ring.append(publication)
+        size = len(data) + PUBLICATION_BYTES
+        log.bytes += size
+        self._bytes += size
+        self._trim(log, time_ms)
+        return publication
+
+    def _create(self, channel: str) -> ChannelLog:
+        position = self._tops.pop(channel, None) or Position(self._epoch, 0)
+        log = self._channels[channel] = ChannelLog(position.epoch, position.offset)
+        self._bytes += CHANNEL_BYTES
+        return log
+
+    def _trim(self, log: ChannelLog, now_ms: int) -> None:
+        ring, oldest_ms = log.ring, now_ms - self._max_age_ms
+        while ring and (
+            len(ring) > self._max_count or log.bytes > self._max_channel_bytes or ring[0].time_ms < oldest_ms
+        ):
+            self._bytes -= log.drop_oldest()
+        # One look at the least recently used channel per publish is enough to free the quiet ones in time.
+        for quiet in self._channels.values():
+            if quiet is not log:
+                self._expire(quiet, now_ms)
+            break
+        while self._bytes > self._max_total_bytes and self._channels:
+            self._trim_least_recently_used()
+
+    def _expire(self, log: ChannelLog, now_ms: int) -> None:
+        ring = log.ring
+        while ring and ring[0].time_ms < now_ms - self._max_age_ms:
+            self._bytes -= log.drop_oldest()
+
+    def _trim_least_recently_used(self) -> None:
+        channel, log = next(iter(self._channels.items()))
+        if log.ring:
+            self._bytes -= log.drop_oldest()
+            return
+        del self._channels[channel]
+        self._bytes -= CHANNEL_BYTES
+        self._tops[channel] = Position(log.epoch, log.top)
+        if len(self._tops) > MAX_TOPS:
+            # That channel may be used again. Whatever is unknown from now on gets another epoch, so that an
+            # old position there is told as `epoch_changed` and can never be mistaken for a valid one.
+            self._tops.popitem(last=False)
+            self._epoch = new_epoch()
+
+    async def history(self, channel: str, *, since: Position | None, limit: int) -> HistoryPage:
+        """Read as `Broker.history` says; this never waits."""
+        log = self._channels.get(channel)
+        if log is None:
+            return HistoryPage([], self._tops.get(channel) or Position(self._epoch, 0))
+        self._channels.move_to_end(channel)
+        self._expire(log, self._now_ms())
+        return log.page(since, min(limit, MAX_PAGE))
+
+    def subscribe(self, channel: str) -> None:
+        """See `Broker.subscribe`."""
+        self._subscribed.add(channel)
+
+    def unsubscribe(self, channel: str) -> None:
+        """See `Broker.unsubscribe`."""
+        self._subscribed.discard(channel)
+
+    async def run(self, deliver: Deliver, lost: ReportLost | None = None) -> None:  # noqa: ARG002 - none are
+        """Deliver until `close`. See `Broker.run`; nothing is ever lost here."""
+        self._deliver = guarded(deliver)
+        try:
+            await self._closed.wait()
+        finally:
+            self._deliver = None
+
+    async def ready(self) -> bool:
+        """Whether it is open."""
+        return not self._closed.is_set()
+
+    async def close(self) -> None:
+        """End `run` and refuse further publishes."""
+        self._closed.set()

@@ -1,0 +1,145 @@
+"""Requests to a Redis Cluster: a link to each primary, and the map that says which has which slot.
+
+A node answers MOVED when a slot is not its own (https://redis.io/docs/reference/cluster-spec/, "MOVED
+Redirection"). Then nothing was done: the request is refused as unavailable, and the map is read again. It is
+not sent on to the other node, where it could overtake, or be overtaken by, others of its channel. The map is
+also read again while a node does not answer, so that a failover is followed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, TypeVar
+
+from redis.asyncio.connection import AbstractConnection
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
+from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError, TryAgainError
+
+from rtcli_server.broker.base import BrokerUnavailableError
+from rtcli_server.broker.redis.link import Connect, Link, pack
+from rtcli_server.broker.redis.timings import RedisTimings
+
+T = TypeVar("T")
+Address = tuple[str, int]
+ConnectTo = Callable[[str, int], Awaitable[AbstractConnection]]
+LOOK_S = 0.5  # how often it is looked whether all nodes are connected
+_REDIRECTIONS = (MovedError, AskError, TryAgainError, ClusterDownError)
+
+_log = logging.getLogger(__name__)
+
+
+class ClusterLink:
+    """Sends each request to the node that has the slot of its key. `connect` reaches any node."""
+
+    def __init__(
+        self, connect: Connect, connect_to: ConnectTo, timings: RedisTimings, scripts: Sequence[str]
+    ) -> None:
+        self._connect = connect
+        self._connect_to = connect_to
+        self._timings = timings
+        self._scripts = scripts
+        self._links: dict[Address, Link] = {}
+        self._slots: list[Link | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
+        self._mapped = asyncio.Event()
+        self._outdated = asyncio.Event()
+        self._outdated.set()
+        self._retiring: set[asyncio.Task[None]] = set()
+        self._connects_before = 0  # of the links that were retired
+        self._closing = False
+        self._task = asyncio.get_running_loop().create_task(self._keep_map())
+
+    @property
+    def connected(self) -> bool:
+        """Whether every primary is connected."""
+        return self._mapped.is_set() and all(link.connected for link in self._links.values())
+
+    @property
+    def connects(self) -> int:
+        """See `Requests.connects`; of links that are gone as well."""
+        return self._connects_before + sum(link.connects for link in self._links.values())
+
+    def nodes(self) -> list[Connect]:
+        """How to reach the primaries that are connected."""
+        return [
+            partial(self._connect_to, *address) for address, link in self._links.items() if link.connected
+        ]
+
+    def request(self, packed: bytes, parse: Callable[[Any], T], key: bytes) -> asyncio.Future[T]:
+        """See `Link.request`."""
+        link = self._slots[key_slot(key)]
+        if link is not None and not self._closing:
+            future = link.request(packed, parse, key)
+            future.add_done_callback(self._look_at)
+            return future
+        return asyncio.ensure_future(self._when_mapped(packed, parse, key))
+
+    async def _when_mapped(self, packed: bytes, parse: Callable[[Any], T], key: bytes) -> T:
+        """Wait for the first map."""
+        if self._closing:
+            raise BrokerUnavailableError("the log is closed")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._timings.request_s):
+                await self._mapped.wait()
+        link = self._slots[key_slot(key)]
+        if link is None:
+            raise BrokerUnavailableError("Redis is away: nothing was published")
+        return await link.request(packed, parse, key)
+
+    def _look_at(self, future: asyncio.Future[Any]) -> None:
+        if future.cancelled():
+            return
+        error = future.exception()
+        if error is not None and isinstance(error.__cause__, _REDIRECTIONS):
+            self._outdated.set()
+
+    async def _keep_map(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await self._outdated.wait()
+            if self.connected and not self._outdated.is_set():
+                continue
+            self._outdated.clear()
+            try:
+                async with asyncio.timeout(self._timings.connect_s):
+                    self._use(await self._read_map())
+            except (RedisError, OSError, TimeoutError, ValueError, TypeError) as error:
+                _log.warning("cannot read the map of the cluster: %s", error)
+            await asyncio.sleep(self._timings.first_retry_s)
+
+    async def _read_map(self) -> list[tuple[int, int, Address]]:
+        connection = await self._connect()
+        try:
+            await connection.send_packed_command([pack([b"CLUSTER", b"SLOTS"])])
+            answer = await connection.read_response()
+        finally:
+            await connection.disconnect(nowait=True)
+        return [(first, last, (primary[0].decode(), primary[1])) for first, last, primary, *_ in answer]
+
+    def _use(self, ranges: list[tuple[int, int, Address]]) -> None:
+        addresses = {address for _, _, address in ranges}
+        for address in addresses - self._links.keys():
+            self._links[address] = Link(partial(self._connect_to, *address), self._timings, self._scripts)
+        for address in self._links.keys() - addresses:
+            retired = self._links.pop(address)
+            self._connects_before += retired.connects
+            task = asyncio.ensure_future(retired.close())
+            self._retiring.add(task)
+            task.add_done_callback(self._retiring.discard)
+        self._slots = [None] * REDIS_CLUSTER_HASH_SLOTS
+        for first, last, address in ranges:
+            self._slots[first : last + 1] = [self._links[address]] * (last + 1 - first)
+        if ranges:
+            self._mapped.set()
+
+    async def close(self) -> None:
+        """See `Link.close`."""
+        self._closing = True
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+        await asyncio.gather(*[link.close() for link in self._links.values()], *self._retiring)

@@ -1,0 +1,222 @@
+"""What instances tell each other through Redis. `peers.py` has the promises, the `*.lua` files each step.
+
+Keys, with the prefix `rt`: `rt:{instances}` who lives; `rt:{room:a}:i` and `:u` who is in a room;
+`rt:{instance:ID}:r` the rooms of one instance; `rt:{user:7}:c` and `:r` a user's connections and rate. All
+expire by themselves: those of rooms and users after `ttl_s` in which nobody said them again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from rtcli.protocol.position import USER_PREFIX
+from rtcli_server.broker.coordinator import Beat, Notice, OnNotice, PresenceChange, RoomUsers
+from rtcli_server.broker.redis.link import Requests, pack
+from rtcli_server.broker.redis.wire import ForeignDataError, Names
+from rtcli_server.timing.pacing import groups
+
+NOTICE_MARK = b"0 "  # what a notice on a pub/sub channel begins with; a publication begins with `1 `
+MAX_NOTICE_BYTES = 8_192
+READS_AT_ONCE = 1_000
+_SCRIPTS = ("presence", "instances", "connections", "spend")
+_notice = msgspec.json.Decoder(Notice)
+_HERE = Path(__file__).parent
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+
+class PeerScripts:
+    """The scripts' texts, and the digests that Redis knows them by."""
+
+    def __init__(self) -> None:
+        self.texts = [(_HERE / f"{name}.lua").read_text() for name in _SCRIPTS]
+        digests = [hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest() for text in self.texts]
+        self._digests = {name: digest.encode() for name, digest in zip(_SCRIPTS, digests, strict=True)}
+
+    def call(self, name: str, keys: list[bytes], *arguments: bytes) -> bytes:
+        """Pack a call."""
+        return pack([b"EVALSHA", self._digests[name], b"%d" % len(keys), *keys, *arguments])
+
+
+def parse_notice(payload: bytes) -> Notice:
+    """Read what `RedisPeers.tell` and presence.lua publish. Raises ForeignDataError."""
+    try:
+        if len(payload) > MAX_NOTICE_BYTES:
+            raise ForeignDataError("not a notice: too long")
+        return _notice.decode(payload.removeprefix(NOTICE_MARK))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ForeignDataError(f"not a notice: {error}") from error
+
+
+class RedisPeers:
+    """The instances that share one Redis. Implements `Peers`.
+
+    `link()` carries the requests; `known(audience)` waits until a channel that is followed is subscribed, so
+    that no notice is missed after its users were listed.
+    """
+
+    def __init__(
+        self,
+        names: Names,
+        link: Callable[[], Requests],
+        known: Callable[[bytes], Awaitable[None]],
+        *,
+        instance_id: str,
+        ttl_s: float,
+    ) -> None:
+        self.instance_id = instance_id
+        self.ttl_s = ttl_s
+        self.on_notice: OnNotice | None = None
+        self.scripts = PeerScripts()
+        self._names = names
+        self._link = link
+        self._known = known
+        self._own = instance_id.encode()
+        self._ttl_ms = b"%d" % int(ttl_s * 1000)
+        self._instances_key = names.of("instances")
+        self._connects = 0  # of the link, when the latest beat was sent
+        self._rooms: set[str] = set()  # said to be ours
+
+    def _request(self, packed: bytes, parse: Callable[[Any], T], key: bytes) -> asyncio.Future[T]:
+        return self._link().request(packed, parse, key)
+
+    # -- who lives -----------------------------------------------------------------------------------------
+
+    async def beat(self, lease_s: float) -> Beat:
+        """See `Peers.beat`."""
+        connects = self._link().connects
+        lease_ms = b"%d" % max(1, int(lease_s * 1000))
+        packed = self.scripts.call("instances", [self._instances_key], self._own, lease_ms)
+        remembered, alive = await self._request(packed, _parse_beat, self._instances_key)
+        remembered = remembered and connects == self._connects
+        self._connects = connects
+        if not remembered:
+            self._rooms.clear()
+        elif self._rooms:
+            await self._expire(self._rooms_key(self.instance_id))
+        return Beat(alive, remembered)
+
+    def _expire(self, key: bytes) -> asyncio.Future[bool]:
+        return self._request(pack([b"PEXPIRE", key, self._ttl_ms]), bool, key)
+
+    # -- rooms ---------------------------------------------------------------------------------------------
+
+    async def presence(self, channel: str, change: PresenceChange, *, limit: int) -> RoomUsers:
+        """See `Peers.presence`."""
+        audience = self._names.audience(channel)
+        await self._known(audience)
+        here = b"" if change.here is None else b"%d" % change.here
+        arguments = [self._own, here, self._ttl_ms, b"%d" % limit, audience, _joined(change.gone)]
+        for user, name in change.users.items():
+            arguments += (b"-", user.encode(), b"") if name is None else (b"+", user.encode(), name.encode())
+        keys = [self._names.of(channel, "i"), self._names.of(channel, "u")]
+        answer = self._request(self.scripts.call("presence", keys, *arguments), _parse_room, keys[0])
+        if change.here is not None:
+            await self._index(channel, here=change.here)
+        room = await answer
+        return room._replace(users=room.users[:limit])
+
+    async def _index(self, channel: str, *, here: bool) -> None:
+        """Keep the list of the rooms in which this instance has users."""
+        if here == (channel in self._rooms):
+            return
+        key = self._rooms_key(self.instance_id)
+        change = pack([b"SADD" if here else b"SREM", key, channel.encode()])
+        await asyncio.gather(self._request(change, bool, key), self._expire(key))
+        (self._rooms.add if here else self._rooms.discard)(channel)
+
+    def _rooms_key(self, instance: str) -> bytes:
+        return self._names.of(f"instance:{instance}", "r")
+
+    async def list_rooms(self, alive: Collection[str]) -> dict[str, int]:
+        """See `Peers.list_rooms`."""
+        channels: set[str] = set()
+        for key in map(self._rooms_key, alive):
+            channels |= await self._request(pack([b"SMEMBERS", key]), _parse_names, key)
+        counts: dict[str, int] = {}
+        for group in groups(sorted(channels), READS_AT_ONCE):
+            keys = [self._names.of(channel, "u") for channel in group]
+            found = [self._request(pack([b"HLEN", key]), int, key) for key in keys]
+            counts |= zip(group, await asyncio.gather(*found), strict=True)
+        return {channel: count for channel, count in counts.items() if count}
+
+    def tell(self, channel: str, notice: Notice) -> None:
+        """See `Peers.tell`."""
+        audience = self._names.audience(channel)
+        packed = pack([b"PUBLISH", audience, NOTICE_MARK + msgspec.json.encode(notice)])
+        self._request(packed, int, audience).add_done_callback(_forget)
+
+    def heard(self, channel: str, notice: Notice) -> None:
+        """Hand on what came; whatever is wrong with a receiver, the next notice is heard too."""
+        if self.on_notice is not None:
+            try:
+                self.on_notice(channel, notice)
+            except Exception:  # noqa: BLE001 - see above
+                _log.exception("a notice for %s failed", channel)
+
+    # -- users ---------------------------------------------------------------------------------------------
+
+    async def connections(self, user_id: str, here: int, gone: Collection[str]) -> int:
+        """See `Peers.connections`."""
+        key = self._names.of(USER_PREFIX + user_id, "c")
+        packed = self.scripts.call("connections", [key], self._own, b"%d" % here, self._ttl_ms, _joined(gone))
+        return await self._request(packed, int, key)
+
+    async def spend(self, user_id: str, count: int, interval_s: float) -> float:
+        """See `Peers.spend`."""
+        key = self._names.of(USER_PREFIX + user_id, "r")
+        packed = self.scripts.call("spend", [key], b"%d" % count, b"%d" % max(1, int(interval_s * 1e6)))
+        return await self._request(packed, int, key) / 1e6
+
+
+def _forget(future: asyncio.Future[int]) -> None:
+    """A notice may get lost: look at the exception, so that nobody else does."""
+    if not future.cancelled():
+        future.exception()
+
+
+def _joined(instances: Collection[str]) -> bytes:
+    return " ".join(instances).encode()
+
+
+def _parse_beat(answer: object) -> tuple[bool, frozenset[str]]:
+    match answer:
+        case [int(remembered), list(alive)]:
+            return remembered == 1, frozenset(_texts(alive))
+    raise ForeignDataError("not an answer of instances.lua")
+
+
+def _parse_room(answer: object) -> RoomUsers:
+    match answer:
+        case [int(count), list(instances), list(shown)]:
+            pairs = zip(shown[::2], shown[1::2], strict=True)
+            users = {_text(user): _name(value) for user, value in pairs}  # HSCAN may show one twice
+            return RoomUsers(count, frozenset(_texts(instances)), list(users.items()))
+    raise ForeignDataError("not an answer of presence.lua")
+
+
+def _parse_names(answer: object) -> set[str]:
+    match answer:
+        case [*names]:
+            return set(_texts(names))
+    raise ForeignDataError("not a set of names")
+
+
+def _texts(values: Iterable[object]) -> list[str]:
+    return [_text(value) for value in values]
+
+
+def _text(value: object) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else ""
+
+
+def _name(value: object) -> str:
+    return _text(value).partition("\n")[2]

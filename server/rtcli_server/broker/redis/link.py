@@ -1,0 +1,232 @@
+"""One pipelined connection to Redis: requests of one loop turn go out together, answers come back in order.
+
+redis-py makes the connection (TLS, ACL, handshake); what it would do after that is not used. It repeats a
+write whose answer was lost, and waits for a stopped server without end. Here nothing is ever sent twice, and
+every request is answered or refused within the timeout: an answer that is late, or lost with its connection,
+fails the request as "outcome unknown", and the connection is given up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any, Protocol, TypeVar
+
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
+
+from rtcli_server.broker.base import BrokerUnavailableError
+from rtcli_server.broker.redis.timings import RedisTimings
+from rtcli_server.broker.redis.wire import ForeignDataError
+
+Connect = Callable[[], Awaitable[AbstractConnection]]
+T = TypeVar("T")
+MAX_OUTSTANDING = 10_000
+MAX_OUTSTANDING_BYTES = 64 * 1024 * 1024
+SWEEP_S = 0.1  # how often deadlines are looked at
+
+_log = logging.getLogger(__name__)
+
+
+def pack(arguments: Sequence[bytes]) -> bytes:
+    """Encode one command as an array of bulk strings (RESP 2)."""
+    parts = [b"*%d\r\n" % len(arguments)]
+    parts += [b"$%d\r\n%b\r\n" % (len(argument), argument) for argument in arguments]
+    return b"".join(parts)
+
+
+class _Request:
+    __slots__ = ("deadline", "future", "packed", "parse")
+
+    def __init__(
+        self, packed: bytes, parse: Callable[[Any], Any], future: asyncio.Future[Any], deadline: float
+    ) -> None:
+        self.packed = packed
+        self.parse = parse
+        self.future = future
+        self.deadline = deadline
+
+    def answer(self, answer: object) -> None:
+        """Give the requester what Redis answered, or why that is of no use."""
+        if self.future.done():
+            return
+        if isinstance(answer, ResponseError):
+            refusal = BrokerUnavailableError(f"Redis refused: {answer}")
+            refusal.__cause__ = answer
+            self.future.set_exception(refusal)
+            return
+        try:
+            self.future.set_result(self.parse(answer))
+        except ForeignDataError as error:
+            self.future.set_exception(BrokerUnavailableError(f"Redis answered nonsense: {error}"))
+
+
+class Requests(Protocol):
+    """What carries requests: a link to one Redis, or several to the nodes of a cluster."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether requests can be sent now."""
+
+    @property
+    def connects(self) -> int:
+        """How many connections were made so far: a new one may be to a Redis that has lost something."""
+
+    def request(self, packed: bytes, parse: Callable[[Any], T], key: bytes) -> asyncio.Future[T]:
+        """See `Link.request`."""
+
+    async def close(self) -> None:
+        """See `Link.close`."""
+
+
+class Link:
+    """Sends requests over a connection that it keeps, and makes again when it is lost.
+
+    `scripts` are loaded on every new connection, before anything else is sent; `shas` are their names then.
+    """
+
+    def __init__(self, connect: Connect, timings: RedisTimings, scripts: Sequence[str] = ()) -> None:
+        self._connect = connect
+        self._timings = timings
+        self._scripts = scripts
+        self._unsent: deque[_Request] = deque()
+        self._sent: deque[_Request] = deque()
+        self._bytes = 0
+        self._wake = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._broken: asyncio.Event = asyncio.Event()
+        self._task = self._loop.create_task(self._keep_connected())
+        self._closing = False
+        self.connected = False
+        self.connects = 0
+
+    def request(self, packed: bytes, parse: Callable[[Any], T], key: bytes) -> asyncio.Future[T]:  # noqa: ARG002
+        """Send a command and give what `parse` makes of its answer (bytes, int, None, list).
+
+        `key` is one of the keys that it uses: where there are several nodes, it says to which it goes.
+
+        The future fails with BrokerUnavailableError, also for an error answer and when `parse` raises
+        ForeignDataError.
+        """
+        future: asyncio.Future[T] = self._loop.create_future()
+        if self._closing:
+            future.set_exception(BrokerUnavailableError("the log is closed"))
+        elif self.outstanding >= MAX_OUTSTANDING or self._bytes > MAX_OUTSTANDING_BYTES:
+            future.set_exception(BrokerUnavailableError("the log cannot keep up"))
+        else:
+            self._unsent.append(_Request(packed, parse, future, self._loop.time() + self._timings.request_s))
+            self._bytes += len(packed)
+            self._wake.set()
+        return future
+
+    @property
+    def outstanding(self) -> int:
+        """How many requests have no answer yet."""
+        return len(self._unsent) + len(self._sent)
+
+    async def close(self) -> None:
+        """Wait for the answers that are due, then disconnect. Further requests are refused."""
+        self._closing = True
+        waiting = [request.future for request in (*self._sent, *self._unsent)]
+        if waiting:
+            await asyncio.wait(waiting)
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+
+    async def _keep_connected(self) -> None:
+        sweeper = self._loop.create_task(self._sweep())
+        attempt = 0
+        try:
+            while True:
+                try:
+                    async with asyncio.timeout(self._timings.connect_s):
+                        connection = await self._open()
+                except (RedisError, OSError, TimeoutError) as error:
+                    if attempt == 0:
+                        _log.warning("cannot connect to Redis: %s", error)
+                    attempt += 1
+                    await asyncio.sleep(self._timings.retry_s(attempt, random.random()))  # noqa: S311 - jitter
+                    continue
+                attempt = 0
+                await self._use(connection)
+        finally:
+            sweeper.cancel()
+
+    async def _open(self) -> AbstractConnection:
+        connection = await self._connect()
+        try:
+            for script in self._scripts:
+                await connection.send_packed_command([pack([b"SCRIPT", b"LOAD", script.encode()])])
+                await connection.read_response(timeout=math.inf)
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        return connection
+
+    async def _use(self, connection: AbstractConnection) -> None:
+        """Carry requests until the connection ends, then refuse those that it took along."""
+        self.connected = True
+        self.connects += 1
+        self._broken.clear()
+        tasks = [
+            self._loop.create_task(work)
+            for work in (self._write(connection), self._read(connection), self._broken.wait())
+        ]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self.connected = False
+            for task in tasks:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+            await connection.disconnect(nowait=True)
+            cause = next((result for result in results if isinstance(result, Exception)), "no answer in time")
+            self._refuse(self._sent, f"the connection to Redis was lost, the outcome is unknown ({cause})")
+        _log.warning("connection to Redis lost: %s", cause)
+
+    async def _write(self, connection: AbstractConnection) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            batch = list(self._unsent)
+            self._unsent.clear()
+            self._sent.extend(batch)
+            if batch:
+                await connection.send_packed_command([b"".join([request.packed for request in batch])])
+
+    async def _read(self, connection: AbstractConnection) -> None:
+        while True:
+            try:
+                answer = await connection.read_response(timeout=math.inf)
+            except ResponseError as error:
+                answer = error
+            request = self._sent.popleft()
+            self._bytes -= len(request.packed)
+            request.answer(answer)
+            if isinstance(answer, (NoScriptError, ReadOnlyError)):
+                raise answer  # scripts are loaded, and the primary is looked up, when connecting
+
+    async def _sweep(self) -> None:
+        """Refuse what waits too long: unsent requests one by one, a sent one together with its connection."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            now = self._loop.time()
+            if self._sent and self._sent[0].deadline < now:
+                self._broken.set()
+            late: deque[_Request] = deque()
+            while self._unsent and self._unsent[0].deadline < now:
+                late.append(self._unsent.popleft())
+            self._refuse(late, "Redis is away: nothing was published")
+
+    def _refuse(self, requests: deque[_Request], reason: str) -> None:
+        while requests:
+            request = requests.popleft()
+            self._bytes -= len(request.packed)
+            if not request.future.done():
+                request.future.set_exception(BrokerUnavailableError(reason))

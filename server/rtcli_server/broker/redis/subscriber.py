@@ -1,0 +1,155 @@
+"""The connection that listens: it subscribes, reads, and notices when it has gone deaf.
+
+Pub/sub may lose messages without any sign: after CLIENT KILL, after this reader was too slow, when the
+connection is alive but nothing comes through. So every confirmation of a subscription is reported, also the
+repeated ones after a reconnect, and whoever follows the channel compares with the stream. And the subscriber
+listens to a channel of its own, on which the other connection publishes a canary now and then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import random
+from collections.abc import Callable, Iterable
+
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import RedisError
+
+from rtcli_server.broker.redis.link import Connect, pack
+from rtcli_server.broker.redis.timings import RedisTimings
+from rtcli_server.timing.pacing import groups
+
+CHANNELS_PER_COMMAND = 500
+
+_log = logging.getLogger(__name__)
+
+
+class Subscriber:
+    """Keeps `wanted` subscribed. Everything in terms of Redis' channel names, as bytes.
+
+    `on_message(name, payload)` is called for each message of any subscribed channel, `on_subscribed(name)`
+    each time Redis confirmed that from now on messages come.
+    """
+
+    def __init__(
+        self,
+        connect: Connect,
+        timings: RedisTimings,
+        canary: bytes,
+        on_message: Callable[[bytes, bytes], None],
+        on_subscribed: Callable[[bytes], None],
+    ) -> None:
+        self._connect = connect
+        self._timings = timings
+        self._canary = canary
+        self._on_message = on_message
+        self._on_subscribed = on_subscribed
+        self._wanted: set[bytes] = set()
+        self._requested: set[bytes] = set()  # on this connection
+        self._confirmed: set[bytes] = set()
+        self._wake = asyncio.Event()
+        self._give_up = asyncio.Event()
+        self._heard = asyncio.Condition()
+        self._latest_canary = b""
+        self.listening = asyncio.Event()  # the canary's channel is subscribed
+
+    def subscribe(self, name: bytes) -> None:
+        """Want a channel. When it is subscribed already, that is confirmed at once."""
+        self._wanted.add(name)
+        if name in self._confirmed:
+            self._on_subscribed(name)
+        else:
+            self._wake.set()
+
+    def unsubscribe(self, name: bytes) -> None:
+        """Stop wanting a channel; `drop_unwanted` tells Redis."""
+        self._wanted.discard(name)
+
+    def drop_unwanted(self) -> None:
+        """Unsubscribe from what is not wanted any more. Called now and then: rooms come and go quickly."""
+        if not self._confirmed <= self._wanted | {self._canary}:
+            self._wake.set()
+
+    async def heard(self, canary: bytes) -> None:
+        """Wait until this payload came in on the canary channel."""
+        async with self._heard:
+            await self._heard.wait_for(lambda: self._latest_canary == canary)
+
+    def reconnect(self) -> None:
+        """Give up this connection, which is deaf, for another."""
+        self._give_up.set()
+
+    async def run(self) -> None:
+        """Connect, subscribe and read, again and again, until cancelled."""
+        attempt = 0
+        while True:
+            try:
+                async with asyncio.timeout(self._timings.connect_s):
+                    connection = await self._connect()
+            except (RedisError, OSError, TimeoutError):
+                attempt += 1
+                await asyncio.sleep(self._timings.retry_s(attempt, random.random()))  # noqa: S311 - jitter
+                continue
+            attempt = 0
+            await self._use(connection)
+
+    async def _use(self, connection: AbstractConnection) -> None:
+        self._requested.clear()
+        self._confirmed.clear()
+        self._give_up.clear()
+        self._wake.set()
+        works = (self._write(connection), self._read(connection), self._give_up.wait())
+        tasks = [asyncio.ensure_future(work) for work in works]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+            await connection.disconnect(nowait=True)
+            self._confirmed.clear()
+            self.listening.clear()
+        cause = next((result for result in results if isinstance(result, Exception)), "it heard nothing")
+        _log.warning("subscriptions lost, will subscribe again: %s", cause)
+
+    async def _write(self, connection: AbstractConnection) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            wanted = self._wanted | {self._canary}
+            # Only a confirmed one: so that of each channel at most one confirmation is on its way.
+            unwanted = self._confirmed - wanted
+            missing = wanted - self._requested
+            self._confirmed -= unwanted
+            self._requested -= unwanted
+            self._requested |= missing
+            commands = [*_commands(b"UNSUBSCRIBE", unwanted), *_commands(b"SUBSCRIBE", missing)]
+            if commands:
+                await connection.send_packed_command([b"".join(commands)])
+
+    async def _read(self, connection: AbstractConnection) -> None:
+        while True:
+            answer = await connection.read_response(timeout=math.inf)
+            kind, name, payload = answer
+            if kind == b"message":
+                if name == self._canary:
+                    await self._hear(payload)
+                else:
+                    self._on_message(name, payload)
+            elif kind == b"subscribe" and name in self._requested:
+                self._confirmed.add(name)
+                if name == self._canary:
+                    self.listening.set()
+                elif name in self._wanted:
+                    self._on_subscribed(name)
+
+    async def _hear(self, payload: bytes) -> None:
+        async with self._heard:
+            self._latest_canary = payload
+            self._heard.notify_all()
+
+
+def _commands(verb: bytes, names: Iterable[bytes]) -> list[bytes]:
+    return [pack([verb, *group]) for group in groups(names, CHANNELS_PER_COMMAND)]

@@ -1,0 +1,114 @@
+"""Where a Redis log is: one server, whatever a Sentinel says, or the nodes of a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from redis.asyncio.connection import AbstractConnection, Connection, parse_url
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from rtcli_server.broker.redis.cluster import ClusterLink
+from rtcli_server.broker.redis.link import Link, Requests
+from rtcli_server.broker.redis.timings import RedisTimings
+
+
+class Target(Protocol):
+    """One log's worth of Redis."""
+
+    async def connect(self) -> AbstractConnection:
+        """Make a connection for listening. Raises RedisError or OSError."""
+        ...
+
+    def open(self, timings: RedisTimings, scripts: Sequence[str]) -> Requests:
+        """Begin to keep connections for requests."""
+        ...
+
+
+def connection_settings() -> dict[str, Any]:
+    """What every connection is made with: deadlines and retries are the caller's."""
+    return {
+        "protocol": 2,
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": None,
+        "socket_connect_timeout": None,
+        "driver_info": None,
+        "decode_responses": False,
+    }
+
+
+class Server:
+    """One server, by its URL."""
+
+    def __init__(self, url: str) -> None:
+        self._arguments: dict[str, Any] = {**parse_url(url)}
+        self._kind: type[AbstractConnection] = self._arguments.pop("connection_class", Connection)
+
+    async def connect(self) -> AbstractConnection:
+        """See `Target.connect`."""
+        return await self.connect_to()
+
+    async def connect_to(self, **address: object) -> AbstractConnection:
+        """Connect with this URL's credentials and options to another `host` and `port`."""
+        connection = self._kind(**{**self._arguments, **address}, **connection_settings())
+        await connection.connect()  # type: ignore[no-untyped-call]
+        return connection
+
+    def open(self, timings: RedisTimings, scripts: Sequence[str]) -> Requests:
+        """See `Target.open`."""
+        return Link(self.connect, timings, scripts)
+
+
+class Sentinels:
+    """The server that Sentinels name as the primary of a service, asked at each connection."""
+
+    def __init__(self, addresses: Sequence[tuple[str, int]], service: str, url: str) -> None:
+        self._addresses = addresses
+        self._service = service
+        self._server = Server(url)
+
+    async def connect(self) -> AbstractConnection:
+        """See `Target.connect`."""
+        sentinel = Sentinel(  # type: ignore[no-untyped-call]
+            self._addresses, sentinel_kwargs={**connection_settings(), "socket_timeout": 1.0}
+        )
+        try:
+            host, port = await sentinel.discover_master(self._service)
+        finally:
+            for client in sentinel.sentinels:
+                await client.aclose()
+        return await self._server.connect_to(host=host, port=port)
+
+    def open(self, timings: RedisTimings, scripts: Sequence[str]) -> Requests:
+        """See `Target.open`."""
+        return Link(self.connect, timings, scripts)
+
+
+class Cluster:
+    """The nodes of a Redis Cluster; `urls` are those to begin with."""
+
+    def __init__(self, urls: Sequence[str]) -> None:
+        self._seeds = [Server(url) for url in urls]
+        self._link: ClusterLink | None = None
+
+    async def connect(self) -> AbstractConnection:
+        """Connect to any node: what is published on one is heard on all."""
+        known = self._link.nodes() if self._link else []
+        errors: list[Exception] = []
+        for node in (*known, *[seed.connect for seed in self._seeds]):
+            try:
+                return await node()
+            except (RedisError, OSError) as error:
+                errors.append(error)
+        raise errors[0]
+
+    def open(self, timings: RedisTimings, scripts: Sequence[str]) -> Requests:
+        """See `Target.open`."""
+        self._link = ClusterLink(self.connect, self._connect_to, timings, scripts)
+        return self._link
+
+    async def _connect_to(self, host: str, port: int) -> AbstractConnection:
+        return await self._seeds[0].connect_to(host=host, port=port)

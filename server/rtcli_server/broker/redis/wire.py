@@ -1,0 +1,126 @@
+"""What the Redis log writes and reads under its keys. What it reads was written by anyone: it is checked.
+
+Names, with the prefix `rt`: `rt:{room:a}:m` the channel's state, `rt:{room:a}:s` its stream,
+`rt:{room:a}:k:KEY` an idempotency key, `rt:p:room:a` where it is published. The braces are a hash tag: all
+keys of a channel are in one slot of a Redis Cluster.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from rtcli.protocol.position import Position
+from rtcli.protocol.publication import Publication
+
+MAX_DATA_BYTES = 1024 * 1024
+# What the log's user must be allowed, for `ACL SETUSER name on >password …`, with the prefix `rt`. In a
+# cluster also `+cluster|slots`.
+REQUIRED_ACL = (
+    "resetkeys ~rt:* resetchannels &rt:* -@all +evalsha +script|load +publish +subscribe +unsubscribe"
+    " +hmget +hset +del +exists +get +set +pexpire +xadd +xrange +xrevrange +xtrim"
+    " +type +time +hget +hdel +hgetall +hlen +hkeys +hscan +sadd +srem +smembers"
+    " +zadd +zscore +zrange +zremrangebyscore"
+)
+_POSITION = rb"([a-z0-9]{4,16})-([1-9][0-9]{0,15})"
+_HEADER = re.compile(rb"1 %b ([0-9]{1,15}) ([^\x00-\x20]{1,128})" % _POSITION)
+_ENTRY_ID = re.compile(rb"([1-9][0-9]{0,15})-0")
+_ANSWER = re.compile(rb"%b ([01])" % _POSITION)
+_EPOCH = re.compile(rb"[a-z0-9]{4,16}")
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class ForeignDataError(Exception):
+    """Something under our keys that this program did not write."""
+
+
+class Names:
+    """How keys and pub/sub channels are called."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix.encode()
+        self._audience = self._prefix + b":p:"
+
+    def keys(self, channel: str, key: str | None = None) -> list[bytes]:
+        """State, stream and, with `key`, the idempotency key."""
+        base = self.of(channel)
+        keys = [base + b"m", base + b"s"]
+        if key is not None:
+            keys.append(base + b"k:" + key.encode())
+        return keys
+
+    def of(self, tag: str, kind: str = "") -> bytes:
+        """A key of what `tag` (a channel, say) names; all keys with one tag are in one slot of a cluster."""
+        return b"%b:{%b}:%b" % (self._prefix, tag.encode(), kind.encode())
+
+    def audience(self, channel: str) -> bytes:
+        """Where the channel's publications are published."""
+        return self._audience + channel.encode()
+
+    def channel(self, audience: bytes) -> str:
+        """Read the channel out of the name that `audience` gave."""
+        return audience[len(self._audience) :].decode()
+
+    def canary(self, instance: str) -> bytes:
+        """Where an instance listens to its own canary."""
+        return b"%b:canary:%b" % (self._prefix, instance.encode())
+
+
+def parse_message(channel: str, payload: bytes) -> Publication:
+    """Read what publish.lua publishes. Raises ForeignDataError."""
+    header, _, data = payload.partition(b"\n")
+    match = _HEADER.fullmatch(header)
+    if match is None:
+        raise ForeignDataError("not a publication")
+    epoch, offset, time_ms, event = match.groups()
+    return _publication(channel, (epoch, offset), event, data, time_ms)
+
+
+def parse_entry(channel: str, epoch: str, entry: Sequence[object]) -> Publication:
+    """Read an entry of the stream. Raises ForeignDataError."""
+    match entry:
+        case [bytes(id_), [b"e", bytes(event), b"d", bytes(data), b"t", bytes(time_ms), *_]]:
+            number = _ENTRY_ID.fullmatch(id_)
+            if number and time_ms.isdigit():
+                return _publication(channel, (epoch.encode(), number[1]), event, data, time_ms)
+    raise ForeignDataError("not an entry of a log")
+
+
+def parse_answer(answer: object) -> tuple[Position, bool]:
+    """Read what publish.lua returns: a position, and whether it is that of an earlier publication."""
+    match = _ANSWER.fullmatch(answer) if isinstance(answer, bytes) else None
+    if match is None:
+        raise ForeignDataError("not an answer of publish.lua")
+    return Position(match[1].decode(), int(match[2])), match[3] == b"1"
+
+
+def parse_page(answer: object) -> tuple[Position, list[Any]]:
+    """Read what history.lua returns: the top, and the entries as they are in the stream."""
+    match answer:
+        case [bytes(epoch), bytes(top), list(entries)] if _EPOCH.fullmatch(epoch) and top.isdigit():
+            return Position(epoch.decode(), int(top)), entries
+    raise ForeignDataError("not an answer of history.lua")
+
+
+def _publication(
+    channel: str, position: tuple[bytes, bytes], event: bytes, data: bytes, time_ms: bytes
+) -> Publication:
+    """Check what clients will get: `data` must be one JSON object in UTF-8, of bearable size."""
+    epoch, offset = position
+    if len(data) > MAX_DATA_BYTES:
+        raise ForeignDataError("too large")
+    try:
+        data.decode()
+        _object.decode(data)
+        return Publication(channel, epoch.decode(), int(offset), event.decode(), data, int(time_ms))
+    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError) as error:
+        raise ForeignDataError(str(error)) from error
+
+
+def offset_of(entry: Sequence[object]) -> int | None:
+    """The offset that an entry's id stands for."""
+    match = _ENTRY_ID.fullmatch(entry[0]) if isinstance(entry[0], bytes) else None
+    return int(match[1]) if match else None

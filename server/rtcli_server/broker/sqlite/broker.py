@@ -1,0 +1,149 @@
+"""The log in a SQLite file: one process, one writer thread, group commit.
+
+Theory of operation. `publish` queues its append for the writer thread, which takes everything that arrived
+while its last commit ran, writes it as one transaction, and hands the outcome back to the event loop. The
+loop delivers and resolves the futures in the order of the log. So nothing is delivered or acknowledged
+before it is committed, and the cost of a commit is shared by all who wait for it. Reads have a thread and a
+connection of their own and last for one page, so that they never hold up the writer or a checkpoint.
+
+What an acknowledged publication survives: the death of the process always, the loss of power with
+`synchronous=full` (the default).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from rtcli.protocol.position import Position
+from rtcli.protocol.publication import Publication
+from rtcli_server.broker.base import (
+    BrokerUnavailableError,
+    Deliver,
+    HistoryPage,
+    Published,
+    ReportLost,
+    Retention,
+    guarded,
+)
+from rtcli_server.broker.coordinator import Peers
+from rtcli_server.broker.sqlite.file import StoreFile
+from rtcli_server.broker.sqlite.reader import Reader
+from rtcli_server.broker.sqlite.thread import Outcome, WriterThread
+from rtcli_server.broker.sqlite.writer import Append, Writer
+
+# What may wait for its commit; further publishes are refused.
+MAX_OUTSTANDING = 10_000
+MAX_OUTSTANDING_BYTES = 64 * 1024 * 1024
+
+
+class SqliteBroker:
+    """The log of one process in one file. Implements `Broker`."""
+
+    peers: Peers | None = None
+
+    def __init__(self, file: StoreFile, retention: Retention, *, now_ms: Callable[[], int]) -> None:
+        self._file = file
+        self._thread = WriterThread(
+            Writer(file, retention, now_ms=now_ms), partial(self._post, self._settle), self._writer_ended
+        )
+        self._reader = Reader(file, retention, now_ms=now_ms)
+        self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="log-reader")
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiting: deque[asyncio.Future[Published]] = deque()  # in the order of the queue
+        self._waiting_bytes = 0
+        self._closing = False
+        self._closed = asyncio.Event()
+        self._subscribed: set[str] = set()
+        self._deliver: Deliver | None = None
+
+    def publish(
+        self, channel: str, event: str, data: bytes, *, key: str | None = None, time_ms: int
+    ) -> asyncio.Future[Published]:
+        """Queue for the next commit. See `Broker.publish`."""
+        loop = self._loop or self._start()
+        future: asyncio.Future[Published] = loop.create_future()
+        if self._closing:
+            future.set_exception(BrokerUnavailableError("the log is closed"))
+        elif len(self._waiting) >= MAX_OUTSTANDING or self._waiting_bytes > MAX_OUTSTANDING_BYTES:
+            future.set_exception(BrokerUnavailableError("the log cannot keep up"))
+        else:
+            self._waiting.append(future)
+            self._waiting_bytes += len(data)
+            self._thread.put(Append(channel, event, data, key, time_ms))
+        return future
+
+    def _start(self) -> asyncio.AbstractEventLoop:
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+        return self._loop
+
+    def _post(self, callback: Callable[..., None], *arguments: object) -> None:
+        """Call on the loop's thread, from the writer's."""
+        assert self._loop is not None  # noqa: S101 - the thread was started by `_start`
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(callback, *arguments)
+
+    def _settle(self, batch: list[Append], outcomes: Sequence[Outcome]) -> None:
+        """Deliver a committed batch, in order, and say to each publisher what became of it."""
+        for append, outcome in zip(batch, outcomes, strict=True):
+            future = self._waiting.popleft()
+            self._waiting_bytes -= len(append.data)
+            if isinstance(outcome, BrokerUnavailableError):
+                if not future.done():
+                    future.set_exception(outcome)
+                continue
+            if append.channel in self._subscribed and not outcome.duplicate:
+                self._hand_out(append, outcome.position)
+            if not future.done():
+                future.set_result(outcome)
+
+    def _hand_out(self, append: Append, position: Position) -> None:
+        if self._deliver is not None:
+            self._deliver(Publication(append.channel, *position, append.event, append.data, append.time_ms))
+
+    async def history(self, channel: str, *, since: Position | None, limit: int) -> HistoryPage:
+        """Read one snapshot. See `Broker.history`."""
+        loop = self._loop or self._start()
+        if self._closing:
+            raise BrokerUnavailableError("the log is closed")
+        return await loop.run_in_executor(self._read_thread, self._reader.page, channel, since, limit)
+
+    def subscribe(self, channel: str) -> None:
+        """See `Broker.subscribe`."""
+        self._subscribed.add(channel)
+
+    def unsubscribe(self, channel: str) -> None:
+        """See `Broker.unsubscribe`."""
+        self._subscribed.discard(channel)
+
+    async def run(self, deliver: Deliver, lost: ReportLost | None = None) -> None:  # noqa: ARG002 - none are
+        """Deliver until `close`. See `Broker.run`; nothing is ever lost here."""
+        self._loop or self._start()
+        self._deliver = guarded(deliver)
+        try:
+            await self._closed.wait()
+        finally:
+            self._deliver = None
+
+    async def ready(self) -> bool:
+        """Whether it is open and its latest transaction succeeded."""
+        return not self._closing and not self._thread.failing
+
+    async def close(self) -> None:
+        """Commit what is queued, then close the file and let another process open it."""
+        self._loop or self._start()
+        if not self._closing:
+            self._closing = True
+            # The writer's connection goes last: with it the write-ahead log is folded into the file.
+            reader_closed = self._read_thread.submit(self._reader.close)
+            reader_closed.add_done_callback(lambda _: self._thread.stop())
+            self._read_thread.shutdown(wait=False)
+        await self._closed.wait()
+
+    def _writer_ended(self) -> None:
+        self._file.unlock()
+        self._post(self._closed.set)

@@ -1,0 +1,119 @@
+"""The writer thread of the SQLite log: takes what is queued, commits it, tells the event loop."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from threading import Thread
+
+from rtcli_server.broker.base import BrokerUnavailableError, Published
+from rtcli_server.broker.sqlite.writer import Append, UnwritableError, Writer
+
+MAX_BATCH = 1_000  # publishes per transaction: what one turn of the loop then delivers
+MAINTENANCE_S = 30.0
+RETRY_S = 1.0  # after a failure maintenance is also the probe that finds out whether writing works again
+
+_log = logging.getLogger(__name__)
+
+Outcome = Published | BrokerUnavailableError
+# Called in the writer thread after each transaction: what was asked, and what became of each.
+Report = Callable[[list[Append], Sequence[Outcome]], None]
+
+
+class WriterThread:
+    """Owns the writer from `start` on. `report` is called in its thread, once per batch, in order.
+
+    `failing` says whether the latest transaction failed; it may be read from any thread.
+    """
+
+    def __init__(self, writer: Writer, report: Report, ended: Callable[[], None]) -> None:
+        self._writer = writer
+        self._report = report
+        self._ended = ended
+        self._queue: SimpleQueue[Append | None] = SimpleQueue()
+        self._maintain_at = time.monotonic() + MAINTENANCE_S
+        self._stop = False
+        self.failing = False
+        # A daemon: a program that fails before it closes its log must not hang.
+        self._thread = Thread(target=self._run, name="log-writer", daemon=True)
+        self.put = self._queue.put
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write what is queued, close the file, then call `ended`."""
+        self._queue.put(None)
+
+    def join(self) -> None:
+        """Wait for the thread; at once after `ended`."""
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while not self._stop:
+                batch = self._take()
+                if batch:
+                    self._report(batch, self._append(batch))
+                if time.monotonic() >= self._maintain_at:
+                    self._maintain()
+            self._close()
+        finally:
+            self._ended()
+
+    def _take(self) -> list[Append]:
+        """Wait for a publish, and take all that are there by then."""
+        batch: list[Append] = []
+        try:
+            item = self._queue.get(timeout=max(0.0, self._maintain_at - time.monotonic()))
+            while item is not None:
+                batch.append(item)
+                if len(batch) == MAX_BATCH:
+                    return batch
+                item = self._queue.get_nowait()
+            self._stop = True
+        except Empty:
+            pass
+        return batch
+
+    def _append(self, batch: list[Append]) -> Sequence[Outcome]:
+        try:
+            published = self._writer.append(batch)
+        except UnwritableError as error:
+            if len(batch) == 1:
+                return [error]
+            return [outcome for append in batch for outcome in self._append([append])]
+        except BrokerUnavailableError as error:
+            self._failed(error)
+            return [BrokerUnavailableError(str(error)) for _ in batch]
+        self._worked()
+        return published
+
+    def _maintain(self) -> None:
+        try:
+            more = self._writer.maintain()
+        except BrokerUnavailableError as error:
+            self._failed(error)
+            return
+        self._worked()
+        self._maintain_at = time.monotonic() + (0.0 if more else MAINTENANCE_S)
+
+    def _worked(self) -> None:
+        if self.failing:
+            _log.warning("the log can be written again")
+            self.failing = False
+
+    def _failed(self, error: BrokerUnavailableError) -> None:
+        if not self.failing:
+            _log.error("%s", error)
+            self.failing = True
+        self._maintain_at = time.monotonic() + RETRY_S
+
+    def _close(self) -> None:
+        try:
+            self._writer.close()
+        except BrokerUnavailableError as error:
+            _log.error("the log was not closed properly: %s", error)

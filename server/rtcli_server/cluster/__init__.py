@@ -1,0 +1,4 @@
+"""What makes several instances one deployment.
+
+From outside: `deployment.Deployment` alone; the rest are its parts.
+"""

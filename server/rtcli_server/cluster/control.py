@@ -1,0 +1,52 @@
+"""What instances ask of each other through the log, on the channel `control`. Pure.
+
+Through the log, because there every instance gets everything once and in order, also after it was cut off.
+Nothing here holds a token: who read the log could use it.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from rtcli_server.auth.claims import Principal
+
+EVENT = "control"
+
+
+class Kick(msgspec.Struct, frozen=True, tag="kick"):
+    """Close everything that a user has open."""
+
+    user_id: str
+
+
+class Refresh(msgspec.Struct, frozen=True, tag="refresh"):
+    """Let an event stream go on, if it is this principal's, with the rights of a new token."""
+
+    connection_id: str
+    principal: Principal
+
+
+Command: TypeAlias = Kick | Refresh
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Command).decode
+
+
+class UnknownCommandError(Exception):
+    """A command of a newer version, or none at all."""
+
+
+def encode_command(command: Command) -> bytes:
+    """As the data of a publication."""
+    return _encode(command)
+
+
+def decode_command(data: bytes) -> Command:
+    """Read the data of a publication. Raises UnknownCommandError."""
+    try:
+        command: Command = _decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnknownCommandError(str(error)) from error
+    return command

@@ -1,0 +1,54 @@
+"""The orderly end: tell everyone when to come back, close in batches, cut who is left (protocol.md, 3 and 4).
+
+Each client gets a delay of its own, so that a restart is not followed by a storm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+from collections.abc import Callable
+
+from rtcli.protocol.codes import CloseCode
+from rtcli_server.connections.hub import Client, Hub
+
+PAUSE_S = 0.02  # between batches, for the loop to write them
+MIN_BATCH = 100
+
+_log = logging.getLogger(__name__)
+
+
+def batch_size(count: int, spread_s: float) -> int:
+    """How many to close at once, so that all of `count` are through within `spread_s`."""
+    return max(MIN_BATCH, math.ceil(count * PAUSE_S / spread_s))
+
+
+async def drain(hub: Hub, *, timeout_s: float, retry_after_ms: Callable[[], int]) -> int:
+    """Close everyone within `timeout_s` (seconds); return how many had to be cut.
+
+    A third of the time is for sending, a third for the answers; the rest is left to whoever stops the server.
+    """
+    hub.draining = True
+    clients = list(hub.clients.values())
+    size = batch_size(len(clients), timeout_s / 3)
+    for start in range(0, len(clients), size):
+        for client in clients[start : start + size]:
+            _shut_down(client, retry_after_ms())
+        await asyncio.sleep(PAUSE_S)
+    if hub.clients:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(hub.emptied.wait(), timeout_s / 3)
+    left = list(hub.clients.values())
+    for client in left:
+        client.abort()
+    return len(left)
+
+
+def _shut_down(client: Client, retry_after_ms: int) -> None:
+    try:
+        client.shut_down(CloseCode.SERVICE_RESTART, "service_restart", retry_after_ms)
+    except Exception:  # noqa: BLE001 - one client's trouble must not keep the others from hearing
+        _log.exception("closing %s failed", client.connection_id)
+        client.abort()

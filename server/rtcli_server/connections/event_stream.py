@@ -1,0 +1,245 @@
+"""One event stream: several channels, one cursor (protocol.md, sections 4 and 6).
+
+The id of every event is the whole cursor at that event. Of the stream's channels only one moves at a time, so
+the part for the others, the suffix, is kept until another one has moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from rtcli.protocol.codes import ERROR_TEXT, CloseCode, ErrorCode, GapReason
+from rtcli.protocol.position import ROOM_PREFIX, Position, cursor_key, format_cursor
+from rtcli.protocol.sse import encode_event
+from rtcli_server.auth.claims import Principal
+from rtcli_server.broker import BrokerUnavailableError
+from rtcli_server.connections.event_stream_writer import StreamOutlet, StreamServices, say_closing
+from rtcli_server.delivery.channel import Member, State
+from rtcli_server.delivery.fanout import write_items
+from rtcli_server.delivery.recovery import Resumed, Want, catch_up, read_missed
+from rtcli_server.delivery.wire import EventBatch, Format
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Stream:
+    """One event stream, as fan-out (`Sink`), the hub (`Client`) and the wheel (`Due`) see it."""
+
+    format = Format.EVENTS
+    transport = "sse"
+
+    def __init__(
+        self,
+        services: StreamServices,
+        *,
+        connection_id: str,
+        user_id: str,
+        address: str,
+        expires_at: float,
+        expiry_grace_s: float,
+        heartbeat_s: float,
+        retry_ms: int,
+    ) -> None:
+        self._services = services
+        self.outlet: StreamOutlet  # set before `open`
+        self.connection_id = connection_id
+        self.user_id = user_id
+        self.address = address
+        self.expires_at = expires_at  # Unix seconds
+        self.slot = 0
+        self._expiry_grace_s = expiry_grace_s
+        self._heartbeat_s = heartbeat_s
+        self._heartbeat_at = 0.0
+        self._retry_ms = retry_ms
+        self._members: list[Member] = []
+        self._moved: Member | None = None  # the one whose suffix is known
+        self._suffix = b""
+        self._begun = False  # `ready` was written: before that there is no cursor
+        self._gone = False
+        self._catching_up = False
+
+    # -- the beginning -------------------------------------------------------------------------------------
+
+    async def open(
+        self, channels: Sequence[str], cursor: Mapping[str, Position], *, invalid: bool, max_replay: int
+    ) -> None:
+        """Resume from `cursor` where it names a channel, else begin at the top; `ready` comes first.
+
+        `invalid`: a cursor was given that cannot be read. Raises BrokerUnavailableError.
+        """
+        fanout = self._services.fanout
+        self._members = [fanout.open(channel, self) for channel in channels]
+        try:
+            resumed = await read_missed(
+                fanout,
+                self._services.history,
+                [self._want(member, cursor, max_replay) for member in self._members],
+            )
+            if not self._gone:
+                self._begin(resumed, cursor, invalid=invalid)
+        finally:
+            for member in self._members:
+                fanout.release(member.channel)
+
+    @staticmethod
+    def _want(member: Member, cursor: Mapping[str, Position], max_replay: int) -> Want:
+        since = cursor.get(member.channel.name)
+        return Want(member.channel, since, max_replay if since is not None else 0)
+
+    def _begin(self, resumed: Sequence[Resumed], cursor: Mapping[str, Position], *, invalid: bool) -> None:
+        """Write `ready` and the replays, and go live. The cursor of `ready` is where the replays begin."""
+        for member, result in zip(self._members, resumed, strict=True):
+            since = cursor.get(member.channel.name)
+            member.position = result.top if since is None or result.failure else since
+        self._begun = True
+        self.outlet.write(self._ready(resumed, cursor, invalid=invalid))
+        for member, result in zip(self._members, resumed, strict=True):
+            write_items(member, result.publications)
+        for member, result in zip(self._members, resumed, strict=True):
+            self._services.fanout.go_live(member, result.top)
+        self._heartbeat_at = self._services.clock.now() + self._heartbeat_s
+        self._schedule(self._services.clock.now())
+
+    def _ready(self, resumed: Sequence[Resumed], cursor: Mapping[str, Position], *, invalid: bool) -> bytes:
+        channels: dict[str, dict[str, object]] = {}
+        for member, result in zip(self._members, resumed, strict=True):
+            state: dict[str, object] = {"position": str(result.top)}
+            if invalid or member.channel.name in cursor:
+                reason = GapReason.INVALID_CURSOR if invalid else result.failure
+                self._services.metrics.resumed(reason)
+            if invalid:
+                state |= {"recovered": False, "reason": GapReason.INVALID_CURSOR}
+            elif member.channel.name in cursor:
+                state["recovered"] = result.failure is None
+                if result.failure is not None:
+                    state["reason"] = result.failure
+            channels[cursor_key(member.channel.name)] = state
+        data: dict[str, object] = {
+            "connection_id": self.connection_id,
+            "cursor": self.cursor,
+            "channels": channels,
+        }
+        if invalid or cursor:
+            failures = [state["reason"] for state in channels.values() if "reason" in state]
+            data["recovered"] = not failures
+            if failures:
+                data["reason"] = failures[0]
+        return encode_event(id=self.cursor, event="ready", data=_encode(data), retry_ms=self._retry_ms)
+
+    # -- live ----------------------------------------------------------------------------------------------
+
+    @property
+    def cursor(self) -> str:
+        """Where this stream stands: what was written to it."""
+        return format_cursor([(member.channel.name, member.position) for member in self._members])
+
+    @property
+    def rooms(self) -> list[str]:
+        """The rooms that this stream follows."""
+        names = (member.channel.name for member in self._members)
+        return [name.removeprefix(ROOM_PREFIX) for name in names if name.startswith(ROOM_PREFIX)]
+
+    @property
+    def full(self) -> bool:
+        """See Sink."""
+        return self.outlet.full
+
+    @property
+    def waiting_bytes(self) -> int:
+        """See Client."""
+        return self.outlet.waiting_bytes
+
+    def writer(self, member: Member) -> Callable[[Any], None]:
+        """See Sink."""
+        return partial(self._write, member)
+
+    def _write(self, member: Member, batch: EventBatch) -> None:
+        if self._moved is not member:
+            others = [other for other in self._members if other is not member]
+            rest = format_cursor([(other.channel.name, other.position) for other in others])
+            self._suffix = f",{rest}".encode() if rest else b""
+            self._moved = member
+        member.position = batch.position
+        self.outlet.write_events(batch, self._suffix)
+
+    def _schedule(self, now: float) -> None:
+        expiry = now + self.expires_at + self._expiry_grace_s - self._services.clock.wall()
+        self._services.wheel.put(self, min(self._heartbeat_at, expiry))
+
+    def due(self, now: float) -> None:
+        """Send the heartbeat, or end a stream whose token has expired."""
+        if self._services.clock.wall() >= self.expires_at + self._expiry_grace_s:
+            self.fail(ErrorCode.INVALID_TOKEN)
+            return
+        if now >= self._heartbeat_at:
+            self._heartbeat_at = now + self._heartbeat_s
+            if not self.outlet.full:
+                beat = encode_event(id=self.cursor, event="heartbeat", data=b'{"status":"alive"}')
+                self.outlet.write(beat)
+        self._schedule(now)
+
+    def refresh(self, principal: Principal) -> bool:
+        """Go on with the rights of a new token; return False when they are not enough."""
+        if principal.user_id != self.user_id or not all(map(principal.can_join, self.rooms)):
+            return False
+        self.expires_at = principal.expires_at
+        self._schedule(self._services.clock.now())
+        return True
+
+    def fail(self, code: ErrorCode) -> None:
+        """Say what went wrong, and end."""
+        data = _encode({"code": code, "message": ERROR_TEXT[code]})
+        self.outlet.write(encode_event(event="error", data=data))
+        self.outlet.end()
+
+    # -- slow ----------------------------------------------------------------------------------------------
+
+    def set_writable(self, *, on: bool) -> None:
+        """Hear from the transport that it holds too much, or that it has drained."""
+        if self._gone:
+            return
+        if not on:
+            self._services.hub.mark_slow(self, self._services.clock.now())
+            self._services.fanout.stall(self._members)
+        elif not self._catching_up:
+            self._catching_up = True
+            self._services.hub.spawn(self._catch_up())
+
+    async def _catch_up(self) -> None:
+        try:
+            for member in self._members:
+                if member.state is State.BEHIND:
+                    await catch_up(self._services.fanout, self._services.history, member)
+        except BrokerUnavailableError:
+            return  # the deadline for slow clients is running; one that is cut resumes
+        finally:
+            self._catching_up = False
+        if all(member.state in {State.FRESH, State.LIVE} for member in self._members):
+            self._services.hub.mark_caught_up(self)
+
+    # -- the end -------------------------------------------------------------------------------------------
+
+    def shut_down(self, code: CloseCode, reason: str, retry_after_ms: int | None) -> None:
+        """See Client."""
+        self._services.hub.closing(self, code, reason)
+        if code is CloseCode.KICKED:
+            self._services.hub.remember_kick(self.user_id, now=self._services.clock.now())
+        say_closing(self.outlet, self.cursor if self._begun else None, code, reason, retry_after_ms)
+
+    def abort(self) -> None:
+        """See Client."""
+        self.outlet.abort()
+
+    def lost(self) -> None:
+        """The transport is gone: leave everything."""
+        if self._gone:
+            return
+        self._gone = True
+        self._services.wheel.remove(self)
+        for member in self._members:
+            self._services.fanout.close(member)
+        self._services.hub.remove(self)

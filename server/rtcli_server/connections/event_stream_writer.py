@@ -1,0 +1,74 @@
+"""What an event stream's transport gives to it, what it needs of its server, and how each stream ends."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from rtcli.protocol.codes import CloseCode
+from rtcli.protocol.sse import encode_event
+from rtcli_server.connections.hub import Hub
+from rtcli_server.delivery.fanout import Fanout
+from rtcli_server.delivery.recovery import ReadHistory
+from rtcli_server.delivery.wire import EventBatch
+from rtcli_server.metrics.registry import Metrics
+from rtcli_server.timing.clock import Clock
+from rtcli_server.timing.timer_wheel import Wheel
+
+
+class StreamOutlet(Protocol):
+    """The sending side of an event stream's transport. Nothing here blocks or raises."""
+
+    @property
+    def full(self) -> bool:
+        """Whether more is waiting to be written than the budget allows."""
+        ...
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How much is waiting to be written."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Send bytes now."""
+        ...
+
+    def write_events(self, batch: EventBatch, suffix: bytes) -> None:
+        """Send a batch now, with this stream's suffix."""
+        ...
+
+    def end(self) -> None:
+        """End the stream behind what was written."""
+        ...
+
+    def abort(self) -> None:
+        """Drop the transport, and what it holds."""
+        ...
+
+
+class StreamServices(Protocol):
+    """What a stream needs of its server."""
+
+    hub: Hub
+    metrics: Metrics
+    fanout: Fanout
+    history: ReadHistory
+    wheel: Wheel
+    clock: Clock
+
+
+def say_closing(
+    outlet: StreamOutlet, cursor: str | None, code: CloseCode, reason: str, retry_after_ms: int | None
+) -> None:
+    """Send `closing` with its own `retry`, and end the stream; a client that does not read is dropped.
+
+    Without a `cursor`, the client keeps the one that it came with.
+    """
+    if outlet.full:
+        outlet.abort()
+        return
+    if retry_after_ms is not None:
+        data = msgspec.json.encode({"code": code, "reason": reason, "retry_after_ms": retry_after_ms})
+        outlet.write(encode_event(id=cursor, event="closing", data=data, retry_ms=retry_after_ms))
+    outlet.end()

@@ -1,0 +1,65 @@
+"""The stream for everyone: heartbeats, and nothing else (protocol.md, section 4)."""
+
+from __future__ import annotations
+
+from rtcli.protocol.codes import CloseCode
+from rtcli.protocol.sse import encode_event
+from rtcli_server.connections.event_stream_writer import StreamOutlet, StreamServices, say_closing
+
+
+class Pulse:
+    """A stream of heartbeats alone, for anyone, with ids that count from 1."""
+
+    transport = "sse"
+
+    def __init__(
+        self, services: StreamServices, *, connection_id: str, address: str, heartbeat_s: float, retry_ms: int
+    ) -> None:
+        self._services = services
+        self._heartbeat_s = heartbeat_s
+        self._retry_ms = retry_ms
+        self._count = 0
+        self.outlet: StreamOutlet  # set before `begin`
+        self.connection_id = connection_id
+        self.user_id = connection_id  # nobody's: each counts by itself
+        self.address = address
+        self.slot = 0
+
+    def begin(self) -> None:
+        """Send the first heartbeat."""
+        self._beat(self._services.clock.now(), self._retry_ms)
+
+    def due(self, now: float) -> None:
+        """Send the next one; a client that does not read is cut."""
+        if self.outlet.full:
+            self.abort()
+        else:
+            self._beat(now)
+
+    def _beat(self, now: float, retry_ms: int | None = None) -> None:
+        self._count += 1
+        data = b'{"status":"alive"}'
+        self.outlet.write(encode_event(id=str(self._count), event="heartbeat", data=data, retry_ms=retry_ms))
+        self._services.wheel.put(self, now + self._heartbeat_s)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """See Client."""
+        return self.outlet.waiting_bytes
+
+    def set_writable(self, *, on: bool) -> None:
+        """Nothing to do: `due` looks."""
+
+    def shut_down(self, code: CloseCode, reason: str, retry_after_ms: int | None) -> None:
+        """See Client."""
+        self._services.hub.closing(self, code, reason)
+        say_closing(self.outlet, str(self._count), code, reason, retry_after_ms)
+
+    def abort(self) -> None:
+        """See Client."""
+        self.outlet.abort()
+
+    def lost(self) -> None:
+        """The transport is gone."""
+        self._services.wheel.remove(self)
+        self._services.hub.remove(self)

@@ -1,0 +1,281 @@
+"""One WebSocket connection: does what its session decides. Both transports drive this same class.
+
+Commands of one connection take effect in their order: while one waits (for the log, for a key), what comes
+after it is kept, and the transport stops reading when that gets long. Publishes do not wait for each other,
+up to a limit.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from rtcli.protocol.codes import ERROR_TEXT, CloseCode, ErrorCode
+from rtcli.protocol.messages import (
+    Closing,
+    ClosingData,
+    Error,
+    ErrorData,
+    ServerMessage,
+    encode,
+    user_id_to_wire,
+)
+from rtcli.protocol.position import ROOM_PREFIX
+from rtcli_server.broker import BrokerUnavailableError
+from rtcli_server.connections import commands
+from rtcli_server.connections.websocket_writer import ConnectionServices, Outlet
+from rtcli_server.delivery.channel import Member, State
+from rtcli_server.delivery.recovery import catch_up
+from rtcli_server.session.decisions import (
+    CheckToken,
+    Close,
+    Decision,
+    Join,
+    Leave,
+    Publish,
+    Reply,
+    SendPing,
+    SetTyping,
+)
+from rtcli_server.session.session import Session
+
+MAX_BACKLOG = 64  # messages kept behind one that waits, before reading stops
+CLOSE_TIMEOUT_S = 5.0  # for the peer's answer to a close frame
+
+_log = logging.getLogger(__name__)
+
+
+class Connection:
+    """One WebSocket connection, as fan-out (`Sink`), the hub (`Client`) and the wheel (`Due`) see it."""
+
+    transport = "websocket"
+    __slots__ = (
+        "_backlog", "_busy", "_catching_up", "_reading", "address", "closing", "connection_id", "format",
+        "gone", "members", "name", "outlet", "outstanding", "services", "session", "slot", "user_id",
+        "wire_id",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        services: ConnectionServices,
+        session: Session,
+        outlet: Outlet,
+        *,
+        connection_id: str,
+        user_id: str,
+        name: str,
+        address: str,
+    ) -> None:
+        self.services = services
+        self.session = session
+        self.outlet = outlet
+        self.format = outlet.format
+        self.connection_id = connection_id
+        self.user_id = user_id
+        self.wire_id = user_id_to_wire(user_id)
+        self.name = name
+        self.address = address
+        self.slot = 0
+        self.members: dict[str, Member] = {}  # by channel
+        self._backlog: list[str | bytes] = []  # what came while a command waits
+        self._busy = False  # a command waits
+        self.outstanding = 0  # publishes that the log has not answered
+        self._reading = True
+        self._catching_up = False
+        self.closing = False  # a close frame was sent
+        self.gone = False
+
+    # -- what the transport tells --------------------------------------------------------------------------
+
+    def open(self, *, with_events: bool) -> None:
+        """The handshake is done: greet. `with_events`: personal and broadcast events are wanted."""
+        self.services.hub.add(self)
+        self.follow(self.session.opening(self.services.clock.wall()))
+        if with_events:
+            self.start(commands.follow_events(self))
+        self.schedule()
+
+    def text(self, text: str | bytes) -> None:
+        """A text message has come."""
+        if self._busy:
+            self.session.heard()
+            self._backlog.append(text)
+            self.update_reading()
+        elif not self.closing:
+            clock = self.services.clock
+            self.follow(self.session.receive(text, clock.now(), clock.wall()))
+
+    def binary(self) -> None:
+        """A binary message has come."""
+        if not self.closing:
+            self.follow(self.session.receive_binary(self.services.clock.wall()))
+
+    def pong(self) -> None:
+        """A control frame has come: a sign of life."""
+        self.session.heard()
+
+    def lost(self) -> None:
+        """The transport is gone: leave everything, but let the user come back within the grace period."""
+        if self.gone:
+            return
+        self.gone = self.closing = True
+        self.services.wheel.remove(self)
+        self._leave_all()
+        self.services.hub.remove(self)
+
+    def _leave_all(self) -> None:
+        self._backlog.clear()
+        for channel, member in self.members.items():
+            if channel.startswith(ROOM_PREFIX):
+                self.services.rooms.lose(channel.removeprefix(ROOM_PREFIX), self.user_id, member)
+            else:
+                self.services.fanout.close(member)
+        self.members.clear()
+
+    def set_writable(self, *, on: bool) -> None:
+        """The transport holds more than the budget, or has drained."""
+        if self.gone:
+            return
+        self.update_reading()
+        if not on:
+            self.services.hub.mark_slow(self, self.services.clock.now())
+            self.services.fanout.stall(self.members.values())
+        elif not self._catching_up:
+            self._catching_up = True
+            self.services.hub.spawn(self._catch_up())
+
+    # -- what others ask -----------------------------------------------------------------------------------
+
+    @property
+    def full(self) -> bool:
+        """See Sink."""
+        return self.outlet.full
+
+    @property
+    def waiting_bytes(self) -> int:
+        """See Client."""
+        return self.outlet.waiting_bytes
+
+    def writer(self, member: Member) -> Callable[[Any], None]:  # noqa: ARG002 - the interface of Sink
+        """See Sink."""
+        return self.outlet.write
+
+    def due(self, now: float) -> None:
+        """See Due: heartbeats and expiry, or the end of waiting for the peer's close frame."""
+        if self.closing:
+            self.outlet.abort()
+            return
+        self.follow(self.session.tick(now, self.services.clock.wall()))
+        self.schedule()
+
+    def schedule(self) -> None:
+        """Have `due` called when the session has something to do."""
+        if not self.closing:
+            clock = self.services.clock
+            self.services.wheel.put(self, self.session.due(clock.now(), clock.wall()))
+
+    def shut_down(self, code: CloseCode, reason: str, retry_after_ms: int | None) -> None:
+        """See Client."""
+        if self.closing:
+            return
+        self.closing = True
+        self.services.hub.closing(self, code, reason)
+        self._leave_all()  # nothing is sent behind a close frame
+        if self.outlet.full:  # which would wait behind what is not read
+            self.outlet.abort()
+            return
+        if retry_after_ms is not None:
+            data = ClosingData(code=code, reason=reason, retry_after_ms=retry_after_ms)
+            self.send(Closing(data=data, timestamp=self.services.clock.timestamp()))
+        self.outlet.flush()
+        self.outlet.close(code, reason)
+        self.services.wheel.put(self, self.services.clock.now() + CLOSE_TIMEOUT_S)
+
+    def abort(self) -> None:
+        """See Client."""
+        self.closing = True
+        self.outlet.abort()
+
+    # -- decisions -----------------------------------------------------------------------------------------
+
+    def follow(self, decisions: Sequence[Decision]) -> None:
+        """Do what the session decided, in order."""
+        for decision in decisions:
+            _ACTIONS[type(decision)](self, decision)
+
+    def send(self, message: ServerMessage) -> None:
+        """Send one message in this loop turn."""
+        self.outlet.send(encode(message))
+
+    def refuse(self, code: ErrorCode, message_id: str | None) -> None:
+        """Say that a message was not followed."""
+        data = ErrorData(code=code, message=ERROR_TEXT[code])
+        self.send(Error(data=data, id=message_id, timestamp=self.services.clock.timestamp()))
+        self.services.metrics.refused_messages[code] += 1
+
+    def reply(self, decision: Reply) -> None:
+        """Send what the session wrote itself."""
+        self.outlet.send(decision.text)
+        if decision.code is not None:
+            self.services.metrics.refused_messages[decision.code] += 1
+
+    # -- commands that have to wait ------------------------------------------------------------------------
+
+    def start(self, command: Coroutine[Any, Any, None]) -> None:
+        """Run a command; what comes meanwhile is kept until it is done."""
+        self._busy = True
+        self.services.hub.spawn(self._run(command))
+
+    async def _run(self, command: Coroutine[Any, Any, None]) -> None:
+        try:
+            await command
+        except Exception:  # noqa: BLE001 - whatever it was, the client gets a close code
+            _log.exception("a command failed", extra={"connection_id": self.connection_id})
+            self.shut_down(CloseCode.INTERNAL, ErrorCode.INTERNAL, None)
+        finally:
+            self._busy = False
+            while self._backlog and not self._busy and not self.closing:
+                self.text(self._backlog.pop(0))
+            self.update_reading()
+
+    def update_reading(self) -> None:
+        """Stop reading when too much waits, here or in the log; go on when it does not any more.
+
+        Nor is more read of a client that does not read: what it asks for would pile up as answers.
+        """
+        wanted = (
+            len(self._backlog) < MAX_BACKLOG
+            and self.outstanding < self.services.max_outstanding
+            and not self.outlet.full
+        )
+        if wanted != self._reading:
+            self._reading = wanted
+            self.outlet.set_reading(on=wanted)
+
+    # -- slow ----------------------------------------------------------------------------------------------
+
+    async def _catch_up(self) -> None:
+        services = self.services
+        try:
+            for member in list(self.members.values()):
+                if member.state is State.BEHIND:
+                    await catch_up(services.fanout, services.broker.history, member)
+        except BrokerUnavailableError:
+            return  # the deadline for slow clients is running; one that is cut resumes
+        finally:
+            self._catching_up = False
+        if all(member.state in {State.FRESH, State.LIVE} for member in self.members.values()):
+            services.hub.mark_caught_up(self)
+
+
+_ACTIONS: dict[type[Decision], Callable[[Connection, Any], None]] = {
+    Publish: commands.publish,
+    Reply: Connection.reply,
+    Join: lambda connection, decision: connection.start(commands.join(connection, decision)),
+    Leave: commands.leave,
+    SetTyping: commands.set_typing,
+    CheckToken: lambda connection, decision: connection.start(commands.check_token(connection, decision)),
+    SendPing: lambda connection, _decision: connection.outlet.ping(),
+    Close: lambda connection, close: connection.shut_down(close.code, close.reason, close.retry_after_ms),
+}

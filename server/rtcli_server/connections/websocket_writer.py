@@ -1,0 +1,74 @@
+"""What a WebSocket transport gives to its connection, and what a connection needs of its server."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from rtcli_server.auth.authenticator import Authenticator
+from rtcli_server.broker import Broker
+from rtcli_server.connections.hub import Hub
+from rtcli_server.delivery.fanout import Fanout
+from rtcli_server.delivery.wire import Format
+from rtcli_server.metrics.registry import Metrics
+from rtcli_server.presence.rooms import Rooms
+from rtcli_server.timing.clock import Clock
+from rtcli_server.timing.timer_wheel import Wheel
+
+
+class Outlet(Protocol):
+    """The sending side of a WebSocket transport. Nothing here blocks or raises."""
+
+    format: Format
+
+    @property
+    def full(self) -> bool:
+        """Whether more is waiting to be written than the budget allows."""
+        ...
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How much is waiting to be written."""
+        ...
+
+    def send(self, text: bytes) -> None:
+        """Send one message, some time in this loop turn."""
+        ...
+
+    def write(self, batch: Any) -> None:  # noqa: ANN401 - by `format`
+        """Send one batch of `format` now."""
+        ...
+
+    def flush(self) -> None:
+        """Send now what `send` was given, so that a `write` comes behind it."""
+        ...
+
+    def ping(self) -> None:
+        """Send an RFC 6455 ping."""
+        ...
+
+    def close(self, code: int, reason: str) -> None:
+        """Send a close frame and wait for the peer's; nothing is sent after it."""
+        ...
+
+    def abort(self) -> None:
+        """Drop the transport, and what it holds."""
+        ...
+
+    def set_reading(self, *, on: bool) -> None:
+        """Stop or go on reading."""
+        ...
+
+
+class ConnectionServices(Protocol):
+    """What a connection needs of its server."""
+
+    hub: Hub
+    metrics: Metrics
+    rooms: Rooms
+    fanout: Fanout
+    broker: Broker
+    authenticator: Authenticator
+    wheel: Wheel
+    clock: Clock
+    max_replay: int
+    max_outstanding: int

@@ -1,0 +1,4 @@
+"""What is counted, and how Prometheus reads it.
+
+From outside: `registry.Metrics` records, `exposition.Exposition` renders.
+"""

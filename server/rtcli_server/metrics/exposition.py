@@ -1,0 +1,202 @@
+"""The metrics as Prometheus wants them, collected at the moment when it asks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from rtcli_server.metrics import registry as names
+from rtcli_server.metrics.registry import Histogram, Kind, Metrics, Spec
+
+
+class Watched(Protocol):
+    """A client, as the metrics see it."""
+
+    @property
+    def transport(self) -> str:
+        """`websocket` or `sse`."""
+        ...
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What its transport holds."""
+        ...
+
+
+class WatchedHub(Protocol):
+    """Who is connected."""
+
+    draining: bool
+
+    @property
+    def clients(self) -> Mapping[str, Watched]:
+        """Every client, by its id."""
+        ...
+
+    @property
+    def user_count(self) -> int:
+        """How many users they are."""
+        ...
+
+    @property
+    def slow_count(self) -> int:
+        """How many of them are behind."""
+        ...
+
+
+class WatchedRooms(Protocol):
+    """Who is where."""
+
+    def here(self) -> Mapping[str, int]:
+        """Every room that has users on this instance."""
+        ...
+
+
+class WatchedFanout(Protocol):
+    """What could not be delivered."""
+
+    gaps: int
+
+
+class Observed(Protocol):
+    """What the server knows at the moment of asking."""
+
+    @property
+    def metrics(self) -> Metrics:
+        """What was recorded."""
+        ...
+
+    @property
+    def instance_id(self) -> str:
+        """Which instance this is."""
+        ...
+
+    @property
+    def instance_count(self) -> int:
+        """How many instances of the deployment live, as far as this one knows."""
+        ...
+
+    @property
+    def hub(self) -> WatchedHub:
+        """Who is connected."""
+        ...
+
+    @property
+    def rooms(self) -> WatchedRooms:
+        """Who is where."""
+        ...
+
+    @property
+    def fanout(self) -> WatchedFanout:
+        """What could not be delivered."""
+        ...
+
+
+class ServerCollector(Collector):
+    """Gives each metric of `metrics.SPECS` once."""
+
+    def __init__(self, observed: Observed) -> None:
+        self._observed = observed
+        self.log_ready = False  # set before collecting: only a coroutine can find out
+
+    def describe(self) -> Iterable[Metric]:
+        """Name the metrics without collecting them."""
+        return [Metric(spec.name, spec.help, spec.kind.value) for spec in names.SPECS]
+
+    def collect(self) -> Iterator[Metric]:
+        """Collect them all."""
+        m = self._observed.metrics
+        for spec, histogram in (
+            (names.PUBLISH_SECONDS, m.publish_seconds),
+            (names.FANOUT_SECONDS, m.fanout_seconds),
+            (names.LOOP_LAG_SECONDS, m.loop_lag_seconds),
+        ):
+            yield _histogram(spec, histogram)
+        outcomes = {"published": m.published, "duplicate": m.duplicates, "unavailable": m.unavailable}
+        open_, waiting = self._clients()
+        for spec, values in (
+            (names.CONNECTIONS, {"websocket": 0, "sse": 0} | open_),
+            (names.OPENED, m.opened),
+            (names.CLOSED, m.closed),
+            (names.REFUSALS, m.refusals),
+            (names.INVALID, m.refused_messages),
+            (names.RESUMES, m.resumes),
+            (names.PUBLICATIONS, outcomes),
+            (names.INFO, {self._observed.instance_id: 1}),
+        ):
+            yield _labelled(spec, values)
+        plain: dict[Spec, float] = {
+            names.DELIVERIES: m.deliveries,
+            names.GAPS: self._observed.fanout.gaps,
+            names.OUTSTANDING: m.outstanding,
+            names.WAITING: waiting,
+            names.USERS: self._observed.hub.user_count,
+            names.SLOW: self._observed.hub.slow_count,
+            names.ROOMS: len(self._observed.rooms.here()),
+            names.DRAINING: self._observed.hub.draining,
+            names.LOG_READY: self.log_ready,
+            names.INSTANCES: self._observed.instance_count,
+        }
+        for spec, value in plain.items():
+            yield _plain(spec, value)
+
+    def _clients(self) -> tuple[Counter[str], int]:
+        open_: Counter[str] = Counter()
+        waiting = 0
+        for client in self._observed.hub.clients.values():
+            open_[client.transport] += 1
+            waiting += client.waiting_bytes
+        return open_, waiting
+
+
+def _plain(spec: Spec, value: float) -> Metric:
+    if spec.kind is Kind.COUNTER:
+        return CounterMetricFamily(spec.name, spec.help, value=value)
+    return GaugeMetricFamily(spec.name, spec.help, value=value)
+
+
+def _labelled(spec: Spec, values: Mapping[str, int]) -> Metric:
+    family = (CounterMetricFamily if spec.kind is Kind.COUNTER else GaugeMetricFamily)(
+        spec.name, spec.help, labels=[spec.label]
+    )
+    for label, value in values.items():
+        family.add_metric([str(label)], value)
+    return family
+
+
+def _histogram(spec: Spec, histogram: Histogram) -> Metric:
+    family = HistogramMetricFamily(spec.name, spec.help)
+    buckets: list[tuple[str, float]] = []
+    count = 0
+    for bound, in_bucket in zip((*map(str, histogram.bounds), "+Inf"), histogram.counts, strict=True):
+        count += in_bucket
+        buckets.append((bound, count))
+    family.add_metric([], buckets, histogram.total)
+    return family
+
+
+class Exposition:
+    """Writes the metrics of one server, and of its process (memory, CPU, descriptors)."""
+
+    def __init__(self, observed: Observed) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._collector = ServerCollector(observed)
+        self._registry.register(self._collector)
+        ProcessCollector(registry=self._registry)
+
+    def write(self, accept: str, *, log_ready: bool) -> tuple[bytes, str]:
+        """The text in the format that `accept` (a header) asks for, and its content type."""
+        self._collector.log_ready = log_ready
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type

@@ -1,0 +1,183 @@
+"""Every metric of the server: what it is called, what it counts, and where it is recorded.
+
+Recording is plain integers and flat arrays, because it happens for every message; prometheus_client comes in
+only when somebody asks (exposition.py). What can be counted when asked (connections, rooms, bytes waiting) is
+not recorded at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import NamedTuple
+
+from rtcli.protocol.publication import Publication
+from rtcli_server.broker import Published
+
+# Seconds. From half a millisecond (the publication's own clock has milliseconds) to ten seconds.
+LATENCY_BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Kind(Enum):
+    """How a metric behaves."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+class Spec(NamedTuple):
+    """A metric. `unit` is part of the name where it has one; counters get `_total` when they are shown."""
+
+    name: str
+    kind: Kind
+    unit: str
+    help: str
+    label: str = ""
+
+
+CONNECTIONS = Spec("rtcli_connections", Kind.GAUGE, "", "Open connections", "transport")
+OPENED = Spec("rtcli_connections_opened", Kind.COUNTER, "", "Connections that were admitted", "transport")
+CLOSED = Spec("rtcli_server_closes", Kind.COUNTER, "", "Connections that the server closed or cut", "reason")
+REFUSALS = Spec("rtcli_refusals", Kind.COUNTER, "", "Connections and requests refused at the gate", "reason")
+USERS = Spec("rtcli_users", Kind.GAUGE, "", "Users with a connection")
+ROOMS = Spec("rtcli_rooms", Kind.GAUGE, "", "Rooms with a member")
+PUBLICATIONS = Spec(
+    "rtcli_publications",
+    Kind.COUNTER,
+    "",
+    "Publications given to the log by clients of this instance",
+    "outcome",
+)
+PUBLISH_SECONDS = Spec(
+    "rtcli_log_publish_seconds",
+    Kind.HISTOGRAM,
+    "seconds",
+    "From giving a publication to the log until it is in it; what is there at once is not in this",
+)
+OUTSTANDING = Spec("rtcli_log_outstanding", Kind.GAUGE, "", "Publications that the log has not answered yet")
+LOG_READY = Spec("rtcli_log_ready", Kind.GAUGE, "", "Whether the log takes and delivers publications")
+DELIVERIES = Spec(
+    "rtcli_deliveries",
+    Kind.COUNTER,
+    "",
+    "Messages written to members' transports by fan-out, ephemeral ones too",
+)
+FANOUT_SECONDS = Spec(
+    "rtcli_fanout_seconds",
+    Kind.HISTOGRAM,
+    "seconds",
+    "From a publication's timestamp until it is written to the transports; of each write, the oldest one",
+)
+WAITING = Spec("rtcli_waiting_bytes", Kind.GAUGE, "bytes", "Bytes waiting in transports for slow clients")
+SLOW = Spec("rtcli_slow_clients", Kind.GAUGE, "", "Clients whose transport holds more than the budget")
+GAPS = Spec("rtcli_gaps", Kind.COUNTER, "", "Times that members were told of publications that will not come")
+RESUMES = Spec("rtcli_resumes", Kind.COUNTER, "", "Channels resumed from a position", "outcome")
+INVALID = Spec(
+    "rtcli_refused_messages", Kind.COUNTER, "", "Messages of clients that were answered with an error", "code"
+)
+LOOP_LAG_SECONDS = Spec(
+    "rtcli_loop_lag_seconds",
+    Kind.HISTOGRAM,
+    "seconds",
+    "How late the event loop's ticks are (ten per second)",
+)
+DRAINING = Spec("rtcli_draining", Kind.GAUGE, "", "Whether the server is about to end")
+INSTANCES = Spec(
+    "rtcli_instances", Kind.GAUGE, "", "Instances of the deployment that live, this one included"
+)
+INFO = Spec("rtcli_server", Kind.GAUGE, "", "1; the label names this instance", "instance")
+
+SPECS = (
+    CONNECTIONS,
+    OPENED,
+    CLOSED,
+    REFUSALS,
+    USERS,
+    ROOMS,
+    PUBLICATIONS,
+    PUBLISH_SECONDS,
+    OUTSTANDING,
+    LOG_READY,
+    DELIVERIES,
+    FANOUT_SECONDS,
+    WAITING,
+    SLOW,
+    GAPS,
+    RESUMES,
+    INVALID,
+    LOOP_LAG_SECONDS,
+    DRAINING,
+    INSTANCES,
+    INFO,
+)
+
+
+class Histogram:
+    """Counts values by bounds. `counts` has one more entry than `bounds`: what is beyond all of them."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: Sequence[float] = LATENCY_BOUNDS_S) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count one value; what a clock makes negative counts as 0."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += max(value, 0.0)
+
+
+class Metrics:
+    """What is recorded while the server runs. `wall` gives Unix seconds; `tick_s` is the tick's length."""
+
+    def __init__(self, wall: Callable[[], float], *, tick_s: float) -> None:
+        self._wall = wall
+        self._tick_s = tick_s
+        self._ticked_at: float | None = None
+        self.opened: Counter[str] = Counter()
+        self.closed: Counter[str] = Counter()
+        self.refusals: Counter[str] = Counter()
+        self.refused_messages: Counter[str] = Counter()
+        self.resumes: Counter[str] = Counter()
+        self.published = 0
+        self.duplicates = 0
+        self.unavailable = 0
+        self.outstanding = 0
+        self.deliveries = 0
+        self.publish_seconds = Histogram()
+        self.fanout_seconds = Histogram()
+        self.loop_lag_seconds = Histogram()
+
+    def flushed(self, items: Sequence[object], writes: int) -> None:
+        """Count a flush: its items (publications and ephemeral events) went to `writes` members."""
+        self.deliveries += len(items) * writes
+        for item in items:
+            if type(item) is Publication:
+                self.fanout_seconds.observe(self._wall() - item.time_ms / 1000)
+                return
+
+    def count(self, future: asyncio.Future[Published]) -> None:
+        """Count the outcome of a publish."""
+        if future.cancelled():
+            return
+        if future.exception() is not None:
+            self.unavailable += 1
+        elif future.result().duplicate:
+            self.duplicates += 1
+        else:
+            self.published += 1
+
+    def ticked(self, now: float) -> None:
+        """Measure how late a tick is; `now` is monotonic."""
+        if self._ticked_at is not None:
+            self.loop_lag_seconds.observe(now - self._ticked_at - self._tick_s)
+        self._ticked_at = now
+
+    def resumed(self, reason: str | None) -> None:
+        """Count a resume; `reason` None: nothing was missed."""
+        self.resumes["recovered" if reason is None else str(reason)] += 1

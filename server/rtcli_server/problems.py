@@ -1,0 +1,98 @@
+"""Errors over HTTP: `application/problem+json` (RFC 9457) with the error words of the protocol.
+
+Every error of every route looks like this, the framework's own (404, 405, 422) included.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import TypedDict
+
+import msgspec
+
+from rtcli.protocol.codes import ERROR_TEXT, ErrorCode
+
+CONTENT_TYPE = "application/problem+json"
+
+# What is said where a status alone is known.
+_CODES = {
+    400: ErrorCode.INVALID_MESSAGE,
+    401: ErrorCode.INVALID_TOKEN,
+    403: ErrorCode.FORBIDDEN,
+    413: ErrorCode.TOO_LONG,
+    429: ErrorCode.RATE_LIMITED,
+    503: ErrorCode.UNAVAILABLE,
+}
+_TEXTS = {
+    404: ("not_found", "There is nothing here"),
+    405: ("method_not_allowed", "This method is not allowed here"),
+    413: (ErrorCode.TOO_LONG, "The body is too long"),
+    415: ("unsupported_media_type", "The body must be application/json"),
+}
+
+
+class FieldError(TypedDict):
+    """One mistake in a body or parameter: where it is (`data.room`), and what is wrong."""
+
+    field: str
+    message: str
+
+
+class ProblemError(Exception):
+    """An answer that is an error. `code` is an error word of the protocol, or one of HTTP's own."""
+
+    def __init__(
+        self,
+        status: int,
+        code: ErrorCode | str | None = None,
+        detail: str | None = None,
+        *,
+        retry_after_ms: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        errors: Sequence[FieldError] = (),
+    ) -> None:
+        known_code, known_detail = _TEXTS.get(status, (None, None))
+        self.status = status
+        self.code = str(code or known_code or _CODES.get(status, _fallback(status)))
+        self.detail = detail or known_detail or _detail_of(self.code, status)
+        self.retry_after_ms = retry_after_ms
+        self.errors = errors
+        self._headers = headers or {}
+        super().__init__(f"{status} {self.code}")
+
+    def body(self) -> bytes:
+        """The body: `type` is left out, which means `about:blank` (RFC 9457, section 4.2.1)."""
+        problem: dict[str, object] = {
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail,
+        }
+        if self.retry_after_ms is not None:
+            problem["retry_after_ms"] = self.retry_after_ms
+        if self.errors:
+            problem["errors"] = list(self.errors)
+        return msgspec.json.encode(problem)
+
+    def headers(self) -> dict[str, str]:
+        """The headers that belong to it; `Retry-After` is in whole seconds, rounded up."""
+        headers = {"content-type": CONTENT_TYPE, "cache-control": "no-store", **self._headers}
+        if self.status == 401:
+            # RFC 6750, section 3; the cause stays untold, as everywhere.
+            headers["www-authenticate"] = 'Bearer error="invalid_token"'
+        if self.retry_after_ms is not None:
+            headers["retry-after"] = str(math.ceil(self.retry_after_ms / 1000))
+        return headers
+
+
+def _fallback(status: int) -> ErrorCode:
+    return ErrorCode.INTERNAL if status >= 500 else ErrorCode.INVALID_MESSAGE
+
+
+def _detail_of(code: str, status: int) -> str:
+    try:
+        return ERROR_TEXT[ErrorCode(code)]
+    except ValueError:
+        return HTTPStatus(status).phrase

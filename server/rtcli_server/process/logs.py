@@ -1,0 +1,207 @@
+"""Logs: one handler for every logger, uvicorn's included, as text or JSON, with secrets taken out.
+
+uvicorn logs the request line of a WebSocket, with `?token=…` in it, to the logger `uvicorn.error`; libraries
+put URLs and headers into exceptions. So redaction is not left to whoever logs: it is done on the finished
+line, and there is no other way out.
+
+Connection ids and other fields come as `extra`: `_log.info("joined", extra={"connection_id": …})`.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import time
+from collections.abc import Callable
+from typing import Literal, TextIO
+
+import msgspec
+
+from rtcli.protocol.messages.values import format_timestamp
+
+REDACTED = "[redacted]"
+MAX_MESSAGE = 8_192  # characters of one line's message
+REPEATS = 10  # of one warning or error, per window
+WINDOW_S = 60.0
+LIMITED = frozenset({"rtcli_server.auth.admission"})  # loggers of which lower levels are limited too
+MAX_KINDS = 256  # of repeats that are told apart at a time
+
+# Where a token may stand (tokens.py), as it looks in request lines, URLs, headers and their representations.
+_NAMED = re.compile(
+    r"""((?:\b|%22)(?:token|rt_token|access_token|refresh_token|id_token|ticket|secret|password)
+         (?:(?:=|%3d)["']?|["']?\s*:\s*["']))  [^\s&;,"'<>\\]+""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_BEARER = re.compile(r"(\bbearer(?:\.|%20|\s+))[^\s,;\"'<>\\]+", re.IGNORECASE)
+_AUTHORIZATION = re.compile(r"(\bauthorization['\"]?\s*[:,=]\s*b?['\"]?\w+\s+)[^\s,;\"'<>\\]+", re.IGNORECASE)
+# Wherever it stands: base64url of `{"`, and two dots.
+_JWT = re.compile(r"\bey[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
+_USERINFO = re.compile(r"(\w://[^\s/@:]*):[^\s/@]+@")  # redis://user:password@host
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_NEWLINES = re.compile(r"[\t\n]")
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
+
+
+def redact(text: str) -> str:
+    """Take tokens, secrets and passwords out of a text."""
+    text = _JWT.sub(REDACTED, text)
+    text = _NAMED.sub(rf"\1{REDACTED}", text)
+    text = _BEARER.sub(rf"\1{REDACTED}", text)
+    text = _AUTHORIZATION.sub(rf"\1{REDACTED}", text)
+    return _USERINFO.sub(rf"\1:{REDACTED}@", text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+class _Formatter(logging.Formatter):
+    """What both formats share: nothing secret, no control characters, and nothing raised."""
+
+    def message_of(self, record: logging.LogRecord) -> str:
+        try:
+            message = record.getMessage()
+        except Exception:  # noqa: BLE001 - a log call with wrong arguments must not stop what logs
+            message = f"{record.msg!r} with arguments that do not fit"
+        if len(message) > MAX_MESSAGE:
+            message = message[:MAX_MESSAGE] + "…"
+        return redact(message)
+
+    def exception_of(self, record: logging.LogRecord) -> str:
+        parts = []
+        if record.exc_info:
+            parts.append(self.formatException(record.exc_info))
+        if record.stack_info:
+            parts.append(self.formatStack(record.stack_info))
+        return _CONTROL.sub(_escape, redact("\n".join(parts)))
+
+    @staticmethod
+    def fields_of(record: logging.LogRecord) -> dict[str, object]:
+        """What was given as `extra`."""
+        return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+
+
+class TextFormatter(_Formatter):
+    """`2026-05-01T09:30:00.250Z WARNING server.hub: text connection_id=…`, for a person."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write one record; only a traceback takes more lines than one."""
+        fields = "".join(f" {name}={value}" for name, value in self.fields_of(record).items())
+        line = _NEWLINES.sub(lambda match: repr(match[0])[1:-1], self.message_of(record) + redact(fields))
+        line = f"{format_timestamp(record.created)} {record.levelname} {record.name}: {line}"
+        exception = self.exception_of(record)
+        return _CONTROL.sub(_escape, line) + (f"\n{exception}" if exception else "")
+
+
+class JsonFormatter(_Formatter):
+    """One JSON object a line: `ts`, `level`, `logger`, `message`, the fields, and `exception`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write one record."""
+        line: dict[str, object] = {
+            "ts": format_timestamp(record.created),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": self.message_of(record),
+        }
+        for name, value in self.fields_of(record).items():
+            line[name] = value if isinstance(value, int | float | None) else redact(str(value))
+        exception = self.exception_of(record)
+        if exception:
+            line["exception"] = exception
+        clean = {name: _writable(value) for name, value in line.items()}
+        # What is left after JSON's own escapes stands inside of strings.
+        return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", msgspec.json.encode(clean).decode())
+
+
+def _writable(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    return str(value) if isinstance(value, int) and abs(value) >= 2**63 else value
+
+
+class WorkerFilter(logging.Filter):
+    """Says in every record which worker of a server wrote it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self._number = number
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Add the fields."""
+        record.worker, record.pid = self._number, record.process
+        return True
+
+
+class RepeatFilter(logging.Filter):
+    """Lets a warning or error through ten times a minute; the next one after that says how many were not.
+
+    What is the same is told by logger, level and unformatted text: out of file descriptors, a loop may log
+    the same error two million times. The same goes for refusals at the gate, which anybody can cause.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._seen: dict[tuple[str, int, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether to log it."""
+        if record.levelno < logging.WARNING and record.name not in LIMITED:
+            return True
+        key = (record.name, record.levelno, str(record.msg))
+        now = self._clock()
+        since, count = self._seen.get(key, (now, 0))
+        if now - since >= WINDOW_S:
+            if count > REPEATS:
+                record.not_logged = count - REPEATS
+            since, count = now, 0
+        elif count == 0:
+            self._make_room(now)
+        self._seen[key] = (since, count + 1)
+        return count < REPEATS
+
+    def _make_room(self, now: float) -> None:
+        if len(self._seen) >= MAX_KINDS:
+            fresh = {key: seen for key, seen in self._seen.items() if now - seen[0] < WINDOW_S}
+            self._seen = fresh if len(fresh) < MAX_KINDS else {}
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Do nothing: logging's own would print the record, unredacted, to a stderr that is broken anyway."""
+
+
+def configure_logging(
+    log_format: Literal["text", "json"],
+    *,
+    level: int = logging.INFO,
+    stream: TextIO | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    worker: int | None = None,
+) -> logging.Handler:
+    """Send every logger of this process through one handler to `stream` (stderr). Call it once, at the start.
+
+    With `worker`, its number and process stand in every line. Give uvicorn `log_config=None`, so that it
+    keeps its hands off. Returns the handler, for tests.
+    """
+    handler = _Handler(stream or sys.stderr)
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    handler.addFilter(RepeatFilter(clock))
+    if worker is not None:
+        handler.addFilter(WorkerFilter(worker))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    for name in list(logging.Logger.manager.loggerDict):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+    # httpx logs every request's whole URL at INFO; nobody needs that here.
+    for noisy in ("httpx", "httpcore", "asyncio"):
+        logging.getLogger(noisy).setLevel(max(level, logging.WARNING))
+    logging.captureWarnings(capture=True)
+    return handler

@@ -1,0 +1,83 @@
+"""What a session decides; its driver, which has the socket and the log, does it."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from rtcli.protocol.codes import CloseCode, ErrorCode
+from rtcli.protocol.position import Position
+
+
+class Reply(Struct, frozen=True):
+    """Send this JSON text to this client. `code` is that of an `error`."""
+
+    text: bytes
+    code: ErrorCode | None = None
+
+
+class SendPing(Struct, frozen=True):
+    """Send an RFC 6455 ping frame."""
+
+
+class Close(Struct, frozen=True):
+    """Close with this code; the session takes nothing more.
+
+    With `retry_after_ms`, say `closing` first: the client should come back after that long.
+    """
+
+    code: CloseCode
+    reason: str
+    retry_after_ms: int | None = None
+
+
+class Join(Struct, frozen=True):
+    """Make this client a member, and report `joined`, or reply with an error.
+
+    `since` is where it wants to go on; when that was no position, `since_invalid` is set, and it joins live
+    with `recovered: false`. `history` is how many of the last publications it wants without a `since`.
+    `again` means that it is a member already: it wants the reply and what it missed; nobody else hears of it.
+    """
+
+    room: str
+    since: Position | None
+    since_invalid: bool
+    history: int
+    again: bool
+    id: str | None
+
+
+class Leave(Struct, frozen=True):
+    """End a membership (the session has forgotten it already), and send `room_left`."""
+
+    room: str
+    id: str | None
+
+
+class Publish(Struct, frozen=True):
+    """Append to the room's log. With an `id`, which is the idempotency key, send `ack` when that is done."""
+
+    room: str
+    content: str
+    id: str | None
+
+
+class SetTyping(Struct, frozen=True):
+    """Tell the other members."""
+
+    room: str
+    is_typing: bool
+
+
+class CheckToken(Struct, frozen=True):
+    """Verify the token, and report `refreshed` or `refresh_failed`."""
+
+    token: str
+    id: str | None
+
+    def __repr__(self) -> str:
+        return f"CheckToken(token=…, id={self.id!r})"
+
+
+Decision: TypeAlias = Reply | SendPing | Close | Join | Leave | Publish | SetTyping | CheckToken

@@ -1,0 +1,57 @@
+"""Who a request comes from when proxies stand in between: the `X-Forwarded-For` header. Pure.
+
+Every proxy appends the address that it was reached from, so only the end of the list can be believed: the
+client wrote the beginning. From the right, entries are believed as long as a trusted proxy wrote them; the
+first one that is no trusted proxy itself is the client.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+
+from rtcli_server.transports.websocket.handshake import Headers, values
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class TrustedProxies:
+    """The networks whose `X-Forwarded-For` is believed. False when there is none."""
+
+    def __init__(self, networks: Sequence[Network]) -> None:
+        self._networks = tuple(networks)
+
+    def __bool__(self) -> bool:
+        return bool(self._networks)
+
+    def client(self, peer: str, headers: Headers) -> str:
+        """Give the client's address; `peer` is who opened the connection.
+
+        An entry that is no address ends the list: the proxy that passed it on is then the client.
+        """
+        client = peer
+        entries = b",".join(values(headers, b"x-forwarded-for")).split(b",")
+        while self._trusts(client) and entries:
+            address = _parse(entries.pop().strip().decode("latin-1"))
+            if address is None:
+                break
+            client = str(address)
+        return client
+
+    def _trusts(self, text: str) -> bool:
+        address = _parse(text)
+        return address is not None and any(address in network for network in self._networks)
+
+
+def _parse(text: str) -> Address | None:
+    """Read `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1` or `[2001:db8::1]:4711`; some add the port."""
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address

@@ -1,0 +1,4 @@
+"""Event streams over HTTP.
+
+From outside: `endpoints` alone.
+"""

@@ -1,0 +1,204 @@
+"""Event streams over HTTP (protocol.md, section 4), on any ASGI server.
+
+What must stop a client is answered with a status; everything else with a stream, because a browser's
+EventSource gives up for ever on any status but 200. Under the bundled uvicorn a stream writes to the
+transport itself: no task, queue or copy of its own.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from rtcli.protocol.codes import ERROR_TEXT, CloseCode, ErrorCode
+from rtcli.protocol.position import BROADCAST, ROOM_PREFIX
+from rtcli.protocol.rooms import is_valid_room
+from rtcli.protocol.sse import encode_event
+from rtcli_server.auth.admission import Denied
+from rtcli_server.auth.admission import Request as GateRequest
+from rtcli_server.auth.claims import Principal
+from rtcli_server.broker import BrokerUnavailableError
+from rtcli_server.connections.event_stream import Stream
+from rtcli_server.connections.heartbeat_stream import Pulse
+from rtcli_server.problems import ProblemError
+from rtcli_server.realtime import Realtime
+from rtcli_server.transports.sse.requests import (
+    MEDIA_TYPE,
+    NOTHING,
+    Asked,
+    accepts_events,
+    can_come_back,
+    read_cursor,
+)
+from rtcli_server.transports.sse.writers import open_outlet
+
+RESUME_TEXT = "The cursor of so many rooms with such long names would not fit into a request"
+HEADERS = {
+    "cache-control": "no-cache, no-store, must-revalidate",
+    "content-type": f"{MEDIA_TYPE}; charset=utf-8",
+    "x-accel-buffering": "no",
+}
+
+
+def refuse(status: int, code: str, text: str) -> Response:
+    """A problem+json answer, which stops the client."""
+    problem = ProblemError(status, code, text)
+    return Response(problem.body(), status, problem.headers())
+
+
+def _turn_away(denied: Denied) -> Response:
+    """Stop the client; or, when it is welcome but not now, a stream that only says when to come back."""
+    if denied.retry_after_ms is None:
+        return refuse(denied.status, denied.code, denied.text)
+    data = {"code": denied.close_code, "reason": denied.code, "retry_after_ms": denied.retry_after_ms}
+    body = encode_event(event="closing", data=msgspec.json.encode(data), retry_ms=denied.retry_after_ms)
+    return Response(body, 200, HEADERS)
+
+
+def _not_acceptable(request: Request) -> Response | None:
+    if accepts_events(request.headers.getlist("accept")):
+        return None
+    return refuse(406, "not_acceptable", f"This is {MEDIA_TYPE}")
+
+
+class EventStream(Response):
+    """The response that lives as long as its stream."""
+
+    def __init__(self, realtime: Realtime, stream: Stream | Pulse, asked: Asked) -> None:
+        self._realtime = realtime
+        self._stream = stream
+        self._asked = asked
+        self.status_code = 200
+        self.background = None
+        self.init_headers(HEADERS)  # not Response.__init__, which would set a content-length
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Start the response, and keep it until the client or the stream ends."""
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        if scope["method"] == "HEAD":
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+        stream = self._stream
+        outlet = open_outlet(
+            scope,
+            receive,
+            send,
+            budget=self._realtime.settings.send_budget_bytes,
+            stream=stream,
+        )
+        stream.outlet = outlet
+        self._realtime.hub.add(stream)
+        try:
+            await self._open(stream)
+            await outlet.run()
+        finally:
+            stream.lost()
+
+    async def _open(self, stream: Stream | Pulse) -> None:
+        asked = self._asked
+        if isinstance(stream, Pulse):
+            stream.begin()
+            return
+        try:
+            await stream.open(
+                asked.channels,
+                asked.cursor,
+                invalid=asked.invalid,
+                max_replay=self._realtime.settings.max_replay,
+            )
+        except BrokerUnavailableError:
+            stream.shut_down(
+                CloseCode.TRY_AGAIN_LATER, ErrorCode.UNAVAILABLE, self._realtime.retry_after_ms()
+            )
+
+
+class StreamEndpoints:
+    """The three paths, on one server."""
+
+    def __init__(self, realtime: Realtime) -> None:
+        self._realtime = realtime
+
+    async def events(self, request: Request) -> Response:
+        """Follow your personal events and broadcasts, and the messages of every `room` given."""
+        return await self._follow(request, request.query_params.getlist("room"))
+
+    async def notifications(self, request: Request) -> Response:
+        """Follow your personal events and broadcasts."""
+        return await self._follow(request, [])
+
+    async def pulse(self, request: Request) -> Response:
+        """Get heartbeats only; needs no token."""
+        address = request.client.host if request.client else ""
+        pulse = self._realtime.new_pulse(address)
+        denied = self._realtime.admission(pulse.user_id, address)
+        if denied is not None:
+            return _turn_away(denied)
+        return _not_acceptable(request) or EventStream(self._realtime, pulse, NOTHING)
+
+    async def _follow(self, request: Request, rooms: list[str]) -> Response:
+        gate_request = GateRequest(
+            request.scope["headers"],
+            request.scope["query_string"].decode("latin-1"),
+            request.client.host if request.client else "",
+            websocket=False,
+        )
+        principal = await self._realtime.gate.admit_later(gate_request)
+        if isinstance(principal, Denied):
+            return _turn_away(principal)
+        rooms = list(dict.fromkeys(rooms))
+        return (
+            _not_acceptable(request)
+            or self._stay_away(request, principal)
+            or self._refuse_rooms(principal, rooms)
+            or self._open(request, principal, gate_request.address, rooms)
+        )
+
+    def _stay_away(self, request: Request, principal: Principal) -> Response | None:
+        """204 for who was kicked and comes back: "User agents can be told to stop reconnecting" by it.
+
+        Who comes anew, without a `Last-Event-ID`, is let in: a kick ends connections, it does not ban.
+        """
+        now = self._realtime.clock.now()
+        if "last-event-id" in request.headers and self._realtime.hub.is_kicked(principal.user_id, now):
+            return Response(status_code=204)
+        return None
+
+    def _open(self, request: Request, principal: Principal, address: str, rooms: list[str]) -> Response:
+        channels = [*(ROOM_PREFIX + room for room in rooms), principal.channel, BROADCAST]
+        scope = request.scope
+        path = scope["raw_path"] + b"?" + scope["query_string"]
+        max_head_bytes = self._realtime.settings.max_header_bytes
+        if not can_come_back(path, scope["headers"], channels, max_head_bytes=max_head_bytes):
+            return refuse(400, ErrorCode.TOO_MANY_ROOMS, RESUME_TEXT)
+        # Two headers are one with a comma and a space (RFC 9110, section 5.3): no cursor.
+        header = ", ".join(request.headers.getlist("last-event-id"))
+        # The header, which a reconnecting browser sends, wins over the parameter.
+        text = header or request.query_params.get("last_event_id", "")
+        asked = read_cursor(text, channels, user_channel=principal.channel)
+        return EventStream(self._realtime, self._realtime.new_stream(principal, address), asked)
+
+    def _refuse_rooms(self, principal: Principal, rooms: list[str]) -> Response | None:
+        if len(rooms) > self._realtime.settings.max_rooms:
+            return refuse(400, ErrorCode.TOO_MANY_ROOMS, ERROR_TEXT[ErrorCode.TOO_MANY_ROOMS])
+        if not all(map(is_valid_room, rooms)):
+            return refuse(400, ErrorCode.INVALID_ROOM, ERROR_TEXT[ErrorCode.INVALID_ROOM])
+        if not all(map(principal.can_join, rooms)):
+            return refuse(403, ErrorCode.FORBIDDEN, ERROR_TEXT[ErrorCode.FORBIDDEN])
+        return None
+
+
+def stream_router(realtime: Realtime) -> APIRouter:
+    """The routes of the event streams."""
+    endpoints = StreamEndpoints(realtime)
+    router = APIRouter(tags=["event streams"])
+    for path, endpoint in (
+        ("/api/v1/events/stream", endpoints.events),
+        ("/api/v1/notifications/stream", endpoints.notifications),
+        ("/api/v1/sse/stream", endpoints.pulse),
+    ):
+        router.add_api_route(path, endpoint, methods=["GET"], response_class=Response)
+        router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
+    return router

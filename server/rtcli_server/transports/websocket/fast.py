@@ -1,0 +1,265 @@
+"""The WebSocket endpoint on picows: the same bytes for everyone, and frames parsed by C code.
+
+picows leaves to its listener: RSV bits, the order of fragments, UTF-8, some close codes, echoing a close, and
+pings (RFC 6455, sections 5.2 to 7.4). Under the bundled uvicorn this is what serves the realtime paths;
+`upgrade.py` hands the sockets over.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import picows
+from picows import picows as core
+
+from rtcli.protocol.codes import CloseCode
+from rtcli_server.auth.admission import Denied
+from rtcli_server.connections.websocket import CLOSE_TIMEOUT_S, Connection
+from rtcli_server.delivery.wire import CLOSE, PING, PONG, Format, cut_reason
+from rtcli_server.delivery.wire import frame as make_frame
+from rtcli_server.realtime import Realtime
+from rtcli_server.transports.websocket.fragments import (
+    ControlLimit,
+    Fragments,
+    FrameError,
+    check_close_payload,
+)
+
+_TEXT, _CONTINUATION = core.WSMsgType.TEXT, core.WSMsgType.CONTINUATION
+_CLOSE, _PING, _PONG = core.WSMsgType.CLOSE, core.WSMsgType.PING, core.WSMsgType.PONG
+
+MAX_REPLIES = 500  # kept for one write at the end of the turn
+
+
+class PicowsOutlet(core.WSListener):
+    """One socket: reads frames for its connection, and is its Outlet (see connection.py)."""
+
+    format = Format.FRAMES
+    __slots__ = (
+        "_control", "_denied", "_fragments", "_realtime", "_replies", "_socket", "_transport", "connection",
+        "full", "slot", "with_events", "write",
+    )  # fmt: skip
+
+    def __init__(self, realtime: Realtime, denied: Denied | None = None) -> None:
+        self._realtime = realtime
+        self._denied = denied
+        self.connection: Connection | None = None
+        self.with_events = False
+        self._fragments: Fragments | None = None
+        self._replies: list[bytes] = []
+        self._control = ControlLimit()
+        self.full = False
+        self.slot = 0
+
+    # -- what picows tells ---------------------------------------------------------------------------------
+
+    def on_ws_connected(self, transport: picows.WSTransport) -> None:
+        """The handshake was answered: greet, or say why not."""
+        self._transport = transport
+        self._socket = transport.underlying_transport
+        self.write = self._socket.write
+        if self._denied is not None:
+            self._turn_away(self._denied)
+            return
+        budget = self._realtime.settings.send_budget_bytes
+        self._socket.set_write_buffer_limits(high=budget, low=budget // 4)
+        if self.connection is not None:
+            self.connection.open(with_events=self.with_events)
+
+    def _turn_away(self, denied: Denied) -> None:
+        closing = denied.closing(self._realtime.clock.timestamp())
+        if closing is not None:
+            self.send(closing)
+        self.flush()
+        self.close(denied.close_code or CloseCode.REFUSED, denied.reason)
+        self._realtime.wheel.put(self, self._realtime.clock.now() + CLOSE_TIMEOUT_S)
+
+    def due(self, now: float) -> None:  # noqa: ARG002 - the wheel's interface
+        """A client that was turned away has not closed."""
+        self.abort()
+
+    def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
+        """One frame, its payload unmasked. Section 5.2: "MUST be 0 unless an extension is negotiated"."""
+        kind = frame.msg_type
+        if transport.is_close_frame_sent:
+            if kind is _CLOSE:
+                self._socket.close()
+            return
+        connection = self.connection
+        if connection is None:
+            return
+        if (
+            kind is _TEXT
+            and frame.fin
+            and self._fragments is None
+            and not (frame.rsv1 or frame.rsv2 or frame.rsv3)
+        ):
+            try:
+                text = frame.get_payload_as_utf8_text()
+            except UnicodeDecodeError:
+                self._fail(FrameError(CloseCode.INVALID_PAYLOAD, "not UTF-8"))
+            else:
+                connection.text(text)
+            return
+        try:
+            self._on_other(connection, kind, frame)
+        except FrameError as error:
+            self._fail(error)
+            if kind is _CLOSE:  # section 7.1.1: a close frame was received and one sent, so TCP ends
+                self._socket.close()
+
+    def _on_other(self, connection: Connection, kind: core.WSMsgType, frame: picows.WSFrame) -> None:
+        if _reserved(frame):
+            raise FrameError(CloseCode.PROTOCOL_ERROR, "reserved bit set")
+        if kind is _CLOSE:
+            self._on_close(frame.get_payload_as_bytes())
+        elif kind is _PING or kind is _PONG:
+            self._control.take(self._realtime.clock.now())
+            connection.pong()
+            if kind is _PING:
+                self._push(make_frame(frame.get_payload_as_bytes(), PONG))
+        else:
+            self._on_fragment(connection, kind, frame)
+
+    def _on_close(self, payload: bytes) -> None:
+        """Section 5.5.1: answer a close frame with one, usually the same; then the TCP connection ends."""
+        error = check_close_payload(payload)
+        if error is not None:
+            raise error
+        self._leave()
+        self._replies.clear()
+        code = int.from_bytes(payload[:2], "big")
+        if payload:
+            self._send_close(code)
+        else:
+            self.write(make_frame(b"", CLOSE))
+        self._socket.close()
+
+    def _on_fragment(self, connection: Connection, kind: core.WSMsgType, frame: picows.WSFrame) -> None:
+        """Section 5.4: a first frame with an opcode, then continuations, and nothing else in between."""
+        fragments = self._fragments
+        if (kind is _CONTINUATION) is (fragments is None):
+            raise FrameError(CloseCode.PROTOCOL_ERROR, "frame out of order")
+        settings = self._realtime.settings
+        if fragments is None:
+            fragments = self._fragments = Fragments(is_text=kind is _TEXT, on_late=self._on_late)
+            self._realtime.wheel.put(fragments, self._realtime.clock.now() + settings.message_deadline_s)
+        fragments.add(
+            frame.get_payload_as_bytes(),
+            final=bool(frame.fin),
+            max_bytes=settings.max_message_bytes,
+            max_count=settings.max_fragments,
+        )
+        if not frame.fin:
+            return
+        self._forget_fragments()
+        text = fragments.text()
+        if text is None:
+            connection.binary()
+        else:
+            connection.text(text)
+
+    def _forget_fragments(self) -> None:
+        if self._fragments is not None:
+            self._realtime.wheel.remove(self._fragments)
+            self._fragments = None
+
+    def _on_late(self) -> None:
+        self._fail(FrameError(CloseCode.REFUSED, "message not complete in time"))
+
+    def _fail(self, error: FrameError) -> None:
+        self._forget_fragments()
+        if self.connection is not None:
+            self.connection.shut_down(error.code, error.reason, None)
+
+    def broken(self) -> None:
+        """A violation was found by picows, which closes: nothing more may be written.
+
+        picows reads ahead: a close frame before the violation is answered first (section 5.5.1).
+        """
+        answer = _unanswered_close(self._transport.close_handshake)
+        if answer is not None:
+            self._send_close(answer)
+        self._leave()
+
+    def on_ws_disconnected(self, transport: picows.WSTransport) -> None:  # noqa: ARG002 - picows' interface
+        """The socket is gone."""
+        self._realtime.wheel.remove(self)
+        self._leave()
+
+    def _leave(self) -> None:
+        self._forget_fragments()
+        if self.connection is not None:
+            self.connection.lost()
+
+    def pause_writing(self) -> None:
+        """More than the budget waits."""
+        self.full = True
+        if self.connection is not None:
+            self.connection.set_writable(on=False)
+
+    def resume_writing(self) -> None:
+        """It has drained."""
+        self.full = False
+        if self.connection is not None:
+            self.connection.set_writable(on=True)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """See Outlet."""
+        return int(self._socket.get_write_buffer_size()) + sum(map(len, self._replies))
+
+    # -- Outlet --------------------------------------------------------------------------------------------
+
+    def send(self, text: bytes) -> None:
+        """See Outlet: what one loop turn brings is joined into one write."""
+        self._push(make_frame(text))
+
+    def _push(self, reply: bytes) -> None:
+        self._replies.append(reply)
+        if len(self._replies) == 1:
+            self._realtime.flusher.add(self)
+        elif len(self._replies) >= MAX_REPLIES:
+            self.flush()  # one turn may read 32 buffers: what is written counts, and stops the reading
+
+    def flush(self) -> None:
+        """See Outlet."""
+        replies, self._replies = self._replies, []
+        if replies and not self._transport.is_disconnected:
+            self.write(b"".join(replies))
+
+    def ping(self) -> None:
+        """See Outlet."""
+        self.write(make_frame(b"", PING))
+
+    def close(self, code: int, reason: str) -> None:
+        """See Outlet."""
+        self._send_close(code, reason)
+
+    def _send_close(self, code: int, reason: str = "") -> None:
+        # Typed as picows' own enumeration, which has not our codes; the compiled function takes any number.
+        self._transport.send_close(code, cut_reason(reason))  # type: ignore[arg-type]
+
+    def abort(self) -> None:
+        """See Outlet."""
+        self._socket.abort()
+
+    def set_reading(self, *, on: bool) -> None:
+        """See Outlet."""
+        if self._socket.is_closing():
+            return
+        if on:
+            self._socket.resume_reading()
+        else:
+            self._socket.pause_reading()
+
+
+def _reserved(frame: picows.WSFrame) -> bool:
+    return bool(frame.rsv1 or frame.rsv2 or frame.rsv3)
+
+
+def _unanswered_close(handshake: Any) -> int | None:  # noqa: ANN401 - picows' stub says it is never None
+    """The code to answer a close frame with that has come and was not answered."""
+    if handshake is None or handshake.recv is None or handshake.sent is not None:
+        return None
+    return int(handshake.recv.code or CloseCode.NORMAL)

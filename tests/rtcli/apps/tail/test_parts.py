@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import psutil
+import pytest
+
+from rtcli.apps.tail.cursor import GapRecord, Order, reached, read_gap, read_ready
+from rtcli.apps.tail.exec import Executor
+from rtcli.apps.tail.filters import make_filter
+from rtcli.apps.tail.render import Seen
+from rtcli.errors import CliError, Exit
+from rtcli.protocol.position import Position
+from rtcli.protocol.sse import ServerSentEvent
+
+
+def event(data: str = "{}", *, kind: str = "message", identifier: str = "") -> ServerSentEvent:
+    return ServerSentEvent(kind, data, identifier)
+
+
+# -- filters -----------------------------------------------------------------------------------------------
+
+
+def test_filters() -> None:
+    everything = make_filter(None, None, None)
+    assert everything.accepts(event(kind="anything"))
+    some = make_filter(["a", "b"], ["b"], None)
+    assert [some.accepts(event(kind=kind)) for kind in "abc"] == [True, False, False]
+
+
+def test_case_counts_if_the_pattern_has_a_capital() -> None:
+    assert make_filter(None, None, "fail").accepts(event("it FAILED"))
+    assert not make_filter(None, None, "Fail").accepts(event("it FAILED"))
+
+
+@pytest.mark.parametrize("pattern", ["(", "[", "*", "(?P<a>x)(?P<a>y)"])
+def test_a_bad_pattern(pattern: str) -> None:
+    with pytest.raises(CliError) as caught:
+        make_filter(None, None, pattern)
+    assert caught.value.exit_code == Exit.USAGE
+
+
+# -- what a stream says about itself -----------------------------------------------------------------------
+
+
+def gap(
+    channel: str, start: str | None, end: str, lost: int | None, reason: str, *, is_room: bool = True
+) -> GapRecord:
+    return GapRecord(channel, is_room, start, end, lost, reason)
+
+
+READY = (
+    '{"cursor":"a=aaaa-3,~me=bbbb-0","channels":{"a":{"position":"aaaa-5","recovered":true},'
+    '"b%20":{"position":"cccc-9","recovered":false,"reason":"trimmed"},'
+    '"~me":{"position":"bbbb-0","recovered":false,"reason":"epoch_changed"}},"recovered":false}'
+)
+
+
+def test_ready_says_what_follows_and_what_does_not() -> None:
+    seen = Seen(event(READY, kind="ready", identifier="a=aaaa-3,~me=bbbb-0"), 0.0)
+    ready = read_ready(seen, "a=aaaa-3,~me=zzzz-4")
+    assert ready.tops["room:a"] == Position("aaaa", 5)
+    assert ready.replayed == 2
+    assert ready.gaps == [
+        gap("b ", None, "cccc-9", None, "trimmed"),
+        gap("your events", "zzzz-4", "bbbb-0", None, "epoch_changed", is_room=False),
+    ]
+
+
+def test_the_number_lost_is_known_within_one_log() -> None:
+    data = '{"channels":{"a":{"position":"aaaa-500","recovered":false,"reason":"too_many"}}}'
+    ready = read_ready(Seen(event(data, kind="ready", identifier="a=aaaa-500"), 0.0), "a=aaaa-100")
+    assert ready.gaps == [gap("a", "aaaa-100", "aaaa-500", 400, "too_many")]
+    assert str(ready.gaps[0]) == "gap in #a: 400 events will not come (too_many)"
+
+
+@pytest.mark.parametrize(
+    "data", ["", "[]", "{}", '{"channels":7}', '{"channels":{"a":{"position":"x"}}}', '{"channels":{"a":1}}']
+)
+def test_a_ready_of_another_kind_says_nothing(data: str) -> None:
+    ready = read_ready(Seen(event(data, kind="ready"), 0.0), "")
+    assert (ready.tops, ready.replayed, ready.gaps) == ({}, 0, [])
+
+
+@pytest.mark.parametrize(
+    ("cursor", "all_shown"),
+    [
+        ("a=aaaa-5,b=bbbb-1", True),
+        ("a=aaaa-6,b=bbbb-1", True),
+        ("a=aaaa-4,b=bbbb-1", False),
+        ("a=aaaa-5", False),
+        ("", False),
+        ("rubbish", False),
+        ("a=cccc-1,b=bbbb-1", True),
+    ],
+)
+def test_whether_everything_was_shown(cursor: str, all_shown: bool) -> None:
+    tops = {"room:a": Position("aaaa", 5), "room:b": Position("bbbb", 1)}
+    assert reached(cursor, tops) is all_shown
+
+
+def test_what_the_server_repeats_is_told_by_the_cursor() -> None:
+    order = Order()
+    cursors = [
+        "a=aaaa-1,b=bbbb-1",
+        "a=aaaa-2,b=bbbb-1",
+        "a=aaaa-2,b=bbbb-1",
+        "a=aaaa-1,b=bbbb-1",
+        "a=aaaa-2,b=bbbb-2",
+    ]
+    assert [order.is_new(cursor) for cursor in cursors] == [True, True, False, False, True]
+    assert order.is_new("a=cccc-1,b=bbbb-2"), "a new log begins anew"
+    assert order.is_new("no cursor"), "what is not understood is shown"
+
+
+def test_a_gap_event() -> None:
+    data = '{"room":"a","from":"aaaa-1","to":"aaaa-4","lost":3,"reason":"trimmed"}'
+    found = read_gap(Seen(event(data, kind="gap"), 0.0))
+    assert found == gap("a", "aaaa-1", "aaaa-4", 3, "trimmed")
+    facts = {"room": "a", "from": "aaaa-1", "to": "aaaa-4", "lost": 3, "reason": "trimmed"}
+    assert found.record("now") == {"type": "gap", "ts": "now"} | facts
+    assert read_gap(Seen(event("7", kind="gap"), 0.0)).lost is None
+
+
+# -- commands ----------------------------------------------------------------------------------------------
+
+
+async def test_a_command_gets_the_data_and_never_as_its_argument(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    script = f'cat > {out}; echo "$RTCLI_EVENT_TYPE|$RTCLI_EVENT_ROOM" >> {out}'
+    executor = Executor(f"sh -c '{script}'", {"PATH": os.environ["PATH"]})
+    data = "$(touch pwned) `id` \n; '\" ä"
+    assert await executor.run(data, {"TYPE": "a;b", "ROOM": "\0x\ud800"}) == 0
+    assert out.read_text() == f"{data}a;b|x?\n"
+    assert not (tmp_path / "pwned").exists()
+
+
+@pytest.mark.parametrize(("command", "status"), [("true", 0), ("false", 1), ("sh -c 'kill -9 $$'", -9)])
+async def test_how_it_ended_is_told_also_when_it_did_not_read(command: str, status: int) -> None:
+    assert await Executor(command, os.environ).run("x" * 1_000_000, {}) == status
+
+
+@pytest.mark.parametrize("command", ["", "  ", "'unbalanced"])
+def test_a_command_that_cannot_be_read(command: str) -> None:
+    with pytest.raises(CliError) as caught:
+        Executor(command, {})
+    assert caught.value.exit_code == Exit.USAGE
+
+
+@pytest.mark.parametrize("command", ["/does/not/exist", "/"])
+async def test_a_command_that_cannot_be_started(command: str) -> None:
+    with pytest.raises(CliError) as caught:
+        await Executor(command, os.environ).run("", {})
+    assert caught.value.exit_code == Exit.EXEC
+
+
+async def test_when_we_end_the_command_ends(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    executor = Executor(
+        f"sh -c 'trap \"\" TERM; echo $$ > {pid_file}; sleep 60 & wait; sleep 60'", os.environ
+    )
+    task = asyncio.ensure_future(executor.run("", {}))
+    async with asyncio.timeout(15):
+        while not (pid_file.exists() and pid_file.read_text().strip()):  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    group = int(pid_file.read_text())
+    alive = [process for process in psutil.process_iter() if process.status() != psutil.STATUS_ZOMBIE]
+    assert [process.pid for process in alive if os.getpgid(process.pid) == group] == []

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from rtcli.apps.tail.render import Output, Seen, clock_time, renderer
+from rtcli.protocol.sse import ServerSentEvent, SSEParser
+
+CHAT = (
+    '{"room":"general","content":"hi\\n\\u001b[31m \u202e","sender_id":7,"sender_name":"A\u009b",'
+    '"timestamp":"2026-05-01T09:30:00.250Z"}'
+)
+
+
+def seen(data: str, *, event: str = "new_message", identifier: str = "general=aaaa-1") -> Seen:
+    return Seen(ServerSentEvent(event, data, identifier), 1_777_000_000.0)
+
+
+def write(output: Output, item: Seen, *, for_terminal: bool = False) -> str:
+    return renderer(output, for_terminal=for_terminal)(item).decode()
+
+
+def test_a_line_for_a_person() -> None:
+    line = write(Output.DEFAULT, seen(CHAT))
+    clock = clock_time("2026-05-01T09:30:00.250Z")
+    assert line == f"{clock}  general  new_message  A\\x9b: hi\\n\\x1b[31m \\u202e\n"
+    line = write(Output.DEFAULT, seen('{"a": 1}', event="deploy"))
+    assert line.endswith('  -  deploy  {"a": 1}\n')
+
+
+def test_the_data_alone_is_one_line_and_keeps_its_value() -> None:
+    assert json.loads(write(Output.DATA, seen(CHAT))) == json.loads(CHAT)
+    assert write(Output.DATA, seen(CHAT)).count("\n") == 1
+    assert "\u202e" not in write(Output.DATA, seen(CHAT))
+    assert write(Output.DATA, seen('{\n "a":\n 1}')) == '{"a":1}\n'
+    assert write(Output.DATA, seen("two\nlines \x1b")) == "two\\nlines \\x1b\n"
+
+
+def test_a_record() -> None:
+    record = json.loads(write(Output.JSON, seen(CHAT)))
+    assert list(record) == ["type", "ts", "id", "event", "room", "data"]
+    assert record["ts"] == "2026-05-01T09:30:00.250Z"
+    assert record["data"] == json.loads(CHAT)
+    assert "\u202e" not in write(Output.JSON, seen(CHAT))
+
+
+@pytest.mark.parametrize("data", ["no json", "{", "NaN", '{"a":1}x', "", "\ud800"])
+def test_data_that_is_no_json_is_a_string_and_says_so(data: str) -> None:
+    record = json.loads(write(Output.JSON, seen(data.encode("utf-8", "replace").decode(), event="x")))
+    assert record["data_json"] is False
+    assert "room" not in record
+
+
+@pytest.mark.parametrize("data", ["null", "7", '"text"', "[1]"])
+def test_any_json_is_json(data: str) -> None:
+    record = json.loads(write(Output.JSON, seen(data)))
+    assert record["data"] == json.loads(data)
+    assert "data_json" not in record
+
+
+@pytest.mark.parametrize("data", ["one", "two\nlines", "\x1b]52;c;eA==\x07", "", "ä\u202e"])
+def test_the_wire_form_can_be_read_back_from_a_pipe_and_is_safe_on_a_terminal(data: str) -> None:
+    event = ServerSentEvent("message", data, "a=aaaa-1")
+    raw = renderer(Output.RAW, for_terminal=False)(Seen(event, 0.0))
+    assert SSEParser().feed(raw) == [event]
+    shown = renderer(Output.RAW, for_terminal=True)(Seen(event, 0.0)).decode()
+    assert "\x1b" not in shown
+    assert "\u202e" not in shown
+
+
+@pytest.mark.parametrize("timestamp", ["", "yesterday", "\x1b[2J", "9999-99-99T00:00:00Z"])
+def test_a_timestamp_that_is_none_is_shown_as_it_is(timestamp: str) -> None:
+    assert "\x1b" not in clock_time(timestamp)

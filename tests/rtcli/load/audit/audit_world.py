@@ -1,0 +1,464 @@
+"""A deployment and its users in miniature, driven by a seed: what it does is told to the audit, and recorded.
+
+The recorder judges by itself, from complete lists of who received what and when, in the plainest way that
+follows loadtest.md section 4. No pointer, no exception list: that is what the audit is compared with.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict, deque
+from dataclasses import dataclass, field
+from random import Random
+from typing import Literal
+
+from rtcli.load.audit.audit import Audit
+from rtcli.load.audit.judge import Account, Judge
+from rtcli.load.audit.ledger import Stream, split_id
+from rtcli.load.audit.membership import Membership
+from rtcli.load.audit.records import Delivery, Subscriber
+from rtcli.load.audit.room import Place
+from rtcli.load.audit.token import encode_token
+
+PATIENCE = 50
+RUN = 77
+Named = Counter[tuple[str, str, str, str]]
+"""(kind, subscriber, room, message), counted."""
+
+
+@dataclass
+class Message:
+    """One message, as the world knows it."""
+
+    name: str
+    room: str
+    token: bytes
+    stream: Stream
+    number: int
+    sent: int
+    offset: int = 0
+    acked: int | None = None
+    failed: bool = False
+    first_seen: int | None = None
+
+
+@dataclass
+class Item:
+    """Something on its way to a user."""
+
+    kind: Literal["data", "joined", "left", "resumed", "declared", "ack", "error"]
+    room: str
+    message: Message | None = None
+    token: bytes = b""
+    offset: int = 0
+
+
+@dataclass
+class Stay:
+    """A stay in a room, as the recorder keeps it: `seen` are messages with the time, in order of arrival."""
+
+    user: str
+    room: str
+    member: Membership
+    joined: int | None = None
+    leaving: int | None = None
+    ended: int | None = None
+    end: str = "open"
+    lost: int | None = None
+    seen: list[tuple[Message, int]] = field(default_factory=list)
+    aways: list[tuple[int, int, int]] = field(default_factory=list)  # highest offset seen, lost, back
+    top: int = 0  # the highest offset seen
+    start: int = 0  # the highest offset that anybody had seen when it was in
+    since: int = 0  # where the log stood when the server took the subscriber in
+
+
+class Person:
+    """A user: the way to it, and where it stands."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.subscriber = Subscriber(name)
+        self.way: deque[Item] = deque()
+        self.connected = True
+        self.stays: dict[str, Stay] = {}
+        self.wanted: set[str] = set()  # rooms that it is in, on the server's side
+        self.streams: dict[str, Stream] = {}
+        self.held: dict[str, list[Item]] = {}  # kept back, to be swapped with what follows
+
+
+class World:
+    """The deployment. `ordered`: its envelopes tell offsets. `faults`: the chances of each kind."""
+
+    def __init__(self, seed: int, *, ordered: bool, users: int, rooms: int, faults: dict[str, float]) -> None:
+        self.rng = Random(seed)
+        self.ordered = ordered
+        self.faults = faults
+        self.now = 1_000
+        self.counts: dict[int, int] = defaultdict(int)
+        self.passed: list[int] = []
+        self.audit = Audit(
+            RUN,
+            0,
+            moment_of=lambda _at, _lag: 0,
+            passed=lambda entry, _taken: self.passed.append(entry.identity),
+        )
+        self.people = [Person(f"user {number}") for number in range(users)]
+        self.rooms = [f"room-{number}" for number in range(rooms)]
+        self.log: dict[str, list[Message]] = {room: [] for room in self.rooms}
+        self.messages: list[Message] = []
+        self.by_token: dict[bytes, Message] = {}
+        self.stays: list[Stay] = []
+        self.named: Named = Counter()
+        self.counted = 0  # deliveries that are first ones, in their place
+        self.seen_up_to = Counter[str]()  # by room
+
+    # -- the clock and the dice ----------------------------------------------------------------------------
+
+    def tick(self) -> int:
+        self.now += self.rng.randint(1, 5)
+        return self.now
+
+    def fault(self, kind: str) -> bool:
+        return self.rng.random() < self.faults.get(kind, 0.0)
+
+    # -- users ---------------------------------------------------------------------------------------------
+
+    def join(self, person: Person, room: str) -> None:
+        if not person.connected or room in person.stays or room in person.wanted:
+            return
+        member = self.audit.join(person.subscriber, room, self.tick(), counts=self.counts)
+        stay = Stay(person.name, room, member, start=self.seen_up_to[room], since=len(self.log[room]))
+        person.stays[room] = stay
+        self.stays.append(stay)
+        person.wanted.add(room)
+        person.way.append(Item("joined", room))
+
+    def leave(self, person: Person, room: str) -> None:
+        stay = person.stays.get(room)
+        if not person.connected or stay is None or stay.joined is None or stay.leaving is not None:
+            return
+        stay.leaving = self.tick()
+        self.audit.leaving(stay.member, stay.leaving)
+        self.flush(person, room)
+        person.wanted.discard(room)
+        person.way.append(Item("left", room))
+
+    def send(self, person: Person, room: str) -> None:
+        if not person.connected or room not in person.stays or person.stays[room].joined is None:
+            return
+        if person.stays[room].leaving is not None:
+            return
+        stream = person.streams.get(room)
+        if stream is None:
+            stream = person.streams[room] = self.audit.stream(person.name, room, wants_acks=True)
+        at = self.tick()
+        number, token = self.audit.send(stream, at, at)
+        message = Message(f"{stream.number}/{number}", room, token, stream, number, at)
+        self.messages.append(message)
+        self.by_token[token] = message
+        if self.fault("swallow"):  # neither published nor answered
+            return
+        if self.fault("refuse"):
+            person.way.append(Item("error", room, message))
+            if self.fault("ghost"):
+                self.publish(message)
+            return
+        self.publish(message)
+        person.way.append(Item("ack", room, message))
+
+    def publish(self, message: Message) -> None:
+        self.tick()
+        self.log[message.room].append(message)
+        message.offset = len(self.log[message.room])
+        for person in self.people:
+            if message.room in person.wanted and person.connected:
+                self.hand_out(person, message)
+
+    def hand_out(self, person: Person, message: Message) -> None:
+        """Fan-out to one user, with the faults that are due."""
+        item = Item("data", message.room, message, message.token, message.offset)
+        if self.fault("drop"):
+            return
+        if self.fault("corrupt"):
+            item.token = item.token[:10] + (b"A" if item.token[10:11] != b"A" else b"B") + item.token[11:]
+        if self.fault("swap"):
+            person.held.setdefault(message.room, []).append(item)
+            return
+        person.way.append(item)
+        self.flush(person, message.room)
+        if self.fault("repeat"):
+            person.way.append(item)
+        if self.fault("leak"):
+            other = self.rng.choice(self.people)
+            if (
+                other.connected
+                and not other.way
+                and message.room not in other.stays | dict.fromkeys(other.wanted)
+            ):
+                other.way.append(item)
+        if self.fault("phantom"):
+            token = encode_token(self.rng.choice([RUN, RUN + 1]), 200_000, 5, 1, 1)
+            person.way.append(Item("data", message.room, None, token, message.offset))
+
+    def flush(self, person: Person, room: str) -> None:
+        person.way.extend(person.held.pop(room, ()))
+
+    def kill(self, person: Person) -> None:
+        if not person.connected:
+            return
+        person.connected = False
+        person.way.clear()
+        person.held.clear()
+        at = self.tick()
+        for stream in person.streams.values():
+            stream.ended = at
+        person.streams.clear()
+        for room, stay in list(person.stays.items()):
+            if stay.joined is None:
+                self.audit.gone(person.subscriber, stay.member, at)
+                self.end(person, stay, at, "lost")
+                person.wanted.discard(room)
+            else:
+                stay.lost = at if stay.lost is None else stay.lost
+                self.audit.lost(stay.member, at)
+
+    def come_back(self, person: Person) -> None:
+        """Reconnect, and resume each room: honestly, with a lie, or with the word that it cannot be."""
+        if person.connected:
+            return
+        person.connected = True
+        for room, stay in list(person.stays.items()):
+            if room not in person.wanted:  # the leave had been asked for
+                self.audit.gone(person.subscriber, stay.member, self.tick())
+                self.end(person, stay, stay.lost or self.now, "lost")
+            elif self.rng.random() < 0.2:
+                person.way.append(Item("declared", room, offset=len(self.log[room])))
+            else:
+                self.resume(person, room, stay)
+
+    def resume(self, person: Person, room: str, stay: Stay) -> None:
+        since = max(stay.top, stay.since)
+        person.way.append(Item("resumed", room))
+        if self.fault("lie"):
+            return
+        missed = self.log[room][since:]
+        if self.fault("excess") and since:
+            missed = self.log[room][since - 1 :]
+        for message in missed:
+            person.way.append(Item("data", room, message, message.token, message.offset))
+
+    def give_up(self, person: Person) -> None:
+        if person.connected:
+            return
+        for room, stay in list(person.stays.items()):
+            self.audit.gone(person.subscriber, stay.member, self.tick())
+            self.end(person, stay, stay.lost or self.now, "lost")
+            person.wanted.discard(room)
+
+    def end(self, person: Person, stay: Stay, at: int, how: str) -> None:
+        stay.ended, stay.end = at, how
+        if how == "left" and stay.leaving is None:
+            stay.leaving = at
+        person.stays.pop(stay.room, None)
+
+    # -- what arrives --------------------------------------------------------------------------------------
+
+    def read(self, person: Person, most: int) -> None:
+        for _ in range(min(most, len(person.way))):
+            item = person.way.popleft()
+            at = self.tick()
+            getattr(self, f"on_{item.kind}")(person, item, at)
+
+    def on_joined(self, person: Person, item: Item, at: int) -> None:
+        stay = person.stays[item.room]
+        stay.joined = at
+        if stay.top <= stay.start:  # nothing so far that others had not had before it
+            stay.start = self.seen_up_to[item.room]
+        self.audit.joined(stay.member, at)
+
+    def on_left(self, person: Person, item: Item, at: int) -> None:
+        stay = person.stays[item.room]
+        self.audit.left(person.subscriber, stay.member, at)
+        self.end(person, stay, at, "left")
+
+    def on_ack(self, person: Person, item: Item, at: int) -> None:  # noqa: ARG002
+        message = item.message
+        assert message is not None
+        message.acked = at
+        place = Place("e", message.offset) if self.ordered else None
+        self.audit.acknowledge(message.stream, message.number, at, place)
+
+    def on_error(self, person: Person, item: Item, at: int) -> None:  # noqa: ARG002
+        message = item.message
+        assert message is not None
+        message.failed = True
+        self.audit.fail(message.stream, message.number)
+
+    def on_resumed(self, person: Person, item: Item, at: int) -> None:
+        stay = person.stays[item.room]
+        stay.aways.append((stay.top, stay.lost or 0, at))
+        stay.lost = None
+        self.audit.resumed(person.subscriber, stay.member, at)
+
+    def on_declared(self, person: Person, item: Item, at: int) -> None:
+        old = person.stays[item.room]
+        member = self.audit.declared(person.subscriber, old.member, at)
+        self.end(person, old, at, "declared")
+        stay = Stay(
+            person.name,
+            item.room,
+            member,
+            joined=at,
+            leaving=old.leaving,
+            start=self.seen_up_to[item.room],
+            since=item.offset,
+        )
+        person.stays[item.room] = stay
+        self.stays.append(stay)
+
+    def on_data(self, person: Person, item: Item, at: int) -> None:
+        place = Place("e", item.offset) if self.ordered else None
+        self.audit.receive(Delivery(person.subscriber, item.room, item.token, place, at, b"frame"))
+        message = item.message
+        if message is None:
+            self.named["phantom", person.name, item.room, ""] += 1
+            return
+        stay = person.stays.get(item.room)
+        if item.token != message.token:
+            name = "" if stay is None else message.name
+            self.named["corrupt", person.name, item.room, name] += 1
+        elif stay is None:
+            self.named["leak", person.name, item.room, message.name] += 1
+        elif self.had(person, item.room, message):
+            self.named["duplicate", person.name, item.room, message.name] += 1
+        else:
+            if message.first_seen is None:
+                message.first_seen = at
+            stay.seen.append((message, at))
+            stay.top = max(stay.top, message.offset)
+            self.seen_up_to[item.room] = max(self.seen_up_to[item.room], message.offset)
+            self.counted += 1
+
+    def had(self, person: Person, room: str, message: Message) -> bool:
+        return any(
+            message is seen
+            for stay in self.stays
+            if stay.user == person.name and stay.room == room
+            for seen, _ in stay.seen
+        )
+
+    # -- the end -------------------------------------------------------------------------------------------
+
+    def finish(self) -> tuple[Named, Account]:
+        """Let everything arrive, then ask the audit. Returns the audit's names, and its account."""
+        for person in self.people:
+            for room in list(person.held):
+                self.flush(person, room)
+        for person in self.people:
+            self.read(person, 10**9)
+        self.now += 10 * PATIENCE
+        for person in self.people:
+            for stay in person.stays.values():
+                if stay.lost is not None:
+                    stay.ended, stay.end = stay.lost, "lost"
+        account = Judge(self.audit, self.now, patience=PATIENCE, self_echo=True).judge()
+        named: Named = Counter()
+        for case in account.cases:
+            message = ""
+            if case.identity >= 0:
+                stream, number = split_id(case.identity)
+                message = f"{stream}/{number}"
+            named[case.kind, case.user, case.room, message] += 1
+        return named, account
+
+    def by_hand(self) -> tuple[Named, Counter[str]]:
+        """What should be named, and counts of what is only counted."""
+        named, counts = Counter(self.named), Counter[str]()
+        spoilt = {(user, room, name) for kind, user, room, name in named if kind == "corrupt"}
+        for stay in self.stays:
+            self._judge_order(stay, named)
+            for message, _ in stay.seen:
+                if message.failed:
+                    named["ghost", stay.user, stay.room, message.name] += 1
+            self._judge_missing(stay, named, counts, spoilt)
+        return named, counts
+
+    def _judge_order(self, stay: Stay, named: Named) -> None:
+        highest = 0
+        for message, _ in stay.seen:
+            if message.offset < highest:
+                named["reordered", stay.user, stay.room, message.name] += 1
+            highest = max(highest, message.offset)
+
+    def _judge_missing(
+        self, stay: Stay, named: Named, counts: Counter[str], spoilt: set[tuple[str, str, str]]
+    ) -> None:
+        got = {id(message) for message, _ in stay.seen}
+        for message in self.messages:
+            if message.room != stay.room or id(message) in got or message.failed or stay.joined is None:
+                continue
+            if (stay.user, stay.room, message.name) in spoilt:
+                continue
+            verdict = self._verdict(stay, message)
+            if verdict in {"lost", "resume_gap"}:
+                named[verdict, stay.user, stay.room, message.name] += 1
+            elif verdict:
+                counts[verdict] += 1
+
+    def _verdict(self, stay: Stay, message: Message) -> str:
+        assert stay.joined is not None
+        sent = message.sent
+        end = min(end for end in (stay.leaving, stay.ended, self.now) if end is not None)
+        known = message.acked or message.first_seen
+        if known is None:
+            broke = message.stream.ended
+            known = sent + PATIENCE
+            if broke is not None and broke < known:
+                return "indeterminate" if sent < end else ""
+        if sent >= end or known < stay.joined:
+            return ""
+        if message.first_seen is not None and message.offset <= stay.start:
+            # Others had it, or what follows it, before this stay was in. The latter only positions tell.
+            return "" if self.ordered or message.first_seen <= stay.joined else "unplaced"
+        if sent < stay.joined or known > end:
+            return "indeterminate"
+        return self._why(stay, message)
+
+    def _why(self, stay: Stay, message: Message) -> str:
+        anybody = message.first_seen is not None
+        placed = anybody or (self.ordered and message.acked is not None)
+        behind = message.offset > stay.top if placed else True
+        if stay.end == "declared" and behind:
+            return "gap_declared"
+        if stay.end == "lost" and behind:
+            return "indeterminate"
+        for top, lost, back in stay.aways:
+            if message.sent <= back and (message.offset > top if placed else message.sent >= lost):
+                return "resume_gap"
+        return "lost"
+
+
+def play(world: World, steps: int) -> None:
+    """Let the people do things at random."""
+    for person in world.people:
+        world.join(person, world.rng.choice(world.rooms))
+        world.read(person, 9)
+    for _ in range(steps):
+        person = world.rng.choice(world.people)
+        room = world.rng.choice(world.rooms)
+        action = world.rng.random()
+        if action < 0.45:
+            world.send(person, room)
+        elif action < 0.85:
+            world.read(person, world.rng.randint(1, 6))
+        elif action < 0.9:
+            world.join(person, room)
+        elif action < 0.93:
+            world.leave(person, room)
+        elif action < 0.96:
+            world.kill(person)
+        elif action < 0.995:
+            world.come_back(person)
+        else:
+            world.give_up(person)
+        if world.rng.random() < 0.05:
+            world.audit.sweep(world.now, patience=PATIENCE)

@@ -1,0 +1,144 @@
+"""The auditor is audited: a server that fails at recorded places, and every fault named, nothing else."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from rtcli.load.results.model import VIOLATIONS, RunResult, Verdict
+from tests.support.faulty_server.faults import Faults, Made
+from tests.support.faulty_server.server import faulty_server
+from tests.support.load_runs import run
+
+ON_DELIVERY = {
+    "drop": 0.02,
+    "repeat": 0.02,
+    "swap": 0.02,
+    "corrupt": 0.02,
+    "leak": 0.02,
+    "misplace": 0.02,
+    "phantom": 0.02,
+    "refuse": 0.03,
+    "ghost": 0.5,
+}
+STEADY = """
+    name: steady
+    seed: 5
+    phases:
+      - { name: gather, for: 700ms, publish: stop }
+      - { name: run, for: 3s }
+      - { name: drain, for: 500ms, publish: stop }
+    roles:
+      reader: { users: 6, flow: [connect, { join: a }, { join: b }, hold] }
+      readerb: { users: 3, flow: [connect, { join: b }, hold] }
+      readers: { users: 3, protocol: sse, flow: [{ connect: { rooms: [a] } }, hold] }
+      writer:
+        users: 3
+        flow: [connect, { join: a }, { join: b }, { send: { room: a, rate: RATE, text: hello } }]
+      other:
+        users: 2
+        flow: [connect, { join: b }, { send: { room: b, rate: RATE } }]
+      visitor:
+        arrivals: 8/s
+        stay: exp(700ms)
+        flow:
+          - connect
+          - join: a
+          - loop: [{ think: 200ms }, { leave: a }, { join: b }, { think: 100ms }, { leave: b }, { join: a }]
+    audit: { evidence: 5000, settle: 4s, gaps: allow }
+"""
+RESUMING = """
+    name: resuming
+    seed: 6
+    phases:
+      - { name: gather, for: 700ms, publish: stop }
+      - { name: run, for: 4s }
+      - { name: drain, for: 500ms, publish: stop }
+    roles:
+      flaky:
+        users: 6
+        flow:
+          - connect
+          - join: a
+          - loop: [{ hold: "uniform(200ms, 900ms)" }, { kill: rst }, { backoff: exp(50ms..300ms) }, resume]
+      tail:
+        users: 6
+        protocol: sse
+        flow:
+          - connect: { rooms: [a] }
+          - loop: [{ hold: "uniform(200ms, 900ms)" }, { kill: fin }, { backoff: exp(50ms..300ms) }, resume]
+      writer: { users: 3, flow: [connect, { join: a }, { send: { room: a, rate: 20/s } }] }
+    audit: { evidence: 5000, settle: 4s }
+"""
+
+
+def named(result: RunResult) -> Made:
+    """What the audit named."""
+    assert result.audit is not None
+    found: Made = Counter()
+    for it in result.audit.violations:
+        message = "" if it.kind == "phantom" else it.message
+        found[it.kind, it.subscriber, it.room, message] += 1
+    for kind in VIOLATIONS:
+        assert sum(count for (one, *_), count in found.items() if one == kind) == result.audit.counts[kind]
+    return found
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("rate", ["10/s", "150/s"])
+async def test_every_fault_of_delivery_is_named_and_nothing_else(workers: int, rate: str) -> None:
+    faults = Faults(ON_DELIVERY)
+    async with faulty_server(faults) as server:
+        result = await run(STEADY.replace("RATE", rate), server.url, workers=workers)
+    found = named(result)
+    assert not found - faults.made
+    # Only what was on its way to somebody who was just leaving can have come too late to be seen.
+    assert {(kind, user.split()[0]) for kind, user, *_ in faults.made - found} <= {("ghost", "visitor")}
+    assert result.verdict is Verdict.VIOLATION
+    assert {kind for kind, *_ in faults.made} >= {
+        "lost",
+        "duplicate",
+        "reordered",
+        "corrupt",
+        "leak",
+        "ghost",
+    }
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_server_without_faults_is_not_accused(workers: int) -> None:
+    async with faulty_server(Faults({})) as server:
+        result = await run(STEADY.replace("RATE", "40/s"), server.url, workers=workers)
+    assert result.audit is not None
+    assert not named(result)
+    assert result.verdict is Verdict.PASSED
+    assert result.audit.counts["expected"] == result.audit.counts["delivered"] > 3000
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_lies_about_recovery_and_too_much_of_it_are_named(workers: int) -> None:
+    faults = Faults({"lie": 0.4, "excess": 0.4}, victims=("flaky", "tail"))
+    async with faulty_server(faults) as server:
+        result = await run(RESUMING, server.url, workers=workers)
+    assert named(result) == faults.made
+    assert {kind for kind, *_ in faults.made} == {"resume_gap", "duplicate"}
+
+
+async def test_an_honest_resume_is_not_accused() -> None:
+    async with faulty_server(Faults({"deny": 0.2})) as server:
+        result = await run(RESUMING + "\n    # honest", server.url)
+    assert result.audit is not None
+    assert not named(result)
+    assert result.audit.counts["gap_declared"] > 0
+    assert result.verdict is Verdict.VIOLATION  # the scenario does not allow gaps, declared or not
+
+
+async def test_declared_gaps_are_counted_and_not_called_lost() -> None:
+    faults = Faults({"gap": 0.05})
+    async with faulty_server(faults) as server:
+        result = await run(STEADY.replace("RATE", "20/s"), server.url)
+    assert result.audit is not None
+    assert not named(result)
+    assert result.audit.counts["gap_declared"] == faults.declared > 0
+    assert result.verdict is Verdict.PASSED

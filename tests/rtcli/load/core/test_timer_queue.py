@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import asyncio
+import itertools
+from time import monotonic_ns
+
+from rtcli.load.core.timer_queue import Metronome
+
+
+def now() -> int:
+    return monotonic_ns() // 1000
+
+
+async def test_calls_come_in_the_order_of_their_times_and_not_before() -> None:
+    metronome = Metronome()
+    called: list[tuple[int, int]] = []
+    done = asyncio.Event()
+    start = now()
+    for after in (9_000, 3_000, 6_000, 3_000, -5):
+        metronome.at(start + after, lambda when: called.append((when - start, now() - start)))
+    metronome.at(start + 12_000, lambda _when: done.set())
+    await asyncio.wait_for(done.wait(), 10)
+    assert [due for due, _ in called] == [-5, 3_000, 3_000, 6_000, 9_000]
+    assert all(at >= due for due, at in called)
+
+
+async def test_calls_may_plan_further_calls() -> None:
+    metronome = Metronome()
+    seen: list[int] = []
+    done = asyncio.Event()
+
+    def call(when: int) -> None:
+        seen.append(when)
+        if len(seen) == 50:
+            done.set()
+        else:
+            metronome.at(when + 100, call)
+
+    metronome.at(now(), call)
+    await asyncio.wait_for(done.wait(), 10)
+    assert [later - earlier for earlier, later in itertools.pairwise(seen)] == [100] * 49
+
+
+async def test_many_calls_at_once_leave_room_for_others() -> None:
+    metronome = Metronome()
+    calls = 0
+    turns = 0
+
+    def call(_when: int) -> None:
+        nonlocal calls
+        calls += 1
+        end = now() + 200
+        while now() < end:
+            pass
+
+    for _ in range(200):
+        metronome.at(now(), call)
+    while calls < 200:
+        turns += 1
+        await asyncio.sleep(0)
+    assert turns > 5  # 40 ms of work, in slices of 2 ms
+
+
+async def test_sleep_and_stop() -> None:
+    metronome = Metronome()
+    start = now()
+    await metronome.sleep_until(start + 5_000)
+    assert now() - start >= 5_000
+    seen: list[int] = []
+    metronome.at(now() + 1_000, seen.append)
+    metronome.stop()
+    metronome.at(now(), seen.append)
+    await asyncio.sleep(0.01)
+    assert not seen

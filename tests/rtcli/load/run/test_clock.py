@@ -1,0 +1,121 @@
+"""The clock is audited: what users suffer shows, and what the generator does itself is not the server's."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator
+
+import psutil
+import pytest
+
+from rtcli.load.results.model import RunResult, Verdict
+from tests.support.faulty_server.faults import Faults
+from tests.support.faulty_server.server import faulty_server
+from tests.support.load_runs import run
+
+STALL_EVERY_S = 2.5
+STALL_S = 0.5
+
+TIMETABLE_AND_PATIENCE = """
+    name: stalling
+    seed: 11
+    phases:
+      - { name: gather, for: 500ms, publish: stop }
+      - { name: run, for: 5s }
+      - { name: drain, for: 1s, publish: stop }
+    roles:
+      writer: { users: 3, flow: [connect, { join: table }, { send: { room: table, rate: 40/s } }] }
+      patient:
+        users: 1
+        flow: [connect, { join: own }, { loop: [{ send: own }, { think: 10ms }] }]
+    thresholds:
+      fanout_latency{role:writer}: ["p(99) < 300ms", "p(95) < 1s"]
+      fanout_service{role:patient}: ["p(90) < 100ms"]
+"""
+
+
+@contextlib.asynccontextmanager
+async def background(coroutine: object) -> AsyncIterator[None]:
+    task = asyncio.ensure_future(coroutine)  # type: ignore[call-overload]
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def percentile(result: RunResult, selector: str) -> float:
+    """The value of a threshold."""
+    (value,) = [it.value for it in result.thresholds if it.selector == selector][:1]
+    assert value is not None
+    return value
+
+
+async def test_a_stall_shows_as_what_the_users_suffered() -> None:
+    """A fifth of the time the server stands still; who sends then waits for what is left of the stall.
+
+    So a fifth of the latencies is spread evenly from 0 to 500 ms: one in a hundred is over 475 ms. Somebody
+    who waits for each answer before sending again meets each stall once, and reports next to nothing.
+    """
+    async with faulty_server(Faults({})) as server, background(server.stall(STALL_EVERY_S, STALL_S)):
+        result = await run(TIMETABLE_AND_PATIENCE, server.url)
+    share = STALL_S / STALL_EVERY_S
+    expected = STALL_S * (1 - 0.01 / share)
+    assert percentile(result, "fanout_latency{role:writer}") == pytest.approx(expected, rel=0.25)
+    assert percentile(result, "fanout_service{role:patient}") < 0.1
+    assert [it.outcome for it in result.thresholds] == ["failed", "passed", "passed"]
+    assert result.verdict is Verdict.THRESHOLD
+
+
+async def stop_and_go() -> None:
+    """Stop the worker processes of this process for 300 ms, again and again."""
+    while True:
+        await asyncio.sleep(0.2)
+        workers = [
+            child.pid
+            for child in psutil.Process().children()
+            if "rtcli.load.run.worker_process" in child.cmdline()
+        ]
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)
+        await asyncio.sleep(0.3)
+        for pid in workers:
+            os.kill(pid, signal.SIGCONT)
+
+
+SLOWED = """
+    name: slowed
+    seed: 12
+    phases:
+      - { name: run, for: 3s }
+      - { name: drain, for: 500ms, publish: stop }
+    roles:
+      writer: { users: 2, flow: [connect, { join: table }, { send: { room: table, rate: 40/s } }] }
+    thresholds: { fanout_latency: ["p(95) < 50ms"] }
+"""
+
+
+async def test_a_slowed_generator_is_inconclusive_and_not_red() -> None:
+    async with faulty_server(Faults({})) as server, background(stop_and_go()):
+        result = await run(SLOWED, server.url)
+    (threshold,) = result.thresholds
+    assert threshold.outcome == "inconclusive"
+    assert "the load generator was the bottleneck" in threshold.reason
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert result.exit_code == 96
+    assert result.generator.stalls > 0
+    assert result.audit is not None
+    assert not result.audit.violations
+
+
+async def test_a_threshold_without_data_fails() -> None:
+    async with faulty_server(Faults({})) as server:
+        result = await run(
+            SLOWED.replace("fanout_latency", "recovery_time").replace("for: 3s", "for: 300ms"), server.url
+        )
+    (threshold,) = result.thresholds
+    assert (threshold.outcome, threshold.reason) == ("failed", "there is no data")
+    assert result.exit_code == 99

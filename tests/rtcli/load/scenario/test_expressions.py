@@ -1,0 +1,113 @@
+"""Text with ${...}: what it renders to, and which mistakes are found when it is parsed."""
+
+from __future__ import annotations
+
+import contextlib
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rtcli.load.scenario.expression_parser import ExpressionError, parse_template
+from rtcli.load.scenario.expressions import FUNCTIONS, MissingDataError
+
+SCOPE = {
+    "room": "a-7",
+    "user": {"number": 43, "name": "ann"},
+    "rows": ["x", {"y": 2.5}],
+    "flag": True,
+    "none": None,
+}
+
+
+def render(text: str, seed: int = 1) -> str:
+    return parse_template(text).render(SCOPE, Random(seed))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ""),
+        ("plain", "plain"),
+        ("${room}", "a-7"),
+        ("<${room}|${user.name}>", "<a-7|ann>"),
+        ("${ room }", "a-7"),
+        ("${rows.0} ${rows.1.y}", "x 2.5"),
+        ("room-${mod(user.number, 20)}", "room-3"),
+        ("${add(user.number, 1)}", "44"),
+        ("${add(1.5, 1.5)}", "3"),
+        ("${pad(user.number, 6)}", "000043"),
+        ("${upper(room)}${lower('X')}", "A-7x"),
+        ("${pick('only')}", "only"),
+        ("${int(5, 5)}", "5"),
+        ("${upper(pad(mod(7, 4), 3))}", "003"),
+        ("${flag}${none}", "true"),
+        ("$$ costs $5 and $${room}", "$ costs $5 and ${room}"),
+        ("100%", "100%"),
+        ("$", "$"),
+    ],
+)
+def test_renders(text: str, expected: str) -> None:
+    assert render(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "offset"),
+    [
+        ("${", "no closing }", 2),
+        ("${}", "expected a name before '}'", 2),
+        ("${room", "no closing }", 6),
+        ("${room name}", "expected } instead of 'name'", 7),
+        ("ab ${x(}", "no function 'x'", 5),
+        ("${mod(1}", "expected ',' or ')' instead of '}'", 7),
+        ("${mod(1, 2, 3)}", "3 arguments do not fit mod", 2),
+        ("${uuid(1)}", "1 arguments do not fit uuid", 2),
+        ("${__import__('os')}", "no function '__import__'", 2),
+        ("${a.b[0]}", "expected a name, a number or '}'", 5),
+        ("${'open}", "expected a name, a number or '}'", 2),
+        ("${" + "upper(" * 30 + "'x'" + ")" * 30 + "}", "too deeply nested", None),
+    ],
+)
+def test_mistakes_are_found_when_it_is_parsed(text: str, expected: str, offset: int | None) -> None:
+    with pytest.raises(ExpressionError) as caught:
+        parse_template(text)
+    assert expected in str(caught.value)
+    if offset is not None:
+        assert caught.value.offset == offset
+
+
+@pytest.mark.parametrize(
+    "text", ["${nobody}", "${user.age}", "${rows.9}", "${room.x}", "${mod(room, 2)}", "${mod(1, 0)}"]
+)
+def test_data_that_is_not_there_is_said(text: str) -> None:
+    with pytest.raises(MissingDataError):
+        render(text)
+
+
+def test_what_varies_is_known() -> None:
+    template = parse_template("a ${room} ${mod(user.number, pad(x.y, 2))} ${room}")
+    assert list(template.names) == [("room",), ("user", "number"), ("x", "y"), ("room",)]
+    assert template.constant is None
+    assert parse_template("it costs $$5").constant == "it costs $5"
+    assert str(template).startswith("a ${room}")
+
+
+def test_randomness_comes_from_the_generator_alone() -> None:
+    text = "${uuid()} ${int(1, 1000000)} ${pick('a', 'b', 'c')}"
+    assert render(text, 3) == render(text, 3)
+    assert render(text, 3) != render(text, 4)
+
+
+def test_every_function_says_what_it_does() -> None:
+    assert all(function.help.startswith(name) for name, function in FUNCTIONS.items())
+
+
+@given(st.text("${}()',. ab1user_mod-", max_size=60))
+def test_any_text_is_a_template_or_the_documented_error(text: str) -> None:
+    try:
+        template = parse_template(text)
+    except ExpressionError:
+        return
+    with contextlib.suppress(MissingDataError):
+        assert isinstance(template.render(SCOPE, Random(1)), str)

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+
+from rtcli.load.users.watch import FrameRecorder, Pattern, Watcher, as_text, found, lookup
+
+TREE = {"type": "ack", "data": {"room": "a", "offset": 7, "ok": True, "list": [{"x": 1.5}]}}
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("type", "ack"),
+        ("data.room", "a"),
+        ("$.data.offset", "7"),
+        ("data.ok", "true"),
+        ("data.list.0.x", "1.5"),
+        ("data.list", '[{"x":1.5}]'),
+        ("data.missing", None),
+        ("data.list.5", None),
+        ("type.deeper", None),
+    ],
+)
+def test_paths(path: str, text: str | None) -> None:
+    assert as_text(lookup(TREE, path)) == text
+    assert found(TREE, path) is (text is not None)
+
+
+def test_all_that_is_given_must_match() -> None:
+    frame = '{"type":"ack","data":{"room":"a"}}'
+    assert Pattern(type="ack", where={"data.room": "a"}, contains="room").matches(frame, TREE)
+    assert not Pattern(type="nack").matches(frame, TREE)
+    assert not Pattern(where={"data.room": "b"}).matches(frame, TREE)
+    assert not Pattern(contains="b").matches(frame, TREE)
+    assert Pattern().matches("anything", None)
+    assert not Pattern(type="ack").matches("no json", None)
+
+
+def test_a_watcher_counts_and_keeps_the_last() -> None:
+    watcher = Watcher(Pattern(type="x"), 2)
+    for frame in (b'{"type":"x","n":1}', b"\xff not json", b'{"type":"y"}'):
+        watcher.see(frame)
+    assert not watcher.done.is_set()
+    watcher.see('{"type":"x","n":2}')
+    assert watcher.done.is_set()
+    assert watcher.found == {"type": "x", "n": 2}
+
+
+def test_what_came_before_can_be_shown_later() -> None:
+    recorder, watcher = FrameRecorder(), Watcher(Pattern(contains="b"), 1)
+    recorder.see(b"a")
+    recorder.see("b")
+    recorder.replay(watcher)
+    assert watcher.done.is_set()

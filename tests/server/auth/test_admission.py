@@ -1,0 +1,109 @@
+"""The gate: origin, token, admission, in that order, and what each refusal looks like."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+from rtcli_server.auth.admission import Denied, Gate, Request
+from rtcli_server.auth.authenticator import Authenticator
+from rtcli_server.auth.claims import Principal
+from rtcli_server.auth.origins import OriginPolicy
+
+from rtcli.protocol.codes import CloseCode, ErrorCode
+from tests.support.live_server import SECRET, token
+
+FULL = Denied(503, ErrorCode.RATE_LIMITED, "full", CloseCode.TRY_AGAIN_LATER, 1_000)
+
+
+class Door:
+    """A gate, and what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+        self.full = False
+        self.refusals: Counter[str] = Counter()
+        self.gate = Gate(
+            Authenticator(secrets=[SECRET]),
+            OriginPolicy(["https://ok.example"]),
+            self.admission,
+            self.refusals,
+        )
+
+    def admission(self, user_id: str, address: str) -> Denied | None:
+        self.asked.append((user_id, address))
+        return FULL if self.full else None
+
+
+@pytest.fixture
+def door() -> Door:
+    return Door()
+
+
+def request(*headers: tuple[str, str], query: str = "", websocket: bool = True) -> Request:
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
+    return Request(raw, query, "192.0.2.1", websocket=websocket)
+
+
+def test_a_good_token_is_admitted(door: Door) -> None:
+    verdict = door.gate.admit(request(query=f"token={token('7')}"))
+    assert isinstance(verdict, Principal)
+    assert verdict.user_id == "7"
+    assert door.asked == [("7", "192.0.2.1")]
+    assert not door.refusals
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "close_code"),
+    [
+        (request(), 401, 1008),
+        (request(query="token=x"), 401, 1008),
+        (request(query=f"token={token(ttl_s=-60)}"), 401, 1008),
+        (request(("origin", "https://evil.example"), query=f"token={token()}"), 403, None),
+        (request(("origin", "https://ok.example.evil.example"), query=f"token={token()}"), 403, None),
+        (request(("origin", "https://ok.example"), ("origin", "https://ok.example")), 403, None),
+        (request(("authorization", f"Bearer {token()}"), query=f"token={token()}"), 400, None),
+        (request(("sec-websocket-protocol", f"bearer.{token()}")), 400, None),
+        (request(("cookie", f"rt_token={token()}")), 401, 1008),  # without an Origin it does not count
+    ],
+)
+async def test_refusals(door: Door, given: Request, status: int, close_code: int | None) -> None:
+    for verdict in (door.gate.admit(given), await door.gate.admit_later(given)):
+        assert isinstance(verdict, Denied)
+        assert (verdict.status, verdict.close_code) == (status, close_code)
+        assert verdict.closing("t") is None  # nobody is asked to come back
+    assert door.asked == []  # admission comes last
+    assert door.refusals.total() == 2
+
+
+def test_a_cookie_counts_with_an_allowed_origin(door: Door) -> None:
+    given = request(("origin", "https://ok.example"), ("cookie", f"a=b; rt_token={token()}"))
+    assert isinstance(door.gate.admit(given), Principal)
+
+
+def test_a_full_server_says_when_to_come_back(door: Door) -> None:
+    door.full = True
+    verdict = door.gate.admit(request(query=f"token={token()}"))
+    assert verdict == FULL
+    closing = FULL.closing("t")
+    assert closing is not None
+    data = json.loads(closing)["data"]
+    assert data == {"code": 1013, "reason": "rate_limited", "retry_after_ms": 1_000}
+
+
+def test_a_reason_starts_with_the_code() -> None:
+    assert FULL.reason == "rate_limited: full"
+
+
+def test_the_subprotocol_is_never_the_token() -> None:
+    assert request(("sec-websocket-protocol", "bearer.abc, rt.v1")).subprotocol == "rt.v1"
+    assert request(("sec-websocket-protocol", "other")).subprotocol is None
+
+
+def test_the_query_keeps_every_value() -> None:
+    assert request(query="room=a&room=b&events=1&x=").query == {
+        "room": ["a", "b"],
+        "events": ["1"],
+        "x": [""],
+    }

@@ -1,0 +1,301 @@
+"""Keys behind a URL: a real HTTP server on loopback, and the cache on its own with a clock in hand."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import ECAlgorithm
+from rtcli_server.auth.authenticator import Authenticator, InvalidTokenError, UnknownKeyError
+from rtcli_server.auth.jwks import JwksError, JwksKeys, check_jwks_url, fetch_jwks
+from rtcli_server.auth.keys import KeyConfigError
+
+NOW = 1_800_000_000.0
+KEYS = {kid: ec.generate_private_key(ec.SECP256R1()) for kid in ("old", "new")}
+
+
+def document(*kids: str) -> bytes:
+    keys = [{**ECAlgorithm.to_jwk(KEYS[kid].public_key(), as_dict=True), "kid": kid} for kid in kids]
+    return json.dumps({"keys": keys}).encode()
+
+
+def token(kid: str, *, named: bool = True) -> str:
+    claims = {"sub": "7", "exp": int(NOW + 60)}
+    return jwt.encode(claims, KEYS[kid], "ES256", headers={"kid": kid} if named else None)
+
+
+class Source:
+    """What a fetch gives, and how often it was asked; with a gate, fetches wait for it."""
+
+    def __init__(self, *kids: str) -> None:
+        self.body = document(*kids)
+        self.error: JwksError | None = None
+        self.count = 0
+        self.gate: threading.Event | None = None
+        self.now = 1000.0
+
+    def __call__(self, _url: str) -> bytes:
+        self.count += 1
+        if self.gate is not None:
+            assert self.gate.wait(30)
+        if self.error is not None:
+            raise self.error
+        return self.body
+
+    def keys(self) -> JwksKeys:
+        return JwksKeys("https://issuer.example/keys", fetch=self, clock=lambda: self.now)
+
+
+def authenticator(keys: JwksKeys, **settings: Any) -> Authenticator:  # noqa: ANN401
+    return Authenticator(jwks=keys, clock=lambda: NOW, **settings)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Poll, for twenty seconds at most."""
+    for _ in range(20_000):
+        if condition():
+            return
+        await asyncio.sleep(0.001)
+    pytest.fail("it never came true")
+
+
+async def test_a_key_is_fetched_when_it_is_first_needed() -> None:
+    source = Source("old")
+    auth = authenticator(source.keys())
+    assert bool(auth.ready) is False
+    with pytest.raises(UnknownKeyError):
+        auth.authenticate(token("old"))
+    assert source.count == 0
+    assert (await auth.verify(token("old"))).user_id == "7"
+    assert auth.ready
+    assert auth.authenticate(token("old")).user_id == "7"
+    assert source.count == 1
+
+
+async def test_a_rotated_key_is_found_after_the_cooldown() -> None:
+    source = Source("old")
+    auth = authenticator(source.keys())
+    await auth.verify(token("old"))
+    source.body = document("old", "new")
+    with pytest.raises(InvalidTokenError):
+        await auth.verify(token("new"))
+    source.now += 30
+    assert (await auth.verify(token("new"))).user_id == "7"
+    assert source.count == 2
+
+
+async def test_a_flood_of_unknown_keys_causes_one_fetch_per_cooldown() -> None:
+    source = Source("old")
+    auth = authenticator(source.keys())
+    forged = jwt.encode({"sub": "7", "exp": NOW + 60}, KEYS["new"], "ES256", headers={"kid": "made up"})
+    for _ in range(200):
+        with pytest.raises(InvalidTokenError):
+            await auth.verify(forged)
+    assert source.count == 1
+    source.now += 30
+    for _ in range(200):
+        with pytest.raises(InvalidTokenError):
+            await auth.verify(forged)
+    assert source.count == 2
+
+
+async def test_one_fetch_at_a_time_and_a_cancelled_caller_stops_nobody_else() -> None:
+    source = Source("old")
+    source.gate = threading.Event()
+    auth = authenticator(source.keys())
+    callers = [asyncio.ensure_future(auth.verify(token("old"))) for _ in range(20)]
+    await asyncio.sleep(0)
+    callers[0].cancel()
+    await asyncio.sleep(0)
+    source.gate.set()
+    results = await asyncio.gather(*callers, return_exceptions=True)
+    assert isinstance(results[0], asyncio.CancelledError)
+    assert all(not isinstance(result, BaseException) for result in results[1:])
+    assert source.count == 1
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"keys":[]}'])
+async def test_a_failed_refresh_keeps_the_keys(body: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    source = Source("old")
+    keys = source.keys()
+    assert await keys.refresh()
+    source.body = body
+    with caplog.at_level(logging.WARNING):
+        assert not await keys.refresh()
+    assert "1 keys kept" in caplog.text
+    source.error = JwksError("status 500")
+    assert not await keys.refresh()
+    assert authenticator(keys).authenticate(token("old")).user_id == "7"
+
+
+async def test_without_keys_it_is_tried_again_sooner() -> None:
+    source = Source("old")
+    source.error = JwksError("ConnectError")
+    auth = authenticator(source.keys())
+    for _ in range(3):
+        with pytest.raises(InvalidTokenError):
+            await auth.verify(token("old"))
+    assert source.count == 1
+    source.error = None
+    source.now += 10
+    assert (await auth.verify(token("old"))).user_id == "7"
+
+
+async def test_run_withdraws_a_key_that_is_gone() -> None:
+    source = Source("old", "new")
+    keys = JwksKeys("https://issuer.example/keys", fetch=source, refresh_s=0.001)
+    auth = authenticator(keys)
+    task = asyncio.create_task(auth.run())
+    await until(lambda: auth.ready)
+    source.body = document("new")
+    await until(lambda: len(keys.keys) == 1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    with pytest.raises(InvalidTokenError):
+        auth.authenticate(token("old"))
+
+
+async def test_run_without_a_jwks_returns() -> None:
+    await Authenticator(secrets=["s" * 32]).run()
+
+
+async def test_a_token_without_kid_needs_a_single_key() -> None:
+    source = Source("old")
+    auth = authenticator(source.keys())
+    assert (await auth.verify(token("old", named=False))).user_id == "7"
+    source.body = document("old", "new")
+    source.now += 30
+    await auth._jwks.refresh()  # type: ignore[union-attr]
+    with pytest.raises(InvalidTokenError):
+        await auth.verify(token("old", named=False))
+
+
+async def test_a_header_that_is_none_causes_no_fetch() -> None:
+    source = Source("old")
+    auth = authenticator(source.keys())
+    for malformed in ("eyJ9.e30.AAAA", "AAAA.e30.AAAA", jwt.encode({}, "s" * 32, "HS256")):
+        with pytest.raises(InvalidTokenError):
+            await auth.verify(malformed)
+    assert source.count == 0
+
+
+async def test_a_shared_secret_beside_a_jwks() -> None:
+    source = Source("old")
+    auth = authenticator(source.keys(), secrets=["s" * 32])
+    claims = {"sub": "7", "exp": int(NOW + 60)}
+    assert (await auth.verify(jwt.encode(claims, "s" * 32, "HS256"))).user_id == "7"
+    assert source.count == 0
+    assert (await auth.verify(token("old"))).user_id == "7"
+    with pytest.raises(InvalidTokenError) as caught:
+        await auth.verify(jwt.encode(claims, "t" * 32, "HS256"))
+    assert caught.value.reason == "algorithm"
+    with pytest.raises(InvalidTokenError):
+        await auth.verify("eyJ9.e30.AAAA")
+    assert source.count == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc/passwd",
+        "ftp://h/x",
+        "h/x",
+        "https://",
+        "https://u:p@h/x",
+        "https://h/x#f",
+        "http://[::1",
+        "//h",
+    ],
+)
+def test_urls_that_are_never_asked(url: str) -> None:
+    with pytest.raises(KeyConfigError):
+        check_jwks_url(url)
+    with pytest.raises(KeyConfigError):
+        Authenticator(jwks_url=url)
+
+
+Respond = Callable[[BaseHTTPRequestHandler], None]
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Respond], str]]:
+    """Start an HTTP server whose answers are given by a function; returns its URL."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def start(respond: Respond) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                respond(self)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+                del format, args
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        return f"http://127.0.0.1:{server.server_port}/keys"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def answer(status: int, body: bytes = b"", **headers: str) -> Respond:
+    def respond(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        for name, value in headers.items():
+            handler.send_header(name, value)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return respond
+
+
+async def test_over_a_real_server(serve: Callable[[Respond], str]) -> None:
+    auth = Authenticator(jwks_url=serve(answer(200, document("old"))), clock=lambda: NOW)
+    assert (await auth.verify(token("old"))).user_id == "7"
+
+
+def test_redirects_are_not_followed(serve: Callable[[Respond], str]) -> None:
+    elsewhere = serve(answer(200, document("old")))
+    with pytest.raises(JwksError, match="status 302"):
+        fetch_jwks(serve(answer(302, Location=elsewhere)))
+
+
+def test_answers_that_are_not_taken(serve: Callable[[Respond], str]) -> None:
+    with pytest.raises(JwksError, match="status 500"):
+        fetch_jwks(serve(answer(500, document("old"))))
+    with pytest.raises(JwksError, match="more than 524288 bytes"):
+        fetch_jwks(serve(answer(200, b" " * 600_000)))
+    with pytest.raises(JwksError, match="ConnectError"):
+        fetch_jwks("http://127.0.0.1:1/keys")
+
+
+def test_a_body_that_drips_is_given_up(serve: Callable[[Respond], str]) -> None:
+    ticks = iter(range(0, 1000, 3))
+    with pytest.raises(JwksError, match="not complete after 5 s"):
+        fetch_jwks(serve(answer(200, document("old") * 100)), clock=lambda: next(ticks) * 2.0)
+
+
+def test_a_server_that_says_nothing_is_given_up(serve: Callable[[Respond], str]) -> None:
+    release = threading.Event()
+
+    def silent(_handler: BaseHTTPRequestHandler) -> None:
+        release.wait(30)
+
+    try:
+        with pytest.raises(JwksError, match="ReadTimeout"):
+            fetch_jwks(serve(silent), timeout_s=0.05)
+    finally:
+        release.set()

@@ -1,0 +1,315 @@
+"""What others write under our keys, who may write there, and that nothing stays for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+import redis as client
+from rtcli_server.broker import BrokerUnavailableError, Lost, Retention
+from rtcli_server.broker.redis.broker import RedisBroker
+from rtcli_server.broker.redis.timings import RedisTimings
+from rtcli_server.broker.redis.wire import REQUIRED_ACL
+
+from rtcli.protocol.position import Position
+from tests.server.broker.redis.traffic import quick_broker
+from tests.support.redis_server import RedisServer
+from tests.support.stores import ROOM, Running, offsets, running, wait_until
+
+META, STREAM, AUDIENCE = f"rt:{{{ROOM}}}:m", f"rt:{{{ROOM}}}:s", f"rt:p:{ROOM}"
+
+
+@pytest.fixture
+def server(redis_of_session: RedisServer) -> RedisServer:
+    redis_of_session.command("FLUSHALL")
+    return redis_of_session
+
+
+@pytest.fixture
+async def log(server: RedisServer) -> AsyncIterator[Running]:
+    """A room with five publications and a member."""
+    broker = quick_broker(server.url)
+    record = Running(broker)
+    task = asyncio.create_task(broker.run(record.delivered.append, record.lost.append))
+    await asyncio.sleep(0)
+    broker.subscribe(ROOM)
+    await record.page()
+    for _ in range(5):
+        await record.publish()
+    await record.wait_delivered(5)
+    yield record
+    await broker.close()
+    await task
+
+
+def skipped(log: Running) -> int:
+    assert isinstance(log.broker, RedisBroker)
+    return log.broker.skipped
+
+
+MESSAGES = [
+    b"",
+    b"garbage",
+    b"{}",
+    pickle.dumps({"a": 1}),
+    b"\x00" * 100,
+    b"2 aaaa-6 1 e\n{}",  # a newer version
+    b"1 aaaa-6 1 e",
+    b"1 aaaa-06 1 e\n{}",
+    b"1 aaaa-99999999999999999999 1 e\n{}",
+    b"1 AAAA-6 1 e\n{}",
+    b"1 aaaa-6 x e\n{}",
+    b"1 aaaa-6 1 \n{}",
+    b"1 aaaa-6 1 e\nnot json",
+    b"1 aaaa-6 1 e\n[1]",
+    b'1 aaaa-6 1 e\n{"a":"\xff"}',
+    b'1 aaaa-6 1 e\n{"a":' + b"[" * 100_000,
+    b'1 aaaa-6 1 e\n{"a":"' + b"x" * 10_000_000 + b'"}',
+]
+
+
+@pytest.mark.parametrize("payload", MESSAGES, ids=range(len(MESSAGES)))
+async def test_foreign_messages_are_skipped_and_counted(
+    server: RedisServer, log: Running, payload: bytes
+) -> None:
+    with client.Redis(port=server.port) as other:
+        other.publish(AUDIENCE, payload)
+    await wait_until(lambda: skipped(log) == 1, "the message was met")
+    await log.publish()
+    await log.wait_delivered(6)
+    assert offsets(log.delivered) == [1, 2, 3, 4, 5, 6]
+
+
+async def test_a_message_from_nowhere_is_compared_with_the_stream(server: RedisServer, log: Running) -> None:
+    for position in ("zzzzzzzz-7", f"{log.delivered[0].epoch}-70"):
+        with client.Redis(port=server.port) as other:
+            other.publish(AUDIENCE, f"1 {position} 1 e\n{{}}")
+    await log.publish()
+    await log.wait_delivered(6)
+    assert offsets(log.delivered) == [1, 2, 3, 4, 5, 6]
+    assert log.lost == []
+
+
+def no_entry(redis: client.Redis) -> None:
+    redis.delete(STREAM)
+
+
+def entry_of_others(redis: client.Redis) -> None:
+    redis.xadd(STREAM, {"something": "else"}, id="6-0")
+
+
+def entry_of_another_shape(redis: client.Redis) -> None:
+    redis.xadd(STREAM, {"something": "else"}, id="5-7")
+
+
+def entry_far_ahead(redis: client.Redis) -> None:
+    redis.xadd(STREAM, {"something": "else"})
+
+
+def stream_is_a_string(redis: client.Redis) -> None:
+    redis.set(STREAM, "x")
+
+
+def state_is_a_list(redis: client.Redis) -> None:
+    redis.delete(META)
+    redis.rpush(META, "x")
+
+
+def state_is_gone(redis: client.Redis) -> None:
+    redis.delete(META)
+
+
+def state_field(name: str, value: str) -> Callable[[client.Redis], None]:
+    def change(redis: client.Redis) -> None:
+        redis.hset(META, name, value)
+
+    change.__name__ = f"{name}_is_{value}"
+    return change
+
+
+DAMAGE = [
+    (no_entry, False),
+    (entry_of_another_shape, False),
+    (entry_of_others, True),
+    (entry_far_ahead, True),
+    (stream_is_a_string, True),
+    (state_is_a_list, True),
+    (state_is_gone, True),
+    (state_field("epoch", "NOT!"), True),
+    (state_field("epoch", ""), True),
+    (state_field("top", "nan"), True),
+    (state_field("top", "-1"), True),
+    (state_field("top", "1e300"), True),
+    (state_field("top", "3"), True),  # as after a failover to a replica that was behind
+    (state_field("bytes", "x"), True),
+]
+
+
+@pytest.mark.parametrize(("damage", "new_epoch"), DAMAGE, ids=[row[0].__name__ for row in DAMAGE])
+@pytest.mark.parametrize("found_by", ["publish", "history"])
+async def test_damaged_state_kills_nothing_and_no_position_is_given_twice(
+    server: RedisServer,
+    log: Running,
+    damage: Callable[[client.Redis], None],
+    *,
+    new_epoch: bool,
+    found_by: str,
+) -> None:
+    before = Position(log.delivered[-1].epoch, 5)
+    with client.Redis(port=server.port) as other:
+        damage(other)
+    if found_by == "history":
+        await log.page()
+    position = (await log.publish()).position
+    assert position == (Position(position.epoch, 1) if new_epoch else before._replace(offset=6))
+    assert (position.epoch == before.epoch) is not new_epoch
+    page = await log.page()
+    assert page.publications[-1].position == page.top == position
+    await wait_until(lambda: log.delivered[-1].position == position, "the delivery")
+    assert (await log.publish()).position.offset == position.offset + 1
+    await log.wait_delivered(7)
+    assert len(log.delivered) == 7
+
+
+async def test_an_idempotency_key_of_another_kind_is_replaced(server: RedisServer, log: Running) -> None:
+    server.command("RPUSH", f"rt:{{{ROOM}}}:k:7:c", "x")
+    first = await log.publish(key="7:c")
+    assert not first.duplicate
+    assert (await log.publish(key="7:c")) == (first.position, True)
+
+
+async def test_a_log_that_was_emptied_while_nothing_is_published_is_reported(
+    server: RedisServer, log: Running
+) -> None:
+    server.command("FLUSHALL")
+    await wait_until(lambda: bool(log.lost), "a check found it")
+    [lost] = log.lost
+    assert lost.channel == ROOM
+    assert lost.position.offset == 0
+    assert lost.position.epoch != log.delivered[-1].epoch
+
+
+async def test_the_last_message_is_found_by_the_check_when_pubsub_lost_it(
+    server: RedisServer, log: Running
+) -> None:
+    """Nothing comes after it that would show the hole."""
+    with client.Redis(port=server.port) as other:
+        other.xadd(STREAM, {"e": "x", "d": "{}", "t": str(log.delivered[-1].time_ms), "b": "1"}, id="6-0")
+        other.hset(META, "top", "6")
+    await log.wait_delivered(6)
+    assert offsets(log.delivered) == [1, 2, 3, 4, 5, 6]
+
+
+async def test_messages_that_the_stream_has_lost_are_reported(server: RedisServer, log: Running) -> None:
+    with client.Redis(port=server.port) as other:
+        other.hset(META, "top", "9")
+    await wait_until(lambda: bool(log.lost), "a check found it")
+    assert log.lost == [Lost(ROOM, log.delivered[-1].position._replace(offset=9))]
+    await log.publish()
+    await log.wait_delivered(6)
+    assert log.delivered[-1].offset == 10
+
+
+@pytest.mark.timeout(600)
+async def test_every_key_goes_away_by_itself(server: RedisServer, soak: bool) -> None:
+    rooms = 100_000 if soak else 1_000
+    timings = RedisTimings(check_s=0.05)
+    broker = quick_broker(server.url, Retention(max_age_s=0.5, idempotency_s=0.5), timings)
+    log = Running(broker)
+    task = asyncio.create_task(broker.run(log.delivered.append))
+    await asyncio.sleep(0)
+    for start in range(0, rooms, 500):
+        group = range(start, start + 500)
+        for number in group:
+            broker.subscribe(f"room:{number}")
+        await asyncio.gather(*[log.page(f"room:{number}") for number in group])
+        await asyncio.gather(*[log.start(f"room:{number}", key="k") for number in group[::2]])
+        for number in group:
+            broker.unsubscribe(f"room:{number}")
+    assert server.admin.info("keyspace")
+    await wait_until(lambda: server.command("DBSIZE") == 0, "an empty Redis")
+    await wait_until(lambda: not server.command("PUBSUB", "CHANNELS", "rt:p:*"), "no channel left")
+    await broker.close()
+    await task
+    listening = {"subscribe", "unsubscribe"}
+    await wait_until(
+        lambda: not [one for one in server.admin.client_list() if one["cmd"] in listening], "no client left"
+    )
+
+
+async def test_a_state_that_is_looked_at_stays(server: RedisServer) -> None:
+    """A member who waits for the next message keeps the epoch of the room alive."""
+    broker = quick_broker(server.url, Retention(max_age_s=0.1), RedisTimings(check_s=0.2))
+    log = Running(broker)
+    task = asyncio.create_task(broker.run(log.delivered.append, log.lost.append))
+    await asyncio.sleep(0)
+    broker.subscribe(ROOM)
+    top = (await log.page()).top
+    for _ in range(15):
+        assert 0 < server.admin.pttl(META) <= 1000
+        await asyncio.sleep(0.1)  # beyond the time that the state would live by itself
+    assert (await log.publish()).position == Position(top.epoch, 1)
+    assert log.lost == []
+    await broker.close()
+    await task
+
+
+async def test_the_documented_acl_is_enough(server: RedisServer) -> None:
+    server.command("ACL", "SETUSER", "rt", "reset", "on", ">secret", *REQUIRED_ACL.split())
+    url = f"redis://rt:secret@127.0.0.1:{server.port}"
+    async with running(url, Retention(max_channel_bytes=10_000)) as log:
+        await log.wait_ready()
+        log.broker.subscribe(ROOM)
+        await log.page()
+        await asyncio.gather(*[log.start(key=f"k{n}", padding=500) for n in range(100)])
+        await log.wait_delivered(100)
+        assert (await log.page()).top.offset == 100
+        log.broker.unsubscribe(ROOM)
+        await asyncio.sleep(0)
+    denied = server.command("ACL", "LOG")
+    assert denied == []
+
+
+async def test_a_wrong_password_is_unavailable_and_not_told(
+    server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(f"redis://rt:hunter2@127.0.0.1:{server.port}") as log:
+        assert await log.broker.ready() is False
+        with pytest.raises(BrokerUnavailableError):
+            await log.publish()
+    assert "hunter2" not in caplog.text
+    assert "cannot connect to Redis" in caplog.text
+    server.command("ACL", "LOG", "RESET")
+
+
+async def test_a_redis_that_is_not_there_is_waited_for(tmp_path: Path) -> None:
+    late = RedisServer(tmp_path)
+    async with running(late.url) as log:
+        log.broker.subscribe(ROOM)
+        waiting = log.start()
+        await asyncio.to_thread(late.start)
+        try:
+            assert (await waiting).position.offset == 1
+            await log.wait_ready()
+            await log.page()
+            await log.publish()
+            await wait_until(lambda: offsets(log.delivered)[-1:] == [2], "the delivery")
+        finally:
+            late.kill()
+
+
+async def test_cancelled_requests_do_not_mix_up_answers(server: RedisServer) -> None:
+    async with running(server.url) as log:
+        for number in range(50):
+            await log.publish(f"room:{number}")
+        for turn in range(20):
+            tasks = [asyncio.ensure_future(log.page(f"room:{number}")) for number in range(50)]
+            await asyncio.sleep(0)
+            for task in tasks[turn % 3 :: 3]:
+                task.cancel()
+            for number, result in enumerate(await asyncio.gather(*tasks, return_exceptions=True)):
+                if not isinstance(result, BaseException):
+                    assert [p.channel for p in result.publications] == [f"room:{number}"]

@@ -1,0 +1,235 @@
+"""The Redis log while its connections are cut, and Redis is frozen, killed, emptied, full, or not heard."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.server.broker.redis.traffic import PATIENT, Instance, Traffic, instance, run_with
+from tests.support.checker import Verdict
+from tests.support.redis_server import RedisServer
+from tests.support.stores import offsets, running, wait_until
+from tests.support.tcp_proxy import Proxy
+
+pytestmark = pytest.mark.timeout(1200)  # with --soak; otherwise each takes a few seconds
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    redis = RedisServer(tmp_path)
+    redis.start()
+    yield redis
+    redis.kill()
+
+
+@pytest.fixture
+async def two(server: RedisServer) -> AsyncIterator[list[Instance]]:
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(instance(name, server.url)) for name in ("one", "two")]
+
+
+def report(verdict: Verdict, traffic: Traffic) -> None:
+    print(f"{verdict.summary()}; slowest refusal {traffic.slowest_refusal_s:.2f} s")  # noqa: T201 - for the log
+    assert verdict.violations == []
+
+
+async def wait_readiness(one: Instance, *, ready: bool) -> None:
+    async with asyncio.timeout(20):
+        while await one.broker.ready() is not ready:  # noqa: ASYNC110 - it has no event to wait for
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("kind", ["pubsub", "normal"])
+async def test_cut_connections_lose_nothing(
+    server: RedisServer, two: list[Instance], kind: str, soak: bool
+) -> None:
+    async def cut(traffic: Traffic) -> None:
+        for _ in range(200 if soak else 8):
+            await asyncio.to_thread(server.command, "CLIENT", "KILL", "TYPE", kind)
+            await traffic.more(20)
+
+    traffic, verdict = await run_with(two, cut)
+    report(verdict, traffic)
+    assert verdict.declared_lost == 0
+
+
+async def test_a_frozen_redis_refuses_in_time_and_loses_nothing(
+    server: RedisServer, two: list[Instance], soak: bool
+) -> None:
+    async def freeze(traffic: Traffic) -> None:
+        for seconds in (3, 10, 60) if soak else (1.5,):
+            server.send(signal.SIGSTOP)
+            await asyncio.sleep(seconds)  # that long is the fault
+            assert not any([await one.broker.ready() for one in two])
+            server.send(signal.SIGCONT)
+            await traffic.more()
+
+    traffic, verdict = await run_with(two, freeze)
+    report(verdict, traffic)
+    assert verdict.declared_lost == 0
+    assert traffic.slowest_refusal_s > 0
+
+
+@pytest.mark.parametrize("aof", [True, False])
+async def test_a_killed_redis_keeps_its_promise_or_says_that_it_did_not(
+    tmp_path: Path, aof: bool, soak: bool
+) -> None:
+    redis = RedisServer(tmp_path, aof=aof)
+    redis.start()
+
+    async def kill(traffic: Traffic) -> None:
+        for _ in range(20 if soak else 2):
+            redis.kill()
+            await asyncio.to_thread(redis.start)
+            await traffic.more()
+
+    try:
+        async with AsyncExitStack() as stack:
+            two = [await stack.enter_async_context(instance(name, redis.url)) for name in ("one", "two")]
+            traffic, verdict = await run_with(two, kill)
+            report(verdict, traffic)
+            assert aof is not any(receiver.left_behind for one in two for receiver in one.receivers.values())
+            if aof:
+                assert verdict.declared_lost == 0
+    finally:
+        redis.kill()
+
+
+async def test_an_emptied_redis_changes_the_epoch(server: RedisServer, two: list[Instance]) -> None:
+    async def flush(traffic: Traffic) -> None:
+        await asyncio.to_thread(server.command, "FLUSHALL")
+        await traffic.more()
+
+    traffic, verdict = await run_with(two, flush)
+    report(verdict, traffic)
+    assert all(len(receiver.left_behind) == 1 for one in two for receiver in one.receivers.values())
+
+
+async def test_scripts_that_were_flushed_are_loaded_again(server: RedisServer, two: list[Instance]) -> None:
+    async def flush(traffic: Traffic) -> None:
+        for _ in range(3):
+            await asyncio.to_thread(server.command, "SCRIPT", "FLUSH")
+            await traffic.more()
+
+    traffic, verdict = await run_with(two, flush)
+    report(verdict, traffic)
+    assert verdict.declared_lost == 0
+
+
+async def test_a_full_redis_refuses_publishes_and_still_reads(
+    server: RedisServer, two: list[Instance]
+) -> None:
+    async def fill(traffic: Traffic) -> None:
+        await asyncio.to_thread(server.command, "CONFIG", "SET", "maxmemory", "1")
+        before = len(traffic.sent)
+        await wait_until(lambda: len(traffic.sent) >= before + 50, "50 more attempts")
+        page = await two[0].broker.history("room:a", since=None, limit=5)
+        assert len(page.publications) == 5
+        await asyncio.to_thread(server.command, "CONFIG", "SET", "maxmemory", "0")
+
+    traffic, verdict = await run_with(two, fill)
+    report(verdict, traffic)
+    assert verdict.unknown > 0
+    top = (await two[0].broker.history("room:a", since=None, limit=0)).top
+    assert top.offset < len(traffic.sent)
+
+
+async def test_answers_that_are_lost_after_the_write_publish_once(server: RedisServer) -> None:
+    async with AsyncExitStack() as stack:
+        proxy = await stack.enter_async_context(Proxy.to(server.port))
+        two = [
+            await stack.enter_async_context(instance("one", proxy.url)),
+            await stack.enter_async_context(instance("two", server.url)),
+        ]
+
+        async def swallow(traffic: Traffic) -> None:
+            for _ in range(10):
+                proxy.swallow_answers()
+                await traffic.more(20)
+                proxy.cut()
+                await traffic.more(20)
+
+        traffic, verdict = await run_with(two, swallow)
+        report(verdict, traffic)
+        assert verdict.declared_lost == 0
+
+
+async def test_a_deaf_listener_is_found_by_the_canary(server: RedisServer) -> None:
+    async with AsyncExitStack() as stack:
+        proxy = await stack.enter_async_context(Proxy.to(server.port))
+        deaf = await stack.enter_async_context(instance("deaf", proxy.url))
+        good = await stack.enter_async_context(instance("good", server.url))
+
+        async def deafen(traffic: Traffic) -> None:
+            for _ in range(3):
+                proxy.swallow_messages()
+                await wait_readiness(deaf, ready=False)
+                await wait_readiness(deaf, ready=True)
+                await traffic.more(20)
+
+        traffic, verdict = await run_with([deaf, good], deafen)
+        report(verdict, traffic)
+        assert verdict.declared_lost == 0
+
+
+async def test_an_instance_that_is_cut_off_refuses_in_time_and_catches_up(
+    server: RedisServer, soak: bool
+) -> None:
+    async with AsyncExitStack() as stack:
+        proxy = await stack.enter_async_context(Proxy.to(server.port))
+        cut_off = await stack.enter_async_context(instance("cut off", proxy.url))
+        good = await stack.enter_async_context(instance("good", server.url))
+
+        async def part(_: Traffic) -> None:
+            for seconds in (5, 30) if soak else (1.5,):
+                proxy.part()
+                await asyncio.sleep(seconds)  # that long is the fault
+                assert not await cut_off.broker.ready()
+                assert await good.broker.ready()
+                proxy.join()
+                await wait_readiness(cut_off, ready=True)
+
+        traffic, verdict = await run_with([cut_off, good], part)
+        report(verdict, traffic)
+        assert verdict.declared_lost == 0
+        assert traffic.slowest_refusal_s < 5  # a bound on being stuck, not a measurement
+
+
+async def test_a_connection_sliced_to_single_bytes_carries_the_same(server: RedisServer) -> None:
+    async with AsyncExitStack() as stack:
+        proxy = await stack.enter_async_context(Proxy.to(server.port, slice_bytes=1))
+        two = [
+            await stack.enter_async_context(instance("one", proxy.url, PATIENT)),
+            await stack.enter_async_context(instance("two", server.url)),
+        ]
+
+        async def nothing(traffic: Traffic) -> None:
+            await traffic.more(20)
+
+        traffic, verdict = await run_with(two, nothing, publishers=2)
+        report(verdict, traffic)
+
+
+async def test_joining_races_the_publishes_of_another_instance(server: RedisServer, soak: bool) -> None:
+    async with running(server.url) as here, running(server.url) as there:
+        for turn in range(10_000 if soak else 100):
+            room = f"room:{turn}"
+            futures = [there.start(room) for _ in range(5)]
+            here.broker.subscribe(room)
+            reading = asyncio.ensure_future(here.page(room))
+            for _ in range(turn % 7):
+                await asyncio.sleep(0)
+            futures += [there.start(room) for _ in range(5)]
+            top = (await reading).top.offset
+            await asyncio.gather(*futures, there.start(room))
+            await wait_until(lambda: offsets(here.delivered)[-1:] == [11], "the last one")
+            live = offsets(here.delivered)
+            assert live == list(range(live[0], 12))
+            assert live[0] <= top + 1
+            here.broker.unsubscribe(room)
+            here.delivered.clear()

@@ -1,0 +1,69 @@
+"""What the Redis log reads: right, or refused as foreign."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rtcli_server.broker.redis.wire import (
+    ForeignDataError,
+    Names,
+    offset_of,
+    parse_answer,
+    parse_entry,
+    parse_message,
+    parse_page,
+)
+
+from rtcli.protocol.position import Position
+from rtcli.protocol.publication import Publication
+
+ENTRY = [b"42-0", [b"e", b"build.done", b"d", b'{"a":1}', b"t", b"1700000000000", b"b", b"107"]]
+EXPECTED = Publication("room:a", "k3f9", 42, "build.done", b'{"a":1}', 1_700_000_000_000)
+
+answers = st.recursive(st.none() | st.binary() | st.integers(), st.lists, max_leaves=10)
+
+
+def test_a_message_and_an_entry_are_the_same_publication() -> None:
+    assert parse_message("room:a", b'1 k3f9-42 1700000000000 build.done\n{"a":1}') == EXPECTED
+    assert parse_entry("room:a", "k3f9", ENTRY) == EXPECTED
+    assert offset_of(ENTRY) == 42
+
+
+def test_answers_are_read() -> None:
+    assert parse_answer(b"k3f9-42 0") == (Position("k3f9", 42), False)
+    assert parse_answer(b"k3f9-42 1") == (Position("k3f9", 42), True)
+    assert parse_page([b"k3f9", b"0", []]) == (Position("k3f9", 0), [])
+
+
+@given(st.binary() | st.binary().map(lambda data: b"1 k3f9-42 1700000000000 e\n" + data))
+def test_any_message_is_a_publication_or_foreign(payload: bytes) -> None:
+    try:
+        publication = parse_message("room:a", payload)
+    except ForeignDataError:
+        return
+    publication.data.decode()
+    assert publication.data.lstrip()[:1] == b"{"
+
+
+@given(answers)
+def test_any_answer_is_read_or_refused(answer: object) -> None:
+    for parse in (parse_answer, parse_page):
+        with pytest.raises(ForeignDataError):
+            parse(answer)
+
+
+@given(st.lists(answers, min_size=1, max_size=4))
+def test_any_entry_is_read_or_refused(entry: list[object]) -> None:
+    with pytest.raises(ForeignDataError):
+        parse_entry("room:a", "k3f9", entry)
+    assert offset_of(entry) is None or isinstance(entry[0], bytes)
+
+
+@pytest.mark.parametrize("channel", ["room:a", "user:7", "all", "room:Größe&{x}:*", "room:}{"])
+def test_keys_of_a_channel_share_a_hash_slot_and_its_name_comes_back(channel: str) -> None:
+    from redis.crc import key_slot  # noqa: PLC0415 - redis-py's own reading of the hash tag
+
+    names = Names("rt")
+    assert len({key_slot(key) for key in names.keys(channel, "7:c-1")}) == 1
+    assert names.audience(channel) == b"rt:p:" + channel.encode()

@@ -1,0 +1,242 @@
+"""The SQLite log: restarts, and what is refused at open."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from rtcli_server.broker import InvalidStoreError, Retention, open_broker
+from rtcli_server.broker.sqlite import file as sqlite_file
+
+from rtcli.protocol.position import Position
+from tests.support.sqlite_files import rows, url, wal_of
+from tests.support.stores import running, wait_until
+
+# Restarts
+
+
+async def test_everything_is_there_after_a_restart(path: Path) -> None:
+    async with running(url(path)) as log:
+        first = await log.publish(key="k")
+        for _ in range(9):
+            await log.publish()
+        before = await log.page()
+    async with running(url(path)) as log:
+        assert await log.page() == before
+        assert (await log.publish(key="k")).position == first.position
+        assert (await log.publish()).position == before.top._replace(offset=before.top.offset + 1)
+        assert (await log.page("room:new")).top == Position(before.top.epoch, 0)
+
+
+async def test_offsets_go_on_after_everything_was_trimmed_and_the_process_restarted(path: Path) -> None:
+    retention = Retention(max_age_s=1)
+    async with running(url(path), retention) as log:
+        await log.publish(age_ms=5_000)
+        top = (await log.publish(age_ms=5_000)).position
+        log.broker._thread._maintain_at = 0.0  # type: ignore[attr-defined]
+        await log.publish("all")
+        await wait_until(
+            lambda: rows(path, "SELECT count(*) FROM publications") == [(1,)], "the old rows removed"
+        )
+    async with running(url(path), retention) as log:
+        assert (await log.page()).top == top
+        assert (await log.publish()).position.offset == top.offset + 1
+
+
+async def test_a_closed_log_is_one_file_and_may_be_opened_at_once(path: Path) -> None:
+    for _ in range(5):
+        async with running(url(path)) as log:
+            await log.publish()
+            assert exists(wal_of(path))
+        assert not exists(wal_of(path))
+
+
+@pytest.mark.parametrize(
+    ("synchronous", "boot", "clean", "same_epoch"),
+    [
+        ("normal", "another", False, False),
+        ("normal", "another", True, True),
+        ("normal", "this", False, True),
+        ("full", "another", False, True),
+    ],
+)
+async def test_a_log_that_power_loss_may_have_shortened_gets_a_new_epoch(
+    path: Path, monkeypatch: pytest.MonkeyPatch, *, synchronous: str, boot: str, clean: bool, same_epoch: bool
+) -> None:
+    monkeypatch.setattr(sqlite_file, "boot_id", lambda: "this")
+    store = url(path, f"?synchronous={synchronous}")
+    async with running(store) as log:
+        before = (await log.publish(key="k")).position
+    if not clean:
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("UPDATE meta SET value = '0' WHERE name = 'clean'")
+    monkeypatch.setattr(sqlite_file, "boot_id", lambda: boot)
+    async with running(store) as log:
+        top = (await log.page()).top
+        assert top.offset == 1
+        assert (top.epoch == before.epoch) is same_epoch
+        assert ((await log.page("room:new")).top.epoch == before.epoch) is same_epoch
+        assert (await log.publish(key="k")).duplicate is same_epoch
+
+
+async def test_an_older_schema_is_migrated_and_a_failed_migration_changes_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(url(path)) as log:
+        before = await log.publish(key="k")
+    monkeypatch.setattr(sqlite_file, "SCHEMA_VERSION", 3)
+    good = "ALTER TABLE publications ADD COLUMN more TEXT NOT NULL DEFAULT 'm'; CREATE TABLE late (x)"
+    bad = "CREATE TABLE other (x); DROP TABLE missing"
+    monkeypatch.setattr(sqlite_file, "MIGRATIONS", (*sqlite_file.MIGRATIONS, good, bad))
+    with pytest.raises(InvalidStoreError, match="missing"):
+        open_broker(url(path))
+    assert rows(path, "PRAGMA user_version") == [(1,)]
+    assert rows(path, "SELECT name FROM sqlite_master WHERE name IN ('late', 'other')") == []
+    monkeypatch.setattr(sqlite_file, "MIGRATIONS", (*sqlite_file.MIGRATIONS[:2], "CREATE TABLE other (x)"))
+    async with running(url(path)) as log:
+        assert await log.publish(key="k") == (before.position, True)
+        assert (await log.publish()).position.offset == 2
+    assert rows(path, "PRAGMA user_version") == [(3,)]
+    assert rows(path, "SELECT more FROM publications") == [("m",), ("m",)]
+
+
+# Refused at open
+
+
+async def test_a_second_broker_on_the_same_file_is_refused(path: Path) -> None:
+    async with running(url(path)):
+        with pytest.raises(InvalidStoreError, match="in use by another process"):
+            open_broker(url(path))
+        child = "import sys; from server.broker import open_broker; open_broker(sys.argv[1])"
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", child, url(path), stderr=subprocess.PIPE
+        )
+        _, errors = await asyncio.wait_for(process.communicate(), 30)
+        assert process.returncode == 1
+        assert b"in use by another process" in errors
+    async with running(url(path)) as log:
+        await log.publish()
+
+
+def foreign_sqlite(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE theirs (x)")
+
+
+def newer_version(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"PRAGMA application_id={sqlite_file.APPLICATION_ID}")
+        connection.execute("PRAGMA user_version=99")
+        connection.execute("CREATE TABLE meta (name, value)")
+
+
+REFUSED = [
+    ("some text, longer than the header", lambda p: p.write_text("x" * 8192), "not a log of this program"),
+    ("a few bytes", lambda p: p.write_bytes(b"SQL"), "not a log of this program"),
+    ("another program's database", foreign_sqlite, "not a log of this program"),
+    ("a newer version", newer_version, "newer version"),
+    ("a directory", lambda p: p.mkdir(), "is a directory"),
+    ("only the header", lambda p: p.write_bytes(b"SQLite format 3\0"), "damaged"),
+]
+
+
+@pytest.mark.parametrize(("make", "text"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
+def test_a_file_that_is_not_ours_is_refused_and_left_as_it_is(path: Path, make: object, text: str) -> None:
+    assert callable(make)
+    make(path)
+    before = path.read_bytes() if path.is_file() else None
+    with pytest.raises(InvalidStoreError, match=text) as caught:
+        open_broker(url(path))
+    assert str(path) in str(caught.value)
+    assert (path.read_bytes() if path.is_file() else None) == before
+
+
+@pytest.mark.parametrize(
+    "store",
+    ["sqlite:", "sqlite::memory:", "sqlite:a.db?synchronous=off", "sqlite:a.db?mode=ro", "sqlite:/no/dir/a"],
+)
+def test_urls_that_cannot_be_meant_are_refused(store: str) -> None:
+    with pytest.raises(InvalidStoreError):
+        open_broker(store)
+
+
+def cut(path: Path, keep: float) -> None:
+    os.truncate(path, int(path.stat().st_size * keep) // 4096 * 4096)
+
+
+def overwrite(path: Path, at: int, data: bytes) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(data)
+
+
+def overwrite_new(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+
+
+def exists(path: Path) -> bool:
+    return path.exists()
+
+
+async def filled(path: Path, publications: int = 300) -> None:
+    async with running(url(path)) as log:
+        await asyncio.gather(*[log.start(padding=200) for _ in range(publications)])
+
+
+@pytest.mark.parametrize("keep", [0.1, 0.5, 0.9])
+async def test_a_truncated_file_is_refused(path: Path, keep: float) -> None:
+    await filled(path)
+    cut(path, keep)
+    with pytest.raises(InvalidStoreError, match="damaged"):
+        open_broker(url(path))
+
+
+async def test_a_damaged_page_is_refused(path: Path) -> None:
+    await filled(path)
+    overwrite(path, 4096 * 9, b"\xff" * 4096)
+    with pytest.raises(InvalidStoreError, match="damaged"):
+        open_broker(url(path))
+
+
+async def test_a_damaged_value_is_refused(path: Path) -> None:
+    await filled(path, 1)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE meta SET value = 'x' WHERE name = 'run'")
+    with pytest.raises(InvalidStoreError, match="damaged"):
+        open_broker(url(path))
+
+
+async def test_a_file_removed_beside_its_wal_is_refused(path: Path, tmp_path: Path) -> None:
+    async with running(url(path)) as log:
+        await log.publish()
+        shutil.copy(wal_of(path), tmp_path / "other.db-wal")
+    with pytest.raises(InvalidStoreError, match="damaged"):
+        open_broker(url(tmp_path / "other.db"))
+
+
+async def test_a_refused_file_is_not_locked(path: Path) -> None:
+    overwrite_new(path, b"x" * 100)
+    with pytest.raises(InvalidStoreError):
+        open_broker(url(path))
+    overwrite_new(path, b"")
+    async with running(url(path)) as log:
+        await log.publish()
+
+
+def test_a_store_locked_by_another_program_is_refused_at_open(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_file, "BUSY_TIMEOUT_S", 0.05)
+    asyncio.run(filled(path, 1))
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(InvalidStoreError, match="another program holds a lock"):
+            open_broker(url(path))
+        other.execute("ROLLBACK")

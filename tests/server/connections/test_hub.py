@@ -1,0 +1,132 @@
+"""The registry of clients: by user, kicked, slow; and the drain that empties it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+
+import pytest
+from rtcli_server.connections.drain import MIN_BATCH, PAUSE_S, batch_size, drain
+from rtcli_server.connections.hub import Hub
+from rtcli_server.connections.limits import ConnectionCaps
+from rtcli_server.metrics.registry import Metrics
+
+from rtcli.protocol.codes import CloseCode
+
+_numbers = itertools.count()
+
+
+class FakeClient:
+    """A client that closes when told, later, or never."""
+
+    transport = "websocket"
+    waiting_bytes = 0
+
+    def __init__(self, hub: Hub, user_id: str = "7", *, answers: bool = True, raises: bool = False) -> None:
+        self.connection_id = f"c{next(_numbers)}"
+        self.user_id = user_id
+        self.address = "192.0.2.1"
+        self.told: list[tuple[CloseCode, int | None]] = []
+        self.aborted = False
+        self._hub = hub
+        self._answers = answers
+        self._raises = raises
+        hub.add(self)
+
+    def shut_down(self, code: CloseCode, _reason: str, retry_after_ms: int | None) -> None:
+        if self._raises:
+            raise RuntimeError("no transport")
+        self.told.append((code, retry_after_ms))
+        if self._answers:
+            asyncio.get_running_loop().call_soon(self._hub.remove, self)
+
+    def abort(self) -> None:
+        self.aborted = True
+        self._hub.remove(self)
+
+
+@pytest.fixture
+def hub() -> Hub:
+    caps = ConnectionCaps(node=None, user=None, address=None, rng=random.Random(1))
+    return Hub(caps, Metrics(lambda: 0.0, tick_s=0.1), slow_deadline_s=30.0)
+
+
+async def test_clients_are_counted_and_found_by_user(hub: Hub) -> None:
+    first, second, other = FakeClient(hub), FakeClient(hub), FakeClient(hub, "8")
+    assert set(hub.of_user("7")) == {first, second}
+    assert (hub.caps.count, hub.user_count) == (3, 2)
+    hub.remove(first)
+    hub.remove(first)
+    hub.remove(second)
+    assert hub.of_user("7") == ()
+    assert (hub.caps.count, hub.user_count) == (1, 1)
+    hub.remove(other)
+    assert not hub.clients
+
+
+async def test_a_kick_is_for_good(hub: Hub) -> None:
+    clients = [FakeClient(hub), FakeClient(hub), FakeClient(hub, "8")]
+    assert hub.kick("7") == 2
+    assert hub.kick("nobody") == 0
+    assert [client.told for client in clients] == [[(CloseCode.KICKED, None)], [(CloseCode.KICKED, None)], []]
+
+
+async def test_the_deadline_runs_from_the_first_stall_until_it_has_caught_up(hub: Hub) -> None:
+    slow, better = FakeClient(hub), FakeClient(hub)
+    for client in (slow, better):
+        hub.mark_slow(client, 100.0)
+    hub.mark_slow(slow, 120.0)
+    hub.mark_caught_up(better)
+    hub.tick(130.0)
+    assert slow.told == []
+    hub.tick(130.1)
+    hub.tick(131.0)
+    assert [code for code, _ in slow.told] == [CloseCode.SLOW_CONSUMER]
+    assert better.told == []
+
+
+def test_all_batches_fit_into_the_time() -> None:
+    for count, spread_s in ((0, 1.0), (50, 1.0), (2_500, 3.0), (100_000, 3.0)):
+        size = batch_size(count, spread_s)
+        assert size >= MIN_BATCH
+        assert -(-count // size) * PAUSE_S <= spread_s + PAUSE_S
+
+
+async def test_a_drain_tells_each_a_delay_of_its_own(hub: Hub) -> None:
+    clients = [FakeClient(hub) for _ in range(250)]
+    delays = itertools.count(1)
+    assert await drain(hub, timeout_s=10.0, retry_after_ms=lambda: next(delays)) == 0
+    told = [client.told for client in clients]
+    assert sorted(told) == [[(CloseCode.SERVICE_RESTART, number)] for number in range(1, 251)]
+    assert hub.draining
+    assert not any(client.aborted for client in clients)
+
+
+async def test_who_does_not_answer_is_cut_and_a_failure_stops_nobody(hub: Hub) -> None:
+    silent, failing, good = FakeClient(hub, answers=False), FakeClient(hub, raises=True), FakeClient(hub)
+    assert await drain(hub, timeout_s=0.3, retry_after_ms=lambda: 1) == 1
+    assert silent.aborted
+    assert failing.aborted
+    assert good.told
+    assert not good.aborted
+
+
+async def test_an_empty_server_drains_at_once(hub: Hub) -> None:
+    async with asyncio.timeout(5):
+        assert await drain(hub, timeout_s=60.0, retry_after_ms=lambda: 1) == 0
+
+
+async def test_work_that_waits_is_cancelled_at_the_end(hub: Hub) -> None:
+    cancelled = asyncio.Event()
+
+    async def wait() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    hub.spawn(wait())
+    await asyncio.sleep(0)
+    await hub.finish()
+    assert cancelled.is_set()

@@ -1,0 +1,97 @@
+"""What the tests of fan-out and its neighbours put in the place of a loop and of transports."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from rtcli_server.delivery.channel import Member
+from rtcli_server.delivery.fanout import Fanout
+from rtcli_server.delivery.wire import Batch, EventBatch, Format
+
+from rtcli.protocol.position import Position
+from rtcli.protocol.publication import Publication
+
+EPOCH = "abcd1234"
+
+
+def publication(offset: int, *, channel: str = "room:a", epoch: str = EPOCH) -> Publication:
+    """The publication with that offset; its content is its offset."""
+    data = f'{{"room":"a","content":"{offset}","sender_id":1,"sender_name":"A","timestamp":"t"}}'
+    return Publication(channel, epoch, offset, "new_message", data.encode(), 1_700_000_000_000 + offset)
+
+
+def at(offset: int, epoch: str = EPOCH) -> Position:
+    """A position in the usual epoch."""
+    return Position(epoch, offset)
+
+
+class Turns:
+    """A loop that turns when it is told to."""
+
+    def __init__(self) -> None:
+        self._soon: deque[Callable[[], None]] = deque()
+
+    def call_soon(self, run: Callable[[], None]) -> None:
+        """As the loop's."""
+        self._soon.append(run)
+
+    def turn(self) -> bool:
+        """Run what was scheduled before; return whether there was anything."""
+        ran = bool(self._soon)
+        for _ in range(len(self._soon)):
+            self._soon.popleft()()
+        return ran
+
+    def run(self) -> int:
+        """Turn until nothing is left; return the number of turns."""
+        turns = 0
+        while self.turn():
+            turns += 1
+        return turns
+
+
+class RecordingSink:
+    """A connection that keeps every batch."""
+
+    def __init__(self, format_: Format = Format.TEXTS) -> None:
+        self.format = format_
+        self.full = False
+        self.batches: list[Batch] = []
+        self.on_write: Callable[[], None] = lambda: None
+
+    def writer(self, member: Member) -> Callable[[Any], None]:
+        """See Sink."""
+        return partial(self._write, member)
+
+    def _write(self, member: Member, batch: Batch) -> None:
+        self.batches.append(batch)
+        if isinstance(batch, EventBatch):
+            member.position = batch.position
+        self.on_write()
+
+    @property
+    def texts(self) -> list[str]:
+        """Every message that was written, for Format.TEXTS."""
+        return [text for batch in self.batches if isinstance(batch, tuple) for text in batch]
+
+
+def new_fanout(turns: Turns, log: list[str] | None = None) -> Fanout:
+    """A fan-out on `turns`; what it subscribes and unsubscribes goes into `log`."""
+    events = [] if log is None else log
+    return Fanout(
+        subscribe=lambda channel: events.append(f"+{channel}"),
+        unsubscribe=lambda channel: events.append(f"-{channel}"),
+        call_soon=turns.call_soon,
+        timestamp=lambda: "2026-01-01T00:00:00.000Z",
+    )
+
+
+def join(fanout: Fanout, sink: RecordingSink, position: Position, channel: str = "room:a") -> Member:
+    """Make a member whose history ended at `position`."""
+    member = fanout.open(channel, sink)
+    fanout.go_live(member, position)
+    fanout.release(member.channel)
+    return member

@@ -1,0 +1,168 @@
+"""How an instance says who is where: one request at a time, the latest of each user, nothing forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+from rtcli_server.broker import BrokerUnavailableError, PresenceChange
+from rtcli_server.broker.coordinator import Beat, Notice, OnNotice, RoomUsers
+from rtcli_server.cluster.membership import Census
+from rtcli_server.delivery.channel import Channel, Member
+from rtcli_server.presence.cluster import SharedAttendance
+from rtcli_server.presence.local import Presence
+from rtcli_server.timing.timer_wheel import Wheel
+
+from tests.server.delivery.fakes import RecordingSink
+
+
+class Store:
+    """Keeps every request; answers when it is let, or refuses."""
+
+    instance_id = "me"
+    ttl_s = 600.0
+    on_notice: OnNotice | None = None
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, dict[str, str | None], bool | None]] = []
+        self.open = asyncio.Event()
+        self.open.set()
+        self.away = False
+        self.lists = 0
+
+    async def presence(self, channel: str, change: PresenceChange, *, limit: int) -> RoomUsers:
+        self.requests.append((channel, dict(change.users), change.here))
+        await self.open.wait()
+        if self.away:
+            raise BrokerUnavailableError("away")
+        return RoomUsers(len(change.users), frozenset({"me", "you"}), [("7", "Ann")][:limit])
+
+    async def list_rooms(self, _alive: object) -> dict[str, int]:
+        self.lists += 1
+        return {"room:a": 3}
+
+    async def beat(self, _lease_s: float) -> Beat:
+        raise NotImplementedError
+
+    def tell(self, channel: str, notice: Notice) -> None:
+        raise NotImplementedError
+
+    async def connections(self, user_id: str, here: int, gone: object) -> int:
+        raise NotImplementedError
+
+    async def spend(self, user_id: str, count: int, interval_s: float) -> float:
+        raise NotImplementedError
+
+
+class World:
+    def __init__(self) -> None:
+        self.store = Store()
+        self.presence = Presence(Wheel(0.0), grace_s=5.0, on_left=lambda _occupant: None)
+        self.census = Census()
+        self.now = 0.0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.attendance = SharedAttendance(
+            self.store, self.presence, self.census, spawn=self.spawn, now=lambda: self.now
+        )
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def enter(self, user_id: str, room: str = "a") -> asyncio.Task[Any]:
+        self.presence.enter(room, user_id, f"user {user_id}", Member(Channel(room), RecordingSink()))
+        return asyncio.ensure_future(self.attendance.enter(room, user_id, f"user {user_id}"))
+
+    async def rest(self) -> None:
+        while self._tasks:
+            await asyncio.gather(*self._tasks)
+
+
+@pytest.fixture
+async def world() -> World:
+    return World()
+
+
+async def test_a_thousand_joins_of_one_room_are_two_requests(world: World) -> None:
+    world.store.open.clear()
+    joins = [world.enter(str(number)) for number in range(1_000)]
+    await asyncio.sleep(0)
+    world.store.open.set()
+    for answer in await asyncio.gather(*joins):
+        assert answer.users == [("7", "Ann")]
+    assert len(world.store.requests) <= 2
+    assert sum(len(users) for _, users, _ in world.store.requests) == 1_000
+    assert world.census.beaten(frozenset({"me"})) == []
+    assert world.census.beaten(frozenset({"me"})) == ["you"]  # met in the answers, and not alive
+
+
+async def test_of_what_changes_during_a_request_the_latest_is_said(world: World) -> None:
+    world.store.open.clear()
+    first = world.enter("1")
+    await asyncio.sleep(0)
+    second = world.enter("2")
+    await asyncio.sleep(0)
+    world.attendance.leave("a", "2", "user 2")
+    world.attendance.leave("a", "1", "user 1")
+    world.store.open.set()
+    await asyncio.gather(first, second)
+    await world.rest()
+    assert [users for _, users, _ in world.store.requests] == [{"1": "user 1"}, {"2": None, "1": None}]
+
+
+async def test_what_could_not_be_said_is_said_later_unless_it_has_changed(world: World) -> None:
+    world.store.away = True
+    refused = world.enter("1")
+    with pytest.raises(BrokerUnavailableError):
+        await refused
+    world.attendance.leave("a", "2", "user 2")
+    await world.rest()
+    world.store.away = False
+    world.store.requests.clear()
+    await world.attendance.say_again()
+    await world.rest()
+    assert world.store.requests == [("room:a", {"1": "user 1", "2": None}, True)]
+    world.store.requests.clear()
+    await world.attendance.say_again()
+    await world.rest()
+    assert world.store.requests == [("room:a", {"1": "user 1"}, True)]
+
+
+async def test_who_waits_for_a_request_that_fails_is_refused_too(world: World) -> None:
+    world.store.open.clear()
+    first = world.enter("1")
+    await asyncio.sleep(0)
+    second = world.enter("2")
+    await asyncio.sleep(0)
+    world.store.away = True
+    world.store.open.set()
+    assert all(
+        isinstance(outcome, BrokerUnavailableError)
+        for outcome in await asyncio.gather(first, second, return_exceptions=True)
+    )
+
+
+async def test_asking_about_a_foreign_room_says_nothing_about_it(world: World) -> None:
+    await world.attendance.members("elsewhere")
+    assert world.store.requests == [("room:elsewhere", {}, None)]
+
+
+async def test_a_user_who_is_here_is_not_announced_as_gone(world: World) -> None:
+    assert not world.attendance.repair("a", "1")
+    await world.enter("1")
+    world.store.requests.clear()
+    assert world.attendance.repair("a", "1")
+    await world.rest()
+    assert world.store.requests == [("room:a", {"1": "user 1"}, True)]
+
+
+async def test_the_list_of_rooms_is_asked_for_once_a_second(world: World) -> None:
+    for _ in range(3):
+        assert await world.attendance.counts() == {"a": 3}
+    assert world.store.lists == 1
+    world.now = 1.5
+    await world.attendance.counts()
+    assert world.store.lists == 2

@@ -1,0 +1,293 @@
+from __future__ import annotations
+
+import io
+import json
+import logging
+import logging.config
+import os
+import warnings
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rtcli_server.process.logs import (
+    MAX_KINDS,
+    JsonFormatter,
+    RepeatFilter,
+    TextFormatter,
+    configure_logging,
+    redact,
+)
+from uvicorn.config import LOGGING_CONFIG
+
+from tests.support.forged_tokens import forge
+
+CANARY = "canary-5c1f"
+JWT = forge(name=CANARY)
+
+
+@pytest.fixture
+def restored() -> Iterator[None]:
+    """The process's logging as it was."""
+    root = logging.getLogger()
+    loggers = {name: logging.getLogger(name) for name in list(logging.Logger.manager.loggerDict)}
+    saved = {
+        name: (list(logger.handlers), logger.propagate, logger.level)
+        for name, logger in {"": root, **loggers}.items()
+    }
+    yield
+    logging.captureWarnings(capture=False)
+    for name, (handlers, propagate, level) in saved.items():
+        logger = logging.getLogger(name or None)
+        logger.handlers[:] = handlers
+        logger.propagate = propagate
+        logger.setLevel(level)
+
+
+class Log:
+    """A configured logging and what came out of it."""
+
+    def __init__(self, log_format: Literal["text", "json"], level: int = logging.INFO) -> None:
+        self.stream = io.StringIO()
+        self.now = 0.0
+        configure_logging(log_format, level=level, stream=self.stream, clock=lambda: self.now)
+
+    @property
+    def text(self) -> str:
+        return self.stream.getvalue()
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.text.splitlines()]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'127.0.0.1:5 - "WebSocket /api/v1/ws?token={CANARY}" [accepted]',
+        f'"GET /api/v1/events/stream?room=a&token={CANARY}&x=1 HTTP/1.1" 200',
+        f"/x?access_token={CANARY}",
+        f"/x?token%3D{CANARY}",
+        f"TOKEN={CANARY}",
+        f"Authorization: Bearer {CANARY}",
+        f"[(b'authorization', b'Bearer {CANARY}'), (b'host', b'x')]",
+        f"{{'authorization': 'Basic {CANARY}'}}",
+        f"(b'sec-websocket-protocol', b'rt.v1, bearer.{CANARY}')",
+        f"bearer%20{CANARY}",
+        f"cookie: a=1; rt_token={CANARY}; b=2",
+        f'{{"type":"refresh","data":{{"token":"{CANARY}"}}}}',
+        f"{{'token': '{CANARY}'}}",
+        f"secrets=('x',) secret='{CANARY}'",
+        f"redis://user:{CANARY}@host:6379/0",
+        f"redis://:{CANARY}@host:6379/0",
+        f"token is {JWT}",
+        f"x{CANARY[:0]} {JWT.rpartition('.')[0]}.",
+    ],
+)
+def test_wherever_a_secret_stands(text: str) -> None:
+    clean = redact(text)
+    assert CANARY not in clean
+    assert JWT not in clean
+    assert JWT.split(".")[1] not in clean
+    assert "[redacted]" in clean
+    assert redact(clean) == clean
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "token refused for room general: expired",
+        "the token expired",
+        '"GET /api/v1/rooms?limit=5 HTTP/1.1" 200',
+        "key.something.else and eyes.on.you",
+        "redis://host:6379/0",
+        "bearer of news",
+        "authorization failed",
+    ],
+)
+def test_ordinary_words_stay(text: str) -> None:
+    assert redact(text) == text or text == "bearer of news"
+
+
+def fail() -> None:
+    try:
+        int(f"Bearer {CANARY}")
+    except ValueError as error:
+        raise RuntimeError(f"token={CANARY} {JWT}") from error
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_the_canary_is_in_no_output_of_any_logger(log_format: Literal["text", "json"]) -> None:
+    logging.config.dictConfig(LOGGING_CONFIG)  # whatever uvicorn set up before
+    log = Log(log_format, logging.DEBUG)
+    for name in (
+        "uvicorn.error",
+        "uvicorn.access",
+        "uvicorn",
+        "rtcli_server.connections.hub",
+        "websockets.server",
+        "new.one",
+    ):
+        logger = logging.getLogger(name)
+        logger.info('%s - "WebSocket %s" [accepted]', "127.0.0.1:1", f"/api/v1/ws?token={CANARY}")
+        logger.info("joined", extra={"connection_id": "c-1", "url": f"/x?token={CANARY}"})
+        try:
+            fail()
+        except RuntimeError:
+            logger.exception("failed with ?token=%s", CANARY)
+        logger.error("wrong %s arguments token=%d", f"token={CANARY}", stack_info=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn(f"token={CANARY}", UserWarning, stacklevel=1)
+    assert log.text.count("[redacted]") > 20
+    assert CANARY not in log.text
+    assert JWT not in log.text
+    assert "RuntimeError" in log.text
+    assert "c-1" in log.text
+
+
+@pytest.mark.usefixtures("restored")
+def test_text_for_a_person() -> None:
+    log = Log("text")
+    record = logging.makeLogRecord(
+        {
+            "name": "rtcli_server.connections.hub",
+            "levelname": "INFO",
+            "levelno": 20,
+            "msg": "joined %s",
+            "args": ("a",),
+        }
+    )
+    record.created = 1_777_627_800.25
+    record.connection_id = "c-1"
+    logging.getLogger().handle(record)
+    assert log.text == "2026-05-01T09:30:00.250Z INFO server.hub: joined a connection_id=c-1\n"
+
+
+@pytest.mark.usefixtures("restored")
+def test_json_for_a_machine() -> None:
+    log = Log("json")
+    try:
+        int("no")
+    except ValueError:
+        logging.getLogger("server.x").warning(
+            "it %s", "failed", exc_info=True, extra={"connection_id": "c-1", "count": 3, "none": None}
+        )
+    (record,) = log.records
+    assert list(record)[:4] == ["ts", "level", "logger", "message"]
+    assert record["ts"].endswith("Z")
+    assert record["exception"].endswith("'no'")
+    del record["ts"], record["exception"]
+    assert record == {
+        "level": "warning",
+        "logger": "server.x",
+        "message": "it failed",
+        "connection_id": "c-1",
+        "count": 3,
+        "none": None,
+    }
+
+
+@pytest.mark.usefixtures("restored")
+def test_nobody_writes_lines_of_their_own() -> None:
+    for log_format in ("text", "json"):
+        log = Log(log_format)
+        logging.getLogger("x").info("name\nERROR forged\r\x1b[2J\u202e\u2028\x9b\tend \ud800")
+        assert log.text.count("\n") == 1
+        if log_format == "text":
+            assert log.text.isprintable() or log.text[:-1].isprintable()
+            assert "\\nERROR forged" in log.text
+        else:
+            assert log.records[0]["message"].startswith("name\nERROR forged")
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_message_is_cut() -> None:
+    log = Log("text")
+    logging.getLogger("x").info("%s", "y" * 100_000)
+    assert len(log.text) < 9_000
+
+
+@pytest.mark.usefixtures("restored")
+def test_debug_is_not_said_unless_wanted() -> None:
+    log = Log("text")
+    logging.getLogger("server.x").debug("quiet")
+    logging.getLogger("httpx").info("GET https://x/?token=%s", CANARY)
+    assert log.text == ""
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_stream_that_is_gone_stops_nobody(capfd: pytest.CaptureFixture[str]) -> None:
+    log = Log("text")
+    log.stream.close()
+    logging.getLogger("x").error("token=%s", CANARY)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("restored")
+def test_repeats_are_counted_instead() -> None:
+    log = Log("json")
+    logger = logging.getLogger("server.loop")
+    for number in range(1_000):
+        logger.error("cannot accept: %d", number)
+    assert len(log.records) == 10
+    logger.error("another")
+    logger.warning("cannot accept: %d", 0)
+    assert len(log.records) == 12
+    log.now = 59.9
+    logger.error("cannot accept: %d", 5)
+    assert len(log.records) == 12
+    log.now = 60.0
+    logger.error("cannot accept: %d", 6)
+    assert log.records[-1]["not_logged"] == 991
+    logger.error("cannot accept: %d", 7)
+    assert "not_logged" not in log.records[-1]
+    for number in range(100):
+        logger.info("%d", number)
+    assert len(log.records) == 114
+
+
+@pytest.mark.usefixtures("restored")
+def test_refusals_are_limited_too() -> None:
+    log = Log("json")
+    for _ in range(100):
+        logging.getLogger("rtcli_server.auth.admission").info("refused: %s", "expired")
+        logging.getLogger("rtcli_server.connections.hub").info("connected")
+    counts = [record["logger"] for record in log.records]
+    assert (counts.count("rtcli_server.auth.admission"), counts.count("rtcli_server.connections.hub")) == (
+        10,
+        100,
+    )
+
+
+def test_what_is_remembered_of_repeats_is_bounded() -> None:
+    times = iter(range(10_000_000))
+    repeats = RepeatFilter(lambda: next(times) * 0.001)
+    for number in range(5_000):
+        record = logging.makeLogRecord({"msg": f"kind {number}", "levelno": logging.ERROR})
+        assert repeats.filter(record)
+    assert len(repeats._seen) <= MAX_KINDS
+
+
+@given(st.text(), st.text(), st.dictionaries(st.text(st.characters(categories=["L"]), min_size=1), st.text()))
+def test_any_record_becomes_one_line(message: str, name: str, extra: dict[str, str]) -> None:
+    record = logging.makeLogRecord({"msg": message, "name": name, **{f"x{key}": extra[key] for key in extra}})
+    line = JsonFormatter().format(record)
+    assert "\n" not in line
+    assert json.loads(line)["logger"] == name.encode("utf-8", "backslashreplace").decode()
+    text = TextFormatter().format(record)
+    assert "\r" not in text
+    assert "\x1b" not in text
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_worker_is_named_in_every_line(log_format: Literal["text", "json"]) -> None:
+    stream = io.StringIO()
+    configure_logging(log_format, stream=stream, worker=3)
+    logging.getLogger("rtcli_server.connections.hub").warning("something")
+    fields = {"text": f" worker=3 pid={os.getpid()}", "json": f'"worker":3,"pid":{os.getpid()}'}
+    assert fields[log_format] in stream.getvalue()

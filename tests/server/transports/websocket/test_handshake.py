@@ -1,0 +1,83 @@
+"""The opening handshake as a pure check (RFC 6455, sections 4.2.1 and 4.4)."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from rtcli_server.problems import ProblemError
+from rtcli_server.transports.websocket.handshake import (
+    check_handshake,
+    is_websocket_upgrade,
+    response_bytes,
+    values,
+)
+
+GOOD = [
+    (b"host", b"a"),
+    (b"upgrade", b"websocket"),
+    (b"connection", b"Upgrade"),
+    (b"sec-websocket-version", b"13"),
+    (b"sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ=="),
+]
+
+
+def without(name: bytes) -> list[tuple[bytes, bytes]]:
+    return [header for header in GOOD if header[0] != name]
+
+
+def test_a_good_one_has_nothing_wrong() -> None:
+    assert check_handshake("GET", "1.1", GOOD) is None
+
+
+@pytest.mark.parametrize(
+    ("method", "version", "headers", "status"),
+    [
+        ("POST", "1.1", GOOD, 405),
+        ("GET", "1.0", GOOD, 400),
+        ("GET", "1.1", without(b"host"), 400),
+        ("GET", "1.1", [*GOOD, (b"host", b"b")], 400),
+        ("GET", "1.1", without(b"sec-websocket-version"), 426),
+        ("GET", "1.1", [*without(b"sec-websocket-version"), (b"sec-websocket-version", b"8")], 426),
+        ("GET", "1.1", [*GOOD, (b"sec-websocket-version", b"8")], 426),
+        ("GET", "1.1", without(b"sec-websocket-key"), 400),
+        ("GET", "1.1", [*without(b"sec-websocket-key"), (b"sec-websocket-key", b"\xff")], 400),
+        ("GET", "1.1", [*GOOD, (b"sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ==")], 400),
+    ],
+)
+def test_what_is_wrong(method: str, version: str, headers: list[tuple[bytes, bytes]], status: int) -> None:
+    problem = check_handshake(method, version, headers)
+    assert problem is not None
+    assert problem.status == status
+
+
+@pytest.mark.parametrize(
+    ("upgrade", "connection", "expected"),
+    [
+        (b"websocket", b"Upgrade", True),
+        (b"WebSocket", b"keep-alive, UPGRADE", True),
+        (b"h2c, websocket", b"upgrade", True),
+        (b"websocket", b"keep-alive", False),
+        (b"h2c", b"upgrade", False),
+        (b"websockets", b"upgrade", False),
+    ],
+)
+def test_who_asks_for_a_websocket(upgrade: bytes, connection: bytes, expected: bool) -> None:
+    headers = [(b"upgrade", upgrade), (b"connection", connection)]
+    assert is_websocket_upgrade(headers) is expected
+
+
+def test_a_refusal_is_a_whole_response() -> None:
+    head, _, body = response_bytes(ProblemError(426, detail="é", headers={"upgrade": "websocket"})).partition(
+        b"\r\n\r\n"
+    )
+    lines = head.decode().split("\r\n")
+    assert lines[0] == "HTTP/1.1 426 Upgrade Required"
+    assert "upgrade: websocket" in lines
+    assert "connection: close" in lines
+    assert f"content-length: {len(body)}" in lines
+    assert json.loads(body)["detail"] == "é"
+
+
+def test_values_of_a_header_in_order() -> None:
+    assert values([(b"a", b"1"), (b"b", b"2"), (b"a", b"3")], b"a") == [b"1", b"3"]

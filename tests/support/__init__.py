@@ -1,0 +1,1 @@
+"""What tests of several packages use: servers, Redis, proxies, processes, terminals, the checker."""

@@ -1,0 +1,41 @@
+"""Run a scenario in a test, as the command does."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from textwrap import dedent
+
+from rtcli.client.endpoint import parse_endpoint
+from rtcli.load.core.context import Credentials
+from rtcli.load.results.model import RunResult
+from rtcli.load.results.outcome import make_result
+from rtcli.load.run.coordinator import Runner
+from rtcli.load.run.live import Silent
+from rtcli.load.run.target import make_spec
+from rtcli.load.scenario.loader import parse_scenario
+from rtcli.load.scenario.model import Scenario
+
+SECRET = "s" * 40
+
+
+def scenario(text: str) -> Scenario:
+    """A scenario from its text."""
+    return parse_scenario(dedent(text), "test.yaml")
+
+
+async def run(
+    text: str, url: str, *, workers: int = 1, stop_after: float | None = None, secret: str = SECRET
+) -> RunResult:
+    """Run a scenario against a server."""
+    spec = await make_spec(
+        scenario(text),
+        parse_endpoint(url),
+        Credentials(secret=secret),
+        workers=workers,
+        unix_start=time.time(),
+    )
+    runner = Runner(spec, Silent())
+    if stop_after is not None:
+        asyncio.get_running_loop().call_later(stop_after, runner.stop)
+    return make_result(await runner.run())

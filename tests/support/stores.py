@@ -1,0 +1,85 @@
+"""The logs that the broker suite runs on, and a broker at work with a record of what it delivered."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from rtcli_server.broker import Broker, Deliver, HistoryPage, Lost, Published, Retention, open_broker
+from rtcli_server.broker.opening import now_ms
+
+from rtcli.protocol.position import Position
+from rtcli.protocol.publication import Publication
+
+ROOM = "room:general"
+DEADLINE_S = 20.0
+
+
+async def wait_until(condition: Callable[[], bool], what: str) -> None:
+    """Poll until `condition` holds; fail with `what` after a generous while."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"never happened: {what}"
+        await asyncio.sleep(0.005)
+
+
+@dataclass
+class Running:
+    """A broker whose `run` is at work."""
+
+    broker: Broker
+    delivered: list[Publication] = field(default_factory=list)
+    lost: list[Lost] = field(default_factory=list)
+    number: int = 0  # of the latest publish
+
+    async def publish(self, channel: str = ROOM, *, key: str | None = None, age_ms: int = 0) -> Published:
+        """Publish the next number and wait for its place in the log."""
+        return await self.start(channel, key=key, age_ms=age_ms)
+
+    def start(
+        self, channel: str = ROOM, *, key: str | None = None, age_ms: int = 0, padding: int = 0
+    ) -> asyncio.Future[Published]:
+        """Publish the next number and do not wait."""
+        self.number += 1
+        data = b'{"n":%d,"p":"%s"}' % (self.number, b"x" * padding)
+        return self.broker.publish(channel, "new_message", data, key=key, time_ms=now_ms() - age_ms)
+
+    async def page(
+        self, channel: str = ROOM, *, since: Position | None = None, limit: int = 500
+    ) -> HistoryPage:
+        """Read history."""
+        return await self.broker.history(channel, since=since, limit=limit)
+
+    async def wait_ready(self) -> None:
+        """Wait until the log says that it works."""
+        async with asyncio.timeout(DEADLINE_S):
+            while not await self.broker.ready():  # noqa: ASYNC110 - it has no event to wait for
+                await asyncio.sleep(0.01)
+
+    async def wait_delivered(self, number: int) -> None:
+        """Wait for that many deliveries in all."""
+        await wait_until(lambda: len(self.delivered) >= number, f"{number} deliveries")
+
+
+@asynccontextmanager
+async def running(
+    url: str, retention: Retention | None = None, deliver: Deliver | None = None
+) -> AsyncIterator[Running]:
+    """Open the log at `url`, run it, and close it."""
+    broker = open_broker(url, retention)
+    record = Running(broker)
+    task = asyncio.create_task(broker.run(deliver or record.delivered.append, record.lost.append))
+    await asyncio.sleep(0)
+    try:
+        yield record
+    finally:
+        await broker.close()
+        await asyncio.wait_for(task, DEADLINE_S)
+
+
+def offsets(publications: list[Publication]) -> list[int]:
+    """Their offsets, in the order given."""
+    return [publication.offset for publication in publications]
