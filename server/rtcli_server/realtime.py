@@ -24,12 +24,12 @@ from rtcli_server.cluster.user_connections import SharedRates
 from rtcli_server.connections.event_stream import Stream
 from rtcli_server.connections.heartbeat_stream import Pulse
 from rtcli_server.connections.hub import Hub
-from rtcli_server.connections.limits import CapReached, ConnectionCaps, UserRates, default_node_limit
 from rtcli_server.connections.websocket import Connection
 from rtcli_server.connections.websocket_writer import Outlet
 from rtcli_server.delivery.fanout import Fanout
 from rtcli_server.delivery.flusher import Flusher
 from rtcli_server.delivery.recovery import ReadHistory
+from rtcli_server.limits.connection_caps import CapReached, ConnectionCaps, UserRates, default_node_limit
 from rtcli_server.metrics.registry import Metrics
 from rtcli_server.presence.rooms import Rooms
 from rtcli_server.session.session import Heartbeat, Session, SessionSettings

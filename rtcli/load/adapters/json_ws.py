@@ -12,9 +12,9 @@ import msgspec
 from rtcli.client.endpoint import Endpoint
 from rtcli.load.adapters import base
 from rtcli.load.audit.room import Place
+from rtcli.load.core.watch import as_text, found, lookup
 from rtcli.load.scenario.expressions import Template
 from rtcli.load.scenario.model import FrameMatch, Frames, Target
-from rtcli.load.users.watch import as_text, found, lookup
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode

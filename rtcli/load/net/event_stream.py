@@ -12,7 +12,7 @@ import ssl
 from time import monotonic_ns
 from typing import Protocol, cast
 
-from rtcli.load.core.errors import RefusedError
+from rtcli.load.errors import RefusedError
 from rtcli.load.net.http_stream import HttpError, ResponseReader
 from rtcli.load.net.source_addresses import Sources, reset_on_close
 from rtcli.load.net.throttle import Throttle

@@ -18,7 +18,7 @@ import picows
 
 from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.room import Entry
-from rtcli.load.core.errors import RefusedError
+from rtcli.load.errors import RefusedError
 from rtcli.load.net.read_buffers import READ_BUFFER, SmallReads
 from rtcli.load.net.source_addresses import Sources, bytes_received, reset_on_close
 from rtcli.load.net.throttle import Throttle

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from rtcli.load.audit.evidence import WorkerAccount
 from rtcli.load.core.context import WorkerSpec
 from rtcli.load.metrics.store import Bins, MetricStore
-from rtcli.load.metrics.thresholds import to_abort
+from rtcli.load.results.thresholds import to_abort
 from rtcli.load.run.health import Health
 from rtcli.load.run.worker import Tick
 from rtcli.load.run.worker_pool import WorkerFailedError, Workers, running_workers

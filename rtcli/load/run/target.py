@@ -13,9 +13,9 @@ from rtcli.load.adapters.installed import AdapterError
 from rtcli.load.adapters.registry import adapter_for
 from rtcli.load.audit.token import MAX_RUN
 from rtcli.load.core.context import Credentials, WorkerSpec, tls_of
-from rtcli.load.core.errors import RefusedError
 from rtcli.load.core.feeders import Feeders, UserScope, already
 from rtcli.load.core.schedule import seeded
+from rtcli.load.errors import RefusedError
 from rtcli.load.net.source_addresses import Sources, resolve
 from rtcli.load.net.websocket import WsConnection, open_ws
 from rtcli.load.scenario.model import Role, Scenario

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from typing import ClassVar, Generic, NoReturn, Protocol, TypeVar
 
 from rtcli.load.core.context import Engine
-from rtcli.load.core.errors import ConnectError, RefusedError
+from rtcli.load.errors import ConnectError, RefusedError
 from rtcli.load.scenario.model import Role
 from rtcli.load.scenario.steps import Kill
 from rtcli.load.users.pending import answer, give_up

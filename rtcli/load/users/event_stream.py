@@ -9,7 +9,7 @@ from rtcli.load.adapters import base
 from rtcli.load.audit.records import Delivery, Note
 from rtcli.load.audit.token import LENGTH, MARK
 from rtcli.load.core.context import Engine
-from rtcli.load.core.errors import LostError, RefusedError
+from rtcli.load.errors import LostError, RefusedError
 from rtcli.load.net.event_stream import SseConnection, open_sse
 from rtcli.load.net.http_stream import encode_request
 from rtcli.load.scenario.model import Role

@@ -18,7 +18,7 @@ from rtcli.load.adapters.json_ws import render_tree
 from rtcli.load.audit.ledger import Stream
 from rtcli.load.audit.room import Place
 from rtcli.load.core.context import Engine
-from rtcli.load.core.errors import StepError
+from rtcli.load.errors import StepError
 from rtcli.load.scenario.expressions import Template
 from rtcli.load.scenario.model import HttpPublish
 from rtcli.load.users.transport import Message

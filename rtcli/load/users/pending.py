@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from rtcli.load.audit.ledger import Stream
-from rtcli.load.core.errors import LostError, StepError
+from rtcli.load.errors import LostError, StepError
 
 
 @dataclass(slots=True)

@@ -17,13 +17,13 @@ from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.records import Subscriber
 from rtcli.load.audit.room import Place
 from rtcli.load.core.context import Engine
-from rtcli.load.core.errors import ConnectError, LostError, OverError, StepError
 from rtcli.load.core.feeders import UserScope
 from rtcli.load.core.schedule import seeded
+from rtcli.load.core.watch import Sees
+from rtcli.load.errors import ConnectError, LostError, OverError, StepError
 from rtcli.load.scenario.model import Role
 from rtcli.load.scenario.steps import Kill
 from rtcli.load.users.transport import Transport
-from rtcli.load.users.watch import Sees
 from rtcli.protocol.codes import should_reconnect
 
 RESUME_TIMEOUT_S = 10.0

@@ -13,12 +13,12 @@ from rtcli.load.audit.records import Delivery, Note
 from rtcli.load.audit.room import Place
 from rtcli.load.audit.token import LENGTH, MARK
 from rtcli.load.core.context import Engine
-from rtcli.load.core.errors import LostError, StepError
+from rtcli.load.core.watch import Sees
+from rtcli.load.errors import LostError, StepError
 from rtcli.load.net.websocket import NOBODY
 from rtcli.load.scenario.model import Role
 from rtcli.load.users.pending import Pending, Unanswered
 from rtcli.load.users.transport import Message
-from rtcli.load.users.watch import Sees
 from rtcli.load.users.websocket_link import WsLink
 
 _NOTED = 400  # bytes of a frame that are kept for evidence

@@ -7,7 +7,7 @@ from abc import abstractmethod
 
 from rtcli.load.adapters import base
 from rtcli.load.core.context import Engine
-from rtcli.load.core.errors import LostError, RefusedError
+from rtcli.load.errors import LostError, RefusedError
 from rtcli.load.net.websocket import WsConnection, open_ws
 from rtcli.load.scenario.model import Role
 from rtcli.load.users.connected import ConnectedUser

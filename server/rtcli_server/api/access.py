@@ -24,7 +24,7 @@ from rtcli_server.api.services import ApiServices
 from rtcli_server.auth.admission import Denied, Gate
 from rtcli_server.auth.admission import Request as GateRequest
 from rtcli_server.auth.claims import Principal
-from rtcli_server.connections.limits import UserRates
+from rtcli_server.limits.connection_caps import UserRates
 from rtcli_server.problems import ProblemError
 
 MAX_BODY_BYTES = 65_536

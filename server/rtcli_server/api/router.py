@@ -33,7 +33,7 @@ from rtcli_server.api.publishing import Publisher, Receipt, Started, check_room
 from rtcli_server.api.reading import asking, parse_since, read_page
 from rtcli_server.api.services import ApiServices, Refreshable
 from rtcli_server.auth.claims import Principal
-from rtcli_server.connections.limits import UserRates
+from rtcli_server.limits.connection_caps import UserRates
 from rtcli_server.problems import ProblemError
 
 DEFAULT_LIMIT = 100

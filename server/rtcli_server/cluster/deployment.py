@@ -22,9 +22,9 @@ from rtcli_server.cluster.control import (
 )
 from rtcli_server.cluster.heartbeat import Neighbours
 from rtcli_server.cluster.membership import Census
+from rtcli_server.cluster.presence import SharedAttendance
 from rtcli_server.cluster.user_connections import Crowd, SharedRates
 from rtcli_server.connections.hub import Hub
-from rtcli_server.presence.cluster import SharedAttendance
 from rtcli_server.presence.rooms import Rooms
 from rtcli_server.timing.clock import Clock
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from rtcli_server.broker import BrokerUnavailableError, Peers
 from rtcli_server.cluster.membership import Census
-from rtcli_server.connections.limits import CountedBucket, UserRates
+from rtcli_server.limits.connection_caps import CountedBucket, UserRates
 from rtcli_server.timing.pacing import groups
 
 USERS_AT_ONCE = 50

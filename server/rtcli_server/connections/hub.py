@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from rtcli.protocol.codes import CloseCode
 from rtcli_server.cluster.user_connections import Crowd
-from rtcli_server.connections.limits import ConnectionCaps
+from rtcli_server.limits.connection_caps import ConnectionCaps
 from rtcli_server.metrics.registry import Metrics
 
 KICK_S = 60.0  # beyond its retry: how long a browser may take to come back and be told to stay away

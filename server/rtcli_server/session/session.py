@@ -27,6 +27,7 @@ from rtcli.protocol.messages import (
 )
 from rtcli.protocol.position import InvalidPositionError, Position, parse_position
 from rtcli.protocol.rooms import is_valid_room
+from rtcli_server.limits.token_bucket import TokenBucket
 from rtcli_server.session import replies
 from rtcli_server.session.decisions import (
     CheckToken,
@@ -41,7 +42,6 @@ from rtcli_server.session.decisions import (
 )
 from rtcli_server.session.settings import Heartbeat, Rights, SessionSettings
 from rtcli_server.session.timers import Beat, Expiry, ExpiryTimer, HeartbeatTimer
-from rtcli_server.session.token_bucket import TokenBucket
 
 _CHEAP_CHARACTERS = 4_096
 

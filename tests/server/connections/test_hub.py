@@ -9,7 +9,7 @@ import random
 import pytest
 from rtcli_server.connections.drain import MIN_BATCH, PAUSE_S, batch_size, drain
 from rtcli_server.connections.hub import Hub
-from rtcli_server.connections.limits import ConnectionCaps
+from rtcli_server.limits.connection_caps import ConnectionCaps
 from rtcli_server.metrics.registry import Metrics
 
 from rtcli.protocol.codes import CloseCode

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+from rtcli.load.core.watch import Pattern, Watcher, found, lookup
 from rtcli.load.scenario.steps import Expect, Http
 from rtcli.load.users.flow.http import request
 from rtcli.load.users.flow.runner import Flow
-from rtcli.load.users.watch import Pattern, Watcher, found, lookup
 
 
 async def expect(flow: Flow, step: Expect) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from rtcli.load.core.errors import ConnectError, LostError, StepError
+from rtcli.load.errors import ConnectError, LostError, StepError
 from rtcli.load.scenario.steps import BackoffStep, Connect, Disconnect, KillStep, Resume
 from rtcli.load.users.flow.runner import GOODBYE_S, Flow
 

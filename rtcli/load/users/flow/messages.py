@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-from rtcli.load.core.errors import LostError, StepError
+from rtcli.load.errors import LostError, StepError
 from rtcli.load.scenario.steps import Join, Leave, Send, Typing
 from rtcli.load.users.flow.runner import Flow
 from rtcli.load.users.flow.send_schedule import Timetable

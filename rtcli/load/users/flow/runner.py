@@ -9,11 +9,11 @@ from itertools import zip_longest
 from typing import Any
 
 from rtcli.load.core.context import Engine
-from rtcli.load.core.errors import ConnectError, LostError, OverError, StepError
+from rtcli.load.core.watch import FrameRecorder
+from rtcli.load.errors import ConnectError, LostError, OverError, StepError
 from rtcli.load.scenario.expressions import MissingDataError
 from rtcli.load.scenario.steps import Expect, Step
 from rtcli.load.users.user import User
-from rtcli.load.users.watch import FrameRecorder
 
 Action = Callable[["Flow", Any], Awaitable[None]]
 """Does a step, which is of the kind that it is for."""

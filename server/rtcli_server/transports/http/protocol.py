@@ -21,8 +21,8 @@ from uvicorn.server import ServerState
 from rtcli_server.problems import ProblemError
 from rtcli_server.timing.clock import Clock
 from rtcli_server.timing.timer_wheel import Wheel
+from rtcli_server.transports.http.handshake import check_handshake, is_websocket_upgrade, response_bytes
 from rtcli_server.transports.http.trusted_proxies import TrustedProxies
-from rtcli_server.transports.websocket.handshake import check_handshake, is_websocket_upgrade, response_bytes
 from rtcli_server.transports.websocket.portable import PortableWebSocket
 
 EXTENSION = "rtcli.http"  # scope["extensions"]: the protocol itself, for streams that write to its transport

@@ -19,9 +19,9 @@ from websockets.http11 import Request
 
 from rtcli.protocol.codes import CloseCode
 from rtcli_server.timing.timer_wheel import Wheel
+from rtcli_server.transports.http.handshake import PLAIN_HANDSHAKE, Headers, values
 from rtcli_server.transports.websocket.asgi import EXTENSION
 from rtcli_server.transports.websocket.fragments import ControlLimit, FrameError
-from rtcli_server.transports.websocket.handshake import PLAIN_HANDSHAKE, Headers, values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,10 +19,10 @@ from rtcli_server.auth.claims import Principal
 from rtcli_server.problems import ProblemError
 from rtcli_server.realtime import Realtime
 from rtcli_server.session.session import Heartbeat
+from rtcli_server.transports.http.handshake import PLAIN_HANDSHAKE, values
 from rtcli_server.transports.http.protocol import HttpProtocol
 from rtcli_server.transports.websocket.asgi import PATHS
 from rtcli_server.transports.websocket.fast import PicowsOutlet
-from rtcli_server.transports.websocket.handshake import PLAIN_HANDSHAKE, values
 
 MAX_READ_BYTES = 65_536  # at once
 READ_BUFFER_BYTES = 2_048  # of each connection at first; it grows with what comes at once

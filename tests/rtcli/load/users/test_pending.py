@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from rtcli.load.core.errors import LostError, StepError
+from rtcli.load.errors import LostError, StepError
 from rtcli.load.users.pending import Pending, Unanswered
 
 

@@ -5,7 +5,7 @@ import resource
 
 import pytest
 from rtcli_server.auth.claims import Principal
-from rtcli_server.connections.limits import (
+from rtcli_server.limits.connection_caps import (
     SWEEP_AT,
     Cap,
     ConnectionCaps,

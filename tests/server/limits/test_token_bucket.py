@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from rtcli_server.session.token_bucket import TokenBucket
+from rtcli_server.limits.token_bucket import TokenBucket
 
 
 def taken(bucket: TokenBucket, now: float, count: int) -> list[bool]:

@@ -11,7 +11,6 @@ from rtcli.load.audit.evidence import Group, GroupKey, group_texts
 from rtcli.load.metrics.histogram import INDEX_BITS, Histogram, bucket_index
 from rtcli.load.metrics.names import METRICS, Kind
 from rtcli.load.metrics.store import MetricStore
-from rtcli.load.metrics.thresholds import evaluate_one
 from rtcli.load.results.model import (
     COUNTS,
     VIOLATIONS,
@@ -23,6 +22,7 @@ from rtcli.load.results.model import (
     ThresholdResult,
     decide,
 )
+from rtcli.load.results.thresholds import evaluate_one
 from rtcli.load.run.coordinator import RunState
 from rtcli.load.run.health import MIN_LAG_S, lag_limit
 from rtcli.load.scenario.model import AuditRules

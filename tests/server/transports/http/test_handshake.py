@@ -6,7 +6,7 @@ import json
 
 import pytest
 from rtcli_server.problems import ProblemError
-from rtcli_server.transports.websocket.handshake import (
+from rtcli_server.transports.http.handshake import (
     check_handshake,
     is_websocket_upgrade,
     response_bytes,

@@ -10,8 +10,8 @@ import pytest
 from rtcli_server.broker import BrokerUnavailableError, PresenceChange
 from rtcli_server.broker.coordinator import Beat, Notice, OnNotice, RoomUsers
 from rtcli_server.cluster.membership import Census
+from rtcli_server.cluster.presence import SharedAttendance
 from rtcli_server.delivery.channel import Channel, Member
-from rtcli_server.presence.cluster import SharedAttendance
 from rtcli_server.presence.local import Presence
 from rtcli_server.timing.timer_wheel import Wheel
 

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
-from rtcli_server.session.token_bucket import TokenBucket
+from rtcli_server.limits.token_bucket import TokenBucket
 
 SWEEP_AT = 1_024  # users with a bucket
 DESCRIPTOR_SHARE = 0.9  # of the file descriptors; the rest is for the log, for HTTP and for saying no

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from rtcli.load.users.watch import FrameRecorder, Pattern, Watcher, as_text, found, lookup
+from rtcli.load.core.watch import FrameRecorder, Pattern, Watcher, as_text, found, lookup
 
 TREE = {"type": "ack", "data": {"room": "a", "offset": 7, "ok": True, "list": [{"x": 1.5}]}}
 
