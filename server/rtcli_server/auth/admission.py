@@ -17,7 +17,7 @@ from rtcli.protocol.messages import Closing, ClosingData, encode
 from rtcli_server.auth.authenticator import Authenticator, InvalidTokenError, Principal, UnknownKeyError
 from rtcli_server.auth.origins import OriginPolicy, OriginVerdict
 from rtcli_server.auth.token_location import HandshakeError, choose_subprotocol, find_token
-from rtcli_server.transports.http.handshake import Headers, values
+from rtcli_server.headers import Headers, values
 
 _log = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
-from collections.abc import Sequence
 from http import HTTPStatus
 
+from rtcli_server.headers import Headers, values
 from rtcli_server.problems import ProblemError
 
 VERSION = "13"
@@ -19,7 +19,6 @@ PLAIN_HANDSHAKE = (
     b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %b\r\n\r\n"
 )
-Headers = Sequence[tuple[bytes, bytes]]  # names in lower case
 
 
 def response_bytes(problem: ProblemError) -> bytes:
@@ -29,11 +28,6 @@ def response_bytes(problem: ProblemError) -> bytes:
     lines += [f"{name}: {value}" for name, value in problem.headers().items()]
     lines += [f"content-length: {len(body)}", "connection: close", "", ""]
     return "\r\n".join(lines).encode("latin-1") + body
-
-
-def values(headers: Headers, name: bytes) -> list[bytes]:
-    """All values of a header; `name` in lower case."""
-    return [value for key, value in headers if key == name]
 
 
 def _tokens(headers: Headers, name: bytes) -> set[bytes]:

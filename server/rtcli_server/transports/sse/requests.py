@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rtcli.protocol.position import InvalidPositionError, Position, longest_cursor, parse_cursor
-from rtcli_server.transports.http.handshake import Headers
+from rtcli_server.headers import Headers
 
 MEDIA_TYPE = "text/event-stream"
 _RANGES = (MEDIA_TYPE, "text/*", "*/*")  # those that cover it, the most specific one first

@@ -18,8 +18,9 @@ from websockets.frames import Frame
 from websockets.http11 import Request
 
 from rtcli.protocol.codes import CloseCode
+from rtcli_server.headers import Headers, values
 from rtcli_server.timing.timer_wheel import Wheel
-from rtcli_server.transports.http.handshake import PLAIN_HANDSHAKE, Headers, values
+from rtcli_server.transports.http.handshake import PLAIN_HANDSHAKE
 from rtcli_server.transports.websocket.asgi import EXTENSION
 from rtcli_server.transports.websocket.fragments import ControlLimit, FrameError
 

@@ -16,10 +16,11 @@ from picows import picows as core
 from rtcli_server.auth.admission import Denied, Request
 from rtcli_server.auth.authenticator import UnknownKeyError
 from rtcli_server.auth.claims import Principal
+from rtcli_server.headers import values
 from rtcli_server.problems import ProblemError
 from rtcli_server.realtime import Realtime
 from rtcli_server.session.session import Heartbeat
-from rtcli_server.transports.http.handshake import PLAIN_HANDSHAKE, values
+from rtcli_server.transports.http.handshake import PLAIN_HANDSHAKE
 from rtcli_server.transports.http.protocol import HttpProtocol
 from rtcli_server.transports.websocket.asgi import PATHS
 from rtcli_server.transports.websocket.fast import PicowsOutlet

@@ -5,13 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from rtcli_server.headers import values
 from rtcli_server.problems import ProblemError
-from rtcli_server.transports.http.handshake import (
-    check_handshake,
-    is_websocket_upgrade,
-    response_bytes,
-    values,
-)
+from rtcli_server.transports.http.handshake import check_handshake, is_websocket_upgrade, response_bytes
 
 GOOD = [
     (b"host", b"a"),
