@@ -9,7 +9,6 @@ from random import SystemRandom
 from rtcli.client.endpoint import Endpoint
 from rtcli.errors import CliError, Exit
 from rtcli.load.adapters.base import Opening, WsAdapter
-from rtcli.load.adapters.installed import AdapterError
 from rtcli.load.adapters.registry import adapter_for
 from rtcli.load.audit.token import MAX_RUN
 from rtcli.load.core.context import Credentials, WorkerSpec, tls_of
@@ -19,6 +18,7 @@ from rtcli.load.errors import RefusedError
 from rtcli.load.net.source_addresses import Sources, resolve
 from rtcli.load.net.websocket import WsConnection, open_ws
 from rtcli.load.scenario.model import Role, Scenario
+from rtcli.load.scenario.protocols import AdapterError
 from rtcli.load.scenario.steps import Kill
 from rtcli.protocol.codes import CloseCode
 

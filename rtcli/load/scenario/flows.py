@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from rtcli.load.adapters.installed import transport_of
 from rtcli.load.scenario import steps
 from rtcli.load.scenario.expressions import Template
 from rtcli.load.scenario.model import Role
+from rtcli.load.scenario.protocols import transport_of
 from rtcli.protocol.rooms import is_valid_room
 
 _NEEDS_CONNECTION = (
@@ -50,8 +50,7 @@ def check_flow(role: Role, protocol: str, *, publishes: bool) -> Iterator[Proble
 
     `publishes`: users of event streams can publish by HTTP.
     """
-    transport = {"rtcli": "ws", "json": "ws", "sse": "sse"}.get(protocol) or transport_of(protocol)
-    state = _State(transport == "sse", protocol in {"rtcli", "sse"}, publishes)
+    state = _State(transport_of(protocol) == "sse", protocol in {"rtcli", "sse"}, publishes)
     problems = list(_check_steps(role.flow, state))
     yield from problems
     if not problems and not any(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from rtcli.load.adapters import installed
 from rtcli.load.metrics.units import closest, parse_byte_rate
 from rtcli.load.scenario import model
 from rtcli.load.scenario.grammar.fields import RATE, TIME
@@ -13,11 +12,10 @@ from rtcli.load.scenario.grammar.kinds import ListOf, Parsed, Whole, words
 from rtcli.load.scenario.grammar.sections import Field, Mapped, Section
 from rtcli.load.scenario.grammar.step_kinds import label_steps
 from rtcli.load.scenario.grammar.steps import FLOW
+from rtcli.load.scenario.protocols import BUILT_IN, AdapterError, protocol_names, transport_of
 from rtcli.load.scenario.reading import Reading, Schema, WrongError, scalar, shorten
 from rtcli.load.scenario.values import parse_reconnect
 from rtcli.load.scenario.yaml import Node
-
-PROTOCOLS = ("rtcli", "sse", "json")
 
 
 class ProtocolName:
@@ -26,25 +24,21 @@ class ProtocolName:
     def read(self, node: Node, reading: Reading) -> str:  # noqa: ARG002
         """The name."""
         name = scalar(node, "the name of a protocol").text
-        if name in PROTOCOLS:
+        if name in BUILT_IN:
             return name
-        known = _protocols()
+        known = protocol_names()
         if name not in known:
             near = f"{closest(name, known)}; there are: {', '.join(known)}"
             raise WrongError(node, f"{shorten(name)!r} is not possible here{near}")
         try:
-            installed.transport_of(name)
-        except installed.AdapterError as error:
+            transport_of(name)
+        except AdapterError as error:
             raise WrongError(node, str(error)) from None
         return name
 
     def schema(self) -> Schema:
         """An enumeration of those that there are here."""
-        return {"enum": _protocols()}
-
-
-def _protocols() -> list[str]:
-    return [*PROTOCOLS, *sorted(installed.installed().keys() - set(PROTOCOLS))]
+        return {"enum": protocol_names()}
 
 
 PROTOCOL = ProtocolName()

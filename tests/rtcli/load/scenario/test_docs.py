@@ -11,11 +11,12 @@ from rtcli.load.results.model import VIOLATIONS
 from rtcli.load.scenario.expressions import BUILTINS, FUNCTIONS
 from rtcli.load.scenario.grammar.data import FEEDER
 from rtcli.load.scenario.grammar.document import AUDIT, SCENARIO
-from rtcli.load.scenario.grammar.roles import PROTOCOLS, ROLE
+from rtcli.load.scenario.grammar.roles import ROLE
 from rtcli.load.scenario.grammar.sections import ByShape, Section
 from rtcli.load.scenario.grammar.steps import FORMS
 from rtcli.load.scenario.grammar.target import TARGET
 from rtcli.load.scenario.loader import parse_scenario
+from rtcli.load.scenario.protocols import BUILT_IN
 from tests.support.paths import ROOT
 
 PAGE = ROOT / "docs" / "scenarios.md"
@@ -43,7 +44,7 @@ def test_every_step_and_each_of_its_keys_is_described() -> None:
 def test_names_functions_and_verdicts_are_described() -> None:
     assert [name for name in BUILTINS if f"${{{name}" not in TEXT] == []
     assert [name for name in FUNCTIONS if f"`{name}(" not in TEXT] == []
-    assert [name for name in (*VIOLATIONS, *PROTOCOLS) if f"`{name}`" not in TEXT] == []
+    assert [name for name in (*VIOLATIONS, *BUILT_IN) if f"`{name}`" not in TEXT] == []
 
 
 def test_the_table_of_metrics_is_the_registry() -> None:
