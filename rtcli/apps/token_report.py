@@ -9,8 +9,8 @@ from typing import Any
 
 import jwt
 
-from rtcli.cli.options import format_duration
 from rtcli.errors import CliError
+from rtcli.units import format_duration
 
 MAX_EXP = 2.0**53  # beyond that it is no date, whatever it was meant to be
 _MAX_INT = 2**63  # what every JSON encoder writes

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass
 
-from rtcli.cli.options import format_duration
 from rtcli.errors import CliError, Exit
+from rtcli.units import format_duration
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,15 @@ def tail_events(room: options.Rooms = None, url: options.Url = options.DEFAULT_U
 from __future__ import annotations
 
 import math
-import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from rtcli.units import parse_duration
+
 DEFAULT_URL = "http://127.0.0.1:8000"
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h|d)", re.ASCII)
 
 
 class ColorChoice(StrEnum):
@@ -26,34 +25,6 @@ class ColorChoice(StrEnum):
     NEVER = "never"
 
 
-def parse_duration(text: str) -> float:
-    """Read `500ms`, `10s`, `2m`, `1.5h`, `7d` into seconds. Raises ValueError that says what is expected."""
-    match = _DURATION.fullmatch(text.strip())
-    if match is None:
-        example = (
-            f"{text.strip()}s" if re.fullmatch(r"\d+(\.\d+)?", text.strip(), re.ASCII) else "500ms, 10s, 2m"
-        )
-        msg = f"{text!r} is not a duration: write {example}"
-        raise ValueError(msg)
-    return float(match[1]) * _UNITS[match[2]]
-
-
-def format_duration(seconds: float) -> str:
-    """Write seconds for a person: `0.7 s`, `3 s`, `2 min 5 s`, `forever`."""
-    if math.isinf(seconds):
-        return "forever"
-    if seconds < 1:
-        return f"{seconds:.1f} s" if seconds >= 0.05 else f"{seconds * 1000:.0f} ms"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-
-
 def duration(value: str | float) -> float:
     """`parse_duration` as a Typer parser: `typer.Option(parser=options.duration, metavar="DUR")`.
 
@@ -62,7 +33,7 @@ def duration(value: str | float) -> float:
     if isinstance(value, float):
         return value
     try:
-        return parse_duration(value)
+        return parse_duration(value.strip())
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rtcli.cli.options import format_duration
 from rtcli.client.events import (
     Acked,
     Back,
@@ -19,6 +18,7 @@ from rtcli.client.events import (
     TypingChanged,
 )
 from rtcli.terminal.console import escape
+from rtcli.units import format_duration
 
 MAX_NAME = 64  # characters of a name that are shown
 _LOST_LOG = "the server began a new log, what it had is gone"

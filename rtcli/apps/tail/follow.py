@@ -13,12 +13,12 @@ from rtcli.apps.tail.exec import Executor
 from rtcli.apps.tail.filters import EventFilter
 from rtcli.apps.tail.render import Output, Seen, renderer
 from rtcli.apps.tail.state import StateFile
-from rtcli.cli.options import format_duration
 from rtcli.client.sse import Batch, EventStream, Lost, Opened
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.messages import format_timestamp
 from rtcli.protocol.sse import ServerSentEvent
 from rtcli.terminal.console import Console, json_text
+from rtcli.units import format_duration
 
 # Of our own streams: about the stream, not in it. Shown when --event asks for them.
 PROTOCOL_EVENTS = frozenset({"ready", "heartbeat", "closing", "error", "gap"})

@@ -21,6 +21,7 @@ from rtcli.client.http import make_http
 from rtcli.client.publishing import Publisher, Server
 from rtcli.errors import CliError
 from rtcli.terminal.console import console
+from rtcli.units import format_duration
 
 READ_TIMEOUT_S = 30.0
 
@@ -127,4 +128,4 @@ async def _publish(run: Run, connection: Connection, texts: Texts, wait_s: float
 
 
 def _say_trouble(failure: Failure, delay_s: float) -> None:
-    console.status(f"{failure.reason}, trying again in {options.format_duration(delay_s)}")
+    console.status(f"{failure.reason}, trying again in {format_duration(delay_s)}")

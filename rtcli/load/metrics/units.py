@@ -1,4 +1,4 @@
-"""Durations, sizes, rates and shares as people write them, and back."""
+"""Sizes, rates and shares as people write them, and values of metrics for people."""
 
 from __future__ import annotations
 
@@ -7,22 +7,12 @@ import re
 from collections.abc import Iterable
 
 from rtcli.load.metrics.names import Unit
+from rtcli.units import SECONDS_PER_UNIT
 
-_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) ?(us|ms|s|m|h)", re.ASCII)
-_SECONDS = {"us": 1e-6, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _BYTES = re.compile(r"(\d{1,12}(?:\.\d{1,6})?) ?(B|KB|MB|GB|KiB|MiB|GiB)?", re.ASCII)
 _SIZES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _RATE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) ?/ ?(s|m|h)", re.ASCII)
 _PERCENT = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) ?%", re.ASCII)
-
-
-def parse_duration(text: str) -> float:
-    """`500ms`, `10s`, `2m`, `1.5h` in seconds. Raises ValueError."""
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        number = re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII)
-        raise ValueError(f"{text!r} is not a duration: write {f'{text}s' if number else '500ms, 10s or 2m'}")
-    return float(match[1]) * _SECONDS[match[2]]
 
 
 def parse_bytes(text: str) -> float:
@@ -46,7 +36,7 @@ def parse_rate(text: str) -> float:
     if match is None:
         number = re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII)
         raise ValueError(f"{text!r} is not a rate: write {f'{text}/s' if number else '2/s or 30/m'}")
-    return float(match[1]) / _SECONDS[match[2]]
+    return float(match[1]) / SECONDS_PER_UNIT[match[2]]
 
 
 def parse_percent(text: str) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 
-from rtcli.load.metrics.units import closest, parse_duration, parse_percent
+from rtcli.load.metrics.units import closest, parse_percent
 from rtcli.load.scenario.distributions import (
     Backoff,
     Const,
@@ -18,6 +18,7 @@ from rtcli.load.scenario.distributions import (
     Zipf,
 )
 from rtcli.load.scenario.model import Ramp
+from rtcli.units import parse_duration
 
 MAX_ROWS = 1_000_000
 

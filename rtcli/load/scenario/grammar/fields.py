@@ -9,8 +9,8 @@ from rtcli.load.scenario.grammar.sections import MapOf
 from rtcli.load.scenario.reading import Reading, Reference, Schema
 from rtcli.load.scenario.values import parse_backoff, parse_distribution, parse_time
 from rtcli.load.scenario.yaml import Node
+from rtcli.units import DURATION_PATTERN
 
-DURATION_PATTERN = r"^\d+(\.\d+)? ?(us|ms|s|m|h)$"
 DURATION = Parsed(parse_time, "a duration, like 500ms, 10s or 2m", DURATION_PATTERN)
 TIMEOUT = Parsed(parse_time, "a duration, like 500ms, 10s or 2m", DURATION_PATTERN, positive=True)
 TIME = Parsed(parse_distribution, "a time, like 3s or uniform(3s, 8s)")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from rtcli.load.metrics.names import AGGREGATIONS, METRICS, TAGS, Kind, Metric, Unit
-from rtcli.load.metrics.units import closest, parse_bytes, parse_duration, parse_percent
+from rtcli.load.metrics.units import closest, parse_bytes, parse_percent
 from rtcli.load.scenario.model import Operator
+from rtcli.units import parse_duration
 
 
 class ThresholdError(ValueError):
@@ -16,7 +17,7 @@ class ThresholdError(ValueError):
 _SELECTOR = re.compile(r"([A-Za-z_]\w*)(?:\{([^{}]*)\})?", re.ASCII)
 _METHOD = r"(?:(avg|min|max|med|count|rate|value)|p\(\s*(\d+(?:\.\d+)?)\s*\))"
 _EXPRESSION = re.compile(
-    _METHOD + r"\s*(<=|>=|===?|!=|<|>)\s*(\S+(?: (?:us|ms|s|m|h|KiB|MiB|GiB|%))?)", re.ASCII
+    _METHOD + r"\s*(<=|>=|===?|!=|<|>)\s*(\S+(?: (?:us|ms|s|m|h|d|KiB|MiB|GiB|%))?)", re.ASCII
 )
 
 
