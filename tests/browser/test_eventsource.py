@@ -11,7 +11,7 @@ import pytest
 from playwright.async_api import Page
 
 from rtcli.protocol.tokens import create_token
-from tests.support.deployment import ROOM, SECRET, deployment, until
+from tests.support.servers.deployment import ROOM, SECRET, deployment, until
 
 FOLLOW = """
 ([url]) => {

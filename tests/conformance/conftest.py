@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.redis_cluster import RedisCluster, cluster_of_session
-from tests.support.redis_server import RedisServer, redis_of_session
+from tests.support.redis.cluster import RedisCluster, cluster_of_session
+from tests.support.redis.server import RedisServer, redis_of_session
 
 __all__ = ["cluster_of_session", "redis_of_session"]
 

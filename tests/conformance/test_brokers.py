@@ -12,7 +12,7 @@ from rtcli_server.broker.opening import now_ms
 from rtcli.protocol.codes import GapReason
 from rtcli.protocol.position import EPOCH_PATTERN, Position, recovery_failure
 from rtcli.protocol.publication import Publication
-from tests.support.stores import ROOM, offsets, running, wait_until
+from tests.support.brokers.running import ROOM, offsets, running, wait_until
 
 CHANNELS = [ROOM, "user:7", "all", "room:Größe&{x}:*"]
 

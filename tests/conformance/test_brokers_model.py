@@ -21,8 +21,8 @@ from hypothesis.stateful import (
 from rtcli_server.broker import Retention, open_broker
 
 from rtcli.protocol.position import Position
-from tests.support.redis_server import RedisServer
-from tests.support.stores import Running, wait_until
+from tests.support.brokers.running import Running, wait_until
+from tests.support.redis.server import RedisServer
 
 T = TypeVar("T")
 MAX_COUNT = 7

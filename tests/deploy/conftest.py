@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.deployment import ServerProcess
 from tests.support.paths import ROOT
-from tests.support.redis_server import RedisServer
+from tests.support.redis.server import RedisServer
+from tests.support.servers.deployment import ServerProcess
 
 ACL = ROOT / "deploy" / "redis.acl"
 Instances = Callable[..., AbstractAsyncContextManager[list[ServerProcess]]]

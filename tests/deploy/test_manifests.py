@@ -21,10 +21,10 @@ from rtcli_server.metrics.registry import SPECS
 from rtcli_server.process.runner import check_settings
 from rtcli_server.settings import ENV_PREFIX, Settings
 
-from tests.support.live_server import live_server
-from tests.support.nginx import FILE as NGINX
 from tests.support.paths import ROOT
-from tests.support.process import rtcli
+from tests.support.processes.rtcli import rtcli
+from tests.support.servers.live_server import live_server
+from tests.support.servers.nginx import FILE as NGINX
 
 DEPLOY = ROOT / "deploy"
 PASSWORD = "0123456789abcdef"

@@ -16,11 +16,11 @@ import pytest
 from rtcli_server.settings import Settings
 
 from tests.deploy.conftest import Instances
-from tests.support.deployment import Crowd, ServerProcess, until
-from tests.support.nginx import Nginx, directive, nginx
-from tests.support.raw_clients import Peer, StreamPeer, WsPeer, connect, token
-from tests.support.raw_http import handshake_bytes
-from tests.support.server_watch import log_is_clean, metric
+from tests.support.clients.peers import Peer, StreamPeer, WsPeer, connect, token
+from tests.support.clients.raw_http import handshake_bytes
+from tests.support.servers.deployment import Crowd, ServerProcess, until
+from tests.support.servers.nginx import Nginx, directive, nginx
+from tests.support.servers.watch import log_is_clean, metric
 
 log = logging.getLogger(__name__)
 

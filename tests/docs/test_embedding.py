@@ -14,8 +14,8 @@ import httpx
 import pytest
 import websockets
 
-from tests.support.commands import free_port, wait_until
 from tests.support.paths import ROOT
+from tests.support.processes.command import free_port, wait_until
 
 PAGE = ROOT / "docs" / "embedding.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)

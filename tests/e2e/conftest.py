@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.workers import Deployment, Serve, wait_gone
-from tests.support.commands import Command, ServerCommand
-from tests.support.redis_server import RedisServer, redis_of_session
+from tests.support.processes.command import Command, ServerCommand
+from tests.support.redis.server import RedisServer, redis_of_session
+from tests.support.servers.workers import Deployment, Serve, wait_gone
 
 __all__ = ["redis_of_session"]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Run
-from tests.support.commands import ServerCommand, free_port
-from tests.support.process import rtcli
+from tests.support.processes.command import ServerCommand, free_port
+from tests.support.processes.rtcli import rtcli
 
 
 def test_lines_are_delivered_and_it_ends_with_0(server: ServerCommand, run: Run, tmp_path: Path) -> None:

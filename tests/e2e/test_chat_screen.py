@@ -7,9 +7,9 @@ import psutil
 import pytest
 
 from tests.e2e.conftest import Run
-from tests.support.commands import ServerCommand
-from tests.support.process import rtcli
-from tests.support.terminal import Terminal
+from tests.support.processes.command import ServerCommand
+from tests.support.processes.rtcli import rtcli
+from tests.support.processes.terminal import Terminal
 
 Open = Callable[..., Terminal]
 

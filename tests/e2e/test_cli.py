@@ -9,7 +9,7 @@ import pytest
 
 from rtcli import __version__
 from rtcli.cli.app import COMMANDS
-from tests.support.process import PYTHON, RTCLI, environment, rtcli
+from tests.support.processes.rtcli import PYTHON, RTCLI, environment, rtcli
 
 HEAVY = ("asyncio", "httpx", "websockets", "prompt_toolkit", "rich", "msgspec", "pydantic", "fastapi")
 

@@ -13,10 +13,10 @@ from websockets.asyncio.server import ServerConnection
 from rtcli.cli.app import COMMANDS
 from rtcli.protocol.messages import server as s
 from tests.support.certificates import write_certificate
-from tests.support.commands import ServerCommand
-from tests.support.process import RTCLI, environment, rtcli
-from tests.support.scripted_server import FakeServer, fake_server
-from tests.support.scripted_stream import fake_stream, hold, status
+from tests.support.fakes.scripted_server import FakeServer, fake_server
+from tests.support.fakes.scripted_stream import fake_stream, hold, status
+from tests.support.processes.command import ServerCommand
+from tests.support.processes.rtcli import RTCLI, environment, rtcli
 
 
 def two_lines(stderr: bytes) -> None:

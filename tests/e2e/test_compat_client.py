@@ -14,8 +14,8 @@ from typing import Any
 import jwt
 import pytest
 
-from tests.support.deployment import SECRET, ServerProcess, until
 from tests.support.paths import NODE
+from tests.support.servers.deployment import SECRET, ServerProcess, until
 
 CLIENT = NODE / "compat_client.mjs"
 V1, V2 = "/api/v1/ws", "/api/v1/ws/v2"

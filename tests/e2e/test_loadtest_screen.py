@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import wait_until
-from tests.support.terminal import Terminal
+from tests.support.processes.command import wait_until
+from tests.support.processes.terminal import Terminal
 
 SCENARIO = """
 name: watched

@@ -16,8 +16,8 @@ from httpx_sse import aconnect_sse
 
 from rtcli.protocol.tokens import create_token
 from tests.support.checker import Receiver
-from tests.support.deployment import ROOM, SECRET, Crowd, ServerProcess, deployment, until
 from tests.support.paths import NODE
+from tests.support.servers.deployment import ROOM, SECRET, Crowd, ServerProcess, deployment, until
 
 STREAM = f"/api/v1/events/stream?room={ROOM}"
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Run
-from tests.support.commands import ServerCommand, free_port
-from tests.support.process import RTCLI, environment, rtcli
-from tests.support.scripted_stream import HEAD, fake_stream, hold, status
+from tests.support.fakes.scripted_stream import HEAD, fake_stream, hold, status
+from tests.support.processes.command import ServerCommand, free_port
+from tests.support.processes.rtcli import RTCLI, environment, rtcli
 
 
 def say(server: ServerCommand, *texts: str, room: str = "general") -> None:

@@ -12,9 +12,9 @@ import httpx
 import psutil
 import pytest
 
-from tests.e2e.workers import Serve, free_ports, hears, is_alive, say, wait_gone
-from tests.support.commands import wait_until
-from tests.support.raw_http import CLOSE, RawWebSocket
+from tests.support.clients.raw_http import CLOSE, RawWebSocket
+from tests.support.processes.command import wait_until
+from tests.support.servers.workers import Serve, free_ports, hears, is_alive, say, wait_gone
 
 
 def test_connections_are_spread_and_messages_reach_every_worker(serve: Serve, tmp_path: Path) -> None:

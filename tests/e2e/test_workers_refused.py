@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.workers import Serve
-from tests.support.commands import Command, free_port, wait_until
-from tests.support.process import environment, rtcli
-from tests.support.redis_server import RedisServer
+from tests.support.processes.command import Command, free_port, wait_until
+from tests.support.processes.rtcli import environment, rtcli
+from tests.support.redis.server import RedisServer
+from tests.support.servers.workers import Serve
 
 
 @pytest.mark.parametrize("store", ["memory:", "sqlite:rt.db"])

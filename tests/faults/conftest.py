@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.deployment import ServerProcess
-from tests.support.redis_server import redis_of_session
+from tests.support.redis.server import redis_of_session
+from tests.support.servers.deployment import ServerProcess
 
 __all__ = ["redis_of_session", "servers"]
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.deployment import ServerProcess, until
-from tests.support.raw_clients import Peer, StreamPeer, WsPeer, connect, connect_all, freeze, token
-from tests.support.server_watch import log_is_clean, until_metric
+from tests.support.clients.peers import Peer, StreamPeer, WsPeer, connect, connect_all, freeze, token
+from tests.support.servers.deployment import ServerProcess, until
+from tests.support.servers.watch import log_is_clean, until_metric
 
 DRAIN_S = 12.0
 SPREAD_MS = 5_000  # the setting retry_spread_s

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.deployment import ServerProcess, until
-from tests.support.raw_clients import Peer, StreamPeer, WsPeer, connect, connect_all, drop
-from tests.support.server_watch import descriptors, metric, until_metric, watched
+from tests.support.clients.peers import Peer, StreamPeer, WsPeer, connect, connect_all, drop
+from tests.support.servers.deployment import ServerProcess, until
+from tests.support.servers.watch import descriptors, metric, until_metric, watched
 
 SEED = 5
 NO_LIMITS = ("--user-connections", "off", "--address-connections", "off")

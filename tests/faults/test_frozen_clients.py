@@ -14,12 +14,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.deployment import ServerProcess, until
+from tests.support.clients.peers import StreamPeer, WsPeer, connect, freeze, token
 from tests.support.paths import ROOT
-from tests.support.raw_clients import StreamPeer, WsPeer, connect, freeze, token
-from tests.support.server_watch import metric, resident_bytes, until_metric, watched
+from tests.support.servers.deployment import ServerProcess, until
+from tests.support.servers.watch import metric, resident_bytes, until_metric, watched
 
-CHILD = "tests.faults.silent_client"
+CHILD = "tests.support.faults.silent_client"
 MIB = 1024 * 1024
 NO_LIMITS = ("--user-connections", "off", "--address-connections", "off")
 
@@ -156,6 +156,14 @@ def test_peers_whose_network_is_gone_are_found(tmp_path: Path, monkeypatch: pyte
         monkeypatch.setenv(f"RTCLI_SERVER_{name.upper()}", "0.5")
     monkeypatch.setenv("RTCLI_SERVER_TCP_USER_TIMEOUT_S", "3")  # what ends a stream, which cannot answer
     user = () if os.geteuid() == 0 else ("--map-root-user",)
-    command = ["unshare", "--net", *user, sys.executable, "-m", "tests.faults.half_open", str(tmp_path)]
+    command = [
+        "unshare",
+        "--net",
+        *user,
+        sys.executable,
+        "-m",
+        "tests.support.faults.half_open",
+        str(tmp_path),
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=55, check=False)
     assert done.returncode == 0, done.stderr.decode()

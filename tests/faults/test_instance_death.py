@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.deployment import ServerProcess
-from tests.support.raw_clients import WsPeer, connect, token
-from tests.support.redis_server import RedisServer
+from tests.support.clients.peers import WsPeer, connect, token
+from tests.support.redis.server import RedisServer
+from tests.support.servers.deployment import ServerProcess
 
 LEASE_S = 2.0  # 20 s by default: everything here in a tenth of its time
 GONE_WITHIN_S = 6.0  # the lease, two beats, and what a busy machine adds: 60 s at the default lease

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.deployment import ServerProcess, until
-from tests.support.raw_clients import WsPeer, connect_all, drop
-from tests.support.server_watch import metric, resident_bytes, until_metric, watched
+from tests.support.clients.peers import WsPeer, connect_all, drop
+from tests.support.servers.deployment import ServerProcess, until
+from tests.support.servers.watch import metric, resident_bytes, until_metric, watched
 
 ROOM_SIZE = 10
 CHAT_ROOMS = 10

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.sqlite_server import nothing_can_be_kept, serve_once, started
-from tests.faults.witnesses import Scene, kept, receiver, until_status
+from tests.support.brokers.sqlite_files import rows
 from tests.support.checker import Outcome
-from tests.support.deployment import SECRET, ServerProcess
-from tests.support.server_watch import watched
-from tests.support.sqlite_files import rows
+from tests.support.faults.sqlite_server import nothing_can_be_kept, serve_once, started
+from tests.support.faults.witnesses import Scene, kept, receiver, until_status
+from tests.support.servers.deployment import SECRET, ServerProcess
+from tests.support.servers.watch import watched
 
 ACKNOWLEDGED, REFUSED = Outcome.ACKNOWLEDGED, Outcome.REFUSED
 DISK_BYTES = 32 * 1_048_576

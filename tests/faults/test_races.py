@@ -20,9 +20,9 @@ import pytest
 
 from rtcli.protocol.position import Position, parse_cursor, parse_position
 from tests.support.checker import Outcome, Receiver, Sent, Verdict, check
-from tests.support.live_server import LiveServer, live_server, token
-from tests.support.raw_http import RawWebSocket
-from tests.support.raw_sse import EventStream
+from tests.support.clients.raw_http import RawWebSocket
+from tests.support.clients.raw_sse import EventStream
+from tests.support.servers.live_server import LiveServer, live_server, token
 
 SEED = 10
 ROOM = "general"

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import redis as client
 
-from tests.faults.fleet import HOSTS, PASSWORD, instance, own_redis, store
-from tests.support.deployment import ServerProcess, until
-from tests.support.raw_clients import WsPeer, connect, drop
-from tests.support.redis_server import RedisServer
-from tests.support.server_watch import (
+from tests.support.clients.peers import WsPeer, connect, drop
+from tests.support.faults.fleet import HOSTS, PASSWORD, instance, own_redis, store
+from tests.support.redis.server import RedisServer
+from tests.support.servers.deployment import ServerProcess, until
+from tests.support.servers.watch import (
     descriptors,
     log_is_clean,
     resident_bytes,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.deployment import Crowd, ServerProcess, until
 from tests.support.rough_network import RoughNetwork
-from tests.support.server_watch import watched
+from tests.support.servers.deployment import Crowd, ServerProcess, until
+from tests.support.servers.watch import watched
 
 SEED = 24
 log = logging.getLogger(__name__)

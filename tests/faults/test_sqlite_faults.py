@@ -16,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.sqlite_server import (
+from tests.support.brokers.sqlite_files import rows, wal_of
+from tests.support.checker import Outcome
+from tests.support.faults.sqlite_server import (
     Locker,
     nothing_can_be_kept,
     publish_by_http,
@@ -24,11 +26,9 @@ from tests.faults.sqlite_server import (
     started,
     why_not_from,
 )
-from tests.faults.witnesses import Scene, kept, receiver, until_status
-from tests.support.checker import Outcome
-from tests.support.deployment import ServerProcess, until
-from tests.support.server_watch import HealthWatch, log_is_clean, watched
-from tests.support.sqlite_files import rows, wal_of
+from tests.support.faults.witnesses import Scene, kept, receiver, until_status
+from tests.support.servers.deployment import ServerProcess, until
+from tests.support.servers.watch import HealthWatch, log_is_clean, watched
 
 ACKNOWLEDGED, REFUSED = Outcome.ACKNOWLEDGED, Outcome.REFUSED
 log = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ import pytest
 
 from rtcli.protocol.position import Position
 from tests.support.checker import Receiver
-from tests.support.deployment import ROOM, Crowd, deployment, until
-from tests.support.raw_clients import StreamPeer, WsPeer, connect
+from tests.support.clients.peers import StreamPeer, WsPeer, connect
+from tests.support.servers.deployment import ROOM, Crowd, deployment, until
 
 SEED = 20
 log = logging.getLogger(__name__)

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.fleet import Fleet, fleet, own_redis, pair, two_on_redis
+from tests.support.faults.fleet import Fleet, fleet, own_redis, pair, two_on_redis
 from tests.support.paths import ROOT
-from tests.support.server_watch import metric
+from tests.support.servers.watch import metric
 from tests.support.tcp_proxy import Proxy
 
 STUCK_S = 15.0  # a bound on being stuck, not a measurement: a publish is refused after two seconds
@@ -136,7 +136,7 @@ async def test_an_answer_that_is_lost_after_the_write_publishes_once(tmp_path: P
 
 def test_an_instance_without_a_network_refuses_and_catches_up(tmp_path: Path, soak: bool) -> None:
     user = () if os.geteuid() == 0 else ("--map-root-user",)
-    command = ["unshare", "--net", *user, sys.executable, "-m", "tests.faults.cut_off", str(tmp_path)]
+    command = ["unshare", "--net", *user, sys.executable, "-m", "tests.support.faults.cut_off", str(tmp_path)]
     done = subprocess.run(
         [*command, *["--soak"] * soak], cwd=ROOT, capture_output=True, timeout=500, check=False
     )

@@ -16,12 +16,12 @@ import pytest
 
 from rtcli.protocol.position import Position
 from rtcli.protocol.tokens import create_token
-from tests.faults.moved_clock import MovedClock
-from tests.faults.witnesses import ROOM, Scene, kept, receiver
 from tests.support.checker import Outcome
-from tests.support.deployment import SECRET, ServerProcess, until
-from tests.support.raw_clients import StreamPeer, WsPeer, connect
-from tests.support.server_watch import watched
+from tests.support.clients.peers import StreamPeer, WsPeer, connect
+from tests.support.faults.moved_clock import MovedClock
+from tests.support.faults.witnesses import ROOM, Scene, kept, receiver
+from tests.support.servers.deployment import SECRET, ServerProcess, until
+from tests.support.servers.watch import watched
 
 HOUR_S = 3_600
 SETTINGS = {

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.live_server import LiveServer, live_server, token
-from tests.support.raw_http import RawWebSocket
+from tests.support.clients.raw_http import RawWebSocket
+from tests.support.servers.live_server import LiveServer, live_server, token
 
 TRANSPORTS = {"picows": True, "portable": False}
 

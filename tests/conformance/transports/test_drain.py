@@ -6,9 +6,9 @@ import time
 from contextlib import ExitStack
 
 from tests.conformance.transports.conftest import join, open_ws
-from tests.support.live_server import live_server, token
-from tests.support.raw_http import CLOSE, RawWebSocket
-from tests.support.raw_sse import EventStream
+from tests.support.clients.raw_http import CLOSE, RawWebSocket
+from tests.support.clients.raw_sse import EventStream
+from tests.support.servers.live_server import live_server, token
 
 TIMEOUT_S = 3.0
 

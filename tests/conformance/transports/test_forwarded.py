@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.live_server import LiveServer, live_server, token
-from tests.support.raw_http import RawWebSocket, connect, read_response
-from tests.support.raw_sse import EventStream
+from tests.support.clients.raw_http import RawWebSocket, connect, read_response
+from tests.support.clients.raw_sse import EventStream
+from tests.support.servers.live_server import LiveServer, live_server, token
 
 ANN, BOB = "192.0.2.1", "192.0.2.2"
 

@@ -14,8 +14,7 @@ from itertools import pairwise
 import pytest
 
 from tests.conformance.transports.conftest import open_ws
-from tests.support.live_server import LiveServer
-from tests.support.raw_http import (
+from tests.support.clients.raw_http import (
     BINARY,
     CLOSE,
     CONTINUATION,
@@ -25,6 +24,7 @@ from tests.support.raw_http import (
     RawWebSocket,
     encode,
 )
+from tests.support.servers.live_server import LiveServer
 
 PING_MESSAGE = json.dumps({"type": "ping", "id": "héllo-😀"}, ensure_ascii=False).encode()
 

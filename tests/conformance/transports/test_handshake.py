@@ -13,8 +13,7 @@ import pytest
 
 from rtcli.protocol.position import Position
 from tests.conformance.transports.conftest import join, open_ws
-from tests.support.live_server import LiveServer, live_server, token
-from tests.support.raw_http import (
+from tests.support.clients.raw_http import (
     ACCEPT,
     CLOSE,
     TEXT,
@@ -25,6 +24,7 @@ from tests.support.raw_http import (
     handshake_bytes,
     read_response,
 )
+from tests.support.servers.live_server import LiveServer, live_server, token
 
 WS = "/api/v1/ws"
 Replace = dict[str, "str | list[str] | None"]

@@ -9,8 +9,8 @@ import pytest
 
 from rtcli.protocol.position import parse_position
 from tests.conformance.transports.conftest import join, open_ws
-from tests.support.live_server import LiveServer, live_server, token
-from tests.support.raw_http import RawWebSocket
+from tests.support.clients.raw_http import RawWebSocket
+from tests.support.servers.live_server import LiveServer, live_server, token
 
 _numbers = itertools.count()
 

@@ -16,9 +16,9 @@ from rtcli_server.realtime import Realtime
 
 from rtcli.protocol.position import parse_cursor
 from tests.conformance.transports.conftest import TRANSPORTS, join, open_ws
-from tests.support.live_server import LiveServer, live_server
-from tests.support.raw_http import TEXT, RawWebSocket, encode
-from tests.support.raw_sse import EventStream
+from tests.support.clients.raw_http import TEXT, RawWebSocket, encode
+from tests.support.clients.raw_sse import EventStream
+from tests.support.servers.live_server import LiveServer, live_server
 
 BUDGET = 65_536
 CONTENT = "x" * 8_000

@@ -17,9 +17,9 @@ from rtcli_server.realtime import Realtime
 from rtcli.protocol.position import Position, format_cursor, parse_cursor
 from tests.conformance.transports.conftest import join, open_ws
 from tests.conformance.transports.test_rooms import publish_event, room, say  # noqa: F401 - a fixture
-from tests.support.live_server import LiveServer, live_server, token
-from tests.support.raw_http import Response, connect, read_response
-from tests.support.raw_sse import EventStream
+from tests.support.clients.raw_http import Response, connect, read_response
+from tests.support.clients.raw_sse import EventStream
+from tests.support.servers.live_server import LiveServer, live_server, token
 
 EVENTS = "/api/v1/events/stream"
 PULSE = "/api/v1/sse/stream"

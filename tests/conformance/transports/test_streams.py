@@ -10,9 +10,9 @@ import pytest
 from rtcli.protocol.position import parse_cursor, parse_position
 from tests.conformance.transports.conftest import join, open_ws
 from tests.conformance.transports.test_rooms import publish_event, room, say  # noqa: F401 - a fixture
-from tests.support.live_server import LiveServer, live_server, token
-from tests.support.raw_http import RawWebSocket, connect, read_response
-from tests.support.raw_sse import EventStream
+from tests.support.clients.raw_http import RawWebSocket, connect, read_response
+from tests.support.clients.raw_sse import EventStream
+from tests.support.servers.live_server import LiveServer, live_server, token
 
 EVENTS = "/api/v1/events/stream"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.process import environment
+from tests.support.processes.rtcli import environment
 
 PROGRAM = """
 import asyncio, sys

@@ -13,7 +13,7 @@ from rtcli.client.http import make_http
 from rtcli.client.sse import Batch, EventStream, Lost, Opened, StreamItem
 from rtcli.client.tls import TlsOptions
 from rtcli.errors import CliError, Exit
-from tests.support.scripted_stream import HEAD, FakeStream, fake_stream, hold, status
+from tests.support.fakes.scripted_stream import HEAD, FakeStream, fake_stream, hold, status
 
 
 def keep_open(data: bytes) -> Callable[[asyncio.StreamWriter], Awaitable[None]]:

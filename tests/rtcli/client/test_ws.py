@@ -30,7 +30,7 @@ from rtcli.client.ws import RealtimeClient, WebSocketTarget
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.messages import client as c
 from rtcli.protocol.messages import server as s
-from tests.support.scripted_server import FakeServer, fake_server, until
+from tests.support.fakes.scripted_server import FakeServer, fake_server, until
 
 T = TypeVar("T")
 

@@ -21,7 +21,7 @@ from rtcli.protocol.position import (
     parse_position,
     recovery_failure,
 )
-from tests.rtcli.protocol.strategies import positions, rooms
+from tests.support.protocol.strategies import positions, rooms
 
 ME = "user:7"
 channels = rooms.map("room:{}".format) | st.just(ME) | st.just(BROADCAST)

@@ -24,7 +24,7 @@ from rtcli.protocol.publication import (
     ws_message,
 )
 from rtcli.protocol.sse import SSEParser
-from tests.rtcli.protocol.strategies import contents, ids, json_values, rooms, texts
+from tests.support.protocol.strategies import contents, ids, json_values, rooms, texts
 
 T_MS = 1_777_627_800_250
 T = "2026-05-01T09:30:00.250Z"

@@ -19,7 +19,7 @@ from rtcli.protocol.sse import (
     encode_comment,
     encode_event,
 )
-from tests.rtcli.protocol.eventsource_vectors import VECTORS, Events, Vector
+from tests.support.protocol.eventsource_vectors import VECTORS, Events, Vector
 
 vectors = pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector.name)
 

@@ -12,7 +12,7 @@ from rtcli_server.auth.claims import Principal
 from rtcli_server.auth.origins import OriginPolicy
 
 from rtcli.protocol.codes import CloseCode, ErrorCode
-from tests.support.live_server import SECRET, token
+from tests.support.servers.live_server import SECRET, token
 
 FULL = Denied(503, ErrorCode.RATE_LIMITED, "full", CloseCode.TRY_AGAIN_LATER, 1_000)
 

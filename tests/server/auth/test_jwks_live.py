@@ -16,7 +16,7 @@ from jwt.algorithms import ECAlgorithm
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from tests.support.live_server import live_server
+from tests.support.servers.live_server import live_server
 
 KEY, OTHER = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
 

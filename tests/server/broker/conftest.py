@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.redis_cluster import cluster_of_session
-from tests.support.redis_server import redis_of_session
+from tests.support.redis.cluster import cluster_of_session
+from tests.support.redis.server import redis_of_session
 
 __all__ = ["cluster_of_session", "redis_of_session"]
 

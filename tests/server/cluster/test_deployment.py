@@ -9,7 +9,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conformance.transports.conftest import open_ws
-from tests.server.cluster.instances import (
+from tests.support.clients.raw_sse import EventStream
+from tests.support.redis.server import RedisServer
+from tests.support.servers.live_server import LiveServer, token
+from tests.support.servers.two_instances import (
     LEASE_S,
     enter,
     eventually,
@@ -20,9 +23,6 @@ from tests.server.cluster.instances import (
     two_instances,
     wait_ready,
 )
-from tests.support.live_server import LiveServer, token
-from tests.support.raw_sse import EventStream
-from tests.support.redis_server import RedisServer
 
 Pair = tuple[LiveServer, LiveServer]
 

@@ -10,7 +10,7 @@ from rtcli_server.delivery.fanout import SLICE
 from rtcli_server.delivery.wire import EventBatch, Format
 
 from rtcli.protocol.position import Position
-from tests.server.delivery.fakes import EPOCH, RecordingSink, Turns, at, join, new_fanout, publication
+from tests.support.fakes.fanout import EPOCH, RecordingSink, Turns, at, join, new_fanout, publication
 
 
 def offsets(sink: RecordingSink) -> list[int]:

@@ -22,7 +22,7 @@ from rtcli_server.delivery.recovery import Resumed, Want, catch_up, read_missed
 
 from rtcli.protocol.position import Position, parse_position
 from rtcli.protocol.publication import Publication
-from tests.server.delivery.fakes import RecordingSink, Turns, publication
+from tests.support.fakes.fanout import RecordingSink, Turns, publication
 
 CHANNEL = "room:a"
 MAX_REPLAY = 5

@@ -18,7 +18,7 @@ from rtcli_server.delivery.wire import (
 from rtcli.protocol.codes import GapReason
 from rtcli.protocol.position import Position
 from rtcli.protocol.sse import SSEParser
-from tests.server.delivery.fakes import at, publication
+from tests.support.fakes.fanout import at, publication
 
 
 @pytest.mark.parametrize(

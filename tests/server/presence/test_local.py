@@ -7,7 +7,7 @@ from rtcli_server.delivery.channel import Channel, Member
 from rtcli_server.presence.local import Occupant, Presence
 from rtcli_server.timing.timer_wheel import Wheel
 
-from tests.server.delivery.fakes import RecordingSink
+from tests.support.fakes.fanout import RecordingSink
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from rtcli_server.process.supervisor import WorkersError, supervise
 from rtcli_server.process.workers import EARLY_S, MAX_EARLY_DEATHS, Crew, describe_end
 
-from tests.support.server_watch import descriptors
+from tests.support.servers.watch import descriptors
 
 
 def ready_crew(count: int = 2) -> Crew:

@@ -12,8 +12,8 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from tests.rtcli.load.run.strange_targets import Answer, close_frame, plain, silence, target, websocket
-from tests.support.process import RTCLI, rtcli, start
+from tests.support.fakes.strange_targets import Answer, close_frame, plain, silence, target, websocket
+from tests.support.processes.rtcli import RTCLI, rtcli, start
 
 QUICK = """
 name: quick

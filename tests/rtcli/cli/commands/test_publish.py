@@ -13,9 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.commands import Command, free_port
-from tests.support.live_server import SECRET, LiveServer, live_server, token
-from tests.support.process import RTCLI, rtcli
+from tests.support.processes.command import Command, free_port
+from tests.support.processes.rtcli import RTCLI, rtcli
+from tests.support.servers.live_server import SECRET, LiveServer, live_server, token
 
 
 class Deployment:

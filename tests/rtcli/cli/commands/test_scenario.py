@@ -10,8 +10,8 @@ import pytest
 
 from rtcli.load.results.summary import encode
 from rtcli.load.scenario.loader import bundled_names, read_source
-from tests.support.process import rtcli
-from tests.support.sample_results import failing, passing
+from tests.support.load.sample_results import failing, passing
+from tests.support.processes.rtcli import rtcli
 
 
 def test_list_names_every_bundled_scenario_with_its_question(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import Command, wait_until
-from tests.support.process import PYTHON, environment, rtcli
-from tests.support.raw_http import CLOSE, RawWebSocket, connect, read_response
-from tests.support.raw_sse import EventStream
+from tests.support.clients.raw_http import CLOSE, RawWebSocket, connect, read_response
+from tests.support.clients.raw_sse import EventStream
+from tests.support.processes.command import Command, wait_until
+from tests.support.processes.rtcli import PYTHON, environment, rtcli
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - which is what is refused without a key
 SECRET = "a-secret-of-more-than-thirty-two-bytes"

@@ -12,7 +12,7 @@ import pytest
 
 from rtcli.cli.commands.token import parse_grant
 from rtcli.errors import CliError
-from tests.support.process import rtcli
+from tests.support.processes.rtcli import rtcli
 
 SECRET = "0123456789abcdef0123456789abcdef"
 

@@ -9,9 +9,9 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from tests.support.foreign_servers import node_server
 from tests.support.paths import ROOT
-from tests.support.process import PYTHON, rtcli
+from tests.support.processes.rtcli import PYTHON, rtcli
+from tests.support.servers.foreign import node_server
 
 EXAMPLE = ROOT / "docs" / "examples" / "rtcli-stomp"
 FLAKY = """

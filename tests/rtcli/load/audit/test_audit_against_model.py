@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from tests.rtcli.load.audit.audit_world import World, play
+from tests.support.load.audit_world import World, play
 
 FAULTS = {
     "drop": 0.03,

@@ -7,9 +7,9 @@ from collections import Counter
 import pytest
 
 from rtcli.load.results.model import VIOLATIONS, RunResult, Verdict
-from tests.support.faulty_server.faults import Faults, Made
-from tests.support.faulty_server.server import faulty_server
-from tests.support.load_runs import run
+from tests.support.fakes.faulty_server.faults import Faults, Made
+from tests.support.fakes.faulty_server.server import faulty_server
+from tests.support.load.runs import run
 
 ON_DELIVERY = {
     "drop": 0.02,

@@ -14,7 +14,7 @@ from rtcli.load.metrics.histogram import Histogram
 from rtcli.load.metrics.store import Bins, MetricStore
 from rtcli.load.reporters import hlog
 from rtcli.load.reporters.outputs import write_outputs
-from tests.support.sample_results import passing
+from tests.support.load.sample_results import passing
 
 VALUES = [1, 2, 2, 3, 1000, 2047, 2048, 5000, 1_000_000] + [77] * 300
 # HdrHistogram(1, 3_600_000_000, 3) of hdrhistogram 0.10.3 (PyPI) with these values, encoded by it.

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rtcli.load.reporters import github, markdown, prometheus, svg
 from rtcli.load.reporters.html import page as html
 from rtcli.load.results.model import RunResult, Verdict
-from tests.support.sample_results import EVIL, LOSS, audit, failing, passing, result, threshold
+from tests.support.load.sample_results import EVIL, LOSS, audit, failing, passing, result, threshold
 
 HOSTILE = replace(
     failing(),

@@ -9,7 +9,7 @@ import pytest
 
 from rtcli.load.reporters import junit, text
 from rtcli.load.results.model import RunResult, Verdict
-from tests.support.sample_results import LOSS, audit, failing, passing, result, threshold
+from tests.support.load.sample_results import LOSS, audit, failing, passing, result, threshold
 
 BAD = "\x1b\u202e\x00"
 

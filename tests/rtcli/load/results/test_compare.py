@@ -13,7 +13,7 @@ from rtcli.load.results.compare import IncomparableError, Tolerance, against_bas
 from rtcli.load.results.model import Generator, MetricSummary, RunResult, Verdict
 from rtcli.load.results.saved import read_result
 from rtcli.load.results.summary import encode
-from tests.support.sample_results import audit, failing, passing
+from tests.support.load.sample_results import audit, failing, passing
 
 TOLERANCE = Tolerance(0.3, 0.02)
 

@@ -11,7 +11,7 @@ import pytest
 from rtcli.errors import Exit
 from rtcli.load.results import summary
 from rtcli.load.results.model import EXIT_CODES, RunResult, Verdict, decide
-from tests.support.sample_results import LOSS, audit, failing, passing, threshold
+from tests.support.load.sample_results import LOSS, audit, failing, passing, threshold
 
 LOST = audit((LOSS,), lost=37, delivered=63)
 FAILED = threshold("failed", reason="it was 400 ms")

@@ -14,7 +14,7 @@ from rtcli.load.results.thresholds import evaluate, evaluate_one, to_abort
 from rtcli.load.scenario.grammar.thresholds import ThresholdError, parse_expression, parse_selector
 from rtcli.load.scenario.loader import parse_scenario, parse_threshold
 from rtcli.load.scenario.model import ThresholdSpec
-from tests.support.scenario_texts import SMALL
+from tests.support.load.scenario_texts import SMALL
 
 
 @dataclass

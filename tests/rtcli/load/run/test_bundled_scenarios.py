@@ -22,9 +22,9 @@ from rtcli.load.run.own_server import own_server
 from rtcli.load.run.target import make_spec
 from rtcli.load.scenario.loader import bundled_names, load_scenario
 from rtcli.load.scenario.model import Scenario
-from tests.support.faulty_server.faults import Faults
-from tests.support.faulty_server.server import faulty_server
-from tests.support.load_runs import SECRET
+from tests.support.fakes.faulty_server.faults import Faults
+from tests.support.fakes.faulty_server.server import faulty_server
+from tests.support.load.runs import SECRET
 
 SHORT: dict[str, Sequence[str]] = {
     "smoke": ("phases.steady.for=1s",),

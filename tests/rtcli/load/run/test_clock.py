@@ -12,9 +12,9 @@ import psutil
 import pytest
 
 from rtcli.load.results.model import RunResult, Verdict
-from tests.support.faulty_server.faults import Faults
-from tests.support.faulty_server.server import faulty_server
-from tests.support.load_runs import run
+from tests.support.fakes.faulty_server.faults import Faults
+from tests.support.fakes.faulty_server.server import faulty_server
+from tests.support.load.runs import run
 
 STALL_EVERY_S = 2.5
 STALL_S = 0.5

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.process import rtcli
+from tests.support.processes.rtcli import rtcli
 
 ROOM_SIZE = 50
 MANY = """

@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 
 from rtcli.load.results.model import RunResult, Verdict
-from tests.support.foreign_servers import nchan, node_server
-from tests.support.load_runs import run
+from tests.support.load.runs import run
+from tests.support.servers.foreign import nchan, node_server
 
 CHAT = "chat_server.mjs"
 FRAMES = """

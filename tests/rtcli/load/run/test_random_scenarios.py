@@ -17,7 +17,7 @@ import pytest
 
 from rtcli.load.results.model import RunResult, Verdict
 from rtcli.load.run.own_server import own_server
-from tests.support.load_runs import run
+from tests.support.load.runs import run
 
 AT_ONCE = 6
 log = logging.getLogger(__name__)

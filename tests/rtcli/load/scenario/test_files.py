@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rtcli.load.scenario.loader import ScenarioErrors, load_scenario, parse_scenario, read_source
 from rtcli.load.scenario.model import Scenario
 from rtcli.load.scenario.yaml import MAX_DEPTH, MAX_NODES, YamlError, compose
-from tests.support.scenario_texts import SMALL
+from tests.support.load.scenario_texts import SMALL
 
 
 def refused(path: Path) -> str:

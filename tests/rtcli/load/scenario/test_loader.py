@@ -21,7 +21,7 @@ from rtcli.load.scenario.model import Cut, Ramp
 from rtcli.load.scenario.plain import to_plain
 from rtcli.load.scenario.steps import BackoffStep, Hold, Http, Join, Kill, KillStep, Loop, Resume, Send, Think
 from rtcli.load.scenario.yaml import compose
-from tests.support.scenario_texts import EVENING, SMALL, mistakes, with_step
+from tests.support.load.scenario_texts import EVENING, SMALL, mistakes, with_step
 
 BUNDLED = ["chat-rooms", "fanout", "mixed", "reconnect-storm", "slow-consumer", "smoke", "sse-resume"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.scenario_texts import EVENING, SMALL, mistakes
+from tests.support.load.scenario_texts import EVENING, SMALL, mistakes
 
 
 def test_every_mistake_is_reported_at_once_with_its_place() -> None:

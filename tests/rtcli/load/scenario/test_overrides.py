@@ -9,7 +9,7 @@ from rtcli.load.scenario.loader import (
     parse_scenario,
 )
 from rtcli.load.scenario.model import Ramp
-from tests.support.scenario_texts import EVENING, SMALL, mistakes
+from tests.support.load.scenario_texts import EVENING, SMALL, mistakes
 
 
 def test_values_can_be_changed_from_outside() -> None:

@@ -17,7 +17,7 @@ from rtcli.load.core.context import Credentials
 from rtcli.load.run.target import make_spec, probe
 from rtcli.protocol.messages import encode
 from rtcli.protocol.messages.server import Connected, ConnectedData
-from tests.support.load_runs import SECRET, run, scenario
+from tests.support.load.runs import SECRET, run, scenario
 
 CODES = (*range(1000, 1004), *range(1007, 1015), 3000, *range(4000, 4005), 4401, 4403, 4429, 4500, 4999)
 HELLO = encode(

@@ -29,7 +29,7 @@ from rtcli.protocol.messages.client import (
     TypingData,
 )
 from rtcli.protocol.messages.decoding import MessageError, decode_client
-from tests.rtcli.protocol.strategies import contents, ids, json_values, rooms, texts
+from tests.support.protocol.strategies import contents, ids, json_values, rooms, texts
 
 BAD = ErrorCode.INVALID_MESSAGE
 

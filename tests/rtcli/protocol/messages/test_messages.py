@@ -18,7 +18,7 @@ from rtcli.protocol.messages import (
     encode,
 )
 from tests.rtcli.protocol.messages.test_server import CATALOGUE
-from tests.rtcli.protocol.strategies import json_values
+from tests.support.protocol.strategies import json_values
 
 
 def test_everything_promised_is_here() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 
 from rtcli.protocol.messages.strict_json import MAX_DEPTH, NotAcceptedError, check_text, parse
-from tests.rtcli.protocol.strategies import json_values
+from tests.support.protocol.strategies import json_values
 
 
 @given(json_values)

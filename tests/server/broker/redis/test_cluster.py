@@ -12,9 +12,9 @@ from redis.crc import key_slot
 from rtcli_server.broker import BrokerUnavailableError, InvalidStoreError, open_broker
 from rtcli_server.broker.redis.url import parse_redis_url, redacted
 
-from tests.support.redis_cluster import RedisCluster
-from tests.support.redis_server import DIES_WITH_US, RedisServer, free_port
-from tests.support.stores import ROOM, Running, offsets, running, wait_until
+from tests.support.brokers.running import ROOM, Running, offsets, running, wait_until
+from tests.support.redis.cluster import RedisCluster
+from tests.support.redis.server import DIES_WITH_US, RedisServer, free_port
 
 
 async def publish_with_patience(log: Running, channel: str) -> int:

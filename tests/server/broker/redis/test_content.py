@@ -15,9 +15,9 @@ from rtcli_server.broker.redis.timings import RedisTimings
 from rtcli_server.broker.redis.wire import REQUIRED_ACL
 
 from rtcli.protocol.position import Position
-from tests.server.broker.redis.traffic import quick_broker
-from tests.support.redis_server import RedisServer
-from tests.support.stores import ROOM, Running, offsets, running, wait_until
+from tests.support.brokers.redis_traffic import quick_broker
+from tests.support.brokers.running import ROOM, Running, offsets, running, wait_until
+from tests.support.redis.server import RedisServer
 
 META, STREAM, AUDIENCE = f"rt:{{{ROOM}}}:m", f"rt:{{{ROOM}}}:s", f"rt:p:{ROOM}"
 

@@ -10,8 +10,8 @@ from itertools import count
 import pytest
 from rtcli_server.broker import BrokerUnavailableError, Notice, Peers, PresenceChange
 
-from tests.support.redis_server import RedisServer
-from tests.support.stores import Running, running, wait_until
+from tests.support.brokers.running import Running, running, wait_until
+from tests.support.redis.server import RedisServer
 
 ROOM = "room:lobby"
 STORES = ("one", "sharded", "cluster")

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.broker.redis.traffic import PATIENT, Instance, Traffic, instance, run_with
+from tests.support.brokers.redis_traffic import PATIENT, Instance, Traffic, instance, run_with
+from tests.support.brokers.running import offsets, running, wait_until
 from tests.support.checker import Verdict
-from tests.support.redis_server import RedisServer
-from tests.support.stores import offsets, running, wait_until
+from tests.support.redis.server import RedisServer
 from tests.support.tcp_proxy import Proxy
 
 pytestmark = pytest.mark.timeout(1200)  # with --soak; otherwise each takes a few seconds

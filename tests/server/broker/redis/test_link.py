@@ -14,8 +14,8 @@ from rtcli_server.broker.redis.target import Server
 from rtcli_server.broker.redis.timings import RedisTimings
 from rtcli_server.broker.redis.wire import ForeignDataError
 
-from tests.support.redis_server import RedisServer
-from tests.support.stores import wait_until
+from tests.support.brokers.running import wait_until
+from tests.support.redis.server import RedisServer
 
 TIMINGS = RedisTimings(connect_s=0.5, request_s=0.5, first_retry_s=0.01, max_retry_s=0.05)
 

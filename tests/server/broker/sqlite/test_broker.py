@@ -16,8 +16,8 @@ from rtcli_server.broker import InvalidStoreError, Retention, open_broker
 from rtcli_server.broker.sqlite import file as sqlite_file
 
 from rtcli.protocol.position import Position
-from tests.support.sqlite_files import rows, url, wal_of
-from tests.support.stores import running, wait_until
+from tests.support.brokers.running import running, wait_until
+from tests.support.brokers.sqlite_files import rows, url, wal_of
 
 # Restarts
 

@@ -18,8 +18,8 @@ from rtcli_server.broker.sqlite import file as sqlite_file
 from rtcli_server.broker.sqlite import thread as sqlite_thread
 
 from rtcli.protocol.position import Position
-from tests.support.sqlite_files import url
-from tests.support.stores import ROOM, Running, offsets, running, wait_until
+from tests.support.brokers.running import ROOM, Running, offsets, running, wait_until
+from tests.support.brokers.sqlite_files import url
 
 
 async def test_a_lock_by_another_program_refuses_publishes_until_it_is_gone(

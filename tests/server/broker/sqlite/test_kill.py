@@ -14,7 +14,7 @@ import pytest
 from rtcli_server.broker import Broker, open_broker
 
 from rtcli.protocol.position import Position, parse_position
-from tests.server.broker.sqlite.publishing_child import KEEP_ALL, ROOM
+from tests.support.brokers.publishing_child import KEEP_ALL, ROOM
 from tests.support.checker import Outcome, Receiver, Sent, check
 from tests.support.paths import ROOT
 
@@ -56,7 +56,7 @@ class Record:
 
 def publish_and_kill(store: str, run: int, record: Record, lines: int) -> None:
     """Let a process publish until it has said `lines` lines, and kill it."""
-    command = [sys.executable, "-m", "tests.server.broker.sqlite.publishing_child", store, f"r{run}"]
+    command = [sys.executable, "-m", "tests.support.brokers.publishing_child", store, f"r{run}"]
     process = subprocess.Popen([*command, *record.unknown()], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:

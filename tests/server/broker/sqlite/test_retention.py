@@ -11,8 +11,8 @@ from rtcli_server.broker.sqlite import file as sqlite_file
 from rtcli_server.broker.sqlite import retention as sqlite_retention
 from rtcli_server.broker.sqlite.writer import Append, Writer
 
-from tests.support.sqlite_files import rows, url
-from tests.support.stores import offsets, running
+from tests.support.brokers.running import offsets, running
+from tests.support.brokers.sqlite_files import rows, url
 
 
 async def test_rows_over_the_budgets_leave_the_file(path: Path) -> None:

@@ -16,8 +16,8 @@ import pytest
 from rtcli_server.broker import BrokerUnavailableError
 
 from rtcli.protocol.position import Position
-from tests.support.sqlite_files import rows, url, wal_of
-from tests.support.stores import Running, running
+from tests.support.brokers.running import Running, running
+from tests.support.brokers.sqlite_files import rows, url, wal_of
 
 
 def copied(source: Path, directory: Path, *suffixes: str) -> Path:

@@ -14,9 +14,9 @@ from websockets.exceptions import ConnectionClosed
 from rtcli.load.results.model import RunResult
 from rtcli.protocol.messages import encode
 from rtcli.protocol.messages.server import Connected, ConnectedData
-from tests.support.faulty_server.faults import Faults
-from tests.support.faulty_server.server import faulty_server
-from tests.support.load_runs import SECRET, run
+from tests.support.fakes.faulty_server.faults import Faults
+from tests.support.fakes.faulty_server.server import faulty_server
+from tests.support.load.runs import SECRET, run
 
 HEAD = """
     name: steps

@@ -1,0 +1,1 @@
+"""Clients that say and show exactly what goes over the wire."""

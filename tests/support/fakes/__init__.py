@@ -1,0 +1,1 @@
+"""Servers, connections and loops whose behaviour a test scripts."""

@@ -1,0 +1,1 @@
+"""Deployments that are broken on purpose, and crowds that live through it."""

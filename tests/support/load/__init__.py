@@ -1,0 +1,1 @@
+"""Scenarios, runs and results of load tests."""

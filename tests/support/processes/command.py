@@ -1,0 +1,102 @@
+"""The installed commands as processes: a server that can be killed, clients in pipes, and what they wrote."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.support.processes.rtcli import start
+
+DEADLINE_S = 30.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(condition: Callable[[], bool], what: str = "it") -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not happen in {DEADLINE_S:.0f} s"
+        time.sleep(0.02)
+
+
+class Command:
+    """A running command whose output is read as it comes."""
+
+    def __init__(
+        self, *arguments: str, home: Path, env: dict[str, str] | None = None, ignore_sigint: bool = False
+    ) -> None:
+        self.process = start(*arguments, home=home, env=env, ignore_sigint=ignore_sigint)
+        self.out = self.err = b""
+
+    def _pump(self, timeout: float) -> None:
+        streams = {s: name for s, name in ((self.process.stdout, "out"), (self.process.stderr, "err")) if s}
+        readable, _, _ = select.select([s for s in streams if not s.closed], [], [], timeout)
+        for stream in readable:
+            setattr(self, streams[stream], getattr(self, streams[stream]) + os.read(stream.fileno(), 65_536))
+
+    def wait_for(self, text: str, *, stream: str = "out", times: int = 1) -> None:
+        """Read until `text` was written to that stream."""
+        deadline = time.monotonic() + DEADLINE_S
+        while getattr(self, stream).count(text.encode()) < times:
+            left = deadline - time.monotonic()
+            assert left > 0, f"no {text!r} in {stream}; out: {self.out!r} err: {self.err!r}"
+            self._pump(min(left, 0.2))
+
+    def write(self, text: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(text.encode())
+        self.process.stdin.flush()
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def end(self, *, eof: bool = True) -> int:
+        """Close stdin, wait for the end, and return the exit code."""
+        if not eof:
+            self.process.stdin = None
+        out, err = self.process.communicate(timeout=DEADLINE_S)
+        self.out += out
+        self.err += err
+        assert b"Traceback" not in self.err, self.err
+        return self.process.returncode
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+
+class ServerCommand:
+    """`rtcli serve` on a port of its own, which can be killed and started again."""
+
+    def __init__(self, home: Path, *arguments: str) -> None:
+        self.home = home
+        self.arguments = arguments
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.command: Command | None = None
+
+    def start(self) -> None:
+        ready = self.home / f"ready-{self.port}"
+        ready.unlink(missing_ok=True)
+        self.command = Command(
+            "serve", "--port", str(self.port), "--ready-file", str(ready), *self.arguments, home=self.home
+        )
+        wait_until(ready.exists, "the server's start")
+
+    def kill(self) -> None:
+        """As `kill -9` does it."""
+        if self.command is not None:
+            self.command.signal(signal.SIGKILL)
+            self.command.kill()
+            self.command = None

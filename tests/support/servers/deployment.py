@@ -1,0 +1,262 @@
+"""A real server in its own process that can be killed and started again, and crowds that live through it.
+
+Everybody records into `checker` records: `Crowd.check()` is asked once everything came to rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from rtcli.client.backoff import Reconnect
+from rtcli.client.events import Acked, ClientEvent, Joined, Message, Missed, Rejected
+from rtcli.client.sse import Batch, EventStream
+from rtcli.client.ws import RealtimeClient, WebSocketTarget
+from rtcli.protocol.position import Position, parse_cursor
+from rtcli.protocol.tokens import create_token
+from tests.support.checker import Outcome, Receiver, Sent, Verdict, check
+from tests.support.processes.rtcli import RTCLI, environment
+
+SECRET = "a secret of the fault tests, long enough for HS256"
+ROOM = "general"
+LOOPBACK = "127.0.0.1"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def until(what: Callable[[], bool], *, timeout_s: float = 30.0, why: str) -> None:
+    """Poll until `what()`; fails with `why` after `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    while not what():
+        assert time.monotonic() < deadline, f"not within {timeout_s} s: {why}"
+        await asyncio.sleep(0.02)
+
+
+class ServerProcess:
+    """`rtcli serve` on one port for all its lives; what it says goes to one log file."""
+
+    def __init__(
+        self, home: Path, store: str, *options: str, prefix: tuple[str, ...] = (), host: str = LOOPBACK
+    ) -> None:
+        self.home = home
+        self.host = host
+        self.port = free_port()
+        self.url = f"http://{host}:{self.port}"
+        self.log = home / "server.log"
+        (home / "secret").write_text(SECRET)
+        (home / "secret").chmod(0o600)
+        self._command = [*prefix, RTCLI, "serve", "--host", host, "--port", str(self.port), "--store", store]
+        self._command += ["--secret-file", str(home / "secret"), "--rate-limit", "off", *options]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self._process is not None
+        return self._process.pid
+
+    async def start(self) -> None:
+        """Start it and wait until it answers."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: ASYNC220 - it outlives this coroutine, and is quick
+                self._command, cwd=self.home, env=environment(self.home), stdout=log, stderr=log
+            )
+        async with httpx.AsyncClient() as http:
+            for _ in range(600):
+                assert self._process.poll() is None, self.log.read_text()
+                with contextlib.suppress(httpx.HTTPError):
+                    if (await http.get(f"{self.url}/readyz")).status_code == httpx.codes.OK:
+                        return
+                await asyncio.sleep(0.05)
+        raise AssertionError(f"not ready within 30 s: {self.log.read_text()}")
+
+    def stop(self, number: signal.Signals) -> int:
+        """Send a signal and wait for the end; return the exit code."""
+        self.signal(number)
+        return self.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def wait(self) -> int:
+        """Wait for the end; return the exit code."""
+        assert self._process is not None
+        code = self._process.wait(timeout=30)
+        self._process = None
+        return code
+
+    def end(self) -> None:
+        """Kill it if it still runs."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(timeout=30)
+
+
+def _token(user: str) -> str:
+    return create_token(SECRET, sub=user, now=time.time())
+
+
+def _patience(rng: random.Random) -> Reconnect:
+    return Reconnect(rng, started=time.monotonic(), wait_s=60, base_s=0.05, cap_s=0.5)
+
+
+@dataclass
+class Crowd:
+    """Publishers and receivers of one room, on one server."""
+
+    url: str
+    rng: random.Random
+    sent: dict[str, Sent] = field(default_factory=dict)
+    receivers: list[Receiver] = field(default_factory=list)
+    _tasks: list[asyncio.Task[Any]] = field(default_factory=list)
+    _stopping: bool = False
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.create_task(work)
+        self._tasks.append(task)
+        return task
+
+    def _client(self, user: str, on_event: Callable[[ClientEvent], None]) -> RealtimeClient:
+        target = WebSocketTarget(
+            url=self.url.replace("http", "ws", 1) + "/api/v1/ws",
+            where=self.url,
+            token=lambda: _token(user),
+        )
+        client = RealtimeClient(
+            target, reconnect=_patience(self.rng), id_prefix=f"{user}-", on_event=on_event
+        )
+        client.join(ROOM)
+        return client
+
+    def tail_over_websocket(self, name: str) -> Receiver:
+        """Add a receiver on WebSocket that reconnects and resumes."""
+        receiver = Receiver(name, ROOM, Position("", -1))
+
+        def on_event(event: ClientEvent) -> None:
+            if isinstance(event, Joined) and receiver.start.offset < 0 and event.position is not None:
+                receiver.start = event.position
+            elif isinstance(event, Message):
+                receiver.events.append((event.content, event.position))
+            elif isinstance(event, Missed):
+                receiver.left_behind.add(receiver.events[-1][1].epoch if receiver.events else "")
+
+        self.receivers.append(receiver)
+        self._spawn(self._client(name, on_event).run())
+        return receiver
+
+    def tail_over_sse(self, name: str) -> Receiver:
+        """Add a receiver on SSE that reconnects with Last-Event-ID."""
+        receiver = Receiver(name, ROOM, Position("", -1))
+        self.receivers.append(receiver)
+        self._spawn(self._follow(name, receiver))
+        return receiver
+
+    async def _follow(self, name: str, receiver: Receiver) -> None:
+        async with httpx.AsyncClient(timeout=httpx.Timeout(10, read=60)) as http:
+            stream = EventStream(
+                http,
+                f"{self.url}/api/v1/events/stream?room={ROOM}",
+                where=self.url,
+                reconnect=_patience(self.rng),
+                token=lambda: _token(name),
+            )
+            async with contextlib.aclosing(stream.items()) as items:
+                async for item in items:
+                    if isinstance(item, Batch):
+                        for event in item.events:
+                            _record(receiver, event.event, event.data, event.id, name)
+
+    def publisher(self, name: str) -> asyncio.Task[None]:
+        """Add a publisher that sends until `stop`, and keeps every text until its fate is known."""
+        return self._spawn(self._publish(name))
+
+    async def _publish(self, name: str) -> None:
+        def on_event(event: ClientEvent) -> None:
+            if isinstance(event, Acked):
+                text = texts.pop(event.id)
+                self.sent[text] = Sent(text, ROOM, Outcome.ACKNOWLEDGED, event.position)
+            elif isinstance(event, Rejected):
+                texts.pop(event.id)
+                self.sent[event.content] = Sent(event.content, ROOM, Outcome.REFUSED)
+
+        texts: dict[str, str] = {}
+        client = self._client(name, on_event)
+        running = asyncio.create_task(client.run())
+        self._tasks.append(running)
+        number = 0
+        while not self._stopping:
+            if len(texts) < 5:
+                number += 1
+                text = f"{name}-{number}"
+                self.sent[text] = Sent(text, ROOM, Outcome.UNKNOWN)
+                texts[client.send(ROOM, text)] = text
+            await asyncio.sleep(0.03)  # what is sent during a kill stays below what one resume may replay
+        await until(lambda: not texts, why=f"{name}: {len(texts)} texts without an answer")
+
+    def stop_publishing(self) -> None:
+        """Let publishers end once their last texts are answered."""
+        self._stopping = True
+
+    async def rest(self, publishers: list[asyncio.Task[None]]) -> None:
+        """Stop publishing and wait until everybody has what was acknowledged, or will not get it."""
+        self.stop_publishing()
+        await asyncio.gather(*publishers)
+        with contextlib.suppress(AssertionError):  # what is missing then is the checker's to say
+            await until(self._everyone_has_everything, timeout_s=60, why="receivers are behind")
+
+    def _everyone_has_everything(self) -> bool:
+        return all(len(receiver.events) >= len(self.sent) for receiver in self.receivers)
+
+    def check(self) -> Verdict:
+        """Ask the checker."""
+        return check(self.sent.values(), self.receivers)
+
+    async def close(self) -> None:
+        """End everybody."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _record(receiver: Receiver, event: str, data: str, cursor: str, user: str) -> None:
+    fields = json.loads(data)
+    if event == "new_message":
+        receiver.events.append((fields["content"], Position(fields["epoch"], fields["offset"])))
+    elif event == "ready" and receiver.start.offset < 0:
+        receiver.start = parse_cursor(cursor, user_channel=f"user:{user}")[f"room:{ROOM}"]
+    elif receiver.events and (event == "gap" or (event == "ready" and '"recovered":false' in data)):
+        receiver.left_behind.add(receiver.events[-1][1].epoch)
+
+
+@contextlib.asynccontextmanager
+async def deployment(
+    home: Path, store: str, *options: str, seed: int
+) -> AsyncIterator[tuple[ServerProcess, Crowd]]:
+    """Run a server, and a crowd on it; both are ended with the block."""
+    server = ServerProcess(home, store, *options)
+    crowd = Crowd(server.url, random.Random(seed))
+    try:
+        await server.start()
+        yield server, crowd
+    finally:
+        await crowd.close()
+        server.end()
