@@ -19,9 +19,9 @@ from rtcli_server.connections.websocket import Connection
 from rtcli_server.delivery.wire import frame
 from rtcli_server.process.runner import ServerHandle, serve_forever
 from rtcli_server.settings import Settings
-from rtcli_server.transports.websocket import asgi as ws
-from rtcli_server.transports.websocket import fast as ws_fast
-from rtcli_server.transports.websocket.fragments import Fragments
+from rtcli_server.transports.websocket import asgi_endpoint as ws
+from rtcli_server.transports.websocket import picows_transport as ws_fast
+from rtcli_server.transports.websocket.frames import Fragments
 
 from benchmarks.client.dialects import token_for
 

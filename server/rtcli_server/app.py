@@ -25,7 +25,7 @@ from rtcli_server.realtime import Realtime
 from rtcli_server.settings import Settings
 from rtcli_server.transports.cors import Cors
 from rtcli_server.transports.sse.endpoints import stream_router
-from rtcli_server.transports.websocket.asgi import deny, websocket_router
+from rtcli_server.transports.websocket.asgi_endpoint import deny, websocket_router
 
 
 def realtime_router(settings: Settings, realtime: Realtime | None = None) -> APIRouter:

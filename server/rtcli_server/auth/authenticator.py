@@ -19,7 +19,13 @@ from rtcli.protocol.codes import ERROR_TEXT, ErrorCode
 from rtcli.protocol.tokens import MAX_TOKEN_BYTES
 from rtcli_server.auth.claims import MAX_LIFETIME_S, ClaimError, Principal, principal_from_claims
 from rtcli_server.auth.jwks import JwksKeys
-from rtcli_server.auth.keys import KeyConfigError, PreparedHMAC, VerificationKey, public_key, secret_key
+from rtcli_server.auth.verification_keys import (
+    KeyConfigError,
+    PreparedHMAC,
+    VerificationKey,
+    public_key,
+    secret_key,
+)
 
 __all__ = [
     "Authenticator",

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from rtcli_server.auth.keys import KeyConfigError, VerificationKey, parse_jwks
+from rtcli_server.auth.verification_keys import KeyConfigError, VerificationKey, parse_jwks
 
 MAX_BODY_BYTES = 512 * 1024
 FETCH_TIMEOUT_S = 5.0

@@ -28,8 +28,8 @@ from rtcli_server.realtime import Realtime
 from rtcli_server.settings import Settings
 from rtcli_server.transports.http.protocol import Guard, HttpProtocol
 from rtcli_server.transports.http.trusted_proxies import TrustedProxies
-from rtcli_server.transports.websocket import upgrade
-from rtcli_server.transports.websocket.portable import MessageGuard, PortableWebSocket
+from rtcli_server.transports.websocket import picows_upgrade
+from rtcli_server.transports.websocket.uvicorn_protocol import MessageGuard, PortableWebSocket
 
 BACKLOG = 4_096
 
@@ -226,8 +226,8 @@ def _config(settings: Settings, realtime: Realtime) -> uvicorn.Config:
 
 def _upgrade(settings: Settings, realtime: Realtime) -> Callable[[HttpProtocol], bool]:
     """Who takes WebSocket handshakes over: picows where it can be used, else uvicorn's own protocol."""
-    if settings.fast_websockets and upgrade.available():
-        return upgrade.FastUpgrade(realtime)
+    if settings.fast_websockets and picows_upgrade.available():
+        return picows_upgrade.FastUpgrade(realtime)
     return lambda _protocol: False
 
 

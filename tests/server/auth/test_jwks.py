@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 from rtcli_server.auth.authenticator import Authenticator, InvalidTokenError, UnknownKeyError
 from rtcli_server.auth.jwks import JwksError, JwksKeys, check_jwks_url, fetch_jwks
-from rtcli_server.auth.keys import KeyConfigError
+from rtcli_server.auth.verification_keys import KeyConfigError
 
 NOW = 1_800_000_000.0
 KEYS = {kid: ec.generate_private_key(ec.SECP256R1()) for kid in ("old", "new")}

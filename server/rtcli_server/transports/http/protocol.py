@@ -23,7 +23,7 @@ from rtcli_server.timing.clock import Clock
 from rtcli_server.timing.timer_wheel import Wheel
 from rtcli_server.transports.http.handshake import check_handshake, is_websocket_upgrade, response_bytes
 from rtcli_server.transports.http.trusted_proxies import TrustedProxies
-from rtcli_server.transports.websocket.portable import PortableWebSocket
+from rtcli_server.transports.websocket.uvicorn_protocol import PortableWebSocket
 
 EXTENSION = "rtcli.http"  # scope["extensions"]: the protocol itself, for streams that write to its transport
 

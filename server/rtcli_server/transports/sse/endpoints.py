@@ -25,7 +25,7 @@ from rtcli_server.connections.event_stream import Stream
 from rtcli_server.connections.heartbeat_stream import Pulse
 from rtcli_server.problems import ProblemError
 from rtcli_server.realtime import Realtime
-from rtcli_server.transports.sse.requests import (
+from rtcli_server.transports.sse.stream_request import (
     MEDIA_TYPE,
     NOTHING,
     Asked,

@@ -9,8 +9,8 @@ from starlette.types import Receive, Scope, Send
 
 from rtcli_server.connections.event_stream_writer import StreamOutlet
 from rtcli_server.delivery.wire import EventBatch
-from rtcli_server.transports.asgi_writer import LazyWriter
 from rtcli_server.transports.http.protocol import EXTENSION, Follower, HttpProtocol
+from rtcli_server.transports.send_queue import LazyWriter
 
 
 class Outlet(StreamOutlet, Protocol):

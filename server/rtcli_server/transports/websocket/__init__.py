@@ -1,4 +1,4 @@
 """WebSocket connections on sockets: picows behind our HTTP protocol, and any ASGI server.
 
-From outside: `upgrade` and `portable` for the runner, `asgi` for the application.
+From outside: `picows_upgrade` and `uvicorn_protocol` for the runner, `asgi_endpoint` for the application.
 """

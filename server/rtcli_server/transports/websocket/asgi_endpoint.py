@@ -25,7 +25,7 @@ from rtcli_server.delivery.wire import Format
 from rtcli_server.problems import ProblemError
 from rtcli_server.realtime import Realtime
 from rtcli_server.session.session import Heartbeat
-from rtcli_server.transports.asgi_writer import LazyWriter
+from rtcli_server.transports.send_queue import LazyWriter
 
 PATHS = {"/api/v1/ws": Heartbeat.CLIENT, "/api/v1/ws/v2": Heartbeat.SERVER}
 EXTENSION = "rtcli.websocket"  # scope["extensions"]: our own server says here how to drop the transport

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from rtcli_server.transports.sse.requests import Asked, accepts_events, can_come_back, read_cursor
+from rtcli_server.transports.sse.stream_request import Asked, accepts_events, can_come_back, read_cursor
 
 from rtcli.protocol.position import MAX_OFFSET, Position, format_cursor
 

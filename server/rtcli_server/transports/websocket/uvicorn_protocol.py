@@ -21,8 +21,8 @@ from rtcli.protocol.codes import CloseCode
 from rtcli_server.headers import Headers, values
 from rtcli_server.timing.timer_wheel import Wheel
 from rtcli_server.transports.http.handshake import PLAIN_HANDSHAKE
-from rtcli_server.transports.websocket.asgi import EXTENSION
-from rtcli_server.transports.websocket.fragments import ControlLimit, FrameError
+from rtcli_server.transports.websocket.asgi_endpoint import EXTENSION
+from rtcli_server.transports.websocket.frames import ControlLimit, FrameError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

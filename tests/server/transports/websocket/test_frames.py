@@ -7,7 +7,7 @@ from itertools import pairwise
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
-from rtcli_server.transports.websocket.fragments import Fragments, FrameError, check_close_payload
+from rtcli_server.transports.websocket.frames import Fragments, FrameError, check_close_payload
 
 from rtcli.protocol.codes import CloseCode
 

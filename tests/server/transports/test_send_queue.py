@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from rtcli_server.transports.asgi_writer import LazyWriter
+from rtcli_server.transports.send_queue import LazyWriter
 
 
 class Peer:

@@ -22,8 +22,8 @@ from rtcli_server.realtime import Realtime
 from rtcli_server.session.session import Heartbeat
 from rtcli_server.transports.http.handshake import PLAIN_HANDSHAKE
 from rtcli_server.transports.http.protocol import HttpProtocol
-from rtcli_server.transports.websocket.asgi import PATHS
-from rtcli_server.transports.websocket.fast import PicowsOutlet
+from rtcli_server.transports.websocket.asgi_endpoint import PATHS
+from rtcli_server.transports.websocket.picows_transport import PicowsOutlet
 
 MAX_READ_BYTES = 65_536  # at once
 READ_BUFFER_BYTES = 2_048  # of each connection at first; it grows with what comes at once

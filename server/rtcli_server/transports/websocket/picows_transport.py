@@ -2,7 +2,7 @@
 
 picows leaves to its listener: RSV bits, the order of fragments, UTF-8, some close codes, echoing a close, and
 pings (RFC 6455, sections 5.2 to 7.4). Under the bundled uvicorn this is what serves the realtime paths;
-`upgrade.py` hands the sockets over.
+`picows_upgrade.py` hands the sockets over.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rtcli_server.connections.websocket import CLOSE_TIMEOUT_S, Connection
 from rtcli_server.delivery.wire import CLOSE, PING, PONG, Format, cut_reason
 from rtcli_server.delivery.wire import frame as make_frame
 from rtcli_server.realtime import Realtime
-from rtcli_server.transports.websocket.fragments import (
+from rtcli_server.transports.websocket.frames import (
     ControlLimit,
     Fragments,
     FrameError,
