@@ -17,7 +17,7 @@ from rtcli_server.auth.admission import Denied, Gate
 from rtcli_server.auth.authenticator import Authenticator
 from rtcli_server.auth.claims import Principal
 from rtcli_server.auth.origins import OriginPolicy
-from rtcli_server.broker import Broker, Deliver, Lost, Peers, Retention, new_instance_id, open_broker
+from rtcli_server.broker import Broker, Coordinator, Deliver, Lost, Retention, new_instance_id, open_broker
 from rtcli_server.cluster.control import Command, Kick
 from rtcli_server.cluster.deployment import Deployment
 from rtcli_server.cluster.user_connections import SharedRates
@@ -100,8 +100,8 @@ class Realtime:
         self.origins = OriginPolicy(settings.origins)
         self.gate = Gate(self.authenticator, self.origins, self.admission, self.metrics.refusals)
         self.broker: Broker = open_broker(settings.store, _retention(settings))
-        peers = self.broker.peers
-        self.instance_id = new_instance_id() if peers is None else peers.instance_id
+        coordinator = self.broker.coordinator
+        self.instance_id = new_instance_id() if coordinator is None else coordinator.instance_id
         self.history: ReadHistory = self.broker.history
         self.hub = Hub(
             _caps(settings, self.rng),
@@ -129,22 +129,24 @@ class Realtime:
         rate = settings.rate_limit_per_s
         user_rate = None if rate is None else rate * settings.user_rate_factor
         self.user_rates = None if user_rate is None else self._new_rates(user_rate)
-        self.deployment = None if self.broker.peers is None else self._new_deployment(self.broker.peers)
+        self.deployment = (
+            None if self.broker.coordinator is None else self._new_deployment(self.broker.coordinator)
+        )
         self._session_settings = _session_settings(settings)
         self._ticker: Ticker | None = None
         self._running: list[asyncio.Task[None]] = []
 
     def _new_rates(self, rate_per_s: float) -> UserRates:
-        peers, burst = self.broker.peers, 2 * rate_per_s
-        if peers is None:
+        coordinator, burst = self.broker.coordinator, 2 * rate_per_s
+        if coordinator is None:
             return UserRates(rate_per_s, burst)
-        return SharedRates(rate_per_s, burst, peers, spawn=self.hub.spawn)
+        return SharedRates(rate_per_s, burst, coordinator, spawn=self.hub.spawn)
 
-    def _new_deployment(self, peers: Peers) -> Deployment:
+    def _new_deployment(self, coordinator: Coordinator) -> Deployment:
         settings = self.settings
         return Deployment(
             self.broker,
-            peers,
+            coordinator,
             self.hub,
             self.rooms,
             self.clock,

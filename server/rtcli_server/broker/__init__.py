@@ -16,18 +16,18 @@ from rtcli_server.broker.base import (
     ReportLost,
     Retention,
 )
-from rtcli_server.broker.coordinator import Notice, Peers, PresenceChange, new_instance_id
+from rtcli_server.broker.coordinator import Coordinator, Notification, PresenceChange, new_instance_id
 from rtcli_server.broker.opening import open_broker
 
 __all__ = [
     "Broker",
     "BrokerUnavailableError",
+    "Coordinator",
     "Deliver",
     "HistoryPage",
     "InvalidStoreError",
     "Lost",
-    "Notice",
-    "Peers",
+    "Notification",
     "PresenceChange",
     "Published",
     "ReportLost",

@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
-from rtcli_server.broker.coordinator import Peers
+from rtcli_server.broker.coordinator import Coordinator
 
 _log = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ class Broker(Protocol):
     """One log per channel. Every method is called on the event loop's thread."""
 
     @property
-    def peers(self) -> Peers | None:
+    def coordinator(self) -> Coordinator | None:
         """The other instances that share this log; None for a log that only one process can have."""
         ...
 

@@ -1,7 +1,7 @@
 """What the instances of one deployment tell each other besides the log: who is where, and how much of it.
 
-Nothing here is durable. What an instance said holds while the instance lives (`beat`), and is said again when
-it may have been forgotten; keys of an instance that is gone expire by themselves.
+Nothing here is durable. What an instance said holds while the instance sends heartbeats, and is said again
+when it may have been forgotten; keys of an instance that is gone expire by themselves.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, Protocol
 import msgspec
 
 
-class Notice(msgspec.Struct, omit_defaults=True):
+class Notification(msgspec.Struct, omit_defaults=True):
     """An ephemeral event of a room, for every instance that has members there.
 
     `joined` and `left` are about a user in the whole deployment; `typing` comes from the instance `by`.
@@ -26,7 +26,7 @@ class Notice(msgspec.Struct, omit_defaults=True):
     by: str = ""
 
 
-class Beat(NamedTuple):
+class HeartbeatReply(NamedTuple):
     """The answer to a sign of life.
 
     `alive`: every instance whose lease runs, this one included. `remembered`: what this instance has said
@@ -62,10 +62,10 @@ def new_instance_id() -> str:
     return secrets.token_hex(4)
 
 
-OnNotice = Callable[[str, Notice], None]
+OnNotification = Callable[[str, Notification], None]
 
 
-class Peers(Protocol):
+class Coordinator(Protocol):
     """The other instances, through the store that they share.
 
     Every coroutine raises BrokerUnavailableError; nothing is repeated, and everything may be said again.
@@ -73,16 +73,18 @@ class Peers(Protocol):
 
     instance_id: str
     ttl_s: float  # what is not said again for so long is forgotten
-    on_notice: OnNotice | None  # called with the channel of each notice heard, own ones included
+    on_notification: (
+        OnNotification | None
+    )  # called with the channel of each notification heard, own ones included
 
-    async def beat(self, lease_s: float) -> Beat:
+    async def heartbeat(self, lease_s: float) -> HeartbeatReply:
         """Say that this instance lives for another `lease_s`, and learn who else does."""
         ...
 
-    async def presence(self, channel: str, change: PresenceChange, *, limit: int) -> RoomUsers:
+    async def update_presence(self, channel: str, change: PresenceChange, *, limit: int) -> RoomUsers:
         """Say who came and who left, and learn who is there (up to `limit` by name), as one step.
 
-        Who is new in the whole deployment, or gone from it, is told to all instances by a `Notice`.
+        Who is new in the whole deployment, or gone from it, is told to all instances by a `Notification`.
         """
         ...
 
@@ -90,15 +92,15 @@ class Peers(Protocol):
         """Every room channel in which these instances have users, with the number of users."""
         ...
 
-    def tell(self, channel: str, notice: Notice) -> None:
-        """Send a notice to all instances that follow the channel. It may get lost."""
+    def notify(self, channel: str, notification: Notification) -> None:
+        """Send a notification to all instances that follow the channel. It may get lost."""
         ...
 
-    async def connections(self, user_id: str, here: int, gone: Collection[str]) -> int:
+    async def update_connections(self, user_id: str, here: int, gone: Collection[str]) -> int:
         """Say how many connections a user has here; learn how many elsewhere."""
         ...
 
-    async def spend(self, user_id: str, count: int, interval_s: float) -> float:
+    async def take_tokens(self, user_id: str, count: int, interval_s: float) -> float:
         """Take `count` tokens from a user's common bucket, which gains one each `interval_s`.
 
         Returns how many seconds it takes until that bucket is full again.

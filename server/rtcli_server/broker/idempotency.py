@@ -13,7 +13,7 @@ from collections.abc import Callable
 from rtcli.protocol.position import Position
 
 
-class KeyMemory:
+class IdempotencyKeys:
     """Remembers positions by (channel, key) for `window_ms`, at most `limit` of them (oldest go first).
 
     Each call does constant work: expiry takes from the front of a queue in order of arrival. `clock` gives

@@ -26,8 +26,8 @@ from rtcli_server.broker.base import (
     guarded,
     new_epoch,
 )
-from rtcli_server.broker.coordinator import Peers
-from rtcli_server.broker.idempotency import KeyMemory
+from rtcli_server.broker.coordinator import Coordinator
+from rtcli_server.broker.idempotency import IdempotencyKeys
 
 # What CPython 3.11 needs beside `data`: a struct with its ints, the bytes header, a deque's slot.
 PUBLICATION_BYTES = 240
@@ -69,7 +69,7 @@ class ChannelLog:
 class MemoryBroker:
     """The log of one process, gone with it. Implements `Broker`."""
 
-    peers: Peers | None = None
+    coordinator: Coordinator | None = None
 
     def __init__(self, retention: Retention, *, now_ms: Callable[[], int]) -> None:
         self._max_count = retention.max_count
@@ -81,7 +81,7 @@ class MemoryBroker:
         self._channels: OrderedDict[str, ChannelLog] = OrderedDict()  # least recently used first
         self._tops: OrderedDict[str, Position] = OrderedDict()  # of channels that lost their ring
         self._bytes = 0
-        self._keys = KeyMemory(retention.idempotency_ms, retention.max_keys)
+        self._keys = IdempotencyKeys(retention.idempotency_ms, retention.max_keys)
         self._subscribed: set[str] = set()
         self._deliver: Deliver | None = None
         self._closed = asyncio.Event()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from rtcli.protocol.position import Position
 from rtcli_server.broker.base import Broker, Deliver, HistoryPage, Published, ReportLost
-from rtcli_server.broker.sharded_coordinator import ShardedPeers
+from rtcli_server.broker.sharded_coordinator import ShardedCoordinator
 
 
 class ShardedBroker:
@@ -20,8 +20,10 @@ class ShardedBroker:
 
     def __init__(self, shards: Sequence[Broker]) -> None:
         self._shards = shards
-        peers = [shard.peers for shard in shards if shard.peers is not None]
-        self.peers = ShardedPeers(peers, self._place) if len(peers) == len(shards) else None
+        coordinators = [shard.coordinator for shard in shards if shard.coordinator is not None]
+        self.coordinator = (
+            ShardedCoordinator(coordinators, self._place) if len(coordinators) == len(shards) else None
+        )
 
     def _place(self, channel: str) -> int:
         return zlib.crc32(channel.encode()) % len(self._shards)

@@ -6,56 +6,63 @@ import asyncio
 from collections.abc import Callable, Collection, Sequence
 
 from rtcli.protocol.position import USER_PREFIX
-from rtcli_server.broker.coordinator import Beat, Notice, OnNotice, Peers, PresenceChange, RoomUsers
+from rtcli_server.broker.coordinator import (
+    Coordinator,
+    HeartbeatReply,
+    Notification,
+    OnNotification,
+    PresenceChange,
+    RoomUsers,
+)
 
 
-class ShardedPeers:
-    """Spreads what is said over `shards`, by channel as `place(channel)` says. Implements `Peers`."""
+class ShardedCoordinator:
+    """Spreads what is said over `shards`, by channel as `place(channel)` says. Implements `Coordinator`."""
 
-    def __init__(self, shards: Sequence[Peers], place: Callable[[str], int]) -> None:
+    def __init__(self, shards: Sequence[Coordinator], place: Callable[[str], int]) -> None:
         self._shards = shards
         self._place = place
         self.instance_id = shards[0].instance_id
         self.ttl_s = min(shard.ttl_s for shard in shards)
 
     @property
-    def on_notice(self) -> OnNotice | None:
-        """See `Peers`."""
-        return self._shards[0].on_notice
+    def on_notification(self) -> OnNotification | None:
+        """See `Coordinator`."""
+        return self._shards[0].on_notification
 
-    @on_notice.setter
-    def on_notice(self, hear: OnNotice | None) -> None:
+    @on_notification.setter
+    def on_notification(self, hear: OnNotification | None) -> None:
         for shard in self._shards:
-            shard.on_notice = hear
+            shard.on_notification = hear
 
-    def _of(self, channel: str) -> Peers:
+    def _of(self, channel: str) -> Coordinator:
         return self._shards[self._place(channel)]
 
-    async def beat(self, lease_s: float) -> Beat:
+    async def heartbeat(self, lease_s: float) -> HeartbeatReply:
         """Live in all of them: an instance is alive as long as one says so."""
-        beats = await asyncio.gather(*[shard.beat(lease_s) for shard in self._shards])
+        beats = await asyncio.gather(*[shard.heartbeat(lease_s) for shard in self._shards])
         alive = frozenset[str]().union(*[beat.alive for beat in beats])
-        return Beat(alive, all(beat.remembered for beat in beats))
+        return HeartbeatReply(alive, all(beat.remembered for beat in beats))
 
-    async def presence(self, channel: str, change: PresenceChange, *, limit: int) -> RoomUsers:
-        """See `Peers.presence`."""
-        return await self._of(channel).presence(channel, change, limit=limit)
+    async def update_presence(self, channel: str, change: PresenceChange, *, limit: int) -> RoomUsers:
+        """See `Coordinator.update_presence`."""
+        return await self._of(channel).update_presence(channel, change, limit=limit)
 
     async def list_rooms(self, alive: Collection[str]) -> dict[str, int]:
-        """See `Peers.list_rooms`."""
+        """See `Coordinator.list_rooms`."""
         counts: dict[str, int] = {}
         for found in await asyncio.gather(*[shard.list_rooms(alive) for shard in self._shards]):
             counts |= found
         return counts
 
-    def tell(self, channel: str, notice: Notice) -> None:
-        """See `Peers.tell`."""
-        self._of(channel).tell(channel, notice)
+    def notify(self, channel: str, notification: Notification) -> None:
+        """See `Coordinator.notify`."""
+        self._of(channel).notify(channel, notification)
 
-    async def connections(self, user_id: str, here: int, gone: Collection[str]) -> int:
-        """See `Peers.connections`."""
-        return await self._of(USER_PREFIX + user_id).connections(user_id, here, gone)
+    async def update_connections(self, user_id: str, here: int, gone: Collection[str]) -> int:
+        """See `Coordinator.update_connections`."""
+        return await self._of(USER_PREFIX + user_id).update_connections(user_id, here, gone)
 
-    async def spend(self, user_id: str, count: int, interval_s: float) -> float:
-        """See `Peers.spend`."""
-        return await self._of(USER_PREFIX + user_id).spend(user_id, count, interval_s)
+    async def take_tokens(self, user_id: str, count: int, interval_s: float) -> float:
+        """See `Coordinator.take_tokens`."""
+        return await self._of(USER_PREFIX + user_id).take_tokens(user_id, count, interval_s)

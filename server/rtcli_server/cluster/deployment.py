@@ -1,4 +1,4 @@
-"""What makes several instances one deployment: put together here for `Realtime`, when the log has peers."""
+"""Several instances as one deployment: assembled here for `Realtime` when the log has a coordinator."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from random import Random
 from rtcli.protocol.position import CONTROL, ROOM_PREFIX
 from rtcli.protocol.publication import Publication
 from rtcli_server.auth.claims import Principal
-from rtcli_server.broker import Broker, Notice, Peers
+from rtcli_server.broker import Broker, Coordinator, Notification
 from rtcli_server.cluster.control import (
     EVENT,
     Command,
@@ -42,7 +42,7 @@ class Deployment:
     def __init__(
         self,
         broker: Broker,
-        peers: Peers,
+        coordinator: Coordinator,
         hub: Hub,
         rooms: Rooms,
         clock: Clock,
@@ -55,7 +55,7 @@ class Deployment:
         rng: Random,
     ) -> None:
         self._broker = broker
-        self._peers = peers
+        self._coordinator = coordinator
         self._rooms = rooms
         self._hub = hub
         self._clock = clock
@@ -63,10 +63,10 @@ class Deployment:
         self._obey = obey
         self.census = Census()
         self._attendance = SharedAttendance(
-            peers, rooms.presence, self.census, spawn=hub.spawn, now=clock.now
+            coordinator, rooms.presence, self.census, spawn=hub.spawn, now=clock.now
         )
         self._crowd = Crowd(
-            peers,
+            coordinator,
             self.census,
             limit=user_connections,
             here=hub.caps.of_user,
@@ -76,9 +76,9 @@ class Deployment:
         )
         rooms.attendance = self._attendance
         hub.crowd = self._crowd
-        peers.on_notice = self._hear
+        coordinator.on_notification = self._hear
         self._neighbours = Neighbours(
-            peers,
+            coordinator,
             self.census,
             [self._attendance.say_again, self._crowd.say_again],
             lease_s=lease_s,
@@ -105,15 +105,17 @@ class Deployment:
 
     # -- what the others tell ------------------------------------------------------------------------------
 
-    def _hear(self, channel: str, notice: Notice) -> None:
+    def _hear(self, channel: str, notification: Notification) -> None:
         room = channel.removeprefix(ROOM_PREFIX)
-        if notice.kind == "joined":
-            self._rooms.user_joined(room, notice.user, notice.name)
-        elif notice.kind == "typing":
-            if notice.by != self._peers.instance_id:
-                self._rooms.show_typing(room, notice.user, notice.name, is_typing=notice.is_typing)
-        elif not self._attendance.repair(room, notice.user):
-            self._rooms.user_left(room, notice.user, notice.name)
+        if notification.kind == "joined":
+            self._rooms.user_joined(room, notification.user, notification.name)
+        elif notification.kind == "typing":
+            if notification.by != self._coordinator.instance_id:
+                self._rooms.show_typing(
+                    room, notification.user, notification.name, is_typing=notification.is_typing
+                )
+        elif not self._attendance.repair(room, notification.user):
+            self._rooms.user_left(room, notification.user, notification.name)
 
     # -- what the others are asked -------------------------------------------------------------------------
 
@@ -132,7 +134,7 @@ class Deployment:
         Raises BrokerUnavailableError when it could not be told.
         """
         instance = connection_id.partition("-")[0]
-        if instance not in self.census.alive - {self._peers.instance_id}:
+        if instance not in self.census.alive - {self._coordinator.instance_id}:
             return False
         await self._ask(Refresh(connection_id, principal))
         return True

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 
-from rtcli_server.broker import BrokerUnavailableError, Peers
+from rtcli_server.broker import BrokerUnavailableError, Coordinator
 from rtcli_server.cluster.membership import Census
 
 BEATS_PER_LEASE = 4
@@ -23,7 +23,7 @@ class Neighbours:
 
     def __init__(
         self,
-        peers: Peers,
+        coordinator: Coordinator,
         census: Census,
         say_again: Sequence[Callable[[], Awaitable[None]]],
         *,
@@ -31,7 +31,7 @@ class Neighbours:
         now: Callable[[], float],
         rng: Random,
     ) -> None:
-        self._peers = peers
+        self._coordinator = coordinator
         self._census = census
         self._say_again = say_again
         self._lease_s = lease_s
@@ -54,14 +54,14 @@ class Neighbours:
 
     async def _beat_once(self) -> None:
         try:
-            beat = await self._peers.beat(self._lease_s)
+            reply = await self._coordinator.heartbeat(self._lease_s)
         except BrokerUnavailableError:
             self._repeats = REPEATS  # whatever was said meanwhile may not have been heard
             return
-        if not beat.remembered:
+        if not reply.remembered:
             self._repeats = REPEATS
-        old = self._now() - self._said_at > self._peers.ttl_s / 3
-        if self._census.beaten(beat.alive) or old or self._repeats:
+        old = self._now() - self._said_at > self._coordinator.ttl_s / 3
+        if self._census.beaten(reply.alive) or old or self._repeats:
             self._repeats = max(0, self._repeats - 1)
             self._said_at = self._now()
             self._due.set()
@@ -76,6 +76,6 @@ class Neighbours:
     async def leave(self, linger_s: float) -> None:
         """Say goodbye: for `linger_s`, the users of this instance count as being about to come back."""
         try:
-            await self._peers.beat(linger_s)
+            await self._coordinator.heartbeat(linger_s)
         except BrokerUnavailableError:
             return  # the lease ends by itself

@@ -14,7 +14,7 @@ from typing import Any
 
 from rtcli.protocol.messages import MAX_MEMBERS
 from rtcli.protocol.position import ROOM_PREFIX
-from rtcli_server.broker import BrokerUnavailableError, Notice, Peers, PresenceChange
+from rtcli_server.broker import BrokerUnavailableError, Coordinator, Notification, PresenceChange
 from rtcli_server.cluster.membership import Census
 from rtcli_server.presence.local import Presence
 from rtcli_server.presence.service import Attendees
@@ -43,9 +43,15 @@ class SharedAttendance:
     """The attendance of a deployment. Implements `Attendance`."""
 
     def __init__(
-        self, peers: Peers, presence: Presence, census: Census, *, spawn: Spawn, now: Callable[[], float]
+        self,
+        coordinator: Coordinator,
+        presence: Presence,
+        census: Census,
+        *,
+        spawn: Spawn,
+        now: Callable[[], float],
     ) -> None:
-        self._peers = peers
+        self._coordinator = coordinator
         self._presence = presence
         self._census = census
         self._spawn = spawn
@@ -71,13 +77,15 @@ class SharedAttendance:
 
     def tell_typing(self, room: str, user_id: str, name: str, *, is_typing: bool) -> None:
         """See `Attendance`."""
-        notice = Notice("typing", user_id, name, is_typing=is_typing, by=self._peers.instance_id)
-        self._peers.tell(ROOM_PREFIX + room, notice)
+        notification = Notification(
+            "typing", user_id, name, is_typing=is_typing, by=self._coordinator.instance_id
+        )
+        self._coordinator.notify(ROOM_PREFIX + room, notification)
 
     async def counts(self) -> dict[str, int]:
         """See `Attendance`; up to a second old."""
         if self._now() >= self._listed_until:
-            found = await self._peers.list_rooms(self._census.alive)
+            found = await self._coordinator.list_rooms(self._census.alive)
             self._listed = {channel.removeprefix(ROOM_PREFIX): count for channel, count in found.items()}
             self._listed_until = self._now() + LISTED_FOR_S
         return self._listed
@@ -132,7 +140,7 @@ class SharedAttendance:
         here = own if own or changes else None
         try:
             change = PresenceChange(changes, here, self._census.dead)
-            found = await self._peers.presence(
+            found = await self._coordinator.update_presence(
                 ROOM_PREFIX + room, change, limit=MAX_MEMBERS if waiters else 0
             )
         except BrokerUnavailableError as error:

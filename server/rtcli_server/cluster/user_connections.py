@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any, Protocol
 
-from rtcli_server.broker import BrokerUnavailableError, Peers
+from rtcli_server.broker import BrokerUnavailableError, Coordinator
 from rtcli_server.cluster.membership import Census
 from rtcli_server.limits.connection_caps import CountedBucket, UserRates
 from rtcli_server.timing.pacing import groups
@@ -46,7 +46,7 @@ class Crowd:
 
     def __init__(
         self,
-        peers: Peers,
+        coordinator: Coordinator,
         census: Census,
         *,
         limit: int | None,
@@ -55,7 +55,7 @@ class Crowd:
         users: Callable[[], Collection[str]],
         spawn: Spawn,
     ) -> None:
-        self._peers = peers
+        self._coordinator = coordinator
         self._census = census
         self._limit = limit
         self._here = here
@@ -75,7 +75,7 @@ class Crowd:
 
     async def elsewhere(self, user_id: str) -> int:
         """How many connections a user has on other instances. Raises BrokerUnavailableError."""
-        return await self._peers.connections(user_id, self._here(user_id), self._census.dead)
+        return await self._coordinator.update_connections(user_id, self._here(user_id), self._census.dead)
 
     async def say_again(self) -> None:
         """Say how many connections each user has here."""
@@ -100,7 +100,7 @@ class Crowd:
                 exchange.stale = False
                 newcomers, exchange.newcomers = exchange.newcomers, []
                 here = self._here(user_id)
-                elsewhere = await self._peers.connections(user_id, here, self._census.dead)
+                elsewhere = await self._coordinator.update_connections(user_id, here, self._census.dead)
                 self._judge(newcomers, here + elsewhere)
         except BrokerUnavailableError:
             exchange.stale = True  # said again when the store answers; until then each counts its own
@@ -119,12 +119,12 @@ class Crowd:
 class SharedRates(UserRates):
     """Buckets that are filled from one place for all instances. `settle` is called twice a second."""
 
-    def __init__(self, rate_per_s: float, burst: float, peers: Peers, *, spawn: Spawn) -> None:
+    def __init__(self, rate_per_s: float, burst: float, coordinator: Coordinator, *, spawn: Spawn) -> None:
         super().__init__(rate_per_s, burst)
         self._interval_s = 1 / rate_per_s
         # Who sends less than this between two settlements is settled when it has added up.
         self._worth_telling = max(1, int(rate_per_s / 10))
-        self._peers = peers
+        self._coordinator = coordinator
         self._spawn = spawn
         self._busy: list[CountedBucket] = []
 
@@ -147,7 +147,7 @@ class SharedRates(UserRates):
     async def _settle(self, bucket: CountedBucket, now: Callable[[], float]) -> None:
         count = bucket.begin()
         try:
-            ahead_s = await self._peers.spend(bucket.user_id, count, self._interval_s)
+            ahead_s = await self._coordinator.take_tokens(bucket.user_id, count, self._interval_s)
         except BrokerUnavailableError:
             bucket.fail(count)
         else:

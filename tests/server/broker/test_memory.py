@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from rtcli_server.broker import InvalidStoreError, Retention, open_broker
 from rtcli_server.broker import memory as module
-from rtcli_server.broker.idempotency import KeyMemory
+from rtcli_server.broker.idempotency import IdempotencyKeys
 from rtcli_server.broker.memory import CHANNEL_BYTES, MemoryBroker
 
 from rtcli.protocol.position import Position
@@ -108,7 +108,7 @@ async def test_a_clock_that_steps_back_hides_nothing_and_breaks_nothing() -> Non
 
 def test_keys_expire_in_order_and_are_bounded() -> None:
     now = 0.0
-    keys = KeyMemory(window_ms=100, limit=3, clock=lambda: now)
+    keys = IdempotencyKeys(window_ms=100, limit=3, clock=lambda: now)
     for number in range(5):
         now = number / 1000
         assert keys.find("a", str(number)) is None

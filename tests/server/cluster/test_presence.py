@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from rtcli_server.broker import BrokerUnavailableError, PresenceChange
-from rtcli_server.broker.coordinator import Beat, Notice, OnNotice, RoomUsers
+from rtcli_server.broker.coordinator import HeartbeatReply, Notification, OnNotification, RoomUsers
 from rtcli_server.cluster.membership import Census
 from rtcli_server.cluster.presence import SharedAttendance
 from rtcli_server.delivery.channel import Channel, Member
@@ -23,7 +23,7 @@ class Store:
 
     instance_id = "me"
     ttl_s = 600.0
-    on_notice: OnNotice | None = None
+    on_notification: OnNotification | None = None
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, dict[str, str | None], bool | None]] = []
@@ -32,7 +32,7 @@ class Store:
         self.away = False
         self.lists = 0
 
-    async def presence(self, channel: str, change: PresenceChange, *, limit: int) -> RoomUsers:
+    async def update_presence(self, channel: str, change: PresenceChange, *, limit: int) -> RoomUsers:
         self.requests.append((channel, dict(change.users), change.here))
         await self.open.wait()
         if self.away:
@@ -43,16 +43,16 @@ class Store:
         self.lists += 1
         return {"room:a": 3}
 
-    async def beat(self, _lease_s: float) -> Beat:
+    async def heartbeat(self, _lease_s: float) -> HeartbeatReply:
         raise NotImplementedError
 
-    def tell(self, channel: str, notice: Notice) -> None:
+    def notify(self, channel: str, notification: Notification) -> None:
         raise NotImplementedError
 
-    async def connections(self, user_id: str, here: int, gone: object) -> int:
+    async def update_connections(self, user_id: str, here: int, gone: object) -> int:
         raise NotImplementedError
 
-    async def spend(self, user_id: str, count: int, interval_s: float) -> float:
+    async def take_tokens(self, user_id: str, count: int, interval_s: float) -> float:
         raise NotImplementedError
 
 

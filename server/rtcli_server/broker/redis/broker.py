@@ -31,13 +31,13 @@ from rtcli_server.broker.base import (
     Retention,
     guarded,
 )
-from rtcli_server.broker.redis.coordinator import RedisPeers
+from rtcli_server.broker.redis.coordinator import RedisCoordinator
 from rtcli_server.broker.redis.link import Requests, pack
 from rtcli_server.broker.redis.scripts import Scripts
 from rtcli_server.broker.redis.subscriber import Subscriber
 from rtcli_server.broker.redis.target import Target
 from rtcli_server.broker.redis.timings import RedisTimings
-from rtcli_server.broker.redis.tracker import Following
+from rtcli_server.broker.redis.tracker import ChannelTracker
 from rtcli_server.broker.redis.wire import (
     ForeignDataError,
     Names,
@@ -71,18 +71,18 @@ class RedisBroker:
         # Being read keeps a channel's state alive, and each followed one is read every `check_s`.
         meta_ttl_ms = max(2 * retention.max_age_ms, int(5_000 * timings.check_s))
         self._scripts = Scripts(retention, meta_ttl_ms=meta_ttl_ms)
-        self._following = Following(self._names, timings, read=self._read, skip=self._skip)
-        self.peers = RedisPeers(
+        self._tracker = ChannelTracker(self._names, timings, read=self._read, skip=self._skip)
+        self.coordinator = RedisCoordinator(
             self._names,
             lambda: self._link,
-            self._following.known,
+            self._tracker.known,
             instance_id=instance_id,
-            ttl_s=timings.peer_ttl_s,
+            ttl_s=timings.coordinator_ttl_s,
         )
-        self._following.on_notice = self.peers.heard
+        self._tracker.on_notification = self.coordinator.heard
         self._canary = self._names.canary(uuid.uuid4().hex)
         self._subscriber = Subscriber(
-            target.connect, timings, self._canary, self._following.on_message, self._following.on_subscribed
+            target.connect, timings, self._canary, self._tracker.on_message, self._tracker.on_subscribed
         )
         self._hearing = False
         self._closed = asyncio.Event()
@@ -93,7 +93,7 @@ class RedisBroker:
     def _link(self) -> Requests:
         if self._started is None:
             self._started = self._target.open(
-                self._timings, [*self._scripts.texts, *self.peers.scripts.texts]
+                self._timings, [*self._scripts.texts, *self.coordinator.scripts.texts]
             )
         return self._started
 
@@ -102,20 +102,20 @@ class RedisBroker:
     ) -> asyncio.Future[Published]:
         """Send together with everything else that this turn of the loop publishes. See `Broker.publish`."""
         keys = self._names.keys(channel, key)
-        audience = self._names.audience(channel)
-        known = self._following.position(audience)
-        packed = self._scripts.publish(keys, audience, known, event=event, data=data, time_ms=time_ms)
+        pubsub_channel = self._names.pubsub_channel(channel)
+        known = self._tracker.position(pubsub_channel)
+        packed = self._scripts.publish(keys, pubsub_channel, known, event=event, data=data, time_ms=time_ms)
         return self._link.request(packed, lambda answer: Published(*parse_answer(answer)), keys[0])
 
     async def history(self, channel: str, *, since: Position | None, limit: int) -> HistoryPage:
         """Read one snapshot. See `Broker.history`."""
-        await self._following.known(self._names.audience(channel))
+        await self._tracker.known(self._names.pubsub_channel(channel))
         return await self._read(channel, since, min(limit, MAX_PAGE))
 
     async def _read(self, channel: str, since: Position | None, limit: int) -> HistoryPage:
         keys = self._names.keys(channel)
         while True:
-            known = self._following.position(self._names.audience(channel))
+            known = self._tracker.position(self._names.pubsub_channel(channel))
             packed = self._scripts.history(keys, known, since, limit)
             top, entries = await self._link.request(packed, parse_page, keys[0])
             if since is None:
@@ -148,25 +148,25 @@ class RedisBroker:
 
     def subscribe(self, channel: str) -> None:
         """See `Broker.subscribe`."""
-        self._following.follow(channel, self._subscriber)
+        self._tracker.follow(channel, self._subscriber)
 
     def unsubscribe(self, channel: str) -> None:
         """See `Broker.unsubscribe`."""
-        self._following.leave(channel, self._subscriber)
+        self._tracker.leave(channel, self._subscriber)
 
     async def run(self, deliver: Deliver, lost: ReportLost | None = None) -> None:
         """Listen, deliver and check until `close`. See `Broker.run`."""
-        self._following.deliver = guarded(deliver)
-        self._following.report_lost = lost
+        self._tracker.deliver = guarded(deliver)
+        self._tracker.report_lost = lost
         try:
             async with asyncio.TaskGroup() as group:
-                works = (self._subscriber.run(), self._following.check(), self._send_canaries(), self._tidy())
+                works = (self._subscriber.run(), self._tracker.check(), self._send_canaries(), self._tidy())
                 tasks = [group.create_task(work) for work in works]
                 await self._closed.wait()
                 for task in tasks:
                     task.cancel()
         finally:
-            self._following.stop()
+            self._tracker.stop()
 
     async def _send_canaries(self) -> None:
         """Find out when the listening connection hears nothing although it looks alive."""

@@ -17,23 +17,31 @@ from typing import Any, TypeVar
 import msgspec
 
 from rtcli.protocol.position import USER_PREFIX
-from rtcli_server.broker.coordinator import Beat, Notice, OnNotice, PresenceChange, RoomUsers
+from rtcli_server.broker.coordinator import (
+    HeartbeatReply,
+    Notification,
+    OnNotification,
+    PresenceChange,
+    RoomUsers,
+)
 from rtcli_server.broker.redis.link import Requests, pack
 from rtcli_server.broker.redis.wire import ForeignDataError, Names
 from rtcli_server.timing.pacing import groups
 
-NOTICE_MARK = b"0 "  # what a notice on a pub/sub channel begins with; a publication begins with `1 `
-MAX_NOTICE_BYTES = 8_192
+NOTIFICATION_MARK = (
+    b"0 "  # what a notification on a pub/sub channel begins with; a publication begins with `1 `
+)
+MAX_NOTIFICATION_BYTES = 8_192
 READS_AT_ONCE = 1_000
-_SCRIPTS = ("presence", "instances", "connections", "spend")
-_notice = msgspec.json.Decoder(Notice)
+_SCRIPTS = ("presence", "heartbeat", "connections", "take_tokens")
+_notification = msgspec.json.Decoder(Notification)
 _HERE = Path(__file__).parent
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
-class PeerScripts:
+class CoordinatorScripts:
     """The scripts' texts, and the digests that Redis knows them by."""
 
     def __init__(self) -> None:
@@ -46,21 +54,21 @@ class PeerScripts:
         return pack([b"EVALSHA", self._digests[name], b"%d" % len(keys), *keys, *arguments])
 
 
-def parse_notice(payload: bytes) -> Notice:
-    """Read what `RedisPeers.tell` and presence.lua publish. Raises ForeignDataError."""
+def parse_notification(payload: bytes) -> Notification:
+    """Read what `RedisCoordinator.notify` and presence.lua publish. Raises ForeignDataError."""
     try:
-        if len(payload) > MAX_NOTICE_BYTES:
-            raise ForeignDataError("not a notice: too long")
-        return _notice.decode(payload.removeprefix(NOTICE_MARK))
+        if len(payload) > MAX_NOTIFICATION_BYTES:
+            raise ForeignDataError("not a notification: too long")
+        return _notification.decode(payload.removeprefix(NOTIFICATION_MARK))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ForeignDataError(f"not a notice: {error}") from error
+        raise ForeignDataError(f"not a notification: {error}") from error
 
 
-class RedisPeers:
-    """The instances that share one Redis. Implements `Peers`.
+class RedisCoordinator:
+    """The instances that share one Redis. Implements `Coordinator`.
 
-    `link()` carries the requests; `known(audience)` waits until a channel that is followed is subscribed, so
-    that no notice is missed after its users were listed.
+    `link()` carries the requests; `known(pubsub_channel)` waits until a tracked channel is subscribed, so that
+    no notification is missed after its users were listed.
     """
 
     def __init__(
@@ -74,8 +82,8 @@ class RedisPeers:
     ) -> None:
         self.instance_id = instance_id
         self.ttl_s = ttl_s
-        self.on_notice: OnNotice | None = None
-        self.scripts = PeerScripts()
+        self.on_notification: OnNotification | None = None
+        self.scripts = CoordinatorScripts()
         self._names = names
         self._link = link
         self._known = known
@@ -90,31 +98,31 @@ class RedisPeers:
 
     # -- who lives -----------------------------------------------------------------------------------------
 
-    async def beat(self, lease_s: float) -> Beat:
-        """See `Peers.beat`."""
+    async def heartbeat(self, lease_s: float) -> HeartbeatReply:
+        """See `Coordinator.heartbeat`."""
         connects = self._link().connects
         lease_ms = b"%d" % max(1, int(lease_s * 1000))
-        packed = self.scripts.call("instances", [self._instances_key], self._own, lease_ms)
-        remembered, alive = await self._request(packed, _parse_beat, self._instances_key)
+        packed = self.scripts.call("heartbeat", [self._instances_key], self._own, lease_ms)
+        remembered, alive = await self._request(packed, _parse_heartbeat, self._instances_key)
         remembered = remembered and connects == self._connects
         self._connects = connects
         if not remembered:
             self._rooms.clear()
         elif self._rooms:
             await self._expire(self._rooms_key(self.instance_id))
-        return Beat(alive, remembered)
+        return HeartbeatReply(alive, remembered)
 
     def _expire(self, key: bytes) -> asyncio.Future[bool]:
         return self._request(pack([b"PEXPIRE", key, self._ttl_ms]), bool, key)
 
     # -- rooms ---------------------------------------------------------------------------------------------
 
-    async def presence(self, channel: str, change: PresenceChange, *, limit: int) -> RoomUsers:
-        """See `Peers.presence`."""
-        audience = self._names.audience(channel)
-        await self._known(audience)
+    async def update_presence(self, channel: str, change: PresenceChange, *, limit: int) -> RoomUsers:
+        """See `Coordinator.update_presence`."""
+        pubsub_channel = self._names.pubsub_channel(channel)
+        await self._known(pubsub_channel)
         here = b"" if change.here is None else b"%d" % change.here
-        arguments = [self._own, here, self._ttl_ms, b"%d" % limit, audience, _joined(change.gone)]
+        arguments = [self._own, here, self._ttl_ms, b"%d" % limit, pubsub_channel, _joined(change.gone)]
         for user, name in change.users.items():
             arguments += (b"-", user.encode(), b"") if name is None else (b"+", user.encode(), name.encode())
         keys = [self._names.of(channel, "i"), self._names.of(channel, "u")]
@@ -137,7 +145,7 @@ class RedisPeers:
         return self._names.of(f"instance:{instance}", "r")
 
     async def list_rooms(self, alive: Collection[str]) -> dict[str, int]:
-        """See `Peers.list_rooms`."""
+        """See `Coordinator.list_rooms`."""
         channels: set[str] = set()
         for key in map(self._rooms_key, alive):
             channels |= await self._request(pack([b"SMEMBERS", key]), _parse_names, key)
@@ -148,37 +156,37 @@ class RedisPeers:
             counts |= zip(group, await asyncio.gather(*found), strict=True)
         return {channel: count for channel, count in counts.items() if count}
 
-    def tell(self, channel: str, notice: Notice) -> None:
-        """See `Peers.tell`."""
-        audience = self._names.audience(channel)
-        packed = pack([b"PUBLISH", audience, NOTICE_MARK + msgspec.json.encode(notice)])
-        self._request(packed, int, audience).add_done_callback(_forget)
+    def notify(self, channel: str, notification: Notification) -> None:
+        """See `Coordinator.notify`."""
+        pubsub_channel = self._names.pubsub_channel(channel)
+        packed = pack([b"PUBLISH", pubsub_channel, NOTIFICATION_MARK + msgspec.json.encode(notification)])
+        self._request(packed, int, pubsub_channel).add_done_callback(_forget)
 
-    def heard(self, channel: str, notice: Notice) -> None:
-        """Hand on what came; whatever is wrong with a receiver, the next notice is heard too."""
-        if self.on_notice is not None:
+    def heard(self, channel: str, notification: Notification) -> None:
+        """Hand on what came; whatever is wrong with a receiver, the next notification is heard too."""
+        if self.on_notification is not None:
             try:
-                self.on_notice(channel, notice)
+                self.on_notification(channel, notification)
             except Exception:  # noqa: BLE001 - see above
-                _log.exception("a notice for %s failed", channel)
+                _log.exception("a notification for %s failed", channel)
 
     # -- users ---------------------------------------------------------------------------------------------
 
-    async def connections(self, user_id: str, here: int, gone: Collection[str]) -> int:
-        """See `Peers.connections`."""
+    async def update_connections(self, user_id: str, here: int, gone: Collection[str]) -> int:
+        """See `Coordinator.update_connections`."""
         key = self._names.of(USER_PREFIX + user_id, "c")
         packed = self.scripts.call("connections", [key], self._own, b"%d" % here, self._ttl_ms, _joined(gone))
         return await self._request(packed, int, key)
 
-    async def spend(self, user_id: str, count: int, interval_s: float) -> float:
-        """See `Peers.spend`."""
+    async def take_tokens(self, user_id: str, count: int, interval_s: float) -> float:
+        """See `Coordinator.take_tokens`."""
         key = self._names.of(USER_PREFIX + user_id, "r")
-        packed = self.scripts.call("spend", [key], b"%d" % count, b"%d" % max(1, int(interval_s * 1e6)))
+        packed = self.scripts.call("take_tokens", [key], b"%d" % count, b"%d" % max(1, int(interval_s * 1e6)))
         return await self._request(packed, int, key) / 1e6
 
 
 def _forget(future: asyncio.Future[int]) -> None:
-    """A notice may get lost: look at the exception, so that nobody else does."""
+    """A notification may get lost: look at the exception, so that nobody else does."""
     if not future.cancelled():
         future.exception()
 
@@ -187,11 +195,11 @@ def _joined(instances: Collection[str]) -> bytes:
     return " ".join(instances).encode()
 
 
-def _parse_beat(answer: object) -> tuple[bool, frozenset[str]]:
+def _parse_heartbeat(answer: object) -> tuple[bool, frozenset[str]]:
     match answer:
         case [int(remembered), list(alive)]:
             return remembered == 1, frozenset(_texts(alive))
-    raise ForeignDataError("not an answer of instances.lua")
+    raise ForeignDataError("not an answer of heartbeat.lua")
 
 
 def _parse_room(answer: object) -> RoomUsers:

@@ -24,7 +24,7 @@ class Step(NamedTuple):
     read: bool = False
 
 
-class Follower:
+class ChannelFollower:
     """One channel, from the moment its subscription is confirmed.
 
     It begins with a read: call `ask`, read the page after the position that it returns, call `read` with it;

@@ -5,7 +5,7 @@
 -- Returns {count, {instance, ...}, {user, value, ...}}.
 
 local instances, users = KEYS[1], KEYS[2]
-local own, here, ttl_ms, limit, audience = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
+local own, here, ttl_ms, limit, pubsub_channel = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 
 local function hash_at(key) -- what else stands there is not ours
   local kind = redis.call('TYPE', key).ok
@@ -16,8 +16,8 @@ end
 hash_at(instances)
 hash_at(users)
 
-local function tell(kind, user, name)
-  redis.call('PUBLISH', audience, '0 ' .. cjson.encode({kind = kind, user = user, name = name}))
+local function notify(kind, user, name)
+  redis.call('PUBLISH', pubsub_channel, '0 ' .. cjson.encode({kind = kind, user = user, name = name}))
 end
 
 local function read(value)
@@ -35,7 +35,7 @@ local function remove(user, value, gone)
   local left = table.concat(kept, ' ')
   if left == '' then
     redis.call('HDEL', users, user)
-    tell('left', user, name or '')
+    notify('left', user, name or '')
   elseif left ~= places then
     redis.call('HSET', users, user, left .. '\n' .. name)
   end
@@ -64,7 +64,7 @@ for i = 7, #ARGV, 3 do
     end
   elseif not places or places == '' then
     redis.call('HSET', users, user, own .. '\n' .. name)
-    tell('joined', user, name)
+    notify('joined', user, name)
   else
     if not string.find(places, own, 1, true) then
       places = places .. ' ' .. own

@@ -4,7 +4,7 @@
 -- Returns 'EPOCH-OFFSET 0', or 'EPOCH-OFFSET 1' for a repeat. Nothing is written before XADD succeeded, so an
 -- error (out of memory, read only) means that nothing was published.
 
-local new_epoch, event, data, time_ms, audience = ARGV[1], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local new_epoch, event, data, time_ms, pubsub_channel = ARGV[1], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local key = KEYS[3]
 
 if key then
@@ -62,5 +62,5 @@ local position = epoch .. '-' .. offset
 if key then
   redis.call('SET', key, position, 'PX', key_ttl_ms)
 end
-redis.call('PUBLISH', audience, '1 ' .. position .. ' ' .. time_ms .. ' ' .. event .. '\n' .. data)
+redis.call('PUBLISH', pubsub_channel, '1 ' .. position .. ' ' .. time_ms .. ' ' .. event .. '\n' .. data)
 return position .. ' 0'

@@ -44,7 +44,7 @@ class Scripts:
     def publish(
         self,
         keys: list[bytes],
-        audience: bytes,
+        pubsub_channel: bytes,
         known: Position | None,
         *,
         event: str,
@@ -52,7 +52,7 @@ class Scripts:
         time_ms: int,
     ) -> bytes:
         """Pack a call of publish.lua; `keys` are those of `Names.keys`."""
-        arguments = (*self._opening(known), event.encode(), data, b"%d" % time_ms, audience)
+        arguments = (*self._opening(known), event.encode(), data, b"%d" % time_ms, pubsub_channel)
         return pack([b"EVALSHA", self._publish_sha, b"%d" % len(keys), *keys, *arguments])
 
     def history(self, keys: list[bytes], known: Position | None, since: Position | None, limit: int) -> bytes:

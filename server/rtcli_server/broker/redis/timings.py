@@ -15,7 +15,7 @@ class RedisTimings:
     max_retry_s: float = 1.0
     check_s: float = 40.0  # each followed channel is compared with the stream about that often
     canary_s: float = 2.0  # between two canaries, and how long one may take
-    peer_ttl_s: float = 600.0  # what an instance has said of rooms and users is kept this long
+    coordinator_ttl_s: float = 600.0  # what an instance has said of rooms and users is kept this long
     unsubscribe_s: float = 2.0  # a channel without members is kept subscribed this long, against churn
 
     def retry_s(self, attempt: int, jitter: float) -> float:

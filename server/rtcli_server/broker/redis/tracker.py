@@ -19,9 +19,9 @@ from rtcli_server.broker.base import (
     Lost,
     ReportLost,
 )
-from rtcli_server.broker.coordinator import Notice, OnNotice
-from rtcli_server.broker.redis.coordinator import NOTICE_MARK, parse_notice
-from rtcli_server.broker.redis.follower import Follower, Step
+from rtcli_server.broker.coordinator import Notification, OnNotification
+from rtcli_server.broker.redis.coordinator import NOTIFICATION_MARK, parse_notification
+from rtcli_server.broker.redis.follower import ChannelFollower, Step
 from rtcli_server.broker.redis.timings import RedisTimings
 from rtcli_server.broker.redis.wire import ForeignDataError, Names, parse_message
 from rtcli_server.timing.pacing import groups
@@ -43,20 +43,20 @@ class Subscriptions(Protocol):
         """Want them no more."""
 
 
-class _Followed:
+class _TrackedChannel:
     """A subscribed channel."""
 
     __slots__ = ("begun", "channel", "follower", "known", "turn")
 
     def __init__(self, channel: str, known: asyncio.Future[None], turn: int) -> None:
         self.channel = channel
-        self.follower = Follower()
+        self.follower = ChannelFollower()
         self.known = known  # resolved when it is subscribed and its position is known
         self.begun = False  # whether that is under way
         self.turn = turn
 
 
-class Following:
+class ChannelTracker:
     """Follows channels. `read` reads the stream, `skip` is told of what is not ours."""
 
     def __init__(self, names: Names, timings: RedisTimings, *, read: Read, skip: Skip) -> None:
@@ -64,25 +64,25 @@ class Following:
         self._timings = timings
         self._read = read
         self._skip = skip
-        self._followed: dict[bytes, _Followed] = {}
+        self._followed: dict[bytes, _TrackedChannel] = {}
         self._turns: list[set[bytes]] = [set() for _ in range(CHECK_TURNS)]
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
         self.deliver: Deliver | None = None
-        self.on_notice: OnNotice | None = None
+        self.on_notification: OnNotification | None = None
         self.report_lost: ReportLost | None = None
 
-    def position(self, audience: bytes) -> Position | None:
+    def position(self, pubsub_channel: bytes) -> Position | None:
         """The latest position that this instance has seen there."""
-        followed = self._followed.get(audience)
+        followed = self._followed.get(pubsub_channel)
         return followed.follower.position if followed else None
 
-    async def known(self, audience: bytes) -> None:
+    async def known(self, pubsub_channel: bytes) -> None:
         """Wait until a followed channel is subscribed and its position known.
 
         Raises BrokerUnavailableError.
         """
-        followed = self._followed.get(audience)
+        followed = self._followed.get(pubsub_channel)
         if followed is None or followed.known.done():
             return
         await asyncio.wait([followed.known], timeout=self._timings.request_s)
@@ -91,43 +91,43 @@ class Following:
 
     def follow(self, channel: str, subscriptions: Subscriptions) -> None:
         """Begin to follow a channel, unless that is so already."""
-        audience = self._names.audience(channel)
-        if audience in self._followed:
+        pubsub_channel = self._names.pubsub_channel(channel)
+        if pubsub_channel in self._followed:
             return
         known = asyncio.get_running_loop().create_future()
-        followed = _Followed(channel, known, random.randrange(CHECK_TURNS))  # noqa: S311 - spreads load
-        self._followed[audience] = followed
-        self._turns[followed.turn].add(audience)
-        subscriptions.subscribe(audience)
+        followed = _TrackedChannel(channel, known, random.randrange(CHECK_TURNS))  # noqa: S311 - spreads load
+        self._followed[pubsub_channel] = followed
+        self._turns[followed.turn].add(pubsub_channel)
+        subscriptions.subscribe(pubsub_channel)
 
     def leave(self, channel: str, subscriptions: Subscriptions) -> None:
         """Deliver nothing of a channel any more."""
-        audience = self._names.audience(channel)
-        followed = self._followed.pop(audience, None)
+        pubsub_channel = self._names.pubsub_channel(channel)
+        followed = self._followed.pop(pubsub_channel, None)
         if followed is None:
             return
-        self._turns[followed.turn].discard(audience)
-        subscriptions.unsubscribe(audience)
+        self._turns[followed.turn].discard(pubsub_channel)
+        subscriptions.unsubscribe(pubsub_channel)
         if not followed.known.done():
             followed.known.set_result(None)
 
-    def on_subscribed(self, audience: bytes) -> None:
+    def on_subscribed(self, pubsub_channel: bytes) -> None:
         """From now on messages come. Those since the last time this was said may be missing."""
-        followed = self._followed.get(audience)
+        followed = self._followed.get(pubsub_channel)
         if followed is None:
             return
         first = not followed.begun
         followed.begun = True
         self._do(followed, Step([], read=True) if first else followed.follower.suspect())
 
-    def on_message(self, audience: bytes, payload: bytes) -> None:
+    def on_message(self, pubsub_channel: bytes, payload: bytes) -> None:
         """Take what pub/sub brought."""
-        followed = self._followed.get(audience)
+        followed = self._followed.get(pubsub_channel)
         if followed is None:
             return
         try:
-            if payload.startswith(NOTICE_MARK):
-                self._notice(followed.channel, parse_notice(payload))
+            if payload.startswith(NOTIFICATION_MARK):
+                self._notification(followed.channel, parse_notification(payload))
                 return
             publication = parse_message(followed.channel, payload)
         except ForeignDataError as error:
@@ -135,11 +135,11 @@ class Following:
             return
         self._do(followed, followed.follower.live(publication))
 
-    def _notice(self, channel: str, notice: Notice) -> None:
-        if self.on_notice is not None:
-            self.on_notice(channel, notice)
+    def _notification(self, channel: str, notification: Notification) -> None:
+        if self.on_notification is not None:
+            self.on_notification(channel, notification)
 
-    def _do(self, followed: _Followed, step: Step) -> None:
+    def _do(self, followed: _TrackedChannel, step: Step) -> None:
         """Carry a step out; if it asks for a read, start reading."""
         self._hand_out(followed, step)
         if step.read:
@@ -147,17 +147,17 @@ class Following:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    def _hand_out(self, followed: _Followed, step: Step) -> None:
+    def _hand_out(self, followed: _TrackedChannel, step: Step) -> None:
         if self.deliver is not None:
             for publication in step.deliver:
                 self.deliver(publication)
         if step.lost is not None and self.report_lost is not None:
             self.report_lost(Lost(followed.channel, step.lost))
 
-    def _is_current(self, followed: _Followed) -> bool:
-        return self._followed.get(self._names.audience(followed.channel)) is followed
+    def _is_current(self, followed: _TrackedChannel) -> bool:
+        return self._followed.get(self._names.pubsub_channel(followed.channel)) is followed
 
-    async def _catch_up(self, followed: _Followed) -> None:
+    async def _catch_up(self, followed: _TrackedChannel) -> None:
         """Read from the stream what the follower asks for, until live messages continue it."""
         attempt = 0
         while self._is_current(followed):
@@ -186,8 +186,8 @@ class Following:
                 for group in groups(list(turn), READS_AT_ONCE):
                     await asyncio.gather(*map(self._check_one, group))
 
-    async def _check_one(self, audience: bytes) -> None:
-        followed = self._followed.get(audience)
+    async def _check_one(self, pubsub_channel: bytes) -> None:
+        followed = self._followed.get(pubsub_channel)
         if followed is None or followed.follower.reading:
             return
         try:

@@ -42,7 +42,7 @@ class Names:
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix.encode()
-        self._audience = self._prefix + b":p:"
+        self._pubsub_prefix = self._prefix + b":p:"
 
     def keys(self, channel: str, key: str | None = None) -> list[bytes]:
         """State, stream and, with `key`, the idempotency key."""
@@ -56,13 +56,9 @@ class Names:
         """A key of what `tag` (a channel, say) names; all keys with one tag are in one slot of a cluster."""
         return b"%b:{%b}:%b" % (self._prefix, tag.encode(), kind.encode())
 
-    def audience(self, channel: str) -> bytes:
+    def pubsub_channel(self, channel: str) -> bytes:
         """Where the channel's publications are published."""
-        return self._audience + channel.encode()
-
-    def channel(self, audience: bytes) -> str:
-        """Read the channel out of the name that `audience` gave."""
-        return audience[len(self._audience) :].decode()
+        return self._pubsub_prefix + channel.encode()
 
     def canary(self, instance: str) -> bytes:
         """Where an instance listens to its own canary."""

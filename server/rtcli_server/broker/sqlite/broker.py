@@ -29,7 +29,7 @@ from rtcli_server.broker.base import (
     Retention,
     guarded,
 )
-from rtcli_server.broker.coordinator import Peers
+from rtcli_server.broker.coordinator import Coordinator
 from rtcli_server.broker.sqlite.file import StoreFile
 from rtcli_server.broker.sqlite.reader import Reader
 from rtcli_server.broker.sqlite.thread import Outcome, WriterThread
@@ -43,7 +43,7 @@ MAX_OUTSTANDING_BYTES = 64 * 1024 * 1024
 class SqliteBroker:
     """The log of one process in one file. Implements `Broker`."""
 
-    peers: Peers | None = None
+    coordinator: Coordinator | None = None
 
     def __init__(self, file: StoreFile, retention: Retention, *, now_ms: Callable[[], int]) -> None:
         self._file = file

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from rtcli.protocol.position import Position
 from rtcli_server.broker.base import Retention
-from rtcli_server.broker.idempotency import KeyMemory
+from rtcli_server.broker.idempotency import IdempotencyKeys
 
 ROW_BYTES = 100  # what a row takes in the file beside its data
 STEP_ROWS = 1_000  # how many rows one transaction removes at most
@@ -107,7 +107,7 @@ def forget_channels(connection: sqlite3.Connection) -> None:
     )
 
 
-class KeyTable:
+class IdempotencyTable:
     """The idempotency keys in the file, oldest first; ids between `_first` and `_last` are in use.
 
     Only for those that are read here, from an earlier life of the process, does the wall clock tell the age.
@@ -117,7 +117,7 @@ class KeyTable:
         self._retention = retention
         self._first = 1
         self._last = 0
-        self.memory = KeyMemory(retention.idempotency_ms, retention.max_keys)
+        self.memory = IdempotencyKeys(retention.idempotency_ms, retention.max_keys)
         for number, channel, key, epoch, offset, time_ms in connection.execute(
             "SELECT id, channel, key, epoch, offset, time_ms FROM keys ORDER BY id"
         ):

@@ -18,7 +18,7 @@ from rtcli_server.broker.base import BrokerUnavailableError, Published, Retentio
 from rtcli_server.broker.sqlite import retention as removing
 from rtcli_server.broker.sqlite.file import StoreFile
 from rtcli_server.broker.sqlite.guard import DamagedFileError, FileGuard
-from rtcli_server.broker.sqlite.retention import ROW_BYTES, ChannelRow, KeyTable
+from rtcli_server.broker.sqlite.retention import ROW_BYTES, ChannelRow, IdempotencyTable
 
 CACHED_CHANNELS = 20_000
 
@@ -62,7 +62,7 @@ class Writer:
         """Read what is mirrored. Raises sqlite3.Error."""
         query = self._connection.execute
         self._channels: OrderedDict[str, ChannelRow] = OrderedDict()
-        self._keys = KeyTable(self._connection, self._retention, self._now_ms())
+        self._keys = IdempotencyTable(self._connection, self._retention, self._now_ms())
         [(self._epoch,)] = query("SELECT value FROM meta WHERE name = 'epoch'")
         [(self._bytes, self._channel_count)] = query("SELECT coalesce(sum(bytes), 0), count(*) FROM channels")
         self._stale = False

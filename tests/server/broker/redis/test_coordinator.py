@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 
 import pytest
-from rtcli_server.broker import BrokerUnavailableError, Notice, Peers, PresenceChange
+from rtcli_server.broker import BrokerUnavailableError, Coordinator, Notification, PresenceChange
 
 from tests.support.brokers.running import Running, running, wait_until
 from tests.support.redis.server import RedisServer
@@ -29,25 +29,25 @@ def url(request: pytest.FixtureRequest) -> str:
     return f"redis://{hosts}{prefix}"
 
 
-def peers_of(instance: Running) -> Peers:
-    peers = instance.broker.peers
-    assert peers is not None
-    return peers
+def coordinator_of(instance: Running) -> Coordinator:
+    coordinator = instance.broker.coordinator
+    assert coordinator is not None
+    return coordinator
 
 
 @asynccontextmanager
-async def instances(url: str, number: int) -> AsyncIterator[list[Peers]]:
+async def instances(url: str, number: int) -> AsyncIterator[list[Coordinator]]:
     """Run some instances, each of which has had its signs of life."""
     async with AsyncExitStack() as stack:
         started = [await stack.enter_async_context(running(url)) for _ in range(number)]
         for instance in started:
             await instance.wait_ready()
-        all_peers = [peers_of(instance) for instance in started]
-        for peers in all_peers * 2:
-            await peers.beat(LEASE_S)
+        all_instances = [coordinator_of(instance) for instance in started]
+        for coordinator in all_instances * 2:
+            await coordinator.heartbeat(LEASE_S)
         for instance in started:
             instance.broker.subscribe(ROOM)
-        yield all_peers
+        yield all_instances
 
 
 def came(**users: str) -> PresenceChange:
@@ -63,12 +63,12 @@ ASKS = PresenceChange({}, here=None, gone=())
 
 async def test_everyone_who_lives_is_known(url: str) -> None:
     async with instances(url, 2) as (one, two):
-        beat = await one.beat(0.001)
+        beat = await one.heartbeat(0.001)
         assert beat.remembered
         assert beat.alive == {one.instance_id, two.instance_id}
         await asyncio.sleep(0.05)
-        assert (await two.beat(LEASE_S)).alive == {two.instance_id}
-        again = await one.beat(LEASE_S)
+        assert (await two.heartbeat(LEASE_S)).alive == {two.instance_id}
+        again = await one.heartbeat(LEASE_S)
         assert not again.remembered
         assert again.alive == {one.instance_id, two.instance_id}
 
@@ -76,18 +76,22 @@ async def test_everyone_who_lives_is_known(url: str) -> None:
 async def test_a_room_is_one_room(url: str) -> None:
     async with instances(url, 2) as (one, two):
         heard: list[tuple[str, str, str]] = []
-        one.on_notice = lambda channel, notice: heard.append((channel, notice.kind, notice.user))
-        assert (await one.presence(ROOM, came(a="Ann", b="Bob"), limit=10)).total == 2
-        both = await two.presence(ROOM, came(a="Ann", c="Cy"), limit=10)
+        one.on_notification = lambda channel, notification: heard.append(
+            (channel, notification.kind, notification.user)
+        )
+        assert (await one.update_presence(ROOM, came(a="Ann", b="Bob"), limit=10)).total == 2
+        both = await two.update_presence(ROOM, came(a="Ann", c="Cy"), limit=10)
         assert (both.total, sorted(both.users)) == (3, [("a", "Ann"), ("b", "Bob"), ("c", "Cy")])
         assert both.instances == {one.instance_id, two.instance_id}
-        assert len((await two.presence(ROOM, ASKS, limit=2)).users) == 2
+        assert len((await two.update_presence(ROOM, ASKS, limit=2)).users) == 2
         assert await one.list_rooms([one.instance_id, two.instance_id]) == {ROOM: 3}
-        assert (await one.presence(ROOM, left("a", here=True), limit=0)).total == 3  # still on the other
-        assert (await two.presence(ROOM, left("a", "c"), limit=0)).total == 1
-        assert (await one.presence(ROOM, left("b"), limit=0)) == (0, frozenset(), [])
+        assert (
+            await one.update_presence(ROOM, left("a", here=True), limit=0)
+        ).total == 3  # still on the other
+        assert (await two.update_presence(ROOM, left("a", "c"), limit=0)).total == 1
+        assert (await one.update_presence(ROOM, left("b"), limit=0)) == (0, frozenset(), [])
         assert await one.list_rooms([one.instance_id, two.instance_id]) == {}
-        await wait_until(lambda: len(heard) == 6, "six notices")
+        await wait_until(lambda: len(heard) == 6, "six notifications")
         kinds = [(ROOM, kind, user) for kind, user in (("joined", "a"), ("joined", "b"), ("joined", "c"))]
         assert heard[:3] == kinds
         assert sorted(heard[3:]) == [(ROOM, "left", "a"), (ROOM, "left", "b"), (ROOM, "left", "c")]
@@ -96,10 +100,14 @@ async def test_a_room_is_one_room(url: str) -> None:
 async def test_the_users_of_a_dead_instance_are_taken_out(url: str) -> None:
     async with instances(url, 2) as (one, two):
         heard: list[tuple[str, str]] = []
-        one.on_notice = lambda _channel, notice: heard.append((notice.kind, notice.user))
-        await one.presence(ROOM, came(a="Ann"), limit=0)
-        await two.presence(ROOM, came(a="Ann", b="Bob"), limit=0)
-        room = await one.presence(ROOM, PresenceChange({}, here=None, gone=(two.instance_id,)), limit=9)
+        one.on_notification = lambda _channel, notification: heard.append(
+            (notification.kind, notification.user)
+        )
+        await one.update_presence(ROOM, came(a="Ann"), limit=0)
+        await two.update_presence(ROOM, came(a="Ann", b="Bob"), limit=0)
+        room = await one.update_presence(
+            ROOM, PresenceChange({}, here=None, gone=(two.instance_id,)), limit=9
+        )
         assert room == (1, frozenset({one.instance_id}), [("a", "Ann")])
         await wait_until(lambda: heard[-1:] == [("left", "b")], "Bob has left")
         assert heard == [("joined", "a"), ("joined", "b"), ("left", "b")]
@@ -107,28 +115,28 @@ async def test_the_users_of_a_dead_instance_are_taken_out(url: str) -> None:
 
 async def test_connections_are_added_up(url: str) -> None:
     async with instances(url, 2) as (one, two):
-        assert await one.connections("7", 3, ()) == 0
-        assert await two.connections("7", 2, ()) == 3
-        assert await one.connections("7", 0, ()) == 2
-        assert await two.connections("7", 2, (one.instance_id,)) == 0
-        assert await one.connections("7", 1, ()) == 2
-        assert await one.connections("7", 1, (two.instance_id,)) == 0
+        assert await one.update_connections("7", 3, ()) == 0
+        assert await two.update_connections("7", 2, ()) == 3
+        assert await one.update_connections("7", 0, ()) == 2
+        assert await two.update_connections("7", 2, (one.instance_id,)) == 0
+        assert await one.update_connections("7", 1, ()) == 2
+        assert await one.update_connections("7", 1, (two.instance_id,)) == 0
 
 
 async def test_tokens_are_taken_from_one_bucket(url: str) -> None:
     async with instances(url, 2) as (one, two):
-        assert await one.spend("7", 10, 0.1) == pytest.approx(1.0, abs=0.05)
-        assert 1.2 < await two.spend("7", 5, 0.1) <= 1.5
-        assert await two.spend("8", 1, 0.1) == pytest.approx(0.1, abs=0.05)
+        assert await one.take_tokens("7", 10, 0.1) == pytest.approx(1.0, abs=0.05)
+        assert 1.2 < await two.take_tokens("7", 5, 0.1) <= 1.5
+        assert await two.take_tokens("8", 1, 0.1) == pytest.approx(0.1, abs=0.05)
 
 
 async def test_a_notice_is_heard_by_all(url: str) -> None:
     async with instances(url, 2) as (one, two):
-        heard: list[Notice] = []
-        one.on_notice = two.on_notice = lambda _channel, notice: heard.append(notice)
-        notice = Notice("typing", "7", "Ann", is_typing=True, by=one.instance_id)
-        one.tell(ROOM, notice)
-        await wait_until(lambda: heard == [notice, notice], "both have heard")
+        heard: list[Notification] = []
+        one.on_notification = two.on_notification = lambda _channel, notification: heard.append(notification)
+        notification = Notification("typing", "7", "Ann", is_typing=True, by=one.instance_id)
+        one.notify(ROOM, notification)
+        await wait_until(lambda: heard == [notification, notification], "both have heard")
 
 
 async def test_a_receiver_that_fails_hears_the_next_one(
@@ -137,40 +145,40 @@ async def test_a_receiver_that_fails_hears_the_next_one(
     async with instances(f"{redis_of_session.url}?prefix=peers{next(_prefixes)}", 1) as (one,):
         heard: list[str] = []
 
-        def hear(_channel: str, notice: Notice) -> None:
+        def hear(_channel: str, notification: Notification) -> None:
             if not heard:
                 heard.append("failed")
                 raise RuntimeError("a bug")
-            heard.append(notice.user)
+            heard.append(notification.user)
 
-        one.on_notice = hear
+        one.on_notification = hear
         for user in ("a", "b"):
-            one.tell(ROOM, Notice("typing", user, "x"))
+            one.notify(ROOM, Notification("typing", user, "x"))
         await wait_until(lambda: heard == ["failed", "b"], "the second one was heard")
-        assert "a notice for room:lobby failed" in caplog.text
+        assert "a notification for room:lobby failed" in caplog.text
 
 
 async def test_what_is_said_to_a_new_redis_must_be_said_again(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    redis = RedisServer(tmp_path_factory.mktemp("peers"))
+    redis = RedisServer(tmp_path_factory.mktemp("coordinator"))
     redis.start()
     try:
         async with running(redis.url) as instance:
             await instance.wait_ready()
-            peers = peers_of(instance)
-            await peers.beat(LEASE_S)
-            assert (await peers.beat(LEASE_S)).remembered
-            await peers.presence(ROOM, came(a="Ann"), limit=0)
+            coordinator = coordinator_of(instance)
+            await coordinator.heartbeat(LEASE_S)
+            assert (await coordinator.heartbeat(LEASE_S)).remembered
+            await coordinator.update_presence(ROOM, came(a="Ann"), limit=0)
             redis.kill()
             with pytest.raises(BrokerUnavailableError):
-                await peers.beat(LEASE_S)
-            peers.tell(ROOM, Notice("typing", "a", "Ann"))  # is lost
+                await coordinator.heartbeat(LEASE_S)
+            coordinator.notify(ROOM, Notification("typing", "a", "Ann"))  # is lost
             redis.start()
             await instance.wait_ready()
-            assert not (await peers.beat(LEASE_S)).remembered
-            assert (await peers.presence(ROOM, ASKS, limit=9)).total == 0
-            await peers.presence(ROOM, came(a="Ann"), limit=0)
-            assert await peers.list_rooms([peers.instance_id]) == {ROOM: 1}
+            assert not (await coordinator.heartbeat(LEASE_S)).remembered
+            assert (await coordinator.update_presence(ROOM, ASKS, limit=9)).total == 0
+            await coordinator.update_presence(ROOM, came(a="Ann"), limit=0)
+            assert await coordinator.list_rooms([coordinator.instance_id]) == {ROOM: 1}
     finally:
         redis.kill()

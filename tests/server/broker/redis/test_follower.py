@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rtcli_server.broker.base import HistoryPage
 from rtcli_server.broker.redis import follower as redis_follower
-from rtcli_server.broker.redis.follower import Follower, Step
+from rtcli_server.broker.redis.follower import ChannelFollower, Step
 
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
@@ -24,8 +24,8 @@ def page(top: int, *offsets: int, epoch: str = "aaaa") -> HistoryPage:
     return HistoryPage([publication(offset, epoch) for offset in offsets], Position(epoch, top))
 
 
-def following(top: int = 5) -> Follower:
-    follower = Follower()
+def following(top: int = 5) -> ChannelFollower:
+    follower = ChannelFollower()
     assert follower.ask() is None
     assert follower.read(page(top)) == Step([])
     return follower
@@ -45,7 +45,7 @@ def test_a_repeated_message_is_dropped() -> None:
 
 
 def test_messages_before_the_first_read_are_joined_to_its_top() -> None:
-    follower = Follower()
+    follower = ChannelFollower()
     assert follower.live(publication(4)) == Step([])
     follower.ask()
     assert follower.live(publication(6)) == Step([])
@@ -120,7 +120,7 @@ def test_what_happens_during_a_read_asks_for_another() -> None:
 class World:
     """A log, what pub/sub still carries, and what a receiver was given or told."""
 
-    follower: Follower = field(default_factory=Follower)
+    follower: ChannelFollower = field(default_factory=ChannelFollower)
     epoch: int = 0
     top: int = 0
     kept_from: int = 1

@@ -66,4 +66,4 @@ def test_keys_of_a_channel_share_a_hash_slot_and_its_name_comes_back(channel: st
 
     names = Names("rt")
     assert len({key_slot(key) for key in names.keys(channel, "7:c-1")}) == 1
-    assert names.audience(channel) == b"rt:p:" + channel.encode()
+    assert names.pubsub_channel(channel) == b"rt:p:" + channel.encode()

@@ -1,4 +1,4 @@
--- A sign of life. KEYS[1] sorted set: instance -> end of its lease (ms since 1970, by the clock of Redis).
+-- One heartbeat. KEYS[1] sorted set: instance -> end of its lease (ms since 1970, by the clock of Redis).
 -- ARGV: instance, lease_ms. Returns {whether its lease was running, {instance, ...}}: all whose leases run.
 
 local kind = redis.call('TYPE', KEYS[1]).ok
