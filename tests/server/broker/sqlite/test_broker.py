@@ -114,7 +114,7 @@ async def test_a_second_broker_on_the_same_file_is_refused(path: Path) -> None:
     async with running(url(path)):
         with pytest.raises(InvalidStoreError, match="in use by another process"):
             open_broker(url(path))
-        child = "import sys; from server.broker import open_broker; open_broker(sys.argv[1])"
+        child = "import sys; from rtcli_server.broker import open_broker; open_broker(sys.argv[1])"
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", child, url(path), stderr=subprocess.PIPE
         )
