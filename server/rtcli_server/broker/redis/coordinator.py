@@ -67,8 +67,8 @@ def parse_notification(payload: bytes) -> Notification:
 class RedisCoordinator:
     """The instances that share one Redis. Implements `Coordinator`.
 
-    `link()` carries the requests; `known(pubsub_channel)` waits until a tracked channel is subscribed, so that
-    no notification is missed after its users were listed.
+    `link()` carries the requests. `known(pubsub_channel)` waits until a tracked channel is subscribed,
+    so that no notification is missed after its users were listed.
     """
 
     def __init__(
