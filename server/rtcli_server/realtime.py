@@ -35,7 +35,7 @@ from rtcli_server.presence.rooms import Rooms
 from rtcli_server.session.session import Heartbeat, Session, SessionSettings
 from rtcli_server.settings import Settings
 from rtcli_server.timing.clock import Clock
-from rtcli_server.timing.timer_wheel import Ticker, Wheel
+from rtcli_server.timing.timer_wheel import Ticker, TimerWheel
 
 
 def _too_many(reached: CapReached) -> Denied:
@@ -87,7 +87,7 @@ class Realtime:
         """
         self.settings = settings
         self.clock = Clock(time.monotonic)
-        self.wheel = Wheel(self.clock.now())
+        self.wheel = TimerWheel(self.clock.now())
         self.metrics = Metrics(self.clock.wall, tick_s=self.wheel.resolution_s)
         self.rng = random.Random()  # noqa: S311 - spreads reconnections; guards nothing
         self.authenticator = Authenticator(

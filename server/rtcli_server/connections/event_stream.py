@@ -27,7 +27,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Stream:
-    """One event stream, as fan-out (`Sink`), the hub (`Client`) and the wheel (`Due`) see it."""
+    """One event stream, as fan-out (`Sink`), the hub (`Client`) and the wheel (`Timer`) see it."""
 
     format = Format.EVENTS
     transport = "sse"
@@ -168,9 +168,9 @@ class Stream:
 
     def _schedule(self, now: float) -> None:
         expiry = now + self.expires_at + self._expiry_grace_s - self._services.clock.wall()
-        self._services.wheel.put(self, min(self._heartbeat_at, expiry))
+        self._services.wheel.schedule(self, min(self._heartbeat_at, expiry))
 
-    def due(self, now: float) -> None:
+    def on_timer(self, now: float) -> None:
         """Send the heartbeat, or end a stream whose token has expired."""
         if self._services.clock.wall() >= self.expires_at + self._expiry_grace_s:
             self.fail(ErrorCode.INVALID_TOKEN)
@@ -239,7 +239,7 @@ class Stream:
         if self._gone:
             return
         self._gone = True
-        self._services.wheel.remove(self)
+        self._services.wheel.cancel(self)
         for member in self._members:
             self._services.fanout.close(member)
         self._services.hub.remove(self)

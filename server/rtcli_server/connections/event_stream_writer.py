@@ -14,7 +14,7 @@ from rtcli_server.delivery.recovery import ReadHistory
 from rtcli_server.delivery.wire import EventBatch
 from rtcli_server.metrics.registry import Metrics
 from rtcli_server.timing.clock import Clock
-from rtcli_server.timing.timer_wheel import Wheel
+from rtcli_server.timing.timer_wheel import TimerWheel
 
 
 class StreamOutlet(Protocol):
@@ -54,7 +54,7 @@ class StreamServices(Protocol):
     metrics: Metrics
     fanout: Fanout
     history: ReadHistory
-    wheel: Wheel
+    wheel: TimerWheel
     clock: Clock
 
 

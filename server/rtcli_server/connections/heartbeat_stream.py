@@ -29,7 +29,7 @@ class Pulse:
         """Send the first heartbeat."""
         self._beat(self._services.clock.now(), self._retry_ms)
 
-    def due(self, now: float) -> None:
+    def on_timer(self, now: float) -> None:
         """Send the next one; a client that does not read is cut."""
         if self.outlet.full:
             self.abort()
@@ -40,7 +40,7 @@ class Pulse:
         self._count += 1
         data = b'{"status":"alive"}'
         self.outlet.write(encode_event(id=str(self._count), event="heartbeat", data=data, retry_ms=retry_ms))
-        self._services.wheel.put(self, now + self._heartbeat_s)
+        self._services.wheel.schedule(self, now + self._heartbeat_s)
 
     @property
     def waiting_bytes(self) -> int:
@@ -48,7 +48,7 @@ class Pulse:
         return self.outlet.waiting_bytes
 
     def set_writable(self, *, on: bool) -> None:
-        """Nothing to do: `due` looks."""
+        """Nothing to do: `on_timer` checks."""
 
     def shut_down(self, code: CloseCode, reason: str, retry_after_ms: int | None) -> None:
         """See Client."""
@@ -61,5 +61,5 @@ class Pulse:
 
     def lost(self) -> None:
         """The transport is gone."""
-        self._services.wheel.remove(self)
+        self._services.wheel.cancel(self)
         self._services.hub.remove(self)

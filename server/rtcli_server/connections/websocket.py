@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 
 
 class Connection:
-    """One WebSocket connection, as fan-out (`Sink`), the hub (`Client`) and the wheel (`Due`) see it."""
+    """One WebSocket connection, as fan-out (`Sink`), the hub (`Client`) and the wheel (`Timer`) see it."""
 
     transport = "websocket"
     __slots__ = (
@@ -120,7 +120,7 @@ class Connection:
         if self.gone:
             return
         self.gone = self.closing = True
-        self.services.wheel.remove(self)
+        self.services.wheel.cancel(self)
         self._leave_all()
         self.services.hub.remove(self)
 
@@ -161,8 +161,8 @@ class Connection:
         """See Sink."""
         return self.outlet.write
 
-    def due(self, now: float) -> None:
-        """See Due: heartbeats and expiry, or the end of waiting for the peer's close frame."""
+    def on_timer(self, now: float) -> None:
+        """See Timer: heartbeats and expiry, or the end of waiting for the peer's close frame."""
         if self.closing:
             self.outlet.abort()
             return
@@ -170,10 +170,10 @@ class Connection:
         self.schedule()
 
     def schedule(self) -> None:
-        """Have `due` called when the session has something to do."""
+        """Have `on_timer` called when the session has something to do."""
         if not self.closing:
             clock = self.services.clock
-            self.services.wheel.put(self, self.session.due(clock.now(), clock.wall()))
+            self.services.wheel.schedule(self, self.session.due(clock.now(), clock.wall()))
 
     def shut_down(self, code: CloseCode, reason: str, retry_after_ms: int | None) -> None:
         """See Client."""
@@ -190,7 +190,7 @@ class Connection:
             self.send(Closing(data=data, timestamp=self.services.clock.timestamp()))
         self.outlet.flush()
         self.outlet.close(code, reason)
-        self.services.wheel.put(self, self.services.clock.now() + CLOSE_TIMEOUT_S)
+        self.services.wheel.schedule(self, self.services.clock.now() + CLOSE_TIMEOUT_S)
 
     def abort(self) -> None:
         """See Client."""

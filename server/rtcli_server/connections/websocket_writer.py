@@ -12,7 +12,7 @@ from rtcli_server.delivery.wire import Format
 from rtcli_server.metrics.registry import Metrics
 from rtcli_server.presence.rooms import Rooms
 from rtcli_server.timing.clock import Clock
-from rtcli_server.timing.timer_wheel import Wheel
+from rtcli_server.timing.timer_wheel import TimerWheel
 
 
 class Outlet(Protocol):
@@ -68,7 +68,7 @@ class ConnectionServices(Protocol):
     fanout: Fanout
     broker: Broker
     authenticator: Authenticator
-    wheel: Wheel
+    wheel: TimerWheel
     clock: Clock
     max_replay: int
     max_outstanding: int

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 
 from rtcli_server.delivery.channel import Member
-from rtcli_server.timing.timer_wheel import Wheel
+from rtcli_server.timing.timer_wheel import TimerWheel
 
 
 class Occupant:
@@ -27,7 +27,7 @@ class Occupant:
         self.members: list[Member] = []
         self.slot = 0
 
-    def due(self, now: float) -> None:  # noqa: ARG002 - the wheel's interface
+    def on_timer(self, now: float) -> None:  # noqa: ARG002 - the interface of Timer
         """End the grace period."""
         self._presence.expire(self)
 
@@ -35,7 +35,7 @@ class Occupant:
 class Presence:
     """The users of all rooms on this instance. `on_left(occupant)` is called when a grace period ends."""
 
-    def __init__(self, wheel: Wheel, *, grace_s: float, on_left: Callable[[Occupant], None]) -> None:
+    def __init__(self, wheel: TimerWheel, *, grace_s: float, on_left: Callable[[Occupant], None]) -> None:
         self._wheel = wheel
         self._grace_s = grace_s
         self._on_left = on_left
@@ -50,7 +50,7 @@ class Presence:
             occupant = users[user_id] = Occupant(self, room, user_id, name)
         occupant.name = name
         occupant.members.append(member)
-        self._wheel.remove(occupant)
+        self._wheel.cancel(occupant)
         return is_new
 
     def leave(self, room: str, user_id: str, member: Member) -> Occupant | None:
@@ -65,7 +65,7 @@ class Presence:
         """Take a lost connection out; its user stays for the grace period."""
         occupant = self._take_out(room, user_id, member)
         if occupant is not None and not occupant.members:
-            self._wheel.put(occupant, now + self._grace_s)
+            self._wheel.schedule(occupant, now + self._grace_s)
 
     def expire(self, occupant: Occupant) -> None:
         """End a grace period in which nobody came back."""
@@ -80,7 +80,7 @@ class Presence:
         return occupant
 
     def _forget(self, occupant: Occupant) -> None:
-        self._wheel.remove(occupant)
+        self._wheel.cancel(occupant)
         users = self._rooms[occupant.room]
         del users[occupant.user_id]
         if not users:

@@ -18,7 +18,7 @@ from rtcli_server.delivery.fanout import Fanout
 from rtcli_server.presence.local import Occupant, Presence
 from rtcli_server.presence.service import Attendance, Attendees, LocalAttendance
 from rtcli_server.timing.clock import Clock
-from rtcli_server.timing.timer_wheel import Wheel
+from rtcli_server.timing.timer_wheel import TimerWheel
 
 
 class Typist:
@@ -33,7 +33,7 @@ class Typist:
         self.name = name
         self.slot = 0
 
-    def due(self, now: float) -> None:  # noqa: ARG002 - the wheel's interface
+    def on_timer(self, now: float) -> None:  # noqa: ARG002 - the interface of Timer
         """Say that it stopped, since the client did not."""
         self._rooms.stop_typing(self)
 
@@ -59,7 +59,7 @@ class Rooms:
         self,
         *,
         fanout: Fanout,
-        wheel: Wheel,
+        wheel: TimerWheel,
         clock: Clock,
         presence_grace_s: float,
         typing_s: float,
@@ -164,7 +164,7 @@ class Rooms:
         if is_typing:
             if typist is None:
                 typist = self._typists[room, user_id] = Typist(self, room, user_id, name)
-            self._wheel.put(typist, self._clock.now() + self._typing_s)
+            self._wheel.schedule(typist, self._clock.now() + self._typing_s)
         elif typist is not None:
             self._forget_typing(room, user_id)
         self._announce_typing(room, user_id, name, is_typing=is_typing)
@@ -177,7 +177,7 @@ class Rooms:
     def _forget_typing(self, room: str, user_id: str) -> None:
         typist = self._typists.pop((room, user_id), None)
         if typist is not None:
-            self._wheel.remove(typist)
+            self._wheel.cancel(typist)
 
     def _announce_typing(self, room: str, user_id: str, name: str, *, is_typing: bool) -> None:
         data = UserTypingData(user_id=user_id_to_wire(user_id), name=name, room=room, is_typing=is_typing)

@@ -1,7 +1,7 @@
-"""One ticker for everything that is due some time: heartbeats, deadlines, expiries, graces.
+"""One ticker for every timer of the server: heartbeats, deadlines, token expiry, grace periods.
 
-A timer of the event loop per connection would cost memory and a heap of tens of thousands; a wheel of slots
-costs a set entry. Times are rounded up to the next slot, so nothing is ever early.
+A timer of the event loop per connection would cost memory and a heap of tens of thousands of entries. Here a
+timer costs one entry in a set. Times are rounded up to the next slot, so no timer fires early.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from typing import Protocol
 _log = logging.getLogger(__name__)
 
 
-class Due(Protocol):
-    """What can stand on the wheel, at most once at a time. `slot` belongs to the wheel; 0 means absent."""
+class Timer(Protocol):
+    """What can be scheduled, once at a time. `slot` belongs to the wheel; 0 means not scheduled."""
 
     slot: int
 
-    def due(self, now: float) -> None:
-        """Act; called once, when the time has come (`now` is in monotonic seconds)."""
+    def on_timer(self, now: float) -> None:
+        """Act; called once when the time has come. `now` is in monotonic seconds."""
 
 
-class Wheel:
-    """Holds things until they are due. `advance(now)` calls those whose time has come."""
+class TimerWheel:
+    """Holds timers until their time has come. Times are monotonic seconds."""
 
     def __init__(self, now: float, *, resolution_s: float = 0.1) -> None:
         self.resolution_s = resolution_s
-        self._slots: dict[int, set[Due]] = {}
-        self._done = self._slot_of(now)
+        self._slots: dict[int, set[Timer]] = {}
+        self._last_slot = self._slot_of(now)  # all slots up to this one were handled
 
     def __len__(self) -> int:
         return sum(map(len, self._slots.values()))
@@ -38,62 +38,62 @@ class Wheel:
     def _slot_of(self, at: float) -> int:
         return int(at / self.resolution_s) + 1
 
-    def put(self, item: Due, at: float) -> None:
-        """Call `item.due` at `at` (inf: never), instead of when it was due before."""
+    def schedule(self, timer: Timer, at: float) -> None:
+        """Call `timer.on_timer` at `at` (inf: never). This replaces the time it was scheduled for before."""
         if at == math.inf:
-            self.remove(item)
+            self.cancel(timer)
             return
-        slot = max(self._slot_of(at), self._done + 1)
-        if slot == item.slot:
+        slot = max(self._slot_of(at), self._last_slot + 1)
+        if slot == timer.slot:
             return
-        self.remove(item)
-        item.slot = slot
-        self._slots.setdefault(slot, set()).add(item)
+        self.cancel(timer)
+        timer.slot = slot
+        self._slots.setdefault(slot, set()).add(timer)
 
-    def remove(self, item: Due) -> None:
-        """Forget `item`, if it is here."""
-        if item.slot:
-            standing = self._slots.get(item.slot)
-            if standing is not None:
-                standing.discard(item)
-                if not standing:
-                    del self._slots[item.slot]
-            item.slot = 0
+    def cancel(self, timer: Timer) -> None:
+        """Take `timer` off the wheel if it is scheduled."""
+        if timer.slot:
+            timers = self._slots.get(timer.slot)
+            if timers is not None:
+                timers.discard(timer)
+                if not timers:
+                    del self._slots[timer.slot]
+            timer.slot = 0
 
     def advance(self, now: float) -> None:
-        """Call everything that is due at `now`, in order of its slots.
+        """Fire every timer whose time has come at `now`, in the order of their slots.
 
-        What one of them raises is logged; the others are called all the same.
+        An exception from a timer is logged; the other timers still fire.
         """
         target = self._slot_of(now) - 1
-        if target <= self._done:
+        if target <= self._last_slot:
             return
-        # After a long stall, walking the slots that hold something is less than walking every slot.
+        # After a long stall, going through the occupied slots is less work than going through all slots.
         slots = sorted(slot for slot in self._slots if slot <= target)
-        self._done = target
+        self._last_slot = target
         for slot in slots:
-            items = self._slots.pop(slot, set())
-            for item in items:
-                # An earlier one of this slot may have moved or removed this one.
-                if item.slot == slot:
-                    item.slot = 0
-                    self._call(item, now)
+            timers = self._slots.pop(slot, set())
+            for timer in timers:
+                # A timer of this slot that fired before may have moved or cancelled this one.
+                if timer.slot == slot:
+                    timer.slot = 0
+                    self._fire(timer, now)
 
     @staticmethod
-    def _call(item: Due, now: float) -> None:
+    def _fire(timer: Timer, now: float) -> None:
         try:
-            item.due(now)
+            timer.on_timer(now)
         except Exception:  # noqa: BLE001 - one of thousands must not stop the ticker
-            _log.exception("a timed action failed")
+            _log.exception("a timer failed")
 
 
 class Ticker:
-    """Advances a wheel with one timer of the loop, and calls `on_tick(now)`, until stopped."""
+    """Advances a wheel with one timer of the loop, and calls `on_tick(now)` after it, until stopped."""
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        wheel: Wheel,
+        wheel: TimerWheel,
         clock: Callable[[], float],
         on_tick: Callable[[float], None],
     ) -> None:
@@ -101,20 +101,20 @@ class Ticker:
         self._wheel = wheel
         self._clock = clock
         self._on_tick = on_tick
-        self._timer: asyncio.TimerHandle | None = None
+        self._handle: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Begin to tick."""
-        self._timer = self._loop.call_later(self._wheel.resolution_s, self._tick)
+        self._handle = self._loop.call_later(self._wheel.resolution_s, self._tick)
 
     def stop(self) -> None:
-        """End; what stands on the wheel stays there."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        """Stop ticking. Timers on the wheel stay there."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
 
     def _tick(self) -> None:
-        self._timer = self._loop.call_later(self._wheel.resolution_s, self._tick)
+        self._handle = self._loop.call_later(self._wheel.resolution_s, self._tick)
         now = self._clock()
         self._wheel.advance(now)
         self._on_tick(now)

@@ -13,7 +13,7 @@ from rtcli_server.cluster.membership import Census
 from rtcli_server.cluster.presence import SharedAttendance
 from rtcli_server.delivery.channel import Channel, Member
 from rtcli_server.presence.local import Presence
-from rtcli_server.timing.timer_wheel import Wheel
+from rtcli_server.timing.timer_wheel import TimerWheel
 
 from tests.support.fakes.fanout import RecordingSink
 
@@ -59,7 +59,7 @@ class Store:
 class World:
     def __init__(self) -> None:
         self.store = Store()
-        self.presence = Presence(Wheel(0.0), grace_s=5.0, on_left=lambda _occupant: None)
+        self.presence = Presence(TimerWheel(0.0), grace_s=5.0, on_left=lambda _occupant: None)
         self.census = Census()
         self.now = 0.0
         self._tasks: set[asyncio.Task[None]] = set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from rtcli_server.delivery.channel import Channel, Member
 from rtcli_server.presence.local import Occupant, Presence
-from rtcli_server.timing.timer_wheel import Wheel
+from rtcli_server.timing.timer_wheel import TimerWheel
 
 from tests.support.fakes.fanout import RecordingSink
 
@@ -16,12 +16,12 @@ def left() -> list[Occupant]:
 
 
 @pytest.fixture
-def wheel() -> Wheel:
-    return Wheel(0.0)
+def wheel() -> TimerWheel:
+    return TimerWheel(0.0)
 
 
 @pytest.fixture
-def presence(wheel: Wheel, left: list[Occupant]) -> Presence:
+def presence(wheel: TimerWheel, left: list[Occupant]) -> Presence:
     return Presence(wheel, grace_s=5.0, on_left=left.append)
 
 
@@ -50,7 +50,7 @@ def test_leaving_twice_is_leaving_once(presence: Presence) -> None:
 
 
 def test_a_lost_user_stays_for_the_grace_period(
-    presence: Presence, wheel: Wheel, left: list[Occupant]
+    presence: Presence, wheel: TimerWheel, left: list[Occupant]
 ) -> None:
     lost = member()
     presence.enter("a", "7", "Ann", lost)
@@ -63,7 +63,9 @@ def test_a_lost_user_stays_for_the_grace_period(
     assert presence.rooms() == {}
 
 
-def test_one_who_comes_back_was_never_gone(presence: Presence, wheel: Wheel, left: list[Occupant]) -> None:
+def test_one_who_comes_back_was_never_gone(
+    presence: Presence, wheel: TimerWheel, left: list[Occupant]
+) -> None:
     lost, back = member(), member()
     presence.enter("a", "7", "Ann", lost)
     presence.lose("a", "7", lost, 0.0)

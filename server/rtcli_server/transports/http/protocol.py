@@ -20,7 +20,7 @@ from uvicorn.server import ServerState
 
 from rtcli_server.problems import ProblemError
 from rtcli_server.timing.clock import Clock
-from rtcli_server.timing.timer_wheel import Wheel
+from rtcli_server.timing.timer_wheel import TimerWheel
 from rtcli_server.transports.http.handshake import check_handshake, is_websocket_upgrade, response_bytes
 from rtcli_server.transports.http.trusted_proxies import TrustedProxies
 from rtcli_server.transports.websocket.uvicorn_protocol import PortableWebSocket
@@ -32,7 +32,7 @@ EXTENSION = "rtcli.http"  # scope["extensions"]: the protocol itself, for stream
 class Guard:
     """The limits of one request, and who takes a WebSocket handshake over (False: uvicorn's own does)."""
 
-    wheel: Wheel
+    wheel: TimerWheel
     clock: Clock
     deadline_s: float
     max_bytes: int
@@ -83,15 +83,15 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the deadline."""
-        self.guard.wheel.remove(self)
+        self.guard.wheel.cancel(self)
         if self.follower is not None:
             self.follower.lost()  # at once: what is written after this raises
         super().connection_lost(exc)
 
     def _start_deadline(self) -> None:
-        self.guard.wheel.put(self, self.guard.clock.now() + self.guard.deadline_s)
+        self.guard.wheel.schedule(self, self.guard.clock.now() + self.guard.deadline_s)
 
-    def due(self, now: float) -> None:  # noqa: ARG002 - the wheel's interface
+    def on_timer(self, now: float) -> None:  # noqa: ARG002 - the interface of Timer
         """Drop a client whose request did not come in time."""
         self.transport.abort()
 
@@ -127,7 +127,7 @@ class HttpProtocol(HttpToolsProtocol):
     def refuse(self, refusal: ProblemError) -> None:
         """Answer with an error and close."""
         self._refusal = refusal
-        self.guard.wheel.remove(self)
+        self.guard.wheel.cancel(self)
         if not self.transport.is_closing():
             self.transport.write(response_bytes(refusal))
             self.transport.close()
@@ -169,7 +169,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole."""
-        self.guard.wheel.remove(self)
+        self.guard.wheel.cancel(self)
         self._in_head = self._completed = True
         super().on_message_complete()
 
@@ -179,7 +179,7 @@ class HttpProtocol(HttpToolsProtocol):
         return is_websocket_upgrade(self.headers)
 
     def _upgrade(self, rest: bytes) -> None:
-        self.guard.wheel.remove(self)
+        self.guard.wheel.cancel(self)
         if not self._should_upgrade():
             self._unsupported_upgrade_warning()
             return

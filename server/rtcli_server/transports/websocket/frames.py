@@ -69,7 +69,7 @@ class Fragments:
         """The whole message, or None when it is binary."""
         return None if self._decoder is None else "".join(self._texts)
 
-    def due(self, now: float) -> None:  # noqa: ARG002 - the wheel's interface
+    def on_timer(self, now: float) -> None:  # noqa: ARG002 - the interface of Timer
         """The message was not complete in time."""
         self._on_late()
 

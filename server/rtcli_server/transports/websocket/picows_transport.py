@@ -72,9 +72,9 @@ class PicowsOutlet(core.WSListener):
             self.send(closing)
         self.flush()
         self.close(denied.close_code or CloseCode.REFUSED, denied.reason)
-        self._realtime.wheel.put(self, self._realtime.clock.now() + CLOSE_TIMEOUT_S)
+        self._realtime.wheel.schedule(self, self._realtime.clock.now() + CLOSE_TIMEOUT_S)
 
-    def due(self, now: float) -> None:  # noqa: ARG002 - the wheel's interface
+    def on_timer(self, now: float) -> None:  # noqa: ARG002 - the interface of Timer
         """A client that was turned away has not closed."""
         self.abort()
 
@@ -143,7 +143,7 @@ class PicowsOutlet(core.WSListener):
         settings = self._realtime.settings
         if fragments is None:
             fragments = self._fragments = Fragments(is_text=kind is _TEXT, on_late=self._on_late)
-            self._realtime.wheel.put(fragments, self._realtime.clock.now() + settings.message_deadline_s)
+            self._realtime.wheel.schedule(fragments, self._realtime.clock.now() + settings.message_deadline_s)
         fragments.add(
             frame.get_payload_as_bytes(),
             final=bool(frame.fin),
@@ -161,7 +161,7 @@ class PicowsOutlet(core.WSListener):
 
     def _forget_fragments(self) -> None:
         if self._fragments is not None:
-            self._realtime.wheel.remove(self._fragments)
+            self._realtime.wheel.cancel(self._fragments)
             self._fragments = None
 
     def _on_late(self) -> None:
@@ -184,7 +184,7 @@ class PicowsOutlet(core.WSListener):
 
     def on_ws_disconnected(self, transport: picows.WSTransport) -> None:  # noqa: ARG002 - picows' interface
         """The socket is gone."""
-        self._realtime.wheel.remove(self)
+        self._realtime.wheel.cancel(self)
         self._leave()
 
     def _leave(self) -> None:

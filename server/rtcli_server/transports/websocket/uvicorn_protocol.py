@@ -19,7 +19,7 @@ from websockets.http11 import Request
 
 from rtcli.protocol.codes import CloseCode
 from rtcli_server.headers import Headers, values
-from rtcli_server.timing.timer_wheel import Wheel
+from rtcli_server.timing.timer_wheel import TimerWheel
 from rtcli_server.transports.http.handshake import PLAIN_HANDSHAKE
 from rtcli_server.transports.websocket.asgi_endpoint import EXTENSION
 from rtcli_server.transports.websocket.frames import ControlLimit, FrameError
@@ -29,7 +29,7 @@ from rtcli_server.transports.websocket.frames import ControlLimit, FrameError
 class MessageGuard:
     """The limits of one message in fragments."""
 
-    wheel: Wheel
+    wheel: TimerWheel
     now: Callable[[], float]
     deadline_s: float
     max_fragments: int
@@ -72,7 +72,7 @@ class PortableWebSocket(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the deadline."""
-        self._guard.wheel.remove(self)
+        self._guard.wheel.cancel(self)
         super().connection_lost(exc)
 
     def handle_text(self, event: Frame) -> None:
@@ -88,7 +88,7 @@ class PortableWebSocket(WebSocketsSansIOProtocol):
     def _begin(self, event: Frame) -> None:
         self._fragments = 1
         if not event.fin:
-            self._guard.wheel.put(self, self._guard.now() + self._guard.deadline_s)
+            self._guard.wheel.schedule(self, self._guard.now() + self._guard.deadline_s)
 
     def handle_cont(self, event: Frame) -> None:
         """A further frame."""
@@ -99,7 +99,7 @@ class PortableWebSocket(WebSocketsSansIOProtocol):
             self._fail(f"message in more than {self._guard.max_fragments} fragments")
             return
         if event.fin:
-            self._guard.wheel.remove(self)
+            self._guard.wheel.cancel(self)
         super().handle_cont(event)
 
     def handle_ping(self) -> None:
@@ -122,12 +122,12 @@ class PortableWebSocket(WebSocketsSansIOProtocol):
         if not self.read_paused and not self.transport.is_closing():
             self.transport.resume_reading()
 
-    def due(self, now: float) -> None:  # noqa: ARG002 - the wheel's interface
+    def on_timer(self, now: float) -> None:  # noqa: ARG002 - the interface of Timer
         """The message was not complete in time."""
         if not self.close_sent and not self.transport.is_closing():
             self._fail("message not complete in time")
 
     def _fail(self, reason: str) -> None:
-        self._guard.wheel.remove(self)
+        self._guard.wheel.cancel(self)
         self.conn.fail(CloseCode.REFUSED, reason)
         self.handle_parser_exception()

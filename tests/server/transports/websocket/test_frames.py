@@ -58,7 +58,7 @@ def test_a_character_that_is_not_finished_at_the_end() -> None:
 
 def test_it_says_that_it_is_late() -> None:
     late: list[bool] = []
-    Fragments(is_text=True, on_late=lambda: late.append(True)).due(0.0)
+    Fragments(is_text=True, on_late=lambda: late.append(True)).on_timer(0.0)
     assert late == [True]
 
 
