@@ -4,11 +4,11 @@ from __future__ import annotations
 
 
 class LostError(Exception):
-    """The connection went away while something was waited for."""
+    """The connection was lost while something waited for an answer over it."""
 
 
 class RefusedError(Exception):
-    """The server answered with something else. `status` is HTTP's, 0 when it was not HTTP."""
+    """The server did not open the connection. `status` is of HTTP, 0 without an HTTP answer."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -16,20 +16,24 @@ class RefusedError(Exception):
 
 
 class ConnectError(Exception):
-    """A connection could not be opened. `again`: it may work later."""
+    """A connection could not be opened.
 
-    def __init__(self, code: str, text: str, *, again: bool = True) -> None:
+    `code` is the tag of `connect_failed`: the HTTP status or the kind of error. `retryable`: another attempt
+    may succeed.
+    """
+
+    def __init__(self, code: str, text: str, *, retryable: bool = True) -> None:
         super().__init__(text)
         self.code = code
-        self.again = again
+        self.retryable = retryable
 
 
-class OverError(Exception):
-    """The user cannot go on: lost, and not meant to come back."""
+class GaveUpError(Exception):
+    """The user lost its connection and does not come back."""
 
 
 class StepError(Exception):
-    """A step did not work out; `code` is what counts in `errors`."""
+    """A step failed; `code` is its tag in `errors`."""
 
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)

@@ -1,4 +1,4 @@
-"""What the users of one worker share: the clock, the audit, the metrics, the target and its tokens."""
+"""What the users of one worker share: clock, audit, metrics, timers, and the target with its credentials."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from rtcli.client.endpoint import Endpoint
 from rtcli.load.audit.audit import Audit
 from rtcli.load.core.feeders import Feeders
 from rtcli.load.core.schedule import phase_bounds
-from rtcli.load.core.timer_queue import Metronome
+from rtcli.load.core.timer_queue import TimerQueue
 from rtcli.load.metrics.store import Bins, MetricStore, Recorder, delivery_moment, moment_of_delivery
-from rtcli.load.net.source_addresses import Sources
+from rtcli.load.net.source_addresses import SourceAddresses
 from rtcli.load.scenario.model import Role, Scenario
 from rtcli.protocol.tokens import create_token
 
@@ -28,13 +28,13 @@ TOKEN_TTL_S = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Where users get their tokens: signed here with a secret, one of a list each, or none."""
+    """Where users get their tokens: signed with a secret, taken from a list, or none at all."""
 
     secret: str | None = field(default=None, repr=False)
     tokens: tuple[str, ...] = field(default=(), repr=False)
 
     def token(self, number: int, user_id: str, name: str, now: float) -> str | None:
-        """The token of a user; `now` in Unix seconds."""
+        """The token of user `number`, or None; `now` is in Unix seconds."""
         if self.tokens:
             return self.tokens[number % len(self.tokens)]
         if self.secret is None:
@@ -44,7 +44,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
-    """All that a worker needs to know. It goes to the worker's process pickled."""
+    """What a worker is started with. It is pickled on its way to the worker's process."""
 
     scenario: Scenario
     endpoint: Endpoint
@@ -64,7 +64,7 @@ class WorkerSpec:
 
 
 class Recorders:
-    """The recorders of a role, looked up once."""
+    """The recorders of a role, each looked up in the store once."""
 
     def __init__(self, store: MetricStore, role: str, *, by_room: bool) -> None:
         self._store = store
@@ -73,7 +73,7 @@ class Recorders:
         self._known: dict[tuple[str, str, str], Recorder] = {}
 
     def get(self, metric: str, *, step: str = "", code: str = "", room: str = "") -> Recorder:
-        """The recorder of a metric with this role and what else is given."""
+        """The recorder of a metric, tagged with this role and the tags that are given."""
         key = (metric, step or code, room)
         found = self._known.get(key)
         if found is None:
@@ -83,36 +83,36 @@ class Recorders:
         return found
 
     def deliveries(self, room: str, *, websocket: bool) -> dict[int, int]:
-        """Where deliveries in a room are counted; rooms are told apart only where the scenario asks."""
+        """The counts of deliveries in a room; rooms have counts of their own only where the scenario asks."""
         tags = {"role": self._role, "room": room} if self._by_room else {"role": self._role}
         return self._store.deliveries(websocket=websocket, **tags)
 
 
-class Engine:
-    """One worker's share of a run. Times are microseconds of the monotonic clock."""
+class WorkerContext:
+    """What the users of one worker share during a run. Times are microseconds of the monotonic clock."""
 
     def __init__(self, spec: WorkerSpec, base: int, post: Callable[[tuple[Any, ...]], None]) -> None:
         scenario = spec.scenario
         self.spec = spec
         self.scenario = scenario
         self.base = base
-        self.post = post  # to the main process
+        self.post = post  # sends to the main process
         self.bins = Bins([(phase.name, phase.duration) for phase in scenario.phases])
         self.store = MetricStore(self.bins)
         complete = self.store.recorder("fanout_complete")
         self.audit = Audit(
             spec.run,
             base,
-            moment_of=lambda at, lag: delivery_moment(self.moment(at), lag),
+            moment_of=lambda at, lag: delivery_moment(self.bin_key(at), lag),
             passed=lambda entry, taken: complete.record(moment_of_delivery(entry.moment), taken),
             order=scenario.audit.order,
             worker=spec.worker,
             workers=spec.workers,
             max_evidence=max(scenario.audit.evidence, 1),
         )
-        self.metronome = Metronome()
+        self.timers = TimerQueue()
         self.feeders = Feeders(scenario)
-        self.sources = Sources(
+        self.sources = SourceAddresses(
             spec.address, spec.endpoint.port, spec.family, worker=spec.worker, workers=spec.workers
         )
         self.connecting = asyncio.Semaphore(MAX_CONNECTING)
@@ -121,28 +121,28 @@ class Engine:
         self.connections = 0
         self.users = 0
         self.stopping = False  # the phases are over, or the run was interrupted: nothing new is sent
-        self.closing = False  # everybody goes
-        self.problems: defaultdict[str, int] = defaultdict(int)  # what went wrong with users, for the notes
+        self.closing = False  # users disconnect and do not come back
+        self.problems: defaultdict[str, int] = defaultdict(int)  # what went wrong, for the notes, with counts
         self.log: list[str] = []
-        self._doors: dict[str, asyncio.Event] = {}
+        self._latches: dict[str, asyncio.Event] = {}
         self._phases = phase_bounds(scenario.phases)
         by_room = any("room" in threshold.tags for threshold in scenario.thresholds)
         self._roles = {name: Recorders(self.store, name, by_room=by_room) for name in scenario.roles}
 
     def now(self) -> int:
-        """The time."""
+        """The current time."""
         return monotonic_ns() // 1000
 
     def seconds(self, at: int) -> float:
-        """A moment as seconds since the start of the run."""
+        """A time as seconds since the start of the run."""
         return (at - self.base) / 1e6
 
     def microseconds(self, seconds: float) -> int:
-        """Seconds since the start of the run as a moment."""
+        """The time that is `seconds` after the start of the run."""
         return self.base + round(seconds * 1e6)
 
-    def moment(self, at: int) -> int:
-        """The bin of a moment."""
+    def bin_key(self, at: int) -> int:
+        """The key of the bin that a time falls into (see `metrics.store`)."""
         return self.bins.at((at - self.base) / 1e6)
 
     def recorders(self, role: Role) -> Recorders:
@@ -150,25 +150,25 @@ class Engine:
         return self._roles[role.name]
 
     def count(self, role: Role, metric: str, amount: int = 1, *, code: str = "") -> None:
-        """Raise a counter now."""
-        self._roles[role.name].get(metric, code=code).add(self.moment(self.now()), amount)
+        """Add to a counter of a role, in the current bin."""
+        self._roles[role.name].get(metric, code=code).add(self.bin_key(self.now()), amount)
 
     def phase(self) -> str:
-        """The phase that runs now; after the end, the last."""
+        """The name of the current phase; after the end, of the last one."""
         now = self.seconds(self.now())
         return next((phase.name for phase, _, end in self._phases if now < end), self._phases[-1][0].name)
 
     def phase_start(self, name: str) -> int:
-        """When a phase begins."""
+        """The time at which a phase begins."""
         return self.microseconds(next(start for phase, start, _ in self._phases if phase.name == name))
 
-    def door(self, name: str) -> asyncio.Event:
-        """What a barrier or a signal opens; the main process decides when, since users are in all workers."""
-        return self._doors.setdefault(name, asyncio.Event())
+    def latch(self, name: str) -> asyncio.Event:
+        """The latch of a barrier or a signal. The main process opens it, since users are in all workers."""
+        return self._latches.setdefault(name, asyncio.Event())
 
 
 def tls_of(spec: WorkerSpec) -> tuple[ssl.SSLContext, str]:
-    """What connections to the target verify its certificate with, and its name."""
+    """The TLS context of connections to the target, and the host name to verify."""
     context = ssl.create_default_context()
     if spec.insecure:
         context.check_hostname = False

@@ -1,4 +1,4 @@
-"""Calls what is due: one timer for all timetables of a worker, however many messages are planned."""
+"""Calls what is due: one event-loop timer for all planned messages of a worker, however many there are."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from heapq import heappop, heappush
 from itertools import count
 from time import monotonic_ns
 
-_SLICE_US = 2_000  # how long due calls may run before connections get their turn
+_SLICE_US = 2_000  # how long due callbacks may run before connections get their turn
 
 
-class Metronome:
-    """Times are microseconds of the monotonic clock. Calls happen at or after their time, in its order."""
+class TimerQueue:
+    """Callbacks by time, in microseconds of the monotonic clock. None is called before its time."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -22,9 +22,9 @@ class Metronome:
         self._timer_at = 0
         self._stopped = False
 
-    def at(self, when: int, call: Callable[[int], None]) -> None:
-        """Call with `when` once it is that time."""
-        heappush(self._due, (when, next(self._order), call))
+    def call_at(self, when: int, callback: Callable[[int], None]) -> None:
+        """Call `callback(when)` at that time or soon after; callbacks of one time in order."""
+        heappush(self._due, (when, next(self._order), callback))
         if self._timer is None or when < self._timer_at:
             self._arm()
 
@@ -43,19 +43,19 @@ class Metronome:
         now = monotonic_ns() // 1000
         stop = now + _SLICE_US
         while self._due and self._due[0][0] <= now < stop:
-            when, _, call = heappop(self._due)
-            call(when)
+            when, _, callback = heappop(self._due)
+            callback(when)
             now = monotonic_ns() // 1000
         self._arm()
 
     async def sleep_until(self, when: int) -> None:
-        """Sleep to a moment."""
+        """Sleep until that time."""
         done: asyncio.Future[None] = self._loop.create_future()
-        self.at(when, lambda _when: None if done.done() else done.set_result(None))
+        self.call_at(when, lambda _when: None if done.done() else done.set_result(None))
         await done
 
     def stop(self) -> None:
-        """Call nothing any more."""
+        """Drop all callbacks and call nothing any more."""
         self._stopped = True
         self._due.clear()
         self._arm()

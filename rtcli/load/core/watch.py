@@ -13,7 +13,7 @@ _MISSING = object()
 _MAX_RECORDED = 10_000
 
 
-class Sees(Protocol):
+class FrameObserver(Protocol):
     """Something that every frame is shown to."""
 
     def see(self, data: bytes | str) -> None:
@@ -38,7 +38,7 @@ class Pattern:
         return all(as_text(lookup(tree, path)) == wanted for path, wanted in self.where.items())
 
 
-class Watcher:
+class FrameMatcher:
     """Counts frames that match a pattern; `done` is set when there were enough."""
 
     def __init__(self, pattern: Pattern, count: int) -> None:
@@ -72,7 +72,7 @@ class FrameRecorder:
         if len(self._frames) < _MAX_RECORDED:
             self._frames.append(data)
 
-    def replay(self, watcher: Watcher) -> None:
+    def replay(self, watcher: FrameMatcher) -> None:
         """Show what was kept to a watcher."""
         for frame in self._frames:
             watcher.see(frame)

@@ -14,7 +14,7 @@ from typing import Protocol, cast
 
 from rtcli.load.errors import RefusedError
 from rtcli.load.net.http_stream import HttpError, ResponseReader
-from rtcli.load.net.source_addresses import Sources, reset_on_close
+from rtcli.load.net.source_addresses import SourceAddresses, reset_on_close
 from rtcli.load.net.throttle import Throttle
 from rtcli.load.scenario.steps import Kill
 from rtcli.protocol.sse import ServerSentEvent, SSELimitError, SSEParser
@@ -150,7 +150,7 @@ async def open_sse(
     request: bytes,
     parser: SSEParser,
     *,
-    sources: Sources,
+    sources: SourceAddresses,
     tls: tuple[ssl.SSLContext, str] | None,
     read: float | None = None,
     timeout: float,  # noqa: ASYNC109 - covers connecting and the answer

@@ -12,7 +12,7 @@ READ_BUFFER = 5_120
 _READ_AT_ONCE = 3_584
 
 
-class SmallReads(asyncio.BufferedProtocol):
+class SmallReadProtocol(asyncio.BufferedProtocol):
     """Stands before picows' protocol, and offers at most a part of its buffer for each read."""
 
     __slots__ = ("_get_buffer", "_inner", "buffer_updated")

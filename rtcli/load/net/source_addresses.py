@@ -23,7 +23,7 @@ _BYTES_RECEIVED = slice(128, 136)  # tcpi_bytes_received of <linux/tcp.h>, since
 _RESET = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
 
 
-class Sources:
+class SourceAddresses:
     """Opens sockets to one server. `worker` keeps the addresses of several workers apart."""
 
     def __init__(self, host: str, port: int, family: int, *, worker: int = 0, workers: int = 1) -> None:

@@ -19,8 +19,8 @@ import picows
 from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.room import Entry
 from rtcli.load.errors import RefusedError
-from rtcli.load.net.read_buffers import READ_BUFFER, SmallReads
-from rtcli.load.net.source_addresses import Sources, bytes_received, reset_on_close
+from rtcli.load.net.read_buffers import READ_BUFFER, SmallReadProtocol
+from rtcli.load.net.source_addresses import SourceAddresses, bytes_received, reset_on_close
 from rtcli.load.net.throttle import Throttle
 from rtcli.load.scenario.steps import Kill
 
@@ -50,7 +50,7 @@ class Receiver(Protocol):
         ...
 
 
-class Nobody:
+class NoMembership:
     """Stands where the membership would: it expects nothing, so every frame goes to the user."""
 
     __slots__ = ("cursor",)
@@ -59,15 +59,15 @@ class Nobody:
         self.cursor = Entry(0, -1)
 
 
-NOBODY = Nobody()
+NO_MEMBERSHIP = NoMembership()
 
 
-class WsConnection(picows.WSListener):
+class WebSocketConnection(picows.WSListener):
     """One connection. Set `member` to the membership whose messages are to be expected."""
 
     def __init__(self, receiver: Receiver) -> None:
         self.receiver: Receiver | None = receiver
-        self.member: Membership | Nobody = NOBODY
+        self.member: Membership | NoMembership = NO_MEMBERSHIP
         self.frames = 0  # that were not accounted for here
         self.socket: socket.socket | None = None
         self._transport: picows.WSTransport | None = None
@@ -82,7 +82,7 @@ class WsConnection(picows.WSListener):
         """Keep the transport."""
         self._transport = transport
         under = transport.underlying_transport
-        under.set_protocol(SmallReads(cast("asyncio.BufferedProtocol", under.get_protocol())))
+        under.set_protocol(SmallReadProtocol(cast("asyncio.BufferedProtocol", under.get_protocol())))
 
     def on_ws_frame(self, _transport: picows.WSTransport, frame: picows.WSFrame) -> None:
         """Account for the expected; pass on the rest."""
@@ -165,7 +165,7 @@ class WsConnection(picows.WSListener):
     def kill(self, how: Kill) -> None:
         """Lose the connection; nothing more is reported of it."""
         self.receiver = None
-        self.member = NOBODY
+        self.member = NO_MEMBERSHIP
         transport = self._transport
         if transport is None:
             return
@@ -197,19 +197,19 @@ def _retrieve_error(transport: picows.WSTransport) -> None:
     waiting.add_done_callback(lambda done: None if done.cancelled() else done.exception())
 
 
-async def open_ws(
+async def open_websocket(
     receiver: Receiver,
     url: str,
     *,
-    sources: Sources,
+    sources: SourceAddresses,
     headers: list[tuple[str, str]],
     subprotocols: tuple[str, ...] = (),
     tls: tuple[ssl.SSLContext, str] | None,
     read: float | None = None,
     timeout: float,  # noqa: ASYNC109 - covers connecting and the answer
-) -> WsConnection:
+) -> WebSocketConnection:
     """Connect. Raises OSError, TimeoutError, or RefusedError."""
-    connection = WsConnection(receiver)
+    connection = WebSocketConnection(receiver)
     buffer = None if read is None else READ_BUFFER
     offered = [("Sec-WebSocket-Protocol", ", ".join(subprotocols))] if subprotocols else []
 

@@ -15,8 +15,8 @@ from rtcli.load.core.context import Credentials, WorkerSpec, tls_of
 from rtcli.load.core.feeders import Feeders, UserScope, already
 from rtcli.load.core.schedule import seeded
 from rtcli.load.errors import RefusedError
-from rtcli.load.net.source_addresses import Sources, resolve
-from rtcli.load.net.websocket import WsConnection, open_ws
+from rtcli.load.net.source_addresses import SourceAddresses, resolve
+from rtcli.load.net.websocket import WebSocketConnection, open_websocket
 from rtcli.load.scenario.model import Role, Scenario
 from rtcli.load.scenario.protocols import AdapterError
 from rtcli.load.scenario.steps import Kill
@@ -90,7 +90,7 @@ async def probe(spec: WorkerSpec) -> None:
 async def _probe_tcp(spec: WorkerSpec) -> None:
     try:
         async with asyncio.timeout(_PROBE_S):
-            made = await Sources(spec.address, spec.endpoint.port, spec.family).connect()
+            made = await SourceAddresses(spec.address, spec.endpoint.port, spec.family).connect()
     except (OSError, TimeoutError) as error:
         raise _unreachable(spec.endpoint, error) from None
     made.close()
@@ -103,10 +103,10 @@ async def _probe_ws(spec: WorkerSpec, role: Role, adapter: WsAdapter) -> None:
     receiver = _Probe()
     connection = None
     try:
-        connection = await open_ws(
+        connection = await open_websocket(
             receiver,
             adapter.url(spec.endpoint, opening),
-            sources=Sources(spec.address, spec.endpoint.port, spec.family),
+            sources=SourceAddresses(spec.address, spec.endpoint.port, spec.family),
             headers=adapter.headers(opening),
             subprotocols=adapter.subprotocols,
             tls=tls_of(spec) if spec.endpoint.secure else None,
@@ -125,7 +125,7 @@ async def _probe_ws(spec: WorkerSpec, role: Role, adapter: WsAdapter) -> None:
 
 
 async def _greeting(
-    spec: WorkerSpec, role: Role, adapter: WsAdapter, connection: WsConnection, receiver: _Probe
+    spec: WorkerSpec, role: Role, adapter: WsAdapter, connection: WebSocketConnection, receiver: _Probe
 ) -> tuple[int, str] | None:
     """Say what a user says first, and hear the answer: None when it is a frame, else how it was closed."""
     scope = UserScope(

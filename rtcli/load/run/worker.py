@@ -14,7 +14,7 @@ from typing import Any
 
 from rtcli.load.adapters.base import SseAdapter, WsAdapter
 from rtcli.load.adapters.registry import adapter_for
-from rtcli.load.core.context import Engine, WorkerSpec
+from rtcli.load.core.context import WorkerContext, WorkerSpec
 from rtcli.load.core.schedule import arrival_times, phase_bounds, seeded, stays
 from rtcli.load.metrics.store import Snapshot
 from rtcli.load.scenario.model import Cut, Role
@@ -53,7 +53,7 @@ class Worker:
     """Runs its users. `post` sends to the main process."""
 
     def __init__(self, spec: WorkerSpec, base: int, post: Callable[[Any], None]) -> None:
-        self.engine = Engine(spec, base, post)
+        self.context = WorkerContext(spec, base, post)
         self.spec = spec
         self.post = post
         self.users: set[User] = set()
@@ -72,15 +72,15 @@ class Worker:
 
     async def run(self) -> None:
         """Run to the end of the phases, or until `stop`; then wait until everything has arrived."""
-        engine = self.engine
+        context = self.context
         self._plan()
         beat = asyncio.create_task(self._tick_every_second())
         watch = asyncio.create_task(self._watch_loop())
         try:
-            left = (engine.microseconds(engine.scenario.duration) - engine.now()) / 1e6
+            left = (context.microseconds(context.scenario.duration) - context.now()) / 1e6
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), left)
-            self.post(("ended", engine.seconds(engine.now())))
+            self.post(("ended", context.seconds(context.now())))
             await self._settle()
         finally:
             beat.cancel()
@@ -124,40 +124,40 @@ class Worker:
                 end, start + role.stay.sample(seeded(self.spec.scenario.seed, role.name, index, "stay"))
             )
         self._start_at(start, role, index, first + index, end)
-        self.engine.metronome.at(
-            self.engine.microseconds(start), lambda _when: self._plan_arrival(role, arrivals, first)
+        self.context.timers.call_at(
+            self.context.microseconds(start), lambda _when: self._plan_arrival(role, arrivals, first)
         )
 
     def _start_at(self, start: float, role: Role, index: int, number: int, end: float) -> None:
         def begin(_when: int) -> None:
-            if not self.engine.stopping:
+            if not self.context.stopping:
                 task = asyncio.create_task(self._live(role, index, number, end))
                 self._flows.add(task)
                 task.add_done_callback(self._flows.discard)
 
-        self.engine.metronome.at(self.engine.microseconds(start), begin)
+        self.context.timers.call_at(self.context.microseconds(start), begin)
 
     async def _live(self, role: Role, index: int, number: int, end: float) -> None:
         """One user's stay."""
-        engine = self.engine
+        context = self.context
         adapter = self._adapters[role.name]
         user: User
         if adapter.transport == "ws":
-            user = WsUser(engine, role, index, number, adapter)
+            user = WsUser(context, role, index, number, adapter)
         else:
-            user = SseUser(engine, role, index, number, adapter)
+            user = SseUser(context, role, index, number, adapter)
         self.users.add(user)
-        engine.users += 1
-        until = engine.microseconds(end)
+        context.users += 1
+        until = context.microseconds(end)
         stays = role.users is not None or role.stay is not None
-        flow = Flow(engine, user, until, stays=stays, actions=ACTIONS)
+        flow = Flow(context, user, until, stays=stays, actions=ACTIONS)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout((until - engine.now()) / 1e6):
+            async with asyncio.timeout((until - context.now()) / 1e6):
                 await flow.run()
-        if not engine.stopping and end < engine.scenario.duration - 1e-6:
+        if not context.stopping and end < context.scenario.duration - 1e-6:
             await user.finish(1000, "", _GOODBYE_S)
             self.users.discard(user)
-            engine.users -= 1
+            context.users -= 1
 
     def _plan_cut(self, phase: str, at: float, cut: Cut) -> None:
         rng = seeded(self.spec.scenario.seed, "cut", phase, self.spec.worker)
@@ -170,38 +170,38 @@ class Worker:
             for user in rng.sample(crowd, round(len(crowd) * cut.share)):
                 user.cut(cut.how)
 
-        self.engine.metronome.at(self.engine.microseconds(at), strike)
+        self.context.timers.call_at(self.context.microseconds(at), strike)
 
     # -- the end -------------------------------------------------------------------------------------------
 
     async def _settle(self) -> None:
         """Send nothing more, and wait until everything has arrived, or for as long as the scenario says."""
-        engine = self.engine
-        engine.stopping = True
-        engine.metronome.stop()
+        context = self.context
+        context.stopping = True
+        context.timers.stop()
         while self._flows:  # a library may take a cancellation for its own, as asyncio.wait_for of 3.11 does
             for task in self._flows:
                 task.cancel()
             await asyncio.wait(self._flows, timeout=_CANCEL_AGAIN_S)
         for user in self.users:
             user.read_freely()  # slow readers catch up now, or find that the server has given up on them
-        rules = engine.scenario.audit
-        started = engine.now()
-        while (waited := (engine.now() - started) / 1e6) < rules.settle:
-            busy = any(user.is_returning for user in self.users) or engine.audit.outstanding()
+        rules = context.scenario.audit
+        started = context.now()
+        while (waited := (context.now() - started) / 1e6) < rules.settle:
+            busy = any(user.is_returning for user in self.users) or context.audit.outstanding()
             if waited >= min(_MIN_SETTLE_S, rules.settle) and not busy:
                 break
             await asyncio.sleep(_SETTLE_STEP_S)
 
     async def close(self) -> None:
         """Let everybody go: in order within some seconds, else at once."""
-        self.engine.closing = True
+        self.context.closing = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_GOODBYE_S):
                 await asyncio.gather(*(user.finish(1000, "", _GOODBYE_S) for user in self.users))
         for user in self.users:
             user.vanish()
-        await self.engine.http.aclose()
+        await self.context.http.aclose()
         await asyncio.sleep(0)  # transports say goodbye in the next turn
 
     # -- each second ---------------------------------------------------------------------------------------
@@ -209,11 +209,11 @@ class Worker:
     async def _tick_every_second(self) -> None:
         second = 1
         while True:
-            due = self.engine.microseconds(second)
-            await asyncio.sleep(max(0.0, (due - self.engine.now()) / 1e6))
+            due = self.context.microseconds(second)
+            await asyncio.sleep(max(0.0, (due - self.context.now()) / 1e6))
             await self._collect()
             self._tick()
-            second = int(self.engine.seconds(self.engine.now())) + 1
+            second = int(self.context.seconds(self.context.now())) + 1
 
     async def _collect(self) -> None:
         """Take over what connections have counted, in slices that nobody notices."""
@@ -221,43 +221,43 @@ class Worker:
             user.collect()
             if number % _SLICE == _SLICE - 1:
                 await asyncio.sleep(0)
-        for _ in self.engine.store.split_deliveries():
+        for _ in self.context.store.split_deliveries():
             await asyncio.sleep(0)
 
     def _tick(self) -> None:
-        engine = self.engine
-        patience = round((engine.scenario.audit.late_after + 1) * 1e6)
-        engine.audit.sweep(engine.now(), patience=patience)
+        context = self.context
+        patience = round((context.scenario.audit.late_after + 1) * 1e6)
+        context.audit.sweep(context.now(), patience=patience)
         cpu, wall = time.process_time(), time.monotonic()
         share = (cpu - self._cpu) / max(wall - self._wall, 1e-9)
         self._cpu, self._wall = cpu, wall
         stalls, self._stalls = tuple(self._stalls), []
-        log, engine.log = tuple(engine.log), []
+        log, context.log = tuple(context.log), []
         self.post(
             Tick(
                 self.spec.worker,
-                engine.store.drain(),
-                engine.users,
-                engine.connections,
+                context.store.drain(),
+                context.users,
+                context.connections,
                 share,
                 memory(),
                 stalls,
                 log,
-                engine.audit.so_far(),
+                context.audit.so_far(),
             )
         )
 
     async def _watch_loop(self) -> None:
         """Notice when the event loop stands still: what is measured meanwhile says nothing of the server."""
-        engine = self.engine
+        context = self.context
         while True:
             before = time.monotonic()
             await asyncio.sleep(_WATCH_S)
             late = time.monotonic() - before - _WATCH_S
             if late > STALL_S:
-                now = engine.seconds(engine.now())
+                now = context.seconds(context.now())
                 self._stalls.append((now - late, now))
-                engine.store.recorder("loop_stalls").add(engine.moment(engine.now()))
+                context.store.recorder("loop_stalls").add(context.bin_key(context.now()))
 
 
 def memory() -> int:

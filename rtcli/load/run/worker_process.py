@@ -52,26 +52,26 @@ async def _run(worker: Worker, channel: Channel) -> None:
         logging.getLogger("rtcli.loadtest").exception("a worker failed")
         channel.post(("failed", f"{type(error).__name__}: {error}"))
         raise
-    channel.post(("settled", export_ledger(worker.engine.audit), dict(worker.engine.problems)))
+    channel.post(("settled", export_ledger(worker.context.audit), dict(worker.context.problems)))
 
 
 def _obey(worker: Worker, channel: Channel, order: Any) -> None:  # noqa: ANN401 - see the module
     if order == "stop":
         worker.stop()
     elif order[0] == "open":
-        worker.engine.door(order[1]).set()
+        worker.context.latch(order[1]).set()
     elif order[0] == "judge":
         channel.post(("account", _judge(worker, order[1])))
 
 
 def _judge(worker: Worker, ledgers: list[Ledger]) -> Any:  # noqa: ANN401 - a WorkerAccount
-    engine = worker.engine
-    rules = engine.scenario.audit
-    import_ledgers(engine.audit, ledgers)
+    context = worker.context
+    rules = context.scenario.audit
+    import_ledgers(context.audit, ledgers)
     judge = Judge(
-        engine.audit, engine.now(), patience=round(rules.late_after * 1e6), self_echo=rules.self_echo
+        context.audit, context.now(), patience=round(rules.late_after * 1e6), self_echo=rules.self_echo
     )
-    return report(engine.audit, judge.judge(), keep=rules.evidence)
+    return report(context.audit, judge.judge(), keep=rules.evidence)
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import asyncio
 from abc import abstractmethod
 from typing import ClassVar, Generic, NoReturn, Protocol, TypeVar
 
-from rtcli.load.core.context import Engine
+from rtcli.load.core.context import WorkerContext
 from rtcli.load.errors import ConnectError, RefusedError
 from rtcli.load.scenario.model import Role
 from rtcli.load.scenario.steps import Kill
@@ -35,8 +35,8 @@ class ConnectedUser(User, Generic[C]):
     final: ClassVar[frozenset[int]]
     """Answers that say that the request is wrong, so that asking again is of no use."""
 
-    def __init__(self, engine: Engine, role: Role, index: int, number: int) -> None:
-        super().__init__(engine, role, index, number)
+    def __init__(self, worker: WorkerContext, role: Role, index: int, number: int) -> None:
+        super().__init__(worker, role, index, number)
         self.connection: C | None = None
         self.greeting: asyncio.Future[None] | None = None
 
@@ -84,13 +84,13 @@ class ConnectedUser(User, Generic[C]):
         """Note that a connection could not be opened; raises ConnectError."""
         status = error.status if isinstance(error, RefusedError) else 0
         code = str(status) if status else type(error).__name__.removesuffix("Error").lower()
-        self.engine.count(self.role, "connect_failed", code=code)
-        now = self.engine.now()
+        self.worker.count(self.role, "connect_failed", code=code)
+        now = self.worker.now()
         if self.connection is not None:
             self.drop(None)
             self.lose(now)
         else:
             for member in list(self.subscriber.memberships.values()):
                 if member.joined is None:
-                    self.engine.audit.gone(self.subscriber, member, now)
-        raise ConnectError(code, str(error) or "no answer", again=status not in self.final) from error
+                    self.worker.audit.gone(self.subscriber, member, now)
+        raise ConnectError(code, str(error) or "no answer", retryable=status not in self.final) from error

@@ -8,7 +8,7 @@ from dataclasses import replace
 from rtcli.load.adapters import base
 from rtcli.load.audit.records import Delivery, Note
 from rtcli.load.audit.token import LENGTH, MARK
-from rtcli.load.core.context import Engine
+from rtcli.load.core.context import WorkerContext
 from rtcli.load.errors import LostError, RefusedError
 from rtcli.load.net.event_stream import SseConnection, open_sse
 from rtcli.load.net.http_stream import encode_request
@@ -29,20 +29,22 @@ class SseUser(ConnectedUser[SseConnection]):
     # EventSource gives up for ever on any status but 200; so do we on those that call the request wrong.
     final = frozenset({204, 400, 401, 403, 404, 405})
 
-    def __init__(self, engine: Engine, role: Role, index: int, number: int, adapter: base.SseAdapter) -> None:
-        super().__init__(engine, role, index, number)
+    def __init__(
+        self, worker: WorkerContext, role: Role, index: int, number: int, adapter: base.SseAdapter
+    ) -> None:
+        super().__init__(worker, role, index, number)
         self.adapter = adapter
         self.resumes = adapter.resumes
         self.parser = SSEParser()
-        self._publisher = HttpPublisher(engine, self, engine.scenario.target.publish)
+        self._publisher = HttpPublisher(worker, self, worker.scenario.target.publish)
         self._waiting: set[str] = set()  # rooms whose confirmation is due
         self._started = 0  # the attempt to connect
 
     async def _open(self, timeout: float) -> None:  # noqa: ASYNC109 - see User
         """See User."""
-        engine, adapter = self.engine, self.adapter
+        worker, adapter = self.worker, self.adapter
         self.opening = replace(self.opening, last_event_id=self.parser.last_event_id)
-        endpoint = engine.spec.endpoint
+        endpoint = worker.spec.endpoint
         fields = [("Accept", "text/event-stream"), ("Cache-Control", "no-store")]
         fields += adapter.headers(self.opening)
         if self.opening.last_event_id:
@@ -51,14 +53,14 @@ class SseUser(ConnectedUser[SseConnection]):
         self._ask_for_rooms()
         self.greeting = asyncio.get_running_loop().create_future()
         try:
-            async with engine.connecting:
-                self._started = engine.now()
+            async with worker.connecting:
+                self._started = worker.now()
                 await open_sse(
                     self,
                     request,
                     self.parser,
-                    sources=engine.sources,
-                    tls=engine.tls,
+                    sources=worker.sources,
+                    tls=worker.tls,
                     read=self.role.read,
                     timeout=timeout,
                 )
@@ -77,14 +79,14 @@ class SseUser(ConnectedUser[SseConnection]):
             self.greeted()
 
     def _ask_for_rooms(self) -> None:
-        engine = self.engine
+        worker = self.worker
         self._waiting = set(self.opening.rooms)
         for room in self.opening.rooms:
             if room not in self.subscriber.memberships:
-                engine.audit.join(
+                worker.audit.join(
                     self.subscriber,
                     room,
-                    engine.now(),
+                    worker.now(),
                     counts=self.recorders.deliveries(room, websocket=False),
                 )
 
@@ -92,7 +94,7 @@ class SseUser(ConnectedUser[SseConnection]):
         """The answer itself is the confirmation. A resume that nothing is said of is taken at its word."""
         resumed = True if self.opening.last_event_id and self.resumes else None
         for room in self.opening.rooms:
-            self.is_back(base.Joined(room, None, resumed), self.engine.now())
+            self.is_back(base.Joined(room, None, resumed), self.worker.now())
 
     async def rejoin(self, timeout: float) -> None:  # noqa: ASYNC109 - see User
         """See User: the request has said it all."""
@@ -110,7 +112,7 @@ class SseUser(ConnectedUser[SseConnection]):
 
     def take_over(self, connection: SseConnection) -> None:
         """See ConnectedUser."""
-        moment = self.engine.moment(self.engine.now())
+        moment = self.worker.bin_key(self.worker.now())
         if connection.received:
             self.recorders.get("data_received").add(moment, connection.received)
             self.recorders.get("sse_events").add(moment, connection.events)
@@ -152,7 +154,7 @@ class SseUser(ConnectedUser[SseConnection]):
             token = data[at : at + LENGTH].encode()
             text = data if only else None
             delivery = Delivery(self.subscriber, told.room, token, told.place, now, raw, None, text)
-            self.engine.audit.receive(delivery)
+            self.worker.audit.receive(delivery)
             at = data.find(_MARK, at + LENGTH)
 
     def _on_other(self, told: base.Event, data: str, now: int) -> None:
@@ -165,7 +167,7 @@ class SseUser(ConnectedUser[SseConnection]):
         elif isinstance(told, base.GapTold):
             member = self.subscriber.memberships.get(told.room)
             if member is not None and told.after is not None and told.until is not None:
-                self.engine.audit.gap(member, told.after, told.until)
+                self.worker.audit.gap(member, told.after, told.until)
         elif isinstance(told, base.Closing):
             self.retry_after = told.retry_after
         if not self._waiting:

@@ -17,7 +17,7 @@ import msgspec
 from rtcli.load.adapters.json_ws import render_tree
 from rtcli.load.audit.ledger import Stream
 from rtcli.load.audit.room import Place
-from rtcli.load.core.context import Engine
+from rtcli.load.core.context import WorkerContext
 from rtcli.load.errors import StepError
 from rtcli.load.scenario.expressions import Template
 from rtcli.load.scenario.model import HttpPublish
@@ -36,8 +36,8 @@ _decode_receipt = msgspec.json.Decoder(_Receipt).decode
 class HttpPublisher:
     """Publishes for one user."""
 
-    def __init__(self, engine: Engine, user: User, described: HttpPublish | None) -> None:
-        self._engine = engine
+    def __init__(self, worker: WorkerContext, user: User, described: HttpPublish | None) -> None:
+        self._engine = worker
         self._user = user
         self._described = described
         self._idle: dict[str, list[Stream]] = {}
@@ -51,19 +51,19 @@ class HttpPublisher:
         request.add_done_callback(self._requests.discard)
 
     async def _publish(self, message: Message) -> None:
-        engine, audit = self._engine, self._engine.audit
-        now = engine.now()
+        worker, audit = self._engine, self._engine.audit
+        now = worker.now()
         stream, number, text = None, 0, message.text
         if message.audit:
             stream = self._take_stream(message.room)
             number, token = audit.send(stream, message.intended, now)
             text = f"{text} {token.decode()}" if text else token.decode()
-        moment = engine.moment(message.intended)
+        moment = worker.bin_key(message.intended)
         self._user.recorders.get("schedule_lag").record(moment, now - message.intended)
         answer = await self._request(message, text)
         if answer is None:  # nobody knows whether it was published
             if stream is not None:
-                stream.ended = engine.now()
+                stream.ended = worker.now()
             self._tell(message.done, "no answer")
             return
         failure, place = answer
@@ -71,11 +71,11 @@ class HttpPublisher:
             if failure:
                 audit.fail(stream, number)
             else:
-                audit.acknowledge(stream, number, engine.now(), place)
+                audit.acknowledge(stream, number, worker.now(), place)
             self._idle[message.room].append(stream)
         if not failure:
             recorder = self._user.recorders.get("send_ack", step=message.label)
-            recorder.record(moment, engine.now() - message.intended)
+            recorder.record(moment, worker.now() - message.intended)
         self._tell(message.done, failure)
 
     def _take_stream(self, room: str) -> Stream:
@@ -89,22 +89,22 @@ class HttpPublisher:
 
     async def _request(self, message: Message, text: str) -> tuple[str, Place | None] | None:
         """Make the request; returns why it was refused ('': it was not) and the position; None: no answer."""
-        engine = self._engine
+        worker = self._engine
         token = self._user.token()
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         method, path, body, kind = self._describe(message.room, text)
         headers["Content-Type"] = kind
-        engine.count(self._user.role, "data_sent", len(body))
+        worker.count(self._user.role, "data_sent", len(body))
         try:
-            response = await engine.http.request(
-                method, engine.spec.endpoint.base + path, content=body, headers=headers
+            response = await worker.http.request(
+                method, worker.spec.endpoint.base + path, content=body, headers=headers
             )
         except httpx.HTTPError as error:
-            engine.problems[f"{self._user.role.name}: publishing failed: {type(error).__name__}"] += 1
-            engine.count(self._user.role, "errors", code="http")
+            worker.problems[f"{self._user.role.name}: publishing failed: {type(error).__name__}"] += 1
+            worker.count(self._user.role, "errors", code="http")
             return None
         if response.status_code not in self._good:
-            engine.count(self._user.role, "errors", code=str(response.status_code))
+            worker.count(self._user.role, "errors", code=str(response.status_code))
             return str(response.status_code), None
         return "", _place(response.content)
 

@@ -20,7 +20,7 @@ class Pending:
     done: asyncio.Future[None] | None
 
 
-class Unanswered:
+class PendingReplies:
     """Messages by id, requests by id and by room: protocols confirm with the one or the other."""
 
     __slots__ = ("_by_room", "_messages", "_requests")

@@ -16,11 +16,11 @@ from rtcli.load.adapters.base import Joined, Opening
 from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.records import Subscriber
 from rtcli.load.audit.room import Place
-from rtcli.load.core.context import Engine
+from rtcli.load.core.context import WorkerContext
 from rtcli.load.core.feeders import UserScope
 from rtcli.load.core.schedule import seeded
-from rtcli.load.core.watch import Sees
-from rtcli.load.errors import ConnectError, LostError, OverError, StepError
+from rtcli.load.core.watch import FrameObserver
+from rtcli.load.errors import ConnectError, GaveUpError, LostError, StepError
 from rtcli.load.scenario.model import Role
 from rtcli.load.scenario.steps import Kill
 from rtcli.load.users.transport import Transport
@@ -32,27 +32,27 @@ RESUME_TIMEOUT_S = 10.0
 class User(Transport):
     """One user. Subclasses speak a transport."""
 
-    def __init__(self, engine: Engine, role: Role, index: int, number: int) -> None:
-        self.engine = engine
+    def __init__(self, worker: WorkerContext, role: Role, index: int, number: int) -> None:
+        self.worker = worker
         self.role = role
         self.name = f"{role.name} {index + 1}"
         self.id = f"{role.name}-{index + 1}"
         self.index = index
         self.number = number
-        self.recorders = engine.recorders(role)
+        self.recorders = worker.recorders(role)
         self.subscriber = Subscriber(self.name)
         self.scope = UserScope(
-            engine.feeders,
+            worker.feeders,
             role=role.name,
             index=index,
             number=number,
             user_id=self.id,
             name=self.name,
-            run=engine.spec.run_word,
+            run=worker.spec.run_word,
             rng=lambda: self.rng,
         )
         self.opening = Opening()
-        self.watchers: list[Sees] = []
+        self.watchers: list[FrameObserver] = []
         self.connected = False
         self.places: dict[str, Place | None] = {}  # rooms that it is in, and where they stood at the join
         self.attempt = 0  # to come back, in a row
@@ -69,11 +69,11 @@ class User(Transport):
     @cached_property
     def rng(self) -> Random:
         """What the user draws from; made when it is needed, since it takes 2.5 KB."""
-        return seeded(self.engine.scenario.seed, self.role.name, self.index)
+        return seeded(self.worker.scenario.seed, self.role.name, self.index)
 
     def token(self) -> str | None:
         """A token for this user."""
-        return self.engine.spec.credentials.token(self.number, self.id, self.name, time.time())
+        return self.worker.spec.credentials.token(self.number, self.id, self.name, time.time())
 
     def prepare(
         self, *, path: str | None, headers: Mapping[str, str], rooms: Sequence[str], events: bool
@@ -81,11 +81,11 @@ class User(Transport):
         """Set what connections are opened with, this one and those after a loss."""
         self.opening = Opening(self.token(), path, headers, rooms, events)
 
-    def watch(self, watcher: Sees) -> None:
+    def watch(self, watcher: FrameObserver) -> None:
         """Show every frame to the watcher from now on."""
         self.watchers.append(watcher)
 
-    def unwatch(self, watcher: Sees) -> None:
+    def unwatch(self, watcher: FrameObserver) -> None:
         """No longer."""
         self.watchers.remove(watcher)
 
@@ -97,30 +97,30 @@ class User(Transport):
         try:
             await self._open(timeout)
         except ConnectError as error:
-            error.again = error.again and not self._is_unwelcome
+            error.retryable = error.retryable and not self._is_unwelcome
             raise
         finally:
             self._is_opening = False
         if not self.connected:  # closed before this task had its turn
-            raise ConnectError("lost", "closed at once", again=not self._is_unwelcome)
+            raise ConnectError("lost", "closed at once", retryable=not self._is_unwelcome)
 
     def opened(self, metric: str, started: int) -> None:
         """Note that the connection is open."""
-        now = self.engine.now()
+        now = self.worker.now()
         self._opened_at = now
-        self.engine.connections += 1
-        self.recorders.get(metric).record(self.engine.moment(now), now - started)
+        self.worker.connections += 1
+        self.recorders.get(metric).record(self.worker.bin_key(now), now - started)
         self.subscriber.note(now, f"connected {self.subscriber.connection}".rstrip())
 
     def on_closed(self, code: int, reason: str) -> None:
         """Hear that the connection has ended; see `crowd_ws.Receiver`."""
-        now = self.engine.now()
+        now = self.worker.now()
         planned = self._closing is not None
         if not planned:
-            self.engine.count(self.role, "close", code=str(code))
+            self.worker.count(self.role, "close", code=str(code))
             self.subscriber.note(now, f"connection closed: {code} {reason}".rstrip())
-            if code not in self.role.expect_close and not self.engine.stopping:
-                self.engine.problems[
+            if code not in self.role.expect_close and not self.worker.stopping:
+                self.worker.problems[
                     f"{self.role.name}: connection closed with {code} {reason}".rstrip()
                 ] += 1
         self.lose(now)
@@ -136,20 +136,20 @@ class User(Transport):
             self.forget()
             return
         self.connected = False
-        self.engine.connections -= 1
+        self.worker.connections -= 1
         self.lost_at = now
         for member in list(self.subscriber.memberships.values()):
             if member.joined is None:
-                self.engine.audit.gone(self.subscriber, member, now)
+                self.worker.audit.gone(self.subscriber, member, now)
             else:
-                self.engine.audit.lost(member, now)
+                self.worker.audit.lost(member, now)
         self.on_lost(now)
         self.forget()
 
     def kill(self, how: Kill) -> None:
         """Lose the connection on purpose."""
         if self.connected:
-            now = self.engine.now()
+            now = self.worker.now()
             self.subscriber.note(now, f"killed the connection: {how}")
             self.drop(how)
             self.lose(now)
@@ -171,7 +171,7 @@ class User(Transport):
         """Come back after a loss, if this role does that; who is opening a connection goes on by itself."""
         if self._returning is not None or self._is_opening:
             return
-        if self.role.reconnect is None or stay_away or self.engine.closing:
+        if self.role.reconnect is None or stay_away or self.worker.closing:
             self.give_up()
         else:
             self._returning = asyncio.create_task(self._return())
@@ -179,22 +179,22 @@ class User(Transport):
     def give_up(self) -> None:
         """Note that what was lost stays lost."""
         self.over = True
-        now = self.engine.now()
+        now = self.worker.now()
         for member in list(self.subscriber.memberships.values()):
-            self.engine.audit.gone(self.subscriber, member, now)
+            self.worker.audit.gone(self.subscriber, member, now)
 
     async def _return(self) -> None:
         policy = self.role.reconnect
         assert policy is not None  # noqa: S101 - asked before
         try:
-            while not self.engine.closing:
+            while not self.worker.closing:
                 delay = policy.delay(self.rng, self.attempt)
                 await asyncio.sleep(delay if self.retry_after is None else self.retry_after + delay)
                 self.attempt += 1
                 try:
                     await self.resume(RESUME_TIMEOUT_S)
                 except ConnectError as error:
-                    if not error.again:
+                    if not error.retryable:
                         break
                 except (LostError, StepError, TimeoutError):
                     self._drop_quietly()
@@ -206,7 +206,7 @@ class User(Transport):
 
     def _drop_quietly(self) -> None:
         self.drop(None)
-        self.lose(self.engine.now())
+        self.lose(self.worker.now())
 
     async def resume(self, timeout: float) -> None:  # noqa: ASYNC109 - of this one attempt
         """Connect again and enter the rooms of before; raises what `open` and `rejoin` raise."""
@@ -215,28 +215,28 @@ class User(Transport):
         async with asyncio.timeout(timeout):
             await self.open(timeout)
             await self.rejoin(timeout)
-        now = self.engine.now()
+        now = self.worker.now()
         self.attempt = 0
         self.retry_after = None
-        self.engine.count(self.role, "reconnects")
+        self.worker.count(self.role, "reconnects")
         if lost_at is not None:
-            self.recorders.get("recovery_time").record(self.engine.moment(now), now - lost_at)
+            self.recorders.get("recovery_time").record(self.worker.bin_key(now), now - lost_at)
 
     def is_back(self, event: Joined, now: int) -> None:
         """Hear that a room is entered: for the first time, or again after a loss."""
-        audit, member = self.engine.audit, self.subscriber.memberships.get(event.room)
+        audit, member = self.worker.audit, self.subscriber.memberships.get(event.room)
         if member is None:
             return
         self.places[event.room] = event.place
         if member.joined is None:
             audit.joined(member, now)
-            self.recorders.get("join_ack").record(self.engine.moment(now), now - member.asked)
+            self.recorders.get("join_ack").record(self.worker.bin_key(now), now - member.asked)
             self.subscriber.note(now, f"joined {event.room}")
         elif member.lost is not None:
             self._is_back_again(event, member, now)
 
     def _is_back_again(self, event: Joined, member: Membership, now: int) -> None:
-        audit = self.engine.audit
+        audit = self.worker.audit
         word = {True: "recovered", False: "not recovered", None: "nothing said of what was missed"}
         self.subscriber.note(now, f"rejoined {event.room}: {word[event.recovered]}")
         if event.recovered is not None:
@@ -247,10 +247,10 @@ class User(Transport):
             audit.resumed(self.subscriber, member, now)
 
     async def wait_connected(self) -> None:
-        """Wait until the user is back in all its rooms; raises OverError, StepError when that is not due."""
+        """Wait until the user is back in all its rooms. Raises GaveUpError, StepError (no connection)."""
         while not self.connected or self._returning is not None:
             if self.over:
-                raise OverError
+                raise GaveUpError
             if self._returning is None:
                 raise StepError("not_connected", "there is no connection")
             await asyncio.wait([self._returning])
@@ -267,8 +267,8 @@ class User(Transport):
         if self._returning is not None:
             self._returning.cancel()
             self._returning = None
-        now = self.engine.now()
-        audit = self.engine.audit
+        now = self.worker.now()
+        audit = self.worker.audit
         members = list(self.subscriber.memberships.values())
         if self.connected:
             for member in members:

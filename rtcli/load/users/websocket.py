@@ -12,12 +12,12 @@ from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.records import Delivery, Note
 from rtcli.load.audit.room import Place
 from rtcli.load.audit.token import LENGTH, MARK
-from rtcli.load.core.context import Engine
-from rtcli.load.core.watch import Sees
+from rtcli.load.core.context import WorkerContext
+from rtcli.load.core.watch import FrameObserver
 from rtcli.load.errors import LostError, StepError
-from rtcli.load.net.websocket import NOBODY
+from rtcli.load.net.websocket import NO_MEMBERSHIP
 from rtcli.load.scenario.model import Role
-from rtcli.load.users.pending import Pending, Unanswered
+from rtcli.load.users.pending import Pending, PendingReplies
 from rtcli.load.users.transport import Message
 from rtcli.load.users.websocket_link import WsLink
 
@@ -29,13 +29,15 @@ _MAX_DIRECT = 8
 class WsUser(WsLink):
     """One user. `adapter` is shared by all of its kind."""
 
-    def __init__(self, engine: Engine, role: Role, index: int, number: int, adapter: base.WsAdapter) -> None:
-        super().__init__(engine, role, index, number, adapter)
+    def __init__(
+        self, worker: WorkerContext, role: Role, index: int, number: int, adapter: base.WsAdapter
+    ) -> None:
+        super().__init__(worker, role, index, number, adapter)
         self._streams: dict[tuple[str, bool], Stream] = {}
-        self._unanswered = Unanswered()
+        self._pending = PendingReplies()
         self._count = 0
 
-    def watch(self, watcher: Sees) -> None:
+    def watch(self, watcher: FrameObserver) -> None:
         """See User: the connection must not account for anything itself."""
         super().watch(watcher)
         self._follow(None)
@@ -48,27 +50,27 @@ class WsUser(WsLink):
 
     def forget(self) -> None:
         """See User."""
-        self._unanswered.forget()
+        self._pending.forget()
         super().forget()
 
     # -- rooms ---------------------------------------------------------------------------------------------
 
     async def join(self, room: str, history: int, timeout: float) -> None:  # noqa: ASYNC109 - of the answer
         """Enter a room; raises LostError, StepError, TimeoutError."""
-        engine = self.engine
+        worker = self.worker
         if room in self.subscriber.memberships:
             return
-        member = engine.audit.join(
+        member = worker.audit.join(
             self.subscriber,
             room,
-            engine.now(),
+            worker.now(),
             counts=self.recorders.deliveries(room, websocket=True),
             history=history > 0,
         )
         try:
             await self._enter(room, None, history, timeout)
         except (StepError, TimeoutError):
-            engine.audit.gone(self.subscriber, member, engine.now())
+            worker.audit.gone(self.subscriber, member, worker.now())
             raise
 
     async def rejoin(self, timeout: float) -> None:  # noqa: ASYNC109 - see User
@@ -87,8 +89,8 @@ class WsUser(WsLink):
             return
         if frame is not None:
             self.write(frame)
-        self.engine.metronome.at(
-            self.engine.now() + UNCONFIRMED_US,
+        self.worker.timers.call_at(
+            self.worker.now() + UNCONFIRMED_US,
             lambda now: self.is_back(base.Joined(room, None, None), now),
         )
 
@@ -97,7 +99,7 @@ class WsUser(WsLink):
         member = self.subscriber.memberships.get(room)
         if member is None:
             return
-        self.engine.audit.leaving(member, self.engine.now())
+        self.worker.audit.leaving(member, self.worker.now())
         identity = self._next_id()
         frame = self.adapter.leave(room, identity, self.scope)
         if frame is not None and self.adapter.confirms_leaves:
@@ -105,17 +107,17 @@ class WsUser(WsLink):
             return
         if frame is not None:
             self.write(frame)
-        self.engine.metronome.at(
-            self.engine.now() + UNCONFIRMED_US, lambda now: self._on_left(base.Left(room), now)
+        self.worker.timers.call_at(
+            self.worker.now() + UNCONFIRMED_US, lambda now: self._on_left(base.Left(room), now)
         )
 
     async def _request(self, room: str, identity: str, frame: bytes, timeout: float) -> None:  # noqa: ASYNC109
         """Ask for something that is confirmed by the room's name or refused by the request's id."""
         if self.connection is None:
             raise LostError
-        self.subscriber.notes.append(Note(self.engine.now(), "out", frame[:_NOTED]))
+        self.subscriber.notes.append(Note(self.worker.now(), "out", frame[:_NOTED]))
         self.write(frame)
-        await self._unanswered.confirmation(room, identity, timeout)
+        await self._pending.confirmation(room, identity, timeout)
 
     def _next_id(self) -> str:
         self._count += 1
@@ -125,34 +127,34 @@ class WsUser(WsLink):
 
     def send(self, message: Message) -> bool:
         """See Transport."""
-        engine, room, intended = self.engine, message.room, message.intended
+        worker, room, intended = self.worker, message.room, message.intended
         member = self.subscriber.memberships.get(room)
         outside = self.adapter.confirms and member is not None and not member.is_in
         if outside or not self.connected:
             return False
-        now = engine.now()
+        now = worker.now()
         ack = message.ack and self.adapter.acks
         self._count += 1
         stream, number, text = None, self._count, message.text
         if message.audit:
             stream = self._stream(room, wants_acks=ack)
-            number, token = engine.audit.send(stream, intended, now)
+            number, token = worker.audit.send(stream, intended, now)
             text = f"{text} {token.decode()}" if text else token.decode()
         if message.size is not None and len(text) < message.size:
             text = "." * (message.size - len(text) - 1) + " " + text
         identity = ""
         if ack:
-            identity = f"{engine.spec.run_word}-{stream.number if stream else self.id}-{number}"
+            identity = f"{worker.spec.run_word}-{stream.number if stream else self.id}-{number}"
             pending = Pending(stream, number, intended, message.label, message.done)
-            self._unanswered.add(identity, pending)
+            self._pending.add(identity, pending)
         self.write(self.adapter.send(room, text, identity, self.scope))
-        self.recorders.get("schedule_lag").record(engine.moment(intended), now - intended)
+        self.recorders.get("schedule_lag").record(worker.bin_key(intended), now - intended)
         return True
 
     def _stream(self, room: str, *, wants_acks: bool) -> Stream:
         stream = self._streams.get((room, wants_acks))
         if stream is None:
-            stream = self.engine.audit.stream(self.name, room, wants_acks=wants_acks)
+            stream = self.worker.audit.stream(self.name, room, wants_acks=wants_acks)
             self._streams[room, wants_acks] = stream
         return stream
 
@@ -197,7 +199,7 @@ class WsUser(WsLink):
     def _follow(self, member: Membership | None) -> None:
         if self.connection is not None:
             idle = member is None or member.ended is not None or bool(self.watchers)
-            self.connection.member = NOBODY if idle or member is None else member
+            self.connection.member = NO_MEMBERSHIP if idle or member is None else member
 
     def _on_data(self, event: base.Data, data: bytes, now: int) -> None:
         at = data.find(MARK)
@@ -208,41 +210,41 @@ class WsUser(WsLink):
             token = data[at : at + LENGTH]
             frame = data if only else None
             delivery = Delivery(self.subscriber, event.room, token, event.place, now, data, frame)
-            self._follow(self.engine.audit.receive(delivery))
+            self._follow(self.worker.audit.receive(delivery))
             at = data.find(MARK, at + LENGTH)
 
     def _on_acked(self, event: base.Acked, now: int) -> None:
-        pending = self._unanswered.acknowledge(event.id)
+        pending = self._pending.acknowledge(event.id)
         if pending is None:
             return
-        engine = self.engine
+        worker = self.worker
         if pending.stream is not None:
-            engine.audit.acknowledge(pending.stream, pending.number, now, event.place)
+            worker.audit.acknowledge(pending.stream, pending.number, now, event.place)
         recorder = self.recorders.get("send_ack", step=pending.label)
-        recorder.record(engine.moment(pending.intended), now - pending.intended)
+        recorder.record(worker.bin_key(pending.intended), now - pending.intended)
 
     def _on_refused(self, event: base.Refused, now: int) -> None:  # noqa: ARG002 - one signature
-        self.engine.count(self.role, "errors", code=event.code)
-        pending = self._unanswered.refuse(event.id or "", event.code)
+        self.worker.count(self.role, "errors", code=event.code)
+        pending = self._pending.refuse(event.id or "", event.code)
         if pending is not None and pending.stream is not None:
-            self.engine.audit.fail(pending.stream, pending.number)
+            self.worker.audit.fail(pending.stream, pending.number)
 
     def _on_joined(self, event: base.Joined, now: int) -> None:
         self.is_back(event, now)
         self._follow(self.subscriber.memberships.get(event.room))
-        self._unanswered.confirm(event.room)
+        self._pending.confirm(event.room)
 
     def _on_left(self, event: base.Left, now: int) -> None:
         member = self.subscriber.memberships.get(event.room)
         if member is not None and member.leaving is not None:
-            self.engine.audit.left(self.subscriber, member, now)
+            self.worker.audit.left(self.subscriber, member, now)
             self._follow(None)
-        self._unanswered.confirm(event.room)
+        self._pending.confirm(event.room)
 
     def _on_gap(self, event: base.GapTold, now: int) -> None:  # noqa: ARG002 - one signature
         member = self.subscriber.memberships.get(event.room)
         if member is not None and event.after is not None and event.until is not None:
-            self.engine.audit.gap(member, event.after, event.until)
+            self.worker.audit.gap(member, event.after, event.until)
 
     def _on_hello(self, event: base.Hello, now: int) -> None:  # noqa: ARG002 - one signature
         self.subscriber.connection = event.connection

@@ -6,20 +6,22 @@ import asyncio
 from abc import abstractmethod
 
 from rtcli.load.adapters import base
-from rtcli.load.core.context import Engine
+from rtcli.load.core.context import WorkerContext
 from rtcli.load.errors import LostError, RefusedError
-from rtcli.load.net.websocket import WsConnection, open_ws
+from rtcli.load.net.websocket import WebSocketConnection, open_websocket
 from rtcli.load.scenario.model import Role
 from rtcli.load.users.connected import ConnectedUser
 
 
-class WsLink(ConnectedUser[WsConnection]):
+class WsLink(ConnectedUser[WebSocketConnection]):
     """The connection of a user; subclasses make something of what comes over it (`on_frame`)."""
 
     final = frozenset({400, 401, 403, 404})
 
-    def __init__(self, engine: Engine, role: Role, index: int, number: int, adapter: base.WsAdapter) -> None:
-        super().__init__(engine, role, index, number)
+    def __init__(
+        self, worker: WorkerContext, role: Role, index: int, number: int, adapter: base.WsAdapter
+    ) -> None:
+        super().__init__(worker, role, index, number)
         self.adapter = adapter
         self.resumes = adapter.resumes
         self._bytes = self._frames = self._counted = 0  # of this connection, taken over already
@@ -30,19 +32,19 @@ class WsLink(ConnectedUser[WsConnection]):
 
     async def _open(self, timeout: float) -> None:  # noqa: ASYNC109 - see User
         """See User."""
-        engine, adapter = self.engine, self.adapter
+        worker, adapter = self.worker, self.adapter
         self.greeting = asyncio.get_running_loop().create_future()
         try:
-            async with engine.connecting:
-                started = engine.now()
-                connection = await open_ws(
+            async with worker.connecting:
+                started = worker.now()
+                connection = await open_websocket(
                     self,
-                    adapter.url(engine.spec.endpoint, self.opening),
-                    sources=engine.sources,
+                    adapter.url(worker.spec.endpoint, self.opening),
+                    sources=worker.sources,
                     headers=adapter.headers(self.opening),
                     subprotocols=adapter.subprotocols,
                     read=self.role.read,
-                    tls=engine.tls,
+                    tls=worker.tls,
                     timeout=timeout,
                 )
                 if connection.receiver is None:  # closed before this task had its turn: see `open`
@@ -51,7 +53,7 @@ class WsLink(ConnectedUser[WsConnection]):
                 self._bytes = self._frames = 0
                 self._counted = self.subscriber.counted
                 self.opened("ws_connecting", started)
-                self.engine.count(self.role, "ws_sessions")
+                self.worker.count(self.role, "ws_sessions")
                 self.connected = True
                 for frame in adapter.hello(self.scope):
                     self.write(frame)
@@ -66,16 +68,16 @@ class WsLink(ConnectedUser[WsConnection]):
         if self.connection is not None:
             self.connection.close(code, reason)
 
-    def ended(self, connection: WsConnection) -> None:
+    def ended(self, connection: WebSocketConnection) -> None:
         """See ConnectedUser."""
         super().ended(connection)
-        now = self.engine.now()
+        now = self.worker.now()
         session = self.recorders.get("ws_session_duration")
-        session.record(self.engine.moment(now), now - self._opened_at)
+        session.record(self.worker.bin_key(now), now - self._opened_at)
 
-    def take_over(self, connection: WsConnection) -> None:
+    def take_over(self, connection: WebSocketConnection) -> None:
         """See ConnectedUser."""
-        moment = self.engine.moment(self.engine.now())
+        moment = self.worker.bin_key(self.worker.now())
         received = connection.received
         if received > self._bytes:
             self.recorders.get("data_received").add(moment, received - self._bytes)
@@ -89,6 +91,6 @@ class WsLink(ConnectedUser[WsConnection]):
         """Send a frame, if there is a connection."""
         if self.connection is not None:
             self.connection.send(frame)
-            moment = self.engine.moment(self.engine.now())
+            moment = self.worker.bin_key(self.worker.now())
             self.recorders.get("ws_msgs_sent").add(moment)
             self.recorders.get("data_sent").add(moment, len(frame))

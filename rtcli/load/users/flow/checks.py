@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from rtcli.load.core.watch import Pattern, Watcher, found, lookup
+from rtcli.load.core.watch import FrameMatcher, Pattern, found, lookup
 from rtcli.load.scenario.steps import Expect, Http
 from rtcli.load.users.flow.http import request
 from rtcli.load.users.flow.runner import Flow
@@ -18,7 +18,7 @@ async def expect(flow: Flow, step: Expect) -> None:
         {path: flow.text(value) for path, value in step.where.items()},
         None if step.contains is None else flow.text(step.contains),
     )
-    watcher = Watcher(pattern, step.count)
+    watcher = FrameMatcher(pattern, step.count)
     if flow.before is not None and not step.absent:
         flow.before.replay(watcher)
     flow.user.watch(watcher)
@@ -37,7 +37,7 @@ async def expect(flow: Flow, step: Expect) -> None:
 
 async def http(flow: Flow, step: Http) -> None:
     """Make a request to the deployment."""
-    answer = await request(flow.engine, flow.user, step)
+    answer = await request(flow.worker, flow.user, step)
     flow.check(step, good=answer.status in step.status)
     _capture(flow, answer.tree, step.capture)
 

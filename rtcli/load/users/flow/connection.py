@@ -12,8 +12,8 @@ from rtcli.load.users.flow.runner import GOODBYE_S, Flow
 async def connect(flow: Flow, step: Connect) -> None:
     """Open the connection, trying again as the role does."""
     user = flow.user
-    target = flow.engine.scenario.target
-    same = flow.engine.scenario.protocol_of(user.role) == target.protocol
+    target = flow.worker.scenario.target
+    same = flow.worker.scenario.protocol_of(user.role) == target.protocol
     path = step.path or (target.path if same else None)
     user.prepare(
         path=None if path is None else flow.text(path),
@@ -25,7 +25,7 @@ async def connect(flow: Flow, step: Connect) -> None:
         try:
             await user.open(step.timeout)
         except ConnectError as error:
-            if not error.again or user.role.reconnect is None:
+            if not error.retryable or user.role.reconnect is None:
                 raise
             await asyncio.sleep(max(user.role.reconnect.delay(user.rng, user.attempt), 0.01))
             user.attempt += 1
@@ -65,8 +65,8 @@ async def resume(flow: Flow, step: Resume) -> None:
     except (ConnectError, LostError, StepError, TimeoutError) as error:
         user.attempt += 1
         user.drop(None)
-        user.lose(flow.engine.now())
-        flow.engine.problems[f"{user.role.name}: could not resume: {error}".rstrip(": ")] += 1
+        user.lose(flow.worker.now())
+        flow.worker.problems[f"{user.role.name}: could not resume: {error}".rstrip(": ")] += 1
         return
     if step.expect != "any":
         flow.check(step, good=(user.recovered is True) is (step.expect == "recovered"))

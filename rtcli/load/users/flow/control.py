@@ -23,11 +23,11 @@ async def hold(flow: Flow, step: Hold) -> None:
 
 async def loop(flow: Flow, step: Loop) -> None:
     """Repeat; a round without any wait in it still lets others run."""
-    until = None if step.time is None else flow.engine.now() + round(step.time.sample(flow.user.rng) * 1e6)
+    until = None if step.time is None else flow.worker.now() + round(step.time.sample(flow.user.rng) * 1e6)
     rounds = 0
     before = flow.user.scope.loop
-    while (step.times is None or rounds < step.times) and not flow.engine.stopping:
-        now = flow.engine.now()
+    while (step.times is None or rounds < step.times) and not flow.worker.stopping:
+        now = flow.worker.now()
         if now >= flow.end or (until is not None and now >= until):
             break
         rounds += 1
@@ -48,20 +48,20 @@ async def choose(flow: Flow, step: Choose) -> None:
 async def wait(flow: Flow, step: Wait) -> None:
     """Wait for others, a signal, or a phase."""
     if step.phase is not None:
-        await flow.until(flow.engine.phase_start(step.phase))
+        await flow.until(flow.worker.phase_start(step.phase))
         return
     name = f"signal {step.signal}" if step.signal is not None else f"barrier {step.barrier}"
     if step.barrier is not None:
-        flow.engine.post(("barrier", name, step.users))
+        flow.worker.post(("barrier", name, step.users))
     async with asyncio.timeout(step.timeout):
-        await flow.engine.door(name).wait()
+        await flow.worker.latch(name).wait()
 
 
 async def signal(flow: Flow, step: Signal) -> None:
     """Let everyone pass who waits for it."""
-    flow.engine.post(("signal", f"signal {step.name}"))
+    flow.worker.post(("signal", f"signal {step.name}"))
 
 
 async def log(flow: Flow, step: Log) -> None:
     """Write to the run's log."""
-    flow.engine.log.append(f"{flow.user.name}: {flow.text(step.text)}")
+    flow.worker.log.append(f"{flow.user.name}: {flow.text(step.text)}")

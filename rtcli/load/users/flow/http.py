@@ -8,7 +8,7 @@ from typing import NamedTuple
 import httpx
 import msgspec
 
-from rtcli.load.core.context import Engine
+from rtcli.load.core.context import WorkerContext
 from rtcli.load.scenario.expressions import Template
 from rtcli.load.scenario.steps import Http
 from rtcli.load.users.user import User
@@ -32,7 +32,7 @@ def render(tree: object, user: User) -> object:
     return tree
 
 
-async def request(engine: Engine, user: User, step: Http) -> Answer:
+async def request(worker: WorkerContext, user: User, step: Http) -> Answer:
     """Make the request; its time is counted whatever comes of it."""
     headers = {name: value.render(user.scope, user.rng) for name, value in step.headers.items()}
     token = user.token()
@@ -41,19 +41,19 @@ async def request(engine: Engine, user: User, step: Http) -> Answer:
     content = None if step.json is None else msgspec.json.encode(render(step.json, user))
     if content is not None:
         headers.setdefault("Content-Type", "application/json")
-    url = engine.spec.endpoint.base + step.path.render(user.scope, user.rng)
-    started = engine.now()
+    url = worker.spec.endpoint.base + step.path.render(user.scope, user.rng)
+    started = worker.now()
     try:
-        response = await engine.http.request(
+        response = await worker.http.request(
             step.method, url, content=content, headers=headers, timeout=step.timeout
         )
     except httpx.HTTPError as error:
-        engine.problems[f"{user.role.name}: {step.method} failed: {type(error).__name__}"] += 1
+        worker.problems[f"{user.role.name}: {step.method} failed: {type(error).__name__}"] += 1
         return Answer(0, None)
     finally:
-        now = engine.now()
+        now = worker.now()
         recorder = user.recorders.get("http_req_duration", step=step.label)
-        recorder.record(engine.moment(now), now - started)
+        recorder.record(worker.bin_key(now), now - started)
     try:
         return Answer(response.status_code, msgspec.json.decode(response.content))
     except msgspec.DecodeError:

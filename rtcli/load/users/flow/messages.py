@@ -8,7 +8,7 @@ from functools import partial
 from rtcli.load.errors import LostError, StepError
 from rtcli.load.scenario.steps import Join, Leave, Send, Typing
 from rtcli.load.users.flow.runner import Flow
-from rtcli.load.users.flow.send_schedule import Timetable
+from rtcli.load.users.flow.send_schedule import SendSchedule
 from rtcli.load.users.transport import Message
 from rtcli.load.users.websocket import WsUser
 
@@ -37,15 +37,15 @@ async def send(flow: Flow, step: Send) -> None:
     """Send: one by one, or by a timetable."""
     user = flow.user
     if step.rate is not None:
-        await Timetable(flow.engine, user, step.label, flow.end).run(step, partial(_send_due, flow))
+        await SendSchedule(flow.worker, user, step.label, flow.end).run(step, partial(_send_due, flow))
         return
     answers = not isinstance(user, WsUser) or user.adapter.acks
     for _ in range(step.count or 1):
         if isinstance(user, WsUser):
             await user.wait_connected()
         done = asyncio.get_running_loop().create_future() if step.ack and answers else None
-        if not _send_one(flow, step, flow.engine.now(), done):
-            flow.engine.count(user.role, "dropped_sends")
+        if not _send_one(flow, step, flow.worker.now(), done):
+            flow.worker.count(user.role, "dropped_sends")
         elif done is not None:
             async with asyncio.timeout(step.timeout):
                 await done
@@ -75,7 +75,7 @@ async def typing(flow: Flow, step: Typing) -> None:
     """Type, once or by a timetable."""
     user = _ws(flow)
     if step.rate is not None:
-        await Timetable(flow.engine, user, step.label, flow.end).run(step, partial(_send_due, flow))
+        await SendSchedule(flow.worker, user, step.label, flow.end).run(step, partial(_send_due, flow))
         return
     await user.wait_connected()
     _type(flow, step)

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from itertools import zip_longest
 from typing import Any
 
-from rtcli.load.core.context import Engine
+from rtcli.load.core.context import WorkerContext
 from rtcli.load.core.watch import FrameRecorder
-from rtcli.load.errors import ConnectError, LostError, OverError, StepError
+from rtcli.load.errors import ConnectError, GaveUpError, LostError, StepError
 from rtcli.load.scenario.expressions import MissingDataError
 from rtcli.load.scenario.steps import Expect, Step
 from rtcli.load.users.user import User
@@ -26,9 +26,9 @@ class Flow:
     """Runs one user's flow. `actions` does each kind of step."""
 
     def __init__(
-        self, engine: Engine, user: User, end: int, *, stays: bool, actions: Mapping[type, Action]
+        self, worker: WorkerContext, user: User, end: int, *, stays: bool, actions: Mapping[type, Action]
     ) -> None:
-        self.engine = engine
+        self.worker = worker
         self.user = user
         self.end = end  # of the user's stay
         self.stays = stays  # when the flow is done: to the end of the stay
@@ -38,11 +38,11 @@ class Flow:
     async def run(self) -> None:
         """Do the flow, again from its start when it fails, until the stay is over or the user is."""
         user = self.user
-        started = self.engine.now()
-        while not user.over and not self.engine.stopping:
+        started = self.worker.now()
+        while not user.over and not self.worker.stopping:
             try:
                 await self.steps(user.role.flow)
-            except OverError:
+            except GaveUpError:
                 return
             except (StepError, ConnectError, LostError, TimeoutError, MissingDataError) as error:
                 await self._failed(error)
@@ -56,11 +56,11 @@ class Flow:
         """Note what went wrong, and wait before the flow begins anew."""
         user = self.user
         text = str(error) or type(error).__name__.removesuffix("Error").lower()
-        self.engine.problems[f"{user.role.name}: {text}"] += 1
+        self.worker.problems[f"{user.role.name}: {text}"] += 1
         if isinstance(error, StepError | TimeoutError | LostError):
             code = error.code if isinstance(error, StepError) else "timeout"
-            self.engine.count(user.role, "errors", code=code)
-        if isinstance(error, ConnectError) and not error.again:
+            self.worker.count(user.role, "errors", code=code)
+        if isinstance(error, ConnectError) and not error.retryable:
             user.give_up()
             return
         await user.finish(1000, "", GOODBYE_S)
@@ -74,7 +74,7 @@ class Flow:
         """Do these steps, one after the other."""
         frames: FrameRecorder | None = None
         for step, following in zip_longest(steps, steps[1:]):
-            self.user.scope.phase = self.engine.phase()
+            self.user.scope.phase = self.worker.phase()
             self.before, frames = frames, None
             if isinstance(following, Expect):
                 with self._recording() as frames:
@@ -95,7 +95,7 @@ class Flow:
 
     async def until(self, when: int) -> None:
         """Wait for a moment of the run's clock."""
-        await self.engine.metronome.sleep_until(when)  # unlike asyncio.sleep, never a little early
+        await self.worker.timers.sleep_until(when)  # unlike asyncio.sleep, never a little early
 
     def text(self, template: Any) -> str:  # noqa: ANN401 - a Template
         """What a template comes to for this user."""
@@ -105,12 +105,12 @@ class Flow:
 
     def count_iteration(self, started: int) -> None:
         """Count a round of a flow or a loop that began at `started`."""
-        now = self.engine.now()
-        self.engine.count(self.user.role, "iterations")
+        now = self.worker.now()
+        self.worker.count(self.user.role, "iterations")
         recorder = self.user.recorders.get("iteration_duration")
-        recorder.record(self.engine.moment(now), now - started)
+        recorder.record(self.worker.bin_key(now), now - started)
 
     def check(self, step: Step, *, good: bool) -> None:
         """Count whether what a step says should be is so."""
         recorder = self.user.recorders.get("checks", step=step.label)
-        recorder.check(self.engine.moment(self.engine.now()), good=good)
+        recorder.check(self.worker.bin_key(self.worker.now()), good=good)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 
-from rtcli.load.core.context import Engine
+from rtcli.load.core.context import WorkerContext
 from rtcli.load.core.schedule import seeded, send_profile
 from rtcli.load.scenario.steps import Send, Typing
 from rtcli.load.users.user import User
@@ -13,11 +13,11 @@ from rtcli.load.users.user import User
 _Fire = Callable[[Send | Typing, int], bool]
 
 
-class Timetable:
+class SendSchedule:
     """The moments at which one user's messages of one step are due: fixed by the seed, before the run."""
 
-    def __init__(self, engine: Engine, user: User, label: str, end: int) -> None:
-        self._engine = engine
+    def __init__(self, worker: WorkerContext, user: User, label: str, end: int) -> None:
+        self._engine = worker
         self._user = user
         self._label = label
         self._end = end
@@ -26,16 +26,16 @@ class Timetable:
 
     async def run(self, step: Send | Typing, fire: _Fire) -> None:
         """Call `fire` for every moment from now on; returns when there are no more."""
-        engine, user = self._engine, self._user
-        start = engine.now()
+        worker, user = self._engine, self._user
+        start = worker.now()
         end = self._end
         if step.time is not None:
             end = min(end, start + round(step.time.sample(user.rng) * 1e6))
         self._left = step.count
-        rng = seeded(engine.scenario.seed, user.name, self._label)
+        rng = seeded(worker.scenario.seed, user.name, self._label)
         spread = step.spread if isinstance(step, Send) else "even"
-        moments = send_profile(step.rate or 0.0, engine.scenario.phases).moments(rng, spread)
-        due = (engine.microseconds(moment) for moment in moments)
+        moments = send_profile(step.rate or 0.0, worker.scenario.phases).moments(rng, spread)
+        due = (worker.microseconds(moment) for moment in moments)
         self._next((moment for moment in due if moment >= start), end, step, fire)
         try:
             await self._done
@@ -58,4 +58,4 @@ class Timetable:
                 self._engine.count(self._user.role, "dropped_sends")
             self._next(due, end, step, fire)
 
-        self._engine.metronome.at(moment, call)
+        self._engine.timers.call_at(moment, call)

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 from time import monotonic_ns
 
-from rtcli.load.core.timer_queue import Metronome
+from rtcli.load.core.timer_queue import TimerQueue
 
 
 def now() -> int:
@@ -12,20 +12,20 @@ def now() -> int:
 
 
 async def test_calls_come_in_the_order_of_their_times_and_not_before() -> None:
-    metronome = Metronome()
+    timers = TimerQueue()
     called: list[tuple[int, int]] = []
     done = asyncio.Event()
     start = now()
     for after in (9_000, 3_000, 6_000, 3_000, -5):
-        metronome.at(start + after, lambda when: called.append((when - start, now() - start)))
-    metronome.at(start + 12_000, lambda _when: done.set())
+        timers.call_at(start + after, lambda when: called.append((when - start, now() - start)))
+    timers.call_at(start + 12_000, lambda _when: done.set())
     await asyncio.wait_for(done.wait(), 10)
     assert [due for due, _ in called] == [-5, 3_000, 3_000, 6_000, 9_000]
     assert all(at >= due for due, at in called)
 
 
 async def test_calls_may_plan_further_calls() -> None:
-    metronome = Metronome()
+    timers = TimerQueue()
     seen: list[int] = []
     done = asyncio.Event()
 
@@ -34,15 +34,15 @@ async def test_calls_may_plan_further_calls() -> None:
         if len(seen) == 50:
             done.set()
         else:
-            metronome.at(when + 100, call)
+            timers.call_at(when + 100, call)
 
-    metronome.at(now(), call)
+    timers.call_at(now(), call)
     await asyncio.wait_for(done.wait(), 10)
     assert [later - earlier for earlier, later in itertools.pairwise(seen)] == [100] * 49
 
 
 async def test_many_calls_at_once_leave_room_for_others() -> None:
-    metronome = Metronome()
+    timers = TimerQueue()
     calls = 0
     turns = 0
 
@@ -54,7 +54,7 @@ async def test_many_calls_at_once_leave_room_for_others() -> None:
             pass
 
     for _ in range(200):
-        metronome.at(now(), call)
+        timers.call_at(now(), call)
     while calls < 200:
         turns += 1
         await asyncio.sleep(0)
@@ -62,13 +62,13 @@ async def test_many_calls_at_once_leave_room_for_others() -> None:
 
 
 async def test_sleep_and_stop() -> None:
-    metronome = Metronome()
+    timers = TimerQueue()
     start = now()
-    await metronome.sleep_until(start + 5_000)
+    await timers.sleep_until(start + 5_000)
     assert now() - start >= 5_000
     seen: list[int] = []
-    metronome.at(now() + 1_000, seen.append)
-    metronome.stop()
-    metronome.at(now(), seen.append)
+    timers.call_at(now() + 1_000, seen.append)
+    timers.stop()
+    timers.call_at(now(), seen.append)
     await asyncio.sleep(0.01)
     assert not seen

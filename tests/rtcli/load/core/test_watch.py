@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from rtcli.load.core.watch import FrameRecorder, Pattern, Watcher, as_text, found, lookup
+from rtcli.load.core.watch import FrameMatcher, FrameRecorder, Pattern, as_text, found, lookup
 
 TREE = {"type": "ack", "data": {"room": "a", "offset": 7, "ok": True, "list": [{"x": 1.5}]}}
 
@@ -37,7 +37,7 @@ def test_all_that_is_given_must_match() -> None:
 
 
 def test_a_watcher_counts_and_keeps_the_last() -> None:
-    watcher = Watcher(Pattern(type="x"), 2)
+    watcher = FrameMatcher(Pattern(type="x"), 2)
     for frame in (b'{"type":"x","n":1}', b"\xff not json", b'{"type":"y"}'):
         watcher.see(frame)
     assert not watcher.done.is_set()
@@ -47,7 +47,7 @@ def test_a_watcher_counts_and_keeps_the_last() -> None:
 
 
 def test_what_came_before_can_be_shown_later() -> None:
-    recorder, watcher = FrameRecorder(), Watcher(Pattern(contains="b"), 1)
+    recorder, watcher = FrameRecorder(), FrameMatcher(Pattern(contains="b"), 1)
     recorder.see(b"a")
     recorder.see("b")
     recorder.replay(watcher)

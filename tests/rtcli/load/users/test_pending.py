@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from rtcli.load.errors import LostError, StepError
-from rtcli.load.users.pending import Pending, Unanswered
+from rtcli.load.users.pending import Pending, PendingReplies
 
 
 def waiting() -> asyncio.Future[None]:
@@ -15,58 +15,58 @@ def waiting() -> asyncio.Future[None]:
 
 
 async def test_an_acknowledgement_answers_its_message_once() -> None:
-    unanswered, done = Unanswered(), waiting()
+    pending, done = PendingReplies(), waiting()
     message = Pending(None, 3, 1_000, "send", done)
-    unanswered.add("m1", message)
-    assert unanswered.acknowledge("m2") is None
-    assert unanswered.acknowledge("m1") is message
+    pending.add("m1", message)
+    assert pending.acknowledge("m2") is None
+    assert pending.acknowledge("m1") is message
     assert done.done()
-    assert unanswered.acknowledge("m1") is None
+    assert pending.acknowledge("m1") is None
 
 
 async def test_a_request_is_confirmed_by_its_room() -> None:
-    unanswered = Unanswered()
-    first = asyncio.create_task(unanswered.confirmation("lobby", "q1", 5))
-    second = asyncio.create_task(unanswered.confirmation("hall", "q2", 5))
+    pending = PendingReplies()
+    first = asyncio.create_task(pending.confirmation("lobby", "q1", 5))
+    second = asyncio.create_task(pending.confirmation("hall", "q2", 5))
     await asyncio.sleep(0)
-    unanswered.confirm("nowhere")
-    unanswered.confirm("hall")
+    pending.confirm("nowhere")
+    pending.confirm("hall")
     await second
     assert not first.done()
-    unanswered.confirm("lobby")
+    pending.confirm("lobby")
     await first
 
 
 async def test_a_refusal_is_told_to_who_waits_for_the_message_or_the_request() -> None:
-    unanswered, done = Unanswered(), waiting()
+    pending, done = PendingReplies(), waiting()
     message = Pending(None, 0, 0, "send", done)
-    unanswered.add("m1", message)
-    request = asyncio.create_task(unanswered.confirmation("lobby", "q1", 5))
+    pending.add("m1", message)
+    request = asyncio.create_task(pending.confirmation("lobby", "q1", 5))
     await asyncio.sleep(0)
-    assert unanswered.refuse("m1", "rate_limited") is message
-    assert unanswered.refuse("q1", "forbidden") is None
+    assert pending.refuse("m1", "rate_limited") is message
+    assert pending.refuse("q1", "forbidden") is None
     with pytest.raises(StepError, match="refused: forbidden"):
         await request
     with pytest.raises(StepError, match="refused: rate_limited"):
         await done
-    assert unanswered.refuse("", "bad_request") is None
+    assert pending.refuse("", "bad_request") is None
 
 
 async def test_a_request_that_is_not_confirmed_in_time_is_given_up() -> None:
-    unanswered = Unanswered()
+    pending = PendingReplies()
     with pytest.raises(TimeoutError):
-        await unanswered.confirmation("lobby", "q1", 0.01)
-    unanswered.confirm("lobby")  # too late, and nobody is harmed
+        await pending.confirmation("lobby", "q1", 0.01)
+    pending.confirm("lobby")  # too late, and nobody is harmed
 
 
 async def test_a_lost_connection_answers_nothing_and_leaves_nobody_waiting() -> None:
-    unanswered, done = Unanswered(), waiting()
-    unanswered.add("m1", Pending(None, 0, 0, "send", done))
-    request = asyncio.create_task(unanswered.confirmation("lobby", "q1", 5))
+    pending, done = PendingReplies(), waiting()
+    pending.add("m1", Pending(None, 0, 0, "send", done))
+    request = asyncio.create_task(pending.confirmation("lobby", "q1", 5))
     await asyncio.sleep(0)
-    unanswered.forget()
+    pending.forget()
     with pytest.raises(LostError):
         await request
     with pytest.raises(LostError):
         await done
-    assert unanswered.acknowledge("m1") is None
+    assert pending.acknowledge("m1") is None
