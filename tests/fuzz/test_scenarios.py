@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rtcli.load.scenario.loader import (
-    ScenarioErrors,
+    ScenarioError,
     bundled_folder,
     bundled_names,
     load_scenario,
@@ -41,11 +41,11 @@ gibberish = st.lists(_words | st.text(max_size=10), max_size=30).map("".join)
 slow = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 
 
-def check_any(errors: ScenarioErrors) -> None:
+def check_any(errors: ScenarioError) -> None:
     assert errors.mistakes
 
 
-def check(errors: ScenarioErrors) -> None:
+def check(errors: ScenarioError) -> None:
     check_any(errors)
     for line in errors.lines():
         assert line.isprintable(), "safe for a terminal"
@@ -56,7 +56,7 @@ def check(errors: ScenarioErrors) -> None:
 def test_text(text: str) -> None:
     try:
         scenario = parse_scenario(text, "fuzz.yaml")
-    except ScenarioErrors as errors:
+    except ScenarioError as errors:
         check(errors)
     else:
         assert isinstance(scenario, Scenario)
@@ -69,7 +69,7 @@ def test_files(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     try:
         load_scenario(str(path))
-    except ScenarioErrors as errors:
+    except ScenarioError as errors:
         check(errors)
 
 
@@ -81,5 +81,5 @@ def test_files(tmp_path: Path, content: bytes) -> None:
 def test_overrides_and_thresholds(overrides: list[str], thresholds: list[str]) -> None:
     try:
         load_scenario("smoke", overrides=overrides, thresholds=thresholds)
-    except ScenarioErrors as errors:
+    except ScenarioError as errors:
         check_any(errors)

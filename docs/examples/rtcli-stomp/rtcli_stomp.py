@@ -12,7 +12,7 @@ from typing import Literal
 from rtcli.client.endpoint import Endpoint
 from rtcli.load.adapters import base
 from rtcli.load.audit.room import Place
-from rtcli.load.scenario.model import Target
+from rtcli.load.scenario import Target
 
 TOPIC = "/topic/"
 _ESCAPES = {"\\": r"\\", "\n": r"\n", "\r": r"\r", ":": r"\c"}

@@ -12,7 +12,7 @@ from rtcli.errors import CliError, Exit
 from rtcli.load.run.estimate import estimate
 from rtcli.load.run.machine import describe
 from rtcli.load.scenario.grammar.document import json_schema
-from rtcli.load.scenario.loader import ScenarioErrors, bundled_names, load_scenario, read_source
+from rtcli.load.scenario.loader import ScenarioError, bundled_names, load_scenario, read_source
 from rtcli.load.scenario.model import Scenario
 from rtcli.terminal.console import console, escape
 
@@ -31,11 +31,11 @@ def load_or_fail(
     """Load a scenario, or say everything that is wrong with it and raise the CliError for exit code 2."""
     try:
         return load_scenario(name, overrides=overrides or (), thresholds=thresholds or ())
-    except ScenarioErrors as errors:
+    except ScenarioError as errors:
         raise as_cli_error(errors) from None
 
 
-def as_cli_error(errors: ScenarioErrors) -> CliError:
+def as_cli_error(errors: ScenarioError) -> CliError:
     """The error for a scenario that cannot be used; several mistakes are said line by line first."""
     lines = errors.lines()
     hint = "rtcli scenario list names the bundled ones; docs/scenarios.md describes the language"
@@ -66,7 +66,7 @@ def show(name: Name) -> int:
     """Print a scenario as it is written."""
     try:
         text, _base = read_source(name)
-    except ScenarioErrors as errors:
+    except ScenarioError as errors:
         raise as_cli_error(errors) from None
     console.write_text(text if text.endswith("\n") else text + "\n")
     return Exit.OK

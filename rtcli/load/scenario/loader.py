@@ -25,8 +25,8 @@ from rtcli.load.scenario.steps import Location
 from rtcli.load.scenario.yaml import MAX_BYTES, MappingNode, Mistake, YamlError, compose
 
 
-class ScenarioErrors(Exception):  # noqa: N818 - it is about all of them
-    """The scenario cannot be used. `mistakes` holds all that is wrong, in the order of the file."""
+class ScenarioError(Exception):
+    """The scenario cannot be used. `mistakes` holds everything that is wrong, in the order of the file."""
 
     def __init__(self, name: str, mistakes: Sequence[Mistake]) -> None:
         self.name = name
@@ -53,20 +53,20 @@ def bundled_names() -> list[str]:
 
 
 def load_scenario(name: str, *, overrides: Sequence[str] = (), thresholds: Sequence[str] = ()) -> Scenario:
-    """Load a bundled scenario by its name, or a file by its path. Raises `ScenarioErrors`."""
+    """Load a bundled scenario by its name, or a file by its path. Raises `ScenarioError`."""
     text, base = read_source(name)
     scenario = parse_scenario(text, name, base=base, overrides=overrides, thresholds=thresholds)
     return scenario if base is not None else replace(scenario, path="")
 
 
 def read_source(name: str) -> tuple[str, Path | None]:
-    """A scenario's text, and the directory that its data files are relative to. Raises `ScenarioErrors`."""
+    """A scenario's text, and the directory that its data files are relative to. Raises `ScenarioError`."""
     path = Path(name)
     if path.suffix.lower() in {".yaml", ".yml", ".json"} or len(path.parts) != 1 or path.exists():
         return _decode(_read(path), name), path.parent
     if name not in bundled_names():
         near = closest(name, bundled_names()) or f"; bundled are: {', '.join(bundled_names())}"
-        raise ScenarioErrors(
+        raise ScenarioError(
             name, [Mistake(0, 0, f"there is no bundled scenario of this name and no such file{near}")]
         )
     return _decode((bundled_folder() / f"{name}.yaml").read_bytes(), name), None
@@ -78,23 +78,23 @@ def _read(path: Path) -> bytes:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
         reason = "it is a directory" if path.is_dir() else str(error.strerror or error)
-        raise ScenarioErrors(str(path), [Mistake(0, 0, reason)]) from None
+        raise ScenarioError(str(path), [Mistake(0, 0, reason)]) from None
     except ValueError as error:  # a NUL in the name
-        raise ScenarioErrors(str(path), [Mistake(0, 0, str(error))]) from None
+        raise ScenarioError(str(path), [Mistake(0, 0, str(error))]) from None
     if len(content) > MAX_BYTES:
-        raise ScenarioErrors(str(path), [Mistake(0, 0, "larger than 1 MiB")])
+        raise ScenarioError(str(path), [Mistake(0, 0, "larger than 1 MiB")])
     return content
 
 
 def _decode(content: bytes, name: str) -> str:
     if b"\0" in content:
-        raise ScenarioErrors(name, [Mistake(0, 0, "not a text file in UTF-8")])
+        raise ScenarioError(name, [Mistake(0, 0, "not a text file in UTF-8")])
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         column = error.start - content.rfind(b"\n", 0, error.start)
-        raise ScenarioErrors(name, [Mistake(line, column, "not UTF-8")]) from None
+        raise ScenarioError(name, [Mistake(line, column, "not UTF-8")]) from None
 
 
 def parse_scenario(
@@ -105,26 +105,26 @@ def parse_scenario(
     overrides: Sequence[str] = (),
     thresholds: Sequence[str] = (),
 ) -> Scenario:
-    """Read a scenario from its text. Raises `ScenarioErrors` with everything that is wrong.
+    """Read a scenario from its text. Raises `ScenarioError` with everything that is wrong.
 
     `overrides` are changes (`path=value`), `thresholds` more of them (`fanout_latency: p(99) < 250ms`).
     """
     try:
         root, mistakes = compose(text)
     except YamlError as error:
-        raise ScenarioErrors(name, [error.mistake]) from None
+        raise ScenarioError(name, [error.mistake]) from None
     reading = Reading(base)
     reading.mistakes += mistakes
     if not isinstance(root, MappingNode):
         what = "empty" if root is None else "not a mapping"
-        raise ScenarioErrors(
+        raise ScenarioError(
             name, [*mistakes, Mistake(1, 1, f"{what}: a scenario has at least name, phases and roles")]
         )
     reading.mistakes += [mistake for change in overrides if (mistake := apply_override(root, change))]
     more = _read_thresholds(thresholds, reading)
     values = _build(root, reading)
     if reading.mistakes:
-        raise ScenarioErrors(name, reading.mistakes)
+        raise ScenarioError(name, reading.mistakes)
     values["thresholds"] = (*values.get("thresholds", ()), *more)
     return Scenario(**values, path=name, text=text, digest=digest(root))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rtcli.load.scenario.loader import (
-    ScenarioErrors,
+    ScenarioError,
     parse_scenario,
 )
 from rtcli.load.scenario.model import Scenario
@@ -56,7 +56,7 @@ roles:
 
 
 def mistakes(text: str, **options: object) -> list[str]:
-    with pytest.raises(ScenarioErrors) as caught:
+    with pytest.raises(ScenarioError) as caught:
         parse_scenario(text, "x.yaml", **options)  # type: ignore[arg-type]
     return caught.value.lines()
 

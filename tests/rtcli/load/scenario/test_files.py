@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtcli.load.scenario.loader import ScenarioErrors, load_scenario, parse_scenario, read_source
+from rtcli.load.scenario.loader import ScenarioError, load_scenario, parse_scenario, read_source
 from rtcli.load.scenario.model import Scenario
 from rtcli.load.scenario.yaml import MAX_DEPTH, MAX_NODES, YamlError, compose
 from tests.support.load.scenario_texts import SMALL
 
 
 def refused(path: Path) -> str:
-    with pytest.raises(ScenarioErrors) as caught:
+    with pytest.raises(ScenarioError) as caught:
         load_scenario(str(path))
     return str(caught.value)
 
@@ -77,7 +77,7 @@ def test_missing_files_directories_and_unreadable_names(tmp_path: Path) -> None:
 
 
 def test_a_device_without_end_is_read_up_to_the_limit() -> None:
-    with pytest.raises(ScenarioErrors, match="larger than 1 MiB"):
+    with pytest.raises(ScenarioError, match="larger than 1 MiB"):
         read_source("/dev/zero")
 
 
@@ -86,7 +86,7 @@ def test_what_editors_write_is_read_as_well(tmp_path: Path) -> None:
     path.write_bytes(b"\xef\xbb\xbf" + SMALL.replace("\n", "\r\n").encode())
     assert load_scenario(str(path)).roles["reader"].users == 1
     bad = SMALL.replace("users: 1", "users: one").replace("\n", "\r\n")
-    with pytest.raises(ScenarioErrors) as caught:
+    with pytest.raises(ScenarioError) as caught:
         parse_scenario(bad, "dos.yaml")
     assert str(caught.value).startswith("dos.yaml:4:20: ")
 
@@ -126,7 +126,7 @@ def test_lists_also_join_what_a_comma_took_apart() -> None:
 def _is_value_or_documented_error(text: str) -> None:
     try:
         assert isinstance(parse_scenario(text), Scenario)
-    except ScenarioErrors as errors:
+    except ScenarioError as errors:
         lines = errors.lines()
     else:
         return

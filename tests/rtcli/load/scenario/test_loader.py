@@ -11,7 +11,7 @@ import pytest
 from rtcli.load.scenario.distributions import Backoff, Exponential, LogNormal, Uniform, Zipf
 from rtcli.load.scenario.grammar.document import json_schema
 from rtcli.load.scenario.loader import (
-    ScenarioErrors,
+    ScenarioError,
     bundled_names,
     load_scenario,
     parse_scenario,
@@ -161,7 +161,7 @@ def test_data_files_are_read_beside_the_scenario(tmp_path: Path) -> None:
     path.write_text(
         flow.replace("person.name", "person.nme").replace("users: 1", "users: 3") + data, encoding="utf-8"
     )
-    with pytest.raises(ScenarioErrors) as caught:
+    with pytest.raises(ScenarioError) as caught:
         load_scenario(str(path))
     text = str(caught.value)
     assert "there is no 'nme' in the data; it has: name, room" in text

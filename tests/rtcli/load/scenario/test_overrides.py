@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rtcli.load.scenario.loader import (
-    ScenarioErrors,
+    ScenarioError,
     parse_scenario,
 )
 from rtcli.load.scenario.model import Ramp
@@ -57,7 +57,7 @@ def test_thresholds_can_be_added_from_outside() -> None:
 
 def test_whole_sections_can_be_changed_from_outside() -> None:
     changes = ["roles.reader={users: 2, flow: [connect, {join: b}, hold]}", "audit.settle=2s", "description="]
-    with pytest.raises(ScenarioErrors, match="--set description: description: expected a text, got nothing"):
+    with pytest.raises(ScenarioError, match="--set description: description: expected a text, got nothing"):
         parse_scenario(SMALL, overrides=changes)
     scenario = parse_scenario(SMALL, overrides=changes[:2])
     assert scenario.roles["reader"].users == 2
