@@ -67,24 +67,6 @@ def test_a_usage_error_is_one_json_line_with_json(tmp_path: Path) -> None:
     assert next(iter(record)) == "type"
 
 
-@pytest.mark.parametrize("trap", ["server.py", "server/__init__.py", "scenarios/__init__.py"])
-def test_what_lies_in_the_current_directory_is_not_taken_for_ours(tmp_path: Path, trap: str) -> None:
-    path = tmp_path / trap
-    path.parent.mkdir(exist_ok=True)
-    path.write_text("raise SystemExit('hijacked')")
-    result = rtcli("--version", home=tmp_path, command=(PYTHON, "-m", "rtcli"))
-    assert (result.returncode, result.stdout.decode()) == (0, f"rtcli {__version__}\n")
-    code = "import rtcli.__main__, server; print(server.__file__)"
-    found = subprocess.run(
-        [PYTHON, "-c", f"import sys; sys.path[0] = {str(tmp_path)!r}; {code}"],
-        capture_output=True,
-        env=environment(tmp_path),
-        cwd=tmp_path,
-        check=True,
-    )
-    assert str(tmp_path) not in found.stdout.decode()
-
-
 def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ from rtcli.apps.demo.people import ROOM, Follower, Person, Watch, running
 from rtcli.apps.demo.stage import Stage
 from rtcli.client.endpoint import Endpoint, parse_endpoint
 from rtcli.errors import CliError, Exit
+from rtcli.interpreter import module_command
 from rtcli.load.run.own_server import OwnServer, own_server
 from rtcli.protocol.tokens import create_token
 
@@ -121,7 +121,7 @@ class Demo:
                 "--quiet",
             ]
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", "rtcli", "loadtest", SCENARIO, *arguments,
+                *module_command("rtcli", "loadtest", SCENARIO, *arguments),
                 stdin=asyncio.subprocess.DEVNULL,
                 env={**self.env},
             )  # fmt: skip

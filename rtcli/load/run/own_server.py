@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rtcli.errors import CliError, Exit
+from rtcli.interpreter import module_command
 from rtcli.load.net.source_addresses import raise_descriptor_limit
 
 _START_S = 20.0
@@ -64,11 +65,7 @@ async def own_server(env: Mapping[str, str], settings: Mapping[str, object]) -> 
     with tempfile.TemporaryDirectory(prefix="rtcli-loadtest-") as directory:
         ready = Path(directory) / "url"
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",
-            "-m",
-            "rtcli.load.run.own_server",
-            str(ready),
+            *module_command("rtcli.load.run.own_server", str(ready)),
             env=server_environment(env, settings, secret),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
@@ -130,7 +127,7 @@ def main() -> None:
         if os.getppid() == 1:
             return
     serve = ["serve", "--port", "0", "--drain-timeout", "3s", "--ready-file", sys.argv[1]]
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "rtcli", *serve])  # noqa: S606 - our own command
+    os.execv(sys.executable, module_command("rtcli", *serve))  # noqa: S606 - our own command
 
 
 if __name__ == "__main__":

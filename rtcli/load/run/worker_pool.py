@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
+from rtcli.interpreter import module_command
 from rtcli.load.core.context import WorkerSpec
 from rtcli.load.run.channel import Channel, ChannelClosedError
 
@@ -49,11 +49,7 @@ class Workers:
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",  # a file `server.py` in the current directory is not our package
-                "-m",
-                "rtcli.load.run.worker_process",
-                str(theirs.fileno()),
+                *module_command("rtcli.load.run.worker_process", str(theirs.fileno())),
                 pass_fds=[theirs.fileno()],
                 stdin=asyncio.subprocess.DEVNULL,
             )

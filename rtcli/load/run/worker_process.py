@@ -1,4 +1,4 @@
-"""A worker process: `python -P -m rtcli.load.run.worker_process FD`, with the channel on that descriptor.
+"""A worker process: `python -m rtcli.load.run.worker_process FD`, with the channel on that descriptor.
 
 main → worker: the WorkerSpec; ("start", base); then "stop", ("open", door), ("judge", ledgers), "close"
 worker → main: "ready"; Ticks; ("barrier", name, users), ("signal", name); ("settled", ledger); WorkerAccount

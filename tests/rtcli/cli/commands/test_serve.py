@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import socket
 import stat
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,8 +12,8 @@ import pytest
 
 from tests.support.clients.raw_http import CLOSE, RawWebSocket, connect, read_response
 from tests.support.clients.raw_sse import EventStream
-from tests.support.processes.command import Command, wait_until
-from tests.support.processes.rtcli import PYTHON, environment, rtcli
+from tests.support.processes.command import Command
+from tests.support.processes.rtcli import rtcli
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - which is what is refused without a key
 SECRET = "a-secret-of-more-than-thirty-two-bytes"
@@ -185,30 +184,6 @@ def test_the_environment_sets_what_no_option_does(serve: Serve, tmp_path: Path) 
     server.signal(signal.SIGTERM)
     assert server.end() == 0
     assert not (tmp_path / "state").exists()
-
-
-@pytest.mark.parametrize("module", [True, False], ids=["python -m rtcli", "rtcli"])
-@pytest.mark.parametrize("folder", [True, False], ids=["folder", "file"])
-def test_from_a_directory_that_holds_another_server(tmp_path: Path, module: bool, folder: bool) -> None:
-    other = tmp_path / ("server/__init__.py" if folder else "server.py")
-    other.parent.mkdir(exist_ok=True)
-    other.write_text("raise SystemExit('this is another server')")
-    ready = tmp_path / "ready"
-    command = [PYTHON, "-m", "rtcli"] if module else [str(Path(PYTHON).parent / "rtcli")]
-    process = subprocess.Popen(
-        [*command, "serve", "--port", "0", "--ready-file", str(ready)],
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        stderr=subprocess.PIPE,
-    )
-    try:
-        wait_until(lambda: ready.exists() or process.poll() is not None)
-        assert process.poll() is None, process.communicate()
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def test_the_password_of_the_log_is_not_told(serve: Serve) -> None:
