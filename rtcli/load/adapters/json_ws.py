@@ -12,7 +12,7 @@ import msgspec
 from rtcli.client.endpoint import Endpoint
 from rtcli.load.adapters import base
 from rtcli.load.audit.room import Place
-from rtcli.load.core.watch import as_text, found, lookup
+from rtcli.load.core.json_path import as_text, has, lookup
 from rtcli.load.scenario.expressions import Template
 from rtcli.load.scenario.model import FrameMatch, Frames, Target
 
@@ -117,4 +117,4 @@ def _matches(described: FrameMatch, tree: object) -> bool:
 
 
 def _text_at(tree: object, path: str | None) -> str | None:
-    return as_text(lookup(tree, path)) if path is not None and found(tree, path) else None
+    return as_text(lookup(tree, path)) if path is not None and has(tree, path) else None

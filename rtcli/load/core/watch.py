@@ -9,7 +9,8 @@ from typing import Protocol
 
 import msgspec
 
-_MISSING = object()
+from rtcli.load.core.json_path import as_text, lookup
+
 _MAX_RECORDED = 10_000
 
 
@@ -76,29 +77,3 @@ class FrameRecorder:
         """Show what was kept to a watcher."""
         for frame in self._frames:
             watcher.see(frame)
-
-
-def lookup(tree: object, path: str) -> object:
-    """What stands at a dotted path in decoded JSON; a marker that equals nothing if there is nothing."""
-    for part in path.removeprefix("$.").split("."):
-        if isinstance(tree, dict) and part in tree:
-            tree = tree[part]
-        elif isinstance(tree, list) and part.isdecimal() and int(part) < len(tree):
-            tree = tree[int(part)]
-        else:
-            return _MISSING
-    return tree
-
-
-def found(tree: object, path: str) -> bool:
-    """Whether there is something at the path."""
-    return lookup(tree, path) is not _MISSING
-
-
-def as_text(value: object) -> str | None:
-    """A JSON value as scenarios compare it; None for what is not there."""
-    if value is _MISSING:
-        return None
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from rtcli.load.core.watch import FrameMatcher, Pattern, found, lookup
+from rtcli.load.core.json_path import has, lookup
+from rtcli.load.core.watch import FrameMatcher, Pattern
 from rtcli.load.scenario.steps import Expect, Http
 from rtcli.load.users.flow.http import request
 from rtcli.load.users.flow.runner import Flow
@@ -44,5 +45,5 @@ async def http(flow: Flow, step: Http) -> None:
 
 def _capture(flow: Flow, tree: object, captures: Mapping[str, str]) -> None:
     for name, path in captures.items():
-        if found(tree, path):
+        if has(tree, path):
             flow.user.scope.session[name] = lookup(tree, path)
