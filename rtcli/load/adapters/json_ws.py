@@ -13,7 +13,7 @@ from rtcli.client.endpoint import Endpoint
 from rtcli.load.adapters import base
 from rtcli.load.audit.room import Place
 from rtcli.load.core.json_path import as_text, has, lookup
-from rtcli.load.scenario.expressions import Template
+from rtcli.load.scenario.expressions import render_tree
 from rtcli.load.scenario.model import FrameMatch, Frames, Target
 
 _encode = msgspec.json.Encoder().encode
@@ -99,17 +99,6 @@ class JsonWs:
         if _matches(frames.data, tree):
             return base.Data(_text_at(tree, frames.data.room), None)
         return base.OTHER
-
-
-def render_tree(tree: object, scope: Mapping[str, object], rng: Random) -> object:
-    """A tree with its templates filled in."""
-    if isinstance(tree, Template):
-        return tree.render(scope, rng)
-    if isinstance(tree, Mapping):
-        return {key: render_tree(value, scope, rng) for key, value in tree.items()}
-    if isinstance(tree, list | tuple):
-        return [render_tree(value, scope, rng) for value in tree]
-    return tree
 
 
 def _matches(described: FrameMatch, tree: object) -> bool:

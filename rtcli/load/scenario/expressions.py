@@ -169,3 +169,14 @@ class Template:
         return "".join(
             part if isinstance(part, str) else _text(part.evaluate(scope, rng)) for part in self.parts
         )
+
+
+def render_tree(tree: object, scope: Scope, rng: Random) -> object:
+    """A tree of mappings and sequences with its templates rendered. Raises `MissingDataError`."""
+    if isinstance(tree, Template):
+        return tree.render(scope, rng)
+    if isinstance(tree, Mapping):
+        return {key: render_tree(value, scope, rng) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [render_tree(value, scope, rng) for value in tree]
+    return tree

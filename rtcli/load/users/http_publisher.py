@@ -14,12 +14,11 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from rtcli.load.adapters.json_ws import render_tree
 from rtcli.load.audit.ledger import Stream
 from rtcli.load.audit.room import Place
 from rtcli.load.core.context import WorkerContext
 from rtcli.load.errors import StepError
-from rtcli.load.scenario.expressions import Template
+from rtcli.load.scenario.expressions import Template, render_tree
 from rtcli.load.scenario.model import HttpPublish
 from rtcli.load.users.transport import Message
 from rtcli.load.users.user import User
@@ -133,10 +132,6 @@ class HttpPublisher:
             done.set_exception(StepError(failure, f"publishing failed: {failure}"))
         else:
             done.set_result(None)
-
-    async def finish(self) -> None:
-        """Wait for the requests under way."""
-        await asyncio.gather(*self._requests, return_exceptions=True)
 
 
 def _place(content: bytes) -> Place | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import httpx
 import msgspec
 
 from rtcli.load.core.context import WorkerContext
-from rtcli.load.scenario.expressions import Template
+from rtcli.load.scenario.expressions import render_tree
 from rtcli.load.scenario.steps import Http
 from rtcli.load.users.user import User
 
@@ -21,24 +20,13 @@ class Answer(NamedTuple):
     tree: object
 
 
-def render(tree: object, user: User) -> object:
-    """A tree with its templates filled in."""
-    if isinstance(tree, Template):
-        return tree.render(user.scope, user.rng)
-    if isinstance(tree, Mapping):
-        return {key: render(value, user) for key, value in tree.items()}
-    if isinstance(tree, list | tuple):
-        return [render(value, user) for value in tree]
-    return tree
-
-
 async def request(worker: WorkerContext, user: User, step: Http) -> Answer:
     """Make the request; its time is counted whatever comes of it."""
     headers = {name: value.render(user.scope, user.rng) for name, value in step.headers.items()}
     token = user.token()
     if token is not None and "authorization" not in {name.lower() for name in headers}:
         headers["Authorization"] = f"Bearer {token}"
-    content = None if step.json is None else msgspec.json.encode(render(step.json, user))
+    content = None if step.json is None else msgspec.json.encode(render_tree(step.json, user.scope, user.rng))
     if content is not None:
         headers.setdefault("Content-Type", "application/json")
     url = worker.spec.endpoint.base + step.path.render(user.scope, user.rng)

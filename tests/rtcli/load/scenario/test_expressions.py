@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtcli.load.scenario.expression_parser import ExpressionError, parse_template
-from rtcli.load.scenario.expressions import FUNCTIONS, MissingDataError
+from rtcli.load.scenario.expressions import FUNCTIONS, MissingDataError, render_tree
 
 SCOPE = {
     "room": "a-7",
@@ -97,6 +97,11 @@ def test_randomness_comes_from_the_generator_alone() -> None:
     text = "${uuid()} ${int(1, 1000000)} ${pick('a', 'b', 'c')}"
     assert render(text, 3) == render(text, 3)
     assert render(text, 3) != render(text, 4)
+
+
+def test_a_tree_is_rendered_where_it_has_templates() -> None:
+    tree = {"to": parse_template("${room}"), "n": 1, "all": (parse_template("${user.name}"), ["x", None])}
+    assert render_tree(tree, SCOPE, Random(1)) == {"to": "a-7", "n": 1, "all": ["ann", ["x", None]]}
 
 
 def test_every_function_says_what_it_does() -> None:
