@@ -19,10 +19,10 @@ from rtcli.load.audit.room import Place
 from rtcli.load.core.context import WorkerContext
 from rtcli.load.core.feeders import UserScope
 from rtcli.load.core.schedule import seeded
-from rtcli.load.core.watch import FrameObserver
 from rtcli.load.errors import ConnectError, GaveUpError, LostError, StepError
 from rtcli.load.scenario.model import Role
 from rtcli.load.scenario.steps import Kill
+from rtcli.load.users.frame_observers import FrameObserver
 from rtcli.load.users.transport import Transport
 from rtcli.protocol.codes import should_reconnect
 

@@ -13,10 +13,10 @@ from rtcli.load.audit.records import Delivery, Note
 from rtcli.load.audit.room import Place
 from rtcli.load.audit.token import LENGTH, MARK
 from rtcli.load.core.context import WorkerContext
-from rtcli.load.core.watch import FrameObserver
 from rtcli.load.errors import LostError, StepError
 from rtcli.load.net.websocket import NO_MEMBERSHIP
 from rtcli.load.scenario.model import Role
+from rtcli.load.users.frame_observers import FrameObserver
 from rtcli.load.users.pending import Pending, PendingReplies
 from rtcli.load.users.transport import Message
 from rtcli.load.users.websocket_link import WsLink

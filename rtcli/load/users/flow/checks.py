@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Mapping
 
 from rtcli.load.core.json_path import has, lookup
-from rtcli.load.core.watch import FrameMatcher, Pattern
 from rtcli.load.scenario.steps import Expect, Http
 from rtcli.load.users.flow.http import request
 from rtcli.load.users.flow.runner import Flow
+from rtcli.load.users.frame_observers import FrameMatcher, Pattern
 
 
 async def expect(flow: Flow, step: Expect) -> None:

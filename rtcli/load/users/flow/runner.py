@@ -9,10 +9,10 @@ from itertools import zip_longest
 from typing import Any
 
 from rtcli.load.core.context import WorkerContext
-from rtcli.load.core.watch import FrameRecorder
 from rtcli.load.errors import ConnectError, GaveUpError, LostError, StepError
 from rtcli.load.scenario.expressions import MissingDataError
 from rtcli.load.scenario.steps import Expect, Step
+from rtcli.load.users.frame_observers import FrameRecorder
 from rtcli.load.users.user import User
 
 Action = Callable[["Flow", Any], Awaitable[None]]

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from rtcli.load.core.watch import FrameMatcher, FrameRecorder, Pattern
+from rtcli.load.users.frame_observers import FrameMatcher, FrameRecorder, Pattern
 
 TREE = {"type": "ack", "data": {"room": "a", "offset": 7, "ok": True, "list": [{"x": 1.5}]}}
 
