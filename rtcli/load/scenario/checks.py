@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass
 from random import Random
 
 from rtcli.load.scenario.expressions import MissingDataError, Path, Template
-from rtcli.load.scenario.flows import Problem, check_flow
+from rtcli.load.scenario.flow_checks import Problem, check_flow
 from rtcli.load.scenario.model import Feeder, Role, Target
 from rtcli.load.scenario.steps import Location, Wait, walk
 

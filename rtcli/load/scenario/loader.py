@@ -14,12 +14,12 @@ from typing import Any
 import rtcli
 from rtcli.load.metrics.units import closest
 from rtcli.load.scenario.checks import check_scenario
+from rtcli.load.scenario.grammar.context import Reading
 from rtcli.load.scenario.grammar.document import SCENARIO
 from rtcli.load.scenario.grammar.thresholds import ThresholdError, parse_expression, parse_selector
 from rtcli.load.scenario.model import Scenario, Target, ThresholdSpec
+from rtcli.load.scenario.nodes import digest
 from rtcli.load.scenario.overrides import apply_override
-from rtcli.load.scenario.plain import digest
-from rtcli.load.scenario.reading import Reading
 from rtcli.load.scenario.references import check_references
 from rtcli.load.scenario.steps import Location
 from rtcli.load.scenario.yaml import MAX_BYTES, MappingNode, Mistake, YamlError, compose

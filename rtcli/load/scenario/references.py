@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from rtcli.load.metrics.units import closest
 from rtcli.load.scenario.expressions import BUILTINS
-from rtcli.load.scenario.reading import Reading, Reference
+from rtcli.load.scenario.grammar.context import Reading, Reference
 
 _USER_FIELDS = ("number", "name", "id")
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from rtcli.load.scenario import model
 from rtcli.load.scenario.data_files import DataFileError, read_csv, read_json
-from rtcli.load.scenario.grammar.kinds import ListOf, Parsed, Text, words
+from rtcli.load.scenario.grammar.context import Reading, Schema, WrongError
+from rtcli.load.scenario.grammar.field_types import ListOf, Parsed, Text, words
+from rtcli.load.scenario.grammar.scalars import generate_rows, parse_pick, parse_words
 from rtcli.load.scenario.grammar.sections import Field, Section
-from rtcli.load.scenario.reading import Reading, Schema, WrongError
-from rtcli.load.scenario.values import generate_rows, parse_pick, parse_words
 from rtcli.load.scenario.yaml import Node
 
 

@@ -7,16 +7,24 @@ from typing import Any
 
 from rtcli.load.metrics.names import METRICS
 from rtcli.load.scenario import model
+from rtcli.load.scenario.grammar.common_types import DURATION
+from rtcli.load.scenario.grammar.context import (
+    Reading,
+    Reference,
+    Schema,
+    SkipError,
+    WrongError,
+    describe,
+    scalar,
+)
 from rtcli.load.scenario.grammar.data import FEEDER
-from rtcli.load.scenario.grammar.fields import DURATION
-from rtcli.load.scenario.grammar.kinds import NAME, Flag, Text, Whole, words
+from rtcli.load.scenario.grammar.field_types import NAME, Flag, Text, Whole, words
 from rtcli.load.scenario.grammar.phases import Phases
 from rtcli.load.scenario.grammar.roles import ROLE
 from rtcli.load.scenario.grammar.sections import Field, MapOf, Section
 from rtcli.load.scenario.grammar.steps import STEP
 from rtcli.load.scenario.grammar.target import TARGET
 from rtcli.load.scenario.grammar.thresholds import ThresholdError, parse_expression, parse_selector
-from rtcli.load.scenario.reading import Reading, Reference, Schema, SkipError, WrongError, describe, scalar
 from rtcli.load.scenario.steps import Location
 from rtcli.load.scenario.yaml import MappingNode, Node, ScalarNode, SequenceNode
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from rtcli.load.scenario import model
-from rtcli.load.scenario.grammar.fields import DURATION, KILL, TIMEOUT
-from rtcli.load.scenario.grammar.kinds import NAME, ListOf, Parsed, Ref, words
+from rtcli.load.scenario.grammar.common_types import DURATION, KILL, TIMEOUT
+from rtcli.load.scenario.grammar.context import Reading, Reference, Schema
+from rtcli.load.scenario.grammar.field_types import NAME, ListOf, Parsed, Ref, words
+from rtcli.load.scenario.grammar.scalars import parse_factor, parse_ramp, parse_share
 from rtcli.load.scenario.grammar.sections import ByShape, Field, MapOf, Section
-from rtcli.load.scenario.reading import Reading, Reference, Schema
 from rtcli.load.scenario.steps import Kill
-from rtcli.load.scenario.values import parse_factor, parse_ramp, parse_share
 from rtcli.load.scenario.yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 _RAMP = Parsed(parse_ramp, "a share of the users, like 0 -> 100%", numbers=True)

@@ -7,14 +7,14 @@ from typing import Any
 
 from rtcli.load.metrics.units import closest, parse_byte_rate
 from rtcli.load.scenario import model
-from rtcli.load.scenario.grammar.fields import RATE, TIME
-from rtcli.load.scenario.grammar.kinds import ListOf, Parsed, Whole, words
+from rtcli.load.scenario.grammar.common_types import RATE, TIME
+from rtcli.load.scenario.grammar.context import Reading, Schema, WrongError, scalar, shorten
+from rtcli.load.scenario.grammar.field_types import ListOf, Parsed, Whole, words
+from rtcli.load.scenario.grammar.scalars import parse_reconnect
 from rtcli.load.scenario.grammar.sections import Field, Mapped, Section
-from rtcli.load.scenario.grammar.step_kinds import label_steps
+from rtcli.load.scenario.grammar.step_types import label_steps
 from rtcli.load.scenario.grammar.steps import FLOW
 from rtcli.load.scenario.protocols import BUILT_IN, AdapterError, protocol_names, transport_of
-from rtcli.load.scenario.reading import Reading, Schema, WrongError, scalar, shorten
-from rtcli.load.scenario.values import parse_reconnect
 from rtcli.load.scenario.yaml import Node
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rtcli.load.metrics.units import closest
-from rtcli.load.scenario.reading import (
+from rtcli.load.scenario.grammar.context import (
     FieldKind,
     Reading,
     Schema,

@@ -7,7 +7,7 @@ from typing import Any
 
 from rtcli.load.scenario import steps
 from rtcli.load.scenario.distributions import Backoff
-from rtcli.load.scenario.grammar.fields import (
+from rtcli.load.scenario.grammar.common_types import (
     BACKOFF,
     CLOSE_CODE,
     HEADERS,
@@ -22,10 +22,10 @@ from rtcli.load.scenario.grammar.fields import (
     Captures,
     Defines,
 )
-from rtcli.load.scenario.grammar.kinds import NAME, Flag, ListOf, Number, Ref, Text, Whole, words
+from rtcli.load.scenario.grammar.context import FieldKind
+from rtcli.load.scenario.grammar.field_types import NAME, Flag, ListOf, Number, Ref, Text, Whole, words
 from rtcli.load.scenario.grammar.sections import ByShape, Field, MapOf, Mapped, Section
-from rtcli.load.scenario.grammar.step_kinds import Flow, Form, OneStep, Tree
-from rtcli.load.scenario.reading import FieldKind
+from rtcli.load.scenario.grammar.step_types import Flow, Form, OneStep, Tree
 
 
 def _check_loop(values: Mapping[str, Any]) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from rtcli.load.scenario import model
-from rtcli.load.scenario.grammar.fields import HEADERS, PATH, TEXT
-from rtcli.load.scenario.grammar.kinds import ListOf, Text, Whole, words
+from rtcli.load.scenario.grammar.common_types import HEADERS, PATH, TEXT
+from rtcli.load.scenario.grammar.context import Reading, Schema, WrongError, describe
+from rtcli.load.scenario.grammar.field_types import ListOf, Text, Whole, words
 from rtcli.load.scenario.grammar.roles import PROTOCOL
 from rtcli.load.scenario.grammar.sections import Field, Section
-from rtcli.load.scenario.grammar.step_kinds import Tree
-from rtcli.load.scenario.plain import plain_value
-from rtcli.load.scenario.reading import Reading, Schema, WrongError, describe
+from rtcli.load.scenario.grammar.step_types import Tree
+from rtcli.load.scenario.nodes import plain_value
 from rtcli.load.scenario.yaml import MappingNode, Node, ScalarNode
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from rtcli.load.metrics import units
 from rtcli.load.metrics.names import AGGREGATIONS, METRICS, Kind, Unit
-from rtcli.load.scenario.values import generate_rows, parse_words
+from rtcli.load.scenario.grammar.scalars import generate_rows, parse_words
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtcli.load.scenario.distributions import Backoff, Const, Distribution, Zipf
-from rtcli.load.scenario.values import parse_distribution
+from rtcli.load.scenario.grammar.scalars import parse_distribution
 
 WRITTEN = [
     "3s",

@@ -18,7 +18,7 @@ from rtcli.load.scenario.loader import (
     read_source,
 )
 from rtcli.load.scenario.model import Cut, Ramp
-from rtcli.load.scenario.plain import to_plain
+from rtcli.load.scenario.nodes import to_plain
 from rtcli.load.scenario.steps import BackoffStep, Hold, Http, Join, Kill, KillStep, Loop, Resume, Send, Think
 from rtcli.load.scenario.yaml import compose
 from tests.support.load.scenario_texts import EVENING, SMALL, mistakes, with_step

@@ -118,7 +118,7 @@ def test_lists_also_join_what_a_comma_took_apart() -> None:
     node, mistakes = compose("[uniform(1s, 2s), {a: exp(1s, 2s), b: c}]")
     assert not mistakes
     assert node is not None
-    from rtcli.load.scenario.plain import to_plain  # noqa: PLC0415
+    from rtcli.load.scenario.nodes import to_plain  # noqa: PLC0415
 
     assert to_plain(node) == ["uniform(1s, 2s)", {"a": "exp(1s, 2s)", "b": "c"}]
 

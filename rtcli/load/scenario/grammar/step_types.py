@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from rtcli.load.metrics.units import closest
 from rtcli.load.scenario import steps
-from rtcli.load.scenario.grammar.kinds import ListOf, TextTemplate
-from rtcli.load.scenario.plain import plain_value
-from rtcli.load.scenario.reading import FieldKind, Reading, Schema, SkipError, WrongError, describe
+from rtcli.load.scenario.grammar.context import FieldKind, Reading, Schema, SkipError, WrongError, describe
+from rtcli.load.scenario.grammar.field_types import ListOf, TextTemplate
+from rtcli.load.scenario.nodes import plain_value
 from rtcli.load.scenario.yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 _TEXT = TextTemplate()

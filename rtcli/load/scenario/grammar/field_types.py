@@ -17,7 +17,7 @@ from typing import Any
 from rtcli.load.metrics.units import closest
 from rtcli.load.scenario.expression_parser import ExpressionError, parse_template
 from rtcli.load.scenario.expressions import Template
-from rtcli.load.scenario.reading import (
+from rtcli.load.scenario.grammar.context import (
     FieldKind,
     Reading,
     Reference,

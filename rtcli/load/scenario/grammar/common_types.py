@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from rtcli.load.metrics.units import parse_rate
 from rtcli.load.scenario import steps
-from rtcli.load.scenario.grammar.kinds import NAME, OneOf, Parsed, Text, TextTemplate, Whole, words
+from rtcli.load.scenario.grammar.context import Reading, Reference, Schema
+from rtcli.load.scenario.grammar.field_types import NAME, OneOf, Parsed, Text, TextTemplate, Whole, words
+from rtcli.load.scenario.grammar.scalars import parse_backoff, parse_distribution, parse_time
 from rtcli.load.scenario.grammar.sections import MapOf
-from rtcli.load.scenario.reading import Reading, Reference, Schema
-from rtcli.load.scenario.values import parse_backoff, parse_distribution, parse_time
 from rtcli.load.scenario.yaml import Node
 from rtcli.units import DURATION_PATTERN
 
