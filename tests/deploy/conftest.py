@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
 
@@ -11,10 +11,9 @@ import pytest
 
 from tests.support.paths import ROOT
 from tests.support.redis.server import RedisServer
-from tests.support.servers.deployment import ServerProcess
+from tests.support.servers.deployment import Instances, ServerProcess
 
 ACL = ROOT / "deploy" / "redis.acl"
-Instances = Callable[..., AbstractAsyncContextManager[list[ServerProcess]]]
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,9 @@ import httpx
 import pytest
 from rtcli_server.settings import Settings
 
-from tests.deploy.conftest import Instances
 from tests.support.clients.peers import Peer, StreamPeer, WsPeer, connect, token
 from tests.support.clients.raw_http import handshake_bytes
-from tests.support.servers.deployment import Crowd, ServerProcess, until
+from tests.support.servers.deployment import Crowd, Instances, ServerProcess, until
 from tests.support.servers.nginx import Nginx, directive, nginx
 from tests.support.servers.watch import log_is_clean, metric
 

@@ -1,17 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.processes.command import Command, ServerCommand
+from tests.support.processes.command import Command, Run, ServerCommand
 from tests.support.redis.server import RedisServer, redis_of_session
 from tests.support.servers.workers import Deployment, Serve, wait_gone
 
 __all__ = ["redis_of_session"]
-
-Run = Callable[..., Command]
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Run
-from tests.support.processes.command import ServerCommand, free_port
+from tests.support.processes.command import Run, ServerCommand, free_port
 from tests.support.processes.rtcli import rtcli
 
 

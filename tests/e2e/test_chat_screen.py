@@ -6,8 +6,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.e2e.conftest import Run
-from tests.support.processes.command import ServerCommand
+from tests.support.processes.command import Run, ServerCommand
 from tests.support.processes.rtcli import rtcli
 from tests.support.processes.terminal import Terminal
 

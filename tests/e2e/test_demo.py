@@ -8,8 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.e2e.conftest import Run
-from tests.support.processes.command import wait_until
+from tests.support.processes.command import Run, wait_until
 
 
 def test_the_demo_shows_everything_and_ends_by_itself(run: Run, tmp_path: Path) -> None:

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Run
 from tests.support.fakes.scripted_stream import HEAD, fake_stream, hold, status
-from tests.support.processes.command import ServerCommand, free_port
+from tests.support.processes.command import Run, ServerCommand, free_port
 from tests.support.processes.rtcli import RTCLI, environment, rtcli
 
 

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 import redis as client
 
-from tests.faults.test_two_instances import nobody_noticed
-from tests.server.broker.redis.test_content import AUDIENCE, DAMAGE, MESSAGES, META, STREAM
-from tests.support.faults.fleet import two_on_redis
+from tests.support.brokers.foreign_content import AUDIENCE, DAMAGE, MESSAGES, META, STREAM
+from tests.support.faults.fleet import nobody_noticed, two_on_redis
 
 # Behind the newest entry, in one step with looking where that is.
 ENTRY = "return redis.call('XADD', KEYS[2], redis.call('HGET', KEYS[1], 'top') .. '-7', unpack(ARGV))"

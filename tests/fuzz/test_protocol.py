@@ -14,9 +14,9 @@ from rtcli.protocol.messages.strict_json import NotAcceptedError, check_text, pa
 from rtcli.protocol.position import InvalidPositionError, format_cursor, parse_cursor, parse_position
 from rtcli.protocol.rooms import is_valid_room
 from rtcli.protocol.sse import SSELimitError, SSEParser
-from tests.rtcli.protocol.messages.test_decoding import messages
-from tests.rtcli.protocol.messages.test_server import CATALOGUE
-from tests.server.session.test_session import WALL, FakeRights
+from tests.support.fakes.session import WALL, FakeRights
+from tests.support.protocol.client_messages import messages
+from tests.support.protocol.server_messages import CATALOGUE
 
 EXAMPLES = 400
 fuzz = settings(max_examples=EXAMPLES)

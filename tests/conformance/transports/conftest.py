@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import pytest
 
-from tests.support.clients.raw_http import RawWebSocket
-from tests.support.servers.live_server import LiveServer, live_server, token
+from tests.support.servers.live_server import TRANSPORTS, LiveServer, live_server
 
-TRANSPORTS = {"picows": True, "portable": False}
+_numbers = itertools.count()
 
 
 @pytest.fixture(scope="package", params=TRANSPORTS)
@@ -25,20 +25,7 @@ def fast(request: pytest.FixtureRequest) -> bool:
     return TRANSPORTS[request.param]
 
 
-def open_ws(
-    server: LiveServer, sub: str = "7", *, path: str = "/api/v1/ws", name: str = "Ann"
-) -> RawWebSocket:
-    """Connect with a good token, and take the greeting."""
-    separator = "&" if "?" in path else "?"
-    ws = RawWebSocket(server.port, f"{path}{separator}token={token(sub, name=name)}")
-    assert ws.status == 101, ws.body
-    greeting = ws.message()
-    assert greeting["type"] == "pong"
-    return ws
-
-
-def join(ws: RawWebSocket, room: str, **more: str | int) -> dict[str, object]:
-    """Join, and return the data of the reply."""
-    ws.send("join_room", None, room=room, **more)
-    data: dict[str, object] = ws.until("room_joined")["data"]
-    return data
+@pytest.fixture
+def room() -> str:
+    """A room that no other test uses."""
+    return f"room-{next(_numbers)}"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 
-from tests.conformance.transports.conftest import join, open_ws
 from tests.support.clients.raw_http import CLOSE, RawWebSocket
 from tests.support.clients.raw_sse import EventStream
+from tests.support.clients.rooms import join, open_ws
 from tests.support.servers.live_server import live_server, token
 
 TIMEOUT_S = 3.0

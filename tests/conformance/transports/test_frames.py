@@ -13,7 +13,6 @@ from itertools import pairwise
 
 import pytest
 
-from tests.conformance.transports.conftest import open_ws
 from tests.support.clients.raw_http import (
     BINARY,
     CLOSE,
@@ -24,6 +23,7 @@ from tests.support.clients.raw_http import (
     RawWebSocket,
     encode,
 )
+from tests.support.clients.rooms import open_ws
 from tests.support.servers.live_server import LiveServer
 
 PING_MESSAGE = json.dumps({"type": "ping", "id": "héllo-😀"}, ensure_ascii=False).encode()

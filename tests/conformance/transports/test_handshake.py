@@ -12,7 +12,6 @@ import time
 import pytest
 
 from rtcli.protocol.position import Position
-from tests.conformance.transports.conftest import join, open_ws
 from tests.support.clients.raw_http import (
     ACCEPT,
     CLOSE,
@@ -24,6 +23,7 @@ from tests.support.clients.raw_http import (
     handshake_bytes,
     read_response,
 )
+from tests.support.clients.rooms import join, open_ws
 from tests.support.servers.live_server import LiveServer, live_server, token
 
 WS = "/api/v1/ws"

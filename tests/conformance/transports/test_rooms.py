@@ -2,36 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-import time
-
 import pytest
 
 from rtcli.protocol.position import parse_position
-from tests.conformance.transports.conftest import join, open_ws
 from tests.support.clients.raw_http import RawWebSocket
+from tests.support.clients.rooms import join, open_ws, publish_event, say
 from tests.support.servers.live_server import LiveServer, live_server, token
-
-_numbers = itertools.count()
-
-
-@pytest.fixture
-def room() -> str:
-    """A room that no other test uses."""
-    return f"room-{next(_numbers)}"
-
-
-def say(ws: RawWebSocket, room: str, *texts: str) -> None:
-    """Publish, each after the acknowledgement of the one before."""
-    for text in texts:
-        ws.send("chat_message", f"id-{text}", room=room, content=text)
-        ws.until("ack")
-
-
-def publish_event(server: LiveServer, channel: str) -> None:
-    """Publish `news` as the HTTP API does."""
-    now_ms = int(time.time() * 1000)
-    server.ask(lambda realtime: realtime.broker.publish(channel, "news", b'{"n":1}', time_ms=now_ms).done())
 
 
 def contents(ws: RawWebSocket, count: int) -> list[str]:

@@ -15,10 +15,10 @@ import pytest
 from rtcli_server.realtime import Realtime
 
 from rtcli.protocol.position import parse_cursor
-from tests.conformance.transports.conftest import TRANSPORTS, join, open_ws
 from tests.support.clients.raw_http import TEXT, RawWebSocket, encode
 from tests.support.clients.raw_sse import EventStream
-from tests.support.servers.live_server import LiveServer, live_server
+from tests.support.clients.rooms import join, open_ws
+from tests.support.servers.live_server import TRANSPORTS, LiveServer, live_server
 
 BUDGET = 65_536
 CONTENT = "x" * 8_000

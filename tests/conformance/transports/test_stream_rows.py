@@ -15,10 +15,9 @@ import pytest
 from rtcli_server.realtime import Realtime
 
 from rtcli.protocol.position import Position, format_cursor, parse_cursor
-from tests.conformance.transports.conftest import join, open_ws
-from tests.conformance.transports.test_rooms import publish_event, room, say  # noqa: F401 - a fixture
 from tests.support.clients.raw_http import Response, connect, read_response
 from tests.support.clients.raw_sse import EventStream
+from tests.support.clients.rooms import join, open_ws, publish_event, say
 from tests.support.servers.live_server import LiveServer, live_server, token
 
 EVENTS = "/api/v1/events/stream"
@@ -101,7 +100,7 @@ def test_s6_bytes_in_the_header_and_two_headers(server: LiveServer, value: str) 
         assert stream.json("ready")["reason"] == "invalid_cursor"
 
 
-def test_a_cursor_of_other_rooms_is_no_reason_to_lose_anything(server: LiveServer, room: str) -> None:  # noqa: F811
+def test_a_cursor_of_other_rooms_is_no_reason_to_lose_anything(server: LiveServer, room: str) -> None:
     """A client may follow another set of rooms when it comes back; the new one begins at its top."""
     with open_ws(server) as ws, EventStream(server.port, rooms=(room,)) as stream:
         cursor = stream.until("ready").id
@@ -313,7 +312,7 @@ def test_a_refresh_lets_a_running_stream_go_on(fast: bool) -> None:
         assert stream.json("news") == {"n": 1}
 
 
-def test_rights_of_now_decide_what_is_replayed(server: LiveServer, room: str) -> None:  # noqa: F811
+def test_rights_of_now_decide_what_is_replayed(server: LiveServer, room: str) -> None:
     """A room that the new token does not have is not replayed, on neither transport."""
     with EventStream(server.port, rooms=(room,), sub="91") as stream, open_ws(server, "92") as writer:
         cursor = stream.until("ready").id
@@ -356,7 +355,7 @@ def test_s11_half_close_ends_the_stream(server: LiveServer) -> None:
         nobody_is_left(server, "111")
 
 
-def test_s11_disconnecting_during_the_replay_leaves_nothing(server: LiveServer, room: str) -> None:  # noqa: F811
+def test_s11_disconnecting_during_the_replay_leaves_nothing(server: LiveServer, room: str) -> None:
     with open_ws(server) as ws, EventStream(server.port, rooms=(room,)) as stream:
         cursor = stream.until("ready").id
         join(ws, room)
@@ -379,7 +378,7 @@ def test_s11_disconnecting_during_the_replay_leaves_nothing(server: LiveServer, 
     assert server.ask(lambda realtime: len(realtime.hub._tasks)) == 0
 
 
-def test_s11_one_who_reads_a_byte_at_a_time_gets_the_same(server: LiveServer, room: str) -> None:  # noqa: F811
+def test_s11_one_who_reads_a_byte_at_a_time_gets_the_same(server: LiveServer, room: str) -> None:
     with EventStream(server.port, rooms=(room,)) as stream, open_ws(server) as ws:
         stream.until("ready")
         join(ws, room)
@@ -404,7 +403,7 @@ AWKWARD = {
 
 
 @pytest.mark.parametrize("text", AWKWARD.values(), ids=AWKWARD)
-def test_s12_content_comes_through_as_it_was(server: LiveServer, room: str, text: str) -> None:  # noqa: F811
+def test_s12_content_comes_through_as_it_was(server: LiveServer, room: str, text: str) -> None:
     with EventStream(server.port, rooms=(room,)) as stream, open_ws(server) as ws:
         stream.until("ready")
         join(ws, room)

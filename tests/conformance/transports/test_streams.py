@@ -8,10 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from rtcli.protocol.position import parse_cursor, parse_position
-from tests.conformance.transports.conftest import join, open_ws
-from tests.conformance.transports.test_rooms import publish_event, room, say  # noqa: F401 - a fixture
 from tests.support.clients.raw_http import RawWebSocket, connect, read_response
 from tests.support.clients.raw_sse import EventStream
+from tests.support.clients.rooms import join, open_ws, publish_event, say
 from tests.support.servers.live_server import LiveServer, live_server, token
 
 EVENTS = "/api/v1/events/stream"
@@ -25,7 +24,7 @@ def still_serving(server: LiveServer) -> Iterator[None]:
         assert stream.until("ready").id
 
 
-def test_ready_comes_first_with_the_cursor_and_retry(server: LiveServer, room: str) -> None:  # noqa: F811
+def test_ready_comes_first_with_the_cursor_and_retry(server: LiveServer, room: str) -> None:
     with EventStream(server.port, rooms=(room,), sub="7") as stream:
         assert stream.status == 200
         assert stream.headers["content-type"].startswith("text/event-stream")
@@ -42,7 +41,7 @@ def test_ready_comes_first_with_the_cursor_and_retry(server: LiveServer, room: s
         assert "recovered" not in data
 
 
-def test_messages_and_events_each_with_the_whole_cursor(server: LiveServer, room: str) -> None:  # noqa: F811
+def test_messages_and_events_each_with_the_whole_cursor(server: LiveServer, room: str) -> None:
     with EventStream(server.port, rooms=(room,), sub="51") as stream, open_ws(server) as ws:
         start = parse_cursor(stream.until("ready").id, user_channel="user:51")
         join(ws, room)
@@ -65,7 +64,7 @@ def test_messages_and_events_each_with_the_whole_cursor(server: LiveServer, room
         assert seen == [f"room:{room}", "user:51", f"room:{room}", "all"]
 
 
-def test_a_resume_gives_what_was_missed_once(server: LiveServer, room: str) -> None:  # noqa: F811
+def test_a_resume_gives_what_was_missed_once(server: LiveServer, room: str) -> None:
     with EventStream(server.port, rooms=(room,), sub="61") as stream, open_ws(server) as ws:
         cursor = stream.until("ready").id
         join(ws, room)
@@ -154,7 +153,7 @@ def test_s3_trimmed_and_too_many(fast: bool) -> None:
                 assert ready["channels"]["~me"]["recovered"] is True
 
 
-def test_a_position_of_one_transport_is_good_on_the_other(server: LiveServer, room: str) -> None:  # noqa: F811
+def test_a_position_of_one_transport_is_good_on_the_other(server: LiveServer, room: str) -> None:
     with open_ws(server, "71") as ws:
         position = str(join(ws, room)["position"])
         say(ws, room, "a", "b", "c")
@@ -302,7 +301,7 @@ def test_notifications_have_no_rooms(server: LiveServer) -> None:
         assert stream.json("ready")["channels"].keys() == {"~me", "~all"}
 
 
-def test_many_events_at_once_arrive_once_and_in_order(server: LiveServer, room: str) -> None:  # noqa: F811
+def test_many_events_at_once_arrive_once_and_in_order(server: LiveServer, room: str) -> None:
     with EventStream(server.port, rooms=(room,)) as stream, open_ws(server) as ws:
         stream.until("ready")
         join(ws, room)

@@ -11,7 +11,7 @@ import pytest_asyncio
 from rtcli_server.process.runner import ServerHandle, running_server
 from rtcli_server.settings import Settings
 
-from tests.server.api.conftest import assert_problem, token_for
+from tests.support.clients.http_api import assert_problem, token_for
 from tests.support.forged_tokens import SECRET
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

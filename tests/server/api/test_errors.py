@@ -22,7 +22,7 @@ from rtcli_server.settings import Settings
 from rtcli_server.timing.clock import Clock
 
 from rtcli.protocol.position import Position
-from tests.server.api.conftest import Clients, assert_problem, token_for
+from tests.support.clients.http_api import Clients, assert_problem, token_for
 from tests.support.forged_tokens import SECRET, forge
 
 MESSAGES = "/api/v1/rooms/general/messages"

@@ -8,7 +8,7 @@ import httpx
 from rtcli_server.process.runner import ServerHandle
 from websockets.asyncio.client import connect
 
-from tests.server.api.conftest import Clients, assert_problem, token_for
+from tests.support.clients.http_api import Clients, assert_problem, token_for
 
 MESSAGES = "/api/v1/rooms/general/messages"
 

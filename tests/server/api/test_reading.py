@@ -8,7 +8,7 @@ from rtcli_server.process.runner import ServerHandle, running_server
 from rtcli_server.settings import Settings
 from websockets.asyncio.client import ClientConnection, connect
 
-from tests.server.api.conftest import Clients, Json, assert_problem, token_for
+from tests.support.clients.http_api import Clients, Json, assert_problem, token_for
 from tests.support.forged_tokens import SECRET
 
 MESSAGES = "/api/v1/rooms/general/messages"

@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from tests.server.api.conftest import Clients, assert_problem, token_for
+from tests.support.clients.http_api import Clients, assert_problem, token_for
 from tests.support.forged_tokens import SECRET
 
 # What anybody may see: health, metrics, the description, the page, heartbeats without content.

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conformance.transports.conftest import open_ws
 from tests.support.clients.raw_sse import EventStream
+from tests.support.clients.rooms import open_ws
 from tests.support.redis.server import RedisServer
 from tests.support.servers.live_server import LiveServer, token
 from tests.support.servers.two_instances import (

@@ -16,7 +16,7 @@ from websockets.asyncio.client import connect
 
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
-from tests.server.api.conftest import token_for
+from tests.support.clients.http_api import token_for
 from tests.support.forged_tokens import SECRET
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
@@ -23,24 +22,7 @@ from rtcli_server.session.session import Heartbeat, Session, SessionSettings
 
 from rtcli.protocol.codes import CloseCode
 from rtcli.protocol.position import Position
-
-WALL = 1_000_000.0
-
-
-@dataclass
-class FakeRights:
-    """Whoever the test wants the user to be."""
-
-    user_id: str = "7"
-    expires_at: float = WALL + 3600
-    may_join: frozenset[str] | None = None  # None: every room
-    read_only: frozenset[str] = field(default_factory=frozenset)
-
-    def can_join(self, room: str) -> bool:
-        return self.may_join is None or room in self.may_join
-
-    def can_publish(self, room: str) -> bool:
-        return self.can_join(room) and room not in self.read_only
+from tests.support.fakes.session import WALL, FakeRights, text
 
 
 def make(
@@ -57,10 +39,6 @@ def make(
         now=0.0,
         wall=WALL,
     )
-
-
-def text(type_: str, id_: str | None = None, **data: object) -> str:
-    return json.dumps({"type": type_, "data": data} | ({} if id_ is None else {"id": id_}))
 
 
 def say(

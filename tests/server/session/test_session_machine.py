@@ -21,7 +21,7 @@ from rtcli_server.session.decisions import (
 from rtcli_server.session.session import Heartbeat, Session, SessionSettings
 
 from rtcli.protocol.codes import CloseCode
-from tests.server.session.test_session import WALL, FakeRights, text
+from tests.support.fakes.session import WALL, FakeRights, text
 
 ROOMS = ["a", "b", "c", "d", "e"]
 LIMITS = SessionSettings(max_rooms=3, max_invalid=4, rate_limit_per_s=None)

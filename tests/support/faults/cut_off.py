@@ -16,8 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.faults.test_two_instances import nobody_noticed
-from tests.support.faults.fleet import HOSTS, Fleet, fleet, instance, own_redis, store
+from tests.support.faults.fleet import HOSTS, Fleet, fleet, instance, nobody_noticed, own_redis, store
 from tests.support.redis.server import DIES_WITH_US
 from tests.support.servers.deployment import LOOPBACK
 from tests.support.servers.watch import metric

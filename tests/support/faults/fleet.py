@@ -163,3 +163,12 @@ async def two_on_redis(
         servers = pair(home, redis.port, redis.port)
         async with fleet(servers, redis, soak=soak) as two, two.watched(health=health):
             yield two
+
+
+STUCK_S = 15.0  # a bound on being stuck, not a measurement: a publish is refused after two seconds
+
+
+def nobody_noticed(fleet: Fleet) -> None:
+    """No connection was lost, and no answer was long in coming."""
+    assert fleet.crowd.steady_losses == []
+    assert fleet.crowd.slowest_refusal_s < STUCK_S

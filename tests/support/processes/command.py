@@ -100,3 +100,6 @@ class ServerCommand:
             self.command.signal(signal.SIGKILL)
             self.command.kill()
             self.command = None
+
+
+Run = Callable[..., Command]

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -260,3 +261,6 @@ async def deployment(
     finally:
         await crowd.close()
         server.end()
+
+
+Instances = Callable[..., AbstractAsyncContextManager[list[ServerProcess]]]

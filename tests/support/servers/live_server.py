@@ -91,3 +91,6 @@ def live_server(**settings: object) -> Iterator[LiveServer]:
     assert not thread.is_alive(), "the server did not end"
     if failed:
         raise failed[0]
+
+
+TRANSPORTS = {"picows": True, "portable": False}

@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 
-from tests.conformance.transports.conftest import open_ws
 from tests.support.clients.raw_http import RawWebSocket
+from tests.support.clients.rooms import open_ws
 from tests.support.redis.server import RedisServer
 from tests.support.servers.live_server import LiveServer, live_server, token
 

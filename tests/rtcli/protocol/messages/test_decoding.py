@@ -19,33 +19,14 @@ from rtcli.protocol.messages.client import (
     ClientMessage,
     JoinData,
     JoinRoom,
-    LeaveRoom,
     Ping,
     Pong,
-    Refresh,
-    RefreshData,
-    RoomData,
-    Typing,
-    TypingData,
 )
 from rtcli.protocol.messages.decoding import MessageError, decode_client
-from tests.support.protocol.strategies import contents, ids, json_values, rooms, texts
+from tests.support.protocol.client_messages import messages
+from tests.support.protocol.strategies import json_values, texts
 
 BAD = ErrorCode.INVALID_MESSAGE
-
-messages: st.SearchStrategy[ClientMessage] = st.one_of(
-    st.builds(Ping, id=ids),
-    st.builds(Pong, id=ids),
-    st.builds(
-        JoinRoom,
-        st.builds(JoinData, room=rooms, since=st.none() | texts, history=st.integers(0, 500)),
-        ids,
-    ),
-    st.builds(LeaveRoom, st.builds(RoomData, rooms), ids),
-    st.builds(ChatMessage, st.builds(ChatData, rooms, contents), ids),
-    st.builds(Typing, st.builds(TypingData, rooms, st.booleans()), ids),
-    st.builds(Refresh, st.builds(RefreshData, texts), ids),
-)
 
 
 def refusal(text: str | bytes) -> MessageError:

@@ -17,7 +17,7 @@ from rtcli.protocol.messages import (
     decode_server,
     encode,
 )
-from tests.rtcli.protocol.messages.test_server import CATALOGUE
+from tests.support.protocol.server_messages import CATALOGUE
 from tests.support.protocol.strategies import json_values
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import pickle
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -15,11 +14,10 @@ from rtcli_server.broker.redis.timings import RedisTimings
 from rtcli_server.broker.redis.wire import REQUIRED_ACL
 
 from rtcli.protocol.position import Position
+from tests.support.brokers.foreign_content import AUDIENCE, DAMAGE, MESSAGES, META, STREAM
 from tests.support.brokers.redis_traffic import quick_broker
 from tests.support.brokers.running import ROOM, Running, offsets, running, wait_until
 from tests.support.redis.server import RedisServer
-
-META, STREAM, AUDIENCE = f"rt:{{{ROOM}}}:m", f"rt:{{{ROOM}}}:s", f"rt:p:{ROOM}"
 
 
 @pytest.fixture
@@ -50,27 +48,6 @@ def skipped(log: Running) -> int:
     return log.broker.skipped
 
 
-MESSAGES = [
-    b"",
-    b"garbage",
-    b"{}",
-    pickle.dumps({"a": 1}),
-    b"\x00" * 100,
-    b"2 aaaa-6 1 e\n{}",  # a newer version
-    b"1 aaaa-6 1 e",
-    b"1 aaaa-06 1 e\n{}",
-    b"1 aaaa-99999999999999999999 1 e\n{}",
-    b"1 AAAA-6 1 e\n{}",
-    b"1 aaaa-6 x e\n{}",
-    b"1 aaaa-6 1 \n{}",
-    b"1 aaaa-6 1 e\nnot json",
-    b"1 aaaa-6 1 e\n[1]",
-    b'1 aaaa-6 1 e\n{"a":"\xff"}',
-    b'1 aaaa-6 1 e\n{"a":' + b"[" * 100_000,
-    b'1 aaaa-6 1 e\n{"a":"' + b"x" * 10_000_000 + b'"}',
-]
-
-
 @pytest.mark.parametrize("payload", MESSAGES, ids=range(len(MESSAGES)))
 async def test_foreign_messages_are_skipped_and_counted(
     server: RedisServer, log: Running, payload: bytes
@@ -91,61 +68,6 @@ async def test_a_message_from_nowhere_is_compared_with_the_stream(server: RedisS
     await log.wait_delivered(6)
     assert offsets(log.delivered) == [1, 2, 3, 4, 5, 6]
     assert log.lost == []
-
-
-def no_entry(redis: client.Redis) -> None:
-    redis.delete(STREAM)
-
-
-def entry_of_others(redis: client.Redis) -> None:
-    redis.xadd(STREAM, {"something": "else"}, id="6-0")
-
-
-def entry_of_another_shape(redis: client.Redis) -> None:
-    redis.xadd(STREAM, {"something": "else"}, id="5-7")
-
-
-def entry_far_ahead(redis: client.Redis) -> None:
-    redis.xadd(STREAM, {"something": "else"})
-
-
-def stream_is_a_string(redis: client.Redis) -> None:
-    redis.set(STREAM, "x")
-
-
-def state_is_a_list(redis: client.Redis) -> None:
-    redis.delete(META)
-    redis.rpush(META, "x")
-
-
-def state_is_gone(redis: client.Redis) -> None:
-    redis.delete(META)
-
-
-def state_field(name: str, value: str) -> Callable[[client.Redis], None]:
-    def change(redis: client.Redis) -> None:
-        redis.hset(META, name, value)
-
-    change.__name__ = f"{name}_is_{value}"
-    return change
-
-
-DAMAGE = [
-    (no_entry, False),
-    (entry_of_another_shape, False),
-    (entry_of_others, True),
-    (entry_far_ahead, True),
-    (stream_is_a_string, True),
-    (state_is_a_list, True),
-    (state_is_gone, True),
-    (state_field("epoch", "NOT!"), True),
-    (state_field("epoch", ""), True),
-    (state_field("top", "nan"), True),
-    (state_field("top", "-1"), True),
-    (state_field("top", "1e300"), True),
-    (state_field("top", "3"), True),  # as after a failover to a replica that was behind
-    (state_field("bytes", "x"), True),
-]
 
 
 @pytest.mark.parametrize(("damage", "new_epoch"), DAMAGE, ids=[row[0].__name__ for row in DAMAGE])

@@ -1,0 +1,40 @@
+"""Users of rooms on raw WebSockets: connect, join, say."""
+
+from __future__ import annotations
+
+import time
+
+from tests.support.clients.raw_http import RawWebSocket
+from tests.support.servers.live_server import LiveServer, token
+
+
+def open_ws(
+    server: LiveServer, sub: str = "7", *, path: str = "/api/v1/ws", name: str = "Ann"
+) -> RawWebSocket:
+    """Connect with a good token, and take the greeting."""
+    separator = "&" if "?" in path else "?"
+    ws = RawWebSocket(server.port, f"{path}{separator}token={token(sub, name=name)}")
+    assert ws.status == 101, ws.body
+    greeting = ws.message()
+    assert greeting["type"] == "pong"
+    return ws
+
+
+def join(ws: RawWebSocket, room: str, **more: str | int) -> dict[str, object]:
+    """Join, and return the data of the reply."""
+    ws.send("join_room", None, room=room, **more)
+    data: dict[str, object] = ws.until("room_joined")["data"]
+    return data
+
+
+def say(ws: RawWebSocket, room: str, *texts: str) -> None:
+    """Publish, each after the acknowledgement of the one before."""
+    for text in texts:
+        ws.send("chat_message", f"id-{text}", room=room, content=text)
+        ws.until("ack")
+
+
+def publish_event(server: LiveServer, channel: str) -> None:
+    """Publish `news` as the HTTP API does."""
+    now_ms = int(time.time() * 1000)
+    server.ask(lambda realtime: realtime.broker.publish(channel, "news", b'{"n":1}', time_ms=now_ms).done())
