@@ -11,8 +11,8 @@ from typing import Literal
 
 from rtcli.client.endpoint import Endpoint
 from rtcli.load.adapters import base
-from rtcli.load.audit.room import Place
 from rtcli.load.scenario import Target
+from rtcli.protocol.position import Position
 
 TOPIC = "/topic/"
 _ESCAPES = {"\\": r"\\", "\n": r"\n", "\r": r"\r", ":": r"\c"}
@@ -47,7 +47,7 @@ class Stomp:
         return [_frame("CONNECT", {"accept-version": "1.2", "host": "/", "heart-beat": "0,0"})]
 
     def join(
-        self, room: str, since: Place | None, history: int, request_id: str, user: Mapping[str, object]
+        self, room: str, since: Position | None, history: int, request_id: str, user: Mapping[str, object]
     ) -> bytes:
         """Subscribe. The subscription has the room's name, so all members get the same bytes."""
         fields = {"id": room, "destination": TOPIC + room, "receipt": f"join {request_id} {room}"}

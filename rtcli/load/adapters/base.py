@@ -12,21 +12,21 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from rtcli.client.endpoint import Endpoint
-from rtcli.load.audit.room import Place
+from rtcli.protocol.position import InvalidPositionError, Position, parse_position
 
 
 class Data(NamedTuple):
-    """A message of a room. `room` and `place` are None when the envelope does not tell them."""
+    """A message of a room. `room` and `position` are None when the envelope does not tell them."""
 
     room: str | None
-    place: Place | None
+    position: Position | None
 
 
 class Acked(NamedTuple):
     """A message that was sent with this id is published."""
 
     id: str
-    place: Place | None
+    position: Position | None
 
 
 class Refused(NamedTuple):
@@ -40,7 +40,7 @@ class Joined(NamedTuple):
     """A join is confirmed. `recovered` answers a request for what was missed; None: there was none."""
 
     room: str
-    place: Place | None
+    position: Position | None
     recovered: bool | None
 
 
@@ -54,8 +54,8 @@ class GapTold(NamedTuple):
     """The messages after one position up to another will not come."""
 
     room: str
-    after: Place | None
-    until: Place | None
+    after: Position | None
+    until: Position | None
     lost: int | None
 
 
@@ -83,6 +83,14 @@ class Other(NamedTuple):
 
 Event: TypeAlias = Data | Acked | Refused | Joined | Left | GapTold | Hello | Answer | Closing | Other
 OTHER = Other()
+
+
+def read_position(text: str) -> Position | None:
+    """The position that a server of ours wrote; None when the text is none."""
+    try:
+        return parse_position(text)
+    except InvalidPositionError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +134,7 @@ class WsAdapter(Protocol):
     def join(
         self,
         room: str,
-        since: Place | None,
+        since: Position | None,
         history: int,
         request_id: str,
         user: Mapping[str, object],

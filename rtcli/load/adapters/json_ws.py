@@ -11,10 +11,10 @@ import msgspec
 
 from rtcli.client.endpoint import Endpoint
 from rtcli.load.adapters import base
-from rtcli.load.audit.room import Place
 from rtcli.load.core.json_path import as_text, has, lookup
 from rtcli.load.scenario.expressions import render_tree
 from rtcli.load.scenario.model import FrameMatch, Frames, Target
+from rtcli.protocol.position import Position
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -55,7 +55,7 @@ class JsonWs:
     def join(
         self,
         room: str,
-        since: Place | None,  # noqa: ARG002 - see `resumes`
+        since: Position | None,  # noqa: ARG002 - see `resumes`
         history: int,  # noqa: ARG002 - there is no word for it
         request_id: str,
         user: Mapping[str, object],

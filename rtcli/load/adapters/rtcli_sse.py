@@ -9,8 +9,7 @@ import msgspec
 
 from rtcli.client.endpoint import Endpoint
 from rtcli.load.adapters import base
-from rtcli.load.audit.room import Place
-from rtcli.protocol.position import InvalidPositionError, parse_position
+from rtcli.protocol.position import Position
 
 STREAM_PATH = "/api/v1/events/stream"
 
@@ -79,26 +78,19 @@ class RtcliSse:
 def _events(event: str, data: str) -> list[base.Event]:
     if event == "new_message":
         message = _decode_message(data)
-        return [base.Data(message.room, Place(message.epoch, message.offset))]
+        return [base.Data(message.room, Position(message.epoch, message.offset))]
     if event == "ready":
         ready = _decode_ready(data)
         rooms: list[base.Event] = [
-            base.Joined(unquote(key), _place(channel.position), channel.recovered)
+            base.Joined(unquote(key), base.read_position(channel.position), channel.recovered)
             for key, channel in ready.channels.items()
             if not key.startswith("~")
         ]
         return [base.Hello(ready.connection_id), *rooms]
     if event == "gap":
         gap = _decode_gap(data)
-        return [base.GapTold(gap.room, _place(gap.from_), _place(gap.to), gap.lost)]
+        return [base.GapTold(gap.room, base.read_position(gap.from_), base.read_position(gap.to), gap.lost)]
     if event == "closing":
         after = _decode_closing(data).retry_after_ms
         return [base.Closing(None if after is None else after / 1000)]
     return []
-
-
-def _place(text: str) -> Place | None:
-    try:
-        return Place(*parse_position(text))
-    except InvalidPositionError:
-        return None

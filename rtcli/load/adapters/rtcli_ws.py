@@ -7,9 +7,8 @@ from typing import Any, Literal
 
 from rtcli.client.endpoint import Endpoint
 from rtcli.load.adapters import base
-from rtcli.load.audit.room import Place
 from rtcli.protocol import messages
-from rtcli.protocol.position import InvalidPositionError, parse_position
+from rtcli.protocol.position import Position
 
 WS_PATH = "/api/v1/ws"
 _IGNORED = (b'{"type":"user_', b'{"type":"event"')
@@ -45,7 +44,7 @@ class RtcliWs:
     def join(
         self,
         room: str,
-        since: Place | None,
+        since: Position | None,
         history: int,
         request_id: str,
         user: Mapping[str, object],  # noqa: ARG002 - the token says who it is
@@ -82,26 +81,21 @@ class RtcliWs:
             return base.OTHER
 
 
-def _place(text: str) -> Place | None:
-    try:
-        return Place(*parse_position(text))
-    except InvalidPositionError:
-        return None
-
-
 def _acked(message: messages.Ack) -> base.Event:
     data = message.data
-    return base.OTHER if message.id is None else base.Acked(message.id, Place(data.epoch, data.offset))
+    return base.OTHER if message.id is None else base.Acked(message.id, Position(data.epoch, data.offset))
 
 
 _READERS: Mapping[type, Callable[[Any], base.Event]] = {
-    messages.NewMessage: lambda it: base.Data(it.data.room, Place(it.data.epoch, it.data.offset)),
+    messages.NewMessage: lambda it: base.Data(it.data.room, Position(it.data.epoch, it.data.offset)),
     messages.Ack: _acked,
     messages.Error: lambda it: base.Refused(it.id, it.data.code),
-    messages.RoomJoined: lambda it: base.Joined(it.data.room, _place(it.data.position), it.data.recovered),
+    messages.RoomJoined: lambda it: base.Joined(
+        it.data.room, base.read_position(it.data.position), it.data.recovered
+    ),
     messages.RoomLeft: lambda it: base.Left(it.data.room),
     messages.Gap: lambda it: base.GapTold(
-        it.data.room, _place(it.data.from_), _place(it.data.to), it.data.lost
+        it.data.room, base.read_position(it.data.from_), base.read_position(it.data.to), it.data.lost
     ),
     messages.Connected: lambda it: base.Hello(it.data.connection_id),
     messages.ServerPing: lambda _: base.Answer(b'{"type":"pong"}'),

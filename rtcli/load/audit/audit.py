@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
+from rtcli.load.audit.entry import Entry
 from rtcli.load.audit.ledger import Stream, message_id, split_id
 from rtcli.load.audit.lifecycle import STREAMS_PER_WORKER, Roster
 from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.records import Delivery, Finding, Skip
-from rtcli.load.audit.room import Entry
 from rtcli.load.audit.token import Token, decode_token
 from rtcli.load.metrics.histogram import bucket_index
 
@@ -119,9 +119,9 @@ class Audit(Roster):
         return member
 
     def _first_sight(self, member: Membership, stream: Stream, token: Token, delivery: Delivery) -> Entry:
-        room = member.room
+        room = self.rooms[member.room]
         intended = self.base + token.intended
-        key = room.key_of(delivery.place)
+        key = room.key_of(delivery.position)
         if key is None:
             key = room.key_after(member, stream, token.number, intended + token.lag)
         while key == room.tail.key or (key < room.tail.key and room.is_taken(key, member)):
@@ -133,7 +133,7 @@ class Audit(Roster):
             intended=intended,
             lag=token.lag,
             moment=self._moment_of(intended, token.lag),
-            place=delivery.place,
+            position=delivery.position,
         )
         entry.seen = delivery.now
         _keep(entry, delivery)
@@ -158,7 +158,7 @@ class Audit(Roster):
         """Judge a delivery of a message at or before the place that the membership has reached."""
         if identity in member.missing:
             del member.missing[identity]
-            for entry in member.room.recent:
+            for entry in self.rooms[member.room].recent:
                 if entry.identity == identity:
                     entry.holes -= 1
                     entry.last = max(entry.last, delivery.now)
@@ -187,7 +187,7 @@ class Audit(Roster):
 
     def _had_before(self, member: Membership, identity: int, key: int) -> bool:
         """Whether an earlier stay of the same subscriber in the room received the message."""
-        room = member.room
+        room = self.rooms[member.room]
         return any(
             other.user == member.user and other is not member and other.received(identity, key)
             for other in (*room.memberships, *room.released)
@@ -213,7 +213,7 @@ class Audit(Roster):
         member.counts[self._moment_of(intended, lag) + bucket_index(now - intended)] += 1
 
     def _corrupt(self, delivery: Delivery, member: Membership | None) -> None:
-        key = None if delivery.room is None else self.room(delivery.room).key_of(delivery.place)
+        key = None if delivery.room is None else self.room(delivery.room).key_of(delivery.position)
         reached = 0 if member is None else member.cursor.key
         self._find("corrupt", delivery, member, -1, reference=reached if key is None else -key)
 
@@ -240,7 +240,7 @@ class Audit(Roster):
             Finding(
                 kind,
                 user.name,
-                delivery.room or (member.room.name if member is not None else ""),
+                delivery.room or (member.room if member is not None else ""),
                 user.connection,
                 member,
                 identity,
@@ -275,7 +275,8 @@ class Audit(Roster):
                 if not entry.holes and entry.last:
                     self._passed(entry, entry.last - entry.intended)
         while self._ending and (self._ending[0].ended or 0) + patience <= now:
-            self._ending.pop(0).release()
+            member = self._ending.pop(0)
+            self.rooms[member.room].release(member)
 
 
 def _keep(entry: Entry, delivery: Delivery) -> None:

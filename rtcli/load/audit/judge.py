@@ -75,7 +75,7 @@ class Judge:
             if member.ended is None:
                 member.end = "open" if member.lost is None else "lost"
                 member.ended = self._now if member.lost is None else member.lost
-            member.release()
+            room.release(member)
 
     def _add_findings(self) -> None:
         reordered = [finding for finding in self._audit.findings if finding.kind == "reordered"]
@@ -90,7 +90,7 @@ class Judge:
                 self._audit.rooms, reordered, self._audit.order
             ):
                 self._account.cases.append(
-                    Case("reordered", member.user, member.room.name, identity, member, seen, after)
+                    Case("reordered", member.user, member.room, identity, member, seen, after)
                 )
 
     def _match_corrupt(self, finding: Finding) -> int:
@@ -99,9 +99,9 @@ class Judge:
         if member is None:
             return -1
         if finding.reference < 0:
-            identity = _at(member, -finding.reference)
+            identity = _at(self._audit.rooms[member.room], member, -finding.reference)
         else:
-            identity = _next_missing(member, finding.reference)
+            identity = _next_missing(self._audit.rooms[member.room], member, finding.reference)
         if identity >= 0 and self._stop_waiting(member, identity):
             self._account.undelivered += 1
         return identity
@@ -213,20 +213,20 @@ def _unseen(room: Room) -> Iterator[tuple[int, Stream, int]]:
                     yield message_id(stream.number, place), stream, place
 
 
-def _at(member: Membership, key: int) -> int:
+def _at(room: Room, member: Membership, key: int) -> int:
     """The message at a place of the room's order; if none is there, the first whose place nobody knows."""
-    for stream in member.room.streams:
+    for stream in room.streams:
         places = stream.ack_keys | {number: own for number, own in enumerate(stream.keys) if own}
         for number, own in places.items():
             if own == key:
                 return message_id(stream.number, number)
-    return _first([item for item in _unseen(member.room) if item[2] not in item[1].ack_keys], member)
+    return _first([item for item in _unseen(room) if item[2] not in item[1].ack_keys], member)
 
 
-def _next_missing(member: Membership, key: int) -> int:
+def _next_missing(room: Room, member: Membership, key: int) -> int:
     """What the member misses first behind a place: of what others received, else of what nobody did."""
     behind = [(own, identity) for identity, own in (member.missing | member.tail).items() if own > key]
-    return min(behind)[1] if behind else _first(_unseen(member.room), member)
+    return min(behind)[1] if behind else _first(_unseen(room), member)
 
 
 def _first(unseen: Iterable[tuple[int, Stream, int]], member: Membership) -> int:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from rtcli.load.audit.ledger import Stream
 from rtcli.load.audit.lifecycle import Roster
-from rtcli.load.audit.room import Place, Room
+from rtcli.load.audit.room import Room
+from rtcli.protocol.position import Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class StreamLedger:
     earlier: int
     sent: bytes
     acks: bytes
-    places: dict[int, Place]
+    positions: dict[int, Position]
 
 
 Ledger = list[StreamLedger]
@@ -40,20 +41,20 @@ def export_ledger(roster: Roster) -> Ledger:
             stream.earlier,
             stream.sent.tobytes(),
             stream.acks.tobytes(),
-            _places(roster.room(stream.room), stream),
+            _positions(roster.room(stream.room), stream),
         )
         for stream in roster.streams.values()
         if stream.owned
     ]
 
 
-def _places(room: Room, stream: Stream) -> dict[int, Place]:
+def _positions(room: Room, stream: Stream) -> dict[int, Position]:
     """The positions of a stream's messages, as far as anything told them: keys mean something here only."""
     if not room.ordered:
         return {}
     known = {number: stream.ack_keys.get(number, key) for number, key in enumerate(stream.keys)}
-    found = ((number, room.place_of(key)) for number, key in known.items() if key)
-    return {number: place for number, place in found if place is not None}
+    found = ((number, room.position_of(key)) for number, key in known.items() if key)
+    return {number: position for number, position in found if position is not None}
 
 
 def import_ledgers(roster: Roster, ledgers: list[Ledger]) -> None:
@@ -78,7 +79,7 @@ def _import(roster: Roster, told: StreamLedger) -> None:
     stream.sent = sent + array("q", bytes(8 * (len(stream.sent) - len(sent))))
     stream.acks = acks + array("q", bytes(8 * (len(stream.acks) - len(acks))))
     room = roster.room(told.room)
-    for number, place in told.places.items():
-        key = room.key_of(place)
+    for number, position in told.positions.items():
+        key = room.key_of(position)
         if key is not None and not stream.keys[number]:
             stream.ack_keys[number] = key

@@ -5,8 +5,9 @@ from __future__ import annotations
 from rtcli.load.audit.ledger import FAILED, Stream
 from rtcli.load.audit.membership import Away, Membership
 from rtcli.load.audit.records import Subscriber
-from rtcli.load.audit.room import Place, Room
+from rtcli.load.audit.room import Room
 from rtcli.load.audit.token import encode_token
+from rtcli.protocol.position import Position
 
 STREAMS_PER_WORKER = 1 << 18
 
@@ -51,10 +52,10 @@ class Roster:
         self.sent += 1
         return number, encode_token(self.run, stream.number, number, intended - self.base, now - intended)
 
-    def acknowledge(self, stream: Stream, number: int, now: int, place: Place | None) -> None:
+    def acknowledge(self, stream: Stream, number: int, now: int, position: Position | None) -> None:
         """Note the acknowledgement of a message."""
         self.acknowledged += 1
-        stream.acknowledge(number, now, self.room(stream.room).key_of(place))
+        stream.acknowledge(number, now, self.room(stream.room).key_of(position))
 
     def fail(self, stream: Stream, number: int) -> None:
         """Note that the sender got an error for a message: nobody should receive it."""
@@ -72,7 +73,9 @@ class Roster:
         history: bool = False,
     ) -> Membership:
         """Note that a user asks to join a room. Its messages are expected from `joined` on."""
-        member = Membership(user.name, self.room(room), now, counts=counts, history=history)
+        entered = self.room(room)
+        member = Membership(user.name, room, now, after=entered.tail, counts=counts, history=history)
+        entered.enter(member)
         member.connection = user.connection
         user.memberships[room] = member
         self.subscribers += not user.is_known
@@ -83,7 +86,7 @@ class Roster:
         """Note the confirmation of a join. What others have received by now was sent before it."""
         member.joined = now
         if member.cursor.key == member.start_key:
-            member.begin()
+            member.begin(self.rooms[member.room].tail)
 
     def leaving(self, member: Membership, now: int) -> None:
         """Note the start of a leave: what is sent from now on is not expected any more."""
@@ -108,14 +111,15 @@ class Roster:
     def declared(self, user: Subscriber, member: Membership, now: int) -> Membership:
         """Note that the server said that what was missed while away will not come; returns the new stay."""
         self._end(user, member, now, "declared")
-        new = self.join(user, member.room.name, now, counts=member.counts)
+        new = self.join(user, member.room, now, counts=member.counts)
         new.joined = now
         new.leaving = member.leaving  # a leave that was asked for meanwhile holds for the new stay as well
         return new
 
-    def gap(self, member: Membership, after: Place, until: Place) -> None:
+    def gap(self, member: Membership, after: Position, until: Position) -> None:
         """Note that the server said that the messages after one position up to another will not come."""
-        low, high = member.room.key_of(after), member.room.key_of(until)
+        room = self.rooms[member.room]
+        low, high = room.key_of(after), room.key_of(until)
         if low is not None and high is not None:
             member.gaps = [*(member.gaps or ()), (low, high)]
 
@@ -128,6 +132,6 @@ class Roster:
         member.end = end
         if end == "left" and member.leaving is None:
             member.leaving = now
-        if user.memberships.get(member.room.name) is member:
-            del user.memberships[member.room.name]
+        if user.memberships.get(member.room) is member:
+            del user.memberships[member.room]
         self._ending.append(member)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from rtcli.load.audit.room import Entry, Room
+from rtcli.load.audit.entry import Entry
 from rtcli.load.metrics.histogram import bucket_index
 
 
@@ -19,7 +19,8 @@ class Away(NamedTuple):
 class Membership:
     """A subscriber's stay in a room, from asking to join to leaving; a resume continues it.
 
-    `counts` is where its deliveries are counted: by the entry's moment plus the bucket of their latency.
+    `after` is the last entry of the room's order when it asks. `counts` is where its deliveries are counted:
+    by the entry's moment plus the bucket of their latency.
     """
 
     __slots__ = (
@@ -47,9 +48,10 @@ class Membership:
     def __init__(
         self,
         user: str,
-        room: Room,
+        room: str,
         asked: int,
         *,
+        after: Entry,
         counts: dict[int, int],
         history: bool = False,
     ) -> None:
@@ -59,7 +61,7 @@ class Membership:
         self.history = history  # older messages were asked for, and may come
         self.counts = counts
         self.connection = ""
-        self.begin()
+        self.begin(after)
         self.joined: int | None = None
         self.leaving: int | None = None
         self.lost: int | None = None  # when the connection broke; None again after a resume
@@ -71,12 +73,11 @@ class Membership:
         self.damaged: tuple[int, ...] = ()  # came damaged
         self.aways: list[Away] | None = None
         self.gaps: list[tuple[int, int]] | None = None  # keys (after, to) that the server said will not come
-        room.memberships.append(self)
 
-    def begin(self) -> None:
-        """Stand at the end of what anybody in the room has received."""
-        self.cursor = self.room.tail
-        self.start_key = self.room.tail.key
+    def begin(self, after: Entry) -> None:
+        """Expect what comes behind this entry, the last that anybody in the room has received."""
+        self.cursor = after
+        self.start_key = after.key
 
     @property
     def is_in(self) -> bool:
@@ -131,11 +132,7 @@ class Membership:
             self._note_rest(at)
             at = at.next
         last = self.cursor
-        self.cursor = Entry(last.key, last.identity, last.token, intended=last.left, place=last.place)
-        self.room.memberships.remove(self)
-        self.room.released.append(self)
-        self.room.released_key = max(self.room.released_key, last.key)
-        self.room.released_until = max(self.room.released_until, self.until)
+        self.cursor = Entry(last.key, last.identity, last.token, intended=last.left, position=last.position)
 
     @property
     def until(self) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
+from rtcli.load.audit.entry import Entry
 from rtcli.load.audit.membership import Membership
-from rtcli.load.audit.room import Entry, Place
+from rtcli.protocol.position import Position
 
 _KEPT_NOTES = 12
 
@@ -47,7 +48,7 @@ class Delivery(NamedTuple):
     user: Subscriber
     room: str | None
     token: bytes
-    place: Place | None
+    position: Position | None
     now: int
     raw: bytes
     frame: bytes | None = None

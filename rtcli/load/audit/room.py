@@ -12,12 +12,11 @@ them. If not, it is the order of first arrival, corrected by what is certain: th
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
 
+from rtcli.load.audit.entry import Entry
 from rtcli.load.audit.ledger import Stream
-
-if TYPE_CHECKING:
-    from rtcli.load.audit.membership import Membership
+from rtcli.load.audit.membership import Membership
+from rtcli.protocol.position import Position
 
 _STEP_BITS = 16  # room for entries between two positions
 _FREE_BITS = 36  # the same between two that have no positions
@@ -27,63 +26,6 @@ _NEAR = 1_000  # numbers of a stream that are looked at around one
 _OFFSET_BITS = 36
 _MIDDLE = 1 << (_OFFSET_BITS - 1)
 _MAX_EPOCH = 126
-
-
-class Place(NamedTuple):
-    """A position as a protocol tells it; `epoch` may be empty."""
-
-    epoch: str
-    offset: int
-
-
-class Entry:
-    """A message in its room's order. Times are microseconds."""
-
-    __slots__ = (
-        "frame",
-        "holes",
-        "identity",
-        "intended",
-        "key",
-        "lag",
-        "last",
-        "moment",
-        "next",
-        "place",
-        "seen",
-        "text",
-        "token",
-    )
-
-    def __init__(
-        self,
-        key: int,
-        identity: int,
-        token: bytes = b"",
-        *,
-        intended: int = 0,
-        lag: int = 0,
-        moment: int = 0,
-        place: Place | None = None,
-    ) -> None:
-        self.key = key
-        self.identity = identity
-        self.token = token
-        self.intended = intended
-        self.lag = lag
-        self.moment = moment  # the bin of the intended time
-        self.place = place
-        self.seen = 0  # the first delivery
-        self.frame: bytes | None = None  # the whole WebSocket frame, when it holds this one message
-        self.text: str | None = None  # the same for the data of an event stream's event
-        self.next: Entry | None = None
-        self.last = 0  # the latest delivery
-        self.holes = 0  # memberships that passed it over
-
-    @property
-    def left(self) -> int:
-        """When it was really sent."""
-        return self.intended + self.lag
 
 
 class Room:
@@ -118,24 +60,24 @@ class Room:
         self._epochs: dict[str, int] = {}
         self._origins: dict[str, int] = {}
 
-    def key_of(self, place: Place | None) -> int | None:
+    def key_of(self, position: Position | None) -> int | None:
         """The key of a position; None when there is none, or none that makes sense."""
-        if place is None:
+        if position is None:
             return None
-        epoch = self._epochs.setdefault(place.epoch, len(self._epochs) + 1)
-        offset = place.offset - self._origins.setdefault(place.epoch, place.offset) + _MIDDLE
+        epoch = self._epochs.setdefault(position.epoch, len(self._epochs) + 1)
+        offset = position.offset - self._origins.setdefault(position.epoch, position.offset) + _MIDDLE
         if not 0 <= offset < 1 << _OFFSET_BITS or epoch > _MAX_EPOCH:
             return None
         self.ordered = True
         return ((epoch << _OFFSET_BITS) | offset) << _STEP_BITS
 
-    def place_of(self, key: int) -> Place | None:
+    def position_of(self, key: int) -> Position | None:
         """The position that a key stands for; None when it was not made from one."""
         number, offset = key >> (_OFFSET_BITS + _STEP_BITS), (key >> _STEP_BITS) & ((1 << _OFFSET_BITS) - 1)
         epoch = next((name for name, own in self._epochs.items() if own == number), None)
         if epoch is None or key & ((1 << _STEP_BITS) - 1):
             return None
-        return Place(epoch, offset - _MIDDLE + self._origins[epoch])
+        return Position(epoch, offset - _MIDDLE + self._origins[epoch])
 
     def key_after(self, member: Membership, stream: Stream, number: int, sent: int) -> int:
         """The key of a message without a position, first seen by this membership.
@@ -166,6 +108,18 @@ class Room:
         self._late += 1
         key = later - (self._late << _LATE_BITS)
         return key if key > above else (above + later) // 2
+
+    def enter(self, member: Membership) -> None:
+        """Take in a membership; it points into the chain until it is released."""
+        self.memberships.append(member)
+
+    def release(self, member: Membership) -> None:
+        """Let a membership that has ended go of the chain."""
+        member.release()
+        self.memberships.remove(member)
+        self.released.append(member)
+        self.released_key = max(self.released_key, member.cursor.key)
+        self.released_until = max(self.released_until, member.until)
 
     def is_taken(self, key: int, member: Membership) -> bool:
         """Whether a message stands at this place that not everybody has passed, or that the member is at."""

@@ -16,8 +16,8 @@ from typing import Protocol, cast
 
 import picows
 
+from rtcli.load.audit.entry import Entry
 from rtcli.load.audit.membership import Membership
-from rtcli.load.audit.room import Entry
 from rtcli.load.errors import RefusedError
 from rtcli.load.net.read_buffers import READ_BUFFER, SmallReadProtocol
 from rtcli.load.net.source_addresses import SourceAddresses, bytes_received, reset_on_close

@@ -153,7 +153,7 @@ class SseUser(ConnectedUser[SseConnection]):
         while at >= 0:
             token = data[at : at + LENGTH].encode()
             text = data if only else None
-            delivery = Delivery(self.subscriber, told.room, token, told.place, now, raw, None, text)
+            delivery = Delivery(self.subscriber, told.room, token, told.position, now, raw, None, text)
             self.worker.audit.receive(delivery)
             at = data.find(_MARK, at + LENGTH)
 

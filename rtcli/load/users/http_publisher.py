@@ -15,14 +15,13 @@ import httpx
 import msgspec
 
 from rtcli.load.audit.ledger import Stream
-from rtcli.load.audit.room import Place
 from rtcli.load.core.context import WorkerContext
 from rtcli.load.errors import StepError
 from rtcli.load.scenario.expressions import Template, render_tree
 from rtcli.load.scenario.model import HttpPublish
 from rtcli.load.users.transport import Message
 from rtcli.load.users.user import User
-from rtcli.protocol.position import InvalidPositionError, parse_position
+from rtcli.protocol.position import InvalidPositionError, Position, parse_position
 
 
 class _Receipt(msgspec.Struct):
@@ -86,7 +85,7 @@ class HttpPublisher:
         name = self._user.name if self._count == 1 else f"{self._user.name}.{self._count}"
         return self._engine.audit.stream(name, room, wants_acks=True)
 
-    async def _request(self, message: Message, text: str) -> tuple[str, Place | None] | None:
+    async def _request(self, message: Message, text: str) -> tuple[str, Position | None] | None:
         """Make the request; returns why it was refused ('': it was not) and the position; None: no answer."""
         worker = self._engine
         token = self._user.token()
@@ -134,9 +133,9 @@ class HttpPublisher:
             done.set_result(None)
 
 
-def _place(content: bytes) -> Place | None:
+def _place(content: bytes) -> Position | None:
     """The position in the answer of our own server."""
     try:
-        return Place(*parse_position(_decode_receipt(content).position))
+        return parse_position(_decode_receipt(content).position)
     except (msgspec.DecodeError, InvalidPositionError, UnicodeError):
         return None

@@ -15,7 +15,6 @@ from random import Random
 from rtcli.load.adapters.base import Joined, Opening
 from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.records import Subscriber
-from rtcli.load.audit.room import Place
 from rtcli.load.core.context import WorkerContext
 from rtcli.load.core.feeders import UserScope
 from rtcli.load.core.schedule import seeded
@@ -25,6 +24,7 @@ from rtcli.load.scenario.steps import Kill
 from rtcli.load.users.frame_observers import FrameObserver
 from rtcli.load.users.transport import Transport
 from rtcli.protocol.codes import should_reconnect
+from rtcli.protocol.position import Position
 
 RESUME_TIMEOUT_S = 10.0
 
@@ -54,7 +54,7 @@ class User(Transport):
         self.opening = Opening()
         self.watchers: list[FrameObserver] = []
         self.connected = False
-        self.places: dict[str, Place | None] = {}  # rooms that it is in, and where they stood at the join
+        self.places: dict[str, Position | None] = {}  # rooms that it is in, and where they stood at the join
         self.attempt = 0  # to come back, in a row
         self.retry_after: float | None = None  # what the server said
         self.over = False  # lost for good
@@ -227,7 +227,7 @@ class User(Transport):
         audit, member = self.worker.audit, self.subscriber.memberships.get(event.room)
         if member is None:
             return
-        self.places[event.room] = event.place
+        self.places[event.room] = event.position
         if member.joined is None:
             audit.joined(member, now)
             self.recorders.get("join_ack").record(self.worker.bin_key(now), now - member.asked)

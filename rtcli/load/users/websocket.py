@@ -10,7 +10,6 @@ from rtcli.load.adapters import base
 from rtcli.load.audit.ledger import Stream
 from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.records import Delivery, Note
-from rtcli.load.audit.room import Place
 from rtcli.load.audit.token import LENGTH, MARK
 from rtcli.load.core.context import WorkerContext
 from rtcli.load.errors import LostError, StepError
@@ -20,6 +19,7 @@ from rtcli.load.users.frame_observers import FrameObserver
 from rtcli.load.users.pending import Pending, PendingReplies
 from rtcli.load.users.transport import Message
 from rtcli.load.users.websocket_link import WsLink
+from rtcli.protocol.position import Position
 
 _NOTED = 400  # bytes of a frame that are kept for evidence
 UNCONFIRMED_US = 1_000_000  # how long a join or leave may take in a protocol that does not confirm it
@@ -77,11 +77,11 @@ class WsUser(WsLink):
         """See User."""
         waiting = []
         for room, member in list(self.subscriber.memberships.items()):
-            place = member.cursor.place if member.cursor.key > member.start_key else self.places.get(room)
+            place = member.cursor.position if member.cursor.key > member.start_key else self.places.get(room)
             waiting.append(self._enter(room, place if self.resumes else None, 0, timeout))
         await asyncio.gather(*waiting)
 
-    async def _enter(self, room: str, since: Place | None, history: int, timeout: float) -> None:  # noqa: ASYNC109
+    async def _enter(self, room: str, since: Position | None, history: int, timeout: float) -> None:  # noqa: ASYNC109
         identity = self._next_id()
         frame = self.adapter.join(room, since, history, identity, self.scope)
         if frame is not None and self.adapter.confirms:
@@ -209,7 +209,7 @@ class WsUser(WsLink):
         while at >= 0:
             token = data[at : at + LENGTH]
             frame = data if only else None
-            delivery = Delivery(self.subscriber, event.room, token, event.place, now, data, frame)
+            delivery = Delivery(self.subscriber, event.room, token, event.position, now, data, frame)
             self._follow(self.worker.audit.receive(delivery))
             at = data.find(MARK, at + LENGTH)
 
@@ -219,7 +219,7 @@ class WsUser(WsLink):
             return
         worker = self.worker
         if pending.stream is not None:
-            worker.audit.acknowledge(pending.stream, pending.number, now, event.place)
+            worker.audit.acknowledge(pending.stream, pending.number, now, event.position)
         recorder = self.recorders.get("send_ack", step=pending.label)
         recorder.record(worker.bin_key(pending.intended), now - pending.intended)
 

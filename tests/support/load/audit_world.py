@@ -16,8 +16,8 @@ from rtcli.load.audit.judge import Account, Judge
 from rtcli.load.audit.ledger import Stream, split_id
 from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.records import Delivery, Subscriber
-from rtcli.load.audit.room import Place
 from rtcli.load.audit.token import encode_token
+from rtcli.protocol.position import Position
 
 PATIENCE = 50
 RUN = 77
@@ -284,7 +284,7 @@ class World:
         message = item.message
         assert message is not None
         message.acked = at
-        place = Place("e", message.offset) if self.ordered else None
+        place = Position("e", message.offset) if self.ordered else None
         self.audit.acknowledge(message.stream, message.number, at, place)
 
     def on_error(self, person: Person, item: Item, at: int) -> None:  # noqa: ARG002
@@ -316,7 +316,7 @@ class World:
         self.stays.append(stay)
 
     def on_data(self, person: Person, item: Item, at: int) -> None:
-        place = Place("e", item.offset) if self.ordered else None
+        place = Position("e", item.offset) if self.ordered else None
         self.audit.receive(Delivery(person.subscriber, item.room, item.token, place, at, b"frame"))
         message = item.message
         if message is None:
