@@ -13,7 +13,7 @@ import time
 from rtcli.protocol.codes import CloseCode, ErrorCode
 from rtcli.protocol.position import CONTROL
 from rtcli.protocol.publication import Publication
-from rtcli_server.auth.admission import Denied, Gate
+from rtcli_server.auth.admission import Admission, Rejection
 from rtcli_server.auth.authenticator import Authenticator
 from rtcli_server.auth.claims import Principal
 from rtcli_server.auth.origins import OriginPolicy
@@ -38,9 +38,9 @@ from rtcli_server.timing.clock import Clock
 from rtcli_server.timing.timer_wheel import Ticker, TimerWheel
 
 
-def _too_many(reached: CapReached) -> Denied:
+def _too_many(reached: CapReached) -> Rejection:
     text = f"Too many connections ({reached.cap})"
-    return Denied(503, ErrorCode.RATE_LIMITED, text, CloseCode.TRY_AGAIN_LATER, reached.retry_after_ms)
+    return Rejection(503, ErrorCode.RATE_LIMITED, text, CloseCode.TRY_AGAIN_LATER, reached.retry_after_ms)
 
 
 def _retention(settings: Settings) -> Retention:
@@ -78,7 +78,7 @@ def _session_settings(settings: Settings) -> SessionSettings:
 
 
 class Realtime:
-    """Log, hub, rooms, gate and clocks of one server. `start` and `stop` bracket its life on a loop."""
+    """Log, hub, rooms, admission and clocks of one server. `start` and `stop` bracket its life on a loop."""
 
     def __init__(self, settings: Settings) -> None:
         """Open the log and prepare the keys.
@@ -98,7 +98,9 @@ class Realtime:
             issuer=settings.issuer,
         )
         self.origins = OriginPolicy(settings.origins)
-        self.gate = Gate(self.authenticator, self.origins, self.admission, self.metrics.refusals)
+        self.admission = Admission(
+            self.authenticator, self.origins, self.check_capacity, self.metrics.refusals
+        )
         self.broker: Broker = open_broker(settings.store, _retention(settings))
         coordinator = self.broker.coordinator
         self.instance_id = new_instance_id() if coordinator is None else coordinator.instance_id
@@ -158,11 +160,11 @@ class Realtime:
             rng=self.rng,
         )
 
-    def admission(self, user_id: str, address: str) -> Denied | None:
-        """Say why a connection with a good token is not welcome now."""
+    def check_capacity(self, user_id: str, address: str) -> Rejection | None:
+        """Return why one more connection is too many now, or None."""
         if self.hub.draining:
             text, retry_after_ms = "The server is about to restart", self.retry_after_ms()
-            return Denied(503, ErrorCode.UNAVAILABLE, text, CloseCode.SERVICE_RESTART, retry_after_ms)
+            return Rejection(503, ErrorCode.UNAVAILABLE, text, CloseCode.SERVICE_RESTART, retry_after_ms)
         reached = self.hub.caps.admit(user_id, address)
         return None if reached is None else _too_many(reached)
 
@@ -170,9 +172,9 @@ class Realtime:
         """Close a connection that turned out to be one too many, counted over all instances."""
         client = self.hub.clients.get(connection_id)
         if client is not None:
-            denied = _too_many(self.hub.caps.too_many_of_user())
-            self.metrics.refusals[denied.code] += 1
-            client.shut_down(CloseCode.TRY_AGAIN_LATER, denied.reason, denied.retry_after_ms)
+            rejection = _too_many(self.hub.caps.too_many_of_user())
+            self.metrics.refusals[rejection.code] += 1
+            client.shut_down(CloseCode.TRY_AGAIN_LATER, rejection.reason, rejection.retry_after_ms)
 
     # -- what is asked of all instances --------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The gate of the HTTP API: token, rate, body, in this order, before a route sees anything.
+"""What every request to the HTTP API passes: token, rate and body are checked in this order.
 
 It is built into the router's route class, so that no route can forget it. Bodies are read here, with a size
 limit and the strict JSON of the protocol: what is published is read by every parser of every client.
@@ -21,8 +21,7 @@ from starlette.responses import Response
 from rtcli.protocol.messages.strict_json import NotAcceptedError, parse
 from rtcli_server.api.answers import as_problem, problem_response
 from rtcli_server.api.services import ApiServices
-from rtcli_server.auth.admission import Denied, Gate
-from rtcli_server.auth.admission import Request as GateRequest
+from rtcli_server.auth.admission import Admission, AdmissionRequest, Rejection
 from rtcli_server.auth.claims import Principal
 from rtcli_server.limits.connection_caps import UserRates
 from rtcli_server.problems import ProblemError
@@ -39,8 +38,8 @@ class Access:
     """Checks tokens and rates."""
 
     def __init__(self, services: ApiServices, rates: UserRates | None) -> None:
-        # Requests hold no connection open: the caps of the gate are not for them.
-        self._gate = Gate(
+        # Requests hold no connection open, so the connection caps are not for them.
+        self._admission = Admission(
             services.authenticator, services.origins, lambda _user, _address: None, services.metrics.refusals
         )
         self._clock = services.clock
@@ -48,14 +47,8 @@ class Access:
 
     async def principal_of(self, request: Request) -> Principal:
         """Who asks. Raises ProblemError."""
-        gate_request = GateRequest(
-            request.scope["headers"],
-            request.scope["query_string"].decode("latin-1"),
-            request.client.host if request.client else "",
-            websocket=False,
-        )
-        verdict = await self._gate.admit_later(gate_request)
-        if isinstance(verdict, Denied):
+        verdict = await self._admission.admit(AdmissionRequest.from_scope(request.scope))
+        if isinstance(verdict, Rejection):
             raise ProblemError(verdict.status, verdict.code, verdict.text)
         return verdict
 

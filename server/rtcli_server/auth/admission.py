@@ -1,15 +1,16 @@
-"""Who may open a connection: origin, token, admission, in that order, before anything else happens.
+"""Who may open a connection: origin, token and capacity are checked in that order (protocol.md, section 2).
 
-One gate for every WebSocket and event stream, so that no endpoint can forget a check (protocol.md, 2).
+All WebSockets, event streams and API requests go through one `Admission`, so that no endpoint can forget a
+check.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 from urllib.parse import parse_qs
 
 from rtcli.protocol.codes import ERROR_TEXT, CloseCode, ErrorCode
@@ -22,8 +23,11 @@ from rtcli_server.headers import Headers, values
 _log = logging.getLogger(__name__)
 
 
-class Request:
-    """What the gate looks at. `query_string` stands without `?`; `address` is "" when unknown."""
+class AdmissionRequest:
+    """The parts of an HTTP request that decide about its admission.
+
+    `query_string` has no leading `?`; `address` is the client's IP address, or "" when it is unknown.
+    """
 
     def __init__(self, headers: Headers, query_string: str, address: str, *, websocket: bool) -> None:
         self.headers = headers
@@ -31,23 +35,38 @@ class Request:
         self.address = address
         self.websocket = websocket
 
+    @classmethod
+    def from_scope(cls, scope: Mapping[str, Any]) -> Self:
+        """Take the parts from an ASGI scope of type `http` or `websocket`."""
+        client = scope.get("client")
+        return cls(
+            scope["headers"],
+            scope["query_string"].decode("latin-1"),
+            client[0] if client else "",
+            websocket=scope["type"] == "websocket",
+        )
+
     def get_header(self, name: str) -> list[str]:
-        """All values of a header (ISO-8859-1, as HTTP/1.1 has them)."""
+        """Return all values of a header, decoded as ISO-8859-1 (as in HTTP/1.1)."""
         return [value.decode("latin-1") for value in values(self.headers, name.encode())]
 
     @property
     def subprotocol(self) -> str | None:
-        """What to answer with, also when refusing: a browser that offered some wants one of them back."""
+        """The subprotocol to answer with, also when rejecting: browsers that offer some expect one back."""
         return choose_subprotocol(self.get_header("sec-websocket-protocol"))
 
     @cached_property
     def query(self) -> dict[str, list[str]]:
-        """The parameters, in order of their first appearance."""
+        """The query parameters, in order of their first appearance."""
         return parse_qs(self.query_string, keep_blank_values=True)
 
 
-class Denied(NamedTuple):
-    """A connection that may not. `close_code` None: a WebSocket is refused with `status` before accepting."""
+class Rejection(NamedTuple):
+    """Why a request is not admitted, and how to answer it.
+
+    A WebSocket is accepted and closed with `close_code`; when that is None, its handshake is answered with
+    `status`. `retry_after_ms` is set when the client should come back.
+    """
 
     status: int
     code: ErrorCode
@@ -57,74 +76,74 @@ class Denied(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """The close reason, which starts with the error code: a browser reads that, but no HTTP status."""
+        """The close reason. It starts with the error code, because a browser cannot read an HTTP status."""
         return f"{self.code}: {self.text}"
 
     def closing(self, timestamp: str) -> bytes | None:
-        """The message before a close that the client should come back from."""
+        """Encode the message to send before the close; None when the client should not come back."""
         if self.close_code is None or self.retry_after_ms is None:
             return None
         data = ClosingData(code=self.close_code, reason=self.code, retry_after_ms=self.retry_after_ms)
         return encode(Closing(data=data, timestamp=timestamp))
 
 
-def _denied(status: int, code: ErrorCode, **more: CloseCode | None) -> Denied:
-    return Denied(status, code, ERROR_TEXT[code], **more)
+def _rejection(status: int, code: ErrorCode) -> Rejection:
+    return Rejection(status, code, ERROR_TEXT[code])
 
 
-def _is_from_own_page(request: Request) -> bool:
-    """Whether a browser says that a page of this very origin asks.
+def _is_from_own_page(request: AdmissionRequest) -> bool:
+    """Whether the browser says that a page of this server's origin sent the request.
 
-    For a GET to its own origin, an EventSource's too, a browser sends no `Origin` (Fetch, section 3.1), but
-    this, which no script can write (W3C Fetch Metadata, section 2.3).
+    A browser sends no `Origin` for a GET to the page's own origin, an EventSource's included (Fetch, section
+    3.1). It sends `Sec-Fetch-Site` instead, which no script can set (W3C Fetch Metadata, section 2.3).
     """
     return request.get_header("sec-fetch-site") == ["same-origin"]
 
 
-class Gate:
-    """Checks requests, and counts in `refusals`, by error code, those that it turns away.
+class Admission:
+    """Admits or rejects requests. Counts rejections by error code in `rejections`.
 
-    `admission(user_id, address)` says why a connection is one too many, or None.
+    `check_capacity(user_id, address)` returns why one more connection is too many, or None.
     """
 
     def __init__(
         self,
         authenticator: Authenticator,
         origins: OriginPolicy,
-        admission: Callable[[str, str], Denied | None],
-        refusals: Counter[str],
+        check_capacity: Callable[[str, str], Rejection | None],
+        rejections: Counter[str],
     ) -> None:
         self._authenticator = authenticator
         self._origins = origins
-        self._admission = admission
-        self._refusals = refusals
+        self._check_capacity = check_capacity
+        self._rejections = rejections
 
-    def admit(self, request: Request) -> Principal | Denied:
-        """Check with the keys at hand. Raises UnknownKeyError when `admit_later` may find the key."""
-        token = self._find(request)
-        if isinstance(token, Denied):
-            return self._turn_away(request, token, "no token" if token.status == 401 else token.text)
+    def admit_at_once(self, request: AdmissionRequest) -> Principal | Rejection:
+        """Check with the keys at hand. Raises UnknownKeyError when `admit` may find the key."""
+        token = self._find_token(request)
+        if isinstance(token, Rejection):
+            return self._reject_unverified(request, token)
         try:
-            return self._admit(request, self._authenticator.authenticate(token))
+            return self._check_limits(request, self._authenticator.authenticate(token))
         except InvalidTokenError as error:
             if isinstance(error, UnknownKeyError):
                 raise
-            return self._turn_away(request, _denied(401, ErrorCode.INVALID_TOKEN), error.reason)
+            return self._reject_invalid(request, error)
 
-    async def admit_later(self, request: Request) -> Principal | Denied:
-        """The same, asking the JWKS for a key that is not known yet."""
-        token = self._find(request)
-        if isinstance(token, Denied):
-            return self._turn_away(request, token, "no token" if token.status == 401 else token.text)
+    async def admit(self, request: AdmissionRequest) -> Principal | Rejection:
+        """Check, and fetch the JWKS once for a key that is not known yet."""
+        token = self._find_token(request)
+        if isinstance(token, Rejection):
+            return self._reject_unverified(request, token)
         try:
-            return self._admit(request, await self._authenticator.verify(token))
+            return self._check_limits(request, await self._authenticator.verify(token))
         except InvalidTokenError as error:
-            return self._turn_away(request, _denied(401, ErrorCode.INVALID_TOKEN), error.reason)
+            return self._reject_invalid(request, error)
 
-    def _find(self, request: Request) -> str | Denied:
+    def _find_token(self, request: AdmissionRequest) -> str | Rejection:
         verdict = self._origins.check(request.get_header("origin"))
         if verdict is OriginVerdict.REFUSED:
-            return Denied(403, ErrorCode.FORBIDDEN, "This origin is not allowed", close_code=None)
+            return Rejection(403, ErrorCode.FORBIDDEN, "This origin is not allowed", close_code=None)
         try:
             token = find_token(
                 request.get_header,
@@ -133,15 +152,21 @@ class Gate:
                 origin_allowed=verdict is OriginVerdict.ALLOWED or _is_from_own_page(request),
             )
         except HandshakeError as error:
-            return Denied(400, ErrorCode.INVALID_TOKEN, str(error), close_code=None)
-        return _denied(401, ErrorCode.INVALID_TOKEN) if token is None else token
+            return Rejection(400, ErrorCode.INVALID_TOKEN, str(error), close_code=None)
+        return _rejection(401, ErrorCode.INVALID_TOKEN) if token is None else token
 
-    def _admit(self, request: Request, principal: Principal) -> Principal | Denied:
-        denied = self._admission(principal.user_id, request.address)
-        return principal if denied is None else self._turn_away(request, denied, denied.text)
+    def _check_limits(self, request: AdmissionRequest, principal: Principal) -> Principal | Rejection:
+        rejection = self._check_capacity(principal.user_id, request.address)
+        return principal if rejection is None else self._reject(request, rejection, rejection.text)
 
-    def _turn_away(self, request: Request, denied: Denied, reason: str) -> Denied:
-        """Count and log a refusal: the log may know the cause, the client hears one text for all of them."""
-        self._refusals[denied.code] += 1
-        _log.info("refused: %s", reason, extra={"address": request.address, "code": str(denied.code)})
-        return denied
+    def _reject_unverified(self, request: AdmissionRequest, rejection: Rejection) -> Rejection:
+        return self._reject(request, rejection, "no token" if rejection.status == 401 else rejection.text)
+
+    def _reject_invalid(self, request: AdmissionRequest, error: InvalidTokenError) -> Rejection:
+        return self._reject(request, _rejection(401, ErrorCode.INVALID_TOKEN), error.reason)
+
+    def _reject(self, request: AdmissionRequest, rejection: Rejection, cause: str) -> Rejection:
+        """Count and log a rejection. Only the log gets the cause; clients get one text for all of them."""
+        self._rejections[rejection.code] += 1
+        _log.info("rejected: %s", cause, extra={"address": request.address, "code": str(rejection.code)})
+        return rejection

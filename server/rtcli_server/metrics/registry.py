@@ -42,7 +42,9 @@ class Spec(NamedTuple):
 CONNECTIONS = Spec("rtcli_connections", Kind.GAUGE, "", "Open connections", "transport")
 OPENED = Spec("rtcli_connections_opened", Kind.COUNTER, "", "Connections that were admitted", "transport")
 CLOSED = Spec("rtcli_server_closes", Kind.COUNTER, "", "Connections that the server closed or cut", "reason")
-REFUSALS = Spec("rtcli_refusals", Kind.COUNTER, "", "Connections and requests refused at the gate", "reason")
+REFUSALS = Spec(
+    "rtcli_refusals", Kind.COUNTER, "", "Connections and requests that were not admitted", "reason"
+)
 USERS = Spec("rtcli_users", Kind.GAUGE, "", "Users with a connection")
 ROOMS = Spec("rtcli_rooms", Kind.GAUGE, "", "Rooms with a member")
 PUBLICATIONS = Spec(

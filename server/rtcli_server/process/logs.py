@@ -140,7 +140,7 @@ class RepeatFilter(logging.Filter):
     """Lets a warning or error through ten times a minute; the next one after that says how many were not.
 
     What is the same is told by logger, level and unformatted text: out of file descriptors, a loop may log
-    the same error two million times. The same goes for refusals at the gate, which anybody can cause.
+    the same error two million times. The same goes for rejected requests, which anybody can cause.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

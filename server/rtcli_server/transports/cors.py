@@ -1,7 +1,7 @@
-"""CORS for the HTTP API and the event streams, by the same allow-list that the gate goes by.
+"""CORS for the HTTP API and the event streams, by the same list of allowed origins as admission.
 
 WHATWG Fetch, section 3.2. Never `*`: answers are for the origin that asked, with credentials. An origin in
-another spelling (case, the default port) is the same origin, here as at the gate.
+another spelling (case, the default port) is the same origin, here as in admission.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Cors:
         self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """WebSockets pass: browsers do not ask before they open one, the gate looks at their origin."""
+        """Pass WebSockets on: browsers send no preflight for them, and admission checks their origin."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -1,4 +1,4 @@
-"""The gate: origin, token, admission, in that order, and what each refusal looks like."""
+"""Admission: origin, token, capacity, in that order, and what each rejection looks like."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections import Counter
 
 import pytest
-from rtcli_server.auth.admission import Denied, Gate, Request
+from rtcli_server.auth.admission import Admission, AdmissionRequest, Rejection
 from rtcli_server.auth.authenticator import Authenticator
 from rtcli_server.auth.claims import Principal
 from rtcli_server.auth.origins import OriginPolicy
@@ -14,44 +14,44 @@ from rtcli_server.auth.origins import OriginPolicy
 from rtcli.protocol.codes import CloseCode, ErrorCode
 from tests.support.servers.live_server import SECRET, token
 
-FULL = Denied(503, ErrorCode.RATE_LIMITED, "full", CloseCode.TRY_AGAIN_LATER, 1_000)
+FULL = Rejection(503, ErrorCode.RATE_LIMITED, "full", CloseCode.TRY_AGAIN_LATER, 1_000)
 
 
-class Door:
-    """A gate, and what it was asked."""
+class CheckedAdmission:
+    """An admission, and the capacity checks that it made."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []
         self.full = False
-        self.refusals: Counter[str] = Counter()
-        self.gate = Gate(
+        self.rejections: Counter[str] = Counter()
+        self.admission = Admission(
             Authenticator(secrets=[SECRET]),
             OriginPolicy(["https://ok.example"]),
-            self.admission,
-            self.refusals,
+            self.check_capacity,
+            self.rejections,
         )
 
-    def admission(self, user_id: str, address: str) -> Denied | None:
+    def check_capacity(self, user_id: str, address: str) -> Rejection | None:
         self.asked.append((user_id, address))
         return FULL if self.full else None
 
 
 @pytest.fixture
-def door() -> Door:
-    return Door()
+def checked() -> CheckedAdmission:
+    return CheckedAdmission()
 
 
-def request(*headers: tuple[str, str], query: str = "", websocket: bool = True) -> Request:
+def request(*headers: tuple[str, str], query: str = "", websocket: bool = True) -> AdmissionRequest:
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
-    return Request(raw, query, "192.0.2.1", websocket=websocket)
+    return AdmissionRequest(raw, query, "192.0.2.1", websocket=websocket)
 
 
-def test_a_good_token_is_admitted(door: Door) -> None:
-    verdict = door.gate.admit(request(query=f"token={token('7')}"))
+def test_a_good_token_is_admitted(checked: CheckedAdmission) -> None:
+    verdict = checked.admission.admit_at_once(request(query=f"token={token('7')}"))
     assert isinstance(verdict, Principal)
     assert verdict.user_id == "7"
-    assert door.asked == [("7", "192.0.2.1")]
-    assert not door.refusals
+    assert checked.asked == [("7", "192.0.2.1")]
+    assert not checked.rejections
 
 
 @pytest.mark.parametrize(
@@ -68,23 +68,25 @@ def test_a_good_token_is_admitted(door: Door) -> None:
         (request(("cookie", f"rt_token={token()}")), 401, 1008),  # without an Origin it does not count
     ],
 )
-async def test_refusals(door: Door, given: Request, status: int, close_code: int | None) -> None:
-    for verdict in (door.gate.admit(given), await door.gate.admit_later(given)):
-        assert isinstance(verdict, Denied)
+async def test_rejections(
+    checked: CheckedAdmission, given: AdmissionRequest, status: int, close_code: int | None
+) -> None:
+    for verdict in (checked.admission.admit_at_once(given), await checked.admission.admit(given)):
+        assert isinstance(verdict, Rejection)
         assert (verdict.status, verdict.close_code) == (status, close_code)
-        assert verdict.closing("t") is None  # nobody is asked to come back
-    assert door.asked == []  # admission comes last
-    assert door.refusals.total() == 2
+        assert verdict.closing("t") is None  # no client is asked to come back
+    assert checked.asked == []  # capacity is checked last
+    assert checked.rejections.total() == 2
 
 
-def test_a_cookie_counts_with_an_allowed_origin(door: Door) -> None:
+def test_a_cookie_counts_with_an_allowed_origin(checked: CheckedAdmission) -> None:
     given = request(("origin", "https://ok.example"), ("cookie", f"a=b; rt_token={token()}"))
-    assert isinstance(door.gate.admit(given), Principal)
+    assert isinstance(checked.admission.admit_at_once(given), Principal)
 
 
-def test_a_full_server_says_when_to_come_back(door: Door) -> None:
-    door.full = True
-    verdict = door.gate.admit(request(query=f"token={token()}"))
+def test_a_full_server_says_when_to_come_back(checked: CheckedAdmission) -> None:
+    checked.full = True
+    verdict = checked.admission.admit_at_once(request(query=f"token={token()}"))
     assert verdict == FULL
     closing = FULL.closing("t")
     assert closing is not None

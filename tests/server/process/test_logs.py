@@ -254,7 +254,7 @@ def test_repeats_are_counted_instead() -> None:
 def test_refusals_are_limited_too() -> None:
     log = Log("json")
     for _ in range(100):
-        logging.getLogger("rtcli_server.auth.admission").info("refused: %s", "expired")
+        logging.getLogger("rtcli_server.auth.admission").info("rejected: %s", "expired")
         logging.getLogger("rtcli_server.connections.hub").info("connected")
     counts = [record["logger"] for record in log.records]
     assert (counts.count("rtcli_server.auth.admission"), counts.count("rtcli_server.connections.hub")) == (

@@ -17,8 +17,7 @@ from rtcli.protocol.codes import ERROR_TEXT, CloseCode, ErrorCode
 from rtcli.protocol.position import BROADCAST, ROOM_PREFIX
 from rtcli.protocol.rooms import is_valid_room
 from rtcli.protocol.sse import encode_event
-from rtcli_server.auth.admission import Denied
-from rtcli_server.auth.admission import Request as GateRequest
+from rtcli_server.auth.admission import AdmissionRequest, Rejection
 from rtcli_server.auth.claims import Principal
 from rtcli_server.broker import BrokerUnavailableError
 from rtcli_server.connections.event_stream import Stream
@@ -49,12 +48,16 @@ def refuse(status: int, code: str, text: str) -> Response:
     return Response(problem.body(), status, problem.headers())
 
 
-def _turn_away(denied: Denied) -> Response:
+def _reject(rejection: Rejection) -> Response:
     """Stop the client; or, when it is welcome but not now, a stream that only says when to come back."""
-    if denied.retry_after_ms is None:
-        return refuse(denied.status, denied.code, denied.text)
-    data = {"code": denied.close_code, "reason": denied.code, "retry_after_ms": denied.retry_after_ms}
-    body = encode_event(event="closing", data=msgspec.json.encode(data), retry_ms=denied.retry_after_ms)
+    if rejection.retry_after_ms is None:
+        return refuse(rejection.status, rejection.code, rejection.text)
+    data = {
+        "code": rejection.close_code,
+        "reason": rejection.code,
+        "retry_after_ms": rejection.retry_after_ms,
+    }
+    body = encode_event(event="closing", data=msgspec.json.encode(data), retry_ms=rejection.retry_after_ms)
     return Response(body, 200, HEADERS)
 
 
@@ -133,27 +136,22 @@ class StreamEndpoints:
         """Get heartbeats only; needs no token."""
         address = request.client.host if request.client else ""
         pulse = self._realtime.new_pulse(address)
-        denied = self._realtime.admission(pulse.user_id, address)
-        if denied is not None:
-            return _turn_away(denied)
+        rejection = self._realtime.check_capacity(pulse.user_id, address)
+        if rejection is not None:
+            return _reject(rejection)
         return _not_acceptable(request) or EventStream(self._realtime, pulse, NOTHING)
 
     async def _follow(self, request: Request, rooms: list[str]) -> Response:
-        gate_request = GateRequest(
-            request.scope["headers"],
-            request.scope["query_string"].decode("latin-1"),
-            request.client.host if request.client else "",
-            websocket=False,
-        )
-        principal = await self._realtime.gate.admit_later(gate_request)
-        if isinstance(principal, Denied):
-            return _turn_away(principal)
+        admission_request = AdmissionRequest.from_scope(request.scope)
+        principal = await self._realtime.admission.admit(admission_request)
+        if isinstance(principal, Rejection):
+            return _reject(principal)
         rooms = list(dict.fromkeys(rooms))
         return (
             _not_acceptable(request)
             or self._stay_away(request, principal)
             or self._refuse_rooms(principal, rooms)
-            or self._open(request, principal, gate_request.address, rooms)
+            or self._open(request, principal, admission_request.address, rooms)
         )
 
     def _stay_away(self, request: Request, principal: Principal) -> Response | None:

@@ -17,8 +17,7 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from rtcli.protocol.codes import CloseCode, ErrorCode
-from rtcli_server.auth.admission import Denied
-from rtcli_server.auth.admission import Request as GateRequest
+from rtcli_server.auth.admission import AdmissionRequest, Rejection
 from rtcli_server.auth.claims import Principal
 from rtcli_server.connections.websocket import Connection
 from rtcli_server.delivery.wire import Format
@@ -142,19 +141,14 @@ class WebSocketEndpoint:
 
     async def __call__(self, websocket: WebSocket) -> None:
         """Admit, then drive a connection until it ends."""
-        request = GateRequest(
-            websocket.scope["headers"],
-            websocket.scope["query_string"].decode("latin-1"),
-            websocket.client.host if websocket.client else "",
-            websocket=True,
-        )
-        verdict = await self._realtime.gate.admit_later(request)
-        if isinstance(verdict, Denied):
+        request = AdmissionRequest.from_scope(websocket.scope)
+        verdict = await self._realtime.admission.admit(request)
+        if isinstance(verdict, Rejection):
             await self._refuse(websocket, request, verdict)
         else:
             await self._serve(websocket, request, verdict)
 
-    async def _serve(self, websocket: WebSocket, request: GateRequest, principal: Principal) -> None:
+    async def _serve(self, websocket: WebSocket, request: AdmissionRequest, principal: Principal) -> None:
         await websocket.accept(request.subprotocol)
         outlet = AsgiOutlet(websocket, self._realtime.settings.send_budget_bytes)
         connection = self._realtime.new_connection(
@@ -171,16 +165,16 @@ class WebSocketEndpoint:
         finally:
             connection.lost()
 
-    async def _refuse(self, websocket: WebSocket, request: GateRequest, denied: Denied) -> None:
+    async def _refuse(self, websocket: WebSocket, request: AdmissionRequest, rejection: Rejection) -> None:
         """Refuse before accepting where the protocol says so, else close with a readable reason."""
-        if denied.close_code is None:
-            await deny(websocket, ProblemError(denied.status, denied.code, denied.text))
+        if rejection.close_code is None:
+            await deny(websocket, ProblemError(rejection.status, rejection.code, rejection.text))
             return
         await websocket.accept(request.subprotocol)
-        closing = denied.closing(self._realtime.clock.timestamp())
+        closing = rejection.closing(self._realtime.clock.timestamp())
         if closing is not None:
             await websocket.send_text(closing.decode())
-        await websocket.close(denied.close_code, denied.reason)
+        await websocket.close(rejection.close_code, rejection.reason)
 
 
 async def deny(websocket: WebSocket, problem: ProblemError) -> None:

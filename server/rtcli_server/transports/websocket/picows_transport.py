@@ -13,7 +13,7 @@ import picows
 from picows import picows as core
 
 from rtcli.protocol.codes import CloseCode
-from rtcli_server.auth.admission import Denied
+from rtcli_server.auth.admission import Rejection
 from rtcli_server.connections.websocket import CLOSE_TIMEOUT_S, Connection
 from rtcli_server.delivery.wire import CLOSE, PING, PONG, Format, cut_reason
 from rtcli_server.delivery.wire import frame as make_frame
@@ -36,13 +36,23 @@ class PicowsOutlet(core.WSListener):
 
     format = Format.FRAMES
     __slots__ = (
-        "_control", "_denied", "_fragments", "_realtime", "_replies", "_socket", "_transport", "connection",
-        "full", "slot", "with_events", "write",
+        "_control",
+        "_fragments",
+        "_realtime",
+        "_rejected",
+        "_replies",
+        "_socket",
+        "_transport",
+        "connection",
+        "full",
+        "slot",
+        "with_events",
+        "write",
     )  # fmt: skip
 
-    def __init__(self, realtime: Realtime, denied: Denied | None = None) -> None:
+    def __init__(self, realtime: Realtime, rejection: Rejection | None = None) -> None:
         self._realtime = realtime
-        self._denied = denied
+        self._rejected = rejection
         self.connection: Connection | None = None
         self.with_events = False
         self._fragments: Fragments | None = None
@@ -58,20 +68,20 @@ class PicowsOutlet(core.WSListener):
         self._transport = transport
         self._socket = transport.underlying_transport
         self.write = self._socket.write
-        if self._denied is not None:
-            self._turn_away(self._denied)
+        if self._rejected is not None:
+            self._reject(self._rejected)
             return
         budget = self._realtime.settings.send_budget_bytes
         self._socket.set_write_buffer_limits(high=budget, low=budget // 4)
         if self.connection is not None:
             self.connection.open(with_events=self.with_events)
 
-    def _turn_away(self, denied: Denied) -> None:
-        closing = denied.closing(self._realtime.clock.timestamp())
+    def _reject(self, rejection: Rejection) -> None:
+        closing = rejection.closing(self._realtime.clock.timestamp())
         if closing is not None:
             self.send(closing)
         self.flush()
-        self.close(denied.close_code or CloseCode.REFUSED, denied.reason)
+        self.close(rejection.close_code or CloseCode.REFUSED, rejection.reason)
         self._realtime.wheel.schedule(self, self._realtime.clock.now() + CLOSE_TIMEOUT_S)
 
     def on_timer(self, now: float) -> None:  # noqa: ARG002 - the interface of Timer

@@ -13,7 +13,7 @@ from typing import Any
 import picows
 from picows import picows as core
 
-from rtcli_server.auth.admission import Denied, Request
+from rtcli_server.auth.admission import AdmissionRequest, Rejection
 from rtcli_server.auth.authenticator import UnknownKeyError
 from rtcli_server.auth.claims import Principal
 from rtcli_server.headers import values
@@ -43,22 +43,28 @@ class FastUpgrade:
         if heartbeat is None:
             return False
         client = http.scope["client"]
-        request = Request(http.headers, query, client[0] if client else "", websocket=True)
+        request = AdmissionRequest(http.headers, query, client[0] if client else "", websocket=True)
         try:
-            self._answer(http, heartbeat, request, self._realtime.gate.admit(request))
+            self._answer(http, heartbeat, request, self._realtime.admission.admit_at_once(request))
         except UnknownKeyError:
             http.transport.pause_reading()
             self._realtime.hub.spawn(self._answer_later(http, heartbeat, request))
         return True
 
-    async def _answer_later(self, http: HttpProtocol, heartbeat: Heartbeat, request: Request) -> None:
-        verdict = await self._realtime.gate.admit_later(request)
+    async def _answer_later(
+        self, http: HttpProtocol, heartbeat: Heartbeat, request: AdmissionRequest
+    ) -> None:
+        verdict = await self._realtime.admission.admit(request)
         if not http.transport.is_closing():
             http.transport.resume_reading()
             self._answer(http, heartbeat, request, verdict)
 
     def _answer(
-        self, http: HttpProtocol, heartbeat: Heartbeat, request: Request, verdict: Principal | Denied
+        self,
+        http: HttpProtocol,
+        heartbeat: Heartbeat,
+        request: AdmissionRequest,
+        verdict: Principal | Rejection,
     ) -> None:
         if isinstance(verdict, Principal):
             outlet = PicowsOutlet(self._realtime)
