@@ -6,6 +6,8 @@ scenario = load_scenario("chat.yaml", overrides=["roles.reader.users=50"])
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,11 +20,11 @@ from rtcli.load.scenario.grammar.context import Reading
 from rtcli.load.scenario.grammar.document import SCENARIO
 from rtcli.load.scenario.grammar.thresholds import ThresholdError, parse_expression, parse_selector
 from rtcli.load.scenario.model import Scenario, Target, ThresholdSpec
-from rtcli.load.scenario.nodes import digest
+from rtcli.load.scenario.nodes import MappingNode, Mistake, to_plain
 from rtcli.load.scenario.overrides import apply_override
 from rtcli.load.scenario.references import check_references
 from rtcli.load.scenario.steps import Location
-from rtcli.load.scenario.yaml import MAX_BYTES, MappingNode, Mistake, YamlError, compose
+from rtcli.load.scenario.yaml import MAX_BYTES, YamlError, compose
 
 
 class ScenarioError(Exception):
@@ -126,7 +128,7 @@ def parse_scenario(
     if reading.mistakes:
         raise ScenarioError(name, reading.mistakes)
     values["thresholds"] = (*values.get("thresholds", ()), *more)
-    return Scenario(**values, path=name, text=text, digest=digest(root))
+    return Scenario(**values, path=name, text=text, digest=_digest(root))
 
 
 def _build(root: MappingNode, reading: Reading) -> dict[str, Any]:
@@ -140,6 +142,16 @@ def _build(root: MappingNode, reading: Reading) -> dict[str, Any]:
 
     check_scenario(values.get("roles", {}), values.get("data", {}), values.get("target", Target()), note)
     return values
+
+
+def _digest(root: MappingNode) -> str:
+    """SHA-256 over what makes two runs comparable: everything but the description and the thresholds."""
+    said = {
+        key.text: to_plain(value)
+        for key, value in root.pairs
+        if key.text not in {"description", "thresholds"}
+    }
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _read_thresholds(texts: Sequence[str], reading: Reading) -> list[ThresholdSpec]:

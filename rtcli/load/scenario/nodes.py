@@ -1,13 +1,66 @@
-"""The tree of a scenario file as plain data: for JSON bodies, the digest, the check of the schema."""
+"""The tree of a scenario file: nodes that know their place in it, and what is wrong at a place."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from rtcli.load.scenario.yaml import MappingNode, Node, ScalarNode, SequenceNode
+
+@dataclass(frozen=True, slots=True, order=True)
+class Mistake:
+    """Something wrong in a scenario. Lines and columns count from 1; 0: at no place in the file."""
+
+    line: int
+    column: int
+    text: str
+    origin: str = ""  # instead of the file: `--set roles.reader.users`
+
+    def render(self, name: str) -> str:
+        """`file:line:column: text`, as compilers write it."""
+        if self.origin:
+            return f"{self.origin}: {self.text}"
+        return f"{name}:{self.line}:{self.column}: {self.text}" if self.line else f"{name}: {self.text}"
+
+
+@dataclass(slots=True)
+class ScalarNode:
+    """A single value, as written. `plain` is false when it stood in quotes or in a block."""
+
+    line: int
+    column: int
+    text: str
+    plain: bool = True
+    origin: str = ""
+    start: int = 0  # its place in the text, to join what a comma took apart
+    end: int = 0
+
+
+@dataclass(slots=True)
+class SequenceNode:
+    """A list."""
+
+    line: int
+    column: int
+    items: list[Node] = field(default_factory=list)
+    origin: str = ""
+
+
+@dataclass(slots=True)
+class MappingNode:
+    """Keys and values, in order."""
+
+    line: int
+    column: int
+    pairs: list[tuple[ScalarNode, Node]] = field(default_factory=list)
+    origin: str = ""
+
+    def get(self, key: str) -> Node | None:
+        """The value of a key, or None."""
+        return next((value for name, value in self.pairs if name.text == key), None)
+
+
+Node = ScalarNode | SequenceNode | MappingNode
 
 
 def plain_value(node: ScalarNode) -> str | float | bool | None:
@@ -37,13 +90,3 @@ def to_plain(node: Node) -> object:
     if isinstance(node, SequenceNode):
         return [to_plain(item) for item in node.items]
     return plain_value(node)
-
-
-def digest(root: MappingNode) -> str:
-    """SHA-256 over what makes two runs comparable: everything but the description and the thresholds."""
-    said = {
-        key.text: to_plain(value)
-        for key, value in root.pairs
-        if key.text not in {"description", "thresholds"}
-    }
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from rtcli.load.metrics.units import closest
-from rtcli.load.scenario.yaml import MappingNode, Mistake, Node, ScalarNode, SequenceNode, YamlError, compose
+from rtcli.load.scenario.nodes import MappingNode, Mistake, Node, ScalarNode, SequenceNode
+from rtcli.load.scenario.yaml import YamlError, compose
 
 
 class OverrideError(ValueError):

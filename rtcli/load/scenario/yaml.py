@@ -9,71 +9,16 @@ tags, so nothing is ever constructed; no merge keys; one document; no key twice.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import yaml
+
+from rtcli.load.scenario.nodes import MappingNode, Mistake, Node, ScalarNode, SequenceNode
 
 MAX_BYTES = 1_048_576
 MAX_NODES = 20_000
 MAX_DEPTH = 32
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Mistake:
-    """Something wrong in a scenario. Lines and columns count from 1; 0: at no place in the file."""
-
-    line: int
-    column: int
-    text: str
-    origin: str = ""  # instead of the file: `--set roles.reader.users`
-
-    def render(self, name: str) -> str:
-        """`file:line:column: text`, as compilers write it."""
-        if self.origin:
-            return f"{self.origin}: {self.text}"
-        return f"{name}:{self.line}:{self.column}: {self.text}" if self.line else f"{name}: {self.text}"
-
-
-@dataclass(slots=True)
-class ScalarNode:
-    """A single value, as written. `plain` is false when it stood in quotes or in a block."""
-
-    line: int
-    column: int
-    text: str
-    plain: bool = True
-    origin: str = ""
-    start: int = 0  # its place in the text, to join what a comma took apart
-    end: int = 0
-
-
-@dataclass(slots=True)
-class SequenceNode:
-    """A list."""
-
-    line: int
-    column: int
-    items: list[Node] = field(default_factory=list)
-    origin: str = ""
-
-
-@dataclass(slots=True)
-class MappingNode:
-    """Keys and values, in order."""
-
-    line: int
-    column: int
-    pairs: list[tuple[ScalarNode, Node]] = field(default_factory=list)
-    origin: str = ""
-
-    def get(self, key: str) -> Node | None:
-        """The value of a key, or None."""
-        return next((value for name, value in self.pairs if name.text == key), None)
-
-
-Node = ScalarNode | SequenceNode | MappingNode
 
 
 class YamlError(Exception):

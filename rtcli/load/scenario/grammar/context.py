@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from rtcli.load.scenario.yaml import MappingNode, Mistake, Node, ScalarNode, SequenceNode
+from rtcli.load.scenario.nodes import MappingNode, Mistake, Node, ScalarNode, SequenceNode
 
 Schema = dict[str, Any]
 

@@ -13,7 +13,7 @@ from rtcli.load.scenario.grammar.context import Reading, Schema, WrongError
 from rtcli.load.scenario.grammar.field_types import ListOf, Parsed, Text, words
 from rtcli.load.scenario.grammar.scalars import generate_rows, parse_pick, parse_words
 from rtcli.load.scenario.grammar.sections import Field, Section
-from rtcli.load.scenario.yaml import Node
+from rtcli.load.scenario.nodes import Node
 
 
 class DataFile:

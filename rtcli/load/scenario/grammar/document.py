@@ -25,8 +25,8 @@ from rtcli.load.scenario.grammar.sections import Field, MapOf, Section
 from rtcli.load.scenario.grammar.steps import STEP
 from rtcli.load.scenario.grammar.target import TARGET
 from rtcli.load.scenario.grammar.thresholds import ThresholdError, parse_expression, parse_selector
+from rtcli.load.scenario.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from rtcli.load.scenario.steps import Location
-from rtcli.load.scenario.yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
 

@@ -28,7 +28,7 @@ from rtcli.load.scenario.grammar.context import (
     scalar,
     shorten,
 )
-from rtcli.load.scenario.yaml import Node, ScalarNode, SequenceNode
+from rtcli.load.scenario.nodes import Node, ScalarNode, SequenceNode
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from rtcli.load.scenario.grammar.context import Reading, Reference, Schema
 from rtcli.load.scenario.grammar.field_types import NAME, ListOf, Parsed, Ref, words
 from rtcli.load.scenario.grammar.scalars import parse_factor, parse_ramp, parse_share
 from rtcli.load.scenario.grammar.sections import ByShape, Field, MapOf, Section
+from rtcli.load.scenario.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from rtcli.load.scenario.steps import Kill
-from rtcli.load.scenario.yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 _RAMP = Parsed(parse_ramp, "a share of the users, like 0 -> 100%", numbers=True)
 

@@ -14,8 +14,8 @@ from rtcli.load.scenario.grammar.scalars import parse_reconnect
 from rtcli.load.scenario.grammar.sections import Field, Mapped, Section
 from rtcli.load.scenario.grammar.step_types import label_steps
 from rtcli.load.scenario.grammar.steps import FLOW
+from rtcli.load.scenario.nodes import Node
 from rtcli.load.scenario.protocols import BUILT_IN, AdapterError, protocol_names, transport_of
-from rtcli.load.scenario.yaml import Node
 
 
 class ProtocolName:

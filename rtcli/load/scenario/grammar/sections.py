@@ -16,8 +16,8 @@ from rtcli.load.scenario.grammar.context import (
     describe,
     read_all,
 )
+from rtcli.load.scenario.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from rtcli.load.scenario.steps import Location
-from rtcli.load.scenario.yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 
 @dataclass(frozen=True, slots=True)

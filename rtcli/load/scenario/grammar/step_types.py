@@ -9,8 +9,7 @@ from rtcli.load.metrics.units import closest
 from rtcli.load.scenario import steps
 from rtcli.load.scenario.grammar.context import FieldKind, Reading, Schema, SkipError, WrongError, describe
 from rtcli.load.scenario.grammar.field_types import ListOf, TextTemplate
-from rtcli.load.scenario.nodes import plain_value
-from rtcli.load.scenario.yaml import MappingNode, Node, ScalarNode, SequenceNode
+from rtcli.load.scenario.nodes import MappingNode, Node, ScalarNode, SequenceNode, plain_value
 
 _TEXT = TextTemplate()
 

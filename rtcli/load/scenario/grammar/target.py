@@ -11,8 +11,7 @@ from rtcli.load.scenario.grammar.field_types import ListOf, Text, Whole, words
 from rtcli.load.scenario.grammar.roles import PROTOCOL
 from rtcli.load.scenario.grammar.sections import Field, Section
 from rtcli.load.scenario.grammar.step_types import Tree
-from rtcli.load.scenario.nodes import plain_value
-from rtcli.load.scenario.yaml import MappingNode, Node, ScalarNode
+from rtcli.load.scenario.nodes import MappingNode, Node, ScalarNode, plain_value
 
 
 class PlainValues:
