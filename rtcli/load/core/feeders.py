@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from random import Random
 
-from rtcli.load.scenario.checks import paths
 from rtcli.load.scenario.distributions import Zipf
-from rtcli.load.scenario.expressions import BUILTINS, MissingDataError
+from rtcli.load.scenario.expressions import BUILTINS, MissingDataError, paths
 from rtcli.load.scenario.model import Feeder, Scenario
 
 _PLAIN_TEXT = """

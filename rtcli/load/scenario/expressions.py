@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from random import Random
 
 Scope = Mapping[str, object]
@@ -180,3 +180,23 @@ def render_tree(tree: object, scope: Scope, rng: Random) -> object:
     if isinstance(tree, list | tuple):
         return [render_tree(value, scope, rng) for value in tree]
     return tree
+
+
+def _templates(value: object) -> Iterator[Template]:
+    """Every template inside a value of the model."""
+    if isinstance(value, Template):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _templates(item)
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from _templates(item)
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from _templates(getattr(value, field.name))
+
+
+def paths(value: object) -> set[tuple[str, ...]]:
+    """Every path that the templates inside a value look up."""
+    return {path for template in _templates(value) for path in template.names}

@@ -15,14 +15,13 @@ from typing import Any
 
 import rtcli
 from rtcli.load.metrics.units import closest
-from rtcli.load.scenario.checks import check_scenario
+from rtcli.load.scenario.checks import check_references, check_scenario
 from rtcli.load.scenario.grammar.context import Reading
 from rtcli.load.scenario.grammar.document import SCENARIO
-from rtcli.load.scenario.grammar.thresholds import ThresholdError, parse_expression, parse_selector
+from rtcli.load.scenario.grammar.thresholds import ThresholdError, parse_threshold
 from rtcli.load.scenario.model import Scenario, Target, ThresholdSpec
 from rtcli.load.scenario.nodes import MappingNode, Mistake, to_plain
 from rtcli.load.scenario.overrides import apply_override
-from rtcli.load.scenario.references import check_references
 from rtcli.load.scenario.steps import Location
 from rtcli.load.scenario.yaml import MAX_BYTES, YamlError, compose
 
@@ -162,16 +161,3 @@ def _read_thresholds(texts: Sequence[str], reading: Reading) -> list[ThresholdSp
         except ThresholdError as error:
             reading.mistakes.append(Mistake(0, 0, str(error), f"--threshold {text!r}"))
     return found
-
-
-def parse_threshold(text: str) -> ThresholdSpec:
-    """Read `fanout_latency{phase:storm}: p(99) < 250ms` (the colon is optional). Raises `ThresholdError`."""
-    name, brace, rest = text.strip().partition("}")
-    if brace:
-        selector, expression = name + brace, rest
-    else:
-        selector, _, expression = text.strip().replace(":", " ", 1).partition(" ")
-    expression = expression.strip().removeprefix(":").strip()
-    metric, tags = parse_selector(selector)
-    aggregation, percentile, sign, bound = parse_expression(expression, metric)
-    return ThresholdSpec(metric.name, tags, aggregation, percentile, sign, bound, expression)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rtcli.load.scenario.nodes import MappingNode, Mistake, Node, ScalarNode, SequenceNode
+from rtcli.load.scenario.steps import Location
 
 Schema = dict[str, Any]
 
@@ -103,3 +104,8 @@ def read_all(fields: Sequence[tuple[Node, FieldKind]], reading: Reading) -> list
     if not complete:
         raise SkipError
     return values
+
+
+def location_of(node: Node) -> Location:
+    """Where a node is in the file, for the values of the model."""
+    return Location(node.line, node.column)

@@ -1,19 +1,75 @@
-"""The grammar of `data`: where the values of `${name}` come from."""
+"""The grammar of `data`: where the values of `${name}` come from, and the files that hold them."""
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from rtcli.load.scenario import model
-from rtcli.load.scenario.data_files import DataFileError, read_csv, read_json
 from rtcli.load.scenario.grammar.context import Reading, Schema, WrongError
 from rtcli.load.scenario.grammar.field_types import ListOf, Parsed, Text, words
 from rtcli.load.scenario.grammar.scalars import generate_rows, parse_pick, parse_words
 from rtcli.load.scenario.grammar.sections import Field, Section
 from rtcli.load.scenario.nodes import Node
+
+_MAX_FILE_BYTES = 64 * 1_048_576
+
+
+class DataFileError(ValueError):
+    """The file cannot be used; the text says why."""
+
+
+def _read_text(path: Path) -> str:
+    try:
+        if path.is_dir():
+            raise DataFileError(f"{path} is a directory")
+        with path.open("rb") as file:
+            content = file.read(_MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise DataFileError(f"cannot read {path}: {error.strerror}") from None
+    if len(content) > _MAX_FILE_BYTES:
+        raise DataFileError(f"{path} is larger than 64 MiB")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataFileError(f"{path}, line {line}: not UTF-8") from None
+
+
+def read_csv(path: Path) -> tuple[dict[str, str], ...]:
+    """The rows of a CSV file (RFC 4180) by the names in its first line. Raises `DataFileError`."""
+    reader = csv.DictReader(io.StringIO(_read_text(path), newline=""), strict=True)
+    try:
+        names = reader.fieldnames or []
+        if len(set(names)) < len(names) or not all(names):
+            raise DataFileError(f"{path}, line 1: column names must differ and not be empty")
+        rows = []
+        for row in reader:
+            if None in row or None in row.values():
+                raise DataFileError(f"{path}, line {reader.line_num}: expected {len(names)} columns")
+            rows.append(dict(row))
+    except csv.Error as error:
+        raise DataFileError(f"{path}, line {reader.line_num}: {error}") from None
+    if not rows:
+        raise DataFileError(f"{path} has no rows")
+    return tuple(rows)
+
+
+def read_json(path: Path) -> tuple[object, ...]:
+    """The items of a JSON file that holds a list. Raises `DataFileError`."""
+    try:
+        content = msgspec.json.decode(_read_text(path))
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise DataFileError(f"{path}: not JSON: {error}") from None
+    if not isinstance(content, list) or not content:
+        raise DataFileError(f"{path}: expected a list with at least one item")
+    return tuple(content)
 
 
 class DataFile:

@@ -1,21 +1,16 @@
-"""The grammar of a whole scenario file: its sections, `audit`, `thresholds`, and the JSON Schema."""
+"""The grammar of a whole scenario file: its sections, `audit` among them, and the JSON Schema."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from rtcli.load.metrics.names import METRICS
 from rtcli.load.scenario import model
 from rtcli.load.scenario.grammar.common_types import DURATION
 from rtcli.load.scenario.grammar.context import (
     Reading,
     Reference,
     Schema,
-    SkipError,
-    WrongError,
-    describe,
-    scalar,
 )
 from rtcli.load.scenario.grammar.data import FEEDER
 from rtcli.load.scenario.grammar.field_types import NAME, Flag, Text, Whole, words
@@ -24,9 +19,8 @@ from rtcli.load.scenario.grammar.roles import ROLE
 from rtcli.load.scenario.grammar.sections import Field, MapOf, Section
 from rtcli.load.scenario.grammar.steps import STEP
 from rtcli.load.scenario.grammar.target import TARGET
-from rtcli.load.scenario.grammar.thresholds import ThresholdError, parse_expression, parse_selector
-from rtcli.load.scenario.nodes import MappingNode, Node, ScalarNode, SequenceNode
-from rtcli.load.scenario.steps import Location
+from rtcli.load.scenario.grammar.thresholds import Thresholds
+from rtcli.load.scenario.nodes import MappingNode, Node
 
 SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
 
@@ -62,75 +56,6 @@ AUDIT = Section(
     },
     model.AuditRules,
 )
-
-_THRESHOLD = Section(
-    "a threshold",
-    {
-        "expr": Field(Text("a threshold, like p(99) < 250ms"), "like p(99) < 250ms", required=True),
-        "abort": Field(Flag(), "end the run as soon as it fails"),
-        "after": Field(DURATION, "with `abort`: not before this"),
-        "strict": Field(Flag(), "false: reported, but does not fail the run"),
-        "no_data": Field(words("fail", "pass"), "what it means when nothing was measured; fail"),
-    },
-    dict,
-)
-
-
-class Thresholds:
-    """`metric{tag:value}: [expressions]`."""
-
-    def read(self, node: Node, reading: Reading) -> tuple[model.ThresholdSpec, ...]:
-        """All thresholds, in order; wrong ones are noted and left out."""
-        if not isinstance(node, MappingNode):
-            raise WrongError(node, f"expected a mapping of metrics to thresholds, got {describe(node)}")
-        found: list[model.ThresholdSpec] = []
-        for key, value in node.pairs:
-            items = value.items if isinstance(value, SequenceNode) else [value]
-            for item in items or [value]:
-                try:
-                    found.append(self._read_one(key, item, reading))
-                except WrongError as error:
-                    reading.note(error.node, error.text)
-                except SkipError:
-                    continue
-        return tuple(found)
-
-    def _read_one(self, key: ScalarNode, item: Node, reading: Reading) -> model.ThresholdSpec:
-        try:
-            metric, tags = parse_selector(key.text)
-        except ThresholdError as error:
-            raise WrongError(key, str(error)) from None
-        for what in ("phase", "role"):
-            if what in tags:
-                reading.references.append(Reference(key, what, tags[what]))
-        if isinstance(item, MappingNode):
-            values: dict[str, Any] = dict(_THRESHOLD.read(item, reading))
-            text, place = values.pop("expr"), item.get("expr") or item
-        else:
-            values, text, place = {}, scalar(item, "a threshold, like p(99) < 250ms").text, item
-        try:
-            aggregation, percentile, sign, bound = parse_expression(text, metric)
-        except ThresholdError as error:
-            raise WrongError(place, str(error)) from None
-        return model.ThresholdSpec(
-            metric.name, tags, aggregation, percentile, sign, bound, text, location=_place(item), **values
-        )
-
-    def schema(self) -> Schema:
-        """Metrics, with or without tags, to one expression or several."""
-        one = {"anyOf": [{"type": "string"}, _THRESHOLD.schema()]}
-        several = {"anyOf": [*one["anyOf"], {"type": "array", "minItems": 1, "items": one}]}
-        names = "|".join(METRICS)
-        return {
-            "type": "object",
-            "patternProperties": {rf"^({names})(\{{.*\}})?$": several},
-            "additionalProperties": False,
-        }
-
-
-def _place(node: Node) -> Location:
-    return Location(node.line, node.column)
-
 
 SCENARIO = Section(
     "a scenario",

@@ -14,10 +14,10 @@ from rtcli.load.scenario.grammar.context import (
     SkipError,
     WrongError,
     describe,
+    location_of,
     read_all,
 )
 from rtcli.load.scenario.nodes import MappingNode, Node, ScalarNode, SequenceNode
-from rtcli.load.scenario.steps import Location
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Section:
         if not self.lenient and any(name not in values for name in needed):
             raise SkipError
         if self.located:
-            values["location"] = Location(node.line, node.column)
+            values["location"] = location_of(node)
         try:
             return self.build(**values)
         except ValueError as error:

@@ -7,7 +7,15 @@ from dataclasses import dataclass, replace
 
 from rtcli.load.metrics.units import closest
 from rtcli.load.scenario import steps
-from rtcli.load.scenario.grammar.context import FieldKind, Reading, Schema, SkipError, WrongError, describe
+from rtcli.load.scenario.grammar.context import (
+    FieldKind,
+    Reading,
+    Schema,
+    SkipError,
+    WrongError,
+    describe,
+    location_of,
+)
 from rtcli.load.scenario.grammar.field_types import ListOf, TextTemplate
 from rtcli.load.scenario.nodes import MappingNode, Node, ScalarNode, SequenceNode, plain_value
 
@@ -74,7 +82,7 @@ class OneStep:
             prefix = f"{key.text}: " if error.node is value and repr(key.text) not in error.text else ""
             reading.note(error.node, prefix + error.text)
             raise SkipError from None
-        return replace(step, location=steps.Location(key.line, key.column))
+        return replace(step, location=location_of(key))
 
     def _bare(self, node: ScalarNode) -> steps.Step:
         form = self.forms.get(node.text)
@@ -82,7 +90,7 @@ class OneStep:
             raise WrongError(node, self._unknown(node.text))
         if form.bare is None:
             raise WrongError(node, f"{node.text!r} alone is not enough: write {form.example}")
-        return form.bare(location=steps.Location(node.line, node.column))
+        return form.bare(location=location_of(node))
 
     def _unknown(self, name: str) -> str:
         return f"there is no step {name!r}" + (

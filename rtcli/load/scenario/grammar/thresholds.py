@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from rtcli.load.metrics.names import AGGREGATIONS, METRICS, TAGS, Kind, Metric, Unit
 from rtcli.load.metrics.units import closest, parse_bytes, parse_percent
-from rtcli.load.scenario.model import Operator
+from rtcli.load.scenario.grammar.common_types import DURATION
+from rtcli.load.scenario.grammar.context import (
+    Reading,
+    Reference,
+    Schema,
+    SkipError,
+    WrongError,
+    describe,
+    location_of,
+    scalar,
+)
+from rtcli.load.scenario.grammar.field_types import Flag, Text, words
+from rtcli.load.scenario.grammar.sections import Field, Section
+from rtcli.load.scenario.model import Operator, ThresholdSpec
+from rtcli.load.scenario.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from rtcli.units import parse_duration
 
 
@@ -90,3 +105,89 @@ def _plain(text: str) -> float:
     if not re.fullmatch(r"\d{1,15}(\.\d{1,9})?", text, re.ASCII):
         raise ValueError(f"{text!r} is not a number")
     return float(text)
+
+
+def parse_threshold(text: str) -> ThresholdSpec:
+    """Read `fanout_latency{phase:storm}: p(99) < 250ms` (the colon is optional). Raises `ThresholdError`."""
+    name, brace, rest = text.strip().partition("}")
+    if brace:
+        selector, expression = name + brace, rest
+    else:
+        selector, _, expression = text.strip().replace(":", " ", 1).partition(" ")
+    expression = expression.strip().removeprefix(":").strip()
+    metric, tags = parse_selector(selector)
+    aggregation, percentile, sign, bound = parse_expression(expression, metric)
+    return ThresholdSpec(metric.name, tags, aggregation, percentile, sign, bound, expression)
+
+
+_THRESHOLD = Section(
+    "a threshold",
+    {
+        "expr": Field(Text("a threshold, like p(99) < 250ms"), "like p(99) < 250ms", required=True),
+        "abort": Field(Flag(), "end the run as soon as it fails"),
+        "after": Field(DURATION, "with `abort`: not before this"),
+        "strict": Field(Flag(), "false: reported, but does not fail the run"),
+        "no_data": Field(words("fail", "pass"), "what it means when nothing was measured; fail"),
+    },
+    dict,
+)
+
+
+class Thresholds:
+    """`metric{tag:value}: [expressions]`."""
+
+    def read(self, node: Node, reading: Reading) -> tuple[ThresholdSpec, ...]:
+        """All thresholds, in order; wrong ones are noted and left out."""
+        if not isinstance(node, MappingNode):
+            raise WrongError(node, f"expected a mapping of metrics to thresholds, got {describe(node)}")
+        found: list[ThresholdSpec] = []
+        for key, value in node.pairs:
+            items = value.items if isinstance(value, SequenceNode) else [value]
+            for item in items or [value]:
+                try:
+                    found.append(self._read_one(key, item, reading))
+                except WrongError as error:
+                    reading.note(error.node, error.text)
+                except SkipError:
+                    continue
+        return tuple(found)
+
+    def _read_one(self, key: ScalarNode, item: Node, reading: Reading) -> ThresholdSpec:
+        try:
+            metric, tags = parse_selector(key.text)
+        except ThresholdError as error:
+            raise WrongError(key, str(error)) from None
+        for what in ("phase", "role"):
+            if what in tags:
+                reading.references.append(Reference(key, what, tags[what]))
+        if isinstance(item, MappingNode):
+            values: dict[str, Any] = dict(_THRESHOLD.read(item, reading))
+            text, place = values.pop("expr"), item.get("expr") or item
+        else:
+            values, text, place = {}, scalar(item, "a threshold, like p(99) < 250ms").text, item
+        try:
+            aggregation, percentile, sign, bound = parse_expression(text, metric)
+        except ThresholdError as error:
+            raise WrongError(place, str(error)) from None
+        return ThresholdSpec(
+            metric.name,
+            tags,
+            aggregation,
+            percentile,
+            sign,
+            bound,
+            text,
+            location=location_of(item),
+            **values,
+        )
+
+    def schema(self) -> Schema:
+        """Metrics, with or without tags, to one expression or several."""
+        one = {"anyOf": [{"type": "string"}, _THRESHOLD.schema()]}
+        several = {"anyOf": [*one["anyOf"], {"type": "array", "minItems": 1, "items": one}]}
+        names = "|".join(METRICS)
+        return {
+            "type": "object",
+            "patternProperties": {rf"^({names})(\{{.*\}})?$": several},
+            "additionalProperties": False,
+        }

@@ -8,9 +8,9 @@ from random import Random
 import pytest
 
 from rtcli.load.core.feeders import Feeders, UserScope, already
-from rtcli.load.scenario.data_files import DataFileError, read_csv, read_json
 from rtcli.load.scenario.expression_parser import parse_template
 from rtcli.load.scenario.expressions import BUILTINS, MissingDataError
+from rtcli.load.scenario.grammar.data import DataFileError, read_csv, read_json
 from rtcli.load.scenario.loader import parse_scenario
 from rtcli.load.scenario.model import Scenario
 

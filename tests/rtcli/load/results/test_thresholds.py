@@ -11,8 +11,13 @@ from hypothesis import strategies as st
 
 from rtcli.load.metrics.names import METRICS
 from rtcli.load.results.thresholds import evaluate, evaluate_one, to_abort
-from rtcli.load.scenario.grammar.thresholds import ThresholdError, parse_expression, parse_selector
-from rtcli.load.scenario.loader import parse_scenario, parse_threshold
+from rtcli.load.scenario.grammar.thresholds import (
+    ThresholdError,
+    parse_expression,
+    parse_selector,
+    parse_threshold,
+)
+from rtcli.load.scenario.loader import parse_scenario
 from rtcli.load.scenario.model import ThresholdSpec
 from tests.support.load.scenario_texts import SMALL
 
