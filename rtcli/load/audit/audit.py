@@ -26,9 +26,9 @@ _MAX_AHEAD = 1 << 16  # another worker's stream does not get further ahead of wh
 class Audit(Roster):
     """Accounts for every delivery to the subscribers of one worker.
 
-    `moment_of` gives, for the time at which a message was due and its lag, what its deliveries are counted
-    under (see `store.delivery_moment`); `passed` gets each message that has reached everybody, with the time
-    (µs) that took; `order` is the scenario's.
+    `delivery_key_of` gives the key that deliveries of a message are counted under, from the time at which the
+    message was due and its lag (see `store.delivery_key`). `passed` is called for each message that has
+    reached everybody, with the time (µs) that took. `order` is the scenario's.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Audit(Roster):
         run: int,
         base: int,
         *,
-        moment_of: Callable[[int, int], int],
+        delivery_key_of: Callable[[int, int], int],
         passed: Callable[[Entry, int], None],
         order: str = "per-room",
         worker: int = 0,
@@ -48,7 +48,7 @@ class Audit(Roster):
         self.findings: list[Finding] = []
         self.skips: dict[tuple[int, int], Skip] = {}  # by the membership's id() and the message's
         self._passed = passed
-        self._moment_of = moment_of
+        self._delivery_key_of = delivery_key_of
         self._own = range(self._next_stream, self._next_stream + STREAMS_PER_WORKER)
         self._known = range(workers * STREAMS_PER_WORKER)
         self._max_evidence = max_evidence
@@ -132,7 +132,7 @@ class Audit(Roster):
             delivery.token,
             intended=intended,
             lag=token.lag,
-            moment=self._moment_of(intended, token.lag),
+            delivery_key=self._delivery_key_of(intended, token.lag),
             position=delivery.position,
         )
         entry.seen = delivery.now
@@ -210,7 +210,7 @@ class Audit(Roster):
         )
 
     def _count(self, member: Membership, intended: int, lag: int, now: int) -> None:
-        member.counts[self._moment_of(intended, lag) + bucket_index(now - intended)] += 1
+        member.counts[self._delivery_key_of(intended, lag) + bucket_index(now - intended)] += 1
 
     def _corrupt(self, delivery: Delivery, member: Membership | None) -> None:
         key = None if delivery.room is None else self.room(delivery.room).key_of(delivery.position)

@@ -9,6 +9,7 @@ class Entry:
     """A message in its room's order. Times are microseconds."""
 
     __slots__ = (
+        "delivery_key",
         "frame",
         "holes",
         "identity",
@@ -16,7 +17,6 @@ class Entry:
         "key",
         "lag",
         "last",
-        "moment",
         "next",
         "position",
         "seen",
@@ -32,7 +32,7 @@ class Entry:
         *,
         intended: int = 0,
         lag: int = 0,
-        moment: int = 0,
+        delivery_key: int = 0,
         position: Position | None = None,
     ) -> None:
         self.key = key
@@ -40,7 +40,7 @@ class Entry:
         self.token = token
         self.intended = intended
         self.lag = lag
-        self.moment = moment  # the bin of the intended time
+        self.delivery_key = delivery_key  # what deliveries are counted under: `metrics.store.delivery_key`
         self.position = position
         self.seen = 0  # the first delivery
         self.frame: bytes | None = None  # the whole WebSocket frame, when it holds this one message

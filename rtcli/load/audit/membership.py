@@ -20,7 +20,7 @@ class Membership:
     """A subscriber's stay in a room, from asking to join to leaving; a resume continues it.
 
     `after` is the last entry of the room's order when it asks. `counts` is where its deliveries are counted:
-    by the entry's moment plus the bucket of their latency.
+    by the entry's delivery key plus the bucket of their latency.
     """
 
     __slots__ = (
@@ -88,7 +88,7 @@ class Membership:
         """Take the delivery of the entry that is next; the crowds do the same in place."""
         self.cursor = entry
         entry.last = now
-        self.counts[entry.moment + bucket_index(now - entry.intended)] += 1
+        self.counts[entry.delivery_key + bucket_index(now - entry.intended)] += 1
 
     def miss(self, entry: Entry) -> None:
         """Note that an entry appeared at a place which this membership has passed already."""

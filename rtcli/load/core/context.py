@@ -17,7 +17,7 @@ from rtcli.load.audit.audit import Audit
 from rtcli.load.core.feeders import Feeders
 from rtcli.load.core.schedule import phase_bounds
 from rtcli.load.core.timer_queue import TimerQueue
-from rtcli.load.metrics.store import Bins, MetricStore, Recorder, delivery_moment, moment_of_delivery
+from rtcli.load.metrics.store import Bins, MetricStore, Recorder, bin_key_of_delivery, delivery_key
 from rtcli.load.net.source_addresses import SourceAddresses
 from rtcli.load.scenario.model import Role, Scenario
 from rtcli.protocol.tokens import create_token
@@ -103,8 +103,8 @@ class WorkerContext:
         self.audit = Audit(
             spec.run,
             base,
-            moment_of=lambda at, lag: delivery_moment(self.bin_key(at), lag),
-            passed=lambda entry, taken: complete.record(moment_of_delivery(entry.moment), taken),
+            delivery_key_of=lambda at, lag: delivery_key(self.bin_key(at), lag),
+            passed=lambda entry, taken: complete.record(bin_key_of_delivery(entry.delivery_key), taken),
             order=scenario.audit.order,
             worker=spec.worker,
             workers=spec.workers,

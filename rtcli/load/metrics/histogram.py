@@ -1,9 +1,9 @@
 """Distributions of times with 3 significant digits, in the bucket layout of HdrHistogram.
 
-A value (whole microseconds) below 2 048 has a bucket of its own; above, each doubling is cut into 1 024. So
-a bucket is never wider than a thousandth of its value, and an hour takes 23 of such doublings. Histograms
-with the same layout add up without loss. Counts are kept sparsely, since a second of a run touches few
-buckets; memory does not grow with the number of samples.
+A value (whole microseconds) below 2 048 has a bucket of its own; above, each doubling is divided into 1 024
+buckets. So a bucket is never wider than a thousandth of its value, and an hour takes 23 doublings. Histograms
+of the same layout can be added without loss. Counts are kept in a dictionary, since a second of a run touches
+few buckets; memory does not grow with the number of samples.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _WHOLE = 2048
 
 
 def bucket_index(value: int) -> int:
-    """The bucket of a value; values below 0 count as 0."""
+    """The index of a value's bucket; values below 0 count as 0."""
     if value < _WHOLE:
         return max(value, 0)
     shift = value.bit_length() - _HALF_BITS - 1
@@ -33,7 +33,7 @@ def bucket_bounds(index: int) -> tuple[int, int]:
 
 
 class Histogram:
-    """Counts per bucket. Values are whole microseconds; what is asked of it is answered in seconds."""
+    """Counts per bucket. Values go in as whole microseconds and come out as seconds."""
 
     __slots__ = ("counts",)
 
@@ -41,12 +41,12 @@ class Histogram:
         self.counts: dict[int, int] = dict(counts or {})
 
     def record(self, value: int, times: int = 1) -> None:
-        """Count a value."""
+        """Count a value (µs) `times` times."""
         index = bucket_index(value)
         self.counts[index] = self.counts.get(index, 0) + times
 
     def add(self, counts: Iterable[tuple[int, int]]) -> None:
-        """Take in what another histogram counted: pairs of bucket and count."""
+        """Add the counts of another histogram: pairs of bucket index and count."""
         own = self.counts
         for index, count in counts:
             own[index] = own.get(index, 0) + count
@@ -57,7 +57,7 @@ class Histogram:
 
     @property
     def count(self) -> int:
-        """How many values."""
+        """The number of values."""
         return sum(self.counts.values())
 
     @property
@@ -70,12 +70,12 @@ class Histogram:
 
     @property
     def minimum(self) -> float:
-        """The lowest, 0 without any."""
+        """The lowest value; 0 without any."""
         return bucket_bounds(min(self.counts))[0] / 1e6 if self.counts else 0.0
 
     @property
     def maximum(self) -> float:
-        """The highest, 0 without any."""
+        """The highest value; 0 without any."""
         return bucket_bounds(max(self.counts))[1] / 1e6 if self.counts else 0.0
 
     def percentile(self, percent: float) -> float:

@@ -1,9 +1,10 @@
-"""What a run measures: samples by metric, tags and moment, cheap to take, mergeable, asked by thresholds.
+"""The samples of a run by metric, tags and time: cheap to record, mergeable, read by thresholds and reports.
 
-The moment of a sample is its *bin*: a second of one phase. A recorder is looked up once per user and tag set
-(`MetricStore.trend`) and then only counts: `recorder.counts[bin + bucket_index(value)] += 1`, where a bin is
-its number shifted by `INDEX_BITS`. Workers give away what they have counted with `drain`, the main process
-takes it in with `merge`, and nothing is lost or rounded on the way.
+A sample falls into a *bin*, which is a second of one phase. The *key* of a bin is its number shifted left by
+`INDEX_BITS`, so that the index of a histogram's bucket fits below. A recorder is looked up once per user and
+set of tags (`MetricStore.recorder`) and then only counts: `counts[bin_key + bucket_index(value)] += 1`.
+Workers hand over their counts with `drain`, and the coordinator adds them with `merge`: nothing is lost or
+rounded on the way.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ _SLICE = 4_000
 
 
 class Bins:
-    """Cuts the time of a run into bins: whole seconds, cut again where a phase begins.
+    """Divides the time of a run into bins: whole seconds, divided again where a phase begins.
 
-    Moments after the end belong to the last phase and get bins of a second for as long as `slack` says, so
-    that what arrives while the run settles has its place.
+    `phases` are names and lengths in seconds. Times after the end belong to the last phase; there are bins
+    for `slack` seconds of them, for messages that arrive while the run settles.
     """
 
     def __init__(self, phases: Sequence[tuple[str, float]], *, slack: int = 120) -> None:
@@ -42,55 +43,55 @@ class Bins:
         self._phases = [names[min(bisect_right(ends, start), len(names) - 1)] for start in self._starts]
 
     def at(self, seconds: float) -> int:
-        """The bin, already shifted, of a moment in seconds since the start."""
+        """The key of the bin that a time falls into; `seconds` since the start of the run."""
         return (bisect_right(self._starts, seconds) - 1 if seconds > 0 else 0) << INDEX_BITS
 
     def phase(self, key: int) -> str:
-        """The phase of a bin, or of a sample's key."""
+        """The name of the phase that a bin belongs to; `key` of the bin or of a sample in it."""
         return self._phases[key >> INDEX_BITS]
 
     def second(self, key: int) -> int:
-        """The second of the run in which the bin lies."""
+        """The second of the run that a bin lies in; `key` of the bin or of a sample in it."""
         return int(self._starts[key >> INDEX_BITS])
 
 
 class Recorder:
-    """Counts samples of one metric with one set of tags. Keys are bin (shifted) plus bucket."""
+    """Counts samples of one metric with one set of tags, by bin key plus bucket index."""
 
     __slots__ = ("counts",)
 
     def __init__(self) -> None:
         self.counts: defaultdict[int, int] = defaultdict(int)
 
-    def record(self, moment: int, microseconds: int) -> None:
-        """Take a sample of a trend at a bin."""
-        self.counts[moment + bucket_index(microseconds)] += 1
+    def record(self, bin_key: int, microseconds: int) -> None:
+        """Record a sample of a trend."""
+        self.counts[bin_key + bucket_index(microseconds)] += 1
 
-    def add(self, moment: int, amount: int = 1) -> None:
-        """Raise a counter."""
-        self.counts[moment] += amount
+    def add(self, bin_key: int, amount: int = 1) -> None:
+        """Add to a counter."""
+        self.counts[bin_key] += amount
 
-    def check(self, moment: int, *, good: bool) -> None:
-        """Count a sample of a rate: bucket 1 for good, 0 for bad."""
-        self.counts[moment + good] += 1
+    def check(self, bin_key: int, *, good: bool) -> None:
+        """Record a sample of a rate: in bucket 1 when it is good, in bucket 0 when not."""
+        self.counts[bin_key + good] += 1
 
 
-def delivery_moment(moment: int, lag: int) -> int:
-    """The key of deliveries of a message that was due in a bin and left `lag` µs late, without their bucket.
+def delivery_key(bin_key: int, lag: int) -> int:
+    """The key of deliveries of a message that was due in a bin and sent `lag` µs late, without their bucket.
 
-    Latency is counted from when the message was due, service from when it left. The lag is the same for all
-    receivers of a message, so it goes into the key (in steps, so that messages share keys), and one count per
-    delivery serves both.
+    Latency counts from when the message was due, service time from when it was sent. The lag is the same for
+    all receivers of a message, so it is part of the key (in steps, so that messages share keys), and one
+    count per delivery serves both metrics.
     """
     step = max(lag, 0)
     if step >= 2 * _LAG_STEPS:
         shift = step.bit_length() - _LAG_STEPS.bit_length()
         step = shift * _LAG_STEPS + (step >> shift)
-    return (((moment >> INDEX_BITS) << _LAG_BITS) | min(step, _LAG)) << INDEX_BITS
+    return (((bin_key >> INDEX_BITS) << _LAG_BITS) | min(step, _LAG)) << INDEX_BITS
 
 
 def lag_of_delivery(key: int) -> int:
-    """The lag in such a key: the middle of its step."""
+    """The lag (µs) in a delivery key: the middle of its step."""
     step = key >> INDEX_BITS & _LAG
     if step < 2 * _LAG_STEPS:
         return step
@@ -98,23 +99,26 @@ def lag_of_delivery(key: int) -> int:
     return ((step - shift * _LAG_STEPS) << shift) + (1 << shift >> 1)
 
 
-def moment_of_delivery(key: int) -> int:
-    """The bin, shifted, of such a key."""
+def bin_key_of_delivery(key: int) -> int:
+    """The key of the bin that a delivery key belongs to."""
     return key >> (INDEX_BITS + _LAG_BITS) << INDEX_BITS
 
 
 class MetricStore:
-    """All samples of a run, or of a worker since it last gave them away. A `thresholds.MetricView`."""
+    """All samples of a run, or those of a worker since its last `drain`. A `thresholds.MetricView`."""
 
     def __init__(self, bins: Bins, exclude: Callable[[int], bool] | None = None) -> None:
         self.bins = bins
         self._recorders: dict[Key, Recorder] = {}
         self._gauges: dict[Key, int] = {}
         self._deliveries: dict[tuple[bool, Tags], defaultdict[int, int]] = {}
-        self._excluded = exclude  # of a second: whether its samples are to be left out
+        self._excluded = exclude  # says of a second whether its samples are left out
 
     def recorder(self, metric: str, **tags: str) -> Recorder:
-        """The recorder of a metric with these tags (never `phase`: that follows from the moment)."""
+        """The recorder of a metric with these tags (never `phase`, which follows from the bin).
+
+        Raises KeyError when there is no such metric.
+        """
         key = (metric, tuple(sorted(tags.items())))
         found = self._recorders.get(key)
         if found is None:
@@ -125,14 +129,14 @@ class MetricStore:
         return found
 
     def deliveries(self, *, websocket: bool, **tags: str) -> defaultdict[int, int]:
-        """Where deliveries are counted, by `delivery_moment` plus bucket of their latency.
+        """The counts of deliveries, by `delivery_key` plus bucket of their latency.
 
-        Those over WebSockets count as messages received, too.
+        Deliveries over WebSockets count as messages received, too.
         """
         return self._deliveries.setdefault((websocket, tuple(sorted(tags.items()))), defaultdict(int))
 
     def split_deliveries(self) -> Iterator[None]:
-        """Turn deliveries into samples of `fanout_latency` and `fanout_service`; stops now and then."""
+        """Turn deliveries into samples of `fanout_latency` and `fanout_service`; yields every 4 000 keys."""
         for (websocket, tags), counts in self._deliveries.items():
             taken = list(counts.items())
             counts.clear()
@@ -140,12 +144,12 @@ class MetricStore:
             service = self.recorder("fanout_service", **dict(tags)).counts
             frames = self.recorder("ws_msgs_received", **dict(tags)).counts if websocket else None
             for number, (key, count) in enumerate(taken):
-                moment, index = moment_of_delivery(key), key & _INDEX
-                latency[moment + index] += count
+                bin_key, index = bin_key_of_delivery(key), key & _INDEX
+                latency[bin_key + index] += count
                 if frames is not None:
-                    frames[moment] += count
+                    frames[bin_key] += count
                 middle = sum(bucket_bounds(index)) >> 1
-                service[moment + bucket_index(middle - lag_of_delivery(key))] += count
+                service[bin_key + bucket_index(middle - lag_of_delivery(key))] += count
                 if number % _SLICE == _SLICE - 1:
                     yield
 
@@ -156,7 +160,7 @@ class MetricStore:
     # -- merging -------------------------------------------------------------------------------------------
 
     def drain(self) -> Snapshot:
-        """Give away what was counted since the last time."""
+        """Take out everything that was counted since the last `drain`."""
         for _ in self.split_deliveries():
             pass
         taken: Snapshot = {}
@@ -167,14 +171,14 @@ class MetricStore:
         return taken
 
     def merge(self, snapshot: Snapshot) -> None:
-        """Take in what another store gave away."""
+        """Add what another store drained."""
         for (metric, tags), counts in snapshot.items():
             own = self.recorder(metric, **dict(tags)).counts
             for key, count in counts.items():
                 own[key] += count
 
     def without(self, seconds: set[int]) -> MetricStore:
-        """A view of the same samples that leaves out some seconds."""
+        """A view of the same samples without some seconds of the run."""
         view = MetricStore(self.bins, seconds.__contains__)
         view._recorders, view._gauges = self._recorders, self._gauges
         return view
@@ -182,7 +186,7 @@ class MetricStore:
     # -- asking --------------------------------------------------------------------------------------------
 
     def keys(self) -> list[tuple[str, Mapping[str, str]]]:
-        """Every metric and tag set that has a recorder."""
+        """Every metric and set of tags that has a recorder."""
         return [(metric, dict(tags)) for metric, tags in self._recorders]
 
     def _matching(self, metric: str, tags: Mapping[str, str]) -> Iterable[Recorder]:
@@ -192,7 +196,7 @@ class MetricStore:
                 yield recorder
 
     def _samples(self, metric: str, tags: Mapping[str, str]) -> dict[int, int] | None:
-        """Counts by bucket of all matching samples; None when nothing like it was ever recorded."""
+        """Counts by bucket of all matching samples; None when there is no matching recorder."""
         phase = tags.get("phase")
         counts: dict[int, int] | None = None
         for recorder in self._matching(metric, tags):
@@ -241,7 +245,7 @@ class MetricStore:
         return seconds
 
     def sums_by_second(self, metric: str, tags: Mapping[str, str] | None = None) -> dict[int, int]:
-        """What a counter rose by in each second."""
+        """The sum of a counter's samples in each second."""
         sums: dict[int, int] = {}
         for recorder in self._matching(metric, tags or {}):
             for key, count in recorder.counts.items():
@@ -250,5 +254,5 @@ class MetricStore:
         return sums
 
     def tag_sets(self, metric: str) -> list[Tags]:
-        """The tag sets with which a metric was recorded."""
+        """The sets of tags that a metric was recorded with."""
         return [tags for name, tags in self._recorders if name == metric]

@@ -94,10 +94,10 @@ class WebSocketConnection(picows.WSListener):
             entry.last = now = monotonic_ns() // 1000
             late = now - entry.intended
             if late < 2048:  # `bucket_index`, in place: a call costs as much as all of it
-                member.counts[entry.moment + late] += 1  # type: ignore[union-attr]
+                member.counts[entry.delivery_key + late] += 1  # type: ignore[union-attr]
             else:
                 shift = late.bit_length() - 11
-                member.counts[entry.moment + (shift << 10) + (late >> shift)] += 1  # type: ignore[union-attr]
+                member.counts[entry.delivery_key + (shift << 10) + (late >> shift)] += 1  # type: ignore[union-attr]
         else:
             self._take(frame, data)
         if self._throttle is not None:

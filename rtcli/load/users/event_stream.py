@@ -112,10 +112,10 @@ class SseUser(ConnectedUser[SseConnection]):
 
     def take_over(self, connection: SseConnection) -> None:
         """See ConnectedUser."""
-        moment = self.worker.bin_key(self.worker.now())
+        bin_key = self.worker.bin_key(self.worker.now())
         if connection.received:
-            self.recorders.get("data_received").add(moment, connection.received)
-            self.recorders.get("sse_events").add(moment, connection.events)
+            self.recorders.get("data_received").add(bin_key, connection.received)
+            self.recorders.get("sse_events").add(bin_key, connection.events)
             connection.received = connection.events = 0
 
     def send(self, message: Message) -> bool:

@@ -56,8 +56,8 @@ class HttpPublisher:
             stream = self._take_stream(message.room)
             number, token = audit.send(stream, message.intended, now)
             text = f"{text} {token.decode()}" if text else token.decode()
-        moment = worker.bin_key(message.intended)
-        self._user.recorders.get("schedule_lag").record(moment, now - message.intended)
+        bin_key = worker.bin_key(message.intended)
+        self._user.recorders.get("schedule_lag").record(bin_key, now - message.intended)
         answer = await self._request(message, text)
         if answer is None:  # nobody knows whether it was published
             if stream is not None:
@@ -73,7 +73,7 @@ class HttpPublisher:
             self._idle[message.room].append(stream)
         if not failure:
             recorder = self._user.recorders.get("send_ack", step=message.label)
-            recorder.record(moment, worker.now() - message.intended)
+            recorder.record(bin_key, worker.now() - message.intended)
         self._tell(message.done, failure)
 
     def _take_stream(self, room: str) -> Stream:

@@ -77,20 +77,20 @@ class WsLink(ConnectedUser[WebSocketConnection]):
 
     def take_over(self, connection: WebSocketConnection) -> None:
         """See ConnectedUser."""
-        moment = self.worker.bin_key(self.worker.now())
+        bin_key = self.worker.bin_key(self.worker.now())
         received = connection.received
         if received > self._bytes:
-            self.recorders.get("data_received").add(moment, received - self._bytes)
+            self.recorders.get("data_received").add(bin_key, received - self._bytes)
             self._bytes = received
         # Deliveries are counted where they are accounted for; here are the frames that were none.
         others = connection.frames - self._frames - (self.subscriber.counted - self._counted)
-        self.recorders.get("ws_msgs_received").add(moment, others)
+        self.recorders.get("ws_msgs_received").add(bin_key, others)
         self._frames, self._counted = connection.frames, self.subscriber.counted
 
     def write(self, frame: bytes) -> None:
         """Send a frame, if there is a connection."""
         if self.connection is not None:
             self.connection.send(frame)
-            moment = self.worker.bin_key(self.worker.now())
-            self.recorders.get("ws_msgs_sent").add(moment)
-            self.recorders.get("data_sent").add(moment, len(frame))
+            bin_key = self.worker.bin_key(self.worker.now())
+            self.recorders.get("ws_msgs_sent").add(bin_key)
+            self.recorders.get("data_sent").add(bin_key, len(frame))

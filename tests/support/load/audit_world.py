@@ -98,7 +98,7 @@ class World:
         self.audit = Audit(
             RUN,
             0,
-            moment_of=lambda _at, _lag: 0,
+            delivery_key_of=lambda _at, _lag: 0,
             passed=lambda entry, _taken: self.passed.append(entry.identity),
         )
         self.people = [Person(f"user {number}") for number in range(users)]

@@ -20,7 +20,7 @@ class Room:
 
     def __init__(self, readers: str, order: str = "per-room") -> None:
         self.audit = Audit(
-            7, 0, moment_of=lambda _at, _lag: 0, passed=lambda _entry, _taken: None, order=order
+            7, 0, delivery_key_of=lambda _at, _lag: 0, passed=lambda _entry, _taken: None, order=order
         )
         self.now = 1_000
         self.readers = {name: Subscriber(name) for name in readers}

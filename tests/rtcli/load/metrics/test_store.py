@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtcli.load.metrics.histogram import bucket_index
-from rtcli.load.metrics.store import Bins, MetricStore, delivery_moment, lag_of_delivery, moment_of_delivery
+from rtcli.load.metrics.store import Bins, MetricStore, bin_key_of_delivery, delivery_key, lag_of_delivery
 
 
 def bins() -> Bins:
@@ -95,8 +95,8 @@ def test_unknown_metrics_are_refused() -> None:
 @given(st.integers(0, 1 << 20), st.integers(-5, 1 << 24), st.integers(0, 60_000_000))
 def test_one_count_serves_latency_and_service(second: int, lag: int, late: int) -> None:
     moment = (second % 10) << 16
-    key = delivery_moment(moment, lag)
-    assert moment_of_delivery(key) == moment
+    key = delivery_key(moment, lag)
+    assert bin_key_of_delivery(key) == moment
     assert abs(lag_of_delivery(key) - max(lag, 0)) <= max(lag, 0) / 30 + 1
     store = MetricStore(bins())
     store.deliveries(websocket=True, role="reader")[key + bucket_index(late)] += 3
