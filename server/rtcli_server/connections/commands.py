@@ -12,9 +12,9 @@ from rtcli.protocol.position import BROADCAST, ROOM_PREFIX, USER_PREFIX
 from rtcli.protocol.publication import NEW_MESSAGE, chat_data, idempotency_key
 from rtcli_server.auth.authenticator import InvalidTokenError
 from rtcli_server.broker import BrokerUnavailableError, Published
-from rtcli_server.delivery.channel import Member
-from rtcli_server.delivery.fanout import write_items
-from rtcli_server.delivery.recovery import Resumed, Want, read_missed
+from rtcli_server.delivery.channel import Subscription
+from rtcli_server.delivery.recovery import RecoveryRequest, RecoveryResult, read_missed
+from rtcli_server.delivery.writing import write_items
 from rtcli_server.presence.rooms import shown
 from rtcli_server.presence.service import Attendees
 from rtcli_server.session.decisions import CheckToken, Join, Leave, Publish, SetTyping
@@ -31,34 +31,40 @@ UNAVAILABLE_RETRY_MS = 1_000
 async def join(connection: Connection, decision: Join) -> None:
     """Enter a room: hold live, read what was missed, reply, give it, go live."""
     services, room, user_id = connection.services, decision.room, connection.user_id
-    member = services.fanout.open(ROOM_PREFIX + room, connection)
+    subscription = services.fanout.open(ROOM_PREFIX + room, connection)
     limit = decision.history if decision.since is None else services.max_replay
     arrival = services.rooms.arrive(room, user_id)
     try:
-        attendees = await services.rooms.enter(room, user_id, connection.name, member)
-        want = Want(member.channel, decision.since, 0 if decision.since_invalid else limit)
-        resumed = (await read_missed(services.fanout, services.broker.history, [want]))[0]
+        attendees = await services.rooms.enter(room, user_id, connection.name, subscription)
+        request = RecoveryRequest(
+            subscription.channel, decision.since, 0 if decision.since_invalid else limit
+        )
+        resumed = (await read_missed(services.broker.history, [request]))[0]
     except BrokerUnavailableError:
-        services.rooms.leave(room, user_id, member)
+        services.rooms.leave(room, user_id, subscription)
         connection.refuse(ErrorCode.UNAVAILABLE, decision.id)
     else:
         if connection.closing:
-            services.rooms.lose(room, user_id, member)
+            services.rooms.lose(room, user_id, subscription)
         else:
-            _enter(connection, decision, member, resumed, attendees)
+            _enter(connection, decision, subscription, resumed, attendees)
             for notice in arrival.notices:
                 connection.outlet.send(notice)
     finally:
         services.rooms.arrived(arrival)
-        services.fanout.release(member.channel)
+        subscription.channel.release()
 
 
 def _enter(
-    connection: Connection, decision: Join, member: Member, resumed: Resumed, attendees: Attendees
+    connection: Connection,
+    decision: Join,
+    subscription: Subscription,
+    resumed: RecoveryResult,
+    attendees: Attendees,
 ) -> None:
     services = connection.services
-    before = connection.members.get(member.channel.name)
-    connection.members[member.channel.name] = member
+    before = connection.subscriptions.get(subscription.channel.name)
+    connection.subscriptions[subscription.channel.name] = subscription
     if before is not None:
         services.rooms.leave(decision.room, connection.user_id, before)
     connection.session.joined(decision.room)
@@ -77,16 +83,16 @@ def _enter(
     )
     connection.send(RoomJoined(data=data, id=decision.id, timestamp=services.clock.timestamp()))
     connection.outlet.flush()
-    write_items(member, resumed.publications)
-    services.fanout.go_live(member, resumed.top)
+    write_items(subscription, resumed.publications)
+    services.fanout.go_live(subscription, resumed.top)
 
 
 def leave(connection: Connection, decision: Leave) -> None:
     """Leave a room, and reply."""
     services = connection.services
-    member = connection.members.pop(ROOM_PREFIX + decision.room, None)
-    if member is not None:
-        services.rooms.leave(decision.room, connection.user_id, member)
+    subscription = connection.subscriptions.pop(ROOM_PREFIX + decision.room, None)
+    if subscription is not None:
+        services.rooms.leave(decision.room, connection.user_id, subscription)
     data = RoomData(room=decision.room)
     connection.send(RoomLeft(data=data, id=decision.id, timestamp=services.clock.timestamp()))
 
@@ -95,20 +101,20 @@ async def follow_events(connection: Connection) -> None:
     """Follow the personal and the broadcast channel from now on."""
     services = connection.services
     for channel in (USER_PREFIX + connection.user_id, BROADCAST):
-        member = services.fanout.open(channel, connection)
+        subscription = services.fanout.open(channel, connection)
         try:
-            want = Want(member.channel, None, 0)
-            resumed = (await read_missed(services.fanout, services.broker.history, [want]))[0]
+            request = RecoveryRequest(subscription.channel, None, 0)
+            resumed = (await read_missed(services.broker.history, [request]))[0]
             if connection.closing:
-                services.fanout.close(member)
+                services.fanout.close(subscription)
             else:
-                connection.members[channel] = member
-                services.fanout.go_live(member, resumed.top)
+                connection.subscriptions[channel] = subscription
+                services.fanout.go_live(subscription, resumed.top)
         except BrokerUnavailableError:
-            services.fanout.close(member)
+            services.fanout.close(subscription)
             connection.shut_down(CloseCode.TRY_AGAIN_LATER, ErrorCode.UNAVAILABLE, UNAVAILABLE_RETRY_MS)
         finally:
-            services.fanout.release(member.channel)
+            subscription.channel.release()
 
 
 # -- publishing --------------------------------------------------------------------------------------------

@@ -18,16 +18,16 @@ from rtcli.protocol.sse import encode_event
 from rtcli_server.auth.claims import Principal
 from rtcli_server.broker import BrokerUnavailableError
 from rtcli_server.connections.event_stream_writer import StreamOutlet, StreamServices, say_closing
-from rtcli_server.delivery.channel import Member, State
-from rtcli_server.delivery.fanout import write_items
-from rtcli_server.delivery.recovery import Resumed, Want, catch_up, read_missed
+from rtcli_server.delivery.channel import State, Subscription
+from rtcli_server.delivery.recovery import RecoveryRequest, RecoveryResult, catch_up, read_missed
 from rtcli_server.delivery.wire import EventBatch, Format
+from rtcli_server.delivery.writing import write_items
 
 _encode = msgspec.json.Encoder().encode
 
 
 class Stream:
-    """One event stream, as fan-out (`Sink`), the hub (`Client`) and the wheel (`Timer`) see it."""
+    """One event stream: a `Subscriber` of fan-out, a `Client` of the hub, a `Timer` of the wheel."""
 
     format = Format.EVENTS
     transport = "sse"
@@ -55,8 +55,8 @@ class Stream:
         self._heartbeat_s = heartbeat_s
         self._heartbeat_at = 0.0
         self._retry_ms = retry_ms
-        self._members: list[Member] = []
-        self._moved: Member | None = None  # the one whose suffix is known
+        self._subscriptions: list[Subscription] = []
+        self._moved: Subscription | None = None  # the one whose suffix is known
         self._suffix = b""
         self._begun = False  # `ready` was written: before that there is no cursor
         self._gone = False
@@ -72,52 +72,55 @@ class Stream:
         `invalid`: a cursor was given that cannot be read. Raises BrokerUnavailableError.
         """
         fanout = self._services.fanout
-        self._members = [fanout.open(channel, self) for channel in channels]
+        self._subscriptions = [fanout.open(channel, self) for channel in channels]
         try:
             resumed = await read_missed(
-                fanout,
                 self._services.history,
-                [self._want(member, cursor, max_replay) for member in self._members],
+                [self._want(subscription, cursor, max_replay) for subscription in self._subscriptions],
             )
             if not self._gone:
                 self._begin(resumed, cursor, invalid=invalid)
         finally:
-            for member in self._members:
-                fanout.release(member.channel)
+            for subscription in self._subscriptions:
+                subscription.channel.release()
 
     @staticmethod
-    def _want(member: Member, cursor: Mapping[str, Position], max_replay: int) -> Want:
-        since = cursor.get(member.channel.name)
-        return Want(member.channel, since, max_replay if since is not None else 0)
+    def _want(subscription: Subscription, cursor: Mapping[str, Position], max_replay: int) -> RecoveryRequest:
+        since = cursor.get(subscription.channel.name)
+        return RecoveryRequest(subscription.channel, since, max_replay if since is not None else 0)
 
-    def _begin(self, resumed: Sequence[Resumed], cursor: Mapping[str, Position], *, invalid: bool) -> None:
+    def _begin(
+        self, resumed: Sequence[RecoveryResult], cursor: Mapping[str, Position], *, invalid: bool
+    ) -> None:
         """Write `ready` and the replays, and go live. The cursor of `ready` is where the replays begin."""
-        for member, result in zip(self._members, resumed, strict=True):
-            since = cursor.get(member.channel.name)
-            member.position = result.top if since is None or result.failure else since
+        for subscription, result in zip(self._subscriptions, resumed, strict=True):
+            since = cursor.get(subscription.channel.name)
+            subscription.position = result.top if since is None or result.failure else since
         self._begun = True
         self.outlet.write(self._ready(resumed, cursor, invalid=invalid))
-        for member, result in zip(self._members, resumed, strict=True):
-            write_items(member, result.publications)
-        for member, result in zip(self._members, resumed, strict=True):
-            self._services.fanout.go_live(member, result.top)
+        for subscription, result in zip(self._subscriptions, resumed, strict=True):
+            write_items(subscription, result.publications)
+        for subscription, result in zip(self._subscriptions, resumed, strict=True):
+            self._services.fanout.go_live(subscription, result.top)
         self._heartbeat_at = self._services.clock.now() + self._heartbeat_s
         self._schedule(self._services.clock.now())
 
-    def _ready(self, resumed: Sequence[Resumed], cursor: Mapping[str, Position], *, invalid: bool) -> bytes:
+    def _ready(
+        self, resumed: Sequence[RecoveryResult], cursor: Mapping[str, Position], *, invalid: bool
+    ) -> bytes:
         channels: dict[str, dict[str, object]] = {}
-        for member, result in zip(self._members, resumed, strict=True):
+        for subscription, result in zip(self._subscriptions, resumed, strict=True):
             state: dict[str, object] = {"position": str(result.top)}
-            if invalid or member.channel.name in cursor:
+            if invalid or subscription.channel.name in cursor:
                 reason = GapReason.INVALID_CURSOR if invalid else result.failure
                 self._services.metrics.resumed(reason)
             if invalid:
                 state |= {"recovered": False, "reason": GapReason.INVALID_CURSOR}
-            elif member.channel.name in cursor:
+            elif subscription.channel.name in cursor:
                 state["recovered"] = result.failure is None
                 if result.failure is not None:
                     state["reason"] = result.failure
-            channels[cursor_key(member.channel.name)] = state
+            channels[cursor_key(subscription.channel.name)] = state
         data: dict[str, object] = {
             "connection_id": self.connection_id,
             "cursor": self.cursor,
@@ -135,17 +138,19 @@ class Stream:
     @property
     def cursor(self) -> str:
         """Where this stream stands: what was written to it."""
-        return format_cursor([(member.channel.name, member.position) for member in self._members])
+        return format_cursor(
+            [(subscription.channel.name, subscription.position) for subscription in self._subscriptions]
+        )
 
     @property
     def rooms(self) -> list[str]:
         """The rooms that this stream follows."""
-        names = (member.channel.name for member in self._members)
+        names = (subscription.channel.name for subscription in self._subscriptions)
         return [name.removeprefix(ROOM_PREFIX) for name in names if name.startswith(ROOM_PREFIX)]
 
     @property
     def full(self) -> bool:
-        """See Sink."""
+        """See Subscriber."""
         return self.outlet.full
 
     @property
@@ -153,17 +158,17 @@ class Stream:
         """See Client."""
         return self.outlet.waiting_bytes
 
-    def writer(self, member: Member) -> Callable[[Any], None]:
-        """See Sink."""
-        return partial(self._write, member)
+    def batch_writer(self, subscription: Subscription) -> Callable[[Any], None]:
+        """See Subscriber."""
+        return partial(self._write, subscription)
 
-    def _write(self, member: Member, batch: EventBatch) -> None:
-        if self._moved is not member:
-            others = [other for other in self._members if other is not member]
+    def _write(self, subscription: Subscription, batch: EventBatch) -> None:
+        if self._moved is not subscription:
+            others = [other for other in self._subscriptions if other is not subscription]
             rest = format_cursor([(other.channel.name, other.position) for other in others])
             self._suffix = f",{rest}".encode() if rest else b""
-            self._moved = member
-        member.position = batch.position
+            self._moved = subscription
+        subscription.position = batch.position
         self.outlet.write_events(batch, self._suffix)
 
     def _schedule(self, now: float) -> None:
@@ -204,21 +209,21 @@ class Stream:
             return
         if not on:
             self._services.hub.mark_slow(self, self._services.clock.now())
-            self._services.fanout.stall(self._members)
+            self._services.fanout.stall(self._subscriptions)
         elif not self._catching_up:
             self._catching_up = True
             self._services.hub.spawn(self._catch_up())
 
     async def _catch_up(self) -> None:
         try:
-            for member in self._members:
-                if member.state is State.BEHIND:
-                    await catch_up(self._services.fanout, self._services.history, member)
+            for subscription in self._subscriptions:
+                if subscription.state is State.LAGGING:
+                    await catch_up(self._services.fanout, self._services.history, subscription)
         except BrokerUnavailableError:
             return  # the deadline for slow clients is running; one that is cut resumes
         finally:
             self._catching_up = False
-        if all(member.state in {State.FRESH, State.LIVE} for member in self._members):
+        if all(subscription.state in {State.FRESH, State.LIVE} for subscription in self._subscriptions):
             self._services.hub.mark_caught_up(self)
 
     # -- the end -------------------------------------------------------------------------------------------
@@ -240,6 +245,6 @@ class Stream:
             return
         self._gone = True
         self._services.wheel.cancel(self)
-        for member in self._members:
-            self._services.fanout.close(member)
+        for subscription in self._subscriptions:
+            self._services.fanout.close(subscription)
         self._services.hub.remove(self)

@@ -25,7 +25,7 @@ from rtcli.protocol.position import ROOM_PREFIX
 from rtcli_server.broker import BrokerUnavailableError
 from rtcli_server.connections import commands
 from rtcli_server.connections.websocket_writer import ConnectionServices, Outlet
-from rtcli_server.delivery.channel import Member, State
+from rtcli_server.delivery.channel import State, Subscription
 from rtcli_server.delivery.recovery import catch_up
 from rtcli_server.session.decisions import (
     CheckToken,
@@ -47,12 +47,12 @@ _log = logging.getLogger(__name__)
 
 
 class Connection:
-    """One WebSocket connection, as fan-out (`Sink`), the hub (`Client`) and the wheel (`Timer`) see it."""
+    """One WebSocket connection: a `Subscriber` of fan-out, a `Client` of the hub, a `Timer` of the wheel."""
 
     transport = "websocket"
     __slots__ = (
         "_backlog", "_busy", "_catching_up", "_reading", "address", "closing", "connection_id", "format",
-        "gone", "members", "name", "outlet", "outstanding", "services", "session", "slot", "user_id",
+        "gone", "name", "outlet", "outstanding", "services", "session", "slot", "subscriptions", "user_id",
         "wire_id",
     )  # fmt: skip
 
@@ -77,7 +77,7 @@ class Connection:
         self.name = name
         self.address = address
         self.slot = 0
-        self.members: dict[str, Member] = {}  # by channel
+        self.subscriptions: dict[str, Subscription] = {}  # by channel
         self._backlog: list[str | bytes] = []  # what came while a command waits
         self._busy = False  # a command waits
         self.outstanding = 0  # publishes that the log has not answered
@@ -126,12 +126,12 @@ class Connection:
 
     def _leave_all(self) -> None:
         self._backlog.clear()
-        for channel, member in self.members.items():
+        for channel, subscription in self.subscriptions.items():
             if channel.startswith(ROOM_PREFIX):
-                self.services.rooms.lose(channel.removeprefix(ROOM_PREFIX), self.user_id, member)
+                self.services.rooms.lose(channel.removeprefix(ROOM_PREFIX), self.user_id, subscription)
             else:
-                self.services.fanout.close(member)
-        self.members.clear()
+                self.services.fanout.close(subscription)
+        self.subscriptions.clear()
 
     def set_writable(self, *, on: bool) -> None:
         """The transport holds more than the budget, or has drained."""
@@ -140,7 +140,7 @@ class Connection:
         self.update_reading()
         if not on:
             self.services.hub.mark_slow(self, self.services.clock.now())
-            self.services.fanout.stall(self.members.values())
+            self.services.fanout.stall(self.subscriptions.values())
         elif not self._catching_up:
             self._catching_up = True
             self.services.hub.spawn(self._catch_up())
@@ -149,7 +149,7 @@ class Connection:
 
     @property
     def full(self) -> bool:
-        """See Sink."""
+        """See Subscriber."""
         return self.outlet.full
 
     @property
@@ -157,8 +157,8 @@ class Connection:
         """See Client."""
         return self.outlet.waiting_bytes
 
-    def writer(self, member: Member) -> Callable[[Any], None]:  # noqa: ARG002 - the interface of Sink
-        """See Sink."""
+    def batch_writer(self, subscription: Subscription) -> Callable[[Any], None]:  # noqa: ARG002 - the interface of Subscriber
+        """See Subscriber."""
         return self.outlet.write
 
     def on_timer(self, now: float) -> None:
@@ -258,14 +258,16 @@ class Connection:
     async def _catch_up(self) -> None:
         services = self.services
         try:
-            for member in list(self.members.values()):
-                if member.state is State.BEHIND:
-                    await catch_up(services.fanout, services.broker.history, member)
+            for subscription in list(self.subscriptions.values()):
+                if subscription.state is State.LAGGING:
+                    await catch_up(services.fanout, services.broker.history, subscription)
         except BrokerUnavailableError:
             return  # the deadline for slow clients is running; one that is cut resumes
         finally:
             self._catching_up = False
-        if all(member.state in {State.FRESH, State.LIVE} for member in self.members.values()):
+        if all(
+            subscription.state in {State.FRESH, State.LIVE} for subscription in self.subscriptions.values()
+        ):
             services.hub.mark_caught_up(self)
 
 

@@ -1,4 +1,4 @@
-"""What fan-out keeps: channels, their members, and where each stands. `fanout.py` says how it works."""
+"""The state of fan-out: channels, their subscriptions, and what each is waiting for. See fanout.py."""
 
 from __future__ import annotations
 
@@ -9,30 +9,31 @@ from typing import Any, Protocol, TypeVar
 
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
-from rtcli_server.delivery.wire import Batch, Format, GapNotice, Item, Notice
+from rtcli_server.delivery.wire import Announcement, Batch, Format, GapNotice, Item
 
-MAX_HELD = 4_096  # publications kept while histories are read; who is further back reads again
+MAX_HELD = 4_096  # publications kept while histories are read; a reader further behind reads again
 NOWHERE = Position("", 0)  # before anything is known of a channel
 
+Write = Callable[[Any], None]  # writes one batch
 T = TypeVar("T", bound=Item)
 
 
 class State(IntEnum):
-    """Where a member stands; see the top of fanout.py."""
+    """The state of a subscription; the top of fanout.py describes them."""
 
-    HOLDING = 0
+    RECOVERING = 0
     FRESH = 1
     LIVE = 2
-    BEHIND = 3
-    GONE = 4
+    LAGGING = 3
+    LEFT = 4
 
 
-class Sink(Protocol):
+class Subscriber(Protocol):
     """One connection, as fan-out sees it."""
 
     @property
     def format(self) -> Format:
-        """What `writer` takes."""
+        """What `batch_writer` takes."""
         ...
 
     @property
@@ -40,110 +41,145 @@ class Sink(Protocol):
         """Whether the transport holds more than the budget."""
         ...
 
-    def writer(self, member: Member) -> Callable[[Any], None]:
-        """Give the function that writes one batch. It must not change members; it may call `stall`."""
+    def batch_writer(self, subscription: Subscription) -> Write:
+        """Return the function that writes one batch.
+
+        It must not change subscriptions; it may call `Fanout.stall`.
+        """
         ...
 
 
-class Member:
-    """One connection's place in one channel."""
+class Subscription:
+    """One connection's subscription to one channel."""
 
-    __slots__ = ("channel", "position", "sink", "state")
+    __slots__ = ("channel", "position", "state", "subscriber")
 
-    def __init__(self, channel: Channel, sink: Sink) -> None:
+    def __init__(self, channel: Channel, subscriber: Subscriber) -> None:
         self.channel = channel
-        self.sink = sink
-        self.state = State.HOLDING
-        self.position = NOWHERE  # kept up to date only where the state says so, and for streams
+        self.subscriber = subscriber
+        self.state = State.RECOVERING
+        self.position = NOWHERE  # kept up to date only where the state says so, and for event streams
 
     @property
     def written(self) -> Position:
-        """Up to where this member has been written (not to be asked while HOLDING)."""
+        """The position up to which this subscription was written. Not known while RECOVERING."""
         return self.channel.flushed if self.state is State.LIVE else self.position
 
+    def make_live(self) -> None:
+        """Take part in whole batches from now on."""
+        self.state = State.LIVE
+        self.channel.groups[self.subscriber.format][self] = self.subscriber.batch_writer(self)
 
-class Part:
-    """What is left of one batch: who gets it, in two lists side by side."""
+    def take_out(self) -> None:
+        """Leave the channel's list of FRESH or LIVE subscriptions. The caller sets the new state."""
+        if self.state is State.FRESH:
+            self.channel.fresh.remove(self)
+        elif self.state is State.LIVE:
+            del self.channel.groups[self.subscriber.format][self]
 
-    __slots__ = ("_at", "_members", "_writes", "batch")
 
-    def __init__(
-        self, group: dict[Member, Callable[[Any], None]], batch: Batch, without: set[Member]
-    ) -> None:
+class FlushSlice:
+    """The rest of one batch: its receivers and their write functions, in two lists side by side."""
+
+    __slots__ = ("_next", "_subscriptions", "_writes", "batch")
+
+    def __init__(self, group: dict[Subscription, Write], batch: Batch, without: set[Subscription]) -> None:
         if without:
-            group = {member: write for member, write in group.items() if member not in without}
-        self._members = list(group)
+            group = {
+                subscription: write for subscription, write in group.items() if subscription not in without
+            }
+        self._subscriptions = list(group)
         self._writes = list(group.values())
-        self._at = 0
+        self._next = 0
         self.batch = batch
 
     def __len__(self) -> int:
-        return len(self._writes) - self._at
+        return len(self._writes) - self._next
 
-    def take(self, count: int, *, check: bool) -> list[Callable[[Any], None]]:
-        """The next writes; `check`: somebody has left since, and gets nothing."""
-        start = self._at
-        self._at = end = min(start + count, len(self._writes))
+    def take(self, count: int, *, check: bool) -> list[Write]:
+        """Return the next writes. `check`: skip subscriptions that have left since the flush began."""
+        start = self._next
+        self._next = end = min(start + count, len(self._writes))
         writes = self._writes[start:end]
         if check:
-            pairs = zip(self._members[start:end], writes, strict=True)
-            writes = [write for member, write in pairs if member.state is State.LIVE]
+            pairs = zip(self._subscriptions[start:end], writes, strict=True)
+            writes = [write for subscription, write in pairs if subscription.state is State.LIVE]
         return writes
 
-    def finish(self, member: Member) -> None:
-        """Write to this member now if its turn is still to come; `take` must not come to it again."""
-        for index in range(self._at, len(self._members)):
-            if self._members[index] is member:
+    def finish(self, subscription: Subscription) -> None:
+        """Write to this subscription now if its turn is still to come. It must leave afterwards."""
+        for index in range(self._next, len(self._subscriptions)):
+            if self._subscriptions[index] is subscription:
                 self._writes[index](self.batch)
 
 
-class Job:
-    """A flush that is not through: what is left, and where everyone stands when it is."""
+class Flush:
+    """A flush in progress: the slices that are left, and the position of everyone when it is done."""
 
-    __slots__ = ("parts", "position", "somebody_left")
+    __slots__ = ("position", "slices", "somebody_left")
 
-    def __init__(self, parts: list[Part], position: Position) -> None:
-        self.parts = parts
+    def __init__(self, slices: list[FlushSlice], position: Position) -> None:
+        self.slices = slices
         self.position = position
         self.somebody_left = False
 
-    def finish(self, member: Member) -> None:
-        """Give a member that is about to leave its part of this flush."""
-        for part in self.parts:
-            part.finish(member)
+    def finish(self, subscription: Subscription) -> None:
+        """Write the rest of this flush to a subscription that is about to leave."""
+        for flush_slice in self.slices:
+            flush_slice.finish(subscription)
 
 
 class Channel:
-    """A channel that has members here."""
+    """A channel that has subscriptions on this instance."""
 
     __slots__ = (
-        "epoch", "excludes", "flushed", "fresh", "groups", "held", "holds", "job", "members", "name",
-        "offset", "pending", "queued",
+        "epoch", "excludes", "flush", "flushed", "fresh", "groups", "held", "holds", "name", "offset",
+        "pending", "queued", "subscription_count",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.epoch = ""  # of the newest publication delivered here, or known by the first join
         self.offset = 0
-        self.flushed = NOWHERE  # of the newest written to every live member
-        self.members = 0  # in any state but GONE
-        self.groups: tuple[dict[Member, Callable[[Any], None]], ...] = ({}, {}, {})  # LIVE, by Format
-        self.fresh: list[Member] = []
-        self.holds = 0  # members that are HOLDING or catching up
+        self.flushed = NOWHERE  # of the newest written to every LIVE subscription
+        self.subscription_count = 0  # in any state but LEFT
+        self.groups: tuple[dict[Subscription, Write], ...] = ({}, {}, {})  # LIVE, by Format
+        self.fresh: list[Subscription] = []
+        self.holds = 0  # subscriptions that are RECOVERING or catching up
         self.held: deque[Publication | GapNotice] = deque(maxlen=MAX_HELD)
         self.pending: list[Item] = []
-        self.excludes = False  # whether something pending is not for everyone
+        self.excludes = False  # whether a pending announcement is not for everyone
         self.queued = False
-        self.job: Job | None = None
+        self.flush: Flush | None = None
 
     @property
     def last(self) -> Position:
         """The position of the newest publication delivered here; its epoch is "" before anything is known."""
         return Position(self.epoch, self.offset)
 
-    def stand_at(self, position: Position) -> None:
+    def move_to(self, position: Position) -> None:
         """Set `last`."""
         self.epoch, self.offset = position
+
+    # -- what is kept while a history is read --------------------------------------------------------------
+
+    def hold(self) -> None:
+        """Keep what is delivered from now on, until `release`."""
+        self.holds += 1
+
+    def release(self) -> None:
+        """End one hold. After the last one, nothing is kept."""
+        self.holds -= 1
+        if not self.holds:
+            self.held.clear()
+
+    def held_after(self, position: Position) -> list[Publication | GapNotice] | None:
+        """What was delivered after `position`; None when some of it is not kept: read the history again."""
+        last = self.last
+        if not last.epoch or (last.epoch == position.epoch and last.offset <= position.offset):
+            return []
+        rest = after(self.held, position)
+        return rest if rest and follows(position, rest[0]) else None
 
 
 def after(items: Iterable[T], position: Position) -> list[T]:
@@ -151,7 +187,11 @@ def after(items: Iterable[T], position: Position) -> list[T]:
     rest = list(items)
     for index in range(len(rest) - 1, -1, -1):
         item = rest[index]
-        if not isinstance(item, Notice) and item.epoch == position.epoch and item.offset <= position.offset:
+        if (
+            not isinstance(item, Announcement)
+            and item.epoch == position.epoch
+            and item.offset <= position.offset
+        ):
             return rest[index + 1 :]
     return rest
 
@@ -159,5 +199,5 @@ def after(items: Iterable[T], position: Position) -> list[T]:
 def follows(position: Position, item: Publication | GapNotice) -> bool:
     """Whether nothing is missing between `position` and `item`."""
     if isinstance(item, GapNotice):
-        return item.since == position  # it says itself what is missing
+        return item.since == position  # a gap says itself what is missing
     return item.epoch == position.epoch and item.offset == position.offset + 1

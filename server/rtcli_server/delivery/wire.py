@@ -30,7 +30,7 @@ _SHORT_TEXT = [bytes((_FIN | TEXT, size)) for size in range(126)]
 
 
 def header(size: int, opcode: int = TEXT) -> bytes:
-    """Begin an unmasked, final frame with a payload of `size` bytes (RFC 6455, section 5.2)."""
+    """The header of an unmasked, final frame with a payload of `size` bytes (RFC 6455, section 5.2)."""
     if size < 126:
         return _SHORT_TEXT[size] if opcode == TEXT else bytes((_FIN | opcode, size))
     if size < 65_536:
@@ -49,15 +49,15 @@ def cut_reason(reason: str) -> str:
 
 
 class Format(IntEnum):
-    """The wire formats, which are also the places of a channel's groups of members."""
+    """The wire formats; also the index of `Channel.groups`."""
 
     FRAMES = 0  # RFC 6455 frames, joined
     TEXTS = 1  # JSON texts, for a server that makes the frames itself
     EVENTS = 2  # an event stream
 
 
-class Notice:
-    """An ephemeral event as JSON text, with those members that it is not for."""
+class Announcement:
+    """An ephemeral event as JSON text, and the subscriptions that do not get it."""
 
     __slots__ = ("exclude", "text")
 
@@ -67,7 +67,7 @@ class Notice:
 
 
 class GapNotice:
-    """Says in a channel's order that the publications after `since` up to `to` will not come."""
+    """Tells subscribers, in the channel's order, that the publications after `since` up to `to` are lost."""
 
     __slots__ = ("channel", "epoch", "event", "offset", "since", "text")
 
@@ -85,7 +85,7 @@ class GapNotice:
         self.event = encode_event(event="gap", data=encode(data))
 
 
-Item = Publication | GapNotice | Notice
+Item = Publication | GapNotice | Announcement
 
 
 class EventBatch:
@@ -146,7 +146,7 @@ def join_events(items: Sequence[Item]) -> EventBatch | None:
     parts = [b""]
     last: Publication | GapNotice | None = None
     for item in items:
-        if isinstance(item, Notice):
+        if isinstance(item, Announcement):
             continue
         last = item
         if isinstance(item, Publication):

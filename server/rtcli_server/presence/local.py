@@ -10,21 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import islice
 
-from rtcli_server.delivery.channel import Member
+from rtcli_server.delivery.channel import Subscription
 from rtcli_server.timing.timer_wheel import TimerWheel
 
 
 class Occupant:
     """One user in one room. On the wheel while only the grace period keeps it here."""
 
-    __slots__ = ("_presence", "members", "name", "room", "slot", "user_id")
+    __slots__ = ("_presence", "name", "room", "slot", "subscriptions", "user_id")
 
     def __init__(self, presence: Presence, room: str, user_id: str, name: str) -> None:
         self._presence = presence
         self.room = room
         self.user_id = user_id
         self.name = name
-        self.members: list[Member] = []
+        self.subscriptions: list[Subscription] = []
         self.slot = 0
 
     def on_timer(self, now: float) -> None:  # noqa: ARG002 - the interface of Timer
@@ -41,7 +41,7 @@ class Presence:
         self._on_left = on_left
         self._rooms: dict[str, dict[str, Occupant]] = {}
 
-    def enter(self, room: str, user_id: str, name: str, member: Member) -> bool:
+    def enter(self, room: str, user_id: str, name: str, subscription: Subscription) -> bool:
         """Add a connection; return whether the user was not here before (announce `user_joined`)."""
         users = self._rooms.setdefault(room, {})
         occupant = users.get(user_id)
@@ -49,22 +49,22 @@ class Presence:
         if occupant is None:
             occupant = users[user_id] = Occupant(self, room, user_id, name)
         occupant.name = name
-        occupant.members.append(member)
+        occupant.subscriptions.append(subscription)
         self._wheel.cancel(occupant)
         return is_new
 
-    def leave(self, room: str, user_id: str, member: Member) -> Occupant | None:
+    def leave(self, room: str, user_id: str, subscription: Subscription) -> Occupant | None:
         """Take a connection out; return the user when that was its last one (announce `user_left`)."""
-        occupant = self._take_out(room, user_id, member)
-        if occupant is None or occupant.members:
+        occupant = self._take_out(room, user_id, subscription)
+        if occupant is None or occupant.subscriptions:
             return None
         self._forget(occupant)
         return occupant
 
-    def lose(self, room: str, user_id: str, member: Member, now: float) -> None:
+    def lose(self, room: str, user_id: str, subscription: Subscription, now: float) -> None:
         """Take a lost connection out; its user stays for the grace period."""
-        occupant = self._take_out(room, user_id, member)
-        if occupant is not None and not occupant.members:
+        occupant = self._take_out(room, user_id, subscription)
+        if occupant is not None and not occupant.subscriptions:
             self._wheel.schedule(occupant, now + self._grace_s)
 
     def expire(self, occupant: Occupant) -> None:
@@ -72,11 +72,11 @@ class Presence:
         self._forget(occupant)
         self._on_left(occupant)
 
-    def _take_out(self, room: str, user_id: str, member: Member) -> Occupant | None:
+    def _take_out(self, room: str, user_id: str, subscription: Subscription) -> Occupant | None:
         occupant = self._rooms.get(room, {}).get(user_id)
-        if occupant is None or member not in occupant.members:
+        if occupant is None or subscription not in occupant.subscriptions:
             return None
-        occupant.members.remove(member)
+        occupant.subscriptions.remove(subscription)
         return occupant
 
     def _forget(self, occupant: Occupant) -> None:
@@ -93,10 +93,10 @@ class Presence:
         users = self._rooms.get(room, {})
         return list(islice(users.values(), limit)), len(users)
 
-    def members_of(self, room: str, user_id: str) -> Sequence[Member]:
+    def subscriptions_of(self, room: str, user_id: str) -> Sequence[Subscription]:
         """A user's connections in a room."""
         occupant = self._rooms.get(room, {}).get(user_id)
-        return () if occupant is None else occupant.members
+        return () if occupant is None else occupant.subscriptions
 
     def has_users(self, room: str) -> bool:
         """Whether anybody is in a room."""

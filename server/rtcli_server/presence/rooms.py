@@ -13,7 +13,7 @@ from rtcli.protocol.messages import (
     user_id_to_wire,
 )
 from rtcli.protocol.position import ROOM_PREFIX
-from rtcli_server.delivery.channel import Member
+from rtcli_server.delivery.channel import Subscription
 from rtcli_server.delivery.fanout import Fanout
 from rtcli_server.presence.local import Occupant, Presence
 from rtcli_server.presence.service import Attendance, Attendees, LocalAttendance
@@ -90,12 +90,12 @@ class Rooms:
         if not waiting:
             del self._arrivals[arrival.room]
 
-    async def enter(self, room: str, user_id: str, name: str, member: Member) -> Attendees:
-        """Count a member in, have its user announced if that is new, and give who is there then.
+    async def enter(self, room: str, user_id: str, name: str, subscription: Subscription) -> Attendees:
+        """Count a subscription in, have its user announced if that is new, and give who is there then.
 
-        Raises BrokerUnavailableError; the member is counted in all the same.
+        Raises BrokerUnavailableError; the subscription is counted in all the same.
         """
-        if self.presence.enter(room, user_id, name, member):
+        if self.presence.enter(room, user_id, name, subscription):
             return await self.attendance.enter(room, user_id, name)
         return await self.attendance.members(room)
 
@@ -114,18 +114,18 @@ class Rooms:
 
     # -- leaving -------------------------------------------------------------------------------------------
 
-    def leave(self, room: str, user_id: str, member: Member) -> None:
-        """Take a member out that asked for it; if that was its user's last one here, have that announced."""
-        self._fanout.finish(member)
-        self._fanout.close(member)
-        occupant = self.presence.leave(room, user_id, member)
+    def leave(self, room: str, user_id: str, subscription: Subscription) -> None:
+        """Take out a subscription whose client left; when it was its user's last one here, announce that."""
+        self._fanout.write_pending(subscription)
+        self._fanout.close(subscription)
+        occupant = self.presence.leave(room, user_id, subscription)
         if occupant is not None:
             self._gone_from_here(occupant)
 
-    def lose(self, room: str, user_id: str, member: Member) -> None:
-        """Take a member out whose connection was lost; its user is kept for the grace period."""
-        self._fanout.close(member)
-        self.presence.lose(room, user_id, member, self._clock.now())
+    def lose(self, room: str, user_id: str, subscription: Subscription) -> None:
+        """Take a subscription out whose connection was lost; its user is kept for the grace period."""
+        self._fanout.close(subscription)
+        self.presence.lose(room, user_id, subscription, self._clock.now())
 
     def _gone_from_here(self, occupant: Occupant) -> None:
         self.attendance.leave(occupant.room, occupant.user_id, occupant.name)
@@ -145,7 +145,7 @@ class Rooms:
 
     def _announce(self, room: str, about: str, text: bytes) -> None:
         """Send to all members but those of the user whom it is about."""
-        own = tuple(self.presence.members_of(room, about))
+        own = tuple(self.presence.subscriptions_of(room, about))
         self._fanout.announce(ROOM_PREFIX + room, text, exclude=own)
         for arrival in self._arrivals.get(room, ()):
             if arrival.user_id != about:

@@ -11,11 +11,11 @@ from rtcli_server.broker import BrokerUnavailableError, PresenceChange
 from rtcli_server.broker.coordinator import HeartbeatReply, Notification, OnNotification, RoomUsers
 from rtcli_server.cluster.membership import Census
 from rtcli_server.cluster.presence import SharedAttendance
-from rtcli_server.delivery.channel import Channel, Member
+from rtcli_server.delivery.channel import Channel, Subscription
 from rtcli_server.presence.local import Presence
 from rtcli_server.timing.timer_wheel import TimerWheel
 
-from tests.support.fakes.fanout import RecordingSink
+from tests.support.fakes.fanout import FakeSubscriber
 
 
 class Store:
@@ -73,7 +73,7 @@ class World:
         task.add_done_callback(self._tasks.discard)
 
     def enter(self, user_id: str, room: str = "a") -> asyncio.Task[Any]:
-        self.presence.enter(room, user_id, f"user {user_id}", Member(Channel(room), RecordingSink()))
+        self.presence.enter(room, user_id, f"user {user_id}", Subscription(Channel(room), FakeSubscriber()))
         return asyncio.ensure_future(self.attendance.enter(room, user_id, f"user {user_id}"))
 
     async def rest(self) -> None:

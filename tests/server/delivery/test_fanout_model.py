@@ -1,8 +1,8 @@
 """Fan-out, resume and catching up against a model.
 
-Any interleaving of publishing, delivery, joins with their histories read late, slow members, leaving,
-trimming and a log that begins anew. What must hold for each member: what it was written follows its beginning
-without a hole and without a repeat, or a gap says what is missing; and at rest it stands at the log's top.
+Any interleaving of publishing, delivery, joins with their histories read late, slow subscribers, leaving,
+trimming and a log that begins anew. What must hold for each subscription: what it was written follows its
+beginning without a hole and without a repeat, or a gap says what is missing; at rest it is at the log's top.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from rtcli_server.broker import BrokerUnavailableError, HistoryPage
-from rtcli_server.delivery.channel import Member, State
-from rtcli_server.delivery.fanout import Fanout, write_items
-from rtcli_server.delivery.recovery import Resumed, Want, catch_up, read_missed
+from rtcli_server.delivery.channel import State, Subscription
+from rtcli_server.delivery.fanout import Fanout
+from rtcli_server.delivery.recovery import RecoveryRequest, RecoveryResult, catch_up, read_missed
+from rtcli_server.delivery.writing import write_items
 
 from rtcli.protocol.position import Position, parse_position
 from rtcli.protocol.publication import Publication
-from tests.support.fakes.fanout import RecordingSink, Turns, publication
+from tests.support.fakes.fanout import FakeSubscriber, Turns, publication
 
 CHANNEL = "room:a"
 MAX_REPLAY = 5
@@ -83,30 +84,32 @@ class Reader:
     def __init__(self, fanout: Fanout, log: Log, since: Position | None, limit: int) -> None:
         self.fanout = fanout
         self.log = log
-        self.sink = RecordingSink()
+        self.subscriber = FakeSubscriber()
         self.since = since
         self.limit = limit
         self.begin: Position | None = None
-        self.member: Member | None = None
+        self.subscription: Subscription | None = None
         self.left = False
 
     async def join(self) -> None:
-        self.member = member = self.fanout.open(CHANNEL, self.sink)
+        self.subscription = subscription = self.fanout.open(CHANNEL, self.subscriber)
         try:
-            want = Want(member.channel, self.since, MAX_REPLAY if self.since is not None else self.limit)
-            resumed = (await read_missed(self.fanout, self.log.history, [want]))[0]
+            request = RecoveryRequest(
+                subscription.channel, self.since, MAX_REPLAY if self.since is not None else self.limit
+            )
+            resumed = (await read_missed(self.log.history, [request]))[0]
         except BrokerUnavailableError:
             self.left = True
-            self.fanout.close(member)
+            self.fanout.close(subscription)
         else:
             if self.left:
-                self.fanout.close(member)
+                self.fanout.close(subscription)
             else:
-                self.enter(member, resumed)
+                self.enter(subscription, resumed)
         finally:
-            self.fanout.release(member.channel)
+            subscription.channel.release()
 
-    def enter(self, member: Member, resumed: Resumed) -> None:
+    def enter(self, subscription: Subscription, resumed: RecoveryResult) -> None:
         if resumed.failure is None and self.since is not None:
             self.begin = self.since
         elif resumed.publications:
@@ -114,14 +117,14 @@ class Reader:
             self.begin = Position(first.epoch, first.offset - 1)
         else:
             self.begin = resumed.top
-        write_items(member, resumed.publications)
-        self.fanout.go_live(member, resumed.top)
+        write_items(subscription, resumed.publications)
+        self.fanout.go_live(subscription, resumed.top)
 
     def check(self) -> Position:
         """Follow what was written; return where it leads."""
         assert self.begin is not None
         at = self.begin
-        for text in self.sink.texts:
+        for text in self.subscriber.texts:
             message = json.loads(text)
             data = message["data"]
             if message["type"] == "gap":
@@ -192,26 +195,26 @@ class FanoutMachine(RuleBasedStateMachine):
         if self.readers:
             reader = self.readers[index % len(self.readers)]
             reader.left = True
-            if reader.member is not None and reader.member.state is not State.HOLDING:
-                self.fanout.close(reader.member)
+            if reader.subscription is not None and reader.subscription.state is not State.RECOVERING:
+                self.fanout.close(reader.subscription)
 
     @rule(index=st.integers(0, 20))
     def fill(self, index: int) -> None:
         live = self.live()
         if live:
-            reader, member = live[index % len(live)]
-            reader.sink.full = True
-            self.fanout.stall([member])
+            reader, subscription = live[index % len(live)]
+            reader.subscriber.full = True
+            self.fanout.stall([subscription])
 
     @rule(index=st.integers(0, 20))
     def drain(self, index: int) -> None:
-        full = [pair for pair in self.live() if pair[0].sink.full]
+        full = [pair for pair in self.live() if pair[0].subscriber.full]
         if full:
             self.drain_one(*full[index % len(full)])
 
-    def drain_one(self, reader: Reader, member: Member) -> None:
-        reader.sink.full = False
-        self.work.append(catch_up(self.fanout, self.log.history, member))
+    def drain_one(self, reader: Reader, subscription: Subscription) -> None:
+        reader.subscriber.full = False
+        self.work.append(catch_up(self.fanout, self.log.history, subscription))
 
     @rule(keep=st.integers(0, 3))
     def trim(self, keep: int) -> None:
@@ -223,14 +226,14 @@ class FanoutMachine(RuleBasedStateMachine):
 
     @rule()
     def announce(self) -> None:
-        members = [member for _, member in self.live()]
-        self.fanout.announce(CHANNEL, b'{"type":"user_typing","data":{}}', exclude=members[:1])
+        subscriptions = [subscription for _, subscription in self.live()]
+        self.fanout.announce(CHANNEL, b'{"type":"user_typing","data":{}}', exclude=subscriptions[:1])
 
-    def live(self) -> list[tuple[Reader, Member]]:
+    def live(self) -> list[tuple[Reader, Subscription]]:
         return [
-            (reader, reader.member)
+            (reader, reader.subscription)
             for reader in self.readers
-            if reader.member is not None and reader.begin is not None and not reader.left
+            if reader.subscription is not None and reader.begin is not None and not reader.left
         ]
 
     # -- what must hold ------------------------------------------------------------------------------------
@@ -246,17 +249,17 @@ class FanoutMachine(RuleBasedStateMachine):
             self.deliver_all()
             for index in reversed(range(len(self.work))):
                 self.step_one(index)
-            for reader, member in self.live():
-                if reader.sink.full:
-                    self.drain_one(reader, member)
+            for reader, subscription in self.live():
+                if reader.subscriber.full:
+                    self.drain_one(reader, subscription)
             if not self.work and not self.log.undelivered:
                 break
         assert not self.work
         if self.live():
             self.log.publish()  # shows a log that began anew
             self.deliver_all()
-        for reader, member in self.live():
-            assert reader.check() == Position(self.log.epoch, self.log.top), member.state
+        for reader, subscription in self.live():
+            assert reader.check() == Position(self.log.epoch, self.log.top), subscription.state
 
     def deliver_all(self) -> None:
         while self.log.undelivered:

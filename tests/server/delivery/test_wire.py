@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from rtcli_server.delivery.wire import (
     CLOSE,
+    Announcement,
     GapNotice,
-    Notice,
     cut_reason,
     frame,
     header,
@@ -51,12 +51,12 @@ def test_a_reason_fits_into_a_control_frame(reason: str) -> None:
 def test_batches_of_nothing_are_empty() -> None:
     assert not join_frames([])
     assert not join_texts([])
-    assert join_events([Notice(b"{}")]) is None
+    assert join_events([Announcement(b"{}")]) is None
 
 
 def test_events_with_a_suffix_are_what_a_stream_reads() -> None:
     gap = GapNotice("room:a", at(2), at(5), GapReason.TRIMMED, "t")
-    batch = join_events([publication(1), Notice(b"{}"), publication(2), gap])
+    batch = join_events([publication(1), Announcement(b"{}"), publication(2), gap])
     assert batch is not None
     assert batch.position == at(5)
     events = SSEParser().feed(batch.join(b",~me=abcd1234-7"))

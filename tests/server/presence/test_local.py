@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from rtcli_server.delivery.channel import Channel, Member
+from rtcli_server.delivery.channel import Channel, Subscription
 from rtcli_server.presence.local import Occupant, Presence
 from rtcli_server.timing.timer_wheel import TimerWheel
 
-from tests.support.fakes.fanout import RecordingSink
+from tests.support.fakes.fanout import FakeSubscriber
 
 
 @pytest.fixture
@@ -25,12 +25,12 @@ def presence(wheel: TimerWheel, left: list[Occupant]) -> Presence:
     return Presence(wheel, grace_s=5.0, on_left=left.append)
 
 
-def member() -> Member:
-    return Member(Channel("room:a"), RecordingSink())
+def subscription() -> Subscription:
+    return Subscription(Channel("room:a"), FakeSubscriber())
 
 
 def test_the_first_connection_of_a_user_is_new_and_the_last_one_leaves(presence: Presence) -> None:
-    first, second = member(), member()
+    first, second = subscription(), subscription()
     assert presence.enter("a", "7", "Ann", first)
     assert not presence.enter("a", "7", "Ann", second)
     assert presence.leave("a", "7", first) is None
@@ -41,7 +41,7 @@ def test_the_first_connection_of_a_user_is_new_and_the_last_one_leaves(presence:
 
 
 def test_leaving_twice_is_leaving_once(presence: Presence) -> None:
-    only = member()
+    only = subscription()
     presence.enter("a", "7", "Ann", only)
     assert presence.leave("a", "7", only) is not None
     assert presence.leave("a", "7", only) is None
@@ -52,7 +52,7 @@ def test_leaving_twice_is_leaving_once(presence: Presence) -> None:
 def test_a_lost_user_stays_for_the_grace_period(
     presence: Presence, wheel: TimerWheel, left: list[Occupant]
 ) -> None:
-    lost = member()
+    lost = subscription()
     presence.enter("a", "7", "Ann", lost)
     presence.lose("a", "7", lost, 0.0)
     wheel.advance(4.0)
@@ -66,7 +66,7 @@ def test_a_lost_user_stays_for_the_grace_period(
 def test_one_who_comes_back_was_never_gone(
     presence: Presence, wheel: TimerWheel, left: list[Occupant]
 ) -> None:
-    lost, back = member(), member()
+    lost, back = subscription(), subscription()
     presence.enter("a", "7", "Ann", lost)
     presence.lose("a", "7", lost, 0.0)
     assert not presence.enter("a", "7", "Anna", back)
@@ -80,10 +80,10 @@ def test_one_who_comes_back_was_never_gone(
 
 def test_members_are_listed_in_order_and_counted_beyond_the_limit(presence: Presence) -> None:
     for number in range(5):
-        presence.enter("a", str(number), f"user {number}", member())
+        presence.enter("a", str(number), f"user {number}", subscription())
     occupants, count = presence.occupants("a", 3)
     assert [occupant.user_id for occupant in occupants] == ["0", "1", "2"]
     assert count == 5
     assert presence.occupants("b", 3) == ([], 0)
-    assert len(presence.members_of("a", "2")) == 1
-    assert presence.members_of("a", "9") == ()
+    assert len(presence.subscriptions_of("a", "2")) == 1
+    assert presence.subscriptions_of("a", "9") == ()

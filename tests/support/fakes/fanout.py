@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from rtcli_server.delivery.channel import Member
+from rtcli_server.delivery.channel import Subscription
 from rtcli_server.delivery.fanout import Fanout
 from rtcli_server.delivery.wire import Batch, EventBatch, Format
 
@@ -53,7 +53,7 @@ class Turns:
         return turns
 
 
-class RecordingSink:
+class FakeSubscriber:
     """A connection that keeps every batch."""
 
     def __init__(self, format_: Format = Format.TEXTS) -> None:
@@ -62,14 +62,14 @@ class RecordingSink:
         self.batches: list[Batch] = []
         self.on_write: Callable[[], None] = lambda: None
 
-    def writer(self, member: Member) -> Callable[[Any], None]:
-        """See Sink."""
-        return partial(self._write, member)
+    def batch_writer(self, subscription: Subscription) -> Callable[[Any], None]:
+        """See Subscriber."""
+        return partial(self._write, subscription)
 
-    def _write(self, member: Member, batch: Batch) -> None:
+    def _write(self, subscription: Subscription, batch: Batch) -> None:
         self.batches.append(batch)
         if isinstance(batch, EventBatch):
-            member.position = batch.position
+            subscription.position = batch.position
         self.on_write()
 
     @property
@@ -89,9 +89,11 @@ def new_fanout(turns: Turns, log: list[str] | None = None) -> Fanout:
     )
 
 
-def join(fanout: Fanout, sink: RecordingSink, position: Position, channel: str = "room:a") -> Member:
-    """Make a member whose history ended at `position`."""
-    member = fanout.open(channel, sink)
-    fanout.go_live(member, position)
-    fanout.release(member.channel)
-    return member
+def join(
+    fanout: Fanout, subscriber: FakeSubscriber, position: Position, channel: str = "room:a"
+) -> Subscription:
+    """Make a subscription whose history ended at `position`."""
+    subscription = fanout.open(channel, subscriber)
+    fanout.go_live(subscription, position)
+    subscription.channel.release()
+    return subscription

@@ -1,0 +1,163 @@
+"""Channels that have something to write: flushed once per loop turn, large ones in several turns.
+
+`fanout.py` describes the whole; this is the part that writes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+
+from rtcli.protocol.position import Position
+from rtcli.protocol.publication import Publication
+from rtcli_server.delivery.channel import Channel, Flush, FlushSlice, State, Subscription, after, follows
+from rtcli_server.delivery.wire import JOIN, Announcement, GapNotice, Item
+from rtcli_server.delivery.writing import excluded_from, items_for, write_all, write_items
+
+WRITES_PER_TURN = 500  # 2-3 ms
+
+OnFlush = Callable[[Sequence[Item], int], None]
+
+
+class FlushQueue:
+    """Writes what is pending in the channels that were added.
+
+    `call_soon` runs a function in the next loop turn; `make_gap_before(item, since)` makes the notice of what
+    is missing between a position and an item; `on_flush(items, writes)` is called when a flush begins.
+    """
+
+    def __init__(
+        self,
+        *,
+        call_soon: Callable[[Callable[[], None]], object],
+        make_gap_before: Callable[[Publication | GapNotice, Position], GapNotice],
+        on_flush: OnFlush | None,
+    ) -> None:
+        self._call_soon = call_soon
+        self._make_gap_before = make_gap_before
+        self._on_flush = on_flush
+        self._channels: deque[Channel] = deque()
+        self._scheduled = False
+        self._writing = False
+        self._stalled: list[Subscription] = []
+
+    def add(self, channel: Channel) -> None:
+        """Flush a channel soon, unless it is queued already."""
+        if channel.queued:
+            return
+        channel.queued = True
+        self._channels.append(channel)
+        if not self._scheduled:
+            self._scheduled = True
+            self._call_soon(self._wait)
+
+    def _wait(self) -> None:
+        """Let one more turn pass: what other sockets have received by then goes into the same writes."""
+        self._call_soon(self._run)
+
+    def _run(self) -> None:
+        """Write what is pending, channel by channel, until this turn's writes are used up."""
+        budget = WRITES_PER_TURN
+        channels = self._channels
+        self._writing = True
+        while channels and budget > 0:
+            channel = channels.popleft()
+            budget -= 1 + (self._begin(channel) if channel.flush is None else self._continue(channel, budget))
+            if channel.flush is not None or channel.pending:
+                channels.append(channel)  # behind the others: a large room does not hold up the small ones
+            else:
+                channel.queued = False
+        self._writing = False
+        self._demote_stalled()
+        self._scheduled = bool(channels)
+        if channels:
+            self._call_soon(self._run)
+
+    def _begin(self, channel: Channel) -> int:
+        """Encode what is pending and write it, up to this turn's limit. Return the number of writes made."""
+        items, channel.pending = channel.pending, []
+        excluded = excluded_from(items) if channel.excludes else set()
+        channel.excludes = False
+        slices: list[FlushSlice] = []
+        written = 0
+        for join, group in zip(JOIN, channel.groups, strict=True):
+            batch = join(items) if group else None
+            if not batch:
+                continue
+            written += len(group)
+            if slices or excluded or len(group) > WRITES_PER_TURN:
+                slices.append(FlushSlice(group, batch, excluded))
+            else:
+                write_all(group.values(), batch)
+        if self._on_flush is not None:
+            self._on_flush(items, written)
+        left = sum(map(len, slices))
+        channel.flush = Flush(slices, channel.last)
+        for subscription in excluded:
+            write_items(subscription, items_for(subscription, items))
+        if channel.fresh:
+            self._write_fresh(channel, items)
+        return written - left + self._continue(channel, WRITES_PER_TURN)
+
+    def _continue(self, channel: Channel, budget: int) -> int:
+        """Write up to `budget` more of a flush. Return the number of writes made."""
+        flush = channel.flush
+        if flush is None:
+            return 0
+        left = budget
+        while flush.slices and left > 0:
+            current = flush.slices[0]
+            writes = current.take(left, check=flush.somebody_left)
+            left -= len(writes)
+            write_all(writes, current.batch)
+            if not current:
+                del flush.slices[0]
+        if not flush.slices:
+            channel.flush = None
+            channel.flushed = flush.position
+        return budget - left
+
+    def _write_fresh(self, channel: Channel, items: Sequence[Item]) -> None:
+        """Write to FRESH subscriptions what is beyond their position.
+
+        They become LIVE once nothing that they have can be delivered again.
+        """
+        fresh, channel.fresh = channel.fresh, []
+        for subscription in fresh:
+            covered = subscription.position
+            rest = items_for(subscription, after(items, covered))
+            first = next((item for item in rest if not isinstance(item, Announcement)), None)
+            if first is not None and not follows(covered, first):
+                rest.insert(rest.index(first), self._make_gap_before(first, covered))
+                if isinstance(first, GapNotice):
+                    rest.remove(first)
+            write_items(subscription, rest)
+            if channel.epoch == covered.epoch and channel.offset < covered.offset:
+                channel.fresh.append(subscription)
+            else:
+                subscription.make_live()
+
+    # -- slow subscribers ----------------------------------------------------------------------------------
+
+    def stall(self, subscriptions: Iterable[Subscription]) -> None:
+        """Make subscriptions LAGGING, at the end of this turn's writes. Allowed within a write."""
+        self._stalled += subscriptions
+        if not self._writing:
+            self._demote_stalled()
+
+    def _demote_stalled(self) -> None:
+        """Keep only the position of subscriptions that stalled.
+
+        In the middle of a large flush their position is not known: they get the rest of that batch.
+        """
+        stalled, self._stalled = self._stalled, []
+        for subscription in stalled:
+            if subscription.state not in {State.LIVE, State.FRESH} or not subscription.subscriber.full:
+                continue  # left, or drained already
+            if subscription.channel.flush is not None:
+                self._stalled.append(subscription)
+                continue
+            subscription.take_out()
+            if subscription.state is State.LIVE:
+                subscription.position = subscription.channel.flushed
+            subscription.state = State.LAGGING
