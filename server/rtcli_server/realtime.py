@@ -32,7 +32,7 @@ from rtcli_server.delivery.recovery import ReadHistory
 from rtcli_server.limits.connection_caps import CapReached, ConnectionCaps, UserRates, default_node_limit
 from rtcli_server.metrics.registry import Metrics
 from rtcli_server.presence.rooms import Rooms
-from rtcli_server.session.session import Heartbeat, Session, SessionSettings
+from rtcli_server.session.session import HeartbeatMode, Session, SessionSettings
 from rtcli_server.settings import Settings
 from rtcli_server.timing.clock import Clock
 from rtcli_server.timing.timer_wheel import Ticker, TimerWheel
@@ -219,7 +219,7 @@ class Realtime:
         return 250 + int(self.rng.uniform(0, self.settings.retry_spread_s * 1000))
 
     def new_connection(
-        self, principal: Principal, outlet: Outlet, heartbeat: Heartbeat, address: str
+        self, principal: Principal, outlet: Outlet, heartbeat: HeartbeatMode, address: str
     ) -> Connection:
         """A WebSocket connection that was admitted and accepted."""
         connection_id = self.new_connection_id()

@@ -7,7 +7,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rtcli_server.session.session import Heartbeat, Session, SessionSettings
+from rtcli_server.session.session import HeartbeatMode, Session, SessionSettings
 
 from rtcli.protocol.messages import MessageError, decode_client, decode_server, encode
 from rtcli.protocol.messages.strict_json import NotAcceptedError, check_text, parse
@@ -95,7 +95,7 @@ def test_a_session_answers_whatever_it_is_told(told: list[str | bytes]) -> None:
         connection_id="c",
         rights=FakeRights(),
         instance_id="i",
-        heartbeat=Heartbeat.CLIENT,
+        heartbeat=HeartbeatMode.CLIENT,
         settings=SessionSettings(),
         now=0.0,
         wall=WALL,

@@ -40,12 +40,12 @@ from rtcli_server.session.decisions import (
     SendPing,
     SetTyping,
 )
-from rtcli_server.session.settings import Heartbeat, Rights, SessionSettings
-from rtcli_server.session.timers import Beat, Expiry, ExpiryTimer, HeartbeatTimer
+from rtcli_server.session.settings import HeartbeatMode, Rights, SessionSettings
+from rtcli_server.session.timers import Expiry, ExpiryTimer, HeartbeatAction, HeartbeatTimer
 
 _CHEAP_CHARACTERS = 4_096
 
-__all__ = ["Heartbeat", "Rights", "Session", "SessionSettings"]
+__all__ = ["HeartbeatMode", "Rights", "Session", "SessionSettings"]
 
 
 class Session:
@@ -62,7 +62,7 @@ class Session:
         connection_id: str,
         rights: Rights,
         instance_id: str,
-        heartbeat: Heartbeat,
+        heartbeat: HeartbeatMode,
         settings: SessionSettings,
         now: float,
         wall: float,
@@ -87,7 +87,7 @@ class Session:
 
     def _heartbeat_timer(self, now: float) -> HeartbeatTimer:
         s = self._settings
-        if self._heartbeat is Heartbeat.SERVER:
+        if self._heartbeat is HeartbeatMode.SERVER:
             interval_s, timeout_s, max_misses = s.ping_interval_s, s.pong_timeout_s, s.max_misses
         else:
             interval_s, timeout_s, max_misses = s.rfc_ping_interval_s, s.rfc_ping_timeout_s, 1
@@ -108,7 +108,9 @@ class Session:
             connection_id=self.connection_id,
             user_id=self.rights.user_id,
             instance_id=self._instance_id,
-            heartbeat_s=s.ping_interval_s if self._heartbeat is Heartbeat.SERVER else s.rfc_ping_interval_s,
+            heartbeat_s=s.ping_interval_s
+            if self._heartbeat is HeartbeatMode.SERVER
+            else s.rfc_ping_interval_s,
             expires_at=self.rights.expires_at,
             wall=wall,
         )
@@ -276,12 +278,12 @@ class Session:
         decisions: list[Decision] = []
         if expiry is Expiry.SOON:
             decisions.append(replies.token_expiring(self.rights.expires_at, wall))
-        beat = self._timer.tick(now)
-        if beat is Beat.DEAD:
+        action = self._timer.tick(now)
+        if action is HeartbeatAction.DEAD:
             decisions.append(self._close(CloseCode.HEARTBEAT_TIMEOUT, "heartbeat_timeout", 0))
-        elif beat is Beat.PING and self._heartbeat is Heartbeat.SERVER:
+        elif action is HeartbeatAction.PING and self._heartbeat is HeartbeatMode.SERVER:
             decisions.append(replies.ping(wall))
-        elif beat is Beat.PING:
+        elif action is HeartbeatAction.PING:
             decisions.append(SendPing())
         return decisions
 

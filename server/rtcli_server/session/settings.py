@@ -29,7 +29,7 @@ class Rights(Protocol):
         ...
 
 
-class Heartbeat(Enum):
+class HeartbeatMode(Enum):
     """Who asks whom for signs of life."""
 
     CLIENT = 1  # /ws: the client may ping; the server looks after dead peers with RFC 6455 pings

@@ -6,7 +6,7 @@ from enum import Enum
 from math import inf
 
 
-class Beat(Enum):
+class HeartbeatAction(Enum):
     """What the heartbeat wants."""
 
     NOTHING = 0
@@ -39,19 +39,19 @@ class HeartbeatTimer:
         """When `tick` has something to do."""
         return min(self._answer_by, self._ping_at)
 
-    def tick(self, now: float) -> Beat:
+    def tick(self, now: float) -> HeartbeatAction:
         """Decide what is due at `now`."""
         if now >= self._answer_by:
             self._answer_by = inf
             self.misses = 0 if self.heard else self.misses + 1
             if self.misses >= self._max_misses:
-                return Beat.DEAD
+                return HeartbeatAction.DEAD
         if now >= self._ping_at:
             self._answer_by = now + self._timeout_s
             self._ping_at = now + max(self._interval_s, self._timeout_s)
             self.heard = False
-            return Beat.PING
-        return Beat.NOTHING
+            return HeartbeatAction.PING
+        return HeartbeatAction.NOTHING
 
 
 class Expiry(Enum):

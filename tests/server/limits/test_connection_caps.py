@@ -14,7 +14,7 @@ from rtcli_server.limits.connection_caps import (
     default_node_limit,
 )
 from rtcli_server.session.decisions import Reply
-from rtcli_server.session.session import Heartbeat, Session, SessionSettings
+from rtcli_server.session.session import HeartbeatMode, Session, SessionSettings
 
 from rtcli.protocol.codes import ErrorCode
 
@@ -58,7 +58,7 @@ def test_all_connections_of_a_user_share_the_users_rate() -> None:
             connection_id="c",
             rights=Principal(sub, sub, 1e10),
             instance_id="i",
-            heartbeat=Heartbeat.CLIENT,
+            heartbeat=HeartbeatMode.CLIENT,
             settings=SessionSettings(rate_limit_per_s=10.0, rate_burst=20.0),
             now=0.0,
             wall=0.0,

@@ -18,7 +18,7 @@ from rtcli_server.session.decisions import (
     SendPing,
     SetTyping,
 )
-from rtcli_server.session.session import Heartbeat, Session, SessionSettings
+from rtcli_server.session.session import HeartbeatMode, Session, SessionSettings
 
 from rtcli.protocol.codes import CloseCode
 from rtcli.protocol.position import Position
@@ -27,7 +27,7 @@ from tests.support.fakes.session import WALL, FakeRights, text
 
 def make(
     rights: FakeRights | None = None,
-    heartbeat: Heartbeat = Heartbeat.SERVER,
+    heartbeat: HeartbeatMode = HeartbeatMode.SERVER,
     settings: SessionSettings | None = None,
 ) -> Session:
     return Session(
@@ -83,8 +83,10 @@ def joined(session: Session, *rooms: str) -> Session:
 # -- the beginning -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("heartbeat", "seconds"), [(Heartbeat.SERVER, 30.0), (Heartbeat.CLIENT, 20.0)])
-def test_the_first_message(heartbeat: Heartbeat, seconds: float) -> None:
+@pytest.mark.parametrize(
+    ("heartbeat", "seconds"), [(HeartbeatMode.SERVER, 30.0), (HeartbeatMode.CLIENT, 20.0)]
+)
+def test_the_first_message(heartbeat: HeartbeatMode, seconds: float) -> None:
     assert reply(make(heartbeat=heartbeat).opening(WALL)) == {
         "type": "pong",
         "timestamp": "1970-01-12T13:46:40.000Z",
@@ -310,7 +312,7 @@ def test_the_ping_of_v2_on_the_wire() -> None:
 
 
 def test_v1_sends_frames_and_one_miss_is_enough() -> None:
-    session = make(heartbeat=Heartbeat.CLIENT)
+    session = make(heartbeat=HeartbeatMode.CLIENT)
     assert session.tick(20.0, WALL) == [SendPing()]
     session.heard()
     assert session.tick(40.0, WALL) == [SendPing()]

@@ -18,7 +18,7 @@ from rtcli_server.session.decisions import (
     Reply,
     SetTyping,
 )
-from rtcli_server.session.session import Heartbeat, Session, SessionSettings
+from rtcli_server.session.session import HeartbeatMode, Session, SessionSettings
 
 from rtcli.protocol.codes import CloseCode
 from tests.support.fakes.session import WALL, FakeRights, text
@@ -40,7 +40,7 @@ class SessionMachine(RuleBasedStateMachine):
             connection_id="c1",
             rights=self.rights,
             instance_id="i1",
-            heartbeat=Heartbeat.SERVER,
+            heartbeat=HeartbeatMode.SERVER,
             settings=LIMITS,
             now=0.0,
             wall=WALL,

@@ -4,75 +4,77 @@ from math import inf
 
 from hypothesis import given
 from hypothesis import strategies as st
-from rtcli_server.session.timers import Beat, Expiry, ExpiryTimer, HeartbeatTimer
+from rtcli_server.session.timers import Expiry, ExpiryTimer, HeartbeatAction, HeartbeatTimer
+
+NOTHING, PING, DEAD = HeartbeatAction.NOTHING, HeartbeatAction.PING, HeartbeatAction.DEAD
 
 
 def timer(interval_s: float = 30, timeout_s: float = 10, max_misses: int = 3) -> HeartbeatTimer:
     return HeartbeatTimer(interval_s=interval_s, timeout_s=timeout_s, max_misses=max_misses, now=0)
 
 
-def run(beats: HeartbeatTimer, until: float) -> list[tuple[float, Beat]]:
+def run(beats: HeartbeatTimer, until: float) -> list[tuple[float, HeartbeatAction]]:
     """Call `tick` whenever it is due, and note what comes."""
-    seen: list[tuple[float, Beat]] = []
+    seen: list[tuple[float, HeartbeatAction]] = []
     while beats.due <= until:
         now = beats.due
-        beat = beats.tick(now)
-        if beat is not Beat.NOTHING:
-            seen.append((now, beat))
-        if beat is Beat.DEAD:
+        action = beats.tick(now)
+        if action is not NOTHING:
+            seen.append((now, action))
+        if action is DEAD:
             break
     return seen
 
 
 def test_three_misses_and_the_peer_is_dead() -> None:
     assert run(timer(), 1_000) == [
-        (30, Beat.PING),
-        (60, Beat.PING),
-        (90, Beat.PING),
-        (100, Beat.DEAD),
+        (30, PING),
+        (60, PING),
+        (90, PING),
+        (100, DEAD),
     ]
 
 
 def test_one_sign_of_life_starts_the_count_again() -> None:
     beats = timer()
-    assert run(beats, 69) == [(30, Beat.PING), (60, Beat.PING)]
+    assert run(beats, 69) == [(30, PING), (60, PING)]
     assert beats.misses == 1
     beats.heard = True
-    assert run(beats, 1_000) == [(90, Beat.PING), (120, Beat.PING), (150, Beat.PING), (160, Beat.DEAD)]
+    assert run(beats, 1_000) == [(90, PING), (120, PING), (150, PING), (160, DEAD)]
 
 
 def test_what_came_before_the_ping_is_no_answer() -> None:
     beats = timer(max_misses=1)
     beats.heard = True
-    assert run(beats, 1_000) == [(30, Beat.PING), (40, Beat.DEAD)]
+    assert run(beats, 1_000) == [(30, PING), (40, DEAD)]
 
 
 def test_an_answer_in_the_same_instant_counts() -> None:
     beats = timer(max_misses=1)
-    assert beats.tick(30) is Beat.PING
+    assert beats.tick(30) is PING
     beats.heard = True
-    assert beats.tick(40) is Beat.NOTHING
+    assert beats.tick(40) is NOTHING
     assert beats.due == 60
 
 
 def test_nothing_is_due_before_its_time() -> None:
     beats = timer()
-    assert beats.tick(29.999) is Beat.NOTHING
+    assert beats.tick(29.999) is NOTHING
     assert beats.due == 30
-    assert beats.tick(30) is Beat.PING
+    assert beats.tick(30) is PING
     assert beats.due == 40
-    assert beats.tick(39.999) is Beat.NOTHING
+    assert beats.tick(39.999) is NOTHING
 
 
 def test_a_timeout_as_long_as_the_interval() -> None:
-    assert run(timer(20, 20, 1), 1_000) == [(20, Beat.PING), (40, Beat.DEAD)]
-    assert run(timer(5, 20, 2), 1_000) == [(5, Beat.PING), (25, Beat.PING), (45, Beat.DEAD)]
+    assert run(timer(20, 20, 1), 1_000) == [(20, PING), (40, DEAD)]
+    assert run(timer(5, 20, 2), 1_000) == [(5, PING), (25, PING), (45, DEAD)]
 
 
 def test_a_late_tick_does_not_count_twice() -> None:
     beats = timer()
-    assert beats.tick(500) is Beat.PING
-    assert beats.tick(1_000) is Beat.PING
+    assert beats.tick(500) is PING
+    assert beats.tick(1_000) is PING
     assert beats.misses == 1
 
 
@@ -84,10 +86,10 @@ def test_a_peer_that_answers_lives_and_a_silent_one_dies_in_time(
     now = 0.0
     for gap in gaps:
         now += gap
-        assert lively.tick(now) is not Beat.DEAD
+        assert lively.tick(now) is not DEAD
         lively.heard = True
     dead_by = (max(interval_s, timeout_s) + timeout_s) * (max_misses + 1)
-    assert run(silent, dead_by)[-1][1] is Beat.DEAD
+    assert run(silent, dead_by)[-1][1] is DEAD
 
 
 # -- tokens ------------------------------------------------------------------------------------------------

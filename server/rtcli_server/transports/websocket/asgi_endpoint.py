@@ -23,10 +23,10 @@ from rtcli_server.connections.websocket import Connection
 from rtcli_server.delivery.wire import Format
 from rtcli_server.problems import ProblemError
 from rtcli_server.realtime import Realtime
-from rtcli_server.session.session import Heartbeat
+from rtcli_server.session.session import HeartbeatMode
 from rtcli_server.transports.send_queue import LazyWriter
 
-PATHS = {"/api/v1/ws": Heartbeat.CLIENT, "/api/v1/ws/v2": Heartbeat.SERVER}
+PATHS = {"/api/v1/ws": HeartbeatMode.CLIENT, "/api/v1/ws/v2": HeartbeatMode.SERVER}
 EXTENSION = "rtcli.websocket"  # scope["extensions"]: our own server says here how to drop the transport
 _FRAME_BYTES = 10  # the longest header of a server's frame
 

@@ -19,7 +19,7 @@ from rtcli_server.auth.claims import Principal
 from rtcli_server.headers import values
 from rtcli_server.problems import ProblemError
 from rtcli_server.realtime import Realtime
-from rtcli_server.session.session import Heartbeat
+from rtcli_server.session.session import HeartbeatMode
 from rtcli_server.transports.http.handshake import PLAIN_HANDSHAKE
 from rtcli_server.transports.http.protocol import HttpProtocol
 from rtcli_server.transports.websocket.asgi_endpoint import PATHS
@@ -52,7 +52,7 @@ class FastUpgrade:
         return True
 
     async def _answer_later(
-        self, http: HttpProtocol, heartbeat: Heartbeat, request: AdmissionRequest
+        self, http: HttpProtocol, heartbeat: HeartbeatMode, request: AdmissionRequest
     ) -> None:
         verdict = await self._realtime.admission.admit(request)
         if not http.transport.is_closing():
@@ -62,7 +62,7 @@ class FastUpgrade:
     def _answer(
         self,
         http: HttpProtocol,
-        heartbeat: Heartbeat,
+        heartbeat: HeartbeatMode,
         request: AdmissionRequest,
         verdict: Principal | Rejection,
     ) -> None:

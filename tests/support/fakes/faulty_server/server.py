@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import msgspec
 from rtcli_server.session.decisions import Close, Decision, Join, Leave, Publish, Reply
 from rtcli_server.session.replies import error
-from rtcli_server.session.session import Heartbeat, Session, SessionSettings
+from rtcli_server.session.session import HeartbeatMode, Session, SessionSettings
 from websockets.frames import Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
@@ -56,7 +56,7 @@ class WsClient:
             connection_id=f"f{next(_numbers)}",
             rights=Anybody(user_id),
             instance_id="faulty",
-            heartbeat=Heartbeat.CLIENT,
+            heartbeat=HeartbeatMode.CLIENT,
             settings=SessionSettings(rate_limit_per_s=None),
             now=time.monotonic(),
             wall=time.time(),
