@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
 import httpx
 import msgspec
 
@@ -11,6 +9,7 @@ from rtcli.client import failures
 from rtcli.client.events import Message
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.messages.server import NewMessageData
+from rtcli.protocol.paths import room_messages_path
 from rtcli.protocol.position import Position
 
 
@@ -26,7 +25,7 @@ async def read_history(
     `base` is `http://host:port`, `where` the same for people.
     """
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    url = f"{base}/api/v1/rooms/{quote(room, safe='')}/messages"
+    url = base + room_messages_path(room)
     try:
         response = await http.get(url, params={"limit": limit}, headers=headers)
     except (httpx.HTTPError, OSError) as error:

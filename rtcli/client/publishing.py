@@ -20,9 +20,8 @@ from rtcli.client import failures
 from rtcli.client.backoff import Reconnect
 from rtcli.client.failures import Failure
 from rtcli.errors import CliError, Exit
+from rtcli.protocol.paths import BATCH_PATH, ROOMS_PATH
 
-PROBE_PATH = "/api/v1/rooms"
-BATCH_PATH = "/api/v1/batch"
 MAX_PARTS = 100
 MAX_BODY_BYTES = 900_000  # of the server's 1 MiB
 GIVE_UP_S = 30.0  # after a server that was there has gone
@@ -102,7 +101,7 @@ class Publisher:
     async def probe(self) -> None:
         """See that the server is there and takes the token. Raises CliError."""
         while True:
-            response = await self._request("GET", PROBE_PATH)
+            response = await self._request("GET", ROOMS_PATH)
             if response is not None:
                 self._got_on()
                 return

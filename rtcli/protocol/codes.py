@@ -74,6 +74,8 @@ ERROR_TEXT: dict[ErrorCode, str] = {
     ErrorCode.INTERNAL: "Internal error",
 }
 
+UNAVAILABLE_RETRY_MS = 1_000  # when to come back after `unavailable`
+
 _STAY_AWAY = frozenset(
     {
         CloseCode.NORMAL,

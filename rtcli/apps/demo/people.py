@@ -19,10 +19,11 @@ from rtcli.client.sse import Batch, EventStream
 from rtcli.client.tls import TlsOptions
 from rtcli.client.ws import RealtimeClient, WebSocketTarget
 from rtcli.errors import CliError, Exit
+from rtcli.protocol.paths import EVENT_STREAM_PATH, WEBSOCKET_PATH
 
 ROOM = "general"
 PATIENCE_S = 15.0
-_ROOM_QUERY = f"/api/v1/events/stream?room={ROOM}"
+_ROOM_QUERY = f"{EVENT_STREAM_PATH}?room={ROOM}"
 
 
 class Watch:
@@ -83,7 +84,7 @@ class Person:
         self._stage = stage
         self._watch = watch
         target = WebSocketTarget(
-            endpoint.ws_url("/api/v1/ws"), endpoint.authority, token, use_proxy=not endpoint.is_loopback
+            endpoint.ws_url(WEBSOCKET_PATH), endpoint.authority, token, use_proxy=not endpoint.is_loopback
         )
         reconnect = Reconnect(random.Random(name), started=time.monotonic(), base_s=1.0, cap_s=1.0)  # noqa: S311
         self.client = RealtimeClient(

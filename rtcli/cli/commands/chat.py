@@ -27,9 +27,9 @@ from rtcli.client.http import make_http
 from rtcli.client.ws import RealtimeClient, WebSocketTarget
 from rtcli.errors import CliError
 from rtcli.protocol.messages import format_timestamp
+from rtcli.protocol.paths import WEBSOCKET_PATH
 from rtcli.terminal.console import console
 
-WEBSOCKET_PATH = "/api/v1/ws"
 DEFAULT_ROOM = "general"
 SCREEN_HISTORY = 20
 

@@ -26,10 +26,9 @@ from rtcli.client.http import make_http
 from rtcli.client.sse import EventStream
 from rtcli.errors import CliError
 from rtcli.protocol.messages import format_timestamp
+from rtcli.protocol.paths import EVENT_STREAM_PATH, NOTIFICATION_STREAM_PATH
 from rtcli.terminal.console import console
 
-STREAM_PATH = "/api/v1/events/stream"
-NOTIFICATIONS_PATH = "/api/v1/notifications/stream"
 OUR_IDLE_TIMEOUT_S = 90.0  # three heartbeats of the server's default
 
 app = options.new_app()
@@ -231,7 +230,7 @@ async def _follow(plan: _Plan, state: StateFile | None) -> int:
 def _is_ours(endpoint: Endpoint) -> bool:
     """Whether this address, by its path or by having none, is an event stream of our servers."""
     path = endpoint.path.partition("?")[0]
-    return path in {"", STREAM_PATH, NOTIFICATIONS_PATH}
+    return path in {"", EVENT_STREAM_PATH, NOTIFICATION_STREAM_PATH}
 
 
 def _address(connection: Connection, rooms: list[str]) -> str:
@@ -239,7 +238,7 @@ def _address(connection: Connection, rooms: list[str]) -> str:
         raise CliError("--room is for our own servers", hint="put what that endpoint wants into its URL")
     for room in rooms:
         check_room(room)
-    address = connection.endpoint.http_url(STREAM_PATH)
+    address = connection.endpoint.http_url(EVENT_STREAM_PATH)
     query = urlencode([("room", room) for room in rooms])
     return f"{address}{'&' if '?' in address else '?'}{query}" if query else address
 

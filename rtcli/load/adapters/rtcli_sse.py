@@ -9,9 +9,8 @@ import msgspec
 
 from rtcli.client.endpoint import Endpoint
 from rtcli.load.adapters import base
+from rtcli.protocol.paths import EVENT_STREAM_PATH
 from rtcli.protocol.position import Position
-
-STREAM_PATH = "/api/v1/events/stream"
 
 
 class _Channel(msgspec.Struct):
@@ -56,7 +55,7 @@ class RtcliSse:
 
     def target(self, endpoint: Endpoint, opening: base.Opening) -> str:
         """See SseAdapter."""
-        path = opening.path or endpoint.path or STREAM_PATH
+        path = opening.path or endpoint.path or EVENT_STREAM_PATH
         if opening.rooms:
             query = urlencode([("room", room) for room in opening.rooms], quote_via=quote)
             path += ("&" if "?" in path else "?") + query

@@ -8,9 +8,9 @@ from typing import Any, Literal
 from rtcli.client.endpoint import Endpoint
 from rtcli.load.adapters import base
 from rtcli.protocol import messages
+from rtcli.protocol.paths import WEBSOCKET_PATH
 from rtcli.protocol.position import Position
 
-WS_PATH = "/api/v1/ws"
 _IGNORED = (b'{"type":"user_', b'{"type":"event"')
 
 
@@ -27,7 +27,7 @@ class RtcliWs:
 
     def url(self, endpoint: Endpoint, opening: base.Opening) -> str:
         """See WsAdapter."""
-        path = opening.path or WS_PATH
+        path = opening.path or WEBSOCKET_PATH
         if opening.events:
             path += "&events=1" if "?" in path else "?events=1"
         return endpoint.ws_url(path)

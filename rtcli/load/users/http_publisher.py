@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import ChainMap
 from collections.abc import Mapping
-from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -21,6 +20,7 @@ from rtcli.load.scenario.expressions import Template, render_tree
 from rtcli.load.scenario.model import HttpPublish
 from rtcli.load.users.transport import Message
 from rtcli.load.users.user import User
+from rtcli.protocol.paths import room_messages_path
 from rtcli.protocol.position import InvalidPositionError, Position, parse_position
 
 
@@ -114,7 +114,7 @@ class HttpPublisher:
         """Method, path, body and its type."""
         if self._described is None:
             body = msgspec.json.encode({"content": text})
-            return "POST", f"/api/v1/rooms/{quote(room, safe='')}/messages", body, "application/json"
+            return "POST", room_messages_path(room), body, "application/json"
         own: Mapping[str, object] = {"room": room, "text": text}
         scope: ChainMap[str, object] = ChainMap(own, self._user.scope)  # type: ignore[arg-type] # it only reads
         path = self._described.path.render(scope, self._user.rng)

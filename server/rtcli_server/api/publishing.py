@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from rtcli.protocol.codes import ErrorCode
+from rtcli.protocol.codes import UNAVAILABLE_RETRY_MS, ErrorCode
 from rtcli.protocol.messages import user_id_to_wire
 from rtcli.protocol.position import BROADCAST, ROOM_PREFIX, USER_PREFIX, Position
 from rtcli.protocol.publication import (
@@ -28,7 +28,6 @@ from rtcli_server.problems import ProblemError
 from rtcli_server.timing.clock import Clock
 
 MAX_DATA_BYTES = 65_536
-RETRY_AFTER_MS = 1_000
 _decode = msgspec.json.Decoder().decode
 
 
@@ -126,9 +125,9 @@ class Publisher:
                     await self._compare(started, published.position)
         except TimeoutError:
             detail = "The log did not answer in time: repeat it with the same id"
-            raise ProblemError(503, detail=detail, retry_after_ms=RETRY_AFTER_MS) from None
+            raise ProblemError(503, detail=detail, retry_after_ms=UNAVAILABLE_RETRY_MS) from None
         except BrokerUnavailableError:
-            raise ProblemError(503, retry_after_ms=RETRY_AFTER_MS) from None
+            raise ProblemError(503, retry_after_ms=UNAVAILABLE_RETRY_MS) from None
         return Receipt(started.channel, *published)
 
     async def _compare(self, started: Started, position: Position) -> None:

@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from rtcli.protocol.codes import ErrorCode, GapReason
+from rtcli.protocol.codes import UNAVAILABLE_RETRY_MS, ErrorCode, GapReason
 from rtcli.protocol.position import ROOM_PREFIX, InvalidPositionError, Position, parse_position
 from rtcli_server.broker import Broker, BrokerUnavailableError, HistoryPage
 from rtcli_server.problems import ProblemError
 
-RETRY_AFTER_MS = 1_000
 _decode = msgspec.json.Decoder().decode
 
 
@@ -44,7 +43,7 @@ async def asking(detail: str | None = None) -> AsyncIterator[None]:
     try:
         yield
     except BrokerUnavailableError:
-        raise ProblemError(503, detail=detail, retry_after_ms=RETRY_AFTER_MS) from None
+        raise ProblemError(503, detail=detail, retry_after_ms=UNAVAILABLE_RETRY_MS) from None
 
 
 async def read_page(
@@ -55,7 +54,7 @@ async def read_page(
         async with asyncio.timeout(timeout_s):
             page = await broker.history(ROOM_PREFIX + room, since=since, limit=limit)
     except (TimeoutError, BrokerUnavailableError):
-        raise ProblemError(503, retry_after_ms=RETRY_AFTER_MS) from None
+        raise ProblemError(503, retry_after_ms=UNAVAILABLE_RETRY_MS) from None
     messages = [
         {**_decode(publication.data), "offset": publication.offset, "epoch": publication.epoch}
         for publication in page.publications

@@ -10,6 +10,7 @@ from fastapi.security import HTTPBearer
 
 from rtcli.protocol.codes import ErrorCode
 from rtcli.protocol.messages import MAX_HISTORY, format_timestamp
+from rtcli.protocol.paths import API_PREFIX
 from rtcli_server.api.access import Access, Caller, guarded_route
 from rtcli_server.api.models import (
     BatchIn,
@@ -51,7 +52,7 @@ def api_router(
 ) -> APIRouter:
     """All routes under /api/v1. `rates` counts what a user does, over WebSocket too; None: no limit."""
     access = Access(services, rates)
-    router = APIRouter(prefix="/api/v1", route_class=guarded_route(access), dependencies=[Security(_bearer)])
+    router = APIRouter(prefix=API_PREFIX, route_class=guarded_route(access), dependencies=[Security(_bearer)])
     publisher = Publisher(services.broker, services.clock, services.metrics, timeout_s=log_timeout_s)
     _add_rooms(router, services, publisher)
     _add_history(router, services, log_timeout_s)

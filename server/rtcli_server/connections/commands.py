@@ -6,7 +6,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rtcli.protocol.codes import CloseCode, ErrorCode, GapReason
+from rtcli.protocol.codes import UNAVAILABLE_RETRY_MS, CloseCode, ErrorCode, GapReason
 from rtcli.protocol.messages import Ack, AckData, RoomData, RoomJoined, RoomJoinedData, RoomLeft
 from rtcli.protocol.position import BROADCAST, ROOM_PREFIX, USER_PREFIX
 from rtcli.protocol.publication import NEW_MESSAGE, chat_data, idempotency_key
@@ -21,8 +21,6 @@ from rtcli_server.session.decisions import CheckToken, Join, Leave, Publish, Set
 
 if TYPE_CHECKING:
     from rtcli_server.connections.websocket import Connection
-
-UNAVAILABLE_RETRY_MS = 1_000
 
 
 # -- joining and leaving -----------------------------------------------------------------------------------

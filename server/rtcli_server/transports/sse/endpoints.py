@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from rtcli.protocol.codes import ERROR_TEXT, CloseCode, ErrorCode
+from rtcli.protocol.paths import EVENT_STREAM_PATH, HEARTBEAT_STREAM_PATH, NOTIFICATION_STREAM_PATH
 from rtcli.protocol.position import BROADCAST, ROOM_PREFIX
 from rtcli.protocol.rooms import is_valid_room
 from rtcli.protocol.sse import encode_event
@@ -193,9 +194,9 @@ def stream_router(realtime: Realtime) -> APIRouter:
     endpoints = StreamEndpoints(realtime)
     router = APIRouter(tags=["event streams"])
     for path, endpoint in (
-        ("/api/v1/events/stream", endpoints.events),
-        ("/api/v1/notifications/stream", endpoints.notifications),
-        ("/api/v1/sse/stream", endpoints.pulse),
+        (EVENT_STREAM_PATH, endpoints.events),
+        (NOTIFICATION_STREAM_PATH, endpoints.notifications),
+        (HEARTBEAT_STREAM_PATH, endpoints.pulse),
     ):
         router.add_api_route(path, endpoint, methods=["GET"], response_class=Response)
         router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from rtcli.protocol.codes import CloseCode, ErrorCode
+from rtcli.protocol.paths import WEBSOCKET_PATH, WEBSOCKET_V2_PATH
 from rtcli_server.auth.admission import AdmissionRequest, Rejection
 from rtcli_server.auth.claims import Principal
 from rtcli_server.connections.websocket import Connection
@@ -26,7 +27,7 @@ from rtcli_server.realtime import Realtime
 from rtcli_server.session.session import HeartbeatMode
 from rtcli_server.transports.send_queue import LazyWriter
 
-PATHS = {"/api/v1/ws": HeartbeatMode.CLIENT, "/api/v1/ws/v2": HeartbeatMode.SERVER}
+PATHS = {WEBSOCKET_PATH: HeartbeatMode.CLIENT, WEBSOCKET_V2_PATH: HeartbeatMode.SERVER}
 EXTENSION = "rtcli.websocket"  # scope["extensions"]: our own server says here how to drop the transport
 _FRAME_BYTES = 10  # the longest header of a server's frame
 

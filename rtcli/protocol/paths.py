@@ -1,0 +1,19 @@
+"""The paths that the server serves and clients ask for (protocol.md, sections 3 to 5)."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+API_PREFIX = "/api/v1"
+WEBSOCKET_PATH = f"{API_PREFIX}/ws"
+WEBSOCKET_V2_PATH = f"{API_PREFIX}/ws/v2"
+EVENT_STREAM_PATH = f"{API_PREFIX}/events/stream"
+NOTIFICATION_STREAM_PATH = f"{API_PREFIX}/notifications/stream"
+HEARTBEAT_STREAM_PATH = f"{API_PREFIX}/sse/stream"
+ROOMS_PATH = f"{API_PREFIX}/rooms"
+BATCH_PATH = f"{API_PREFIX}/batch"
+
+
+def room_messages_path(room: str) -> str:
+    """The path of a room's messages: GET reads, POST publishes."""
+    return f"{ROOMS_PATH}/{quote(room, safe='')}/messages"

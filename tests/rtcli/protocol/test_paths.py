@@ -1,0 +1,27 @@
+"""The paths are those of docs/protocol.md, and the page's JavaScript has the same as a literal of its own."""
+
+from __future__ import annotations
+
+import pytest
+
+from rtcli.protocol import paths
+from tests.support.paths import ROOT
+
+PAGE = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
+CLIENT = (ROOT / "server" / "rtcli_server" / "web" / "rtclient.js").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", [name for name in vars(paths) if name.endswith("_PATH")])
+def test_each_path_is_documented(name: str) -> None:
+    path = getattr(paths, name)
+    assert path.startswith(f"{paths.API_PREFIX}/")
+    assert path in PAGE or path.removeprefix(paths.API_PREFIX) in PAGE
+
+
+def test_the_page_uses_the_same() -> None:
+    assert f'"{paths.WEBSOCKET_V2_PATH}"' in CLIENT
+    assert f'"{paths.EVENT_STREAM_PATH}"' in CLIENT
+
+
+def test_a_room_is_percent_encoded() -> None:
+    assert paths.room_messages_path("a/b ü") == "/api/v1/rooms/a%2Fb%20%C3%BC/messages"
