@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -83,3 +84,33 @@ def test_no_text_does_anything_else(text: str) -> None:
 )
 def test_durations_are_said_in_words(seconds: float, text: str) -> None:
     assert units.format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "expected"),
+    [
+        (units.parse_bytes, "512", 512),
+        (units.parse_bytes, "2KiB", 2048),
+        (units.parse_bytes, "1.5 MB", 1_500_000),
+        (units.parse_byte_rate, "2KiB/s", 2048),
+        (units.parse_rate, "30/m", 0.5),
+        (units.parse_rate, "2 / s", 2),
+        (units.parse_percent, "12.5%", 0.125),
+    ],
+)
+def test_sizes_rates_and_shares_are_read(parse: Callable[[str], float], text: str, expected: float) -> None:
+    assert parse(text) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("parse", "text"),
+    [
+        *[(units.parse_bytes, text) for text in ("", "x", "-1", "1 KIB", "1k")],
+        *[(units.parse_byte_rate, text) for text in ("2KiB", "/s", "2KiB/m")],
+        *[(units.parse_rate, text) for text in ("2", "/s", "2/d", "-1/s", "2/ss")],
+        *[(units.parse_percent, text) for text in ("50", "%", "-5%", "x%")],
+    ],
+)
+def test_anything_else_is_refused(parse: Callable[[str], float], text: str) -> None:
+    with pytest.raises(ValueError, match=r"write|is not"):
+        parse(text)

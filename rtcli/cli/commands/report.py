@@ -12,7 +12,7 @@ import typer
 
 from rtcli.cli import options
 from rtcli.errors import CliError, Exit
-from rtcli.load.metrics.units import format_value, parse_percent
+from rtcli.load.metrics.formatting import format_value
 from rtcli.load.reporters import github, junit, markdown, prometheus, text
 from rtcli.load.reporters.html import page as html
 from rtcli.load.results import summary
@@ -20,6 +20,7 @@ from rtcli.load.results.compare import Comparison, IncomparableError, Row, Toler
 from rtcli.load.results.model import RunResult
 from rtcli.load.results.saved import read_result
 from rtcli.terminal.console import Style, console
+from rtcli.units import parse_percent
 
 app = options.new_app()
 

@@ -6,7 +6,7 @@ import re
 import time
 from xml.etree import ElementTree as ET
 
-from rtcli.load.metrics.units import format_value
+from rtcli.load.metrics.formatting import format_value
 from rtcli.load.results.model import AuditResult, RunResult, ThresholdResult, Violation
 
 # XML 1.0 (2.2) allows tab, line feed, carriage return and the characters from U+0020, without surrogates,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from rtcli.load.metrics.units import format_number, format_seconds, format_value
+from rtcli.load.metrics.formatting import format_seconds, format_value
 from rtcli.load.reporters.text import HEADLINES, sentence
 from rtcli.load.results.model import VIOLATIONS, RunResult, Verdict
 from rtcli.terminal.console import escape
+from rtcli.units import format_number
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&@])")
 _SIGNS = {Verdict.PASSED: "✅", Verdict.INCONCLUSIVE: "⚠️", Verdict.INTERRUPTED: "⚠️"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from rtcli.load.metrics.units import format_bytes, format_number, format_seconds, format_value
+from rtcli.load.metrics.formatting import format_seconds, format_value
 from rtcli.load.results.model import (
     VIOLATIONS,
     AuditResult,
@@ -15,6 +15,7 @@ from rtcli.load.results.model import (
     Violation,
 )
 from rtcli.terminal.console import escape
+from rtcli.units import format_bytes, format_number
 
 Paint = Callable[[str, str], str]
 """Colours a text: `paint(text, "red")`. The console's `style` does, and knows when not to."""

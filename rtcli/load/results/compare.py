@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from rtcli.load.metrics.formatting import format_value
 from rtcli.load.metrics.names import Kind, Unit
-from rtcli.load.metrics.units import format_value
 from rtcli.load.results.model import VIOLATIONS, MetricSummary, RunResult, Verdict, decide
 
 FIGURES = (

@@ -14,8 +14,8 @@ import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
+from rtcli.load.metrics.formatting import format_value
 from rtcli.load.metrics.names import METRICS, Kind, Unit
-from rtcli.load.metrics.units import format_value
 from rtcli.load.results.model import ThresholdResult
 from rtcli.load.scenario.model import Scenario, ThresholdSpec
 

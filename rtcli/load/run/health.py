@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from rtcli.load.metrics.formatting import format_seconds
 from rtcli.load.metrics.names import METRICS, Unit
 from rtcli.load.metrics.store import MetricStore
-from rtcli.load.metrics.units import format_seconds
 from rtcli.load.scenario.model import ThresholdSpec
 
 MIN_LAG_S = 0.010

@@ -12,9 +12,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from rtcli.load.core.schedule import phase_bounds
+from rtcli.load.metrics.formatting import format_seconds
 from rtcli.load.metrics.histogram import Histogram
-from rtcli.load.metrics.units import format_number, format_seconds
 from rtcli.load.run.coordinator import RunState
+from rtcli.units import format_number
 
 _EVERY_S = 10.0
 _WINDOW = 5  # seconds that rates and percentiles are taken over

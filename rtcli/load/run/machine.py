@@ -7,8 +7,8 @@ import resource
 from dataclasses import dataclass
 from pathlib import Path
 
-from rtcli.load.metrics.units import format_bytes, format_number
 from rtcli.load.run.estimate import Estimate
+from rtcli.units import format_bytes, format_number
 
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _MEMORY = Path("/proc/meminfo")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from random import Random
 
-from rtcli.load.metrics.units import closest
 from rtcli.load.scenario.expressions import BUILTINS, MissingDataError, Path, paths
 from rtcli.load.scenario.flow_checks import Problem, check_flow
 from rtcli.load.scenario.grammar.context import Reading, Reference
 from rtcli.load.scenario.model import Feeder, Role, Target
+from rtcli.load.scenario.nodes import did_you_mean
 from rtcli.load.scenario.steps import Location, Wait, walk
 
 MAX_CHECKED_ROWS = 10_000
@@ -140,5 +140,5 @@ def _name_problem(reference: Reference, defined: dict[str, set[str]]) -> str:
 def _unknown(text: str, name: str, known: Collection[str]) -> str:
     if name in known:
         return ""
-    rest = closest(name, known) or (f"; there are: {', '.join(sorted(known))}" if known else "")
+    rest = did_you_mean(name, known) or (f"; there are: {', '.join(sorted(known))}" if known else "")
     return f"{text}{name!r}{rest}"

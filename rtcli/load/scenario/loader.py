@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import rtcli
-from rtcli.load.metrics.units import closest
 from rtcli.load.scenario.checks import check_references, check_scenario
 from rtcli.load.scenario.grammar.context import Reading
 from rtcli.load.scenario.grammar.document import SCENARIO
 from rtcli.load.scenario.grammar.thresholds import ThresholdError, parse_threshold
 from rtcli.load.scenario.model import Scenario, Target, ThresholdSpec
-from rtcli.load.scenario.nodes import MappingNode, Mistake, to_plain
+from rtcli.load.scenario.nodes import MappingNode, Mistake, did_you_mean, to_plain
 from rtcli.load.scenario.overrides import apply_override
 from rtcli.load.scenario.steps import Location
 from rtcli.load.scenario.yaml import MAX_BYTES, YamlError, compose
@@ -66,7 +65,7 @@ def read_source(name: str) -> tuple[str, Path | None]:
     if path.suffix.lower() in {".yaml", ".yml", ".json"} or len(path.parts) != 1 or path.exists():
         return _decode(_read(path), name), path.parent
     if name not in bundled_names():
-        near = closest(name, bundled_names()) or f"; bundled are: {', '.join(bundled_names())}"
+        near = did_you_mean(name, bundled_names()) or f"; bundled are: {', '.join(bundled_names())}"
         raise ScenarioError(
             name, [Mistake(0, 0, f"there is no bundled scenario of this name and no such file{near}")]
         )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from rtcli.load.metrics.units import closest
-from rtcli.load.scenario.nodes import MappingNode, Mistake, Node, ScalarNode, SequenceNode
+from rtcli.load.scenario.nodes import MappingNode, Mistake, Node, ScalarNode, SequenceNode, did_you_mean
 from rtcli.load.scenario.yaml import YamlError, compose
 
 
@@ -78,5 +77,7 @@ def _index(node: SequenceNode, name: str) -> int:
         if isinstance(called, ScalarNode):
             names[called.text] = index
     if name not in names:
-        raise OverrideError(f"there is no item {name!r} in a list of {len(node.items)}{closest(name, names)}")
+        raise OverrideError(
+            f"there is no item {name!r} in a list of {len(node.items)}{did_you_mean(name, names)}"
+        )
     return names[name]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rtcli.load.metrics.units import format_number
 from rtcli.load.reporters.html.parts import text
 from rtcli.load.reporters.text import MEANING
 from rtcli.load.results.model import VIOLATIONS, RunResult, Violation
+from rtcli.units import format_number
 
 _MAX_VIOLATIONS = 200
 _OPEN = 5  # of each kind are to be seen at once

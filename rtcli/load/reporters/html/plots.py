@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from rtcli.load.metrics.units import format_number, format_seconds
+from rtcli.load.metrics.formatting import format_seconds
 from rtcli.load.reporters import svg
 from rtcli.load.results.model import RunResult, Second
+from rtcli.units import format_number
 
 _MAX_POINTS = 300
 _SPECTRA = (

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from rtcli.load.metrics.units import parse_rate
 from rtcli.load.scenario import steps
 from rtcli.load.scenario.grammar.context import Reading, Reference, Schema
 from rtcli.load.scenario.grammar.field_types import NAME, OneOf, Parsed, Text, TextTemplate, Whole, words
 from rtcli.load.scenario.grammar.scalars import parse_backoff, parse_distribution, parse_time
 from rtcli.load.scenario.grammar.sections import MapOf
 from rtcli.load.scenario.nodes import Node
-from rtcli.units import DURATION_PATTERN
+from rtcli.units import DURATION_PATTERN, parse_rate
 
 DURATION = Parsed(parse_time, "a duration, like 500ms, 10s or 2m", DURATION_PATTERN)
 TIMEOUT = Parsed(parse_time, "a duration, like 500ms, 10s or 2m", DURATION_PATTERN, positive=True)

@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rtcli.load.metrics.units import closest
 from rtcli.load.scenario.expression_parser import ExpressionError, parse_template
 from rtcli.load.scenario.expressions import Template
 from rtcli.load.scenario.grammar.context import (
@@ -28,7 +27,7 @@ from rtcli.load.scenario.grammar.context import (
     scalar,
     shorten,
 )
-from rtcli.load.scenario.nodes import Node, ScalarNode, SequenceNode
+from rtcli.load.scenario.nodes import Node, ScalarNode, SequenceNode, did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +155,7 @@ class OneOf:
         """What the word stands for."""
         text = scalar(node, f"one of {', '.join(self.values)}").text
         if text not in self.values:
-            near = closest(text, self.values) or f"; there are: {', '.join(self.values)}"
+            near = did_you_mean(text, self.values) or f"; there are: {', '.join(self.values)}"
             raise WrongError(node, f"{shorten(text)!r} is not possible here{near}")
         return self.values[text]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from rtcli.load.metrics.units import closest, parse_byte_rate
 from rtcli.load.scenario import model
 from rtcli.load.scenario.grammar.common_types import RATE, TIME
 from rtcli.load.scenario.grammar.context import Reading, Schema, WrongError, scalar, shorten
@@ -14,8 +13,9 @@ from rtcli.load.scenario.grammar.scalars import parse_reconnect
 from rtcli.load.scenario.grammar.sections import Field, Mapped, Section
 from rtcli.load.scenario.grammar.step_types import label_steps
 from rtcli.load.scenario.grammar.steps import FLOW
-from rtcli.load.scenario.nodes import Node
+from rtcli.load.scenario.nodes import Node, did_you_mean
 from rtcli.load.scenario.protocols import BUILT_IN, AdapterError, protocol_names, transport_of
+from rtcli.units import parse_byte_rate
 
 
 class ProtocolName:
@@ -28,7 +28,7 @@ class ProtocolName:
             return name
         known = protocol_names()
         if name not in known:
-            near = f"{closest(name, known)}; there are: {', '.join(known)}"
+            near = f"{did_you_mean(name, known)}; there are: {', '.join(known)}"
             raise WrongError(node, f"{shorten(name)!r} is not possible here{near}")
         try:
             transport_of(name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import re
 
-from rtcli.load.metrics.units import closest, parse_percent
 from rtcli.load.scenario.distributions import (
     Backoff,
     Const,
@@ -18,7 +17,8 @@ from rtcli.load.scenario.distributions import (
     Zipf,
 )
 from rtcli.load.scenario.model import Ramp
-from rtcli.units import parse_duration
+from rtcli.load.scenario.nodes import did_you_mean
+from rtcli.units import parse_duration, parse_percent
 
 MAX_ROWS = 1_000_000
 
@@ -57,7 +57,9 @@ def parse_distribution(text: str) -> Distribution:
             "zipf draws from a list and is for `pick`; for times there are: " + ", ".join(_SHAPES)
         )
     if name not in _SHAPES:
-        raise ValueError(f"there is no distribution {name!r}{closest(name, _SHAPES)}; {', '.join(_SHAPES)}")
+        raise ValueError(
+            f"there is no distribution {name!r}{did_you_mean(name, _SHAPES)}; {', '.join(_SHAPES)}"
+        )
     if len(arguments) != (1 if name in {"const", "exp"} else 2):
         raise ValueError(f"{text!r}: write {_SHAPES[name]}")
     return _distribution(name, arguments)
@@ -146,7 +148,7 @@ def parse_pick(text: str) -> str | Zipf:
             raise ValueError("zipf: its exponent must be more than 0")
         return Zipf(exponent)
     if text not in {"random", "sequence", "unique"}:
-        near = closest(text, ("random", "sequence", "unique"))
+        near = did_you_mean(text, ("random", "sequence", "unique"))
         raise ValueError(
             f"{text!r} is not a way to pick{near}; there are: random, sequence, unique, zipf(1.1)"
         )

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rtcli.load.metrics.units import closest
 from rtcli.load.scenario.grammar.context import (
     FieldKind,
     Reading,
@@ -17,7 +16,7 @@ from rtcli.load.scenario.grammar.context import (
     location_of,
     read_all,
 )
-from rtcli.load.scenario.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from rtcli.load.scenario.nodes import MappingNode, Node, ScalarNode, SequenceNode, did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ class Section:
     def _read_field(self, key: ScalarNode, value: Node, reading: Reading, values: dict[str, Any]) -> None:
         known = self.fields.get(key.text)
         if known is None:
-            near = closest(key.text, self.fields) or f"; {self.what} has: {', '.join(self.fields)}"
+            near = did_you_mean(key.text, self.fields) or f"; {self.what} has: {', '.join(self.fields)}"
             reading.note(key, f"{self.what} has no {key.text!r}{near}")
             return
         try:

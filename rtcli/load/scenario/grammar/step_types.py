@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from rtcli.load.metrics.units import closest
 from rtcli.load.scenario import steps
 from rtcli.load.scenario.grammar.context import (
     FieldKind,
@@ -17,7 +16,7 @@ from rtcli.load.scenario.grammar.context import (
     location_of,
 )
 from rtcli.load.scenario.grammar.field_types import ListOf, TextTemplate
-from rtcli.load.scenario.nodes import MappingNode, Node, ScalarNode, SequenceNode, plain_value
+from rtcli.load.scenario.nodes import MappingNode, Node, ScalarNode, SequenceNode, did_you_mean, plain_value
 
 _TEXT = TextTemplate()
 
@@ -94,7 +93,7 @@ class OneStep:
 
     def _unknown(self, name: str) -> str:
         return f"there is no step {name!r}" + (
-            closest(name, self.forms) or f"; there are: {', '.join(self.forms)}"
+            did_you_mean(name, self.forms) or f"; there are: {', '.join(self.forms)}"
         )
 
     def schema(self) -> Schema:

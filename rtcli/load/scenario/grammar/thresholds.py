@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 from rtcli.load.metrics.names import AGGREGATIONS, METRICS, TAGS, Kind, Metric, Unit
-from rtcli.load.metrics.units import closest, parse_bytes, parse_percent
 from rtcli.load.scenario.grammar.common_types import DURATION
 from rtcli.load.scenario.grammar.context import (
     Reading,
@@ -21,8 +20,8 @@ from rtcli.load.scenario.grammar.context import (
 from rtcli.load.scenario.grammar.field_types import Flag, Text, words
 from rtcli.load.scenario.grammar.sections import Field, Section
 from rtcli.load.scenario.model import Operator, ThresholdSpec
-from rtcli.load.scenario.nodes import MappingNode, Node, ScalarNode, SequenceNode
-from rtcli.units import parse_duration
+from rtcli.load.scenario.nodes import MappingNode, Node, ScalarNode, SequenceNode, did_you_mean
+from rtcli.units import parse_bytes, parse_duration, parse_percent
 
 
 class ThresholdError(ValueError):
@@ -43,7 +42,7 @@ def parse_selector(text: str) -> tuple[Metric, dict[str, str]]:
         raise ThresholdError(f"{text!r} is not a metric: write name or name{{phase:storm}}")
     metric = METRICS.get(match[1])
     if metric is None:
-        raise ThresholdError(f"there is no metric {match[1]!r}{closest(match[1], METRICS)}")
+        raise ThresholdError(f"there is no metric {match[1]!r}{did_you_mean(match[1], METRICS)}")
     tags: dict[str, str] = {}
     for pair in (match[2] or "").split(",") if match[2] is not None else []:
         name, colon, value = (part.strip() for part in pair.partition(":"))
@@ -51,7 +50,7 @@ def parse_selector(text: str) -> tuple[Metric, dict[str, str]]:
             raise ThresholdError(f"{pair.strip()!r} is not a tag: write phase:storm")
         if name not in TAGS:
             raise ThresholdError(
-                f"there is no tag {name!r}{closest(name, TAGS)}; there are: {', '.join(TAGS)}"
+                f"there is no tag {name!r}{did_you_mean(name, TAGS)}; there are: {', '.join(TAGS)}"
             )
         tags[name] = value
     return metric, tags

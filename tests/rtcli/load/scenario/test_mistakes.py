@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rtcli.load.scenario.nodes import did_you_mean
 from tests.support.load.scenario_texts import EVENING, SMALL, mistakes
 
 
@@ -161,3 +162,8 @@ def test_a_mistake_in_another_section_is_named(section: str, expected: str) -> N
 def test_a_wrong_phase_does_not_make_its_name_unknown() -> None:
     text = SMALL.replace("for: 1s", "for: 1") + "thresholds: { 'lost{phase:steady}': 'count == 0' }\n"
     assert mistakes(text) == ["x.yaml:2:31: for: '1' is not a duration: write 1s"]
+
+
+def test_a_near_word_is_suggested() -> None:
+    assert did_you_mean("jon", ["join", "leave"]) == "; did you mean 'join'?"
+    assert did_you_mean("xyz", ["join", "leave"]) == ""
