@@ -41,12 +41,12 @@ class EchoConnection(Connection):
 
     def text(self, text: str | bytes) -> None:
         """Send it back."""
-        self.outlet.send(text.encode() if isinstance(text, str) else text)
+        self.writer.send(text.encode() if isinstance(text, str) else text)
 
     def binary(self) -> None:
         """Send back the message that was just completed."""
-        self.outlet.flush()
-        self.outlet.write(frame(KeepingFragments.completed, BINARY))
+        self.writer.flush()
+        self.writer.write(frame(KeepingFragments.completed, BINARY))
 
 
 class KeepingFragments(Fragments):

@@ -21,11 +21,12 @@ from rtcli_server.broker import Broker, Coordinator, Deliver, Lost, Retention, n
 from rtcli_server.cluster.control import Command, Kick
 from rtcli_server.cluster.deployment import Deployment
 from rtcli_server.cluster.user_connections import SharedRates
-from rtcli_server.connections.event_stream import Stream
-from rtcli_server.connections.heartbeat_stream import Pulse
+from rtcli_server.connections.event_stream import EventStream
+from rtcli_server.connections.event_stream_writer import OpenWriter
+from rtcli_server.connections.heartbeat_stream import HeartbeatStream
 from rtcli_server.connections.hub import Hub
 from rtcli_server.connections.websocket import Connection
-from rtcli_server.connections.websocket_writer import Outlet
+from rtcli_server.connections.websocket_writer import WebSocketWriter
 from rtcli_server.delivery.fanout import Fanout
 from rtcli_server.delivery.flusher import Flusher
 from rtcli_server.delivery.recovery import ReadHistory
@@ -201,7 +202,7 @@ class Realtime:
             self.hub.remember_kick(command.user_id, now=self.clock.now())
         else:
             stream = self.hub.clients.get(command.connection_id)
-            if isinstance(stream, Stream):
+            if isinstance(stream, EventStream):
                 stream.refresh(command.principal)
 
     # -- clients -------------------------------------------------------------------------------------------
@@ -219,7 +220,7 @@ class Realtime:
         return 250 + int(self.rng.uniform(0, self.settings.retry_spread_s * 1000))
 
     def new_connection(
-        self, principal: Principal, outlet: Outlet, heartbeat: HeartbeatMode, address: str
+        self, principal: Principal, writer: WebSocketWriter, heartbeat: HeartbeatMode, address: str
     ) -> Connection:
         """A WebSocket connection that was admitted and accepted."""
         connection_id = self.new_connection_id()
@@ -237,17 +238,18 @@ class Realtime:
         return Connection(
             self,
             session,
-            outlet,
+            writer,
             connection_id=connection_id,
             user_id=principal.user_id,
             name=principal.name,
             address=address,
         )
 
-    def new_stream(self, principal: Principal, address: str) -> Stream:
-        """An event stream that was admitted and has no outlet yet."""
-        return Stream(
+    def new_event_stream(self, principal: Principal, address: str, open_writer: OpenWriter) -> EventStream:
+        """An event stream that was admitted."""
+        return EventStream(
             self,
+            open_writer,
             connection_id=self.new_connection_id(),
             user_id=principal.user_id,
             address=address,
@@ -257,10 +259,11 @@ class Realtime:
             retry_ms=self.settings.stream_retry_ms,
         )
 
-    def new_pulse(self, address: str) -> Pulse:
-        """A stream of heartbeats."""
-        return Pulse(
+    def new_heartbeat_stream(self, address: str, open_writer: OpenWriter) -> HeartbeatStream:
+        """A stream of heartbeats alone, for anyone."""
+        return HeartbeatStream(
             self,
+            open_writer,
             connection_id=self.new_connection_id(),
             address=address,
             heartbeat_s=self.settings.stream_heartbeat_s,

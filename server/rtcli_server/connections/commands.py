@@ -47,7 +47,7 @@ async def join(connection: Connection, decision: Join) -> None:
         else:
             _enter(connection, decision, subscription, resumed, attendees)
             for notice in arrival.notices:
-                connection.outlet.send(notice)
+                connection.writer.send(notice)
     finally:
         services.rooms.arrived(arrival)
         subscription.channel.release()
@@ -80,7 +80,7 @@ def _enter(
         reason=failure,
     )
     connection.send(RoomJoined(data=data, id=decision.id, timestamp=services.clock.timestamp()))
-    connection.outlet.flush()
+    connection.writer.flush()
     write_items(subscription, resumed.publications)
     services.fanout.go_live(subscription, resumed.top)
 

@@ -17,7 +17,7 @@ from rtcli.protocol.position import ROOM_PREFIX, Position, cursor_key, format_cu
 from rtcli.protocol.sse import encode_event
 from rtcli_server.auth.claims import Principal
 from rtcli_server.broker import BrokerUnavailableError
-from rtcli_server.connections.event_stream_writer import StreamOutlet, StreamServices, say_closing
+from rtcli_server.connections.event_stream_writer import OpenWriter, StreamServices, send_closing
 from rtcli_server.delivery.channel import State, Subscription
 from rtcli_server.delivery.recovery import RecoveryRequest, RecoveryResult, catch_up, read_missed
 from rtcli_server.delivery.wire import EventBatch, Format
@@ -26,7 +26,7 @@ from rtcli_server.delivery.writing import write_items
 _encode = msgspec.json.Encoder().encode
 
 
-class Stream:
+class EventStream:
     """One event stream: a `Subscriber` of fan-out, a `Client` of the hub, a `Timer` of the wheel."""
 
     format = Format.EVENTS
@@ -35,6 +35,7 @@ class Stream:
     def __init__(
         self,
         services: StreamServices,
+        open_writer: OpenWriter,
         *,
         connection_id: str,
         user_id: str,
@@ -45,7 +46,6 @@ class Stream:
         retry_ms: int,
     ) -> None:
         self._services = services
-        self.outlet: StreamOutlet  # set before `open`
         self.connection_id = connection_id
         self.user_id = user_id
         self.address = address
@@ -61,6 +61,7 @@ class Stream:
         self._begun = False  # `ready` was written: before that there is no cursor
         self._gone = False
         self._catching_up = False
+        self.writer = open_writer(self)
 
     # -- the beginning -------------------------------------------------------------------------------------
 
@@ -97,7 +98,7 @@ class Stream:
             since = cursor.get(subscription.channel.name)
             subscription.position = result.top if since is None or result.failure else since
         self._begun = True
-        self.outlet.write(self._ready(resumed, cursor, invalid=invalid))
+        self.writer.write(self._ready(resumed, cursor, invalid=invalid))
         for subscription, result in zip(self._subscriptions, resumed, strict=True):
             write_items(subscription, result.publications)
         for subscription, result in zip(self._subscriptions, resumed, strict=True):
@@ -151,12 +152,12 @@ class Stream:
     @property
     def full(self) -> bool:
         """See Subscriber."""
-        return self.outlet.full
+        return self.writer.full
 
     @property
     def waiting_bytes(self) -> int:
         """See Client."""
-        return self.outlet.waiting_bytes
+        return self.writer.waiting_bytes
 
     def batch_writer(self, subscription: Subscription) -> Callable[[Any], None]:
         """See Subscriber."""
@@ -169,7 +170,7 @@ class Stream:
             self._suffix = f",{rest}".encode() if rest else b""
             self._moved = subscription
         subscription.position = batch.position
-        self.outlet.write_events(batch, self._suffix)
+        self.writer.write_events(batch, self._suffix)
 
     def _schedule(self, now: float) -> None:
         expiry = now + self.expires_at + self._expiry_grace_s - self._services.clock.wall()
@@ -182,9 +183,9 @@ class Stream:
             return
         if now >= self._heartbeat_at:
             self._heartbeat_at = now + self._heartbeat_s
-            if not self.outlet.full:
+            if not self.writer.full:
                 beat = encode_event(id=self.cursor, event="heartbeat", data=b'{"status":"alive"}')
-                self.outlet.write(beat)
+                self.writer.write(beat)
         self._schedule(now)
 
     def refresh(self, principal: Principal) -> bool:
@@ -198,8 +199,8 @@ class Stream:
     def fail(self, code: ErrorCode) -> None:
         """Say what went wrong, and end."""
         data = _encode({"code": code, "message": ERROR_TEXT[code]})
-        self.outlet.write(encode_event(event="error", data=data))
-        self.outlet.end()
+        self.writer.write(encode_event(event="error", data=data))
+        self.writer.end()
 
     # -- slow ----------------------------------------------------------------------------------------------
 
@@ -233,11 +234,11 @@ class Stream:
         self._services.hub.closing(self, code, reason)
         if code is CloseCode.KICKED:
             self._services.hub.remember_kick(self.user_id, now=self._services.clock.now())
-        say_closing(self.outlet, self.cursor if self._begun else None, code, reason, retry_after_ms)
+        send_closing(self.writer, self.cursor if self._begun else None, code, reason, retry_after_ms)
 
     def abort(self) -> None:
         """See Client."""
-        self.outlet.abort()
+        self.writer.abort()
 
     def lost(self) -> None:
         """The transport is gone: leave everything."""

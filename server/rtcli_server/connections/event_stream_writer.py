@@ -1,8 +1,9 @@
-"""What an event stream's transport gives to it, what it needs of its server, and how each stream ends."""
+"""The ports of an event stream: its transport's side, its server's side, and how each stream ends."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
 
 import msgspec
 
@@ -17,7 +18,7 @@ from rtcli_server.timing.clock import Clock
 from rtcli_server.timing.timer_wheel import TimerWheel
 
 
-class StreamOutlet(Protocol):
+class EventStreamWriter(Protocol):
     """The sending side of an event stream's transport. Nothing here blocks or raises."""
 
     @property
@@ -46,6 +47,25 @@ class StreamOutlet(Protocol):
         """Drop the transport, and what it holds."""
         ...
 
+    async def run(self) -> None:
+        """Wait until the client has gone or the stream has ended."""
+        ...
+
+
+class TransportEvents(Protocol):
+    """What a writer reports to its stream."""
+
+    def set_writable(self, *, on: bool) -> None:
+        """The transport holds more than its budget (`on` is False), or has drained."""
+        ...
+
+    def lost(self) -> None:
+        """The transport is gone."""
+        ...
+
+
+OpenWriter: TypeAlias = Callable[[TransportEvents], EventStreamWriter]
+
 
 class StreamServices(Protocol):
     """What a stream needs of its server."""
@@ -58,17 +78,17 @@ class StreamServices(Protocol):
     clock: Clock
 
 
-def say_closing(
-    outlet: StreamOutlet, cursor: str | None, code: CloseCode, reason: str, retry_after_ms: int | None
+def send_closing(
+    writer: EventStreamWriter, cursor: str | None, code: CloseCode, reason: str, retry_after_ms: int | None
 ) -> None:
     """Send `closing` with its own `retry`, and end the stream; a client that does not read is dropped.
 
     Without a `cursor`, the client keeps the one that it came with.
     """
-    if outlet.full:
-        outlet.abort()
+    if writer.full:
+        writer.abort()
         return
     if retry_after_ms is not None:
         data = msgspec.json.encode({"code": code, "reason": reason, "retry_after_ms": retry_after_ms})
-        outlet.write(encode_event(id=cursor, event="closing", data=data, retry_ms=retry_after_ms))
-    outlet.end()
+        writer.write(encode_event(id=cursor, event="closing", data=data, retry_ms=retry_after_ms))
+    writer.end()

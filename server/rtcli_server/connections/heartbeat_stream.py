@@ -4,26 +4,33 @@ from __future__ import annotations
 
 from rtcli.protocol.codes import CloseCode
 from rtcli.protocol.sse import encode_event
-from rtcli_server.connections.event_stream_writer import StreamOutlet, StreamServices, say_closing
+from rtcli_server.connections.event_stream_writer import OpenWriter, StreamServices, send_closing
 
 
-class Pulse:
+class HeartbeatStream:
     """A stream of heartbeats alone, for anyone, with ids that count from 1."""
 
     transport = "sse"
 
     def __init__(
-        self, services: StreamServices, *, connection_id: str, address: str, heartbeat_s: float, retry_ms: int
+        self,
+        services: StreamServices,
+        open_writer: OpenWriter,
+        *,
+        connection_id: str,
+        address: str,
+        heartbeat_s: float,
+        retry_ms: int,
     ) -> None:
         self._services = services
         self._heartbeat_s = heartbeat_s
         self._retry_ms = retry_ms
         self._count = 0
-        self.outlet: StreamOutlet  # set before `begin`
         self.connection_id = connection_id
         self.user_id = connection_id  # nobody's: each counts by itself
         self.address = address
         self.slot = 0
+        self.writer = open_writer(self)
 
     def begin(self) -> None:
         """Send the first heartbeat."""
@@ -31,7 +38,7 @@ class Pulse:
 
     def on_timer(self, now: float) -> None:
         """Send the next one; a client that does not read is cut."""
-        if self.outlet.full:
+        if self.writer.full:
             self.abort()
         else:
             self._beat(now)
@@ -39,13 +46,13 @@ class Pulse:
     def _beat(self, now: float, retry_ms: int | None = None) -> None:
         self._count += 1
         data = b'{"status":"alive"}'
-        self.outlet.write(encode_event(id=str(self._count), event="heartbeat", data=data, retry_ms=retry_ms))
+        self.writer.write(encode_event(id=str(self._count), event="heartbeat", data=data, retry_ms=retry_ms))
         self._services.wheel.schedule(self, now + self._heartbeat_s)
 
     @property
     def waiting_bytes(self) -> int:
         """See Client."""
-        return self.outlet.waiting_bytes
+        return self.writer.waiting_bytes
 
     def set_writable(self, *, on: bool) -> None:
         """Nothing to do: `on_timer` checks."""
@@ -53,11 +60,11 @@ class Pulse:
     def shut_down(self, code: CloseCode, reason: str, retry_after_ms: int | None) -> None:
         """See Client."""
         self._services.hub.closing(self, code, reason)
-        say_closing(self.outlet, str(self._count), code, reason, retry_after_ms)
+        send_closing(self.writer, str(self._count), code, reason, retry_after_ms)
 
     def abort(self) -> None:
         """See Client."""
-        self.outlet.abort()
+        self.writer.abort()
 
     def lost(self) -> None:
         """The transport is gone."""

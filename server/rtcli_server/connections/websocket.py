@@ -24,7 +24,7 @@ from rtcli.protocol.messages import (
 from rtcli.protocol.position import ROOM_PREFIX
 from rtcli_server.broker import BrokerUnavailableError
 from rtcli_server.connections import commands
-from rtcli_server.connections.websocket_writer import ConnectionServices, Outlet
+from rtcli_server.connections.websocket_writer import ConnectionServices, WebSocketWriter
 from rtcli_server.delivery.channel import State, Subscription
 from rtcli_server.delivery.recovery import catch_up
 from rtcli_server.session.decisions import (
@@ -51,16 +51,31 @@ class Connection:
 
     transport = "websocket"
     __slots__ = (
-        "_backlog", "_busy", "_catching_up", "_reading", "address", "closing", "connection_id", "format",
-        "gone", "name", "outlet", "outstanding", "services", "session", "slot", "subscriptions", "user_id",
+        "_backlog",
+        "_busy",
+        "_catching_up",
+        "_reading",
+        "address",
+        "closing",
+        "connection_id",
+        "format",
+        "gone",
+        "name",
+        "outstanding",
+        "services",
+        "session",
+        "slot",
+        "subscriptions",
+        "user_id",
         "wire_id",
+        "writer",
     )  # fmt: skip
 
     def __init__(
         self,
         services: ConnectionServices,
         session: Session,
-        outlet: Outlet,
+        writer: WebSocketWriter,
         *,
         connection_id: str,
         user_id: str,
@@ -69,8 +84,8 @@ class Connection:
     ) -> None:
         self.services = services
         self.session = session
-        self.outlet = outlet
-        self.format = outlet.format
+        self.writer = writer
+        self.format = writer.format
         self.connection_id = connection_id
         self.user_id = user_id
         self.wire_id = user_id_to_wire(user_id)
@@ -150,21 +165,21 @@ class Connection:
     @property
     def full(self) -> bool:
         """See Subscriber."""
-        return self.outlet.full
+        return self.writer.full
 
     @property
     def waiting_bytes(self) -> int:
         """See Client."""
-        return self.outlet.waiting_bytes
+        return self.writer.waiting_bytes
 
     def batch_writer(self, subscription: Subscription) -> Callable[[Any], None]:  # noqa: ARG002 - the interface of Subscriber
         """See Subscriber."""
-        return self.outlet.write
+        return self.writer.write
 
     def on_timer(self, now: float) -> None:
         """See Timer: heartbeats and expiry, or the end of waiting for the peer's close frame."""
         if self.closing:
-            self.outlet.abort()
+            self.writer.abort()
             return
         self.follow(self.session.tick(now, self.services.clock.wall()))
         self.schedule()
@@ -182,20 +197,20 @@ class Connection:
         self.closing = True
         self.services.hub.closing(self, code, reason)
         self._leave_all()  # nothing is sent behind a close frame
-        if self.outlet.full:  # which would wait behind what is not read
-            self.outlet.abort()
+        if self.writer.full:  # which would wait behind what is not read
+            self.writer.abort()
             return
         if retry_after_ms is not None:
             data = ClosingData(code=code, reason=reason, retry_after_ms=retry_after_ms)
             self.send(Closing(data=data, timestamp=self.services.clock.timestamp()))
-        self.outlet.flush()
-        self.outlet.close(code, reason)
+        self.writer.flush()
+        self.writer.close(code, reason)
         self.services.wheel.schedule(self, self.services.clock.now() + CLOSE_TIMEOUT_S)
 
     def abort(self) -> None:
         """See Client."""
         self.closing = True
-        self.outlet.abort()
+        self.writer.abort()
 
     # -- decisions -----------------------------------------------------------------------------------------
 
@@ -206,7 +221,7 @@ class Connection:
 
     def send(self, message: ServerMessage) -> None:
         """Send one message in this loop turn."""
-        self.outlet.send(encode(message))
+        self.writer.send(encode(message))
 
     def refuse(self, code: ErrorCode, message_id: str | None) -> None:
         """Say that a message was not followed."""
@@ -216,7 +231,7 @@ class Connection:
 
     def reply(self, decision: Reply) -> None:
         """Send what the session wrote itself."""
-        self.outlet.send(decision.text)
+        self.writer.send(decision.text)
         if decision.code is not None:
             self.services.metrics.refused_messages[decision.code] += 1
 
@@ -247,11 +262,11 @@ class Connection:
         wanted = (
             len(self._backlog) < MAX_BACKLOG
             and self.outstanding < self.services.max_outstanding
-            and not self.outlet.full
+            and not self.writer.full
         )
         if wanted != self._reading:
             self._reading = wanted
-            self.outlet.set_reading(on=wanted)
+            self.writer.set_reading(on=wanted)
 
     # -- slow ----------------------------------------------------------------------------------------------
 
@@ -278,6 +293,6 @@ _ACTIONS: dict[type[Decision], Callable[[Connection, Any], None]] = {
     Leave: commands.leave,
     SetTyping: commands.set_typing,
     CheckToken: lambda connection, decision: connection.start(commands.check_token(connection, decision)),
-    SendPing: lambda connection, _decision: connection.outlet.ping(),
+    SendPing: lambda connection, _decision: connection.writer.ping(),
     Close: lambda connection, close: connection.shut_down(close.code, close.reason, close.retry_after_ms),
 }

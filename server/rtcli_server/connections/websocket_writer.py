@@ -15,7 +15,7 @@ from rtcli_server.timing.clock import Clock
 from rtcli_server.timing.timer_wheel import TimerWheel
 
 
-class Outlet(Protocol):
+class WebSocketWriter(Protocol):
     """The sending side of a WebSocket transport. Nothing here blocks or raises."""
 
     format: Format

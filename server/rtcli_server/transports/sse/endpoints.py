@@ -7,6 +7,10 @@ transport itself: no task, queue or copy of its own.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
+
 import msgspec
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -21,8 +25,9 @@ from rtcli.protocol.sse import encode_event
 from rtcli_server.auth.admission import AdmissionRequest, Rejection
 from rtcli_server.auth.claims import Principal
 from rtcli_server.broker import BrokerUnavailableError
-from rtcli_server.connections.event_stream import Stream
-from rtcli_server.connections.heartbeat_stream import Pulse
+from rtcli_server.connections.event_stream import EventStream
+from rtcli_server.connections.event_stream_writer import OpenWriter
+from rtcli_server.connections.heartbeat_stream import HeartbeatStream
 from rtcli_server.problems import ProblemError
 from rtcli_server.realtime import Realtime
 from rtcli_server.transports.sse.stream_request import (
@@ -68,12 +73,15 @@ def _not_acceptable(request: Request) -> Response | None:
     return refuse(406, "not_acceptable", f"This is {MEDIA_TYPE}")
 
 
-class EventStream(Response):
+NewStream: TypeAlias = Callable[[OpenWriter], EventStream | HeartbeatStream]
+
+
+class EventStreamResponse(Response):
     """The response that lives as long as its stream."""
 
-    def __init__(self, realtime: Realtime, stream: Stream | Pulse, asked: Asked) -> None:
+    def __init__(self, realtime: Realtime, new_stream: NewStream, asked: Asked) -> None:
         self._realtime = realtime
-        self._stream = stream
+        self._new_stream = new_stream
         self._asked = asked
         self.status_code = 200
         self.background = None
@@ -85,25 +93,18 @@ class EventStream(Response):
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
-        stream = self._stream
-        outlet = open_outlet(
-            scope,
-            receive,
-            send,
-            budget=self._realtime.settings.send_budget_bytes,
-            stream=stream,
-        )
-        stream.outlet = outlet
+        budget = self._realtime.settings.send_budget_bytes
+        stream = self._new_stream(partial(open_outlet, scope, receive, send, budget))
         self._realtime.hub.add(stream)
         try:
             await self._open(stream)
-            await outlet.run()
+            await stream.writer.run()
         finally:
             stream.lost()
 
-    async def _open(self, stream: Stream | Pulse) -> None:
+    async def _open(self, stream: EventStream | HeartbeatStream) -> None:
         asked = self._asked
-        if isinstance(stream, Pulse):
+        if isinstance(stream, HeartbeatStream):
             stream.begin()
             return
         try:
@@ -136,11 +137,12 @@ class StreamEndpoints:
     async def pulse(self, request: Request) -> Response:
         """Get heartbeats only; needs no token."""
         address = request.client.host if request.client else ""
-        pulse = self._realtime.new_pulse(address)
-        rejection = self._realtime.check_capacity(pulse.user_id, address)
+        rejection = self._realtime.check_capacity("", address)  # nobody: counted by address alone
         if rejection is not None:
             return _reject(rejection)
-        return _not_acceptable(request) or EventStream(self._realtime, pulse, NOTHING)
+        return _not_acceptable(request) or EventStreamResponse(
+            self._realtime, partial(self._realtime.new_heartbeat_stream, address), NOTHING
+        )
 
     async def _follow(self, request: Request, rooms: list[str]) -> Response:
         admission_request = AdmissionRequest.from_scope(request.scope)
@@ -177,7 +179,8 @@ class StreamEndpoints:
         # The header, which a reconnecting browser sends, wins over the parameter.
         text = header or request.query_params.get("last_event_id", "")
         asked = read_cursor(text, channels, user_channel=principal.channel)
-        return EventStream(self._realtime, self._realtime.new_stream(principal, address), asked)
+        new_stream = partial(self._realtime.new_event_stream, principal, address)
+        return EventStreamResponse(self._realtime, new_stream, asked)
 
     def _refuse_rooms(self, principal: Principal, rooms: list[str]) -> Response | None:
         if len(rooms) > self._realtime.settings.max_rooms:

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
 
 from starlette.types import Receive, Scope, Send
 
-from rtcli_server.connections.event_stream_writer import StreamOutlet
+from rtcli_server.connections.event_stream_writer import EventStreamWriter
 from rtcli_server.delivery.wire import EventBatch
 from rtcli_server.transports.http.protocol import EXTENSION, Follower, HttpProtocol
 from rtcli_server.transports.send_queue import LazyWriter
 
 
-class Outlet(StreamOutlet, Protocol):
-    """A StreamOutlet with its own way of waiting for the end."""
-
-    async def run(self) -> None:
-        """Wait until the client has gone or the stream has been ended."""
-        ...
-
-
-def open_outlet(scope: Scope, receive: Receive, send: Send, *, budget: int, stream: Follower) -> Outlet:
+def open_outlet(
+    scope: Scope, receive: Receive, send: Send, budget: int, stream: Follower
+) -> EventStreamWriter:
     """Choose the way out, after the response has been started. `stream` hears what happens to it."""
     protocol = scope.get("extensions", {}).get(EXTENSION)
     if isinstance(protocol, HttpProtocol):
@@ -53,24 +46,24 @@ class AsgiOutlet:
 
     @property
     def full(self) -> bool:
-        """See Outlet."""
+        """See EventStreamWriter."""
         return self._writer.full
 
     @property
     def waiting_bytes(self) -> int:
-        """See Outlet."""
+        """See EventStreamWriter."""
         return self._writer.waiting_bytes
 
     def write(self, data: bytes) -> None:
-        """See Outlet."""
+        """See EventStreamWriter."""
         self._writer.put(data)
 
     def write_events(self, batch: EventBatch, suffix: bytes) -> None:
-        """See Outlet."""
+        """See EventStreamWriter."""
         self._writer.put(batch.join(suffix))
 
     def end(self) -> None:
-        """See Outlet."""
+        """See EventStreamWriter."""
         self._writer.end(b"")
 
     def abort(self) -> None:
@@ -79,7 +72,7 @@ class AsgiOutlet:
         self._over.set()
 
     async def run(self) -> None:
-        """See Outlet."""
+        """See EventStreamWriter."""
         gone = asyncio.ensure_future(_until_disconnected(self._receive))
         over = asyncio.ensure_future(self._over.wait())
         try:
@@ -115,7 +108,7 @@ class TransportOutlet:
 
     @property
     def waiting_bytes(self) -> int:
-        """See Outlet."""
+        """See EventStreamWriter."""
         return self._transport.get_write_buffer_size()
 
     def set_writable(self, *, on: bool) -> None:
@@ -129,27 +122,27 @@ class TransportOutlet:
         self._stream.lost()
 
     def write(self, data: bytes) -> None:
-        """See Outlet."""
+        """See EventStreamWriter."""
         if not self._ended:
             self._write(b"%x\r\n%b\r\n" % (len(data), data))
 
     def write_events(self, batch: EventBatch, suffix: bytes) -> None:
-        """See Outlet."""
+        """See EventStreamWriter."""
         if not self._ended:
             self._write(suffix.join(batch.chunked(len(suffix))))
 
     def end(self) -> None:
-        """See Outlet."""
+        """See EventStreamWriter."""
         self._ended = True
         self._protocol.cycle.message_event.set()  # wakes `receive`
 
     def abort(self) -> None:
-        """See Outlet."""
+        """See EventStreamWriter."""
         self._ended = True
         self._transport.abort()
 
     async def run(self) -> None:
-        """See Outlet."""
+        """See EventStreamWriter."""
         try:
             while not self._ended and (await self._receive())["type"] != "http.disconnect":
                 pass
