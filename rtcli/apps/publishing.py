@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from rtcli.cli.connection import check_room
 from rtcli.client.publishing import MAX_BODY_BYTES, MAX_PARTS, Part, Result
-from rtcli.client.validation import problem_with
+from rtcli.client.validation import check_room, problem_with
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.messages import format_timestamp
 from rtcli.protocol.messages.strict_json import NotAcceptedError, parse

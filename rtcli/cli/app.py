@@ -2,9 +2,9 @@
 
 Commands are imported only when they run, so that `rtcli --version` and `rtcli --help` stay quick. To add one:
 
-1. Write `rtcli/commands/NAME.py` (a dash in the name is an underscore there) with a Typer app named `app`:
+1. Write `rtcli/cli/commands/NAME.py` (a dash in the name is an underscore there) with a Typer app named `app`:
 
-       from rtcli import options
+       from rtcli.cli import options, signals
        app = options.new_app()
 
        @app.command(epilog=options.examples("rtcli publish general 'hello'"))
@@ -16,7 +16,7 @@ Commands are imported only when they run, so that `rtcli --version` and `rtcli -
 2. Add a line to `COMMANDS` below.
 
 The function returns its exit code (None is 0) or raises `CliError`; it never calls `sys.exit` and prints only
-through `rtcli.console`. `--json`, `-v`, `-q` and `--color` are set on the console before it is called.
+through `rtcli.terminal.console`. `--json`, `-v`, `-q` and `--color` are set on the console before it is called.
 """
 
 from __future__ import annotations

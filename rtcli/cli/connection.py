@@ -2,61 +2,14 @@
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from rtcli.client.credentials import TokenSource, require_token, resolve_token
-from rtcli.client.endpoint import Endpoint, parse_endpoint
+from rtcli.client.connection import Connection
+from rtcli.client.credentials import TokenSource, resolve_token
+from rtcli.client.endpoint import parse_endpoint
 from rtcli.client.http import parse_headers
 from rtcli.client.tls import TlsOptions
-from rtcli.errors import CliError, Exit
-from rtcli.protocol.rooms import is_valid_room
 from rtcli.terminal.console import console
-
-
-@dataclass
-class Connection:
-    """A server, and how to talk to it."""
-
-    endpoint: Endpoint
-    tls: TlsOptions
-    headers: list[tuple[str, str]]
-    find_source: Callable[[], TokenSource | None]
-    ours: bool  # a server of ours, for which tokens are looked for
-    source: TokenSource | None  # None: no token was found, and the server will say whether it wants one
-
-    def token(self) -> str | None:
-        """The token for the next connection. A server that has just started may have made the key for it."""
-        if self.source is None:
-            self.source = self.find_source()
-        return None if self.source is None else self.source.token()
-
-    def ssl_context(self) -> ssl.SSLContext | None:
-        """The TLS context, or None for plain connections."""
-        return self.tls.context() if self.endpoint.secure else None
-
-    @contextmanager
-    def explaining(self) -> Iterator[None]:
-        """Say how to give a token when the server refused us and there was none."""
-        try:
-            yield
-        except CliError as error:
-            if error.exit_code == Exit.AUTH and self.ours:
-                require_token(self.source, self.endpoint)
-            raise
-
-
-def check_room(name: str) -> str:
-    """Return a room's name. Raises CliError (2) when there can be no such room."""
-    if not is_valid_room(name):
-        raise CliError(
-            f"{name!r} cannot be a room",
-            hint='1 to 128 printable characters, no white space, none of: , = # ? % " ~',
-        )
-    return name
 
 
 def make_connection(

@@ -1,9 +1,21 @@
-"""Which texts a server takes, so that a bad one is told where it was written. Pure."""
+"""Which rooms and texts a server accepts, so that a wrong one is reported before it is sent. Pure."""
 
 from __future__ import annotations
 
+from rtcli.errors import CliError
 from rtcli.protocol.messages import MAX_MESSAGE_BYTES, encode
 from rtcli.protocol.messages.client import MAX_CONTENT, MAX_ID, ChatData, ChatMessage
+from rtcli.protocol.rooms import is_valid_room
+
+
+def check_room(name: str) -> str:
+    """Return a room's name. Raises CliError (2) when there can be no such room."""
+    if not is_valid_room(name):
+        raise CliError(
+            f"{name!r} cannot be a room",
+            hint='1 to 128 printable characters, no white space, none of: , = # ? % " ~',
+        )
+    return name
 
 
 def problem_with(room: str, content: str) -> str | None:

@@ -4,7 +4,7 @@ The only module that prints, and the only one that asks what stdin, stdout and s
 of docs/cli.md: stdout is data and stderr is talk, each line of data is flushed by itself, and whatever came
 from the network is escaped before a terminal can see it.
 
-    from rtcli.console import console
+    from rtcli.terminal.console import console
     console.write_line(f"{console.escape(name)}: {console.escape(text)}")      # data
     console.write_json({"type": "message", "ts": now, "text": text})           # data, with --json
     console.status("back after 3 s, 12 caught up")                             # talk: "-- back after ..."

@@ -17,13 +17,15 @@ import typer
 from rtcli.apps.chat.pipe import Pipe, PipeOptions
 from rtcli.apps.chat.plain import PlainChat
 from rtcli.cli import options, signals
-from rtcli.cli.connection import Connection, check_room, make_connection
+from rtcli.cli.connection import make_connection
 from rtcli.cli.limits import Limit
 from rtcli.client.backoff import Reconnect
+from rtcli.client.connection import Connection
 from rtcli.client.credentials import development_key_path
 from rtcli.client.events import ClientEvent, Message
 from rtcli.client.history import read_history
 from rtcli.client.http import make_http
+from rtcli.client.validation import check_room
 from rtcli.client.ws import RealtimeClient, WebSocketTarget
 from rtcli.errors import CliError
 from rtcli.protocol.messages import format_timestamp

@@ -13,9 +13,10 @@ import typer
 
 from rtcli.apps.publishing import Run, Texts, argument_texts, batches, line_texts, make_target, whole_text
 from rtcli.cli import options, signals
-from rtcli.cli.connection import Connection, make_connection
+from rtcli.cli.connection import make_connection
 from rtcli.cli.limits import Limit
 from rtcli.client.backoff import Reconnect
+from rtcli.client.connection import Connection
 from rtcli.client.failures import Failure
 from rtcli.client.http import make_http
 from rtcli.client.publishing import Publisher, Server

@@ -18,12 +18,14 @@ from rtcli.apps.tail.follow import Tail, TailOptions
 from rtcli.apps.tail.render import Output
 from rtcli.apps.tail.state import StateFile, filter_hash
 from rtcli.cli import options, signals
-from rtcli.cli.connection import Connection, check_room, make_connection
+from rtcli.cli.connection import make_connection
 from rtcli.cli.limits import Limit
 from rtcli.client.backoff import Reconnect
+from rtcli.client.connection import Connection
 from rtcli.client.endpoint import Endpoint, parse_endpoint
 from rtcli.client.http import make_http
 from rtcli.client.sse import EventStream
+from rtcli.client.validation import check_room
 from rtcli.errors import CliError
 from rtcli.protocol.messages import format_timestamp
 from rtcli.protocol.paths import EVENT_STREAM_PATH, NOTIFICATION_STREAM_PATH

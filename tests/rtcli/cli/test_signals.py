@@ -15,8 +15,8 @@ from tests.support.processes.rtcli import environment
 
 PROGRAM = """
 import asyncio, sys
-from rtcli import signals
-from rtcli.console import console
+from rtcli.cli import signals
+from rtcli.terminal.console import console
 
 async def main():
     console.write_line("ready")
@@ -96,7 +96,7 @@ def test_a_closed_stdout_while_writing(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     code = (
-        "import sys; from rtcli import signals; from rtcli.console import console\n"
+        "import sys; from rtcli.cli import signals; from rtcli.terminal.console import console\n"
         "async def main():\n    console.write_line('x'); return 0\n"
         "sys.exit(signals.run(main()))"
     )
