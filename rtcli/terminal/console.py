@@ -5,7 +5,7 @@ of docs/cli.md: stdout is data and stderr is talk, each line of data is flushed 
 from the network is escaped before a terminal can see it.
 
     from rtcli.terminal.console import console
-    console.write_line(f"{console.escape(name)}: {console.escape(text)}")      # data
+    console.write_line(f"{escape(name)}: {escape(text)}")      # data
     console.write_json({"type": "message", "ts": now, "text": text})           # data, with --json
     console.status("back after 3 s, 12 caught up")                             # talk: "-- back after ..."
 """
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import select
 import stat
 import sys
@@ -22,6 +21,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal, TextIO
 
 from rtcli.errors import CliError, Exit
+from rtcli.terminal.escaping import escape, json_text
 
 Style = Literal["bold", "dim", "red", "green", "yellow", "blue", "magenta", "cyan"]
 
@@ -35,46 +35,10 @@ _SGR: dict[str, int] = {
     "magenta": 35,
     "cyan": 36,
 }
-# C0, DEL, C1; line and paragraph separators; bidirectional marks, overrides and isolates; surrogates.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-# In JSON text, C0 is escaped by the format itself; these are not.
-_UNSAFE_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 class StdoutClosedError(Exception):
     """The reader of stdout is gone: the command ends with 0. Not an OSError: those are about the network."""
-
-
-def _visible(match: re.Match[str]) -> str:
-    character = match[0]
-    return _SHORT.get(character) or (
-        f"\\x{ord(character):02x}" if ord(character) < 0x100 else f"\\u{ord(character):04x}"
-    )
-
-
-def escape(text: str, *, limit: int | None = None) -> str:
-    r"""Make foreign text harmless for a terminal: control and direction characters become `\x1b`, `\u202e`.
-
-    `limit` cuts to that many characters, for text that is only talk (reasons, names, bodies of errors).
-    """
-    if limit is not None and len(text) > limit:
-        text = text[:limit] + "…"
-    return text if text.isascii() and text.isprintable() else _UNSAFE.sub(_visible, text)
-
-
-def escape_json(text: str) -> str:
-    r"""Make JSON text harmless for a terminal and keep its value: `\u009b` instead of the character."""
-    if text.isascii() and "\x7f" not in text:
-        return text
-    return _UNSAFE_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
-
-
-def json_text(record: Mapping[str, object]) -> str:
-    """One record as one line of JSON that a terminal may see."""
-    import msgspec.json  # noqa: PLC0415 - not needed by `rtcli --version`
-
-    return escape_json(msgspec.json.encode(record).decode("utf-8", "replace"))
 
 
 class Console:

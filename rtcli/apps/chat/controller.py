@@ -13,7 +13,7 @@ from rtcli.client.ws import RealtimeClient
 from rtcli.errors import CliError
 from rtcli.protocol.messages.client import MAX_HISTORY
 from rtcli.protocol.rooms import is_valid_room
-from rtcli.terminal.console import escape
+from rtcli.terminal.escaping import escape
 
 MAX_UNSENT = 100
 Recall = Callable[[str, int], Awaitable[list[Message]]]  # the last so many messages of a room

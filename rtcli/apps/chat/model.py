@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from rtcli.apps.chat.render import name_of, sentence
-from rtcli.apps.tail.render import clock_time
 from rtcli.client.events import (
     Acked,
     Back,
@@ -26,7 +25,9 @@ from rtcli.client.events import (
     TypingChanged,
 )
 from rtcli.protocol.messages.client import MAX_CONTENT
-from rtcli.terminal.console import Style, escape
+from rtcli.terminal.clock import clock_time
+from rtcli.terminal.console import Style
+from rtcli.terminal.escaping import escape
 
 TYPING_S = 6.0  # the server ends it by then as well
 _NAME_STYLES: tuple[Style, ...] = ("cyan", "green", "yellow", "blue", "magenta")

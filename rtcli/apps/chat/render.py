@@ -17,7 +17,7 @@ from rtcli.client.events import (
     Trouble,
     TypingChanged,
 )
-from rtcli.terminal.console import escape
+from rtcli.terminal.escaping import escape
 from rtcli.units import format_duration
 
 MAX_NAME = 64  # characters of a name that are shown

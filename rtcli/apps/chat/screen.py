@@ -45,7 +45,8 @@ from rtcli.apps.chat.typing import TypingThrottle
 from rtcli.client.events import ClientEvent
 from rtcli.client.ws import RealtimeClient
 from rtcli.errors import Exit
-from rtcli.terminal.console import Console, escape
+from rtcli.terminal.console import Console
+from rtcli.terminal.escaping import escape
 
 BATCH_S = 0.05
 MEASURE_S = 10.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rtcli.apps.chat.model import ChatModel
-from rtcli.terminal.console import escape
+from rtcli.terminal.escaping import escape
 
 _MAX_TYPING_NAMES = 3
 

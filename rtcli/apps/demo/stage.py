@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from rtcli.terminal.console import Console, Style, escape
+from rtcli.terminal.console import Console, Style
+from rtcli.terminal.escaping import escape
 
 _WIDTH = 78
 _STYLES: dict[str, Style] = {"ann": "cyan", "bob": "green", "tail": "magenta", "server": "blue"}

@@ -17,7 +17,8 @@ from rtcli.client.sse import Batch, EventStream, Lost, Opened
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.messages import format_timestamp
 from rtcli.protocol.sse import ServerSentEvent
-from rtcli.terminal.console import Console, json_text
+from rtcli.terminal.console import Console
+from rtcli.terminal.escaping import json_text
 from rtcli.units import format_duration
 
 # Of our own streams: about the stream, not in it. Shown when --event asks for them.

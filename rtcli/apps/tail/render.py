@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
 
@@ -15,7 +14,8 @@ import msgspec
 
 from rtcli.protocol.messages import format_timestamp
 from rtcli.protocol.sse import ServerSentEvent, encode_event
-from rtcli.terminal.console import escape, escape_json, json_text
+from rtcli.terminal.clock import clock_time
+from rtcli.terminal.escaping import escape, escape_json, json_text
 
 MAX_SHOWN = 16_384  # characters of an event on a terminal; a pipe gets everything
 
@@ -74,15 +74,6 @@ class Seen:
         if self.data is None and self.event.data != "null":
             return record | {"data": self.event.data, "data_json": False}
         return record | {"data": self.data}
-
-
-def clock_time(timestamp: str) -> str:
-    """The time of day, here, of an RFC 3339 timestamp; an unreadable one as it is."""
-    try:
-        moment = datetime.fromisoformat(timestamp)
-    except ValueError:
-        return escape(timestamp, limit=32)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone().strftime("%H:%M:%S")
 
 
 def render_line(seen: Seen, *, limit: int | None = None) -> str:

@@ -14,7 +14,8 @@ from rtcli.load.run.machine import describe
 from rtcli.load.scenario.grammar.document import json_schema
 from rtcli.load.scenario.loader import ScenarioError, bundled_names, load_scenario, read_source
 from rtcli.load.scenario.model import Scenario
-from rtcli.terminal.console import console, escape
+from rtcli.terminal.console import console
+from rtcli.terminal.escaping import escape
 
 app = options.new_app()
 

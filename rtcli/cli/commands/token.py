@@ -28,7 +28,8 @@ from rtcli.client.secret_files import (
 )
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.tokens import RoomGrant, create_token, is_valid_user_id
-from rtcli.terminal.console import console, escape
+from rtcli.terminal.console import console
+from rtcli.terminal.escaping import escape
 
 MAX_TTL_S = 10 * 365 * 86_400.0  # what a server takes
 _ACTIONS = ("join", "publish")

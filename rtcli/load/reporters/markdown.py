@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from rtcli.load.metrics.formatting import format_seconds, format_value
 from rtcli.load.reporters.text import HEADLINES, sentence
 from rtcli.load.results.model import VIOLATIONS, RunResult, Verdict
-from rtcli.terminal.console import escape
+from rtcli.terminal.escaping import escape
 from rtcli.units import format_number
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&@])")

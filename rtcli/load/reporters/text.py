@@ -14,7 +14,7 @@ from rtcli.load.results.model import (
     Verdict,
     Violation,
 )
-from rtcli.terminal.console import escape
+from rtcli.terminal.escaping import escape
 from rtcli.units import format_bytes, format_number
 
 Paint = Callable[[str, str], str]

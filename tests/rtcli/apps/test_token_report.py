@@ -8,7 +8,7 @@ import pytest
 from rtcli.apps.token_report import Key, TokenReport, inspect_token
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.tokens import create_token
-from rtcli.terminal.console import json_text
+from rtcli.terminal.escaping import json_text
 from tests.support.forged_tokens import NOW, SECRET, forge, sign
 
 KEY = Key("the key", SECRET)

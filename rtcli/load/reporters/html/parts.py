@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from rtcli.terminal.console import escape as escape_controls
+from rtcli.terminal.escaping import escape as escape_controls
 
 _MAX_TEXT = 100_000
 

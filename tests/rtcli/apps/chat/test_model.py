@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from rtcli.apps.chat.model import ChatModel, Line, fold_presence
 from rtcli.apps.chat.status import status_line
-from rtcli.apps.tail.render import clock_time
 from rtcli.client.events import (
     Acked,
     Back,
@@ -19,6 +18,7 @@ from rtcli.client.events import (
     TypingChanged,
 )
 from rtcli.protocol.position import Position
+from rtcli.terminal.clock import clock_time
 
 NOON = "2026-05-01T12:00:00.000Z"
 CLOCK = clock_time(NOON)

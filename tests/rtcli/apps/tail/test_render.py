@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from rtcli.apps.tail.render import Output, Seen, clock_time, renderer
+from rtcli.apps.tail.render import Output, Seen, renderer
 from rtcli.protocol.sse import ServerSentEvent, SSEParser
+from rtcli.terminal.clock import clock_time
 
 CHAT = (
     '{"room":"general","content":"hi\\n\\u001b[31m \u202e","sender_id":7,"sender_name":"A\u009b",'
@@ -67,8 +68,3 @@ def test_the_wire_form_can_be_read_back_from_a_pipe_and_is_safe_on_a_terminal(da
     shown = renderer(Output.RAW, for_terminal=True)(Seen(event, 0.0)).decode()
     assert "\x1b" not in shown
     assert "\u202e" not in shown
-
-
-@pytest.mark.parametrize("timestamp", ["", "yesterday", "\x1b[2J", "9999-99-99T00:00:00Z"])
-def test_a_timestamp_that_is_none_is_shown_as_it_is(timestamp: str) -> None:
-    assert "\x1b" not in clock_time(timestamp)
