@@ -15,8 +15,8 @@ Commands are imported only when they run, so that `rtcli --version` and `rtcli -
    One `@app.command()` makes `rtcli NAME`; several make `rtcli NAME SUBCOMMAND`.
 2. Add a line to `COMMANDS` below.
 
-The function returns its exit code (None is 0) or raises `CliError`. It never calls `sys.exit`, and prints
-through `rtcli.terminal.console` alone, on which `--json`, `-v`, `-q` and `--color` are set before it is called.
+The function returns its exit code (None is 0) or raises `CliError`. It never calls `sys.exit` and prints only
+through `rtcli.terminal.console`. The console knows `--json`, `-v`, `-q` and `--color` before it is called.
 """
 
 from __future__ import annotations
