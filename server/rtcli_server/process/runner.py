@@ -26,10 +26,9 @@ from rtcli_server.app import create_app
 from rtcli_server.connections.drain import drain
 from rtcli_server.realtime import Realtime
 from rtcli_server.settings import Settings
-from rtcli_server.transports.http.protocol import Guard, HttpProtocol
+from rtcli_server.transports.http.protocol import HttpOptions, HttpProtocol
 from rtcli_server.transports.http.trusted_proxies import TrustedProxies
-from rtcli_server.transports.websocket import picows_upgrade
-from rtcli_server.transports.websocket.uvicorn_protocol import MessageGuard, PortableWebSocket
+from rtcli_server.transports.websocket import picows_upgrade, uvicorn_protocol
 
 BACKLOG = 4_096
 
@@ -190,7 +189,7 @@ async def _started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
 
 
 def _config(settings: Settings, realtime: Realtime) -> uvicorn.Config:
-    guard = Guard(
+    options = HttpOptions(
         wheel=realtime.wheel,
         clock=realtime.clock,
         deadline_s=settings.header_deadline_s,
@@ -199,16 +198,10 @@ def _config(settings: Settings, realtime: Realtime) -> uvicorn.Config:
         proxies=TrustedProxies(settings.trusted_proxies),
         upgrade=_upgrade(settings, realtime),
     )
-    message_guard = MessageGuard(
-        wheel=realtime.wheel,
-        now=realtime.clock.now,
-        deadline_s=settings.message_deadline_s,
-        max_fragments=settings.max_fragments,
-    )
     return uvicorn.Config(
         create_app(settings, realtime),
-        http=partial(HttpProtocol, guard),  # type: ignore[arg-type] # it is called like the class
-        ws=partial(PortableWebSocket, message_guard),  # type: ignore[arg-type] # the same
+        http=partial(HttpProtocol, options),  # type: ignore[arg-type] # it is called like the class
+        ws="none",  # `upgrade` takes WebSocket handshakes over
         ws_max_size=settings.max_message_bytes,
         ws_per_message_deflate=False,
         ws_ping_interval=settings.rfc_ping_interval_s,
@@ -224,11 +217,18 @@ def _config(settings: Settings, realtime: Realtime) -> uvicorn.Config:
     )
 
 
-def _upgrade(settings: Settings, realtime: Realtime) -> Callable[[HttpProtocol], bool]:
-    """Who takes WebSocket handshakes over: picows where it can be used, else uvicorn's own protocol."""
+def _upgrade(settings: Settings, realtime: Realtime) -> Callable[[HttpProtocol], None]:
+    """Choose who takes WebSocket handshakes over: picows where it can be used, else uvicorn's protocol."""
+    limits = uvicorn_protocol.FragmentLimits(
+        wheel=realtime.wheel,
+        now=realtime.clock.now,
+        deadline_s=settings.message_deadline_s,
+        max_fragments=settings.max_fragments,
+    )
+    upgrade = partial(uvicorn_protocol.upgrade, limits)
     if settings.fast_websockets and picows_upgrade.available():
-        return picows_upgrade.FastUpgrade(realtime)
-    return lambda _protocol: False
+        return picows_upgrade.PicowsUpgrade(realtime, otherwise=upgrade)
+    return upgrade
 
 
 def tune_collector() -> None:

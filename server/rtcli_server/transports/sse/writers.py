@@ -8,15 +8,16 @@ from starlette.types import Receive, Scope, Send
 
 from rtcli_server.connections.event_stream_writer import EventStreamWriter
 from rtcli_server.delivery.wire import EventBatch
-from rtcli_server.transports.http.protocol import EXTENSION, Follower, HttpProtocol
+from rtcli_server.transports.asgi_extensions import HTTP_PROTOCOL
+from rtcli_server.transports.http.protocol import HttpProtocol, TransportObserver
 from rtcli_server.transports.send_queue import LazyWriter
 
 
 def open_outlet(
-    scope: Scope, receive: Receive, send: Send, budget: int, stream: Follower
+    scope: Scope, receive: Receive, send: Send, budget: int, stream: TransportObserver
 ) -> EventStreamWriter:
     """Choose the way out, after the response has been started. `stream` hears what happens to it."""
-    protocol = scope.get("extensions", {}).get(EXTENSION)
+    protocol = scope.get("extensions", {}).get(HTTP_PROTOCOL)
     if isinstance(protocol, HttpProtocol):
         return TransportOutlet(protocol, receive, send, budget=budget, stream=stream)
     return AsgiOutlet(receive, send, budget=budget, stream=stream)
@@ -30,7 +31,7 @@ async def _until_disconnected(receive: Receive) -> None:
 class AsgiOutlet:
     """Sends through ASGI, with a writer only while there is something to write."""
 
-    def __init__(self, receive: Receive, send: Send, *, budget: int, stream: Follower) -> None:
+    def __init__(self, receive: Receive, send: Send, *, budget: int, stream: TransportObserver) -> None:
         self._receive = receive
         self._send = send
         self._over = asyncio.Event()
@@ -93,7 +94,7 @@ class TransportOutlet:
         send: Send,
         *,
         budget: int,
-        stream: Follower,
+        stream: TransportObserver,
     ) -> None:
         self._protocol = protocol
         self._transport = protocol.transport
@@ -104,7 +105,7 @@ class TransportOutlet:
         self.full = False
         self._stream = stream
         protocol.transport.set_write_buffer_limits(high=budget, low=budget // 4)
-        protocol.follower = self
+        protocol.observer = self
 
     @property
     def waiting_bytes(self) -> int:
@@ -112,12 +113,12 @@ class TransportOutlet:
         return self._transport.get_write_buffer_size()
 
     def set_writable(self, *, on: bool) -> None:
-        """See Follower."""
+        """See TransportObserver."""
         self.full = not on
         self._stream.set_writable(on=on)
 
     def lost(self) -> None:
-        """See Follower."""
+        """See TransportObserver."""
         self._ended = True
         self._stream.lost()
 
@@ -149,4 +150,4 @@ class TransportOutlet:
             if self._ended:
                 await self._send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
-            self._protocol.follower = None
+            self._protocol.observer = None

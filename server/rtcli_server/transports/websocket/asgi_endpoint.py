@@ -25,10 +25,10 @@ from rtcli_server.delivery.wire import Format
 from rtcli_server.problems import ProblemError
 from rtcli_server.realtime import Realtime
 from rtcli_server.session.session import HeartbeatMode
+from rtcli_server.transports.asgi_extensions import WEBSOCKET_ABORT
 from rtcli_server.transports.send_queue import LazyWriter
 
 PATHS = {WEBSOCKET_PATH: HeartbeatMode.CLIENT, WEBSOCKET_V2_PATH: HeartbeatMode.SERVER}
-EXTENSION = "rtcli.websocket"  # scope["extensions"]: our own server says here how to drop the transport
 _FRAME_BYTES = 10  # the longest header of a server's frame
 
 _log = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ class AsgiOutlet:
         """End without sending the rest; the ASGI server closes the connection, ours at once."""
         self._writer.stop()
         self._over.set()
-        drop = self._websocket.scope.get("extensions", {}).get(EXTENSION)
+        drop = self._websocket.scope.get("extensions", {}).get(WEBSOCKET_ABORT)
         if drop is not None:
             drop["abort"]()
 

@@ -19,7 +19,7 @@ class FrameError(Exception):
         self.reason = reason
 
 
-class ControlLimit:
+class ControlFrameLimit:
     """Bounds the pings and pongs of one client: they are no messages, so no other rate limit sees them."""
 
     __slots__ = ("_count", "_second")

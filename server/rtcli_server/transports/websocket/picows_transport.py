@@ -19,7 +19,7 @@ from rtcli_server.delivery.wire import CLOSE, PING, PONG, Format, cut_reason
 from rtcli_server.delivery.wire import frame as make_frame
 from rtcli_server.realtime import Realtime
 from rtcli_server.transports.websocket.frames import (
-    ControlLimit,
+    ControlFrameLimit,
     Fragments,
     FrameError,
     check_close_payload,
@@ -57,7 +57,7 @@ class PicowsOutlet(core.WSListener):
         self.with_events = False
         self._fragments: Fragments | None = None
         self._replies: list[bytes] = []
-        self._control = ControlLimit()
+        self._control = ControlFrameLimit()
         self.full = False
         self.slot = 0
 

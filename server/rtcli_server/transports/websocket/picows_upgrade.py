@@ -8,6 +8,7 @@ where it does not work the portable transport serves.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import picows
@@ -30,18 +31,20 @@ READ_BUFFER_BYTES = 2_048  # of each connection at first; it grows with what com
 _NOBODY = asyncio.Protocol()
 
 
-class FastUpgrade:
-    """Takes handshakes over from our HTTP protocol (`Guard.upgrade`)."""
+class PicowsUpgrade:
+    """Takes over the handshakes of the realtime paths (`HttpOptions.upgrade`); `otherwise` takes the rest."""
 
-    def __init__(self, realtime: Realtime) -> None:
+    def __init__(self, realtime: Realtime, *, otherwise: Callable[[HttpProtocol], None]) -> None:
         self._realtime = realtime
+        self._otherwise = otherwise
 
-    def __call__(self, http: HttpProtocol) -> bool:
-        """Take the handshake over, or return False: not one of our paths."""
+    def __call__(self, http: HttpProtocol) -> None:
+        """Admit or reject the client, and take the transport over or answer with an HTTP status."""
         path, _, query = http.url.decode("latin-1").partition("?")
         heartbeat = PATHS.get(path)
         if heartbeat is None:
-            return False
+            self._otherwise(http)
+            return
         client = http.scope["client"]
         request = AdmissionRequest(http.headers, query, client[0] if client else "", websocket=True)
         try:
@@ -49,7 +52,6 @@ class FastUpgrade:
         except UnknownKeyError:
             http.transport.pause_reading()
             self._realtime.hub.spawn(self._answer_later(http, heartbeat, request))
-        return True
 
     async def _answer_later(
         self, http: HttpProtocol, heartbeat: HeartbeatMode, request: AdmissionRequest

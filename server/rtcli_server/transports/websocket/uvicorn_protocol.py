@@ -1,33 +1,30 @@
-"""uvicorn's own WebSocket protocol, with the limits that it lacks: used where picows is not.
+"""uvicorn's own WebSocket protocol with the limits that it lacks. It serves what picows does not.
 
-It counts bytes of a message but not its fragments, and waits for ever for the last one.
+uvicorn limits the bytes of a message but not its fragments, and waits for ever for the last one.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import websockets
-from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from uvicorn.server import ServerState
 from websockets.frames import Frame
 from websockets.http11 import Request
 
 from rtcli.protocol.codes import CloseCode
-from rtcli_server.headers import Headers, values
+from rtcli_server.headers import values
 from rtcli_server.timing.timer_wheel import TimerWheel
+from rtcli_server.transports.asgi_extensions import WEBSOCKET_ABORT
 from rtcli_server.transports.http.handshake import PLAIN_HANDSHAKE
-from rtcli_server.transports.websocket.asgi_endpoint import EXTENSION
-from rtcli_server.transports.websocket.frames import ControlLimit, FrameError
+from rtcli_server.transports.http.protocol import HttpProtocol
+from rtcli_server.transports.websocket.frames import ControlFrameLimit, FrameError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MessageGuard:
-    """The limits of one message in fragments."""
+class FragmentLimits:
+    """The limits of a message in fragments. `deadline_s` is the time for the whole message."""
 
     wheel: TimerWheel
     now: Callable[[], float]
@@ -35,99 +32,99 @@ class MessageGuard:
     max_fragments: int
 
 
-class PortableWebSocket(WebSocketsSansIOProtocol):
-    """One WebSocket connection. On the wheel while a message is not complete."""
+class UvicornWebSocket(WebSocketsSansIOProtocol):
+    """One WebSocket connection for a handshake that `http` has parsed and checked.
 
-    def __init__(
-        self,
-        guard: MessageGuard,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        self._guard = guard
+    Scheduled as a timer while a message is not complete.
+    """
+
+    def __init__(self, limits: FragmentLimits, http: HttpProtocol) -> None:
+        super().__init__(http.config, http.server_state, http.app_state)
+        fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in http.headers]
+        self._limits = limits
+        self._request = Request(http.url.decode("latin-1"), websockets.Headers(fields))
         self._fragments = 0
-        self._control = ControlLimit()
-        self._request: Request | None = None
+        self._control = ControlFrameLimit()
         self.slot = 0
 
-    def take_over(self, url: bytes, headers: Headers, client: tuple[str, int] | None) -> None:
-        """Answer a handshake that our HTTP protocol has parsed and checked; `client` is who it comes from.
-
-        The websockets library is given one without what it would not take: lines over 8 KiB, which get no
-        answer at all.
-        """
-        fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
-        self.client = client
-        self._request = Request(url.decode("latin-1"), websockets.Headers(fields))
-        self.data_received(PLAIN_HANDSHAKE % values(headers, b"sec-websocket-key")[0])
-
-    def handle_connect(self, event: Request) -> None:
-        """Go on with the true request; offer the application a way to drop the transport."""
-        super().handle_connect(self._request or event)
+    def handle_connect(self, event: Request) -> None:  # noqa: ARG002 - it is the plain handshake
+        """Go on with the true request; give the application a way to drop the transport."""
+        super().handle_connect(self._request)
         if self.response.status_code == 101:
-            self.scope["extensions"][EXTENSION] = {"abort": self.transport.abort}
+            self.scope["extensions"][WEBSOCKET_ABORT] = {"abort": self.transport.abort}
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End the deadline."""
-        self._guard.wheel.cancel(self)
+        """Cancel the deadline."""
+        self._limits.wheel.cancel(self)
         super().connection_lost(exc)
 
     def handle_text(self, event: Frame) -> None:
-        """The first frame of a text message."""
+        """Handle the first frame of a text message."""
         self._begin(event)
         super().handle_text(event)
 
     def handle_bytes(self, event: Frame) -> None:
-        """The first frame of a binary message."""
+        """Handle the first frame of a binary message."""
         self._begin(event)
         super().handle_bytes(event)
 
     def _begin(self, event: Frame) -> None:
         self._fragments = 1
         if not event.fin:
-            self._guard.wheel.schedule(self, self._guard.now() + self._guard.deadline_s)
+            self._limits.wheel.schedule(self, self._limits.now() + self._limits.deadline_s)
 
     def handle_cont(self, event: Frame) -> None:
-        """A further frame."""
+        """Handle a continuation frame."""
         if self.close_sent:
             return
         self._fragments += 1
-        if self._fragments > self._guard.max_fragments:
-            self._fail(f"message in more than {self._guard.max_fragments} fragments")
+        if self._fragments > self._limits.max_fragments:
+            self._fail(f"message in more than {self._limits.max_fragments} fragments")
             return
         if event.fin:
-            self._guard.wheel.cancel(self)
+            self._limits.wheel.cancel(self)
         super().handle_cont(event)
 
     def handle_ping(self) -> None:
-        """A ping, whose answer the websockets library has made."""
+        """Count a ping; the websockets library has made the answer."""
         try:
-            self._control.take(self._guard.now())
+            self._control.take(self._limits.now())
         except FrameError as error:
             self._fail(error.reason)
         else:
             super().handle_ping()
 
     def pause_writing(self) -> None:
-        """Read no more of a client that does not read: answers to its pings would pile up."""
+        """Stop reading from a client that does not read: answers to its pings would pile up."""
         super().pause_writing()
         self.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        """It reads again."""
+        """Read again."""
         super().resume_writing()
         if not self.read_paused and not self.transport.is_closing():
             self.transport.resume_reading()
 
     def on_timer(self, now: float) -> None:  # noqa: ARG002 - the interface of Timer
-        """The message was not complete in time."""
+        """Close: the message was not complete in time."""
         if not self.close_sent and not self.transport.is_closing():
             self._fail("message not complete in time")
 
     def _fail(self, reason: str) -> None:
-        self._guard.wheel.cancel(self)
+        self._limits.wheel.cancel(self)
         self.conn.fail(CloseCode.REFUSED, reason)
         self.handle_parser_exception()
+
+
+def upgrade(limits: FragmentLimits, http: HttpProtocol) -> None:
+    """Hand the transport to a UvicornWebSocket, and answer the handshake.
+
+    The websockets library gets a plain handshake with the client's key: it closes without an answer when a
+    line of the true one is over 8 KiB.
+    """
+    http.let_go()
+    protocol = UvicornWebSocket(limits, http)
+    protocol.connection_made(http.transport)
+    protocol.client = http.scope["client"]
+    protocol.data_received(PLAIN_HANDSHAKE % values(http.headers, b"sec-websocket-key")[0])
+    http.transport.set_protocol(protocol)
