@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from rtcli.apps.chat.commands import COMMANDS, Command, Mistake, Say, parse_line
+from rtcli.apps.chat.input import COMMANDS, Command, Mistake, Say, parse_line
 from rtcli.apps.chat.model import ChatModel, Line, talk
-from rtcli.apps.chat.typing import TypingThrottle
+from rtcli.apps.chat.typing_throttle import TypingThrottle
 from rtcli.client.events import ClientEvent, Message
 from rtcli.client.validation import problem_with
-from rtcli.client.ws import RealtimeClient
+from rtcli.client.websocket import RealtimeClient
 from rtcli.errors import CliError
 from rtcli.protocol.messages.client import MAX_HISTORY
 from rtcli.protocol.rooms import is_valid_room

@@ -23,7 +23,7 @@ from rtcli.client.events import (
     TypingChanged,
 )
 from rtcli.client.validation import problem_with
-from rtcli.client.ws import RealtimeClient
+from rtcli.client.websocket import RealtimeClient
 from rtcli.errors import CliError, Exit
 from rtcli.terminal.console import Console
 from rtcli.terminal.stdin import read_lines

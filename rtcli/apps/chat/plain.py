@@ -9,9 +9,9 @@ from collections.abc import Callable
 from rtcli.apps.chat.controller import Controller, Recall, unsent_lines
 from rtcli.apps.chat.model import ChatModel, Line, fold_presence
 from rtcli.apps.chat.pipe import MAX_LINE_BYTES
-from rtcli.apps.chat.typing import TypingThrottle
+from rtcli.apps.chat.typing_throttle import TypingThrottle
 from rtcli.client.events import ClientEvent
-from rtcli.client.ws import RealtimeClient
+from rtcli.client.websocket import RealtimeClient
 from rtcli.errors import Exit
 from rtcli.terminal.console import Console
 from rtcli.terminal.stdin import read_lines

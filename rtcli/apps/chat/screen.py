@@ -37,13 +37,13 @@ from prompt_toolkit.output import ColorDepth, Output
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.styles import Style
 
-from rtcli.apps.chat.commands import COMMANDS
 from rtcli.apps.chat.controller import Controller, Recall, unsent_lines
+from rtcli.apps.chat.input import COMMANDS
 from rtcli.apps.chat.model import ChatModel, Line, fold_presence
 from rtcli.apps.chat.status import status_line
-from rtcli.apps.chat.typing import TypingThrottle
+from rtcli.apps.chat.typing_throttle import TypingThrottle
 from rtcli.client.events import ClientEvent
-from rtcli.client.ws import RealtimeClient
+from rtcli.client.websocket import RealtimeClient
 from rtcli.errors import Exit
 from rtcli.terminal.console import Console
 from rtcli.terminal.escaping import escape

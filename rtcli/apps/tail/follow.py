@@ -12,7 +12,7 @@ from rtcli.apps.tail.cursor import GapRecord, Order, Ready, reached, read_gap, r
 from rtcli.apps.tail.exec import Executor
 from rtcli.apps.tail.filters import EventFilter
 from rtcli.apps.tail.render import Output, Seen, renderer
-from rtcli.apps.tail.state import StateFile
+from rtcli.apps.tail.state_file import StateFile
 from rtcli.client.sse import Batch, EventStream, Lost, Opened
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.messages import format_timestamp

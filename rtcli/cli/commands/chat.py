@@ -26,7 +26,7 @@ from rtcli.client.events import ClientEvent, Message
 from rtcli.client.history import read_history
 from rtcli.client.http import make_http
 from rtcli.client.validation import check_room
-from rtcli.client.ws import RealtimeClient, WebSocketTarget
+from rtcli.client.websocket import RealtimeClient, WebSocketTarget
 from rtcli.errors import CliError
 from rtcli.protocol.messages import format_timestamp
 from rtcli.protocol.paths import WEBSOCKET_PATH

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from rtcli.apps.demo.play import Demo, default_directory
-from rtcli.apps.demo.stage import Stage
+from rtcli.apps.demo.script import Demo, default_directory
+from rtcli.apps.demo.transcript import Stage
 from rtcli.cli import options, signals
 from rtcli.errors import CliError
 from rtcli.terminal.console import console

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from rtcli.apps.publishing import Run, Texts, argument_texts, batches, line_texts, make_target, whole_text
+from rtcli.apps.publish import Run, Texts, argument_texts, batches, line_texts, make_target, whole_text
 from rtcli.cli import options, signals
 from rtcli.cli.connection import make_connection
 from rtcli.cli.limits import Limit

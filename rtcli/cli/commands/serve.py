@@ -11,7 +11,7 @@ import typer
 from pydantic import ValidationError
 from rtcli_server.settings import ENV_PREFIX, Settings
 
-from rtcli.apps.serving import Serving
+from rtcli.apps.serve import Serving
 from rtcli.cli import options
 from rtcli.client.secret_files import development_secret, read_secret
 from rtcli.errors import CliError

@@ -16,7 +16,7 @@ from rtcli.apps.tail.exec import Executor
 from rtcli.apps.tail.filters import EventFilter, make_filter
 from rtcli.apps.tail.follow import Tail, TailOptions
 from rtcli.apps.tail.render import Output
-from rtcli.apps.tail.state import StateFile, filter_hash
+from rtcli.apps.tail.state_file import StateFile, filter_hash
 from rtcli.cli import options, signals
 from rtcli.cli.connection import make_connection
 from rtcli.cli.limits import Limit

@@ -24,7 +24,7 @@ import httpx
 from rtcli.client.backoff import Reconnect
 from rtcli.client.events import Acked, ClientEvent, Joined, Message, Missed, Rejected
 from rtcli.client.sse import Batch, EventStream
-from rtcli.client.ws import RealtimeClient, WebSocketTarget
+from rtcli.client.websocket import RealtimeClient, WebSocketTarget
 from rtcli.protocol.position import Position, parse_cursor
 from rtcli.protocol.tokens import create_token
 from tests.support.checker import Outcome, Receiver, Sent, Verdict, check

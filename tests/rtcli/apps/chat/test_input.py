@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtcli.apps.chat.commands import COMMANDS, Command, Mistake, Say, parse_line
-from rtcli.apps.chat.typing import TypingThrottle
+from rtcli.apps.chat.input import COMMANDS, Command, Mistake, Say, parse_line
+from rtcli.apps.chat.typing_throttle import TypingThrottle
 from rtcli.client.validation import problem_with
 from rtcli.protocol.messages import decode_client, encode
 from rtcli.protocol.messages.client import ChatData, ChatMessage

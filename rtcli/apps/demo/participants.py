@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 
 from rtcli.apps.chat.render import sentence
-from rtcli.apps.demo.stage import Stage
+from rtcli.apps.demo.transcript import Stage
 from rtcli.apps.tail.render import Seen
 from rtcli.client.backoff import Reconnect
 from rtcli.client.endpoint import Endpoint
@@ -17,7 +17,7 @@ from rtcli.client.events import Back, ClientEvent, Joined, Lost, Message, Missed
 from rtcli.client.http import make_http
 from rtcli.client.sse import Batch, EventStream
 from rtcli.client.tls import TlsOptions
-from rtcli.client.ws import RealtimeClient, WebSocketTarget
+from rtcli.client.websocket import RealtimeClient, WebSocketTarget
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.paths import EVENT_STREAM_PATH, WEBSOCKET_PATH
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import msgspec
 import pytest
 
-from rtcli.apps.publishing import Run, Target, Texts, batches, line_texts, make_target, whole_text
+from rtcli.apps.publish import Run, Target, Texts, batches, line_texts, make_target, whole_text
 from rtcli.client.publishing import MAX_BODY_BYTES, MAX_PARTS, Part, Published, Result
 from rtcli.errors import CliError, Exit
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from rtcli.apps.demo.people import ROOM, Follower, Person, Watch, running
-from rtcli.apps.demo.stage import Stage
+from rtcli.apps.demo.participants import ROOM, Follower, Person, Watch, running
+from rtcli.apps.demo.transcript import Stage
 from rtcli.client.endpoint import Endpoint, parse_endpoint
 from rtcli.errors import CliError, Exit
 from rtcli.interpreter import module_command

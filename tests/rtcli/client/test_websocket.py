@@ -26,7 +26,7 @@ from rtcli.client.events import (
     RoundTrip,
     Trouble,
 )
-from rtcli.client.ws import RealtimeClient, WebSocketTarget
+from rtcli.client.websocket import RealtimeClient, WebSocketTarget
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.messages import client as c
 from rtcli.protocol.messages import server as s

@@ -8,7 +8,7 @@ import sys
 import pytest
 from rtcli_server.settings import Settings
 
-from rtcli.apps.serving import Serving
+from rtcli.apps.serve import Serving
 from rtcli.errors import CliError
 
 

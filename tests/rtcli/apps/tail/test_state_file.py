@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rtcli.apps.tail.state import StateFile, filter_hash
+from rtcli.apps.tail.state_file import StateFile, filter_hash
 from rtcli.errors import CliError, Exit
 
 
