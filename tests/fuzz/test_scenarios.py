@@ -42,7 +42,7 @@ slow = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 
 
 def check_any(errors: ScenarioError) -> None:
-    assert errors.mistakes
+    assert errors.diagnostics
 
 
 def check(errors: ScenarioError) -> None:

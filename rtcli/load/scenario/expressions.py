@@ -4,7 +4,7 @@
 
 Grammar: `${` expression `}`; an expression is a path (`name.name`), a number, a 'quoted string', or
 `function(expression, ...)`. `$$` is a dollar sign. A text is parsed once, when the scenario is loaded, so
-that every mistake is known before the first connection; rendering can then only fail on data (a key that a
+that every diagnostic is known before the first connection; rendering can then only fail on data (a key that a
 JSON feeder does not have).
 """
 

@@ -1,4 +1,4 @@
-"""Follows a flow as a user would, to find steps that cannot work where they stand."""
+"""Follows a flow as a user would, to find steps that cannot work in their place."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from rtcli.load.scenario import steps
 from rtcli.load.scenario.expressions import Template
 from rtcli.load.scenario.model import Role
+from rtcli.load.scenario.nodes import Diagnostic
 from rtcli.load.scenario.protocols import transport_of
 from rtcli.protocol.rooms import is_valid_room
 
@@ -25,50 +26,44 @@ _NOT_ON_STREAMS = (steps.Join, steps.Leave, steps.Typing)
 _TAKES_NO_TIME = (steps.Log, steps.Signal, steps.Typing, steps.Choose)
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something that cannot work, and where."""
-
-    location: steps.Location | None
-    text: str
-
-
 @dataclass(slots=True)
 class _State:
-    """What is known about a user at one point of the flow."""
+    """What is known of a user before a step of the flow."""
 
     stream: bool  # an event stream, which only receives
-    rooms_are_ours: bool  # they follow our rules
-    publishes: bool  # by HTTP, beside an event stream
+    rtcli_rooms: bool  # rooms have the names and members that our own server allows
+    publishes: bool  # users of event streams can publish by HTTP
     connected: bool = False
-    ever: bool = False
+    ever: bool = False  # has been connected before
     rooms: dict[str, Template] = field(default_factory=dict)
 
 
-def check_flow(role: Role, protocol: str, *, publishes: bool) -> Iterator[Problem]:
-    """The problems of a role's flow, in the order of the steps.
+def check_flow(role: Role, protocol: str, *, publishes: bool) -> Iterator[Diagnostic]:
+    """What cannot work in a role's flow, in the order of the steps.
 
-    `publishes`: users of event streams can publish by HTTP.
+    `publishes`: users of event streams can publish by HTTP. Raises AdapterError for an unknown protocol.
     """
     state = _State(transport_of(protocol) == "sse", protocol in {"rtcli", "sse"}, publishes)
-    problems = list(_check_steps(role.flow, state))
-    yield from problems
-    if not problems and not any(
+    found = list(_check_steps(role.flow, state))
+    yield from found
+    if not found and not any(
         isinstance(step, steps.Connect | steps.Http) or (state.stream and isinstance(step, steps.Send))
         for step in steps.walk(role.flow)
     ):
-        yield Problem(role.location, "its flow never connects")
+        yield Diagnostic.at(role.location, "its flow never connects")
     if role.arrivals is not None and role.stay is None and _is_endless(role.flow):
-        yield Problem(
+        yield Diagnostic.at(
             role.location, "users keep arriving and never go: give it `stay`, or an end to its flow"
         )
 
 
-def _check_steps(flow: tuple[steps.Step, ...], state: _State) -> Iterator[Problem]:
+def _check_steps(flow: tuple[steps.Step, ...], state: _State) -> Iterator[Diagnostic]:
     for position, step in enumerate(flow):
         yield from _check_step(step, state)
         if position + 1 < len(flow) and _is_endless((step,)):
-            yield Problem(flow[position + 1].location, f"nothing comes after {_name(step)}, which never ends")
+            yield Diagnostic.at(
+                flow[position + 1].location, f"nothing comes after {_name(step)}, which never ends"
+            )
 
 
 def _name(step: steps.Step) -> str:
@@ -90,21 +85,21 @@ def _is_endless(flow: tuple[steps.Step, ...]) -> bool:
     )
 
 
-def _check_step(step: steps.Step, state: _State) -> Iterator[Problem]:
+def _check_step(step: steps.Step, state: _State) -> Iterator[Diagnostic]:
     if state.stream and isinstance(step, _NOT_ON_STREAMS):
-        yield Problem(
+        yield Diagnostic.at(
             step.location, f"{_name(step)} is not possible on an event stream; `connect` names its rooms"
         )
     elif state.stream and isinstance(step, steps.Send):
         if not state.publishes:
-            yield Problem(step.location, "'send' on an event stream needs `target: publish:`")
+            yield Diagnostic.at(step.location, "'send' on an event stream needs `target: publish:`")
     elif isinstance(step, _NEEDS_CONNECTION) and not state.connected:
-        yield Problem(step.location, f"{_name(step)} needs a connection: put 'connect' before it")
-        state.connected = state.ever = True  # once is enough
+        yield Diagnostic.at(step.location, f"{_name(step)} needs a connection: put 'connect' before it")
+        state.connected = state.ever = True  # report a missing connection once
     elif isinstance(step, steps.Connect) and state.connected:
-        yield Problem(step.location, "'connect' while connected: put 'disconnect' or 'kill' before it")
+        yield Diagnostic.at(step.location, "'connect' while connected: put 'disconnect' or 'kill' before it")
     elif isinstance(step, steps.Resume) and (state.connected or not state.ever):
-        yield Problem(
+        yield Diagnostic.at(
             step.location, "'resume' needs a connection that was lost: put 'kill' or 'disconnect' before it"
         )
     yield from _check_rooms(step, state)
@@ -112,10 +107,10 @@ def _check_step(step: steps.Step, state: _State) -> Iterator[Problem]:
         yield from _check_loop(step, state)
     elif isinstance(step, steps.Choose):
         yield from _check_choices(step, state)
-    _follow(step, state)
+    _apply(step, state)
 
 
-def _follow(step: steps.Step, state: _State) -> None:
+def _apply(step: steps.Step, state: _State) -> None:
     if isinstance(step, steps.Connect | steps.Resume):
         state.connected = state.ever = True
     elif isinstance(step, steps.Disconnect | steps.KillStep):
@@ -128,20 +123,20 @@ def _follow(step: steps.Step, state: _State) -> None:
         state.rooms.pop(str(step.room), None)
 
 
-def _check_rooms(step: steps.Step, state: _State) -> Iterator[Problem]:
+def _check_rooms(step: steps.Step, state: _State) -> Iterator[Diagnostic]:
     rooms = step.rooms if isinstance(step, steps.Connect) else ()
     if isinstance(step, steps.Join | steps.Leave | steps.Send | steps.Typing):
         rooms = (step.room,)
-    if not state.rooms_are_ours:
+    if not state.rtcli_rooms:
         return
     for room in rooms:
         name = room.constant
         if name is not None and not is_valid_room(name):
-            yield Problem(step.location, f"{name!r} cannot be the name of a room")
+            yield Diagnostic.at(step.location, f"{name!r} cannot be the name of a room")
         elif state.stream and isinstance(step, steps.Send):
             continue  # by HTTP; whoever may, may from outside
         elif isinstance(step, steps.Leave | steps.Send | steps.Typing) and not _may_be_in(room, state):
-            yield Problem(
+            yield Diagnostic.at(
                 step.location, f"{_name(step)}: only a member may; put {{ join: {room} }} before it"
             )
 
@@ -153,14 +148,14 @@ def _may_be_in(room: Template, state: _State) -> bool:
     return any(varies or joined.constant is None for joined in state.rooms.values())
 
 
-def _check_loop(loop: steps.Loop, state: _State) -> Iterator[Problem]:
+def _check_loop(loop: steps.Loop, state: _State) -> Iterator[Diagnostic]:
     before = state.connected
     yield from _check_steps(loop.steps, state)
     if before and not state.connected and not isinstance(loop.steps[0], steps.Connect | steps.Resume):
         again = "Each round ends without a connection and the next begins with one"
-        yield Problem(loop.location, f"{again}: end it with 'resume', or begin it with 'connect'")
+        yield Diagnostic.at(loop.location, f"{again}: end it with 'resume', or begin it with 'connect'")
     if loop.times is None and all(_takes_no_time(step) for step in loop.steps):
-        yield Problem(loop.location, "a loop without any pause: put { think: 1s } into it")
+        yield Diagnostic.at(loop.location, "a loop without any pause: put { think: 1s } into it")
 
 
 def _takes_no_time(step: steps.Step) -> bool:
@@ -169,14 +164,16 @@ def _takes_no_time(step: steps.Step) -> bool:
     return isinstance(step, _TAKES_NO_TIME) and getattr(step, "rate", None) is None
 
 
-def _check_choices(step: steps.Choose, state: _State) -> Iterator[Problem]:
-    """Each way starts from the same state; afterwards, a user is where all ways agree."""
+def _check_choices(step: steps.Choose, state: _State) -> Iterator[Diagnostic]:
+    """Each branch starts from the same state; afterwards, a user is in the rooms of any branch."""
     ends: list[_State] = []
     for choice in step.choices:
         branch = replace(state, rooms=dict(state.rooms))
         yield from _check_steps(choice.steps, branch)
         ends.append(branch)
     if any(end.connected != ends[0].connected for end in ends):
-        yield Problem(step.location, "some ways of 'choose' end with a connection and others without one")
+        yield Diagnostic.at(
+            step.location, "some ways of 'choose' end with a connection and others without one"
+        )
     state.connected, state.ever = ends[0].connected, ends[0].ever
     state.rooms = {name: room for end in ends for name, room in end.rooms.items()}

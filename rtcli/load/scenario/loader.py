@@ -15,29 +15,28 @@ from typing import Any
 
 import rtcli
 from rtcli.load.scenario.checks import check_references, check_scenario
-from rtcli.load.scenario.grammar.context import Reading
+from rtcli.load.scenario.grammar.context import ReadContext
 from rtcli.load.scenario.grammar.document import SCENARIO
 from rtcli.load.scenario.grammar.thresholds import ThresholdError, parse_threshold
 from rtcli.load.scenario.model import Scenario, Target, ThresholdSpec
-from rtcli.load.scenario.nodes import MappingNode, Mistake, did_you_mean, to_plain
+from rtcli.load.scenario.nodes import Diagnostic, MappingNode, did_you_mean, to_plain
 from rtcli.load.scenario.overrides import apply_override
-from rtcli.load.scenario.steps import Location
 from rtcli.load.scenario.yaml import MAX_BYTES, YamlError, compose
 
 
 class ScenarioError(Exception):
     """The scenario cannot be used. `mistakes` holds everything that is wrong, in the order of the file."""
 
-    def __init__(self, name: str, mistakes: Sequence[Mistake]) -> None:
+    def __init__(self, name: str, diagnostics: Sequence[Diagnostic]) -> None:
         self.name = name
-        self.mistakes = tuple(
-            sorted(dict.fromkeys(mistakes), key=lambda mistake: (bool(mistake.origin), mistake))
+        self.diagnostics = tuple(
+            sorted(dict.fromkeys(diagnostics), key=lambda diagnostic: (bool(diagnostic.origin), diagnostic))
         )
         super().__init__("\n".join(self.lines()))
 
     def lines(self) -> list[str]:
         """One line for each mistake: `file:line:column: text`."""
-        return [mistake.render(self.name) for mistake in self.mistakes]
+        return [diagnostic.render(self.name) for diagnostic in self.diagnostics]
 
 
 def bundled_folder() -> Path:
@@ -67,7 +66,7 @@ def read_source(name: str) -> tuple[str, Path | None]:
     if name not in bundled_names():
         near = did_you_mean(name, bundled_names()) or f"; bundled are: {', '.join(bundled_names())}"
         raise ScenarioError(
-            name, [Mistake(0, 0, f"there is no bundled scenario of this name and no such file{near}")]
+            name, [Diagnostic(0, 0, f"there is no bundled scenario of this name and no such file{near}")]
         )
     return _decode((bundled_folder() / f"{name}.yaml").read_bytes(), name), None
 
@@ -78,23 +77,23 @@ def _read(path: Path) -> bytes:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
         reason = "it is a directory" if path.is_dir() else str(error.strerror or error)
-        raise ScenarioError(str(path), [Mistake(0, 0, reason)]) from None
+        raise ScenarioError(str(path), [Diagnostic(0, 0, reason)]) from None
     except ValueError as error:  # a NUL in the name
-        raise ScenarioError(str(path), [Mistake(0, 0, str(error))]) from None
+        raise ScenarioError(str(path), [Diagnostic(0, 0, str(error))]) from None
     if len(content) > MAX_BYTES:
-        raise ScenarioError(str(path), [Mistake(0, 0, "larger than 1 MiB")])
+        raise ScenarioError(str(path), [Diagnostic(0, 0, "larger than 1 MiB")])
     return content
 
 
 def _decode(content: bytes, name: str) -> str:
     if b"\0" in content:
-        raise ScenarioError(name, [Mistake(0, 0, "not a text file in UTF-8")])
+        raise ScenarioError(name, [Diagnostic(0, 0, "not a text file in UTF-8")])
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         column = error.start - content.rfind(b"\n", 0, error.start)
-        raise ScenarioError(name, [Mistake(line, column, "not UTF-8")]) from None
+        raise ScenarioError(name, [Diagnostic(line, column, "not UTF-8")]) from None
 
 
 def parse_scenario(
@@ -110,35 +109,31 @@ def parse_scenario(
     `overrides` are changes (`path=value`), `thresholds` more of them (`fanout_latency: p(99) < 250ms`).
     """
     try:
-        root, mistakes = compose(text)
+        root, diagnostics = compose(text)
     except YamlError as error:
-        raise ScenarioError(name, [error.mistake]) from None
-    reading = Reading(base)
-    reading.mistakes += mistakes
+        raise ScenarioError(name, [error.diagnostic]) from None
+    context = ReadContext(base)
+    context.diagnostics += diagnostics
     if not isinstance(root, MappingNode):
         what = "empty" if root is None else "not a mapping"
         raise ScenarioError(
-            name, [*mistakes, Mistake(1, 1, f"{what}: a scenario has at least name, phases and roles")]
+            name, [*diagnostics, Diagnostic(1, 1, f"{what}: a scenario has at least name, phases and roles")]
         )
-    reading.mistakes += [mistake for change in overrides if (mistake := apply_override(root, change))]
-    more = _read_thresholds(thresholds, reading)
-    values = _build(root, reading)
-    if reading.mistakes:
-        raise ScenarioError(name, reading.mistakes)
+    context.diagnostics += [found for change in overrides if (found := apply_override(root, change))]
+    more = _read_thresholds(thresholds, context)
+    values = _build(root, context)
+    if context.diagnostics:
+        raise ScenarioError(name, context.diagnostics)
     values["thresholds"] = (*values.get("thresholds", ()), *more)
     return Scenario(**values, path=name, text=text, digest=_digest(root))
 
 
-def _build(root: MappingNode, reading: Reading) -> dict[str, Any]:
+def _build(root: MappingNode, context: ReadContext) -> dict[str, Any]:
     """Read and check everything; complete when there are no mistakes."""
-    values: dict[str, Any] = SCENARIO.read(root, reading)
-    check_references(reading)
-
-    def note(location: Location | None, text: str) -> None:
-        place = location or Location(0, 0)
-        reading.mistakes.append(Mistake(place.line, place.column, text))
-
-    check_scenario(values.get("roles", {}), values.get("data", {}), values.get("target", Target()), note)
+    values: dict[str, Any] = SCENARIO.read(root, context)
+    check_references(context)
+    roles, data, target = values.get("roles", {}), values.get("data", {}), values.get("target", Target())
+    context.diagnostics += check_scenario(roles, data, target)
     return values
 
 
@@ -152,11 +147,11 @@ def _digest(root: MappingNode) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
-def _read_thresholds(texts: Sequence[str], reading: Reading) -> list[ThresholdSpec]:
+def _read_thresholds(texts: Sequence[str], context: ReadContext) -> list[ThresholdSpec]:
     found: list[ThresholdSpec] = []
     for text in texts:
         try:
             found.append(parse_threshold(text))
         except ThresholdError as error:
-            reading.mistakes.append(Mistake(0, 0, str(error), f"--threshold {text!r}"))
+            context.diagnostics.append(Diagnostic(0, 0, str(error), f"--threshold {text!r}"))
     return found

@@ -7,15 +7,22 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from rtcli.load.scenario.steps import Location
+
 
 @dataclass(frozen=True, slots=True, order=True)
-class Mistake:
-    """Something wrong in a scenario. Lines and columns count from 1; 0: at no place in the file."""
+class Diagnostic:
+    """A mistake in a scenario. Lines and columns count from 1; line 0 is no place in the file."""
 
     line: int
     column: int
     text: str
     origin: str = ""  # instead of the file: `--set roles.reader.users`
+
+    @classmethod
+    def at(cls, location: Location | None, text: str) -> Diagnostic:
+        """A diagnostic for a value of the model, which knows where it was written."""
+        return cls(location.line, location.column, text) if location else cls(0, 0, text)
 
     def render(self, name: str) -> str:
         """`file:line:column: text`, as compilers write it."""
@@ -26,15 +33,20 @@ class Mistake:
 
 @dataclass(slots=True)
 class ScalarNode:
-    """A single value, as written. `plain` is false when it stood in quotes or in a block."""
+    """A single value, as written. `plain` is false if it was written in quotes or in a block."""
 
     line: int
     column: int
     text: str
     plain: bool = True
     origin: str = ""
-    start: int = 0  # its place in the text, to join what a comma took apart
+    start: int = 0  # its place in the text, to join a value that YAML split at a comma
     end: int = 0
+
+    @property
+    def is_null(self) -> bool:
+        """Whether YAML means no value by it."""
+        return self.plain and self.text in {"", "~", "null"}
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rtcli.load.scenario.nodes import MappingNode, Mistake, Node, ScalarNode, SequenceNode, did_you_mean
+from rtcli.load.scenario.nodes import Diagnostic, MappingNode, Node, ScalarNode, SequenceNode, did_you_mean
 from rtcli.load.scenario.yaml import YamlError, compose
 
 
@@ -10,7 +10,7 @@ class OverrideError(ValueError):
     """The change cannot be made; the text says why."""
 
 
-def apply_override(root: MappingNode, text: str) -> Mistake | None:
+def apply_override(root: MappingNode, text: str) -> Diagnostic | None:
     """Make one change, written `path.to.value=value`, in place; returns what is wrong with it.
 
     Items of lists are named by their number, from 0, or by their `name`. The value is YAML.
@@ -18,19 +18,19 @@ def apply_override(root: MappingNode, text: str) -> Mistake | None:
     path, equals, value = text.partition("=")
     origin = f"--set {path}"
     if not equals or not path:
-        return Mistake(0, 0, "write --set path=value, like --set roles.reader.users=50", origin)
+        return Diagnostic(0, 0, "write --set path=value, like --set roles.reader.users=50", origin)
     try:
-        node, mistakes = compose(value)
+        node, diagnostics = compose(value)
     except YamlError as error:
-        return Mistake(0, 0, error.mistake.text, origin)
-    if mistakes:
-        return Mistake(0, 0, mistakes[0].text, origin)
+        return Diagnostic(0, 0, error.diagnostic.text, origin)
+    if diagnostics:
+        return Diagnostic(0, 0, diagnostics[0].text, origin)
     replacement = node or ScalarNode(0, 0, "")
     _mark(replacement, origin)
     try:
         _put(root, path.split("."), replacement, origin)
     except OverrideError as error:
-        return Mistake(0, 0, str(error), origin)
+        return Diagnostic(0, 0, str(error), origin)
     return None
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import yaml
 
-from rtcli.load.scenario.nodes import MappingNode, Mistake, Node, ScalarNode, SequenceNode
+from rtcli.load.scenario.nodes import Diagnostic, MappingNode, Node, ScalarNode, SequenceNode
 
 MAX_BYTES = 1_048_576
 MAX_NODES = 20_000
@@ -24,31 +24,31 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 class YamlError(Exception):
     """The text cannot be read as YAML at all; `mistake` says where it stops."""
 
-    def __init__(self, mistake: Mistake) -> None:
-        super().__init__(mistake.text)
-        self.mistake = mistake
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        super().__init__(diagnostic.text)
+        self.diagnostic = diagnostic
 
 
-def compose(text: str) -> tuple[Node | None, list[Mistake]]:
+def compose(text: str) -> tuple[Node | None, list[Diagnostic]]:
     """Read one document. Returns its tree (None when empty) and the mistakes that did not end the reading.
 
     Raises `YamlError` for what does: broken syntax, too large, too deep, too many nodes, an alias to itself.
     """
     composer = _Composer(text)
     try:
-        return composer.document(), composer.mistakes
+        return composer.document(), composer.diagnostics
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = " ".join(str(error.problem or error.context or error).split())
         if "\\t" in what or "tab character" in what:
             what += " (indent with spaces, not with tabs)"
         raise YamlError(
-            Mistake(mark.line + 1, mark.column + 1, what) if mark else Mistake(1, 1, what)
+            Diagnostic(mark.line + 1, mark.column + 1, what) if mark else Diagnostic(1, 1, what)
         ) from None
     except yaml.reader.ReaderError as error:
         before = text[: error.position]
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        raise YamlError(Mistake(line, column, "a control character that YAML does not allow")) from None
+        raise YamlError(Diagnostic(line, column, "a control character that YAML does not allow")) from None
 
 
 def _place(event: yaml.Event) -> tuple[int, int]:
@@ -62,7 +62,7 @@ class _Composer:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.mistakes: list[Mistake] = []
+        self.diagnostics: list[Diagnostic] = []
         self._events: Iterator[yaml.Event] = yaml.parse(text, Loader=_Loader)
         self._anchors: dict[str, tuple[Node, int]] = {}
         self._open: set[str] = set()
@@ -73,16 +73,16 @@ class _Composer:
         for event in self._events:
             if isinstance(event, yaml.DocumentStartEvent):
                 if root is not None:
-                    self._mistake(event, "a second document: a scenario is one document")
+                    self._report(event, "a second document: a scenario is one document")
                     break
                 root = self._node(next(self._events), 0)
         return root
 
-    def _mistake(self, event: yaml.Event, text: str) -> None:
-        self.mistakes.append(Mistake(*_place(event), text))
+    def _report(self, event: yaml.Event, text: str) -> None:
+        self.diagnostics.append(Diagnostic(*_place(event), text))
 
     def _fatal(self, event: yaml.Event, text: str) -> YamlError:
-        return YamlError(Mistake(*_place(event), text))
+        return YamlError(Diagnostic(*_place(event), text))
 
     def _count(self, event: yaml.Event, nodes: int) -> None:
         self._nodes += nodes
@@ -98,7 +98,7 @@ class _Composer:
             raise self._fatal(event, "expected a value")
         self._count(event, 1)
         if event.tag is not None and event.tag != "!":
-            self._mistake(event, f"tags are not allowed: {event.tag}")
+            self._report(event, f"tags are not allowed: {event.tag}")
         before, anchor = self._nodes, event.anchor
         if anchor is not None:
             self._open.add(anchor)
@@ -142,11 +142,11 @@ class _Composer:
             value_event = next(self._events)
             value = self._node(value_event, depth + 1)
             if not isinstance(key, ScalarNode):
-                self._mistake(event, "a key must be a single word")
+                self._report(event, "a key must be a single word")
             elif last is not None and _is_empty(value) and self._join(last, key):
                 continue
             elif key.text in pairs:
-                self._mistake(
+                self._report(
                     event, f"{key.text!r} stands here twice (first in line {pairs[key.text][0].line})"
                 )
             else:

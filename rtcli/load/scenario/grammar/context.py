@@ -1,8 +1,8 @@
-"""Reading a scenario without stopping at the first mistake.
+"""What the types of fields share while a scenario file is read, without stopping at the first mistake.
 
-A kind of field that cannot read its node raises `WrongError`; whoever reads several things catches it,
-notes it, goes on with the next, and raises `SkipError` at the end when something that it needs is missing.
-So all mistakes are found.
+A type that cannot read its node raises `FieldError`. Whoever reads several nodes catches it, reports it, goes
+on with the next node, and raises `AlreadyReportedError` at the end when a value that it needs is missing. So
+one reading finds all mistakes.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from rtcli.load.scenario.nodes import MappingNode, Mistake, Node, ScalarNode, SequenceNode
+from rtcli.load.scenario.nodes import Diagnostic, MappingNode, Node, ScalarNode, SequenceNode
 from rtcli.load.scenario.steps import Location
 
 Schema = dict[str, Any]
 
 
-class WrongError(Exception):
-    """This node cannot be what it should be."""
+class FieldError(Exception):
+    """The node is not what its field accepts."""
 
     def __init__(self, node: Node, text: str) -> None:
         super().__init__(text)
@@ -27,40 +27,57 @@ class WrongError(Exception):
         self.text = text
 
 
-class SkipError(Exception):
-    """Something needed was wrong, and has been noted already."""
+class AlreadyReportedError(Exception):
+    """A value that is needed was wrong; the diagnostic has been reported."""
+
+
+class Definition(NamedTuple):
+    """A name that the file defines. `kind`: role, phase, name (of data), signal, capture."""
+
+    node: Node
+    kind: str
+    name: str
 
 
 @dataclass(slots=True)
 class Reference:
-    """A name that must be defined somewhere in the file; checked when all of it has been read."""
+    """A use of a name that the file must define; checked when all of it has been read."""
 
     node: Node
-    what: str  # role, phase, name (of data), signal ...
+    kind: str  # as in `Definition`
     name: str
-    path: tuple[str, ...] = ()
-    local: frozenset[str] = frozenset()  # names that are defined just here
+    path: tuple[str, ...] = ()  # of `${name.name...}`
+    local: frozenset[str] = frozenset()  # names that are defined for this node alone
 
 
 @dataclass(slots=True)
-class Reading:
-    """One pass over a file: what was found wrong, and which names it speaks of."""
+class ReadContext:
+    """One reading of a file: the mistakes found so far, and the names that it defines and uses."""
 
     base: Path | None = None  # directory that data files are relative to
-    mistakes: list[Mistake] = field(default_factory=list)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    definitions: list[Definition] = field(default_factory=list)
     references: list[Reference] = field(default_factory=list)
-    local: frozenset[str] = frozenset()
+    local: frozenset[str] = frozenset()  # names that are defined for the node being read
 
-    def note(self, node: Node, text: str) -> None:
-        """Note a mistake at a node."""
-        self.mistakes.append(Mistake(node.line, node.column, text, node.origin))
+    def report(self, node: Node, text: str) -> None:
+        """Add a diagnostic at a node."""
+        self.diagnostics.append(Diagnostic(node.line, node.column, text, node.origin))
+
+    def define(self, node: Node, kind: str, name: str) -> None:
+        """Record that the file defines a name."""
+        self.definitions.append(Definition(node, kind, name))
+
+    def refer(self, node: Node, kind: str, name: str) -> None:
+        """Record that the file uses a name."""
+        self.references.append(Reference(node, kind, name))
 
 
-class FieldKind(Protocol):
-    """Reads a node; says what it accepts."""
+class FieldType(Protocol):
+    """Reads a node, and describes what it accepts as JSON Schema."""
 
-    def read(self, node: Node, reading: Reading) -> Any:  # noqa: ANN401 - the grammar's tables are heterogeneous
-        """The value. Raises `WrongError` or `SkipError`."""
+    def read(self, node: Node, context: ReadContext) -> Any:  # noqa: ANN401 - the grammar's tables are heterogeneous
+        """The value of the node. Raises `FieldError` or `AlreadyReportedError`."""
         ...
 
     def schema(self) -> Schema:
@@ -74,7 +91,7 @@ def describe(node: Node) -> str:
         return "a mapping"
     if isinstance(node, SequenceNode):
         return "a list"
-    return "nothing" if node.plain and node.text in {"", "~", "null"} else repr(shorten(node.text))
+    return "nothing" if node.is_null else repr(shorten(node.text))
 
 
 def shorten(text: str) -> str:
@@ -83,29 +100,27 @@ def shorten(text: str) -> str:
 
 
 def scalar(node: Node, expected: str) -> ScalarNode:
-    """The node as a single value that is there. Raises `WrongError`."""
-    if not isinstance(node, ScalarNode) or (node.plain and node.text in {"", "~", "null"}):
-        raise WrongError(node, f"expected {expected}, got {describe(node)}")
+    """The node, which must be a scalar and not empty. Raises `FieldError`."""
+    if not isinstance(node, ScalarNode) or node.is_null:
+        raise FieldError(node, f"expected {expected}, got {describe(node)}")
     return node
 
 
-def read_all(fields: Sequence[tuple[Node, FieldKind]], reading: Reading) -> list[Any]:
-    """Read each node, noting what is wrong. Raises `SkipError` when something was."""
+def read_all(items: Sequence[tuple[Node, FieldType]], context: ReadContext) -> list[Any]:
+    """Read each node and report every mistake. Raises `AlreadyReportedError` when there was one."""
     values: list[Any] = []
-    complete = True
-    for node, kind in fields:
+    for node, field_type in items:
         try:
-            values.append(kind.read(node, reading))
-        except WrongError as error:
-            reading.note(error.node, error.text)
-            complete = False
-        except SkipError:
-            complete = False
-    if not complete:
-        raise SkipError
+            values.append(field_type.read(node, context))
+        except FieldError as error:
+            context.report(error.node, error.text)
+        except AlreadyReportedError:
+            continue
+    if len(values) < len(items):
+        raise AlreadyReportedError
     return values
 
 
 def location_of(node: Node) -> Location:
-    """Where a node is in the file, for the values of the model."""
+    """The place of a node in the file, for the values of the model."""
     return Location(node.line, node.column)

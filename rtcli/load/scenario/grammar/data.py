@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from rtcli.load.scenario import model
-from rtcli.load.scenario.grammar.context import Reading, Schema, WrongError
-from rtcli.load.scenario.grammar.field_types import ListOf, Parsed, Text, words
+from rtcli.load.scenario.grammar.context import FieldError, ReadContext, Schema
+from rtcli.load.scenario.grammar.field_types import Choice, ListOf, Parsed, Text
 from rtcli.load.scenario.grammar.scalars import generate_rows, parse_pick, parse_words
 from rtcli.load.scenario.grammar.sections import Field, Section
 from rtcli.load.scenario.nodes import Node
@@ -78,13 +78,13 @@ class DataFile:
     def __init__(self, form: str) -> None:
         self.form = form
 
-    def read(self, node: Node, reading: Reading) -> tuple[object, ...]:
+    def read(self, node: Node, context: ReadContext) -> tuple[object, ...]:
         """Its rows."""
-        path = (reading.base or Path()) / Text("the path of a file").read(node, reading)
+        path = (context.base or Path()) / Text("the path of a file").read(node, context)
         try:
             return read_csv(path) if self.form == "csv" else read_json(path)
         except DataFileError as error:
-            raise WrongError(node, str(error)) from None
+            raise FieldError(node, str(error)) from None
 
     def schema(self) -> Schema:
         """A path."""
@@ -94,7 +94,7 @@ class DataFile:
 _SOURCES: Mapping[str, Field] = {
     "csv": Field(DataFile("csv"), "a CSV file with column names in its first line"),
     "json": Field(DataFile("json"), "a JSON file that holds a list"),
-    "values": Field(ListOf(Text(), least=1), "a list of texts"),
+    "values": Field(ListOf(Text(), min_items=1), "a list of texts"),
     "gen": Field(
         Parsed(generate_rows, "generated texts, like room-{1..20}", r"\{\d+\.\.\d+\}"), "generated texts"
     ),
@@ -128,7 +128,7 @@ FEEDER = Section(
         "pick": Field(
             Parsed(parse_pick, "random, sequence, unique or zipf(1.1)"), "which row a user gets; random"
         ),
-        "each": Field(words("user", "use"), "user: drawn once for each user; use: anew each time"),
+        "each": Field(Choice.of("user", "use"), "user: drawn once for each user; use: anew each time"),
     },
     _build_feeder,
 )

@@ -1,9 +1,9 @@
-"""What the fields of a scenario can be: each kind reads a node into a value and describes itself as schema.
+"""The basic types of fields: each reads a node into a value and describes what it accepts as JSON Schema.
 
-One table of fields (`scenario_grammar`) therefore gives the loader, its messages and the published schema,
-and they cannot drift apart. Why not pydantic: the place of each mistake, and one good message where a value
-can be written in several shapes (`join: lobby` or `join: {room: lobby}`) instead of one for every shape
-that it is not.
+The tables of fields in this package therefore give the loader, its messages and the published schema, and the
+three cannot drift apart. Why not pydantic: each mistake needs its place in the file, and a value that can be
+written in several shapes (`join: lobby` or `join: {room: lobby}`) needs one good message instead of one for
+each shape that it is not.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any
 from rtcli.load.scenario.expression_parser import ExpressionError, parse_template
 from rtcli.load.scenario.expressions import Template
 from rtcli.load.scenario.grammar.context import (
-    FieldKind,
-    Reading,
+    FieldError,
+    FieldType,
+    ReadContext,
     Reference,
     Schema,
-    WrongError,
     describe,
     read_all,
     scalar,
@@ -32,23 +32,23 @@ from rtcli.load.scenario.nodes import Node, ScalarNode, SequenceNode, did_you_me
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A single value that a function reads from text, raising ValueError with the message for people."""
+    """A scalar that a function parses; it raises ValueError with the message for people."""
 
     parse: Callable[[str], Any]
     expected: str
-    pattern: str = ""
-    numbers: bool = False  # also written as a bare number
+    pattern: str = ""  # for the schema alone
+    numbers: bool = False  # for the schema alone: a bare number is a text of this type too
     positive: bool = False
 
-    def read(self, node: Node, reading: Reading) -> Any:  # noqa: ANN401, ARG002
+    def read(self, node: Node, context: ReadContext) -> Any:  # noqa: ANN401, ARG002
         """Parse the text."""
         text = scalar(node, self.expected).text
         try:
             value = self.parse(text)
         except ValueError as error:
-            raise WrongError(node, str(error)) from None
+            raise FieldError(node, str(error)) from None
         if self.positive and value <= 0:
-            raise WrongError(node, f"{text!r} must be more than 0")
+            raise FieldError(node, f"{text!r} must be more than 0")
         return value
 
     def schema(self) -> Schema:
@@ -66,20 +66,20 @@ class Text:
 
     expected: str = "a text"
     pattern: str = ""
-    longest: int = 10_000
+    max_length: int = 10_000
 
-    def read(self, node: Node, reading: Reading) -> str:  # noqa: ARG002
+    def read(self, node: Node, context: ReadContext) -> str:  # noqa: ARG002
         """The text itself."""
         text = scalar(node, self.expected).text
-        if len(text) > self.longest:
-            raise WrongError(node, f"{len(text)} characters: at most {self.longest}")
+        if len(text) > self.max_length:
+            raise FieldError(node, f"{len(text)} characters: at most {self.max_length}")
         if self.pattern and not re.fullmatch(self.pattern, text, re.ASCII):
-            raise WrongError(node, f"{shorten(text)!r} is not {self.expected}")
+            raise FieldError(node, f"{shorten(text)!r} is not {self.expected}")
         return text
 
     def schema(self) -> Schema:
         """A string; JSON Schema patterns are not anchored."""
-        described: Schema = {"type": ["string", "number"], "maxLength": self.longest}
+        described: Schema = {"type": ["string", "number"], "maxLength": self.max_length}
         return {**described, "pattern": f"^(?:{self.pattern})$"} if self.pattern else described
 
 
@@ -87,57 +87,55 @@ NAME = Text("a name: letters, digits, - and _, up to 64", r"[A-Za-z0-9][A-Za-z0-
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
-    """A whole number."""
+class Integer:
+    """An integer in a range, both ends included."""
 
-    low: int = 0
-    high: int = 10_000_000
+    minimum: int = 0
+    maximum: int = 10_000_000
 
-    def read(self, node: Node, reading: Reading) -> int:  # noqa: ARG002
+    def read(self, node: Node, context: ReadContext) -> int:  # noqa: ARG002
         """The number."""
         found = scalar(node, "a whole number")
         if not found.plain or not re.fullmatch(r"[-+]?\d{1,18}", found.text, re.ASCII):
-            raise WrongError(node, f"expected a whole number, got {describe(node)}")
+            raise FieldError(node, f"expected a whole number, got {describe(node)}")
         value = int(found.text)
-        if not self.low <= value <= self.high:
-            raise WrongError(node, f"{value} is out of range: {self.low} to {self.high}")
+        if not self.minimum <= value <= self.maximum:
+            raise FieldError(node, f"{value} is out of range: {self.minimum} to {self.maximum}")
         return value
 
     def schema(self) -> Schema:
         """An integer with its range."""
-        return {"type": "integer", "minimum": self.low, "maximum": self.high}
+        return {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}
 
 
 @dataclass(frozen=True, slots=True)
-class Number:
-    """A number that may have a fraction."""
+class PositiveNumber:
+    """A finite number above 0, with or without a fraction."""
 
-    low: float = 0.0
-
-    def read(self, node: Node, reading: Reading) -> float:  # noqa: ARG002
-        """The number; NaN and infinities are none."""
+    def read(self, node: Node, context: ReadContext) -> float:  # noqa: ARG002
+        """The number; NaN and infinities are refused."""
         found = scalar(node, "a number")
         if not found.plain or not re.fullmatch(r"[-+]?\d{1,15}(\.\d{1,15})?", found.text, re.ASCII):
-            raise WrongError(node, f"expected a number, got {describe(node)}")
+            raise FieldError(node, f"expected a number, got {describe(node)}")
         value = float(found.text)
-        if not math.isfinite(value) or value <= self.low:
-            raise WrongError(node, f"{found.text} must be more than {self.low:g}")
+        if not math.isfinite(value) or value <= 0:
+            raise FieldError(node, f"{found.text} must be more than 0")
         return value
 
     def schema(self) -> Schema:
-        """A number above its bound."""
-        return {"type": "number", "exclusiveMinimum": self.low}
+        """A number above 0."""
+        return {"type": "number", "exclusiveMinimum": 0.0}
 
 
 @dataclass(frozen=True, slots=True)
-class Flag:
+class Boolean:
     """`true` or `false`."""
 
-    def read(self, node: Node, reading: Reading) -> bool:  # noqa: ARG002
+    def read(self, node: Node, context: ReadContext) -> bool:  # noqa: ARG002
         """The truth value; YAML 1.1's yes and on are not accepted."""
         found = scalar(node, "true or false")
         if not found.plain or found.text not in {"true", "false"}:
-            raise WrongError(node, f"expected true or false, got {describe(node)}")
+            raise FieldError(node, f"expected true or false, got {describe(node)}")
         return found.text == "true"
 
     def schema(self) -> Schema:
@@ -146,17 +144,22 @@ class Flag:
 
 
 @dataclass(frozen=True, slots=True)
-class OneOf:
-    """One of a few words; `values` maps what is written to what it means."""
+class Choice:
+    """One of a few words; `values` maps each word to its value."""
 
     values: Mapping[str, Any]
 
-    def read(self, node: Node, reading: Reading) -> Any:  # noqa: ANN401, ARG002
-        """What the word stands for."""
+    @classmethod
+    def of(cls, *words: str) -> Choice:
+        """A choice of words that are their own values."""
+        return cls({word: word for word in words})
+
+    def read(self, node: Node, context: ReadContext) -> Any:  # noqa: ANN401, ARG002
+        """The value of the word."""
         text = scalar(node, f"one of {', '.join(self.values)}").text
         if text not in self.values:
             near = did_you_mean(text, self.values) or f"; there are: {', '.join(self.values)}"
-            raise WrongError(node, f"{shorten(text)!r} is not possible here{near}")
+            raise FieldError(node, f"{shorten(text)!r} is not possible here{near}")
         return self.values[text]
 
     def schema(self) -> Schema:
@@ -164,26 +167,21 @@ class OneOf:
         return {"enum": list(self.values)}
 
 
-def words(*values: str) -> OneOf:
-    """A choice of words that stand for themselves."""
-    return OneOf({value: value for value in values})
-
-
 @dataclass(frozen=True, slots=True)
-class TextTemplate:
+class TemplateText:
     """Text with `${...}`; the names in it are checked against the data of the file."""
 
     expected: str = "a text"
 
-    def read(self, node: Node, reading: Reading) -> Template:
-        """Parse it, and remember the names."""
+    def read(self, node: Node, context: ReadContext) -> Template:
+        """Parse the text, and record the names that it uses."""
         found = scalar(node, self.expected)
         try:
             template = parse_template(found.text)
         except ExpressionError as error:
-            raise WrongError(node, f"{shorten(found.text)!r}: {error}") from None
+            raise FieldError(node, f"{shorten(found.text)!r}: {error}") from None
         for path in template.names:
-            reading.references.append(Reference(node, "name", path[0], path, reading.local))
+            context.references.append(Reference(node, "name", path[0], path, context.local))
         return template
 
     def schema(self) -> Schema:
@@ -192,45 +190,44 @@ class TextTemplate:
 
 
 @dataclass(frozen=True, slots=True)
-class Ref:
-    """The name of something that is defined elsewhere in the file."""
+class ReferenceTo:
+    """The name of something that the file defines elsewhere: a role, a phase, a signal."""
 
-    what: str
+    kind: str
 
-    def read(self, node: Node, reading: Reading) -> str:
-        """The name; whether it exists is checked at the end."""
-        name = scalar(node, f"the name of a {self.what}").text
-        reading.references.append(Reference(node, self.what, name))
+    def read(self, node: Node, context: ReadContext) -> str:
+        """The name; whether it is defined is checked when the whole file has been read."""
+        name = scalar(node, f"the name of a {self.kind}").text
+        context.refer(node, self.kind, name)
         return name
 
     def schema(self) -> Schema:
         """A string."""
-        return {"type": "string", "description": f"name of a {self.what}"}
+        return {"type": "string", "description": f"name of a {self.kind}"}
 
 
 @dataclass(frozen=True, slots=True)
 class ListOf:
-    """A list; `many` false also takes a single item."""
+    """A list of items of one type. `or_single`: a scalar is accepted as a list of one item."""
 
-    item: FieldKind
-    least: int = 0
-    alone: bool = False
+    item: FieldType
+    min_items: int = 0
+    or_single: bool = False
 
-    def read(self, node: Node, reading: Reading) -> tuple[Any, ...]:
-        """All items. A wrong one is noted, and the list is skipped in the end."""
-        if self.alone and isinstance(node, ScalarNode):
-            return (self.item.read(node, reading),)
+    def read(self, node: Node, context: ReadContext) -> tuple[Any, ...]:
+        """All items. Reports each wrong item, then raises `AlreadyReportedError`."""
+        if self.or_single and isinstance(node, ScalarNode):
+            return (self.item.read(node, context),)
         if not isinstance(node, SequenceNode):
-            raise WrongError(node, f"expected a list, got {describe(node)}")
-        if len(node.items) < self.least:
-            raise WrongError(
-                node, "expected at least one item" if self.least == 1 else f"expected {self.least} items"
-            )
-        return tuple(read_all([(item, self.item) for item in node.items], reading))
+            raise FieldError(node, f"expected a list, got {describe(node)}")
+        if len(node.items) < self.min_items:
+            few = "at least one item" if self.min_items == 1 else f"{self.min_items} items"
+            raise FieldError(node, f"expected {few}")
+        return tuple(read_all([(item, self.item) for item in node.items], context))
 
     def schema(self) -> Schema:
         """An array."""
         array: Schema = {"type": "array", "items": self.item.schema()}
-        if self.least:
-            array["minItems"] = self.least
-        return {"anyOf": [self.item.schema(), array]} if self.alone else array
+        if self.min_items:
+            array["minItems"] = self.min_items
+        return {"anyOf": [self.item.schema(), array]} if self.or_single else array

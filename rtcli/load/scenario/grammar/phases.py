@@ -6,8 +6,8 @@ from typing import Any
 
 from rtcli.load.scenario import model
 from rtcli.load.scenario.grammar.common_types import DURATION, KILL, TIMEOUT
-from rtcli.load.scenario.grammar.context import Reading, Reference, Schema
-from rtcli.load.scenario.grammar.field_types import NAME, ListOf, Parsed, Ref, words
+from rtcli.load.scenario.grammar.context import ReadContext, Schema
+from rtcli.load.scenario.grammar.field_types import NAME, Choice, ListOf, Parsed, ReferenceTo
 from rtcli.load.scenario.grammar.scalars import parse_factor, parse_ramp, parse_share
 from rtcli.load.scenario.grammar.sections import ByShape, Field, MapOf, Section
 from rtcli.load.scenario.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -23,7 +23,9 @@ def _build_cut(**values: Any) -> model.Cut:  # noqa: ANN401
 _CUT = Section(
     "'cut'",
     {
-        "roles": Field(ListOf(Ref("role"), least=1, alone=True), "whose connections die", required=True),
+        "roles": Field(
+            ListOf(ReferenceTo("role"), min_items=1, or_single=True), "whose connections die", required=True
+        ),
         "share": Field(
             Parsed(parse_share, "a share, like 50%", r"^\d+(\.\d+)? ?%$"), "how many of them; 100%"
         ),
@@ -50,7 +52,7 @@ _PHASE = Section(
             ByShape(
                 "a share of the users, or one for each role",
                 scalar=_RAMP,
-                mapping=MapOf(Ref("role"), _RAMP, what="a mapping of roles to shares"),
+                mapping=MapOf(ReferenceTo("role"), _RAMP, expected="a mapping of roles to shares"),
             ),
             "how many of each role's users are there: 0 -> 100%; as before when not given",
         ),
@@ -58,7 +60,7 @@ _PHASE = Section(
             Parsed(parse_factor, "a factor, like x4", r"^x ?\d+(\.\d+)?$"), "multiplies every send rate"
         ),
         "cut": Field(_CUT, "lose connections"),
-        "publish": Field(words("stop"), "stop: nothing new is sent"),
+        "publish": Field(Choice.of("stop"), "stop: nothing new is sent"),
     },
     _build_phase,
 )
@@ -67,17 +69,17 @@ _PHASE = Section(
 class Phases:
     """The list of phases; each begins where the one before ended."""
 
-    _list = ListOf(_PHASE, least=1)
+    _list = ListOf(_PHASE, min_items=1)
 
-    def read(self, node: Node, reading: Reading) -> tuple[model.Phase, ...]:
+    def read(self, node: Node, context: ReadContext) -> tuple[model.Phase, ...]:
         """All phases, with their user curves resolved."""
         phases: list[model.Phase] = []
         level, role_levels = 1.0, dict[str, float]()
         items = node.items if isinstance(node, SequenceNode) else []
-        self._define(items, reading)
-        for values, item in zip(self._list.read(node, reading), items, strict=True):
+        self._define(items, context)
+        for values, item in zip(self._list.read(node, context), items, strict=True):
             if any(phase.name == values["name"] for phase in phases):
-                reading.note(item, f"there are two phases {values['name']!r}")
+                context.report(item, f"there are two phases {values['name']!r}")
             given = values.pop("users")
             ramp = given if isinstance(given, model.Ramp) else model.Ramp(level, level)
             curves = given if isinstance(given, dict) else {}
@@ -93,12 +95,12 @@ class Phases:
         return tuple(phases)
 
     @staticmethod
-    def _define(items: list[Node], reading: Reading) -> None:
-        """The names of wrong phases are known too, so that whoever speaks of them is not blamed."""
+    def _define(items: list[Node], context: ReadContext) -> None:
+        """Define the names of all phases, wrong ones included: using those is no mistake."""
         for item in items:
             name = item.get("name") if isinstance(item, MappingNode) else None
             if isinstance(name, ScalarNode):
-                reading.references.append(Reference(name, "a phase", name.text))
+                context.define(name, "phase", name.text)
 
     def schema(self) -> Schema:
         """An array of phases."""

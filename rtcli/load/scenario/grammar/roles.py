@@ -2,46 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from rtcli.load.scenario import model
-from rtcli.load.scenario.grammar.common_types import RATE, TIME
-from rtcli.load.scenario.grammar.context import Reading, Schema, WrongError, scalar, shorten
-from rtcli.load.scenario.grammar.field_types import ListOf, Parsed, Whole, words
+from rtcli.load.scenario import model, steps
+from rtcli.load.scenario.grammar.common_types import CLOSE_CODE, PROTOCOL, RATE, TIME
+from rtcli.load.scenario.grammar.field_types import Choice, Integer, ListOf, Parsed
 from rtcli.load.scenario.grammar.scalars import parse_reconnect
-from rtcli.load.scenario.grammar.sections import Field, Mapped, Section
-from rtcli.load.scenario.grammar.step_types import label_steps
+from rtcli.load.scenario.grammar.sections import Converted, Field, Section
 from rtcli.load.scenario.grammar.steps import FLOW
-from rtcli.load.scenario.nodes import Node, did_you_mean
-from rtcli.load.scenario.protocols import BUILT_IN, AdapterError, protocol_names, transport_of
 from rtcli.units import parse_byte_rate
 
 
-class ProtocolName:
-    """One of ours, or one that an installed package adds; that one is imported here, so that it works."""
-
-    def read(self, node: Node, reading: Reading) -> str:  # noqa: ARG002
-        """The name."""
-        name = scalar(node, "the name of a protocol").text
-        if name in BUILT_IN:
-            return name
-        known = protocol_names()
-        if name not in known:
-            near = f"{did_you_mean(name, known)}; there are: {', '.join(known)}"
-            raise WrongError(node, f"{shorten(name)!r} is not possible here{near}")
-        try:
-            transport_of(name)
-        except AdapterError as error:
-            raise WrongError(node, str(error)) from None
-        return name
-
-    def schema(self) -> Schema:
-        """An enumeration of those that there are here."""
-        return {"enum": protocol_names()}
+def _label_steps(flow: tuple[steps.Step, ...], prefix: str = "") -> tuple[steps.Step, ...]:
+    """Give each step its place as a label: `2.join`, inside a loop `3.1.send`."""
+    return tuple(_label_step(step, f"{prefix}{number}.") for number, step in enumerate(flow, 1))
 
 
-PROTOCOL = ProtocolName()
+def _label_step(step: steps.Step, prefix: str) -> steps.Step:
+    label = prefix + type(step).__name__.removesuffix("Step").lower()
+    if isinstance(step, steps.Loop):
+        return replace(step, label=label, steps=_label_steps(step.steps, prefix))
+    if isinstance(step, steps.Choose):
+        choices = tuple(
+            steps.Choice(choice.weight, _label_steps(choice.steps, f"{prefix}{number}."))
+            for number, choice in enumerate(step.choices, 1)
+        )
+        return replace(step, label=label, choices=choices)
+    return replace(step, label=label)
 
 
 def _build_role(*, flow: tuple[Any, ...], **values: Any) -> partial[model.Role]:  # noqa: ANN401
@@ -49,15 +38,15 @@ def _build_role(*, flow: tuple[Any, ...], **values: Any) -> partial[model.Role]:
         raise ValueError("a role needs either `users` (how many) or `arrivals` (how often), not both")
     if "users" in values and values.keys() & {"stay", "spread"}:
         raise ValueError("`stay` and `spread` are for roles with `arrivals`")
-    return partial(model.Role, flow=label_steps(flow), **values)
+    return partial(model.Role, flow=_label_steps(flow), **values)
 
 
 ROLE = Section(
     "a role",
     {
-        "users": Field(Whole(1, 1_000_000), "how many there are"),
+        "users": Field(Integer(1, 1_000_000), "how many there are"),
         "arrivals": Field(RATE, "how many come: an open model"),
-        "spread": Field(words("poisson", "even"), "how arrivals are spaced; poisson"),
+        "spread": Field(Choice.of("poisson", "even"), "how arrivals are spaced; poisson"),
         "stay": Field(TIME, "how long one that arrived stays"),
         "protocol": Field(PROTOCOL, "instead of the target's"),
         "read": Field(
@@ -65,7 +54,7 @@ ROLE = Section(
             "read at most so much, by TCP back-pressure",
         ),
         "expect_close": Field(
-            Mapped(ListOf(Whole(1000, 4999), least=1, alone=True), frozenset),
+            Converted(ListOf(CLOSE_CODE, min_items=1, or_single=True), frozenset),
             "close codes that are as they should be",
         ),
         "reconnect": Field(

@@ -11,6 +11,7 @@ from rtcli.load.scenario.grammar.common_types import (
     BACKOFF,
     CLOSE_CODE,
     HEADERS,
+    HTTP_STATUS,
     KILL,
     PATH,
     RATE,
@@ -20,12 +21,22 @@ from rtcli.load.scenario.grammar.common_types import (
     TIME,
     TIMEOUT,
     Captures,
-    Defines,
+    DefinitionOf,
+    JsonTemplate,
 )
-from rtcli.load.scenario.grammar.context import FieldKind
-from rtcli.load.scenario.grammar.field_types import NAME, Flag, ListOf, Number, Ref, Text, Whole, words
-from rtcli.load.scenario.grammar.sections import ByShape, Field, MapOf, Mapped, Section
-from rtcli.load.scenario.grammar.step_types import Flow, Form, OneStep, Tree
+from rtcli.load.scenario.grammar.context import FieldType
+from rtcli.load.scenario.grammar.field_types import (
+    NAME,
+    Boolean,
+    Choice,
+    Integer,
+    ListOf,
+    PositiveNumber,
+    ReferenceTo,
+    Text,
+)
+from rtcli.load.scenario.grammar.sections import ByShape, Converted, Field, MapOf, Section
+from rtcli.load.scenario.grammar.step_type import StepForm, StepType
 
 
 def _check_loop(values: Mapping[str, Any]) -> str:
@@ -68,9 +79,9 @@ def _section(
     return Section(f"{name!r}", fields, build)
 
 
-def _short(kind: FieldKind, make: Callable[..., Any], name: str) -> Mapped:
+def _short(kind: FieldType, make: Callable[..., Any], name: str) -> Converted:
     """A step written as one value, which becomes its field `name`."""
-    return Mapped(kind, lambda value: make(**{name: value}))
+    return Converted(kind, lambda value: make(**{name: value}))
 
 
 def _build_choice(*, flow: tuple[steps.Step, ...], weight: float = 1.0) -> steps.Choice:
@@ -81,13 +92,13 @@ def _build_backoff(**values: Any) -> steps.BackoffStep:  # noqa: ANN401
     return steps.BackoffStep(backoff=Backoff(**values))
 
 
-FORMS: dict[str, Form] = {}
-STEP = OneStep(FORMS)
-FLOW = Flow(STEP)
+FORMS: dict[str, StepForm] = {}
+STEP = StepType(FORMS)
+FLOW = ListOf(STEP, min_items=1)
 
 _TIMEOUT = Field(TIMEOUT, "how long to wait before the step counts as failed; 10s")
 _ROOM = Field(ROOM, "the room", required=True)
-_COUNT = Field(Whole(1), "how many")
+_COUNT = Field(Integer(1), "how many")
 _FOR = Field(TIME, "for how long", name="time")
 _RATE = Field(RATE, "an open timetable: so often, without waiting for answers")
 
@@ -95,17 +106,21 @@ _CONNECT = _section(
     "connect",
     steps.Connect,
     {
-        "rooms": Field(ListOf(ROOM, least=1, alone=True), "rooms of an event stream"),
+        "rooms": Field(ListOf(ROOM, min_items=1, or_single=True), "rooms of an event stream"),
         "path": Field(TEXT, "instead of the protocol's own path"),
         "headers": Field(HEADERS, "HTTP headers to send"),
-        "events": Field(Flag(), "also personal and broadcast events"),
+        "events": Field(Boolean(), "also personal and broadcast events"),
         "timeout": _TIMEOUT,
     },
 )
 _JOIN = _section(
     "join",
     steps.Join,
-    {"room": _ROOM, "history": Field(Whole(0, 500), "how many old messages to ask for"), "timeout": _TIMEOUT},
+    {
+        "room": _ROOM,
+        "history": Field(Integer(0, 500), "how many old messages to ask for"),
+        "timeout": _TIMEOUT,
+    },
 )
 _LEAVE = _section("leave", steps.Leave, {"room": _ROOM, "timeout": _TIMEOUT})
 _SEND = _section(
@@ -114,13 +129,13 @@ _SEND = _section(
     {
         "room": _ROOM,
         "text": Field(TEXT, "what to say, before the audit's token"),
-        "size": Field(Whole(1, 16_000), "pad the text to so many characters"),
+        "size": Field(Integer(1, 16_000), "pad the text to so many characters"),
         "rate": _RATE,
-        "spread": Field(words("even", "poisson"), "how the timetable is spaced; even"),
+        "spread": Field(Choice.of("even", "poisson"), "how the timetable is spaced; even"),
         "count": _COUNT,
         "for": _FOR,
-        "ack": Field(Flag(), "ask for an acknowledgement; true"),
-        "audit": Field(Flag(), "account for its deliveries; true"),
+        "ack": Field(Boolean(), "ask for an acknowledgement; true"),
+        "audit": Field(Boolean(), "account for its deliveries; true"),
         "timeout": _TIMEOUT,
     },
     _check_timetable,
@@ -130,7 +145,7 @@ _TYPING = _section(
     steps.Typing,
     {
         "room": _ROOM,
-        "is_typing": Field(Flag(), "true: began, false: stopped"),
+        "is_typing": Field(Boolean(), "true: began, false: stopped"),
         "rate": _RATE,
         "count": _COUNT,
         "for": _FOR,
@@ -143,12 +158,12 @@ _EXPECT = _section(
     {
         "type": Field(TEXT, "the frame's `type`"),
         "where": Field(
-            MapOf(PATH, TEXT, what="a mapping of paths to texts"), "what must stand at these paths"
+            MapOf(PATH, TEXT, expected="a mapping of paths to texts"), "what must stand at these paths"
         ),
         "contains": Field(TEXT, "what the frame's text must contain"),
         "within": Field(TIMEOUT, "how long to wait; 5s"),
         "count": _COUNT,
-        "not": Field(Flag(), "no such frame may come", name="absent"),
+        "not": Field(Boolean(), "no such frame may come", name="absent"),
         "capture": Field(Captures(), "keep what stands at a path as ${session.name}"),
     },
     _check_expect,
@@ -157,7 +172,7 @@ _LOOP = _section(
     "loop",
     steps.Loop,
     {
-        "times": Field(Whole(1), "how often"),
+        "times": Field(Integer(1), "how often"),
         "for": _FOR,
         "steps": Field(FLOW, "what to repeat", required=True),
     },
@@ -166,7 +181,7 @@ _LOOP = _section(
 _CHOICE = Section(
     "a choice",
     {
-        "weight": Field(Number(), "how often, against the others; 1"),
+        "weight": Field(PositiveNumber(), "how often, against the others; 1"),
         "steps": Field(FLOW, "what to do then", required=True, name="flow"),
     },
     _build_choice,
@@ -176,9 +191,9 @@ _WAIT = _section(
     steps.Wait,
     {
         "barrier": Field(NAME, "until `users` have come to the barrier of this name"),
-        "users": Field(Whole(2), "how many the barrier waits for"),
-        "signal": Field(Ref("signal"), "until somebody gives this signal"),
-        "phase": Field(Ref("phase"), "until this phase begins"),
+        "users": Field(Integer(2), "how many the barrier waits for"),
+        "signal": Field(ReferenceTo("signal"), "until somebody gives this signal"),
+        "phase": Field(ReferenceTo("phase"), "until this phase begins"),
         "timeout": Field(TIMEOUT, "how long to wait before the step counts as failed; 60s"),
     },
     _check_wait,
@@ -188,7 +203,7 @@ _DISCONNECT = _section(
     steps.Disconnect,
     {
         "code": Field(CLOSE_CODE, "the close code; 1000"),
-        "reason": Field(Text(longest=100), "the close reason"),
+        "reason": Field(Text(max_length=100), "the close reason"),
     },
 )
 _BACKOFF = Section(
@@ -196,7 +211,7 @@ _BACKOFF = Section(
     {
         "base": Field(TIMEOUT, "the first delay", required=True),
         "cap": Field(TIMEOUT, "the longest delay", required=True),
-        "jitter": Field(Flag(), "drawn evenly between zero and the delay; true"),
+        "jitter": Field(Boolean(), "drawn evenly between zero and the delay; true"),
     },
     _build_backoff,
 )
@@ -209,12 +224,12 @@ _HTTP = _section(
     "http",
     steps.Http,
     {
-        "method": Field(words("GET", "POST", "PUT", "PATCH", "DELETE"), "GET when not given"),
+        "method": Field(Choice.of("GET", "POST", "PUT", "PATCH", "DELETE"), "GET when not given"),
         "path": Field(TEXT, "path on the deployment", required=True),
-        "json": Field(Tree(), "the body"),
+        "json": Field(JsonTemplate(), "the body"),
         "headers": Field(HEADERS, "HTTP headers to send"),
         "status": Field(
-            Mapped(ListOf(Whole(100, 599), least=1, alone=True), frozenset),
+            Converted(ListOf(HTTP_STATUS, min_items=1, or_single=True), frozenset),
             "what counts as good; 200, 201, 202, 204",
         ),
         "capture": Field(Captures(), "keep what stands at a path of the response as ${session.name}"),
@@ -224,10 +239,10 @@ _HTTP = _section(
 
 
 def _form(
-    full: Section, short: Mapped | None, example: str, bare: Callable[..., steps.Step] | None = None
-) -> Form:
-    kind = ByShape(full.what, scalar=short, mapping=full)
-    return Form(kind, example, bare)
+    full: Section, short: Converted | None, example: str, bare: Callable[..., steps.Step] | None = None
+) -> StepForm:
+    kind = ByShape(full.title, scalar=short, mapping=full)
+    return StepForm(kind, example, bare)
 
 
 FORMS.update(
@@ -238,26 +253,26 @@ FORMS.update(
         "send": _form(_SEND, _short(ROOM, steps.Send, "room"), "{ send: { room: lobby, rate: 2/s } }"),
         "typing": _form(_TYPING, _short(ROOM, steps.Typing, "room"), "{ typing: lobby }"),
         "expect": _form(_EXPECT, _short(TEXT, steps.Expect, "type"), "{ expect: new_message }"),
-        "think": Form(_short(TIME, steps.Think, "time"), "{ think: uniform(1s, 3s) }"),
-        "hold": Form(_short(TIME, steps.Hold, "time"), "hold, or { hold: 10s }", steps.Hold),
-        "loop": Form(
+        "think": StepForm(_short(TIME, steps.Think, "time"), "{ think: uniform(1s, 3s) }"),
+        "hold": StepForm(_short(TIME, steps.Hold, "time"), "hold, or { hold: 10s }", steps.Hold),
+        "loop": StepForm(
             ByShape("a list of steps", sequence=_short(FLOW, steps.Loop, "steps"), mapping=_LOOP),
             "{ loop: [{ send: lobby }, { think: 1s }] }",
         ),
-        "choose": Form(
-            _short(ListOf(_CHOICE, least=2), steps.Choose, "choices"),
+        "choose": StepForm(
+            _short(ListOf(_CHOICE, min_items=2), steps.Choose, "choices"),
             "{ choose: [{ weight: 3, steps: [...] }, { steps: [...] }] }",
         ),
         "wait": _form(_WAIT, None, "{ wait: { phase: storm } }"),
-        "signal": Form(_short(Defines("given_signal"), steps.Signal, "name"), "{ signal: go }"),
+        "signal": StepForm(_short(DefinitionOf("signal"), steps.Signal, "name"), "{ signal: go }"),
         "disconnect": _form(
             _DISCONNECT,
             _short(CLOSE_CODE, steps.Disconnect, "code"),
             "{ disconnect: 1000 }",
             steps.Disconnect,
         ),
-        "kill": Form(_short(KILL, steps.KillStep, "how"), "{ kill: rst }"),
-        "backoff": Form(
+        "kill": StepForm(_short(KILL, steps.KillStep, "how"), "{ kill: rst }"),
+        "backoff": StepForm(
             ByShape("a back-off", scalar=_short(BACKOFF, steps.BackoffStep, "backoff"), mapping=_BACKOFF),
             "{ backoff: exp(250ms..5s) }",
         ),
@@ -265,6 +280,6 @@ FORMS.update(
             _RESUME, _short(RECOVERY, steps.Resume, "expect"), "{ resume: recovered }", steps.Resume
         ),
         "http": _form(_HTTP, None, "{ http: { path: /healthz } }"),
-        "log": Form(_short(TEXT, steps.Log, "text"), "{ log: here }"),
+        "log": StepForm(_short(TEXT, steps.Log, "text"), "{ log: here }"),
     }
 )

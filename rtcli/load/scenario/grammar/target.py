@@ -5,28 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 from rtcli.load.scenario import model
-from rtcli.load.scenario.grammar.common_types import HEADERS, PATH, TEXT
-from rtcli.load.scenario.grammar.context import Reading, Schema, WrongError, describe
-from rtcli.load.scenario.grammar.field_types import ListOf, Text, Whole, words
-from rtcli.load.scenario.grammar.roles import PROTOCOL
-from rtcli.load.scenario.grammar.sections import Field, Section
-from rtcli.load.scenario.grammar.step_types import Tree
+from rtcli.load.scenario.grammar.common_types import HEADERS, HTTP_STATUS, PATH, PROTOCOL, TEXT, JsonTemplate
+from rtcli.load.scenario.grammar.context import FieldError, ReadContext, Schema, describe
+from rtcli.load.scenario.grammar.field_types import Choice, ListOf, Text
+from rtcli.load.scenario.grammar.sections import Converted, Field, Section
 from rtcli.load.scenario.nodes import MappingNode, Node, ScalarNode, plain_value
 
 
-class PlainValues:
+class PlainMapping:
     """A mapping of free names to single values."""
 
-    def __init__(self, what: str) -> None:
-        self.what = what
+    def __init__(self, expected: str) -> None:
+        self.expected = expected
 
-    def read(self, node: Node, reading: Reading) -> dict[str, object]:
+    def read(self, node: Node, context: ReadContext) -> dict[str, object]:
         """Names to values."""
         if not isinstance(node, MappingNode) or not node.pairs:
-            raise WrongError(node, f"expected {self.what}, got {describe(node)}")
+            raise FieldError(node, f"expected {self.expected}, got {describe(node)}")
         for key, value in node.pairs:
             if not isinstance(value, ScalarNode):
-                reading.note(value, f"{key.text}: expected a single value, got {describe(value)}")
+                context.report(value, f"{key.text}: expected a single value, got {describe(value)}")
         return {key.text: plain_value(value) for key, value in node.pairs if isinstance(value, ScalarNode)}
 
     def schema(self) -> Schema:
@@ -39,7 +37,7 @@ _MATCH = Section(
     "a frame to know",
     {
         "match": Field(
-            PlainValues("a mapping of paths to values"), "what stands at which paths", required=True
+            PlainMapping("a mapping of paths to values"), "what stands at which paths", required=True
         ),
         "room": Field(PATH, "where the room's name stands"),
         "id": Field(PATH, "where the message's id stands"),
@@ -51,11 +49,11 @@ _MATCH = Section(
 _FRAMES = Section(
     "'frames'",
     {
-        "hello": Field(Tree(), "sent once after connecting"),
-        "join": Field(Tree("room"), "sent to join a room"),
-        "leave": Field(Tree("room"), "sent to leave a room"),
+        "hello": Field(JsonTemplate(), "sent once after connecting"),
+        "join": Field(JsonTemplate("room"), "sent to join a room"),
+        "leave": Field(JsonTemplate("room"), "sent to leave a room"),
         "send": Field(
-            Tree("room", "text", "id"), "sent for each message; ${text} must be in it", required=True
+            JsonTemplate("room", "text", "id"), "sent for each message; ${text} must be in it", required=True
         ),
         "joined": Field(_MATCH, "confirms a join; without it a join counts when it was sent"),
         "data": Field(_MATCH, "a message that somebody sent", required=True),
@@ -69,18 +67,19 @@ _FRAMES = Section(
 _PUBLISH = Section(
     "'publish'",
     {
-        "path": Field(Tree("room", "id"), "path of the request, with ${room} in it", required=True),
+        "path": Field(JsonTemplate("room", "id"), "path of the request, with ${room} in it", required=True),
         "body": Field(
-            Tree("room", "text", "id"), "a text, or a tree for JSON; ${text} must be in it", required=True
+            JsonTemplate("room", "text", "id"),
+            "a text, or a tree for JSON; ${text} must be in it",
+            required=True,
         ),
-        "method": Field(words("POST", "PUT", "PATCH"), "POST"),
-        "status": Field(ListOf(Whole(100, 599), least=1), "statuses that mean published; 200 201 202 204"),
+        "method": Field(Choice.of("POST", "PUT", "PATCH"), "POST"),
+        "status": Field(
+            Converted(ListOf(HTTP_STATUS, min_items=1), frozenset),
+            "statuses that mean published; 200 201 202 204",
+        ),
     },
-    lambda **values: (
-        model.HttpPublish(**{**values, "status": frozenset(values["status"])})
-        if "status" in values
-        else model.HttpPublish(**values)
-    ),
+    model.HttpPublish,
 )
 
 
@@ -100,11 +99,11 @@ TARGET = Section(
         "path": Field(TEXT, "path of the endpoint, instead of the protocol's own"),
         "headers": Field(HEADERS, "HTTP headers to send with every connection"),
         "subprotocols": Field(
-            ListOf(Text(pattern=r"[A-Za-z0-9._-]+"), least=1), "WebSocket subprotocols to offer"
+            ListOf(Text(pattern=r"[A-Za-z0-9._-]+"), min_items=1), "WebSocket subprotocols to offer"
         ),
         "frames": Field(_FRAMES, "with `protocol: json`: what the frames look like"),
         "publish": Field(_PUBLISH, "how users of event streams publish, where the server is not ours"),
-        "serve": Field(PlainValues("settings of the server"), "settings of the server that --serve starts"),
+        "serve": Field(PlainMapping("settings of the server"), "settings of the server that --serve starts"),
     },
     _build_target,
 )

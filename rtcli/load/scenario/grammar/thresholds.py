@@ -8,16 +8,15 @@ from typing import Any
 from rtcli.load.metrics.names import AGGREGATIONS, METRICS, TAGS, Kind, Metric, Unit
 from rtcli.load.scenario.grammar.common_types import DURATION
 from rtcli.load.scenario.grammar.context import (
-    Reading,
-    Reference,
+    AlreadyReportedError,
+    FieldError,
+    ReadContext,
     Schema,
-    SkipError,
-    WrongError,
     describe,
     location_of,
     scalar,
 )
-from rtcli.load.scenario.grammar.field_types import Flag, Text, words
+from rtcli.load.scenario.grammar.field_types import Boolean, Choice, Text
 from rtcli.load.scenario.grammar.sections import Field, Section
 from rtcli.load.scenario.model import Operator, ThresholdSpec
 from rtcli.load.scenario.nodes import MappingNode, Node, ScalarNode, SequenceNode, did_you_mean
@@ -36,7 +35,7 @@ _EXPRESSION = re.compile(
 
 
 def parse_selector(text: str) -> tuple[Metric, dict[str, str]]:
-    """Read `metric{tag:value,...}`. Raises `ThresholdError` naming the closest metric or tag."""
+    """Read `metric{tag:value,...}`. Raises `ThresholdError` naming the did_you_mean metric or tag."""
     match = _SELECTOR.fullmatch(text.strip())
     if match is None:
         raise ThresholdError(f"{text!r} is not a metric: write name or name{{phase:storm}}")
@@ -123,10 +122,10 @@ _THRESHOLD = Section(
     "a threshold",
     {
         "expr": Field(Text("a threshold, like p(99) < 250ms"), "like p(99) < 250ms", required=True),
-        "abort": Field(Flag(), "end the run as soon as it fails"),
+        "abort": Field(Boolean(), "end the run as soon as it fails"),
         "after": Field(DURATION, "with `abort`: not before this"),
-        "strict": Field(Flag(), "false: reported, but does not fail the run"),
-        "no_data": Field(words("fail", "pass"), "what it means when nothing was measured; fail"),
+        "strict": Field(Boolean(), "false: reported, but does not fail the run"),
+        "no_data": Field(Choice.of("fail", "pass"), "what it means when nothing was measured; fail"),
     },
     dict,
 )
@@ -135,39 +134,39 @@ _THRESHOLD = Section(
 class Thresholds:
     """`metric{tag:value}: [expressions]`."""
 
-    def read(self, node: Node, reading: Reading) -> tuple[ThresholdSpec, ...]:
+    def read(self, node: Node, context: ReadContext) -> tuple[ThresholdSpec, ...]:
         """All thresholds, in order; wrong ones are noted and left out."""
         if not isinstance(node, MappingNode):
-            raise WrongError(node, f"expected a mapping of metrics to thresholds, got {describe(node)}")
+            raise FieldError(node, f"expected a mapping of metrics to thresholds, got {describe(node)}")
         found: list[ThresholdSpec] = []
         for key, value in node.pairs:
             items = value.items if isinstance(value, SequenceNode) else [value]
             for item in items or [value]:
                 try:
-                    found.append(self._read_one(key, item, reading))
-                except WrongError as error:
-                    reading.note(error.node, error.text)
-                except SkipError:
+                    found.append(self._read_one(key, item, context))
+                except FieldError as error:
+                    context.report(error.node, error.text)
+                except AlreadyReportedError:
                     continue
         return tuple(found)
 
-    def _read_one(self, key: ScalarNode, item: Node, reading: Reading) -> ThresholdSpec:
+    def _read_one(self, key: ScalarNode, item: Node, context: ReadContext) -> ThresholdSpec:
         try:
             metric, tags = parse_selector(key.text)
         except ThresholdError as error:
-            raise WrongError(key, str(error)) from None
-        for what in ("phase", "role"):
-            if what in tags:
-                reading.references.append(Reference(key, what, tags[what]))
+            raise FieldError(key, str(error)) from None
+        for kind in ("phase", "role"):
+            if kind in tags:
+                context.refer(key, kind, tags[kind])
         if isinstance(item, MappingNode):
-            values: dict[str, Any] = dict(_THRESHOLD.read(item, reading))
+            values: dict[str, Any] = dict(_THRESHOLD.read(item, context))
             text, place = values.pop("expr"), item.get("expr") or item
         else:
             values, text, place = {}, scalar(item, "a threshold, like p(99) < 250ms").text, item
         try:
             aggregation, percentile, sign, bound = parse_expression(text, metric)
         except ThresholdError as error:
-            raise WrongError(place, str(error)) from None
+            raise FieldError(place, str(error)) from None
         return ThresholdSpec(
             metric.name,
             tags,

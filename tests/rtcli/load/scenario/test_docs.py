@@ -36,7 +36,7 @@ def test_every_key_of_a_section_is_described(section: Section) -> None:
 def test_every_step_and_each_of_its_keys_is_described() -> None:
     for name, form in FORMS.items():
         row = next(line for line in TEXT.splitlines() if line.startswith(f"| `{name}` |"))
-        section = form.kind.mapping if isinstance(form.kind, ByShape) else None
+        section = form.type.mapping if isinstance(form.type, ByShape) else None
         keys = section.fields if isinstance(section, Section) else {}
         assert [key for key in keys if f"`{key}`" not in row] == []
 
