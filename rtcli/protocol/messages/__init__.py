@@ -1,17 +1,11 @@
 """The messages of the WebSocket protocol and their JSON form: the one place to import them from.
 
-What each message holds is in client_messages.py and server_messages.py; how a client's text is judged, in
-decoding.py.
+What each message holds is in client.py and server.py. decoding.py reads what clients send, strictly; codec.py
+writes any message, and reads what servers send.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import get_args
-
-import msgspec
-
-from rtcli.protocol.codes import ErrorCode
 from rtcli.protocol.messages.client import (
     MAX_CONTENT,
     MAX_HISTORY,
@@ -31,6 +25,7 @@ from rtcli.protocol.messages.client import (
     Typing,
     TypingData,
 )
+from rtcli.protocol.messages.codec import MAX_MESSAGE_BYTES, decode_server, encode
 from rtcli.protocol.messages.decoding import MessageError, decode_client
 from rtcli.protocol.messages.server import (
     MAX_MEMBERS,
@@ -139,65 +134,3 @@ __all__ = [
     "format_timestamp_ms",
     "user_id_to_wire",
 ]
-
-MAX_MESSAGE_BYTES = 65_536  # of UTF-8; transports refuse longer ones with close code 1009
-
-
-class _PongData(msgspec.Struct):
-    """Both kinds of `pong`: with what the first message says, and without."""
-
-    connection_id: str | None = None
-
-
-class _AnyPong(msgspec.Struct, tag_field="type", tag="pong"):
-    data: _PongData = msgspec.field(default_factory=_PongData)
-
-
-class _AnyMessage(msgspec.Struct):
-    type: str
-    data: object = None
-
-
-_SERVER_TYPES = {"pong", *(kind.__struct_config__.tag for kind in get_args(TaggedMessage))}
-_decode_tagged: Callable[[str | bytes], TaggedMessage | _AnyPong] = msgspec.json.Decoder(
-    TaggedMessage | _AnyPong
-).decode
-_decode_connected: Callable[[str | bytes], Connected] = msgspec.json.Decoder(Connected).decode
-_decode_pong: Callable[[str | bytes], ServerPong] = msgspec.json.Decoder(ServerPong).decode
-_decode_any = msgspec.json.Decoder(_AnyMessage).decode
-
-
-def decode_server(text: str | bytes) -> ServerMessage:
-    """Read one message of a server. Raises MessageError only.
-
-    Unknown keys are ignored, and a type that this version does not know becomes `Unknown`.
-    """
-    try:
-        message = _decode_tagged(text)
-        if not isinstance(message, _AnyPong):
-            return message
-        return _decode_pong(text) if message.data.connection_id is None else _decode_connected(text)
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        return _decode_unknown(text)
-
-
-def _decode_unknown(text: str | bytes) -> Unknown:
-    try:
-        message = _decode_any(text)
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        raise MessageError(ErrorCode.INVALID_MESSAGE) from None
-    if message.type in _SERVER_TYPES:
-        raise MessageError(ErrorCode.INVALID_MESSAGE)
-    return Unknown(message.type, message.data)
-
-
-_encoder = msgspec.json.Encoder()
-
-
-def encode(message: msgspec.Struct) -> bytes:
-    """Write a message, or a message's data alone, as JSON text in UTF-8.
-
-    Optional fields that are None are left out.
-    Strings must be free of surrogates (UnicodeEncodeError otherwise), as everything that was decoded here is.
-    """
-    return _encoder.encode(message)
