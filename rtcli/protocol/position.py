@@ -13,7 +13,6 @@ from rtcli.protocol.rooms import is_valid_room
 
 MAX_CURSOR_BYTES = 8192
 MAX_OFFSET = 2**63 - 1  # what SQLite and a Redis stream can hold
-EPOCH_PATTERN = re.compile(r"[a-z0-9]{4,16}")
 _POSITION = re.compile(r"([a-z0-9]{4,16})-(0|[1-9][0-9]{0,18})", re.ASCII)
 _LONGEST_POSITION = 16 + 1 + 19
 

@@ -50,11 +50,6 @@ def encode_event(
     return b"".join(parts)
 
 
-def encode_comment(text: str = "") -> bytes:
-    """Write a comment, which readers ignore and proxies take for a sign of life."""
-    return b"".join(b": %b\n" % line for line in _LINE_END.split(text.encode())) + b"\n"
-
-
 def _single_line(field: str, value: str) -> bytes:
     if "\n" in value or "\r" in value or "\0" in value:
         raise ValueError(f"{field} must not contain CR, LF or NUL")

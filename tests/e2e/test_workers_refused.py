@@ -131,7 +131,7 @@ def test_a_ready_file_that_cannot_be_written(tmp_path: Path) -> None:
 
 SUPERVISED = """
 import sys
-from server.supervisor import WorkersError, supervise
+from rtcli_server.process.supervisor import WorkersError, supervise
 
 def work(number, tell_ready):
     if number == 1:

@@ -12,7 +12,7 @@ from typing import Literal
 from rtcli.client.endpoint import Endpoint
 from rtcli.load.adapters import base
 from rtcli.load.scenario import Target
-from rtcli.protocol.position import Position
+from rtcli.protocol import Position
 
 TOPIC = "/topic/"
 _ESCAPES = {"\\": r"\\", "\n": r"\n", "\r": r"\r", ":": r"\c"}

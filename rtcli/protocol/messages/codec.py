@@ -1,4 +1,4 @@
-"""Messages as JSON text: `encode` writes any; `decode_server` reads a server's and ignores what it does not know."""
+"""Messages as JSON text: `encode` writes any of them, `decode_server` reads those of a server."""
 
 from __future__ import annotations
 

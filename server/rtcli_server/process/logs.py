@@ -85,7 +85,7 @@ class _Formatter(logging.Formatter):
 
 
 class TextFormatter(_Formatter):
-    """`2026-05-01T09:30:00.250Z WARNING server.hub: text connection_id=…`, for a person."""
+    """`2026-05-01T09:30:00.250Z WARNING rtcli_server.connections.hub: text connection_id=…`, for a person."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Write one record; only a traceback takes more lines than one."""
