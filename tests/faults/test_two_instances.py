@@ -17,8 +17,8 @@ import pytest
 
 from tests.support.faults.fleet import fleet, nobody_noticed, own_redis, pair, two_on_redis
 from tests.support.paths import ROOT
+from tests.support.redis.proxy import RedisProxy
 from tests.support.servers.watch import metric
-from tests.support.tcp_proxy import Proxy
 
 pytestmark = pytest.mark.timeout(600)  # with --soak; otherwise each takes a few seconds
 
@@ -105,7 +105,7 @@ async def test_a_rolling_restart_sends_everybody_to_the_other_one(tmp_path: Path
 
 async def test_an_answer_that_is_lost_after_the_write_publishes_once(tmp_path: Path, soak: bool) -> None:
     with own_redis(tmp_path) as redis:
-        async with Proxy.to(redis.port) as proxy:
+        async with RedisProxy.to(redis.port) as proxy:
             servers = pair(tmp_path, proxy.port, redis.port)
             async with fleet(servers, redis, soak=soak) as two, two.watched():
                 await two.crowd.start()

@@ -1,105 +1,199 @@
-"""A TCP proxy that swallows, cuts and slices, between a broker and its Redis."""
+"""A TCP proxy in front of a port of this machine, which does to connections what bad networks do.
+
+What is done to a connection is said when it begins (`Treatment`): steps that its bytes pass on their way in
+each direction, such as `sliced` or `held`, and how long it lives.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import random
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Self
+
+READ_BYTES = 65_536
+RST_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, with 0 s
+Flow = AsyncIterator[bytes]
+Step = Callable[[Flow], Flow]
 
 
-class Proxy:
-    """Forwards connections to a port. What it swallows is lost while the connection stays."""
+@dataclass
+class Counts:
+    """What a proxy has done."""
 
-    def __init__(self, port: int, slice_bytes: int) -> None:
-        self._target = port
-        self._slice = slice_bytes
-        self._deaf: set[asyncio.StreamWriter] = set()
-        self._clients: dict[asyncio.StreamWriter, bool] = {}  # client side, and whether it subscribed
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._open = asyncio.Event()
-        self._open.set()
+    connections: int = 0
+    resets: int = 0  # of connections whose life was over
+    ends: int = 0  # the same, by FIN
+    slices: int = 0
+    delays: int = 0
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """What is done to one connection; `life_s`: None ends it only when one side does."""
+
+    up: Sequence[Step] = ()
+    down: Sequence[Step] = ()
+    life_s: float | None = None
+    resets: bool = False  # how it ends: by RST, otherwise by FIN
+
+
+@dataclass(eq=False)
+class Link:
+    """A connection through the proxy: its two sockets."""
+
+    client: asyncio.StreamWriter
+    server: asyncio.StreamWriter | None = None
+    resets: bool = field(default=False)
+
+    def end(self) -> None:
+        """Close both sides at once; what was not sent yet is lost."""
+        for writer in (self.client, self.server):
+            if writer is None:
+                continue
+            sock = writer.get_extra_info("socket")
+            if self.resets and sock is not None and sock.fileno() >= 0:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST_ON_CLOSE)
+            writer.transport.abort()
+
+
+def sliced(size: Callable[[], int]) -> Step:
+    """Pass on at most `size()` bytes at once."""
+
+    async def step(flow: Flow) -> Flow:
+        async for data in flow:
+            rest = data
+            while rest:
+                at_once = size()
+                yield rest[:at_once]
+                rest = rest[at_once:]
+
+    return step
+
+
+def delayed(rng: random.Random, counts: Counts, *, share: float, seconds: float) -> Step:
+    """Hold this share of the slices back for some time, and all that comes behind them."""
+
+    async def step(flow: Flow) -> Flow:
+        async for data in flow:
+            if rng.random() < share:
+                counts.delays += 1
+                await asyncio.sleep(seconds)
+            yield data
+
+    return step
+
+
+def held(opened: asyncio.Event) -> Step:
+    """Hold everything back while the event is not set."""
+
+    async def step(flow: Flow) -> Flow:
+        async for data in flow:
+            await opened.wait()
+            yield data
+
+    return step
+
+
+def swallowed(lost: Callable[[], bool]) -> Step:
+    """Lose what comes while `lost()`; the connection stays."""
+
+    async def step(flow: Flow) -> Flow:
+        async for data in flow:
+            if not lost():
+                yield data
+
+    return step
+
+
+def seen(notice: Callable[[bytes], None]) -> Step:
+    """Show everything that passes."""
+
+    async def step(flow: Flow) -> Flow:
+        async for data in flow:
+            notice(data)
+            yield data
+
+    return step
+
+
+class TcpProxy:
+    """Forwards connections to a port; `treat` says for each connection what is done to it."""
+
+    def __init__(self, port: int, treat: Callable[[Link], Treatment]) -> None:
+        self.counts = Counts()
+        self.links: set[Link] = set()
         self.port = 0
-        self.url = ""
+        self._target = port
+        self._treat = treat
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    @classmethod
     @asynccontextmanager
-    async def to(cls, port: int, *, slice_bytes: int = 65_536) -> AsyncIterator[Proxy]:
-        """Run a proxy in front of a port of this machine."""
-        proxy = cls(port, slice_bytes)
-        server = await asyncio.start_server(proxy._serve, "127.0.0.1", 0)
-        proxy.port = server.sockets[0].getsockname()[1]
-        proxy.url = f"redis://127.0.0.1:{proxy.port}"
+    async def running(self) -> AsyncIterator[Self]:
+        """Listen on a free port, and end all connections afterwards."""
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
         try:
-            yield proxy
+            yield self
         finally:
             server.close()
-            for task in list(proxy._tasks):
+            for task in list(self._tasks):
                 task.cancel()
-            await asyncio.gather(*proxy._tasks, return_exceptions=True)
-            proxy.cut()
-
-    def swallow_answers(self) -> None:
-        """Let nothing through to the clients that only ask; their requests arrive."""
-        self._deaf |= {client for client, subscribed in self._clients.items() if not subscribed}
-
-    def swallow_messages(self) -> None:
-        """Let nothing through to the clients that subscribed."""
-        self._deaf |= {client for client, subscribed in self._clients.items() if subscribed}
-
-    def part(self) -> None:
-        """Let nothing through in either direction, and let no one know: a network that is gone."""
-        self._open.clear()
-
-    def join(self) -> None:
-        """Let through what was held, and everything after it."""
-        self._open.set()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def cut(self) -> None:
         """End all connections."""
-        for client in list(self._clients):
-            client.transport.abort()
+        for link in list(self.links):
+            link.end()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        self._clients[writer] = False
+        self.counts.connections += 1
+        link = Link(writer)
+        treatment = self._treat(link)
+        link.resets = treatment.resets
+        self.links.add(link)
         try:
             with suppress(OSError):
-                there, back = await asyncio.open_connection("127.0.0.1", self._target)
-                try:
-                    up = asyncio.create_task(self._forward(reader, back, client=writer, down=False))
-                    down = asyncio.create_task(self._forward(there, writer, client=writer, down=True))
-                    try:
-                        await asyncio.wait([up, down], return_when=asyncio.FIRST_COMPLETED)
-                    finally:
-                        up.cancel()
-                        down.cancel()
-                        await asyncio.gather(up, down, return_exceptions=True)
-                finally:
-                    back.transport.abort()
+                there, link.server = await asyncio.open_connection("127.0.0.1", self._target)
+                up = self._carry(reader, treatment.up, link.server)
+                down = self._carry(there, treatment.down, writer)
+                await self._until_its_end(treatment, asyncio.create_task(up), asyncio.create_task(down))
         finally:
-            writer.transport.abort()
-            self._clients.pop(writer, None)
-            self._deaf.discard(writer)
+            link.end()
+            self.links.discard(link)
             self._tasks.discard(task)
 
-    async def _forward(
-        self,
-        source: asyncio.StreamReader,
-        sink: asyncio.StreamWriter,
-        *,
-        client: asyncio.StreamWriter,
-        down: bool,
+    async def _until_its_end(self, treatment: Treatment, *ways: asyncio.Task[None]) -> None:
+        """Wait until one side ends or the connection's time has come."""
+        try:
+            done, _ = await asyncio.wait(ways, timeout=treatment.life_s, return_when=asyncio.FIRST_COMPLETED)
+            self.counts.resets += not done and treatment.resets
+            self.counts.ends += not done and not treatment.resets
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+
+    async def _carry(
+        self, source: asyncio.StreamReader, steps: Sequence[Step], sink: asyncio.StreamWriter
     ) -> None:
-        while data := await source.read(65_536):
-            if not down and b"\r\nSUBSCRIBE\r\n" in data:
-                self._clients[client] = True
-            await self._open.wait()
-            if down and client in self._deaf:
-                continue
-            for start in range(0, len(data), self._slice):
-                sink.write(data[start : start + self._slice])
-                await sink.drain()
-                if self._slice < len(data):
-                    await asyncio.sleep(0)
+        flow = _chunks(source)
+        for step in steps:
+            flow = step(flow)
+        async for data in flow:
+            sink.write(data)
+            self.counts.slices += 1
+            await sink.drain()
+            await asyncio.sleep(0)  # its own segment, and the others' turn
+
+
+async def _chunks(source: asyncio.StreamReader) -> Flow:
+    while data := await source.read(READ_BYTES):
+        yield data

@@ -13,8 +13,8 @@ import pytest
 from tests.support.brokers.redis_traffic import PATIENT, Instance, Traffic, instance, run_with
 from tests.support.brokers.running import offsets, running, wait_until
 from tests.support.checker import Verdict
+from tests.support.redis.proxy import RedisProxy
 from tests.support.redis.server import RedisServer
-from tests.support.tcp_proxy import Proxy
 
 pytestmark = pytest.mark.timeout(1200)  # with --soak; otherwise each takes a few seconds
 
@@ -141,7 +141,7 @@ async def test_a_full_redis_refuses_publishes_and_still_reads(
 
 async def test_answers_that_are_lost_after_the_write_publish_once(server: RedisServer) -> None:
     async with AsyncExitStack() as stack:
-        proxy = await stack.enter_async_context(Proxy.to(server.port))
+        proxy = await stack.enter_async_context(RedisProxy.to(server.port))
         two = [
             await stack.enter_async_context(instance("one", proxy.url)),
             await stack.enter_async_context(instance("two", server.url)),
@@ -161,7 +161,7 @@ async def test_answers_that_are_lost_after_the_write_publish_once(server: RedisS
 
 async def test_a_deaf_listener_is_found_by_the_canary(server: RedisServer) -> None:
     async with AsyncExitStack() as stack:
-        proxy = await stack.enter_async_context(Proxy.to(server.port))
+        proxy = await stack.enter_async_context(RedisProxy.to(server.port))
         deaf = await stack.enter_async_context(instance("deaf", proxy.url))
         good = await stack.enter_async_context(instance("good", server.url))
 
@@ -181,7 +181,7 @@ async def test_an_instance_that_is_cut_off_refuses_in_time_and_catches_up(
     server: RedisServer, soak: bool
 ) -> None:
     async with AsyncExitStack() as stack:
-        proxy = await stack.enter_async_context(Proxy.to(server.port))
+        proxy = await stack.enter_async_context(RedisProxy.to(server.port))
         cut_off = await stack.enter_async_context(instance("cut off", proxy.url))
         good = await stack.enter_async_context(instance("good", server.url))
 
@@ -202,7 +202,7 @@ async def test_an_instance_that_is_cut_off_refuses_in_time_and_catches_up(
 
 async def test_a_connection_sliced_to_single_bytes_carries_the_same(server: RedisServer) -> None:
     async with AsyncExitStack() as stack:
-        proxy = await stack.enter_async_context(Proxy.to(server.port, slice_bytes=1))
+        proxy = await stack.enter_async_context(RedisProxy.to(server.port, slice_bytes=1))
         two = [
             await stack.enter_async_context(instance("one", proxy.url, PATIENT)),
             await stack.enter_async_context(instance("two", server.url)),
