@@ -11,7 +11,9 @@ import pytest
 from playwright.async_api import Page
 
 from rtcli.protocol.tokens import create_token
-from tests.support.servers.deployment import ROOM, SECRET, deployment, until
+from tests.support.faults.crowd import ROOM, deployment
+from tests.support.servers.server_process import SECRET
+from tests.support.waiting import until
 
 FOLLOW = """
 ([url]) => {

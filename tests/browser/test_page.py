@@ -16,7 +16,7 @@ from rtcli_server.process.runner import running_server
 from rtcli_server.settings import Settings
 
 from rtcli.protocol.tokens import create_token
-from tests.support.servers.deployment import SECRET, ServerProcess
+from tests.support.servers.server_process import SECRET, ServerProcess
 
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>\u202e*_{{7*7}}"
 

@@ -12,7 +12,8 @@ from rtcli_server.broker.opening import now_ms
 from rtcli.protocol.codes import GapReason
 from rtcli.protocol.position import Position, parse_position, recovery_failure
 from rtcli.protocol.publication import Publication
-from tests.support.brokers.running import ROOM, offsets, running, wait_until
+from tests.support.brokers.running import ROOM, offsets, running
+from tests.support.waiting import until
 
 CHANNELS = [ROOM, "user:7", "all", "room:Größe&{x}:*"]
 
@@ -121,7 +122,7 @@ async def test_everything_after_the_top_of_a_subscribed_channel_is_delivered(
             def arrived(channel: str = channel, expected: set[int] = expected) -> bool:
                 return expected <= {p.offset for p in log.delivered if p.channel == channel}
 
-            await wait_until(arrived, f"live after the top of {channel}")
+            await until(arrived, f"live after the top of {channel}")
             seen = offsets([p for p in log.delivered if p.channel == channel])
             assert seen == sorted(set(seen))
             assert offsets(page.publications) == list(range(1, page.top.offset + 1))
@@ -357,7 +358,7 @@ async def test_a_receiver_that_raises_does_not_stop_delivery(
         await log.page()
         await log.publish()
         await log.publish()
-        await wait_until(lambda: seen == [1, 2], "the second delivery")
+        await until(lambda: seen == [1, 2], "the second delivery")
     assert "from the test" in caplog.text
 
 

@@ -21,8 +21,9 @@ from hypothesis.stateful import (
 from rtcli_server.broker import Retention, open_broker
 
 from rtcli.protocol.position import Position
-from tests.support.brokers.running import Running, wait_until
+from tests.support.brokers.running import Running
 from tests.support.redis.server import RedisServer
+from tests.support.waiting import until
 
 T = TypeVar("T")
 MAX_COUNT = 7
@@ -130,7 +131,7 @@ class LogMachine(RuleBasedStateMachine):
     def delivered(self) -> None:
         if not self.expected:
             return
-        self.do(wait_until(lambda: len(self.log.delivered) >= len(self.expected), "all deliveries"))
+        self.do(until(lambda: len(self.log.delivered) >= len(self.expected), "all deliveries"))
         seen = [(p.channel, p.offset) for p in self.log.delivered]
         for channel in {channel for channel, _ in self.expected}:
             assert [s for s in seen if s[0] == channel] == [e for e in self.expected if e[0] == channel]

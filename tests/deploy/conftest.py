@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.paths import ROOT
 from tests.support.redis.server import RedisServer
-from tests.support.servers.deployment import Instances, ServerProcess
+from tests.support.servers.server_process import Instances, ServerProcess
 
 ACL = ROOT / "deploy" / "redis.acl"
 
@@ -50,6 +50,6 @@ def instances(redis: RedisServer, tmp_path: Path) -> Instances:
             yield started
         finally:
             for server in started:
-                server.end()
+                server.kill()
 
     return run

@@ -17,9 +17,11 @@ from rtcli_server.settings import Settings
 
 from tests.support.clients.peers import Peer, StreamPeer, WsPeer, connect, token
 from tests.support.clients.raw_http import handshake_bytes
-from tests.support.servers.deployment import Crowd, Instances, ServerProcess, until
+from tests.support.faults.crowd import Crowd
 from tests.support.servers.nginx import Nginx, directive, nginx
+from tests.support.servers.server_process import Instances, ServerProcess
 from tests.support.servers.watch import log_is_clean, metric
+from tests.support.waiting import until
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,8 @@ import pytest
 import websockets
 
 from tests.support.paths import ROOT
-from tests.support.processes.command import free_port, wait_until
+from tests.support.ports import free_port
+from tests.support.waiting import wait_until
 
 PAGE = ROOT / "docs" / "embedding.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)

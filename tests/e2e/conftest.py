@@ -5,18 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes.command import Command, Run, ServerCommand
+from tests.support.processes.command import Command, Run
 from tests.support.redis.server import RedisServer, redis_of_session
+from tests.support.servers.server_process import ServerProcess
 from tests.support.servers.workers import Deployment, Serve, wait_gone
 
 __all__ = ["redis_of_session"]
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[ServerCommand]:
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
     """A running server with the development key of a home directory of its own."""
-    own = ServerCommand(tmp_path)
-    own.start()
+    own = ServerProcess(tmp_path, development=True)
+    own.start_now()
     yield own
     own.kill()
 

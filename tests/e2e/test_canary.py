@@ -14,8 +14,10 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.sync.client import connect
 
 from rtcli.protocol.tokens import create_token
-from tests.support.processes.command import Command, free_port, wait_until
+from tests.support.ports import free_port
+from tests.support.processes.command import Command
 from tests.support.processes.rtcli import rtcli
+from tests.support.waiting import wait_until
 
 CANARY = "canary-7f3e9a"
 SECRET = f"{CANARY}-secret-of-more-than-32-bytes"

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes.command import Run, ServerCommand, free_port
+from tests.support.ports import free_port
+from tests.support.processes.command import Run
 from tests.support.processes.rtcli import rtcli
+from tests.support.servers.server_process import ServerProcess
 
 
-def test_lines_are_delivered_and_it_ends_with_0(server: ServerCommand, run: Run, tmp_path: Path) -> None:
+def test_lines_are_delivered_and_it_ends_with_0(server: ServerProcess, run: Run, tmp_path: Path) -> None:
     listener = run("chat", "--listen", "--json", "-u", server.url, "--as", "bob")
     listener.wait_for('"type":"joined"')
     result = rtcli(
@@ -23,7 +25,7 @@ def test_lines_are_delivered_and_it_ends_with_0(server: ServerCommand, run: Run,
     assert said == [("ann", "one"), ("ann", "two")]
 
 
-def test_the_same_with_json(server: ServerCommand, tmp_path: Path) -> None:
+def test_the_same_with_json(server: ServerProcess, tmp_path: Path) -> None:
     stdin = 'one\n{"text":"two\\nlines"}\n\n'
     result = rtcli("chat", "--json", "-u", server.url, home=tmp_path, stdin=stdin)
     records = [json.loads(line) for line in result.stdout.splitlines()]
@@ -46,11 +48,11 @@ def test_with_the_server_down_it_ends_with_3(tmp_path: Path) -> None:
 
 
 def test_a_server_that_starts_later_is_waited_for(run: Run, tmp_path: Path) -> None:
-    server = ServerCommand(tmp_path)
+    server = ServerProcess(tmp_path, development=True)
     try:
         chat = run("chat", "--wait", "30s", "-u", server.url)
         chat.wait_for("-- lost (refused)", stream="err")
-        server.start()
+        server.start_now()
         chat.wait_for("-- joined #general", stream="err")
         chat.write("hello\n")
         assert chat.end() == 0
@@ -58,7 +60,7 @@ def test_a_server_that_starts_later_is_waited_for(run: Run, tmp_path: Path) -> N
         server.kill()
 
 
-def test_a_killed_server_that_starts_again(server: ServerCommand, run: Run) -> None:
+def test_a_killed_server_that_starts_again(server: ServerProcess, run: Run) -> None:
     chat = run("chat", "-u", server.url, "--as", "ann", "--json")
     chat.wait_for('"joined"')
     chat.write("before\n")
@@ -66,7 +68,7 @@ def test_a_killed_server_that_starts_again(server: ServerCommand, run: Run) -> N
     server.kill()
     chat.wait_for("-- lost (1006), retrying in", stream="err")
     chat.write("meanwhile\n")
-    server.start()
+    server.start_now()
     chat.wait_for("-- back after", stream="err")
     chat.wait_for("-- could not resume #general", stream="err")
     chat.wait_for('"ack"', times=2)
@@ -77,8 +79,8 @@ def test_a_killed_server_that_starts_again(server: ServerCommand, run: Run) -> N
 
 
 def test_a_log_that_outlives_the_server_costs_nothing(run: Run, tmp_path: Path) -> None:
-    server = ServerCommand(tmp_path, "--store", f"sqlite:{tmp_path}/log.db")
-    server.start()
+    server = ServerProcess(tmp_path, f"sqlite:{tmp_path}/log.db", development=True)
+    server.start_now()
     try:
         chat = run("chat", "--listen", "-u", server.url, "--as", "bob")
         chat.wait_for("-- joined", stream="err")
@@ -86,7 +88,7 @@ def test_a_log_that_outlives_the_server_costs_nothing(run: Run, tmp_path: Path) 
         chat.wait_for("before\n")
         server.kill()
         chat.wait_for("-- lost", stream="err")
-        server.start()
+        server.start_now()
         rtcli("chat", "-u", server.url, "--as", "ann", home=tmp_path, stdin="after\n")
         chat.wait_for("-- back after", stream="err")
         chat.wait_for("after\n")
@@ -98,7 +100,7 @@ def test_a_log_that_outlives_the_server_costs_nothing(run: Run, tmp_path: Path) 
         server.kill()
 
 
-def test_lines_that_the_lost_server_did_not_confirm(server: ServerCommand, run: Run) -> None:
+def test_lines_that_the_lost_server_did_not_confirm(server: ServerProcess, run: Run) -> None:
     chat = run("chat", "-u", server.url, "--ack-timeout", "500ms")
     chat.wait_for("-- joined", stream="err")
     server.kill()
@@ -111,14 +113,14 @@ def test_lines_that_the_lost_server_did_not_confirm(server: ServerCommand, run: 
 
 @pytest.mark.parametrize("ignore_sigint", [False, True])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signals(server: ServerCommand, run: Run, number: int, code: int, ignore_sigint: bool) -> None:
+def test_signals(server: ServerProcess, run: Run, number: int, code: int, ignore_sigint: bool) -> None:
     chat = run("chat", "--listen", "-u", server.url, ignore_sigint=ignore_sigint)
     chat.wait_for("-- joined", stream="err")
     chat.signal(number)
     assert chat.end() == code
 
 
-def test_a_reader_that_leaves_ends_a_quiet_chat(server: ServerCommand, run: Run) -> None:
+def test_a_reader_that_leaves_ends_a_quiet_chat(server: ServerProcess, run: Run) -> None:
     chat = run("chat", "--listen", "-u", server.url)
     chat.wait_for("-- joined", stream="err")
     assert chat.process.stdout is not None
@@ -126,7 +128,7 @@ def test_a_reader_that_leaves_ends_a_quiet_chat(server: ServerCommand, run: Run)
     assert chat.process.wait(30) == 0
 
 
-def test_count_timeout_and_duration(server: ServerCommand, run: Run, tmp_path: Path) -> None:
+def test_count_timeout_and_duration(server: ServerProcess, run: Run, tmp_path: Path) -> None:
     chat = run("chat", "--listen", "--count", "2", "--timeout", "30s", "-u", server.url, "--as", "bob")
     chat.wait_for("-- joined", stream="err")
     rtcli("chat", "-u", server.url, "--as", "ann", home=tmp_path, stdin="1\n2\n3\n")
@@ -139,7 +141,7 @@ def test_count_timeout_and_duration(server: ServerCommand, run: Run, tmp_path: P
     assert rtcli("chat", "--timeout", "1s", "-u", server.url, home=tmp_path).returncode == 2
 
 
-def test_it_stays_for_the_answer(server: ServerCommand, run: Run, tmp_path: Path) -> None:
+def test_it_stays_for_the_answer(server: ServerProcess, run: Run, tmp_path: Path) -> None:
     chat = run("chat", "--linger", "forever", "--count", "1", "-u", server.url, "--as", "asker")
     chat.wait_for("-- joined", stream="err")
     chat.write("what time is it?\n")
@@ -151,7 +153,7 @@ def test_it_stays_for_the_answer(server: ServerCommand, run: Run, tmp_path: Path
     assert chat.out.endswith(b"general\tclock\tnoon\n")
 
 
-def test_what_others_write_cannot_move_the_terminal(server: ServerCommand, run: Run, tmp_path: Path) -> None:
+def test_what_others_write_cannot_move_the_terminal(server: ServerProcess, run: Run, tmp_path: Path) -> None:
     evil = "\x1b]52;c;ZXZpbA==\x07\x1b[2J\r\u202e\x9b tab\there"
     chat = run("chat", "--listen", "--count", "1", "-u", server.url, "--as", "bob")
     chat.wait_for("-- joined", stream="err")
@@ -174,7 +176,7 @@ def test_what_others_write_cannot_move_the_terminal(server: ServerCommand, run: 
     ],
 )
 def test_a_line_that_cannot_be_sent_is_named_and_the_others_go(
-    server: ServerCommand, tmp_path: Path, line: str, says: str
+    server: ServerProcess, tmp_path: Path, line: str, says: str
 ) -> None:
     result = rtcli("chat", "--json", "-u", server.url, home=tmp_path, stdin=f"one\n{line}\nthree\n")
     assert result.returncode == 6
@@ -191,7 +193,7 @@ def test_a_room_that_cannot_be(tmp_path: Path, room: str) -> None:
     assert b"\x1b" not in result.stderr
 
 
-def test_tokens(server: ServerCommand, tmp_path: Path) -> None:
+def test_tokens(server: ServerProcess, tmp_path: Path) -> None:
     garbage = rtcli("chat", "-u", server.url, home=tmp_path, env={"RTCLI_TOKEN": "a.b.c"})
     assert garbage.returncode == 4
     assert b"refused the token" in garbage.stderr
@@ -203,7 +205,7 @@ def test_tokens(server: ServerCommand, tmp_path: Path) -> None:
     assert expired.returncode == 0, expired.stderr
 
 
-def test_rights(server: ServerCommand, tmp_path: Path) -> None:
+def test_rights(server: ServerProcess, tmp_path: Path) -> None:
     token = rtcli("token", "create", "--sub", "x", "--rooms", "dev-*", home=tmp_path)
     assert token.returncode == 0, token.stderr
     result = rtcli(
@@ -229,7 +231,7 @@ def test_bad_values(tmp_path: Path, arguments: tuple[str, ...]) -> None:
 
 
 def test_thousands_of_lines_keep_their_order_under_the_rate_limit(
-    server: ServerCommand, tmp_path: Path
+    server: ServerProcess, tmp_path: Path
 ) -> None:
     lines = [f"line {number}" for number in range(400)]
     result = rtcli("chat", "-u", server.url, home=tmp_path, stdin="\n".join(lines), timeout=50)

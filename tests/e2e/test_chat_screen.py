@@ -6,9 +6,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.processes.command import Run, ServerCommand
+from tests.support.processes.command import Run
 from tests.support.processes.rtcli import rtcli
 from tests.support.processes.terminal import Terminal
+from tests.support.servers.server_process import ServerProcess
 
 Open = Callable[..., Terminal]
 
@@ -28,14 +29,14 @@ def terminal(tmp_path: Path) -> Iterator[Open]:
         one.close()
 
 
-def say(server: ServerCommand, *texts: str, name: str = "bob") -> None:
+def say(server: ServerProcess, *texts: str, name: str = "bob") -> None:
     result = rtcli(
         "chat", "-u", server.url, "--as", name, home=server.home, stdin="".join(f"{text}\n" for text in texts)
     )
     assert result.returncode == 0, result.stderr
 
 
-def test_two_people_talk(server: ServerCommand, terminal: Open, run: Run) -> None:
+def test_two_people_talk(server: ServerProcess, terminal: Open, run: Run) -> None:
     say(server, "earlier")
     bob = run("chat", "--linger", "forever", "-u", server.url, "--as", "bob")
     bob.wait_for("-- joined", stream="err")
@@ -57,7 +58,7 @@ def test_two_people_talk(server: ServerCommand, terminal: Open, run: Run) -> Non
 
 
 def test_the_draft_and_every_line_survive_a_flood_and_a_new_size(
-    server: ServerCommand, terminal: Open
+    server: ServerProcess, terminal: Open
 ) -> None:
     ann = terminal("chat", "-u", server.url, "--as", "ann", "--history", "0")
     ann.wait_for("general>")
@@ -75,7 +76,7 @@ def test_the_draft_and_every_line_survive_a_flood_and_a_new_size(
     ann.wait_for("ann  my draft")
 
 
-def test_a_killed_server_that_starts_again(server: ServerCommand, terminal: Open) -> None:
+def test_a_killed_server_that_starts_again(server: ServerProcess, terminal: Open) -> None:
     ann = terminal("chat", "-u", server.url, "--as", "ann")
     ann.wait_for("general>")
     server.kill()
@@ -83,7 +84,7 @@ def test_a_killed_server_that_starts_again(server: ServerCommand, terminal: Open
     ann.type("said offline", "Enter")
     ann.wait_for("1 unsent")
     ann.wait_for("reconnecting")
-    server.start()
+    server.start_now()
     ann.wait_for("-- back after")
     ann.wait_for("-- could not resume #general")
     ann.wait_for("ann  said offline")
@@ -93,15 +94,15 @@ def test_a_killed_server_that_starts_again(server: ServerCommand, terminal: Open
 
 
 def test_what_was_said_while_away(terminal: Open, tmp_path: Path) -> None:
-    server = ServerCommand(tmp_path, "--store", f"sqlite:{tmp_path}/log.db")
-    server.start()
+    server = ServerProcess(tmp_path, f"sqlite:{tmp_path}/log.db", development=True)
+    server.start_now()
     try:
         ann = terminal("chat", "-u", server.url, "--as", "ann")
         ann.wait_for("general>")
         server.kill()
         ann.wait_for("-- lost")
         # Bob is quicker: he writes before Ann's client looks again, or after; both are told.
-        server.start()
+        server.start_now()
         say(server, "are you there?")
         ann.wait_for("-- back after")
         ann.wait_for("bob  are you there?")
@@ -110,7 +111,7 @@ def test_what_was_said_while_away(terminal: Open, tmp_path: Path) -> None:
         server.kill()
 
 
-def test_leaving_with_something_unsent_says_what(server: ServerCommand, terminal: Open) -> None:
+def test_leaving_with_something_unsent_says_what(server: ServerProcess, terminal: Open) -> None:
     ann = terminal("chat", "-u", server.url, "--as", "ann")
     ann.wait_for("general>")
     server.kill()
@@ -122,7 +123,7 @@ def test_leaving_with_something_unsent_says_what(server: ServerCommand, terminal
     assert "-- not sent to #general: never arrives" in ann.everything
 
 
-def test_ctrl_c_clears_then_asks_then_leaves(server: ServerCommand, terminal: Open) -> None:
+def test_ctrl_c_clears_then_asks_then_leaves(server: ServerProcess, terminal: Open) -> None:
     ann = terminal("chat", "-u", server.url, "--as", "ann")
     ann.wait_for("general>")
     ann.type("draft")
@@ -135,7 +136,7 @@ def test_ctrl_c_clears_then_asks_then_leaves(server: ServerCommand, terminal: Op
     assert ann.exit_code == 130
 
 
-def test_commands(server: ServerCommand, terminal: Open) -> None:
+def test_commands(server: ServerProcess, terminal: Open) -> None:
     ann = terminal("chat", "-u", server.url, "--as", "ann")
     ann.wait_for("general>")
     ann.type("/jion x", "Enter")
@@ -170,7 +171,7 @@ def test_commands(server: ServerCommand, terminal: Open) -> None:
     assert "unknown" not in ann.everything.replace("unknown command /jion", "")
 
 
-def test_typing_is_seen_in_the_status_line_alone(server: ServerCommand, terminal: Open, run: Run) -> None:
+def test_typing_is_seen_in_the_status_line_alone(server: ServerProcess, terminal: Open, run: Run) -> None:
     bob = run("chat", "--listen", "--json", "--typing-events", "-u", server.url, "--as", "bob")
     bob.wait_for('"joined"')
     ann = terminal("chat", "-u", server.url, "--as", "ann")
@@ -182,7 +183,7 @@ def test_typing_is_seen_in_the_status_line_alone(server: ServerCommand, terminal
     assert "typing" not in ann.everything
 
 
-def test_several_lines_are_one_message(server: ServerCommand, terminal: Open, run: Run) -> None:
+def test_several_lines_are_one_message(server: ServerProcess, terminal: Open, run: Run) -> None:
     bob = run("chat", "--listen", "--json", "-u", server.url, "--as", "bob")
     bob.wait_for('"joined"')
     ann = terminal("chat", "-u", server.url, "--as", "ann")
@@ -192,7 +193,7 @@ def test_several_lines_are_one_message(server: ServerCommand, terminal: Open, ru
     ann.wait_for("| two")
 
 
-def test_foreign_text_is_harmless_on_the_screen(server: ServerCommand, terminal: Open) -> None:
+def test_foreign_text_is_harmless_on_the_screen(server: ServerProcess, terminal: Open) -> None:
     ann = terminal("chat", "-u", server.url, "--as", "ann", "--history", "0")
     ann.wait_for("general>")
     say(server, "\x1b[2J\x1b]0;owned\x07\r\u202e\x9b31m evil")
@@ -200,7 +201,7 @@ def test_foreign_text_is_harmless_on_the_screen(server: ServerCommand, terminal:
 
 
 def test_what_was_typed_is_kept_for_its_user_alone(
-    server: ServerCommand, terminal: Open, tmp_path: Path
+    server: ServerProcess, terminal: Open, tmp_path: Path
 ) -> None:
     ann = terminal("chat", "-u", server.url, "--as", "ann")
     ann.wait_for("general>")
@@ -219,7 +220,7 @@ def test_what_was_typed_is_kept_for_its_user_alone(
 
 @pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"LANG": "C", "LC_ALL": "C"}, {"TERM": "vt100"}])
 @pytest.mark.parametrize("width", [20, 80])
-def test_odd_terminals(server: ServerCommand, terminal: Open, env: dict[str, str], width: int) -> None:
+def test_odd_terminals(server: ServerProcess, terminal: Open, env: dict[str, str], width: int) -> None:
     ann = terminal("chat", "-u", server.url, "--as", "ann", width=width, env=env)
     ann.wait_for("general>")
     ann.type("hello", "Enter")
@@ -230,7 +231,7 @@ def test_odd_terminals(server: ServerCommand, terminal: Open, env: dict[str, str
 
 @pytest.mark.parametrize(("arguments", "env"), [(("--plain",), {}), ((), {"TERM": "dumb"})])
 def test_lines_only(
-    server: ServerCommand, terminal: Open, arguments: tuple[str, ...], env: dict[str, str]
+    server: ServerProcess, terminal: Open, arguments: tuple[str, ...], env: dict[str, str]
 ) -> None:
     ann = terminal("chat", "-u", server.url, "--as", "ann", *arguments, env=env)
     ann.wait_for("#general, 1 here: you")
@@ -251,7 +252,7 @@ def test_with_the_server_down(terminal: Open) -> None:
     ann.wait_for("hint: is the server up?")
 
 
-def test_a_terminated_chat_leaves_the_terminal_as_it_was(server: ServerCommand, terminal: Open) -> None:
+def test_a_terminated_chat_leaves_the_terminal_as_it_was(server: ServerProcess, terminal: Open) -> None:
     ann = terminal("chat", "-u", server.url, "--as", "ann")
     ann.wait_for("general>")
     (chat,) = [

@@ -15,8 +15,8 @@ from rtcli.protocol.messages import server as s
 from tests.support.certificates import write_certificate
 from tests.support.fakes.scripted_server import FakeServer, fake_server
 from tests.support.fakes.scripted_stream import fake_stream, hold, status
-from tests.support.processes.command import ServerCommand
 from tests.support.processes.rtcli import RTCLI, environment, rtcli
+from tests.support.servers.server_process import ServerProcess
 
 
 def two_lines(stderr: bytes) -> None:
@@ -111,16 +111,17 @@ def test_hosts_that_are_nowhere(tmp_path: Path, command: str, url: str, says: by
 
 
 @pytest.fixture
-def secure(tmp_path: Path) -> Iterator[ServerCommand]:
+def secure(tmp_path: Path) -> Iterator[ServerProcess]:
     cert, key = write_certificate(tmp_path)
-    server = ServerCommand(tmp_path, "--tls-cert", str(cert), "--tls-key", str(key))
-    server.start()
+    tls = ("--tls-cert", str(cert), "--tls-key", str(key))
+    server = ServerProcess(tmp_path, "memory:", *tls, development=True)
+    server.start_now()
     yield server
     server.kill()
 
 
 @pytest.mark.parametrize("command", ["chat", "tail-events"])
-def test_certificates(secure: ServerCommand, tmp_path: Path, command: str) -> None:
+def test_certificates(secure: ServerProcess, tmp_path: Path, command: str) -> None:
     common = (command, "--room", "general", "--url", f"https://127.0.0.1:{secure.port}")
     limit = ("--duration", "500ms") if command == "tail-events" else ()
     unknown = rtcli(*common, home=tmp_path)
@@ -138,8 +139,8 @@ def test_certificates(secure: ServerCommand, tmp_path: Path, command: str) -> No
 
 @pytest.mark.parametrize("command", ["chat", "tail-events"])
 def test_tls_to_a_port_without(tmp_path: Path, command: str) -> None:
-    server = ServerCommand(tmp_path)
-    server.start()
+    server = ServerProcess(tmp_path, development=True)
+    server.start_now()
     try:
         result = rtcli(command, "--url", f"wss://127.0.0.1:{server.port}", home=tmp_path)
         assert result.returncode == 3

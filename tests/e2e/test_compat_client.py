@@ -15,7 +15,8 @@ import jwt
 import pytest
 
 from tests.support.paths import NODE
-from tests.support.servers.deployment import SECRET, ServerProcess, until
+from tests.support.servers.server_process import SECRET, ServerProcess
+from tests.support.waiting import until
 
 CLIENT = NODE / "compat_client.mjs"
 V1, V2 = "/api/v1/ws", "/api/v1/ws/v2"
@@ -94,7 +95,7 @@ async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
         await server.start()
         yield server
     finally:
-        server.end()
+        server.kill()
 
 
 def at(server: ServerProcess, path: str) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.processes.command import Run, wait_until
+from tests.support.processes.command import Run
+from tests.support.waiting import wait_until
 
 
 def test_the_demo_shows_everything_and_ends_by_itself(run: Run, tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes.command import wait_until
 from tests.support.processes.terminal import Terminal
+from tests.support.waiting import wait_until
 
 SCENARIO = """
 name: watched

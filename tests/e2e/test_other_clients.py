@@ -16,8 +16,10 @@ from httpx_sse import aconnect_sse
 
 from rtcli.protocol.tokens import create_token
 from tests.support.checker import Receiver
+from tests.support.faults.crowd import ROOM, Crowd, deployment
 from tests.support.paths import NODE
-from tests.support.servers.deployment import ROOM, SECRET, Crowd, ServerProcess, deployment, until
+from tests.support.servers.server_process import SECRET, ServerProcess
+from tests.support.waiting import until
 
 STREAM = f"/api/v1/events/stream?room={ROOM}"
 

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.fakes.scripted_stream import HEAD, fake_stream, hold, status
-from tests.support.processes.command import Run, ServerCommand, free_port
+from tests.support.ports import free_port
+from tests.support.processes.command import Run
 from tests.support.processes.rtcli import RTCLI, environment, rtcli
+from tests.support.servers.server_process import ServerProcess
 
 
-def say(server: ServerCommand, *texts: str, room: str = "general") -> None:
+def say(server: ServerProcess, *texts: str, room: str = "general") -> None:
     """Publish texts as Ann."""
     stdin = "".join(f"{text}\n" for text in texts)
     result = rtcli("chat", "-r", room, "-u", server.url, "--as", "ann", home=server.home, stdin=stdin)
@@ -25,7 +27,7 @@ def contents(out: bytes) -> list[str]:
     return [record["data"]["content"] for record in records if record["type"] == "event"]
 
 
-def test_what_is_said_appears(server: ServerCommand, run: Run) -> None:
+def test_what_is_said_appears(server: ServerProcess, run: Run) -> None:
     tail = run("tail-events", "--room", "general", "-u", server.url)
     tail.wait_for("-- following #general", stream="err")
     say(server, "one", "two \x1b[2J\u202e")
@@ -35,14 +37,14 @@ def test_what_is_said_appears(server: ServerCommand, run: Run) -> None:
     assert second.endswith("ann: two \\x1b[2J\\u202e")
 
 
-def test_a_killed_server_that_starts_again(server: ServerCommand, run: Run) -> None:
+def test_a_killed_server_that_starts_again(server: ServerProcess, run: Run) -> None:
     tail = run("tail-events", "--room", "general", "-u", server.url, "--json")
     tail.wait_for("-- following", stream="err")
     say(server, "before")
     tail.wait_for("before")
     server.kill()
     tail.wait_for("-- lost (", stream="err")
-    server.start()
+    server.start_now()
     tail.wait_for("-- back after", stream="err")
     tail.wait_for("-- gap in #general", stream="err")
     tail.wait_for('"type":"gap"')
@@ -54,8 +56,8 @@ def test_a_killed_server_that_starts_again(server: ServerCommand, run: Run) -> N
 
 
 def test_a_log_that_outlives_the_server_is_caught_up_with(run: Run, tmp_path: Path) -> None:
-    server = ServerCommand(tmp_path, "--store", f"sqlite:{tmp_path}/log.db")
-    server.start()
+    server = ServerProcess(tmp_path, f"sqlite:{tmp_path}/log.db", development=True)
+    server.start_now()
     try:
         tail = run("tail-events", "--room", "general", "-u", server.url, "--json")
         tail.wait_for("-- following", stream="err")
@@ -63,7 +65,7 @@ def test_a_log_that_outlives_the_server_is_caught_up_with(run: Run, tmp_path: Pa
         tail.wait_for("before")
         server.kill()
         tail.wait_for("-- lost", stream="err")
-        server.start()
+        server.start_now()
         say(server, "a", "b")
         tail.wait_for("-- back after", stream="err")
         tail.wait_for('"b"')
@@ -75,7 +77,7 @@ def test_a_log_that_outlives_the_server_is_caught_up_with(run: Run, tmp_path: Pa
         server.kill()
 
 
-def test_state_goes_on_where_it_stopped(server: ServerCommand, run: Run, tmp_path: Path) -> None:
+def test_state_goes_on_where_it_stopped(server: ServerProcess, run: Run, tmp_path: Path) -> None:
     state = tmp_path / "seen.json"
     arguments = ("tail-events", "-r", "general", "-u", server.url, "--json", "--state", str(state))
     created = rtcli(*arguments, "--count", "0", home=tmp_path)
@@ -101,7 +103,7 @@ def test_state_goes_on_where_it_stopped(server: ServerCommand, run: Run, tmp_pat
     assert b"--state-reset" in other.stderr
 
 
-def test_a_killed_tail_repeats_and_never_loses(server: ServerCommand, run: Run, tmp_path: Path) -> None:
+def test_a_killed_tail_repeats_and_never_loses(server: ServerProcess, run: Run, tmp_path: Path) -> None:
     state = tmp_path / "seen.json"
     arguments = ("tail-events", "-r", "general", "-u", server.url, "--json", "--state", str(state))
     rtcli(*arguments, "--count", "0", home=tmp_path)
@@ -118,7 +120,7 @@ def test_a_killed_tail_repeats_and_never_loses(server: ServerCommand, run: Run, 
     assert list(dict.fromkeys(seen)) == ["0a", "0b", "1a", "1b", "2a", "2b"]
 
 
-def test_resume_from_an_id_and_what_is_gone(server: ServerCommand, tmp_path: Path) -> None:
+def test_resume_from_an_id_and_what_is_gone(server: ServerProcess, tmp_path: Path) -> None:
     arguments = ("tail-events", "-r", "general", "-u", server.url, "--json", "--no-follow")
     say(server, "1", "2")
     bad = rtcli(*arguments, "--last-id", "rubbish", "--fail-on-gap", home=tmp_path)
@@ -130,7 +132,7 @@ def test_resume_from_an_id_and_what_is_gone(server: ServerCommand, tmp_path: Pat
     assert rtcli(*arguments, "--last-id", "a\nb", home=tmp_path).returncode == 2
 
 
-def test_filters_and_forms(server: ServerCommand, run: Run) -> None:
+def test_filters_and_forms(server: ServerProcess, run: Run) -> None:
     common = ("tail-events", "-r", "general", "-u", server.url, "--count", "1")
     tails = {
         "data": run(*common, "-o", "data", "--grep", "TWO|three"),
@@ -147,7 +149,7 @@ def test_filters_and_forms(server: ServerCommand, run: Run) -> None:
     assert "channels" in json.loads(tails["ready"].out)
 
 
-def test_a_command_per_event(server: ServerCommand, run: Run, tmp_path: Path) -> None:
+def test_a_command_per_event(server: ServerProcess, run: Run, tmp_path: Path) -> None:
     script = tmp_path / "one.sh"
     script.write_text('#!/bin/sh\necho "$RTCLI_EVENT_TYPE $RTCLI_EVENT_ROOM $(cat | wc -c)" >> done\n')
     script.chmod(0o700)
@@ -160,7 +162,7 @@ def test_a_command_per_event(server: ServerCommand, run: Run, tmp_path: Path) ->
 
 
 def test_a_command_that_fails_ends_it_and_the_event_is_not_done(
-    server: ServerCommand, tmp_path: Path
+    server: ServerProcess, tmp_path: Path
 ) -> None:
     state = tmp_path / "s"
     arguments = ("tail-events", "-r", "general", "-u", server.url, "--json", "--state", str(state))
@@ -175,7 +177,7 @@ def test_a_command_that_fails_ends_it_and_the_event_is_not_done(
     assert warned.stderr.count(b"warning: --exec false ended with 1") == 2
 
 
-def test_timeout_and_duration(server: ServerCommand, tmp_path: Path) -> None:
+def test_timeout_and_duration(server: ServerProcess, tmp_path: Path) -> None:
     common = ("tail-events", "-u", server.url, "-r", "general")
     assert rtcli(*common, "--count", "1", "--timeout", "300ms", home=tmp_path).returncode == 5
     assert rtcli(*common, "--duration", "300ms", home=tmp_path).returncode == 0
@@ -189,7 +191,7 @@ def test_a_server_that_is_down(tmp_path: Path) -> None:
     assert b"refused the connection" in result.stderr
 
 
-def test_rights(server: ServerCommand, tmp_path: Path) -> None:
+def test_rights(server: ServerProcess, tmp_path: Path) -> None:
     bad = rtcli("tail-events", "-u", server.url, home=tmp_path, env={"RTCLI_TOKEN": "a.b.c"})
     assert (bad.returncode, b"wants a valid token" in bad.stderr) == (4, True)
     token = rtcli("token", "create", "--sub", "x", "--rooms", "dev-*", home=tmp_path).stdout.decode().strip()
@@ -199,14 +201,14 @@ def test_rights(server: ServerCommand, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals(server: ServerCommand, run: Run, number: int) -> None:
+def test_signals(server: ServerProcess, run: Run, number: int) -> None:
     tail = run("tail-events", "-u", server.url, ignore_sigint=True)
     tail.wait_for("-- following", stream="err")
     tail.signal(number)
     assert tail.end() == {signal.SIGINT: 130, signal.SIGTERM: 143}[signal.Signals(number)]
 
 
-def test_a_reader_that_has_enough(server: ServerCommand, tmp_path: Path) -> None:
+def test_a_reader_that_has_enough(server: ServerProcess, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [
             "bash",
@@ -225,7 +227,7 @@ def test_a_reader_that_has_enough(server: ServerCommand, tmp_path: Path) -> None
     assert b"Traceback" not in err
 
 
-def test_odd_surroundings(server: ServerCommand, tmp_path: Path) -> None:
+def test_odd_surroundings(server: ServerProcess, tmp_path: Path) -> None:
     say(server, "ä \u65e5\u672c")
     for env in ({"LANG": "C"}, {"PYTHONIOENCODING": "ascii"}, {"TERM": "dumb"}, {"NO_COLOR": "1"}):
         common = (

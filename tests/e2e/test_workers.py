@@ -13,8 +13,9 @@ import psutil
 import pytest
 
 from tests.support.clients.raw_http import CLOSE, RawWebSocket
-from tests.support.processes.command import wait_until
-from tests.support.servers.workers import Serve, free_ports, hears, is_alive, say, wait_gone
+from tests.support.ports import free_ports
+from tests.support.servers.workers import Serve, hears, is_alive, say, wait_gone
+from tests.support.waiting import wait_until
 
 
 def test_connections_are_spread_and_messages_reach_every_worker(serve: Serve, tmp_path: Path) -> None:

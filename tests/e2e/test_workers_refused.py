@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes.command import Command, free_port, wait_until
+from tests.support.ports import free_port
+from tests.support.processes.command import Command
 from tests.support.processes.rtcli import environment, rtcli
 from tests.support.redis.server import RedisServer
 from tests.support.servers.workers import Serve
+from tests.support.waiting import wait_until
 
 
 @pytest.mark.parametrize("store", ["memory:", "sqlite:rt.db"])

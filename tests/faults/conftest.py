@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.support.redis.server import redis_of_session
-from tests.support.servers.deployment import ServerProcess
+from tests.support.servers.server_process import ServerProcess
 
 __all__ = ["redis_of_session", "servers"]
 
@@ -18,4 +18,4 @@ async def servers() -> AsyncIterator[list[ServerProcess]]:
     servers: list[ServerProcess] = []
     yield servers
     for server in servers:
-        server.end()
+        server.kill()

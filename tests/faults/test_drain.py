@@ -13,8 +13,9 @@ import httpx
 import pytest
 
 from tests.support.clients.peers import Peer, StreamPeer, WsPeer, connect, connect_all, freeze, token
-from tests.support.servers.deployment import ServerProcess, until
+from tests.support.servers.server_process import ServerProcess
 from tests.support.servers.watch import log_is_clean, until_metric
+from tests.support.waiting import until
 
 DRAIN_S = 12.0
 SPREAD_MS = 5_000  # the setting retry_spread_s
@@ -29,7 +30,7 @@ async def server(tmp_path: Path) -> AsyncIterator[ServerProcess]:
         await server.start()
         yield server
     finally:
-        server.end()
+        server.kill()
 
 
 async def flood(server: ServerProcess, room: str, slow_clients: int) -> None:

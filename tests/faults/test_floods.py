@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.clients.peers import Peer, StreamPeer, WsPeer, connect, connect_all, drop
-from tests.support.servers.deployment import ServerProcess, until
+from tests.support.servers.server_process import ServerProcess
 from tests.support.servers.watch import descriptors, metric, until_metric, watched
+from tests.support.waiting import until
 
 SEED = 5
 NO_LIMITS = ("--user-connections", "off", "--address-connections", "off")
@@ -34,7 +35,7 @@ async def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
     yield begin
     for server in servers:
-        server.end()
+        server.kill()
 
 
 @pytest.mark.timeout(300)

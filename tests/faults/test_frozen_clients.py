@@ -16,8 +16,9 @@ import pytest
 
 from tests.support.clients.peers import StreamPeer, WsPeer, connect, freeze, token
 from tests.support.paths import ROOT
-from tests.support.servers.deployment import ServerProcess, until
+from tests.support.servers.server_process import ServerProcess
 from tests.support.servers.watch import metric, resident_bytes, until_metric, watched
+from tests.support.waiting import until
 
 CHILD = "tests.support.faults.silent_client"
 MIB = 1024 * 1024
@@ -39,7 +40,7 @@ async def ended() -> AsyncIterator[list[ServerProcess]]:
     servers: list[ServerProcess] = []
     yield servers
     for server in servers:
-        server.end()
+        server.kill()
 
 
 async def say(server: ServerProcess, room: str, count: int, size: int) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.clients.peers import WsPeer, connect, token
 from tests.support.redis.server import RedisServer
-from tests.support.servers.deployment import ServerProcess
+from tests.support.servers.server_process import ServerProcess
 
 LEASE_S = 2.0  # 20 s by default: everything here in a tenth of its time
 GONE_WITHIN_S = 6.0  # the lease, two beats, and what a busy machine adds: 60 s at the default lease
@@ -35,7 +35,7 @@ async def pair(
         yield servers[0], servers[1]
     finally:
         for server in servers:
-            server.end()
+            server.kill()
 
 
 async def member_count(server: ServerProcess) -> int:

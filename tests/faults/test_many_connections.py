@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.clients.peers import WsPeer, connect_all, drop
-from tests.support.servers.deployment import ServerProcess, until
+from tests.support.servers.server_process import ServerProcess
 from tests.support.servers.watch import metric, resident_bytes, until_metric, watched
+from tests.support.waiting import until
 
 ROOM_SIZE = 10
 CHAT_ROOMS = 10
@@ -43,7 +44,7 @@ async def server(tmp_path: Path) -> AsyncIterator[ServerProcess]:
         await server.start()
         yield server
     finally:
-        server.end()
+        server.kill()
 
 
 async def chat(peers: list[Listener], count: int) -> list[float]:

@@ -17,7 +17,7 @@ from tests.support.brokers.sqlite_files import rows
 from tests.support.checker import Outcome
 from tests.support.faults.sqlite_server import nothing_can_be_kept, serve_once, started
 from tests.support.faults.witnesses import Scene, kept, receiver, until_status
-from tests.support.servers.deployment import SECRET, ServerProcess
+from tests.support.servers.server_process import SECRET, ServerProcess
 from tests.support.servers.watch import watched
 
 ACKNOWLEDGED, REFUSED = Outcome.ACKNOWLEDGED, Outcome.REFUSED

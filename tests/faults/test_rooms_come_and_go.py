@@ -16,7 +16,7 @@ import redis as client
 from tests.support.clients.peers import WsPeer, connect, drop
 from tests.support.faults.fleet import HOSTS, PASSWORD, instance, own_redis, store
 from tests.support.redis.server import RedisServer
-from tests.support.servers.deployment import ServerProcess, until
+from tests.support.servers.server_process import ServerProcess
 from tests.support.servers.watch import (
     descriptors,
     log_is_clean,
@@ -24,6 +24,7 @@ from tests.support.servers.watch import (
     serves_a_good_client,
     until_metric,
 )
+from tests.support.waiting import until
 
 VISITORS = 8
 AT_ONCE = 40  # rooms of one visitor
@@ -180,4 +181,4 @@ async def test_rooms_that_come_and_go_leave_nothing(tmp_path: Path, soak: bool) 
             log.info("at most %d keys, %d looked at; Redis holds %s MiB", watch.most, watch.looked_at, sizes)
             log_is_clean(server, PASSWORD)
         finally:
-            server.end()
+            server.kill()

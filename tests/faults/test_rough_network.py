@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.faults.crowd import Crowd
 from tests.support.rough_network import RoughNetwork
-from tests.support.servers.deployment import Crowd, ServerProcess, until
+from tests.support.servers.server_process import ServerProcess
 from tests.support.servers.watch import watched
+from tests.support.waiting import until
 
 SEED = 24
 log = logging.getLogger(__name__)
@@ -43,7 +45,7 @@ async def test_everything_arrives_once_through_slices_delays_and_resets(
             assert verdict.deliveries + verdict.declared_lost == 6 * verdict.acknowledged >= 6 * messages
             assert network.counts.resets + network.counts.ends > 10
     finally:
-        server.end()
+        server.kill()
 
 
 async def follow_and_publish(crowd: Crowd, network: RoughNetwork, messages: int) -> None:

@@ -27,8 +27,9 @@ from tests.support.faults.sqlite_server import (
     why_not_from,
 )
 from tests.support.faults.witnesses import Scene, kept, receiver, until_status
-from tests.support.servers.deployment import ServerProcess, until
+from tests.support.servers.server_process import ServerProcess
 from tests.support.servers.watch import HealthWatch, log_is_clean, watched
+from tests.support.waiting import until
 
 ACKNOWLEDGED, REFUSED = Outcome.ACKNOWLEDGED, Outcome.REFUSED
 log = logging.getLogger(__name__)

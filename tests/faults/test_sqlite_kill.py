@@ -15,7 +15,8 @@ import pytest
 from rtcli.protocol.position import Position
 from tests.support.checker import Receiver
 from tests.support.clients.peers import StreamPeer, WsPeer, connect
-from tests.support.servers.deployment import ROOM, Crowd, deployment, until
+from tests.support.faults.crowd import ROOM, Crowd, deployment
+from tests.support.waiting import until
 
 SEED = 20
 log = logging.getLogger(__name__)

@@ -19,9 +19,9 @@ from jwt.algorithms import ECAlgorithm
 
 from rtcli.protocol.tokens import create_token
 from tests.support.clients.peers import StreamPeer, WsPeer, connect, connect_all, drop
-from tests.support.servers.deployment import until
 from tests.support.servers.live_server import SECRET, LiveServer, live_server, token
 from tests.support.servers.watch import HealthWatch, descriptors
+from tests.support.waiting import until
 
 HOUR_S = 3_600.0
 FEW_AT_ONCE = 10  # handshakes: what comes at once here is the end of the tokens

@@ -20,8 +20,9 @@ from tests.support.checker import Outcome
 from tests.support.clients.peers import StreamPeer, WsPeer, connect
 from tests.support.faults.moved_clock import MovedClock
 from tests.support.faults.witnesses import ROOM, Scene, kept, receiver
-from tests.support.servers.deployment import SECRET, ServerProcess, until
+from tests.support.servers.server_process import SECRET, ServerProcess
 from tests.support.servers.watch import watched
+from tests.support.waiting import until
 
 HOUR_S = 3_600
 SETTINGS = {
@@ -113,7 +114,7 @@ async def test_the_clock_is_set_on_and_back_by_an_hour(
             assert verdict.violations == []
             scene.end()
     finally:
-        server.end()
+        server.kill()
 
 
 async def at_top(scene: Scene) -> Position:

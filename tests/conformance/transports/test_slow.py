@@ -19,6 +19,7 @@ from tests.support.clients.raw_http import TEXT, RawWebSocket, encode
 from tests.support.clients.raw_sse import EventStream
 from tests.support.clients.rooms import join, open_ws
 from tests.support.servers.live_server import TRANSPORTS, LiveServer, live_server
+from tests.support.waiting import wait_until
 
 BUDGET = 65_536
 CONTENT = "x" * 8_000
@@ -129,21 +130,13 @@ def test_one_that_never_reads_is_cut_and_its_socket_is_gone(fast: bool) -> None:
         server.wait_until(lambda realtime: len(realtime.hub.clients) == 1)
         frozen.sock.close()
         stream.sock.close()
-        wait_for(lambda: descriptors() <= before)
+        wait_until(lambda: descriptors() <= before)
         quick.send("ping", "still here")
         assert quick.until("pong")["id"] == "still here"
 
 
 def descriptors() -> int:
     return len(list(Path(f"/proc/{os.getpid()}/fd").iterdir()))
-
-
-def wait_for(condition: object, timeout_s: float = 10.0) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_ephemeral_events_are_skipped_for_one_that_is_behind(server: LiveServer) -> None:

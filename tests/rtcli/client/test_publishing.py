@@ -17,7 +17,7 @@ from rtcli.client.backoff import Reconnect
 from rtcli.client.failures import Failure
 from rtcli.client.publishing import GIVE_UP_S, Part, Publisher, Server
 from rtcli.errors import CliError, Exit
-from tests.support.processes.command import free_port
+from tests.support.ports import free_port
 
 OK = {"status": 201, "published": {"channel": "room:a", "epoch": "k3f9", "offset": 1, "position": "k3f9-1"}}
 OK["published"] = {**OK["published"], "duplicate": False}  # type: ignore[dict-item]

@@ -30,7 +30,8 @@ from rtcli.client.websocket import RealtimeClient, WebSocketTarget
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.messages import client as c
 from rtcli.protocol.messages import server as s
-from tests.support.fakes.scripted_server import FakeServer, fake_server, until
+from tests.support.fakes.scripted_server import FakeServer, fake_server
+from tests.support.waiting import until
 
 T = TypeVar("T")
 

@@ -18,6 +18,8 @@ from rtcli_server.auth.authenticator import Authenticator, InvalidTokenError, Un
 from rtcli_server.auth.jwks import JwksError, JwksKeys, check_jwks_url, fetch_jwks
 from rtcli_server.auth.verification_keys import KeyConfigError
 
+from tests.support.waiting import until
+
 NOW = 1_800_000_000.0
 KEYS = {kid: ec.generate_private_key(ec.SECP256R1()) for kid in ("old", "new")}
 
@@ -56,15 +58,6 @@ class Source:
 
 def authenticator(keys: JwksKeys, **settings: Any) -> Authenticator:  # noqa: ANN401
     return Authenticator(jwks=keys, clock=lambda: NOW, **settings)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Poll, for twenty seconds at most."""
-    for _ in range(20_000):
-        if condition():
-            return
-        await asyncio.sleep(0.001)
-    pytest.fail("it never came true")
 
 
 async def test_a_key_is_fetched_when_it_is_first_needed() -> None:

@@ -15,7 +15,6 @@ from tests.support.servers.live_server import LiveServer, token
 from tests.support.servers.two_instances import (
     LEASE_S,
     enter,
-    eventually,
     http,
     members,
     prefix_of,
@@ -23,6 +22,7 @@ from tests.support.servers.two_instances import (
     two_instances,
     wait_ready,
 )
+from tests.support.waiting import wait_until
 
 Pair = tuple[LiveServer, LiveServer]
 
@@ -53,7 +53,7 @@ def test_a_user_who_joins_on_one_instance_is_seen_on_the_other(pair: Pair) -> No
         told = ann.until("user_joined")["data"]
         assert (told["user_id"], told["name"], told["room"]) == (2, "Bob", "lobby")
         assert [members(server, "lobby") for server in pair] == [{1, 2}, {1, 2}]
-        eventually(lambda: [rooms(server)["lobby"] for server in pair] == [2, 2])
+        wait_until(lambda: [rooms(server)["lobby"] for server in pair] == [2, 2])
         bob.send("leave_room", room="lobby")
         assert ann.until("user_left")["data"]["user_id"] == 2
         assert members(second, "lobby") == {1}
@@ -108,7 +108,7 @@ def test_a_kick_reaches_every_instance(pair: Pair) -> None:
         EventStream(second.port, sub="8") as tail,
     ):
         cursor = tail.until("ready").id
-        eventually(lambda: "8" in second.ask(lambda realtime: list(realtime.hub.users())))
+        wait_until(lambda: "8" in second.ask(lambda realtime: list(realtime.hub.users())))
         answer = http(first, "DELETE", "/api/v1/users/8/connections", "root", scope="admin")
         assert answer.json() == {"closed": 3}
         for ws in (here, there):
@@ -116,7 +116,7 @@ def test_a_kick_reaches_every_instance(pair: Pair) -> None:
             assert frame is not None
             assert frame.code == 4500
     # A browser that comes back is told to stay away, whichever instance it finds.
-    eventually(lambda: [status_of_stream(server, "8", cursor) for server in pair] == [204, 204])
+    wait_until(lambda: [status_of_stream(server, "8", cursor) for server in pair] == [204, 204])
 
 
 def test_a_stream_is_refreshed_through_another_instance(pair: Pair) -> None:
@@ -133,7 +133,7 @@ def test_a_stream_is_refreshed_through_another_instance(pair: Pair) -> None:
         path = f"/api/v1/streams/{connection_id}/refresh"
         assert http(first, "POST", path, "somebody else").status_code == 200  # nobody is told whose it is
         assert http(first, "POST", path, "10").status_code == 200
-        eventually(lambda: expires_at(connection_id) > before + 1_000)
+        wait_until(lambda: expires_at(connection_id) > before + 1_000)
     assert http(first, "POST", "/api/v1/streams/00000000-1234/refresh", "10").status_code == 404
 
 
@@ -164,7 +164,7 @@ def test_the_connections_of_a_user_are_counted_over_all_instances(redis_of_sessi
                 assert json.loads(stream.until("closing").data)["code"] == 1013
         # Both are gone, which the others hear in a moment: there is room again.
         with redis_of_session.admin as redis:
-            eventually(lambda: not redis.keys(f"{prefix_of(first)}:{{user:3}}:c"))
+            wait_until(lambda: not redis.keys(f"{prefix_of(first)}:{{user:3}}:c"))
         with enter(second, "3", "a") as again, enter(second, "3", "b"):
             assert seen_before(again, "let in", "a") == []
 
@@ -196,7 +196,7 @@ def test_who_was_forgotten_is_said_again(pair: Pair, redis_of_session: RedisServ
         prefix = prefix_of(first)
         with redis_of_session.admin as redis:
             assert redis.delete(*redis.keys(f"{prefix}:*")) > 0
-        eventually(lambda: members(first, "forgotten") == {1, 2})
+        wait_until(lambda: members(first, "forgotten") == {1, 2})
         wait_ready(second)
 
 
@@ -221,7 +221,7 @@ def test_what_is_not_ours_under_the_keys_of_presence_is_replaced(
         for _ in range(60):  # enough to be told to the others
             odd.send("ping")
         with redis_of_session.admin as redis:
-            eventually(lambda: 0 < redis.pttl(f"{prefix}:{{user:9}}:r") < 5_000)
+            wait_until(lambda: 0 < redis.pttl(f"{prefix}:{{user:9}}:r") < 5_000)
 
 
 def test_every_key_expires_and_none_is_left_of_a_room_that_was_left(
@@ -238,7 +238,7 @@ def test_every_key_expires_and_none_is_left_of_a_room_that_was_left(
             ws.send("leave_room", room="keys")
             ws.until("room_left")
         with redis_of_session.admin as redis:
-            eventually(lambda: not redis.keys(f"{prefix}:{{room:keys}}:[iu]"))
+            wait_until(lambda: not redis.keys(f"{prefix}:{{room:keys}}:[iu]"))
 
 
 def test_without_redis_joins_and_kicks_are_refused_and_all_comes_back(
@@ -264,7 +264,7 @@ def test_without_redis_joins_and_kicks_are_refused_and_all_comes_back(
                 wait_ready(second)
                 bob.send("join_room", room="away")
                 bob.until("room_joined")
-                eventually(lambda: members(first, "away") == {2})
+                wait_until(lambda: members(first, "away") == {2})
     finally:
         redis.kill()
 

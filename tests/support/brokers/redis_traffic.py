@@ -15,8 +15,8 @@ from rtcli_server.broker.redis.url import parse_redis_url
 
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
-from tests.support.brokers.running import wait_until
 from tests.support.checker import Outcome, Receiver, Sent, Verdict, check
+from tests.support.waiting import until
 
 ROOMS = ("room:a", "room:b")
 QUICK = RedisTimings(
@@ -84,7 +84,7 @@ class Instance:
 
     async def arrive(self, room: str, top: Position) -> None:
         """Wait until it got, or was told of, everything up to `top`."""
-        await wait_until(lambda: self.latest[room] == top, f"{self.name} at {top} of {room}")
+        await until(lambda: self.latest[room] == top, f"{self.name} at {top} of {room}")
 
     def lost(self, lost: Lost) -> None:
         """Record what will not come."""
@@ -156,7 +156,7 @@ class Traffic:
     async def more(self, number: int = 50) -> None:
         """Wait until that many more publishes were acknowledged: everything works again."""
         target = self.acknowledged() + number
-        await wait_until(lambda: self.acknowledged() >= target, f"{number} more acknowledgements")
+        await until(lambda: self.acknowledged() >= target, f"{number} more acknowledgements")
 
 
 async def run_with(

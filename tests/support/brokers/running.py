@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -13,17 +12,10 @@ from rtcli_server.broker.opening import now_ms
 
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
+from tests.support.waiting import until
 
 ROOM = "room:general"
 DEADLINE_S = 20.0
-
-
-async def wait_until(condition: Callable[[], bool], what: str) -> None:
-    """Poll until `condition` holds; fail with `what` after a generous while."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"never happened: {what}"
-        await asyncio.sleep(0.005)
 
 
 @dataclass
@@ -61,7 +53,7 @@ class Running:
 
     async def wait_delivered(self, number: int) -> None:
         """Wait for that many deliveries in all."""
-        await wait_until(lambda: len(self.delivered) >= number, f"{number} deliveries")
+        await until(lambda: len(self.delivered) >= number, f"{number} deliveries")
 
 
 @asynccontextmanager

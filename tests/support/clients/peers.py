@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from rtcli.protocol.sse import SSEParser
 from rtcli.protocol.tokens import create_token
 from tests.support.clients.raw_http import CLOSE, PING, PONG, TEXT, encode, handshake_bytes
-from tests.support.servers.deployment import LOOPBACK, SECRET
+from tests.support.servers.server_process import LOOPBACK, SECRET
 
 AT_ONCE = 100  # handshakes under way
 P = TypeVar("P", bound="Peer")

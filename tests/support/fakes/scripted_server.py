@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -142,10 +141,3 @@ async def fake_server() -> AsyncIterator[FakeServer]:
         yield server
     finally:
         await server.stop()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for something to become true."""
-    async with asyncio.timeout(15.0):
-        while not condition():  # noqa: ASYNC110 - what is waited for happens in many places
-            await asyncio.sleep(0.005)

@@ -17,8 +17,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.support.faults.fleet import HOSTS, Fleet, fleet, instance, nobody_noticed, own_redis, store
-from tests.support.redis.server import DIES_WITH_US
-from tests.support.servers.deployment import LOOPBACK
+from tests.support.processes.lifetime import DIES_WITH_US
+from tests.support.servers.server_process import LOOPBACK
 from tests.support.servers.watch import metric
 
 # RFC 5737, section 3: documentation only. Each is one end of a cable.

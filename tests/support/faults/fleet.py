@@ -22,7 +22,7 @@ from rtcli_server.broker.redis.wire import REQUIRED_ACL
 from tests.support.checker import Verdict
 from tests.support.faults.fleet_crowd import FULL, SMALL, FleetCrowd
 from tests.support.redis.server import RedisServer
-from tests.support.servers.deployment import LOOPBACK, ServerProcess, until
+from tests.support.servers.server_process import LOOPBACK, ServerProcess
 from tests.support.servers.watch import (
     HealthWatch,
     descriptors,
@@ -30,6 +30,7 @@ from tests.support.servers.watch import (
     serves_a_good_client,
     until_metric,
 )
+from tests.support.waiting import until
 
 PASSWORD = "hunter2-of-the-fault-tests"
 USER = ("--user", "rt", "on", f">{PASSWORD}", *REQUIRED_ACL.split())
@@ -151,7 +152,7 @@ async def fleet(servers: Sequence[ServerProcess], redis: RedisServer, *, soak: b
     finally:
         await crowd.close()
         for server in servers:
-            server.end()
+            server.kill()
 
 
 @contextlib.asynccontextmanager

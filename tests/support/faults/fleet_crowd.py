@@ -17,8 +17,10 @@ import httpx
 from rtcli.protocol.position import Position
 from tests.support.checker import Outcome, Sent, Verdict, check
 from tests.support.clients.peers import Peer, connect, token
+from tests.support.faults.crowd import ROOM
 from tests.support.faults.roaming import Tail, TailSocket, TailStream, Writer
-from tests.support.servers.deployment import ROOM, ServerProcess, until
+from tests.support.servers.server_process import ServerProcess
+from tests.support.waiting import until
 
 OF_EIGHT, ROVE = 8, 2  # of eight receivers, two change their connection all the time: one of each transport
 LAST = "last"

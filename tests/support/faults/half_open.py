@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from tests.support.clients.peers import P, StreamPeer, WsPeer, connect
-from tests.support.servers.deployment import ServerProcess
+from tests.support.servers.server_process import ServerProcess
 from tests.support.servers.watch import until_metric, watched
 
 ADDRESS = "192.0.2.2"  # RFC 5737, section 3: documentation only
@@ -53,7 +53,7 @@ async def main(home: Path) -> None:
             for peer in peers:
                 peer.transport.abort()
     finally:
-        server.end()
+        server.kill()
 
 
 if __name__ == "__main__":

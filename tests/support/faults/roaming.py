@@ -11,7 +11,7 @@ from typing import Any
 from rtcli.protocol.position import MAX_OFFSET, Position, parse_position
 from tests.support.checker import Receiver
 from tests.support.clients.peers import StreamPeer, WsPeer
-from tests.support.servers.deployment import ROOM
+from tests.support.faults.crowd import ROOM
 
 
 class Tail:

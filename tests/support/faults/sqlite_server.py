@@ -13,7 +13,8 @@ from tests.support.checker import Outcome
 from tests.support.clients.peers import StreamPeer, connect, token
 from tests.support.faults.witnesses import ROOM, Scene, status
 from tests.support.processes.rtcli import rtcli
-from tests.support.servers.deployment import ServerProcess, until
+from tests.support.servers.server_process import ServerProcess
+from tests.support.waiting import until
 
 
 async def started(servers: list[ServerProcess], home: Path, path: Path) -> ServerProcess:

@@ -15,7 +15,8 @@ import httpx
 from rtcli.protocol.position import Position, parse_position
 from tests.support.checker import Outcome, Receiver, Sent, Verdict, check
 from tests.support.clients.peers import StreamPeer, WsPeer, connect, drop, token
-from tests.support.servers.deployment import ServerProcess, until
+from tests.support.servers.server_process import ServerProcess
+from tests.support.waiting import until
 
 ROOM = "general"
 

@@ -1,11 +1,9 @@
-"""The installed commands as processes: a server that can be killed, clients in pipes, and what they wrote."""
+"""The installed command as a process in pipes, and what it wrote."""
 
 from __future__ import annotations
 
 import os
 import select
-import signal
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,20 +11,6 @@ from pathlib import Path
 from tests.support.processes.rtcli import start
 
 DEADLINE_S = 30.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def wait_until(condition: Callable[[], bool], what: str = "it") -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not happen in {DEADLINE_S:.0f} s"
-        time.sleep(0.02)
 
 
 class Command:
@@ -74,32 +58,6 @@ class Command:
         if self.process.poll() is None:
             self.process.kill()
         self.process.communicate()
-
-
-class ServerCommand:
-    """`rtcli serve` on a port of its own, which can be killed and started again."""
-
-    def __init__(self, home: Path, *arguments: str) -> None:
-        self.home = home
-        self.arguments = arguments
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.command: Command | None = None
-
-    def start(self) -> None:
-        ready = self.home / f"ready-{self.port}"
-        ready.unlink(missing_ok=True)
-        self.command = Command(
-            "serve", "--port", str(self.port), "--ready-file", str(ready), *self.arguments, home=self.home
-        )
-        wait_until(ready.exists, "the server's start")
-
-    def kill(self) -> None:
-        """As `kill -9` does it."""
-        if self.command is not None:
-            self.command.signal(signal.SIGKILL)
-            self.command.kill()
-            self.command = None
 
 
 Run = Callable[..., Command]

@@ -7,8 +7,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.support.processes.command import wait_until
 from tests.support.processes.rtcli import RTCLI, environment
+from tests.support.waiting import wait_until
 
 
 class Terminal:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.redis.server import START_DEADLINE_S, RedisServer, free_port
+from tests.support.ports import free_port
+from tests.support.redis.server import START_DEADLINE_S, RedisServer
 
 SLOTS = 16_384
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,17 +11,11 @@ from pathlib import Path
 import pytest
 import redis as client
 
+from tests.support.ports import free_port
+from tests.support.processes.lifetime import DIES_WITH_US
+
 START_DEADLINE_S = 20.0
 # A test run that is killed tears nothing down: let the system do it, where it can.
-DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class RedisServer:

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from tests.support.paths import NODE
-from tests.support.processes.command import free_port
+from tests.support.ports import free_port
 
 NGINX = "/usr/sbin/nginx"  # where Debian has it, also for those whose PATH is without sbin
 CONFIGURATION = Path(__file__).with_name("nchan.conf")

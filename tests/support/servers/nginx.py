@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.paths import ROOT
-from tests.support.redis.server import DIES_WITH_US, free_port
+from tests.support.ports import free_port
+from tests.support.processes.lifetime import DIES_WITH_US
 
 FILE = ROOT / "deploy" / "nginx.conf"
 PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
@@ -14,6 +13,7 @@ from tests.support.clients.raw_http import RawWebSocket
 from tests.support.clients.rooms import open_ws
 from tests.support.redis.server import RedisServer
 from tests.support.servers.live_server import LiveServer, live_server, token
+from tests.support.waiting import wait_until
 
 LEASE_S = 1.0
 _prefixes = count()
@@ -31,17 +31,9 @@ def two_instances(redis: RedisServer, **settings: object) -> Iterator[tuple[Live
         yield first, second
 
 
-def eventually(condition: Callable[[], bool], *, timeout_s: float = 15.0) -> None:
-    """Ask until it is true."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not become true"
-        time.sleep(0.02)
-
-
 def wait_ready(server: LiveServer) -> None:
     """Wait until an instance takes connections and delivers."""
-    eventually(lambda: http(server, "GET", "/readyz").status_code == httpx.codes.OK)
+    wait_until(lambda: http(server, "GET", "/readyz").status_code == httpx.codes.OK)
 
 
 def prefix_of(server: LiveServer) -> str:

@@ -14,7 +14,8 @@ from pathlib import Path
 import httpx
 
 from tests.support.clients.peers import WsPeer, connect, token
-from tests.support.servers.deployment import LOOPBACK, SECRET, ServerProcess, until
+from tests.support.servers.server_process import LOOPBACK, SECRET, ServerProcess
+from tests.support.waiting import until
 
 HEALTH_S = 1.0  # quality.md, section 2
 PAUSE_S = 0.1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from tests.support.clients.raw_http import RawWebSocket
-from tests.support.processes.command import DEADLINE_S, Command, free_port
+from tests.support.processes.command import DEADLINE_S, Command
 from tests.support.processes.rtcli import rtcli
 
 ROOM = "general"
@@ -86,13 +85,3 @@ def is_alive(ws: RawWebSocket) -> bool:
     except AssertionError:
         return False
     return True
-
-
-def free_ports(count: int) -> int:
-    """The first of so many ports in a row that nobody listens on."""
-    while True:
-        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
-            first = free_port()
-            for number in range(count):
-                stack.enter_context(socket.socket()).bind(("127.0.0.1", first + number))
-            return first

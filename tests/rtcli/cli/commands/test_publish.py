@@ -13,7 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.processes.command import Command, free_port
+from tests.support.ports import free_port
+from tests.support.processes.command import Command
 from tests.support.processes.rtcli import RTCLI, rtcli
 from tests.support.servers.live_server import SECRET, LiveServer, live_server, token
 

@@ -12,9 +12,12 @@ from redis.crc import key_slot
 from rtcli_server.broker import BrokerUnavailableError, InvalidStoreError, open_broker
 from rtcli_server.broker.redis.url import parse_redis_url, redacted
 
-from tests.support.brokers.running import ROOM, Running, offsets, running, wait_until
+from tests.support.brokers.running import ROOM, Running, offsets, running
+from tests.support.ports import free_port
+from tests.support.processes.lifetime import DIES_WITH_US
 from tests.support.redis.cluster import RedisCluster
-from tests.support.redis.server import DIES_WITH_US, RedisServer, free_port
+from tests.support.redis.server import RedisServer
+from tests.support.waiting import until
 
 
 async def publish_with_patience(log: Running, channel: str) -> int:
@@ -81,7 +84,7 @@ async def test_a_node_that_dies_stops_its_channels_only_and_comes_back(tmp_path:
                 await log.publish(channels[2])
             await asyncio.to_thread(victim.start)
             await publish_with_patience(log, channels[2])
-            await wait_until(
+            await until(
                 lambda: {p.channel for p in log.delivered} == set(channels.values()), "all channels delivered"
             )
             await log.wait_ready()
@@ -161,10 +164,10 @@ async def test_a_failover_by_sentinel_is_followed(
             with replica.admin as admin:
                 return bool(admin.exists(f"rt:{{{ROOM}}}:m"))
 
-        await wait_until(replicated, "the replica has the log")
+        await until(replicated, "the replica has the log")
         await asyncio.to_thread(primary.kill)
         offset = await publish_with_patience(log, ROOM)
-        await wait_until(lambda: offset in offsets(log.delivered), "the delivery by the new primary")
+        await until(lambda: offset in offsets(log.delivered), "the delivery by the new primary")
         await log.wait_ready()
 
 

@@ -16,8 +16,9 @@ from rtcli_server.broker.redis.wire import REQUIRED_ACL
 from rtcli.protocol.position import Position
 from tests.support.brokers.foreign_content import AUDIENCE, DAMAGE, MESSAGES, META, STREAM
 from tests.support.brokers.redis_traffic import quick_broker
-from tests.support.brokers.running import ROOM, Running, offsets, running, wait_until
+from tests.support.brokers.running import ROOM, Running, offsets, running
 from tests.support.redis.server import RedisServer
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ async def test_foreign_messages_are_skipped_and_counted(
 ) -> None:
     with client.Redis(port=server.port) as other:
         other.publish(AUDIENCE, payload)
-    await wait_until(lambda: skipped(log) == 1, "the message was met")
+    await until(lambda: skipped(log) == 1, "the message was met")
     await log.publish()
     await log.wait_delivered(6)
     assert offsets(log.delivered) == [1, 2, 3, 4, 5, 6]
@@ -90,7 +91,7 @@ async def test_damaged_state_kills_nothing_and_no_position_is_given_twice(
     assert (position.epoch == before.epoch) is not new_epoch
     page = await log.page()
     assert page.publications[-1].position == page.top == position
-    await wait_until(lambda: log.delivered[-1].position == position, "the delivery")
+    await until(lambda: log.delivered[-1].position == position, "the delivery")
     assert (await log.publish()).position.offset == position.offset + 1
     await log.wait_delivered(7)
     assert len(log.delivered) == 7
@@ -107,7 +108,7 @@ async def test_a_log_that_was_emptied_while_nothing_is_published_is_reported(
     server: RedisServer, log: Running
 ) -> None:
     server.command("FLUSHALL")
-    await wait_until(lambda: bool(log.lost), "a check found it")
+    await until(lambda: bool(log.lost), "a check found it")
     [lost] = log.lost
     assert lost.channel == ROOM
     assert lost.position.offset == 0
@@ -128,7 +129,7 @@ async def test_the_last_message_is_found_by_the_check_when_pubsub_lost_it(
 async def test_messages_that_the_stream_has_lost_are_reported(server: RedisServer, log: Running) -> None:
     with client.Redis(port=server.port) as other:
         other.hset(META, "top", "9")
-    await wait_until(lambda: bool(log.lost), "a check found it")
+    await until(lambda: bool(log.lost), "a check found it")
     assert log.lost == [Lost(ROOM, log.delivered[-1].position._replace(offset=9))]
     await log.publish()
     await log.wait_delivered(6)
@@ -152,12 +153,12 @@ async def test_every_key_goes_away_by_itself(server: RedisServer, soak: bool) ->
         for number in group:
             broker.unsubscribe(f"room:{number}")
     assert server.admin.info("keyspace")
-    await wait_until(lambda: server.command("DBSIZE") == 0, "an empty Redis")
-    await wait_until(lambda: not server.command("PUBSUB", "CHANNELS", "rt:p:*"), "no channel left")
+    await until(lambda: server.command("DBSIZE") == 0, "an empty Redis")
+    await until(lambda: not server.command("PUBSUB", "CHANNELS", "rt:p:*"), "no channel left")
     await broker.close()
     await task
     listening = {"subscribe", "unsubscribe"}
-    await wait_until(
+    await until(
         lambda: not [one for one in server.admin.client_list() if one["cmd"] in listening], "no client left"
     )
 
@@ -218,7 +219,7 @@ async def test_a_redis_that_is_not_there_is_waited_for(tmp_path: Path) -> None:
             await log.wait_ready()
             await log.page()
             await log.publish()
-            await wait_until(lambda: offsets(log.delivered)[-1:] == [2], "the delivery")
+            await until(lambda: offsets(log.delivered)[-1:] == [2], "the delivery")
         finally:
             late.kill()
 

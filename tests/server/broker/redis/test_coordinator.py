@@ -10,8 +10,9 @@ from itertools import count
 import pytest
 from rtcli_server.broker import BrokerUnavailableError, Coordinator, Notification, PresenceChange
 
-from tests.support.brokers.running import Running, running, wait_until
+from tests.support.brokers.running import Running, running
 from tests.support.redis.server import RedisServer
+from tests.support.waiting import until
 
 ROOM = "room:lobby"
 STORES = ("one", "sharded", "cluster")
@@ -91,7 +92,7 @@ async def test_a_room_is_one_room(url: str) -> None:
         assert (await two.update_presence(ROOM, left("a", "c"), limit=0)).total == 1
         assert (await one.update_presence(ROOM, left("b"), limit=0)) == (0, frozenset(), [])
         assert await one.list_rooms([one.instance_id, two.instance_id]) == {}
-        await wait_until(lambda: len(heard) == 6, "six notifications")
+        await until(lambda: len(heard) == 6, "six notifications")
         kinds = [(ROOM, kind, user) for kind, user in (("joined", "a"), ("joined", "b"), ("joined", "c"))]
         assert heard[:3] == kinds
         assert sorted(heard[3:]) == [(ROOM, "left", "a"), (ROOM, "left", "b"), (ROOM, "left", "c")]
@@ -109,7 +110,7 @@ async def test_the_users_of_a_dead_instance_are_taken_out(url: str) -> None:
             ROOM, PresenceChange({}, here=None, gone=(two.instance_id,)), limit=9
         )
         assert room == (1, frozenset({one.instance_id}), [("a", "Ann")])
-        await wait_until(lambda: heard[-1:] == [("left", "b")], "Bob has left")
+        await until(lambda: heard[-1:] == [("left", "b")], "Bob has left")
         assert heard == [("joined", "a"), ("joined", "b"), ("left", "b")]
 
 
@@ -136,7 +137,7 @@ async def test_a_notice_is_heard_by_all(url: str) -> None:
         one.on_notification = two.on_notification = lambda _channel, notification: heard.append(notification)
         notification = Notification("typing", "7", "Ann", is_typing=True, by=one.instance_id)
         one.notify(ROOM, notification)
-        await wait_until(lambda: heard == [notification, notification], "both have heard")
+        await until(lambda: heard == [notification, notification], "both have heard")
 
 
 async def test_a_receiver_that_fails_hears_the_next_one(
@@ -154,7 +155,7 @@ async def test_a_receiver_that_fails_hears_the_next_one(
         one.on_notification = hear
         for user in ("a", "b"):
             one.notify(ROOM, Notification("typing", user, "x"))
-        await wait_until(lambda: heard == ["failed", "b"], "the second one was heard")
+        await until(lambda: heard == ["failed", "b"], "the second one was heard")
         assert "a notification for room:lobby failed" in caplog.text
 
 

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.brokers.redis_traffic import PATIENT, Instance, Traffic, instance, run_with
-from tests.support.brokers.running import offsets, running, wait_until
+from tests.support.brokers.running import offsets, running
 from tests.support.checker import Verdict
 from tests.support.redis.proxy import RedisProxy
 from tests.support.redis.server import RedisServer
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(1200)  # with --soak; otherwise each takes a few seconds
 
@@ -127,7 +128,7 @@ async def test_a_full_redis_refuses_publishes_and_still_reads(
     async def fill(traffic: Traffic) -> None:
         await asyncio.to_thread(server.command, "CONFIG", "SET", "maxmemory", "1")
         before = len(traffic.sent)
-        await wait_until(lambda: len(traffic.sent) >= before + 50, "50 more attempts")
+        await until(lambda: len(traffic.sent) >= before + 50, "50 more attempts")
         page = await two[0].broker.history("room:a", since=None, limit=5)
         assert len(page.publications) == 5
         await asyncio.to_thread(server.command, "CONFIG", "SET", "maxmemory", "0")
@@ -227,7 +228,7 @@ async def test_joining_races_the_publishes_of_another_instance(server: RedisServ
             futures += [there.start(room) for _ in range(5)]
             top = (await reading).top.offset
             await asyncio.gather(*futures, there.start(room))
-            await wait_until(lambda: offsets(here.delivered)[-1:] == [11], "the last one")
+            await until(lambda: offsets(here.delivered)[-1:] == [11], "the last one")
             live = offsets(here.delivered)
             assert live == list(range(live[0], 12))
             assert live[0] <= top + 1

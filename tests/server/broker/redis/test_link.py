@@ -14,8 +14,8 @@ from rtcli_server.broker.redis.target import Server
 from rtcli_server.broker.redis.timings import RedisTimings
 from rtcli_server.broker.redis.wire import ForeignDataError
 
-from tests.support.brokers.running import wait_until
 from tests.support.redis.server import RedisServer
+from tests.support.waiting import until
 
 TIMINGS = RedisTimings(connect_s=0.5, request_s=0.5, first_retry_s=0.01, max_retry_s=0.05)
 
@@ -85,7 +85,7 @@ async def test_nothing_is_sent_again_after_a_freeze(redis_of_session: RedisServe
             await link.request(count, int, b"")
     finally:
         redis_of_session.send(signal.SIGCONT)
-    await wait_until(lambda: link.connected, "a new connection")
+    await until(lambda: link.connected, "a new connection")
     assert await link.request(count, int, b"") == 2
 
 

@@ -16,8 +16,9 @@ from rtcli_server.broker import InvalidStoreError, Retention, open_broker
 from rtcli_server.broker.sqlite import file as sqlite_file
 
 from rtcli.protocol.position import Position
-from tests.support.brokers.running import running, wait_until
+from tests.support.brokers.running import running
 from tests.support.brokers.sqlite_files import rows, url, wal_of
+from tests.support.waiting import until
 
 # Restarts
 
@@ -42,9 +43,7 @@ async def test_offsets_go_on_after_everything_was_trimmed_and_the_process_restar
         top = (await log.publish(age_ms=5_000)).position
         log.broker._thread._maintain_at = 0.0  # type: ignore[attr-defined]
         await log.publish("all")
-        await wait_until(
-            lambda: rows(path, "SELECT count(*) FROM publications") == [(1,)], "the old rows removed"
-        )
+        await until(lambda: rows(path, "SELECT count(*) FROM publications") == [(1,)], "the old rows removed")
     async with running(url(path), retention) as log:
         assert (await log.page()).top == top
         assert (await log.publish()).position.offset == top.offset + 1

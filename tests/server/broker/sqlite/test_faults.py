@@ -18,8 +18,9 @@ from rtcli_server.broker.sqlite import file as sqlite_file
 from rtcli_server.broker.sqlite import thread as sqlite_thread
 
 from rtcli.protocol.position import Position
-from tests.support.brokers.running import ROOM, Running, offsets, running, wait_until
+from tests.support.brokers.running import ROOM, Running, offsets, running
 from tests.support.brokers.sqlite_files import url
+from tests.support.waiting import until
 
 
 async def test_a_lock_by_another_program_refuses_publishes_until_it_is_gone(
@@ -38,7 +39,7 @@ async def test_a_lock_by_another_program_refuses_publishes_until_it_is_gone(
             assert await log.broker.ready() is False
             assert (await log.page()).top == first.position  # reading goes on
             other.execute("ROLLBACK")
-        await wait_until(lambda: not log.broker._thread.failing, "recovery")  # type: ignore[attr-defined]
+        await until(lambda: not log.broker._thread.failing, "recovery")  # type: ignore[attr-defined]
         assert await log.broker.ready()
         published = await log.publish(key="k")
         assert published == (first.position._replace(offset=2), False)
@@ -96,7 +97,7 @@ async def test_a_full_disk_refuses_publishes_and_loses_none(
             fill(disk, 0)
         else:
             limit_pages(log.broker, 10_000)
-        await wait_until(lambda: not log.broker._thread.failing, "recovery")  # type: ignore[attr-defined]
+        await until(lambda: not log.broker._thread.failing, "recovery")  # type: ignore[attr-defined]
         acknowledged.append((await log.publish()).position)
         assert acknowledged[-1].offset == acknowledged[-2].offset + 1
         assert offsets(log.delivered) == [position.offset for position in acknowledged]

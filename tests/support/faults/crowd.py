@@ -9,12 +9,8 @@ import asyncio
 import contextlib
 import json
 import random
-import signal
-import socket
-import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,88 +24,10 @@ from rtcli.client.websocket import RealtimeClient, WebSocketTarget
 from rtcli.protocol.position import Position, parse_cursor
 from rtcli.protocol.tokens import create_token
 from tests.support.checker import Outcome, Receiver, Sent, Verdict, check
-from tests.support.processes.rtcli import RTCLI, environment
+from tests.support.servers.server_process import SECRET, ServerProcess
+from tests.support.waiting import until
 
-SECRET = "a secret of the fault tests, long enough for HS256"
 ROOM = "general"
-LOOPBACK = "127.0.0.1"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-async def until(what: Callable[[], bool], *, timeout_s: float = 30.0, why: str) -> None:
-    """Poll until `what()`; fails with `why` after `timeout_s`."""
-    deadline = time.monotonic() + timeout_s
-    while not what():
-        assert time.monotonic() < deadline, f"not within {timeout_s} s: {why}"
-        await asyncio.sleep(0.02)
-
-
-class ServerProcess:
-    """`rtcli serve` on one port for all its lives; what it says goes to one log file."""
-
-    def __init__(
-        self, home: Path, store: str, *options: str, prefix: tuple[str, ...] = (), host: str = LOOPBACK
-    ) -> None:
-        self.home = home
-        self.host = host
-        self.port = free_port()
-        self.url = f"http://{host}:{self.port}"
-        self.log = home / "server.log"
-        (home / "secret").write_text(SECRET)
-        (home / "secret").chmod(0o600)
-        self._command = [*prefix, RTCLI, "serve", "--host", host, "--port", str(self.port), "--store", store]
-        self._command += ["--secret-file", str(home / "secret"), "--rate-limit", "off", *options]
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def pid(self) -> int:
-        """Its process."""
-        assert self._process is not None
-        return self._process.pid
-
-    async def start(self) -> None:
-        """Start it and wait until it answers."""
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: ASYNC220 - it outlives this coroutine, and is quick
-                self._command, cwd=self.home, env=environment(self.home), stdout=log, stderr=log
-            )
-        async with httpx.AsyncClient() as http:
-            for _ in range(600):
-                assert self._process.poll() is None, self.log.read_text()
-                with contextlib.suppress(httpx.HTTPError):
-                    if (await http.get(f"{self.url}/readyz")).status_code == httpx.codes.OK:
-                        return
-                await asyncio.sleep(0.05)
-        raise AssertionError(f"not ready within 30 s: {self.log.read_text()}")
-
-    def stop(self, number: signal.Signals) -> int:
-        """Send a signal and wait for the end; return the exit code."""
-        self.signal(number)
-        return self.wait()
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal."""
-        assert self._process is not None
-        self._process.send_signal(number)
-
-    def wait(self) -> int:
-        """Wait for the end; return the exit code."""
-        assert self._process is not None
-        code = self._process.wait(timeout=30)
-        self._process = None
-        return code
-
-    def end(self) -> None:
-        """Kill it if it still runs."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(timeout=30)
 
 
 def _token(user: str) -> str:
@@ -260,7 +178,4 @@ async def deployment(
         yield server, crowd
     finally:
         await crowd.close()
-        server.end()
-
-
-Instances = Callable[..., AbstractAsyncContextManager[list[ServerProcess]]]
+        server.kill()

@@ -1,0 +1,30 @@
+"""Waiting for what happens elsewhere: poll until it has, and say what did not."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+TIMEOUT_S = 30.0
+PAUSE_S = 0.01
+
+
+async def until(
+    condition: Callable[[], bool], why: str = "it did not become true", *, timeout_s: float = TIMEOUT_S
+) -> None:
+    """Poll until `condition()`; fails with `why` after `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout_s:.0f} s: {why}"
+        await asyncio.sleep(PAUSE_S)
+
+
+def wait_until(
+    condition: Callable[[], bool], why: str = "it did not become true", *, timeout_s: float = TIMEOUT_S
+) -> None:
+    """Poll as `until` does, for tests that have no loop."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout_s:.0f} s: {why}"
+        time.sleep(PAUSE_S)
