@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from random import Random
 
 from rtcli.load.scenario.distributions import Zipf
-from rtcli.load.scenario.expressions import BUILTINS, MissingDataError, paths
+from rtcli.load.scenario.expressions import BUILTINS, MissingDataError, paths_in
 from rtcli.load.scenario.model import Feeder, Scenario
 
 _PLAIN_TEXT = """
@@ -47,7 +47,7 @@ class Feeders:
         """Rows that are given out once follow the users of all roles that speak of them, role after role."""
         offset = 0
         for role in scenario.roles.values():
-            if any(path[0] == name for path in paths(role)):
+            if any(path[0] == name for path in paths_in(role)):
                 self._offsets[name, role.name] = offset
                 offset += role.users or 0
 

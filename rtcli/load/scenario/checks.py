@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from random import Random
 
-from rtcli.load.scenario.expressions import BUILTINS, MissingDataError, Path, paths
+from rtcli.load.scenario.expressions import BUILTINS, MissingDataError, Path, paths_in
 from rtcli.load.scenario.flow_checks import check_flow
 from rtcli.load.scenario.grammar.context import ReadContext, Reference
 from rtcli.load.scenario.model import Feeder, Role, Target
@@ -37,7 +37,7 @@ def _of_role(role: Role, text: str) -> Diagnostic:
 
 
 def _check_columns(role: Role, data: Mapping[str, Feeder]) -> Iterator[Diagnostic]:
-    for path in sorted(paths(role)):
+    for path in sorted(paths_in(role)):
         feeder = data.get(path[0])
         if feeder is None or (feeder.lorem is not None and len(path) == 1):
             continue
@@ -64,7 +64,7 @@ def _check_unique(roles: Mapping[str, Role], data: Mapping[str, Feeder]) -> Iter
             continue
         users = 0
         for role in roles.values():
-            if not any(path[0] == name for path in paths(role)):
+            if not any(path[0] == name for path in paths_in(role)):
                 continue
             if role.users is None:
                 yield _of_role(role, f"{name!r} has a row for each user once, and users keep coming")

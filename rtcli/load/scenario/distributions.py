@@ -1,7 +1,7 @@
-"""How long a think time is, how long a visitor stays, which room is popular: the shapes that vary.
+"""Probability distributions: of think times, stays and reconnect delays, and of picks from a list.
 
-All are immutable values. `sample(rng)` draws from the generator that it is given and from nothing else, so
-that a seed repeats a run. What is sampled is never negative: below zero it is zero.
+All are immutable values. `sample(rng)` draws from the given generator alone, so that a seed repeats a run. A
+sample is never negative: values below zero become zero.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Protocol
 
 
 class Distribution(Protocol):
-    """Something to draw numbers from; for times, seconds."""
+    """A distribution of numbers; times are in seconds."""
 
     @property
     def mean(self) -> float:
@@ -53,7 +53,7 @@ class Uniform:
 
     @property
     def mean(self) -> float:
-        """Half way."""
+        """Half way between both."""
         return (self.low + self.high) / 2
 
     def sample(self, rng: Random) -> float:
@@ -79,7 +79,7 @@ class Exponential:
 
 @dataclass(frozen=True, slots=True)
 class Normal:
-    """The bell curve, cut off at zero (`mean` is that before the cut)."""
+    """The normal distribution; samples below zero become zero (`mean` does not take that into account)."""
 
     average: float
     deviation: float
@@ -96,14 +96,14 @@ class Normal:
 
 @dataclass(frozen=True, slots=True)
 class LogNormal:
-    """Human pauses: half are shorter than `median`; `sigma` is the spread of the logarithm."""
+    """For human pauses: half are shorter than `median`; `sigma` is the deviation of the logarithm."""
 
     median: float
     sigma: float
 
     @property
     def mean(self) -> float:
-        """Above the median: exp(mu + sigma²/2)."""
+        """exp(mu + sigma²/2), which is above the median exp(mu)."""
         return self.median * math.exp(self.sigma**2 / 2)
 
     def sample(self, rng: Random) -> float:
@@ -113,7 +113,7 @@ class LogNormal:
 
 @dataclass(frozen=True, slots=True)
 class Pareto:
-    """A long tail: never below `scale`; the smaller `shape`, the longer the tail."""
+    """A long tail: samples are at least `scale`; the smaller `shape`, the longer the tail."""
 
     scale: float
     shape: float
@@ -136,28 +136,28 @@ def _zipf_steps(exponent: float, count: int) -> tuple[float, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Zipf:
-    """Popularity: rank k is drawn in proportion to 1 / k^exponent. It draws places in a list, not times."""
+    """For popularity: draws an index of a list, not a time. Rank k has a weight of 1 / k^exponent."""
 
     exponent: float
 
     def index(self, rng: Random, count: int) -> int:
-        """Draw a place from 0 (the most popular) to `count` - 1."""
+        """Draw an index from 0 (the most popular) to `count` - 1."""
         steps = _zipf_steps(self.exponent, count)
         return bisect_left(steps, rng.random() * steps[-1])
 
     def shares(self, count: int) -> tuple[float, ...]:
-        """The probability of each place; they add up to 1."""
+        """The probability of each index; they add up to 1."""
         steps = _zipf_steps(self.exponent, count)
         return tuple((high - low) / steps[-1] for low, high in zip((0.0, *steps), steps, strict=False))
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Delays between attempts to come back: attempt n (from 0) waits up to `base` x 2^n, at most `cap`.
+    """Delays between attempts to reconnect: attempt n (from 0) waits up to `base` x 2^n, at most `cap`.
 
-    With `jitter` (the default) the delay is drawn evenly between 0 and that bound ("full jitter"), which
-    keeps a crowd that was cut off together from coming back together. A constant is `base == cap` without
-    jitter.
+    With `jitter` (the default), the delay is drawn uniformly between 0 and that bound ("full jitter"), so
+    that users who lose their connections at once do not come back at once. A constant delay is
+    `base == cap` without jitter.
     """
 
     base: float

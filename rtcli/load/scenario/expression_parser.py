@@ -8,7 +8,7 @@ from rtcli.load.scenario.expressions import FUNCTIONS, Call, Literal, Node, Path
 
 
 class ExpressionError(ValueError):
-    """The text is not an expression; `offset` is where in it, in characters."""
+    """The text is not a template. `offset` is the place of the mistake, in characters."""
 
     def __init__(self, message: str, offset: int) -> None:
         super().__init__(message)
@@ -20,25 +20,25 @@ _MAX_DEPTH = 16
 
 
 class _Parser:
-    """Recursive descent over one `${...}`."""
+    """A recursive-descent parser of one `${...}`; `position` is the next character to read."""
 
     def __init__(self, text: str, start: int) -> None:
         self.text = text
-        self.at = start
+        self.position = start
 
     def _next(self) -> tuple[str, str]:
-        match = _TOKEN.match(self.text, self.at)
+        match = _TOKEN.match(self.text, self.position)
         if match is None:
-            rest = self.text[self.at : self.at + 12]
+            rest = self.text[self.position : self.position + 12]
             raise ExpressionError(
-                f"expected a name, a number or '}}' at {rest!r}" if rest else "no closing }", self.at
+                f"expected a name, a number or '}}' at {rest!r}" if rest else "no closing }", self.position
             )
-        self.at = match.end()
+        self.position = match.end()
         kind = ("number", "string", "name", "sign")[(match.lastindex or 1) - 1]
         return kind, match[match.lastindex or 0]
 
     def expression(self, depth: int = 0) -> Node:
-        start = self.at
+        start = self.position
         if depth > _MAX_DEPTH:
             raise ExpressionError("too deeply nested", start)
         kind, value = self._next()
@@ -48,7 +48,7 @@ class _Parser:
             return Literal(value)
         if kind == "sign":
             raise ExpressionError(f"expected a name before {value!r}", start)
-        if self.text[self.at : self.at + 1] == "(":
+        if self.text[self.position : self.position + 1] == "(":
             return self._call(value, start, depth)
         return Path(tuple(value.split(".")))
 
@@ -56,13 +56,13 @@ class _Parser:
         function = FUNCTIONS.get(name)
         if function is None:
             raise ExpressionError(f"there is no function {name!r}; there are: {', '.join(FUNCTIONS)}", start)
-        self.at += 1
+        self.position += 1
         arguments: list[Node] = []
-        if self.text[self.at :].lstrip().startswith(")"):
+        if self.text[self.position :].lstrip().startswith(")"):
             self._next()
         else:
             arguments = self._arguments(depth)
-        if not function.fewest <= len(arguments) <= function.most:
+        if not function.min_arguments <= len(arguments) <= function.max_arguments:
             raise ExpressionError(f"{len(arguments)} arguments do not fit {function.help}", start)
         return Call(name, tuple(arguments))
 
@@ -70,32 +70,32 @@ class _Parser:
         arguments = [self.expression(depth + 1)]
         while (sign := self._next()[1]) != ")":
             if sign != ",":
-                raise ExpressionError(f"expected ',' or ')' instead of {sign!r}", self.at - len(sign))
+                raise ExpressionError(f"expected ',' or ')' instead of {sign!r}", self.position - len(sign))
             arguments.append(self.expression(depth + 1))
         return arguments
 
-    def closing(self) -> None:
+    def expect_end(self) -> None:
         kind, value = self._next()
         if (kind, value) != ("sign", "}"):
-            raise ExpressionError(f"expected }} instead of {value!r}", self.at - len(value))
+            raise ExpressionError(f"expected }} instead of {value!r}", self.position - len(value))
 
 
 def parse_template(text: str) -> Template:
     """Parse text with `${...}`. Raises `ExpressionError`."""
     parts: list[str | Node] = []
-    at = 0
-    while (dollar := text.find("$", at)) >= 0:
-        parts.append(text[at:dollar])
+    position = 0
+    while (dollar := text.find("$", position)) >= 0:
+        parts.append(text[position:dollar])
         if text.startswith("$$", dollar):
             parts.append("$")
-            at = dollar + 2
+            position = dollar + 2
         elif text.startswith("${", dollar):
             parser = _Parser(text, dollar + 2)
             parts.append(parser.expression())
-            parser.closing()
-            at = parser.at
+            parser.expect_end()
+            position = parser.position
         else:
             parts.append("$")
-            at = dollar + 1
-    parts.append(text[at:])
+            position = dollar + 1
+    parts.append(text[position:])
     return Template(text, tuple(part for part in parts if part != ""))

@@ -29,7 +29,7 @@ BUILTINS: Mapping[str, str] = {
 
 
 class MissingDataError(LookupError):
-    """A path leads nowhere in the data of this user."""
+    """The data of this user does not have what an expression needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Path:
     parts: tuple[str, ...]
 
     def evaluate(self, scope: Scope, rng: Random) -> object:  # noqa: ARG002 - one signature for all nodes
-        """Walk down; raises `MissingDataError` with the part that is not there."""
+        """Look the parts up one after another. Raises `MissingDataError` with the missing part."""
         value: object = scope
         for part in self.parts:
             value = _step_into(value, part, ".".join(self.parts))
@@ -79,7 +79,7 @@ class Call:
     arguments: tuple[Node, ...]
 
     def evaluate(self, scope: Scope, rng: Random) -> object:
-        """Evaluate the arguments, then the function; raises `MissingDataError` when they do not fit it."""
+        """Evaluate the arguments, then the function. Raises `MissingDataError` when they do not fit it."""
         values = [argument.evaluate(scope, rng) for argument in self.arguments]
         try:
             return FUNCTIONS[self.name].apply(rng, *values)
@@ -93,10 +93,10 @@ Node = Path | Literal | Call
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """One function: how many arguments it takes, what it does, and its body."""
+    """One function: how many arguments it takes, its help text, and its body."""
 
-    fewest: int
-    most: int
+    min_arguments: int
+    max_arguments: int
     help: str
     apply: Callable[..., object]
 
@@ -107,20 +107,20 @@ def _number(value: object) -> float:
     return float(str(value))
 
 
-def _whole(value: object) -> int:
+def _int(value: object) -> int:
     return int(_number(value))
 
 
 FUNCTIONS: Mapping[str, Function] = {
     "add": Function(2, 2, "add(a, b): the sum", lambda _rng, a, b: _number(a) + _number(b)),
-    "mod": Function(2, 2, "mod(a, n): the rest of a divided by n", lambda _rng, a, n: _whole(a) % _whole(n)),
+    "mod": Function(2, 2, "mod(a, n): the rest of a divided by n", lambda _rng, a, n: _int(a) % _int(n)),
     "pad": Function(
-        2, 2, "pad(a, n): with zeros in front to n digits", lambda _rng, a, n: _text(a).zfill(_whole(n))
+        2, 2, "pad(a, n): with zeros in front to n digits", lambda _rng, a, n: _text(a).zfill(_int(n))
     ),
     "upper": Function(1, 1, "upper(text)", lambda _rng, a: _text(a).upper()),
     "lower": Function(1, 1, "lower(text)", lambda _rng, a: _text(a).lower()),
     "int": Function(
-        2, 2, "int(a, b): a whole number from a to b", lambda rng, a, b: rng.randint(_whole(a), _whole(b))
+        2, 2, "int(a, b): a whole number from a to b", lambda rng, a, b: rng.randint(_int(a), _int(b))
     ),
     "pick": Function(1, 64, "pick(a, b, ...): one of them", lambda rng, *options: rng.choice(options)),
     "uuid": Function(
@@ -130,7 +130,7 @@ FUNCTIONS: Mapping[str, Function] = {
 
 
 def _text(value: object) -> str:
-    """How a value reads in text: 3.0 is `3`, true is `true`."""
+    """A value as text: 3.0 is `3`, true is `true`, None is empty."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():
@@ -140,7 +140,7 @@ def _text(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """Parsed text. `str(template)` is what the scenario says."""
+    """Parsed text. `str(template)` is the text as the scenario has it."""
 
     source: str
     parts: tuple[str | Node, ...]
@@ -150,12 +150,12 @@ class Template:
 
     @property
     def constant(self) -> str | None:
-        """The text, when nothing in it varies; else None."""
+        """The text if it has no expressions; else None."""
         return "".join(map(str, self.parts)) if all(isinstance(part, str) for part in self.parts) else None
 
     @property
-    def names(self) -> Iterator[tuple[str, ...]]:
-        """The paths that it looks up, to check them against what exists."""
+    def paths(self) -> Iterator[tuple[str, ...]]:
+        """The paths that the template looks up."""
         pending = [part for part in self.parts if not isinstance(part, str)]
         while pending:
             node = pending.pop(0)
@@ -197,6 +197,6 @@ def _templates(value: object) -> Iterator[Template]:
             yield from _templates(getattr(value, field.name))
 
 
-def paths(value: object) -> set[tuple[str, ...]]:
+def paths_in(value: object) -> set[tuple[str, ...]]:
     """Every path that the templates inside a value look up."""
-    return {path for template in _templates(value) for path in template.names}
+    return {path for template in _templates(value) for path in template.paths}

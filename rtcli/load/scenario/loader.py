@@ -1,4 +1,4 @@
-"""Loads a scenario strictly: everything that is wrong with it is found in one go, each with its place.
+"""Loads a scenario strictly: one reading finds every mistake, each with its place in the file.
 
 scenario = load_scenario("smoke")                         # a bundled one
 scenario = load_scenario("chat.yaml", overrides=["roles.reader.users=50"])
@@ -106,7 +106,7 @@ def parse_scenario(
 ) -> Scenario:
     """Read a scenario from its text. Raises `ScenarioError` with everything that is wrong.
 
-    `overrides` are changes (`path=value`), `thresholds` more of them (`fanout_latency: p(99) < 250ms`).
+    `overrides` are changes (`path=value`), `thresholds` are further ones (`fanout_latency: p(99) < 250ms`).
     """
     try:
         root, diagnostics = compose(text)
@@ -129,7 +129,7 @@ def parse_scenario(
 
 
 def _build(root: MappingNode, context: ReadContext) -> dict[str, Any]:
-    """Read and check everything; complete when there are no mistakes."""
+    """Read and check all sections. Incomplete if mistakes are reported."""
     values: dict[str, Any] = SCENARIO.read(root, context)
     check_references(context)
     roles, data, target = values.get("roles", {}), values.get("data", {}), values.get("target", Target())
@@ -138,13 +138,13 @@ def _build(root: MappingNode, context: ReadContext) -> dict[str, Any]:
 
 
 def _digest(root: MappingNode) -> str:
-    """SHA-256 over what makes two runs comparable: everything but the description and the thresholds."""
-    said = {
+    """SHA-256 of the document without description and thresholds, which do not change what a run does."""
+    content = {
         key.text: to_plain(value)
         for key, value in root.pairs
         if key.text not in {"description", "thresholds"}
     }
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _read_thresholds(texts: Sequence[str], context: ReadContext) -> list[ThresholdSpec]:

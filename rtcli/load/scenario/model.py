@@ -1,8 +1,8 @@
 """A scenario as the load tester runs it: who the users are, what they do and when, and what counts as good.
 
-Plain immutable values, made by `scenario_loader` from YAML and interpreted by the engine. Times are in
-seconds, rates per second, sizes in bytes, shares from 0 to 1; texts with `${...}` are parsed templates.
-Everything pickles, since workers are processes. What a user does step by step is in `scenario_steps`.
+Immutable values, which `loader` makes from YAML and the engine interprets. Times are in seconds, rates per
+second, sizes in bytes, shares from 0 to 1; texts with `${...}` are parsed templates. All values pickle, since
+workers are processes. `steps` has what a user does, step by step.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DEFAULT_RECONNECT = Backoff(0.25, 5.0)
 
 @dataclass(frozen=True, slots=True)
 class Ramp:
-    """Share of a role's users that should be there, from start to end of a phase, in a straight line."""
+    """The share of a role's users that should be present: linear from the start to the end of a phase."""
 
     start: float
     end: float
@@ -32,7 +32,7 @@ class Ramp:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """At `at` seconds into the phase, a share of the roles' connections die at once."""
+    """A share of the roles' connections die at once, `at` seconds after the start of the phase."""
 
     roles: tuple[str, ...]
     share: float
@@ -42,15 +42,15 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A stretch of the run's time. Phases follow one another; their durations add up to the run's."""
+    """A part of the run's time. Phases follow one another; their durations add up to the run's."""
 
     name: str
     duration: float
-    users: Ramp  # resolved: a phase that says nothing keeps the level at which the one before ended
+    users: Ramp  # resolved: without `users`, a phase keeps the level at which the one before it ended
     role_users: Mapping[str, Ramp] = field(default_factory=dict)  # overrides `users` for these roles
     rates: float = 1.0  # multiplies every send rate
     cut: Cut | None = None
-    publish: bool = True  # False: timetables stop, and nothing new is sent
+    publish: bool = True  # False: send schedules stop, and nothing new is sent
 
     def ramp(self, role: str) -> Ramp:
         """The curve that applies to `role`."""
@@ -59,35 +59,35 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """People who do the same things. Exactly one of `users` (a number) and `arrivals` (per second) is set."""
+    """Users who do the same things. Exactly one of `users` (a number) and `arrivals` (per second) is set."""
 
     name: str
     flow: tuple[Step, ...]
     users: int | None = None
     arrivals: float | None = None
     spread: Literal["poisson", "even"] = "poisson"  # of arrivals
-    stay: Distribution | None = None  # how long one that arrived stays; None: until its flow is done
+    stay: Distribution | None = None  # how long a user stays after its arrival; None: until its flow ends
     protocol: str | None = None  # None: the target's
-    read: float | None = None  # bytes per second at most, by TCP back-pressure; None: as fast as they come
+    read: float | None = None  # at most this many bytes per second, by TCP back-pressure; None: no limit
     expect_close: frozenset[int] = frozenset()  # close codes that the server may end these connections with
-    reconnect: Backoff | None = DEFAULT_RECONNECT  # after a loss that is not a `kill`; None: never
+    reconnect: Backoff | None = DEFAULT_RECONNECT  # after a loss other than a `kill` step; None: never
     location: Location | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Feeder:
-    """Data for `${name}`: rows of a file, listed or generated values, or (`lorem`) words made up anew."""
+    """Data for `${name}`: rows of a file, listed or generated values, or (`lorem`) random words."""
 
     name: str
     rows: tuple[object, ...] = ()  # texts, or mappings for `${name.column}`
     lorem: tuple[int, int] | None = None  # fewest and most words
     pick: Literal["random", "sequence", "unique"] | Zipf = "random"
-    each: Literal["user", "use"] = "user"  # drawn once per user, or anew at each use
+    each: Literal["user", "use"] = "user"  # drawn once per user, or again at each use
 
 
 @dataclass(frozen=True, slots=True)
 class FrameMatch:
-    """How to know a JSON frame, and where in it to find what matters (paths like `data.room`)."""
+    """How to recognize a JSON frame, and the paths (like `data.room`) of the room and the id in it."""
 
     match: Mapping[str, object]
     room: str | None = None
@@ -96,7 +96,7 @@ class FrameMatch:
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """The `json` protocol's frames: trees with Templates as texts; names in them: room text id user role."""
+    """The frames of the `json` protocol: JSON with templates, which may use room, text, id, user and role."""
 
     send: object
     data: FrameMatch
@@ -110,17 +110,17 @@ class Frames:
 
 @dataclass(frozen=True, slots=True)
 class HttpPublish:
-    """How users of event streams publish: a request. Templates with the names room text id user role."""
+    """The request by which users of event streams publish; its templates may use the names as in `Frames`."""
 
     path: Template
-    body: object  # a tree, sent as JSON; or one Template, sent as text
+    body: object  # JSON with templates; or one Template, which is sent as text
     method: str = "POST"
     status: frozenset[int] = frozenset({200, 201, 202, 204})
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is spoken, and where (an address given on the command line wins)."""
+    """The protocol and address of the deployment. An address given on the command line wins."""
 
     protocol: str = "rtcli"
     url: str | None = None
@@ -128,21 +128,21 @@ class Target:
     headers: Mapping[str, Template] = field(default_factory=dict)
     subprotocols: tuple[str, ...] = ()
     frames: Frames | None = None
-    publish: HttpPublish | None = None  # None: as our own server has it
+    publish: HttpPublish | None = None  # None: the API of our own server
     serve: Mapping[str, object] = field(default_factory=dict)  # settings of the server that `--serve` starts
 
 
 @dataclass(frozen=True, slots=True)
 class AuditRules:
-    """What the delivery audit holds the deployment to."""
+    """The guarantees that the delivery audit checks the deployment for."""
 
     delivery: Literal["exactly-once", "at-least-once", "at-most-once", "none"] = "exactly-once"
     order: Literal["per-room", "per-publisher", "none"] = "per-room"
     late_after: float = 2.0
-    gaps: Literal["fail", "allow"] = "fail"  # deliveries that the server said would not come
+    gaps: Literal["fail", "allow"] = "fail"  # deliveries that the server declared as lost
     self_echo: bool = True  # senders expect their own messages
-    settle: float = 5.0  # at the end, how long to wait for what is still expected
-    evidence: int = 200  # how many violations are kept with all their frames
+    settle: float = 5.0  # how long to wait at the end for deliveries that are still expected
+    evidence: int = 200  # number of violations that are kept with all their frames
 
 
 Operator = Literal["<", "<=", ">", ">=", "==", "!="]
@@ -159,9 +159,9 @@ class ThresholdSpec:
     operator: Operator
     bound: float
     text: str  # as written: "p(99) < 250ms"
-    abort: bool = False  # end the run as soon as it fails
+    abort: bool = False  # end the run as soon as the threshold fails
     after: float = 0.0  # with `abort`: not before this many seconds
-    strict: bool = True  # False: reported, does not change the exit code
+    strict: bool = True  # False: a failure is reported and does not change the exit code
     no_data: Literal["fail", "pass"] = "fail"
     location: Location | None = None
 
@@ -174,7 +174,7 @@ class ThresholdSpec:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One experiment."""
+    """One load test."""
 
     name: str
     roles: Mapping[str, Role]
@@ -187,7 +187,7 @@ class Scenario:
     thresholds: tuple[ThresholdSpec, ...] = ()
     path: str = ""  # the file; empty for a bundled one
     text: str = ""  # the source, for the report
-    digest: str = ""  # SHA-256 of the resolved document, to compare like with like
+    digest: str = ""  # SHA-256 of the document with its overrides: equal for runs that can be compared
 
     @property
     def duration(self) -> float:

@@ -1,4 +1,4 @@
-"""Changes to a scenario from the command line: `--set roles.reader.users=50`."""
+"""Overrides of a scenario from the command line: `--set roles.reader.users=50`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from rtcli.load.scenario.yaml import YamlError, compose
 
 
 class OverrideError(ValueError):
-    """The change cannot be made; the text says why."""
+    """The override cannot be applied; the text says why."""
 
 
 def apply_override(root: MappingNode, text: str) -> Diagnostic | None:
-    """Make one change, written `path.to.value=value`, in place; returns what is wrong with it.
+    """Apply one override, `path.to.value=value`, to the tree in place. Returns the mistake in it, if any.
 
-    Items of lists are named by their number, from 0, or by their `name`. The value is YAML.
+    A part of the path names an item of a list by its index, from 0, or by its `name`. The value is YAML.
     """
     path, equals, value = text.partition("=")
     origin = f"--set {path}"

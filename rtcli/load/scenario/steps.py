@@ -1,7 +1,7 @@
 """What a user of a scenario does, step by step: one immutable value per kind of step.
 
-Times are in seconds, rates per second; texts with `${...}` are parsed templates. The comments say what the
-engine does; the language that people write is in docs/scenarios.md.
+Times are in seconds, rates per second; texts with `${...}` are parsed templates. The docstrings say what the
+engine does; docs/scenarios.md describes the language of the files.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from rtcli.load.scenario.expressions import Template
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where in the scenario file something stands; both from 1."""
+    """A place in the scenario file; both count from 1."""
 
     line: int
     column: int
 
 
 class Kill(StrEnum):
-    """How a connection dies: reset, closed without the protocol's goodbye, or silent with the socket open."""
+    """How a connection dies: reset, closed without a close frame, or silent while the socket stays open."""
 
     RST = "rst"
     FIN = "fin"
@@ -33,7 +33,7 @@ class Kill(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepBase:
-    """What every step has: a short name for tags and messages ("2.send"), and its place in the file."""
+    """The fields of every step: a short name for tags and messages ("2.send"), and its place in the file."""
 
     label: str = ""
     location: Location | None = None
@@ -41,7 +41,7 @@ class StepBase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connect(StepBase):
-    """Open the connection. `rooms` is for protocols that say with the request what they want (SSE)."""
+    """Open the connection. `rooms` is for protocols that name them in the request (SSE)."""
 
     rooms: tuple[Template, ...] = ()
     path: Template | None = None  # instead of the protocol's own path
@@ -52,7 +52,7 @@ class Connect(StepBase):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Join(StepBase):
-    """Enter a room and wait for the confirmation: from then on its messages are expected."""
+    """Join a room and wait for the confirmation; from then on, its messages are expected."""
 
     room: Template
     history: int = 0
@@ -61,7 +61,7 @@ class Join(StepBase):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leave(StepBase):
-    """Leave a room: from the start of this step nothing more of it is expected."""
+    """Leave a room; from the start of this step, its messages are no longer expected."""
 
     room: Template
     timeout: float = 10.0
@@ -71,9 +71,9 @@ class Leave(StepBase):
 class Send(StepBase):
     """Send messages.
 
-    Without `rate`: one message (or `count`, one after another), due now. With `rate`: an open timetable,
-    which does not wait for answers, until `count` messages or `time` seconds are done, or else to the end
-    of the run.
+    Without `rate`: one message now, or `count` messages one after another. With `rate`: an open schedule,
+    which does not wait for answers, until `count` messages are sent or `time` seconds have passed, or else
+    until the end of the run.
     """
 
     room: Template
@@ -84,13 +84,13 @@ class Send(StepBase):
     count: int | None = None
     time: Distribution | None = None
     ack: bool = True  # ask for an acknowledgement, and wait for it when there is no `rate`
-    audit: bool = True  # False: without a token, not accounted for
+    audit: bool = True  # False: without a token, and ignored by the audit
     timeout: float = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Typing(StepBase):
-    """Say that the user is typing (ephemeral); `rate`, `count` and `time` as in `Send`."""
+    """Send a typing indicator, which no log keeps; `rate`, `count` and `time` as in `Send`."""
 
     room: Template
     is_typing: bool = True
@@ -101,14 +101,14 @@ class Typing(StepBase):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expect(StepBase):
-    """Wait for a frame that matches, among all since the step before this one began; counted in `checks`."""
+    """Wait for a matching frame, among all since the step before began; counted in the metric `checks`."""
 
     type: Template | None = None
-    where: Mapping[str, Template] = field(default_factory=dict)  # path in the JSON -> text that it must equal
+    where: Mapping[str, Template] = field(default_factory=dict)  # path in the JSON -> the text to find there
     contains: Template | None = None  # in the raw text
     within: float = 5.0
     count: int = 1
-    absent: bool = False  # `not: true`: fails if such a frame comes
+    absent: bool = False  # `not: true`: the check fails if such a frame comes
     capture: Mapping[str, str] = field(default_factory=dict)  # name in ${session.name} -> path in the JSON
 
 
@@ -121,14 +121,14 @@ class Think(StepBase):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold(StepBase):
-    """Stay connected and read, for `time` or (None) to the end of the user's stay."""
+    """Stay connected and read, for `time` or (None) until the end of the user's stay."""
 
     time: Distribution | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loop(StepBase):
-    """Repeat steps `times`, or for `time`, or (both None) to the end of the stay; a round is an iteration."""
+    """Repeat steps `times`, or for `time`, or (both None) until the end of the user's stay."""
 
     steps: tuple[Step, ...]
     times: int | None = None
@@ -137,7 +137,7 @@ class Loop(StepBase):
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One way to go on, taken in proportion to its weight."""
+    """A branch of `Choose`, taken in proportion to its weight."""
 
     weight: float
     steps: tuple[Step, ...]
@@ -145,7 +145,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choose(StepBase):
-    """Take one of several ways at random."""
+    """Take one of several branches at random."""
 
     choices: tuple[Choice, ...]
 
@@ -163,14 +163,14 @@ class Wait(StepBase):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signal(StepBase):
-    """Let everyone pass who waits for this signal, now and later."""
+    """Give a signal: all who wait for it go on, and so do all who come later."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disconnect(StepBase):
-    """Close the connection as the protocol wants it."""
+    """Close the connection with the close handshake of its protocol."""
 
     code: int = 1000
     reason: str = ""
@@ -178,21 +178,21 @@ class Disconnect(StepBase):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KillStep(StepBase):
-    """Lose the connection; what comes meanwhile is expected after `resume`."""
+    """Lose the connection. Messages that are published meanwhile are expected after `resume`."""
 
     how: Kill
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackoffStep(StepBase):
-    """Wait before coming back; consecutive failed attempts to come back count up."""
+    """Wait before reconnecting. The delay grows with each failed attempt in a row."""
 
     backoff: Backoff
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resume(StepBase):
-    """Connect again, join the rooms of before, and ask for what was missed (positions, `Last-Event-ID`)."""
+    """Connect again, join the same rooms, and ask for what was missed (positions, `Last-Event-ID`)."""
 
     expect: Literal["any", "recovered", "fresh"] = "any"
     timeout: float = 10.0
@@ -204,7 +204,7 @@ class Http(StepBase):
 
     method: str = "GET"
     path: Template
-    json: object = None  # a tree with Templates as its texts
+    json: object = None  # JSON whose texts are Templates
     headers: Mapping[str, Template] = field(default_factory=dict)
     status: frozenset[int] = frozenset({200, 201, 202, 204})
     capture: Mapping[str, str] = field(default_factory=dict)
@@ -225,7 +225,7 @@ Step = (
 
 
 def walk(steps: tuple[Step, ...]) -> Iterator[Step]:
-    """Every step, those inside loops and choices included, in the order in which they stand."""
+    """Every step in the order of the file, including those inside loops and choices."""
     for step in steps:
         yield step
         if isinstance(step, Loop):

@@ -1,9 +1,9 @@
-"""YAML as trees that know where each value stands, read without trusting the file.
+"""Reads YAML that nobody has checked into a tree whose nodes know their place in the file.
 
-Built from PyYAML's events, so that the limits hold before anything grows: file size, nesting, and the
-number of nodes after aliases are followed (a "billion laughs" file is small and expands to terabytes). No
-tags, so nothing is ever constructed; no merge keys; one document; no key twice. Scalars stay text: what
-`on`, `1:30` or `0x10` mean is decided by the field in which they stand, not by YAML.
+The tree is built from PyYAML's events, so that the limits apply before anything grows: the nesting, and the
+number of nodes after aliases are expanded (a "billion laughs" file is small and expands to terabytes). Tags
+are refused, so nothing is ever constructed; there are no merge keys; a file is one document; no key may occur
+twice. Scalars stay text: their field decides what `on`, `1:30` or `0x10` mean, not YAML.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class YamlError(Exception):
 
 
 def compose(text: str) -> tuple[Node | None, list[Diagnostic]]:
-    """Read one document. Returns its tree (None when empty) and the mistakes that did not end the reading.
+    """Read one document into its tree (None if it is empty), with the mistakes that do not end the reading.
 
-    Raises `YamlError` for what does: broken syntax, too large, too deep, too many nodes, an alias to itself.
+    Raises `YamlError` for those that do: broken syntax, too deep, too many nodes, an alias to itself.
     """
     composer = _Composer(text)
     try:
@@ -58,7 +58,7 @@ def _place(event: yaml.Event) -> tuple[int, int]:
 
 
 class _Composer:
-    """Turns events into nodes, recursively; depth and size are checked before going on."""
+    """Turns events into nodes, recursively. Depth and number of nodes are checked before each node."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -155,7 +155,7 @@ class _Composer:
         return list(pairs.values())
 
     def _join(self, before: Node, node: ScalarNode) -> bool:
-        """Put `uniform(3s, 8s)` together again: inside {} and [], YAML ends a plain value at a comma."""
+        """Join the parts of `uniform(3s, 8s)`: inside {} and [], YAML ends a plain value at a comma."""
         if not (isinstance(before, ScalarNode) and before.plain and node.plain):
             return False
         if before.text.count("(") <= before.text.count(")"):

@@ -1,4 +1,4 @@
-"""The grammar of a scenario file: each section as fields that read, check and describe themselves.
+"""The grammar of a scenario file: tables of fields, whose types read, check and describe values.
 
-From outside: `document` for a whole file, `thresholds` for those of the command line.
+From outside: `document` for a whole file, `thresholds` for those of the command line, `context` for both.
 """

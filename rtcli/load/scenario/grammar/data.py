@@ -22,7 +22,7 @@ _MAX_FILE_BYTES = 64 * 1_048_576
 
 
 class DataFileError(ValueError):
-    """The file cannot be used; the text says why."""
+    """The data file cannot be used; the text says why."""
 
 
 def _read_text(path: Path) -> str:
@@ -73,7 +73,7 @@ def read_json(path: Path) -> tuple[object, ...]:
 
 
 class DataFile:
-    """The path of a data file, relative to the scenario; read at once."""
+    """The path of a data file, relative to the scenario. The file is read with the scenario."""
 
     def __init__(self, form: str) -> None:
         self.form = form

@@ -180,7 +180,7 @@ class TemplateText:
             template = parse_template(found.text)
         except ExpressionError as error:
             raise FieldError(node, f"{shorten(found.text)!r}: {error}") from None
-        for path in template.names:
+        for path in template.paths:
             context.references.append(Reference(node, "name", path[0], path, context.local))
         return template
 

@@ -66,32 +66,35 @@ _PHASE = Section(
 )
 
 
+def _resolve_users(
+    given: model.Ramp | dict[str, model.Ramp] | None, before: model.Phase | None
+) -> tuple[model.Ramp, dict[str, model.Ramp]]:
+    """The ramp of all users and those of single roles. Without one, the level of the phase before holds."""
+    if isinstance(given, model.Ramp):
+        return given, {}
+    level = before.users.end if before else 1.0
+    held = (
+        {role: model.Ramp(ramp.end, ramp.end) for role, ramp in before.role_users.items()} if before else {}
+    )
+    return model.Ramp(level, level), {**held, **(given or {})}
+
+
 class Phases:
     """The list of phases; each begins where the one before ended."""
 
     _list = ListOf(_PHASE, min_items=1)
 
     def read(self, node: Node, context: ReadContext) -> tuple[model.Phase, ...]:
-        """All phases, with their user curves resolved."""
+        """All phases, with the users of each resolved."""
         phases: list[model.Phase] = []
-        level, role_levels = 1.0, dict[str, float]()
         items = node.items if isinstance(node, SequenceNode) else []
         self._define(items, context)
         for values, item in zip(self._list.read(node, context), items, strict=True):
             if any(phase.name == values["name"] for phase in phases):
                 context.report(item, f"there are two phases {values['name']!r}")
-            given = values.pop("users")
-            ramp = given if isinstance(given, model.Ramp) else model.Ramp(level, level)
-            curves = given if isinstance(given, dict) else {}
-            held = (
-                {}
-                if isinstance(given, model.Ramp)
-                else {role: model.Ramp(at, at) for role, at in role_levels.items()}
-            )
-            curves = {**held, **curves}
+            users, role_users = _resolve_users(values.pop("users"), phases[-1] if phases else None)
             publish = values.pop("publish", None) is None
-            phases.append(model.Phase(users=ramp, role_users=curves, publish=publish, **values))
-            level, role_levels = ramp.end, {role: curve.end for role, curve in curves.items()}
+            phases.append(model.Phase(users=users, role_users=role_users, publish=publish, **values))
         return tuple(phases)
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Values of a scenario that have a grammar of their own: distributions, back-off, ramps, generated rows."""
+"""Parses scalars that have a grammar of their own: distributions, back-off, ramps, generated rows."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SHAPES = {
 
 
 def parse_time(text: str) -> float:
-    """A duration; says so when it is negative. Raises ValueError."""
+    """Seconds of a duration; a negative one has a message of its own. Raises ValueError."""
     if text.startswith("-"):
         raise ValueError(f"{text!r}: a duration cannot be negative")
     return parse_duration(text)
@@ -47,7 +47,7 @@ def _parse_number(text: str) -> float:
 
 
 def parse_distribution(text: str) -> Distribution:
-    """`3s`, `uniform(3s, 8s)`, `lognormal(3s, 0.8)` ... of times in seconds. Raises ValueError."""
+    """A distribution of times: `3s`, `uniform(3s, 8s)`, `lognormal(3s, 0.8)`. Raises ValueError."""
     match = _CALL.fullmatch(text)
     if match is None:
         return Const(parse_time(text))
@@ -85,7 +85,7 @@ def _distribution(name: str, arguments: list[str]) -> Distribution:
 
 
 def parse_backoff(text: str) -> Backoff:
-    """`exp(250ms..5s)`: doubling, drawn evenly from zero; `1s`: always the same. Raises ValueError."""
+    """`exp(250ms..5s)`: exponential with full jitter; `1s`: constant. Raises ValueError."""
     match = _CALL.fullmatch(text)
     if match is None:
         wait = parse_time(text)
@@ -112,7 +112,7 @@ def _parse_level(text: str) -> float:
 
 
 def parse_ramp(text: str) -> Ramp:
-    """`0 -> 100%` or `50%`. Raises ValueError."""
+    """`0 -> 100%`, or `50%` from start to end. Raises ValueError."""
     parts = [part.strip() for part in text.split("->")]
     try:
         levels = [_parse_level(part) for part in parts]
@@ -124,7 +124,7 @@ def parse_ramp(text: str) -> Ramp:
 
 
 def parse_share(text: str) -> float:
-    """`50%`, from above 0 to 100%. Raises ValueError."""
+    """`50%`: more than 0 and at most 100%. Raises ValueError."""
     share = parse_percent(text)
     if not 0 < share <= 1:
         raise ValueError(f"{text!r}: more than 0% and at most 100%")
@@ -156,7 +156,7 @@ def parse_pick(text: str) -> str | Zipf:
 
 
 def parse_words(text: str) -> tuple[int, int]:
-    """`8..40` or `12`: how many words. Raises ValueError."""
+    """The least and the greatest number of words: `8..40` or `12`. Raises ValueError."""
     match = re.fullmatch(r"(\d{1,4})(?:\.\.(\d{1,4}))?", text, re.ASCII)
     if match is None:
         raise ValueError(f"{text!r} is not a number of words: write 8..40")
@@ -170,7 +170,7 @@ _RANGE = re.compile(r"\{(\d{1,7})\.\.(\d{1,7})\}", re.ASCII)
 
 
 def generate_rows(text: str) -> tuple[str, ...]:
-    """`room-{1..20}` as its 20 texts; ranges multiply; `{001..200}` keeps its zeros. Raises ValueError."""
+    """`room-{1..20}` as 20 texts; ranges multiply, and `{001..200}` keeps its zeros. Raises ValueError."""
     pieces = _RANGE.split(text)
     if len(pieces) == 1:
         raise ValueError(f"{text!r} generates nothing: write room-{{1..20}}")

@@ -1,4 +1,4 @@
-"""The grammar of steps: what can stand in a `flow`, and how each is written short and in full."""
+"""The grammar of steps: the short and the full form of each step of a `flow`."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _check_expect(values: Mapping[str, Any]) -> str:
     return ""
 
 
-def _check_timetable(values: Mapping[str, Any]) -> str:
+def _check_schedule(values: Mapping[str, Any]) -> str:
     if "rate" not in values and values.keys() & {"time", "spread"}:
         return "`for` and `spread` need a `rate`"
     return ""
@@ -80,7 +80,7 @@ def _section(
 
 
 def _short(kind: FieldType, make: Callable[..., Any], name: str) -> Converted:
-    """A step written as one value, which becomes its field `name`."""
+    """The short form of a step: a single value, for the field `name`."""
     return Converted(kind, lambda value: make(**{name: value}))
 
 
@@ -138,7 +138,7 @@ _SEND = _section(
         "audit": Field(Boolean(), "account for its deliveries; true"),
         "timeout": _TIMEOUT,
     },
-    _check_timetable,
+    _check_schedule,
 )
 _TYPING = _section(
     "typing",
@@ -150,7 +150,7 @@ _TYPING = _section(
         "count": _COUNT,
         "for": _FOR,
     },
-    _check_timetable,
+    _check_schedule,
 )
 _EXPECT = _section(
     "expect",

@@ -1,4 +1,4 @@
-"""The grammar of `target`: what is spoken, and the frames of a server that speaks JSON of its own."""
+"""The grammar of `target`: protocol and address, and the frames of a server with its own JSON protocol."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rtcli.load.scenario.nodes import MappingNode, Node, ScalarNode, plain_value
 
 
 class PlainMapping:
-    """A mapping of free names to single values."""
+    """A mapping with free keys and scalar values."""
 
     def __init__(self, expected: str) -> None:
         self.expected = expected

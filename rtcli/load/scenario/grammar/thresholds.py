@@ -1,4 +1,4 @@
-"""The grammar of thresholds: `metric{tag:value}` and `p(99) < 250ms`. k6's, with units."""
+"""The grammar of thresholds: `metric{tag:value}` and `p(99) < 250ms`. Those of k6, with units."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from rtcli.units import parse_bytes, parse_duration, parse_percent
 
 
 class ThresholdError(ValueError):
-    """The threshold cannot be understood; the text says what would."""
+    """The text is not a threshold; the message says what would be one."""
 
 
 _SELECTOR = re.compile(r"([A-Za-z_]\w*)(?:\{([^{}]*)\})?", re.ASCII)
@@ -35,7 +35,7 @@ _EXPRESSION = re.compile(
 
 
 def parse_selector(text: str) -> tuple[Metric, dict[str, str]]:
-    """Read `metric{tag:value,...}`. Raises `ThresholdError` naming the did_you_mean metric or tag."""
+    """Read `metric{tag:value,...}`. Raises `ThresholdError` that names the closest metric or tag."""
     match = _SELECTOR.fullmatch(text.strip())
     if match is None:
         raise ThresholdError(f"{text!r} is not a metric: write name or name{{phase:storm}}")
@@ -82,7 +82,7 @@ def _example(metric: Metric) -> str:
 
 
 def _bound(text: str, metric: Metric, aggregation: str) -> float:
-    """The right-hand side in base units; a bare number for a duration would be a guess: it needs its unit."""
+    """The right-hand side in base units. A duration needs its unit, since a bare number would be a guess."""
     try:
         if aggregation == "count" and metric.kind is Kind.TREND:
             return _plain(text)
@@ -135,7 +135,7 @@ class Thresholds:
     """`metric{tag:value}: [expressions]`."""
 
     def read(self, node: Node, context: ReadContext) -> tuple[ThresholdSpec, ...]:
-        """All thresholds, in order; wrong ones are noted and left out."""
+        """All thresholds, in order. Wrong ones are reported and left out."""
         if not isinstance(node, MappingNode):
             raise FieldError(node, f"expected a mapping of metrics to thresholds, got {describe(node)}")
         found: list[ThresholdSpec] = []
@@ -180,7 +180,7 @@ class Thresholds:
         )
 
     def schema(self) -> Schema:
-        """Metrics, with or without tags, to one expression or several."""
+        """Metrics, with or without tags, to one or several expressions."""
         one = {"anyOf": [{"type": "string"}, _THRESHOLD.schema()]}
         several = {"anyOf": [*one["anyOf"], {"type": "array", "minItems": 1, "items": one}]}
         names = "|".join(METRICS)

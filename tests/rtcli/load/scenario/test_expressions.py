@@ -87,7 +87,7 @@ def test_data_that_is_not_there_is_said(text: str) -> None:
 
 def test_what_varies_is_known() -> None:
     template = parse_template("a ${room} ${mod(user.number, pad(x.y, 2))} ${room}")
-    assert list(template.names) == [("room",), ("user", "number"), ("x", "y"), ("room",)]
+    assert list(template.paths) == [("room",), ("user", "number"), ("x", "y"), ("room",)]
     assert template.constant is None
     assert parse_template("it costs $$5").constant == "it costs $5"
     assert str(template).startswith("a ${room}")
