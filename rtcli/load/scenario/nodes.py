@@ -76,19 +76,15 @@ class MappingNode:
 Node = ScalarNode | SequenceNode | MappingNode
 
 
+_WORDS: Mapping[str, bool | None] = {"": None, "~": None, "null": None, "true": True, "false": False}
+
+
 def plain_value(node: ScalarNode) -> str | float | bool | None:
-    """What a single value is in JSON: the core schema of YAML 1.2, without octal, hexadecimal and NaN."""
+    """A scalar as JSON value, by the core schema of YAML 1.2 without octal, hexadecimal and NaN."""
     if not node.plain:
         return node.text
-    words_of_json: Mapping[str, bool | None] = {
-        "": None,
-        "~": None,
-        "null": None,
-        "true": True,
-        "false": False,
-    }
-    if node.text in words_of_json:
-        return words_of_json[node.text]
+    if node.text in _WORDS:
+        return _WORDS[node.text]
     if re.fullmatch(r"-?(0|[1-9]\d{0,17})", node.text, re.ASCII):
         return int(node.text)
     if re.fullmatch(r"-?(0|[1-9]\d{0,17})\.\d{1,17}", node.text, re.ASCII):
@@ -97,7 +93,7 @@ def plain_value(node: ScalarNode) -> str | float | bool | None:
 
 
 def to_plain(node: Node) -> object:
-    """The whole tree as JSON would have it."""
+    """A tree as JSON value."""
     if isinstance(node, MappingNode):
         return {key.text: to_plain(value) for key, value in node.pairs}
     if isinstance(node, SequenceNode):

@@ -22,7 +22,7 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class YamlError(Exception):
-    """The text cannot be read as YAML at all; `mistake` says where it stops."""
+    """The text cannot be read as YAML at all; `diagnostic` says where and why."""
 
     def __init__(self, diagnostic: Diagnostic) -> None:
         super().__init__(diagnostic.text)

@@ -7,10 +7,7 @@ from typing import Any
 
 from rtcli.load.scenario import model
 from rtcli.load.scenario.grammar.common_types import DURATION
-from rtcli.load.scenario.grammar.context import (
-    ReadContext,
-    Schema,
-)
+from rtcli.load.scenario.grammar.context import ReadContext, Schema
 from rtcli.load.scenario.grammar.data import FEEDER
 from rtcli.load.scenario.grammar.field_types import NAME, Boolean, Choice, Integer, Text
 from rtcli.load.scenario.grammar.phases import Phases

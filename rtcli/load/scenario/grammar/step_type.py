@@ -1,4 +1,4 @@
-"""The types of a step and of a list of steps, for any table of the ways in which steps are written."""
+"""The type of a step, made of a table of the forms in which each kind of step is written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from rtcli.load.scenario.grammar.context import (
     describe,
     location_of,
 )
-from rtcli.load.scenario.grammar.field_types import ListOf
 from rtcli.load.scenario.nodes import MappingNode, Node, ScalarNode, did_you_mean
 
 
@@ -81,19 +80,3 @@ class StepType:
             "properties": {name: form.type.schema() for name, form in self.forms.items()},
         }
         return {"anyOf": [{"enum": [name for name, form in self.forms.items() if form.bare]}, named]}
-
-
-@dataclass(frozen=True, slots=True)
-class FlowType:
-    """A list of steps, at least one."""
-
-    step: StepType
-
-    def read(self, node: Node, context: ReadContext) -> tuple[steps.Step, ...]:
-        """All steps. Every mistake in them is reported."""
-        found: tuple[steps.Step, ...] = ListOf(self.step, min_items=1).read(node, context)
-        return found
-
-    def schema(self) -> Schema:
-        """An array of steps."""
-        return ListOf(self.step, min_items=1).schema()

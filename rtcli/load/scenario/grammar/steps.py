@@ -79,9 +79,9 @@ def _section(
     return Section(f"{name!r}", fields, build)
 
 
-def _short(kind: FieldType, make: Callable[..., Any], name: str) -> Converted:
+def _short(field_type: FieldType, make: Callable[..., Any], name: str) -> Converted:
     """The short form of a step: a single value, for the field `name`."""
-    return Converted(kind, lambda value: make(**{name: value}))
+    return Converted(field_type, lambda value: make(**{name: value}))
 
 
 def _build_choice(*, flow: tuple[steps.Step, ...], weight: float = 1.0) -> steps.Choice:
@@ -241,8 +241,7 @@ _HTTP = _section(
 def _form(
     full: Section, short: Converted | None, example: str, bare: Callable[..., steps.Step] | None = None
 ) -> StepForm:
-    kind = ByShape(full.title, scalar=short, mapping=full)
-    return StepForm(kind, example, bare)
+    return StepForm(ByShape(full.title, scalar=short, mapping=full), example, bare)
 
 
 FORMS.update(
