@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
-from rtcli_server.process.workers import Crew, describe_end
+from rtcli_server.process.worker_pool_state import Crew, describe_end
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _PR_SET_PDEATHSIG = 1

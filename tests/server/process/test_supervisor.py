@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import pytest
 from rtcli_server.process.supervisor import WorkersError, supervise
-from rtcli_server.process.workers import EARLY_S, MAX_EARLY_DEATHS, Crew, describe_end
+from rtcli_server.process.worker_pool_state import EARLY_S, MAX_EARLY_DEATHS, Crew, describe_end
 
 from tests.support.servers.watch import descriptors
 
