@@ -13,16 +13,9 @@ import uvloop
 from rtcli_server.auth.authenticator import KeyConfigError
 from rtcli_server.auth.origins import InvalidOriginError
 from rtcli_server.broker import BrokerUnavailableError, InvalidStoreError
+from rtcli_server.process.listeners import ListenError, base_url, reserved_port
 from rtcli_server.process.logs import configure_logging, redact
-from rtcli_server.process.runner import (
-    CertificateError,
-    ListenError,
-    base_url,
-    check_settings,
-    reserved_port,
-    serve_as_worker,
-    serve_forever,
-)
+from rtcli_server.process.runner import CertificateError, check_settings, serve_as_worker, serve_forever
 from rtcli_server.process.supervisor import WorkersError, supervise
 from rtcli_server.settings import Settings
 

@@ -1,44 +1,34 @@
-"""Runs the server in this process: under tests and load tests, and for `rtcli serve`.
+"""Runs a server in this process: under tests and load tests, and for `rtcli serve`.
 
     async with running_server(Settings(port=0, secrets=(SECRET,))) as server:
         print(server.url)      # http://127.0.0.1:49152
 
-uvicorn keeps its hands off signals here: the end of a server is its drain, then uvicorn's own shutdown.
+uvicorn does not handle signals here: a server ends with its drain, then uvicorn's own shutdown.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import gc
 import os
 import signal
-import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 
 import uvicorn
+from typing_extensions import override
 
 from rtcli_server.app import create_app
 from rtcli_server.connections.drain import drain
+from rtcli_server.process.listeners import BACKLOG, base_url, open_listeners
 from rtcli_server.realtime import Realtime
 from rtcli_server.settings import Settings
 from rtcli_server.transports.http.protocol import HttpOptions, HttpProtocol
 from rtcli_server.transports.http.trusted_proxies import TrustedProxies
 from rtcli_server.transports.websocket import picows_upgrade, uvicorn_protocol
-
-BACKLOG = 4_096
-
-
-class ListenError(Exception):
-    """The address cannot be listened on. `in_use`: somebody else does."""
-
-    def __init__(self, host: str, port: int, error: OSError) -> None:
-        super().__init__(f"cannot listen on {host}:{port}: {error.strerror or error}")
-        self.in_use = error.errno == errno.EADDRINUSE
 
 
 class CertificateError(Exception):
@@ -48,76 +38,19 @@ class CertificateError(Exception):
 class _Uvicorn(uvicorn.Server):
     """uvicorn's server without its signal handlers, which would end the process by the signal."""
 
+    @override
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave signals to whoever runs this."""
         yield
 
 
-def listen(settings: Settings, *, shares_port: bool = False) -> socket.socket:
-    """Bind the listening socket; accepted sockets inherit its options. Raises ListenError.
-
-    With `shares_port`, other processes of this user may listen there too: the kernel spreads connections.
-    TCP_USER_TIMEOUT also ends connections whose peer's window stays shut: nothing else does that.
-    """
-    return _bind(settings, shares_port=shares_port, listens=True)
-
-
-def _bind(settings: Settings, *, shares_port: bool, listens: bool) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shares_port:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            milliseconds = int(settings.tcp_user_timeout_s * 1000)
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
-        listener.bind((settings.host, settings.port))
-        if listens:
-            listener.listen(BACKLOG)
-    except (OSError, OverflowError) as error:
-        listener.close()
-        raise ListenError(settings.host, settings.port, _os_error(error)) from None
-    return listener
-
-
-def _os_error(error: OSError | OverflowError) -> OSError:
-    return error if isinstance(error, OSError) else OSError(errno.EINVAL, str(error))
-
-
-@contextlib.contextmanager
-def reserved_port(settings: Settings) -> Iterator[int]:
-    """Keep the address for workers that will share it; gives the port. Raises ListenError.
-
-    SO_REUSEPORT would let a second deployment of the same user listen there too, in silence. Bound without
-    it, this is refused when somebody listens; the name keeps away who starts at the same moment (Linux; names
-    of this kind are, as ports are, one set per network namespace, and go with the process).
-    """
-    with _bind(settings, shares_port=False, listens=False) as held, socket.socket(socket.AF_UNIX) as name:
-        address, port = held.getsockname()[:2]
-        try:
-            name.bind(f"\0rtcli serve {address} {port}")
-        except OSError as error:
-            raise ListenError(settings.host, port, error) from None
-        yield port
-
-
-def base_url(settings: Settings, port: int) -> str:
-    """How a server on `port` is reached from this machine."""
-    scheme = "https" if settings.tls_cert is not None else "http"
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - read, not bound
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
-
-
 class ServerHandle:
-    """A server that runs. `port` is where it listens, `url` how it is reached from here."""
+    """A running server. `port` is where it listens, `url` is its base URL from this machine."""
 
-    def __init__(self, settings: Settings, realtime: Realtime, server: _Uvicorn, port: int) -> None:
+    def __init__(self, settings: Settings, realtime: Realtime, port: int) -> None:
         self.settings = settings
         self.realtime = realtime
         self.port = port
-        self._server = server
 
     @property
     def url(self) -> str:
@@ -135,18 +68,20 @@ class ServerHandle:
 
 @contextlib.asynccontextmanager
 async def running_server(settings: Settings, *, worker: int | None = None) -> AsyncIterator[ServerHandle]:
-    """Run a server until the block ends, then drain it. `worker`: as that one of several on the port.
+    """Run a server until the block ends, then drain it.
+
+    `worker` is its number when it is one of several workers on the port.
 
     Raises ListenError, CertificateError, and what `Realtime` raises for the log, the keys and the origins.
     """
     _check_certificate(settings)
     with contextlib.ExitStack() as stack:
-        listeners = [stack.enter_context(listener) for listener in _listeners(settings, worker)]
+        listeners = [stack.enter_context(listener) for listener in open_listeners(settings, worker)]
         port = listeners[0].getsockname()[1]
         realtime = Realtime(settings)
         realtime.allow_own_origin(port)
         server = _Uvicorn(_config(settings, realtime))
-        handle = ServerHandle(settings, realtime, server, port)
+        handle = ServerHandle(settings, realtime, port)
         serving = asyncio.ensure_future(server.serve(sockets=listeners))
         try:
             await _started(server, serving)
@@ -157,15 +92,8 @@ async def running_server(settings: Settings, *, worker: int | None = None) -> As
             await serving
 
 
-def _listeners(settings: Settings, worker: int | None) -> Iterator[socket.socket]:
-    """Give the port of all, then the worker's own, where each can be asked for its metrics."""
-    yield listen(settings, shares_port=worker is not None)
-    if worker is not None and settings.worker_port is not None:
-        yield listen(settings.model_copy(update={"port": settings.worker_port + worker - 1}))
-
-
 def check_settings(settings: Settings) -> None:
-    """Raise what `running_server` would for the certificate, the log's URL, the keys and the origins."""
+    """Raise what `running_server` raises for a bad certificate, log URL, key or origin."""
     _check_certificate(settings)
     Realtime(settings)
 
@@ -232,10 +160,10 @@ def _upgrade(settings: Settings, realtime: Realtime) -> Callable[[HttpProtocol],
 
 
 def tune_collector() -> None:
-    """Let the garbage collector look less often: for a process that is a server and nothing else.
+    """Let the garbage collector run less often, in a process that is a server and nothing else.
 
-    Connections are long-lived and free of cycles while they live; looking through all of them again and again
-    took an eighth of the time of accepting and of acknowledged publishes.
+    Connections are long-lived and free of cycles while they live. Scanning all of them again and again took
+    an eighth of the time of accepting connections and of acknowledged publishes.
     """
     gc.collect()
     gc.freeze()
@@ -259,7 +187,10 @@ async def serve_forever(settings: Settings, on_ready: Callable[[ServerHandle], N
 
 
 async def serve_as_worker(number: int, settings: Settings, on_ready: Callable[[ServerHandle], None]) -> int:
-    """The same as one of several workers on the port; SIGTERM, once or often, drains it."""
+    """Run as one of several workers on the port until SIGTERM, then drain; return 0.
+
+    Further SIGTERMs do nothing.
+    """
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     return await _serve_until(stop, settings, on_ready, worker=number)

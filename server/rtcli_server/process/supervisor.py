@@ -1,11 +1,11 @@
 """A parent process that keeps the workers of one port running, and ends when they have ended (Linux).
 
-Workers are forked: they start at once, share what was imported, and get settings and keys without these
-passing through a file, the environment or arguments. The parent has no threads and no event loop. Each worker
-holds one end of a pipe: it writes a byte when it takes connections, and the pipe's end tells its death.
+Workers are forked: they start at once, share what was imported, and get settings and keys without a file, the
+environment or arguments. The parent has no threads and no event loop. Each worker holds one end of a pipe: it
+writes a byte when it accepts connections, and the end of the pipe means that the worker has exited.
 
-SIGTERM or SIGINT to the parent drains all of them; a second one kills them and ends at once. A terminal sends
-Ctrl-C, and a service manager SIGTERM, to workers as well: so a worker ignores the first, and a repeated
+SIGTERM or SIGINT to the parent drains all workers; a second one kills them and exits at once. A terminal
+sends Ctrl-C to the workers as well, and a service manager SIGTERM: so a worker ignores SIGINT, and a repeated
 SIGTERM is no second request. A worker whose parent is gone gets SIGTERM from the kernel.
 """
 
@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
-from rtcli_server.process.worker_pool_state import Crew, describe_end
+from rtcli_server.process.worker_pool_state import WorkerPoolState, describe_exit
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _PR_SET_PDEATHSIG = 1
@@ -50,7 +50,7 @@ def supervise(count: int, work: Work, *, on_ready: Callable[[], None], stop_s: f
 
 class _Supervisor:
     def __init__(self, count: int, work: Work, on_ready: Callable[[], None], stop_s: float) -> None:
-        self._crew = Crew(count)
+        self._state = WorkerPoolState(count)
         self._work = work
         self._on_ready = on_ready
         self._stop_s = stop_s
@@ -59,9 +59,9 @@ class _Supervisor:
         self._failure: str | None = None
 
     def close(self) -> None:
-        """Kill who still runs, as after an error."""
+        """Kill the workers that still run, and release everything."""
         self._kill(signal.SIGKILL)
-        for pid in self._crew.pids.values():
+        for pid in self._state.pids.values():
             os.waitpid(pid, 0)
         for key in list(self._selector.get_map().values()):
             os.close(key.fd)
@@ -69,12 +69,12 @@ class _Supervisor:
 
     def run(self) -> None:
         gc.collect()
-        gc.freeze()  # what is there now stays shared between the processes
+        gc.freeze()  # the objects that exist now stay shared between the processes
         with self._caught_signals() as caught:
             while True:
-                while due := self._crew.to_start(time.monotonic()):
+                while due := self._state.to_start(time.monotonic()):
                     self._start(due[0])
-                if self._is_stopping and not self._crew.pids:
+                if self._is_stopping and not self._state.pids:
                     break
                 self._wait(caught)
         if self._failure is not None:
@@ -90,34 +90,34 @@ class _Supervisor:
             self._failure = self._failure or f"not all workers ended within {self._stop_s:g} s: killed"
             self._kill(signal.SIGKILL)
             self._stop_by = now + self._stop_s
-        seconds = min(self._crew.wait_s(now), self._stop_by - now)
+        seconds = min(self._state.wait_s(now), self._stop_by - now)
         for key, _ in self._selector.select(None if seconds == math.inf else seconds):
             if key.fileobj is caught:
                 for number in caught.recv(64):
                     self._on_signal(number)
             elif os.read(key.fd, 1):
-                if self._crew.ready(key.data) and not self._is_stopping:
+                if self._state.ready(key.data) and not self._is_stopping:
                     self._on_ready()
             else:
-                self._bury(key.data, key.fd)
+                self._reap(key.data, key.fd)
 
     # -- a worker's life -----------------------------------------------------------------------------------
 
     def _start(self, number: int) -> None:
         reading, writing = os.pipe()
         parent = os.getpid()
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # until it is clear who handles them
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # until parent and child have their own handlers
         try:
             pid = os.fork()
             if pid == 0:
                 self._become_worker(number, writing, parent)
         except OSError as error:
             os.close(reading)
-            self._crew.started(number, 0, time.monotonic())
+            self._state.started(number, 0, time.monotonic())
             self._lost(number, 0, f"could not be started ({error.strerror})")
         else:
             self._selector.register(reading, selectors.EVENT_READ, number)
-            self._crew.started(number, pid, time.monotonic())
+            self._state.started(number, pid, time.monotonic())
         finally:
             os.close(writing)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
@@ -134,20 +134,20 @@ class _Supervisor:
             self._selector.close()
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             exit_code = self._work(number, lambda: _write_byte(writing))
-        except BaseException:  # noqa: BLE001 - nothing may reach what the parent would do with it
+        except BaseException:  # noqa: BLE001 - no exception may reach the parent's code
             _log.exception("worker %d failed", number)
         finally:
             os._exit(exit_code)
 
-    def _bury(self, number: int, reading: int) -> None:
+    def _reap(self, number: int, reading: int) -> None:
         self._selector.unregister(reading)
         os.close(reading)
-        pid = self._crew.pids[number]
+        pid = self._state.pids[number]
         _, status = os.waitpid(pid, 0)
-        self._lost(number, pid, describe_end(os.waitstatus_to_exitcode(status)))
+        self._lost(number, pid, describe_exit(os.waitstatus_to_exitcode(status)))
 
     def _lost(self, number: int, pid: int, how: str) -> None:
-        fate = self._crew.died(number, time.monotonic())
+        fate = self._state.exited(number, time.monotonic())
         if self._is_stopping:
             _log.info("worker %d %s", number, how, extra={"worker": number, "pid": pid})
         elif isinstance(fate, str):
@@ -157,7 +157,7 @@ class _Supervisor:
             text = "worker %d %s; starting it again in %.1f s"
             _log.warning(text, number, how, fate, extra={"worker": number, "pid": pid})
 
-    # -- the end -------------------------------------------------------------------------------------------
+    # -- stopping ------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def _caught_signals(self) -> Iterator[socket.socket]:
@@ -185,19 +185,19 @@ class _Supervisor:
         self._stop()
 
     def _stop(self) -> None:
-        self._crew.stop()
+        self._state.stop()
         self._stop_by = time.monotonic() + self._stop_s
         self._kill(signal.SIGTERM)
 
     def _kill(self, number: signal.Signals) -> None:
-        for pid in self._crew.pids.values():
-            os.kill(pid, number)  # it is ours until it is waited for, so its number is no one else's
+        for pid in self._state.pids.values():
+            os.kill(pid, number)  # not reaped yet, so the number is not reused
 
 
 def end_with_parent(parent: int) -> None:
-    """Let the kernel send this process SIGTERM when its parent ends, however that happens (prctl(2))."""
+    """Have the kernel send this process SIGTERM when its parent exits, for whatever reason (prctl(2))."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:  # it ended before
+    if os.getppid() != parent:  # it has exited already
         os._exit(1)
 
 

@@ -164,7 +164,9 @@ def test_text_for_a_person() -> None:
     record.created = 1_777_627_800.25
     record.connection_id = "c-1"
     logging.getLogger().handle(record)
-    assert log.text == "2026-05-01T09:30:00.250Z INFO server.hub: joined a connection_id=c-1\n"
+    assert (
+        log.text == "2026-05-01T09:30:00.250Z INFO rtcli_server.connections.hub: joined a connection_id=c-1\n"
+    )
 
 
 @pytest.mark.usefixtures("restored")
