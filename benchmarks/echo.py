@@ -19,9 +19,8 @@ from rtcli_server.connections.websocket import Connection
 from rtcli_server.delivery.wire import frame
 from rtcli_server.process.runner import ServerHandle, serve_forever
 from rtcli_server.settings import Settings
-from rtcli_server.transports.websocket import asgi_endpoint as ws
-from rtcli_server.transports.websocket import picows_transport as ws_fast
-from rtcli_server.transports.websocket.frames import Fragments
+from rtcli_server.transports.websocket import asgi_endpoint, picows_transport
+from rtcli_server.transports.websocket.frames import FragmentedMessage
 
 from benchmarks.client.dialects import token_for
 
@@ -46,39 +45,39 @@ class EchoConnection(Connection):
     def binary(self) -> None:
         """Send back the message that was just completed."""
         self.writer.flush()
-        self.writer.write(frame(KeepingFragments.completed, BINARY))
+        self.writer.write(frame(KeepingMessage.completed, BINARY))
 
 
-class KeepingFragments(Fragments):
-    """Fragments of a message that are kept; `completed` is the last whole message."""
+class KeepingMessage(FragmentedMessage):
+    """A message whose fragments are kept; `completed` is the last complete message."""
 
     __slots__ = ("_payloads",)
 
     completed = b""
 
     def add(self, payload: bytes, *, final: bool, max_bytes: int, max_count: int) -> None:
-        """Take the next fragment, and keep it."""
+        """Add the next fragment, and keep it."""
         super().add(payload, final=final, max_bytes=max_bytes, max_count=max_count)
         if self._count == 1:
             self._payloads: list[bytes] = []
         self._payloads.append(payload)
         if final:
-            KeepingFragments.completed = b"".join(self._payloads)
+            KeepingMessage.completed = b"".join(self._payloads)
 
 
-class EchoAsgiOutlet(ws.AsgiOutlet):
-    """The portable outlet: a binary message is sent back as one."""
+class EchoAsgiTransport(asgi_endpoint.AsgiTransport):
+    """The portable transport: a binary message is sent back as one."""
 
-    async def _read(self, connection: Connection) -> None:
+    async def _read(self) -> None:
         while True:
             await self._readable.wait()
             message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
                 return
             if message.get("text") is not None:
-                connection.text(message["text"])
+                self.connection.text(message["text"])
             else:
-                self._writer.put({"type": "websocket.send", "bytes": message["bytes"]})
+                self._queue.put({"type": "websocket.send", "bytes": message["bytes"]})
 
 
 def size_of(message: Mapping[str, Any]) -> int:
@@ -112,9 +111,9 @@ def main() -> None:
     secret = secrets.token_hex(32)
     with (
         patch.object(realtime, "Connection", EchoConnection),
-        patch.object(ws_fast, "Fragments", KeepingFragments),
-        patch.object(ws, "AsgiOutlet", EchoAsgiOutlet),
-        patch.object(ws, "_size_of", size_of),
+        patch.object(picows_transport, "FragmentedMessage", KeepingMessage),
+        patch.object(asgi_endpoint, "AsgiTransport", EchoAsgiTransport),
+        patch.object(asgi_endpoint, "_size_of", size_of),
     ):
         asyncio.run(serve_forever(settings_for(sys.argv[1], secret), lambda handle: announce(handle, secret)))
 

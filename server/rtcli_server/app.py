@@ -1,7 +1,7 @@
-"""Puts everything together: `create_app` for a whole server, `realtime_router` for inside another app.
+"""Puts the server together: `create_app` makes a whole one, `realtime_router` a part of another application.
 
 from fastapi import FastAPI
-from server import Settings, realtime_router
+from rtcli_server import Settings, realtime_router
 
 app = FastAPI()
 app.include_router(realtime_router(Settings(secrets=[SECRET])))
@@ -25,11 +25,15 @@ from rtcli_server.realtime import Realtime
 from rtcli_server.settings import Settings
 from rtcli_server.transports.cors import Cors
 from rtcli_server.transports.sse.endpoints import stream_router
-from rtcli_server.transports.websocket.asgi_endpoint import deny, websocket_router
+from rtcli_server.transports.websocket.asgi_endpoint import answer_handshake, websocket_router
 
 
 def realtime_router(settings: Settings, realtime: Realtime | None = None) -> APIRouter:
-    """Everything but the page and the documentation, with the life of the server in its lifespan."""
+    """Make a router with everything but the page; its lifespan starts and stops the server.
+
+    `realtime` is for tests and for the runner; without it, one is made from `settings`. Raises what
+    `Realtime` raises.
+    """
     services = realtime or Realtime(settings)
 
     @asynccontextmanager
@@ -49,7 +53,7 @@ def realtime_router(settings: Settings, realtime: Realtime | None = None) -> API
 
 
 def create_app(settings: Settings, realtime: Realtime | None = None) -> FastAPI:
-    """A whole server as an ASGI application. Raises what `Realtime` raises."""
+    """Make a whole server as an ASGI application, with the page. Raises what `Realtime` raises."""
     services = realtime or Realtime(settings)
     app = FastAPI(title="rtcli server", docs_url=None, redoc_url=None)
     app.include_router(realtime_router(settings, services))
@@ -62,7 +66,7 @@ def create_app(settings: Settings, realtime: Realtime | None = None) -> FastAPI:
 
 
 async def _unknown_websocket(websocket: WebSocket) -> None:
-    await deny(websocket, ProblemError(404))
+    await answer_handshake(websocket, ProblemError(404))
 
 
 def _health_router(realtime: Realtime) -> APIRouter:
@@ -71,12 +75,12 @@ def _health_router(realtime: Realtime) -> APIRouter:
 
     @router.get("/healthz")
     async def healthz() -> Response:
-        """Say that the process is alive."""
+        """Answer that the process is alive."""
         return JSONResponse({"status": "alive"})
 
     @router.get("/readyz")
     async def readyz() -> Response:
-        """Say whether connections are welcome: the log answers, and the server is not draining."""
+        """Answer whether the server takes connections: the log answers, and the server is not draining."""
         ready = await realtime.ready()
         return JSONResponse({"status": "ready" if ready else "not ready"}, 200 if ready else 503)
 

@@ -52,19 +52,19 @@ class EventStreamWriter(Protocol):
         ...
 
 
-class TransportEvents(Protocol):
-    """What a writer reports to its stream."""
+class TransportObserver(Protocol):
+    """Is told what happens to a transport."""
 
     def set_writable(self, *, on: bool) -> None:
-        """The transport holds more than its budget (`on` is False), or has drained."""
+        """`on` is False: the transport holds more than its budget. True: it has drained."""
         ...
 
     def lost(self) -> None:
-        """The transport is gone."""
+        """The transport is closed."""
         ...
 
 
-OpenWriter: TypeAlias = Callable[[TransportEvents], EventStreamWriter]
+OpenWriter: TypeAlias = Callable[[TransportObserver], EventStreamWriter]
 
 
 class StreamServices(Protocol):

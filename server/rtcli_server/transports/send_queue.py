@@ -1,6 +1,6 @@
-"""Sending over ASGI, where `send` waits: a writer that exists only while there is something to write.
+"""Sending over ASGI, where `send` has to be awaited: a task exists only while something waits to be sent.
 
-Between two messages a connection has no task of its own but the one that the ASGI server gave it.
+Between two messages, a connection has no task of its own but the one that the ASGI server gave it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ T = TypeVar("T")
 
 
 class SetWritable(Protocol):
-    """Hears when more than the budget waits (`on` is False), and when it has drained."""
+    """Is told whether more may be written."""
 
     def __call__(self, *, on: bool) -> None:
-        """Take notice."""
+        """`on` is False: more than the budget waits. True: the queue has drained."""
         ...
 
 
-class LazyWriter(Generic[T]):
+class SendQueue(Generic[T]):
     """Sends items in order. `size_of(item)` and `budget` are in bytes."""
 
     def __init__(
@@ -46,11 +46,11 @@ class LazyWriter(Generic[T]):
 
     @property
     def waiting_bytes(self) -> int:
-        """How much is waiting to be sent."""
+        """Number of bytes that wait to be sent."""
         return self._size
 
     def put(self, item: T) -> None:
-        """Send an item behind those that wait; after `end` or `stop` it is dropped."""
+        """Send an item after those that wait. After `end` or `stop` it is dropped."""
         if self._ended:
             return
         self._waiting.append(item)
@@ -59,26 +59,21 @@ class LazyWriter(Generic[T]):
             self.full = True
             self._set_writable(on=False)
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._write())
+            self._task = asyncio.get_running_loop().create_task(self._send_all())
 
     def end(self, last: T) -> None:
-        """Send a last item; nothing after it."""
+        """Send a last item; drop what is put after it."""
         self.put(last)
         self._ended = True
 
     def stop(self) -> None:
-        """Drop what waits; a send that is under way is cancelled."""
+        """Drop the items that wait, and cancel a send that is under way."""
         self._ended = True
         self._waiting.clear()
         if self._task is not None:
             self._task.cancel()
 
-    async def drain(self) -> None:
-        """Wait until everything is sent, or sending has failed."""
-        if self._task is not None:
-            await asyncio.wait([self._task])
-
-    async def _write(self) -> None:
+    async def _send_all(self) -> None:
         try:
             while self._waiting:
                 item = self._waiting.popleft()
@@ -88,7 +83,7 @@ class LazyWriter(Generic[T]):
                     self.full = False
                     self._set_writable(on=True)
         except (OSError, RuntimeError, WebSocketDisconnect):
-            # The client is gone. The reading side hears of it too, and takes the connection away.
+            # The client is gone. The reading side notices too, and ends the connection.
             self._ended = True
             self._waiting.clear()
         finally:

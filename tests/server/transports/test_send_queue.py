@@ -1,15 +1,15 @@
-"""The lazy writer: in order, a task only while there is something, a budget, an end."""
+"""The send queue: items in order, a task only while something waits, a budget, an end."""
 
 from __future__ import annotations
 
 import asyncio
 
 import pytest
-from rtcli_server.transports.send_queue import LazyWriter
+from rtcli_server.transports.send_queue import SendQueue
 
 
 class Peer:
-    """What is written to: it takes items while `open` is set."""
+    """A peer that takes items while `open` is set."""
 
     def __init__(self) -> None:
         self.got: list[str] = []
@@ -17,13 +17,17 @@ class Peer:
         self.open.set()
         self.error: Exception | None = None
         self.writable: list[bool] = []
-        self.writer = LazyWriter(self.send, size_of=len, budget=10, set_writable=self.set_writable)
+        self.queue = SendQueue(self.send, size_of=len, budget=10, set_writable=self.set_writable)
 
     async def send(self, item: str) -> None:
         await self.open.wait()
         if self.error is not None:
             raise self.error
         self.got.append(item)
+
+    async def drained(self) -> None:
+        if self.queue._task is not None:
+            await asyncio.wait([self.queue._task])
 
     def set_writable(self, *, on: bool) -> None:
         self.writable.append(on)
@@ -41,54 +45,54 @@ def tasks() -> int:
 async def test_items_come_in_order_and_the_task_ends(peer: Peer) -> None:
     before = tasks()
     for item in "abc":
-        peer.writer.put(item)
+        peer.queue.put(item)
     assert tasks() == before + 1
-    await peer.writer.drain()
+    await peer.drained()
     assert peer.got == ["a", "b", "c"]
     await asyncio.sleep(0)
     assert tasks() == before
-    peer.writer.put("d")
-    await peer.writer.drain()
+    peer.queue.put("d")
+    await peer.drained()
     assert peer.got == ["a", "b", "c", "d"]
 
 
 async def test_it_tells_when_the_budget_is_passed_and_when_it_has_drained(peer: Peer) -> None:
     peer.open.clear()
     for item in ("12345", "12345", "1", "2"):
-        peer.writer.put(item)
+        peer.queue.put(item)
     assert peer.writable == [False]
     peer.open.set()
-    await peer.writer.drain()
-    assert not peer.writer.full
+    await peer.drained()
+    assert not peer.queue.full
     assert peer.writable == [False, True]
-    assert peer.writer.waiting_bytes == 0
+    assert peer.queue.waiting_bytes == 0
 
 
 async def test_nothing_is_sent_after_the_end(peer: Peer) -> None:
-    peer.writer.put("a")
-    peer.writer.end("z")
-    peer.writer.put("b")
-    await peer.writer.drain()
+    peer.queue.put("a")
+    peer.queue.end("z")
+    peer.queue.put("b")
+    await peer.drained()
     assert peer.got == ["a", "z"]
 
 
 @pytest.mark.parametrize("error", [OSError("gone"), RuntimeError("gone")])
 async def test_a_peer_that_is_gone_ends_it(peer: Peer, error: Exception) -> None:
     peer.error = error
-    peer.writer.put("a")
-    await peer.writer.drain()
+    peer.queue.put("a")
+    await peer.drained()
     peer.error = None
-    peer.writer.put("b")
-    await peer.writer.drain()
+    peer.queue.put("b")
+    await peer.drained()
     assert peer.got == []
 
 
 async def test_stop_drops_what_waits(peer: Peer) -> None:
     peer.open.clear()
     for item in "abc":
-        peer.writer.put(item)
+        peer.queue.put(item)
     await asyncio.sleep(0)
-    peer.writer.stop()
+    peer.queue.stop()
     peer.open.set()
     await asyncio.sleep(0)
     assert peer.got == []

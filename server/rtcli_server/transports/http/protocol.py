@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from rtcli_server.connections.event_stream_writer import TransportObserver
 from rtcli_server.problems import ProblemError
 from rtcli_server.timing.clock import Clock
 from rtcli_server.timing.timer_wheel import TimerWheel
@@ -41,18 +42,6 @@ class HttpOptions:
     max_fields: int
     proxies: TrustedProxies
     upgrade: Callable[[HttpProtocol], None]
-
-
-class TransportObserver(Protocol):
-    """Is told what happens to a transport."""
-
-    def set_writable(self, *, on: bool) -> None:
-        """`on` is False: the transport holds more than its high-water mark. True: it has drained."""
-        ...
-
-    def lost(self) -> None:
-        """The transport is closed."""
-        ...
 
 
 class HttpProtocol(HttpToolsProtocol):

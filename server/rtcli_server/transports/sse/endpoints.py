@@ -38,7 +38,7 @@ from rtcli_server.transports.sse.stream_request import (
     can_come_back,
     read_cursor,
 )
-from rtcli_server.transports.sse.writers import open_outlet
+from rtcli_server.transports.sse.writers import open_writer
 
 RESUME_TEXT = "The cursor of so many rooms with such long names would not fit into a request"
 HEADERS = {
@@ -94,7 +94,7 @@ class EventStreamResponse(Response):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
         budget = self._realtime.settings.send_budget_bytes
-        stream = self._new_stream(partial(open_outlet, scope, receive, send, budget))
+        stream = self._new_stream(partial(open_writer, scope, receive, send, budget))
         self._realtime.hub.add(stream)
         try:
             await self._open(stream)

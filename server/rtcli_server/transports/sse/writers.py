@@ -1,4 +1,4 @@
-"""Where an event stream's bytes go: to an ASGI server, or under ours straight to the transport."""
+"""Writers of event streams: through an ASGI server, or under the bundled one straight to the transport."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import asyncio
 
 from starlette.types import Receive, Scope, Send
 
-from rtcli_server.connections.event_stream_writer import EventStreamWriter
+from rtcli_server.connections.event_stream_writer import EventStreamWriter, TransportObserver
 from rtcli_server.delivery.wire import EventBatch
 from rtcli_server.transports.asgi_extensions import HTTP_PROTOCOL
-from rtcli_server.transports.http.protocol import HttpProtocol, TransportObserver
-from rtcli_server.transports.send_queue import LazyWriter
+from rtcli_server.transports.http.protocol import HttpProtocol
+from rtcli_server.transports.send_queue import SendQueue
 
 
-def open_outlet(
+def open_writer(
     scope: Scope, receive: Receive, send: Send, budget: int, stream: TransportObserver
 ) -> EventStreamWriter:
-    """Choose the way out, after the response has been started. `stream` hears what happens to it."""
+    """Make the writer for a response that was started. `stream` is told what happens to the transport."""
     protocol = scope.get("extensions", {}).get(HTTP_PROTOCOL)
     if isinstance(protocol, HttpProtocol):
-        return TransportOutlet(protocol, receive, send, budget=budget, stream=stream)
-    return AsgiOutlet(receive, send, budget=budget, stream=stream)
+        return ChunkedEventWriter(protocol, receive, send, budget=budget, stream=stream)
+    return AsgiEventWriter(receive, send, budget=budget, stream=stream)
 
 
 async def _until_disconnected(receive: Receive) -> None:
@@ -28,52 +28,52 @@ async def _until_disconnected(receive: Receive) -> None:
         pass
 
 
-class AsgiOutlet:
-    """Sends through ASGI, with a writer only while there is something to write."""
+class AsgiEventWriter:
+    """Sends through ASGI, with a task only while something waits to be sent."""
 
     def __init__(self, receive: Receive, send: Send, *, budget: int, stream: TransportObserver) -> None:
         self._receive = receive
         self._send = send
         self._over = asyncio.Event()
-        self._writer: LazyWriter[bytes] = LazyWriter(
+        self._queue: SendQueue[bytes] = SendQueue(
             self._send_body, size_of=len, budget=budget, set_writable=stream.set_writable
         )
 
     async def _send_body(self, data: bytes) -> None:
-        # An empty body stands for the end.
+        # An empty body is the end of the stream.
         await self._send({"type": "http.response.body", "body": data, "more_body": bool(data)})
         if not data:
             self._over.set()
 
     @property
     def full(self) -> bool:
-        """See EventStreamWriter."""
-        return self._writer.full
+        """Whether more is waiting to be sent than the budget allows."""
+        return self._queue.full
 
     @property
     def waiting_bytes(self) -> int:
-        """See EventStreamWriter."""
-        return self._writer.waiting_bytes
+        """Number of bytes that wait to be sent."""
+        return self._queue.waiting_bytes
 
     def write(self, data: bytes) -> None:
-        """See EventStreamWriter."""
-        self._writer.put(data)
+        """Send bytes."""
+        self._queue.put(data)
 
     def write_events(self, batch: EventBatch, suffix: bytes) -> None:
-        """See EventStreamWriter."""
-        self._writer.put(batch.join(suffix))
+        """Send a batch with this stream's suffix."""
+        self._queue.put(batch.join(suffix))
 
     def end(self) -> None:
-        """See EventStreamWriter."""
-        self._writer.end(b"")
+        """End the stream after what waits to be sent."""
+        self._queue.end(b"")
 
     def abort(self) -> None:
         """End without sending the rest; the ASGI server closes the connection."""
-        self._writer.stop()
+        self._queue.stop()
         self._over.set()
 
     async def run(self) -> None:
-        """See EventStreamWriter."""
+        """Wait until the client has gone or the stream has ended."""
         gone = asyncio.ensure_future(_until_disconnected(self._receive))
         over = asyncio.ensure_future(self._over.wait())
         try:
@@ -81,11 +81,11 @@ class AsgiOutlet:
         finally:
             gone.cancel()
             over.cancel()
-            self._writer.stop()
+            self._queue.stop()
 
 
-class TransportOutlet:
-    """Writes chunks (RFC 9112, section 7.1) to the transport of our own HTTP protocol."""
+class ChunkedEventWriter:
+    """Writes chunks (RFC 9112, section 7.1) to the transport of the bundled server's HTTP protocol."""
 
     def __init__(
         self,
@@ -109,41 +109,41 @@ class TransportOutlet:
 
     @property
     def waiting_bytes(self) -> int:
-        """See EventStreamWriter."""
+        """Number of bytes in the transport's buffer."""
         return self._transport.get_write_buffer_size()
 
     def set_writable(self, *, on: bool) -> None:
-        """See TransportObserver."""
+        """Tell the stream that the transport is full (`on` is False), or has drained."""
         self.full = not on
         self._stream.set_writable(on=on)
 
     def lost(self) -> None:
-        """See TransportObserver."""
+        """Tell the stream that the transport is closed; write nothing more."""
         self._ended = True
         self._stream.lost()
 
     def write(self, data: bytes) -> None:
-        """See EventStreamWriter."""
+        """Send bytes as one chunk."""
         if not self._ended:
             self._write(b"%x\r\n%b\r\n" % (len(data), data))
 
     def write_events(self, batch: EventBatch, suffix: bytes) -> None:
-        """See EventStreamWriter."""
+        """Send a batch with this stream's suffix as one chunk."""
         if not self._ended:
             self._write(suffix.join(batch.chunked(len(suffix))))
 
     def end(self) -> None:
-        """See EventStreamWriter."""
+        """Let `run` end the response."""
         self._ended = True
         self._protocol.cycle.message_event.set()  # wakes `receive`
 
     def abort(self) -> None:
-        """See EventStreamWriter."""
+        """Drop the transport, and what it holds."""
         self._ended = True
         self._transport.abort()
 
     async def run(self) -> None:
-        """See EventStreamWriter."""
+        """Wait until the client has gone or the stream has ended."""
         try:
             while not self._ended and (await self._receive())["type"] != "http.disconnect":
                 pass

@@ -1,8 +1,8 @@
-"""The portable WebSocket endpoint: an ordinary FastAPI route for any ASGI server, and for any FastAPI app.
+"""The portable WebSocket endpoint: a FastAPI route for every ASGI server and every FastAPI application.
 
-ASGI has no ping frames: dead peers of `/api/v1/ws` are found by the ASGI server's own pings (uvicorn sends
-them by default), those of `/ws/v2` by our own messages. Nor can an ASGI application drop a transport: a
-client that never reads is left to the server and to TCP.
+ASGI has no ping frames. Dead peers of `/api/v1/ws` are found by the ASGI server's own pings (uvicorn sends
+them by default), those of `/api/v1/ws/v2` by messages of the protocol. An ASGI application cannot drop a
+transport either: a client that never reads is left to the server and to TCP.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rtcli_server.problems import ProblemError
 from rtcli_server.realtime import Realtime
 from rtcli_server.session.session import HeartbeatMode
 from rtcli_server.transports.asgi_extensions import WEBSOCKET_ABORT
-from rtcli_server.transports.send_queue import LazyWriter
+from rtcli_server.transports.send_queue import SendQueue
 
 PATHS = {WEBSOCKET_PATH: HeartbeatMode.CLIENT, WEBSOCKET_V2_PATH: HeartbeatMode.SERVER}
 _FRAME_BYTES = 10  # the longest header of a server's frame
@@ -34,79 +34,77 @@ _FRAME_BYTES = 10  # the longest header of a server's frame
 _log = logging.getLogger(__name__)
 
 
-class AsgiOutlet:
-    """Sends messages through ASGI. See connection.Outlet."""
+class AsgiTransport:
+    """One accepted WebSocket: makes its connection, reads for it, and is its WebSocketWriter."""
 
     format = Format.TEXTS
 
-    def __init__(self, websocket: WebSocket, budget: int) -> None:
+    def __init__(self, realtime: Realtime, websocket: WebSocket, principal: Principal, address: str) -> None:
         self._websocket = websocket
         self._readable = asyncio.Event()
         self._readable.set()
         self._over = asyncio.Event()
-        self.connection: Connection | None = None
-        self._writer: LazyWriter[Mapping[str, Any]] = LazyWriter(
-            self._send_message, size_of=_size_of, budget=budget, set_writable=self._set_writable
+        heartbeat = PATHS[websocket.scope["path"]]
+        self.connection: Connection = realtime.new_connection(principal, self, heartbeat, address)
+        self._queue: SendQueue[Mapping[str, Any]] = SendQueue(
+            self._send_message,
+            size_of=_size_of,
+            budget=realtime.settings.send_budget_bytes,
+            set_writable=self.connection.set_writable,
         )
 
     async def _send_message(self, message: Mapping[str, Any]) -> None:
         await self._websocket.send(dict(message))
 
-    def _set_writable(self, *, on: bool) -> None:
-        if self.connection is not None:
-            self.connection.set_writable(on=on)
-
     @property
     def full(self) -> bool:
-        """See Outlet."""
-        return self._writer.full
+        """Whether more is waiting to be sent than the budget allows."""
+        return self._queue.full
 
     @property
     def waiting_bytes(self) -> int:
-        """See Outlet."""
-        return self._writer.waiting_bytes
+        """Number of bytes that wait to be sent."""
+        return self._queue.waiting_bytes
 
     def send(self, text: bytes) -> None:
-        """See Outlet."""
-        self._writer.put({"type": "websocket.send", "text": text.decode()})
+        """Send one message."""
+        self._queue.put({"type": "websocket.send", "text": text.decode()})
 
     def write(self, batch: tuple[str, ...]) -> None:
-        """See Outlet."""
+        """Send a batch of messages."""
         for text in batch:
-            self._writer.put({"type": "websocket.send", "text": text})
+            self._queue.put({"type": "websocket.send", "text": text})
 
     def flush(self) -> None:
-        """Nothing to do: everything goes one way."""
+        """Do nothing: `send` and `write` use the same queue."""
 
     def ping(self) -> None:
-        """Take the peer for alive: ASGI has no ping frames, and its server sends its own."""
-        if self.connection is not None:
-            self.connection.pong()
+        """Count the peer as alive: ASGI has no ping frames, and its server sends its own."""
+        self.connection.pong()
 
     def close(self, code: int, reason: str) -> None:
-        """See Outlet."""
+        """Send a close frame after what waits to be sent; send nothing after it."""
         self._readable.set()
-        self._writer.end({"type": "websocket.close", "code": code, "reason": reason})
+        self._queue.end({"type": "websocket.close", "code": code, "reason": reason})
 
     def abort(self) -> None:
-        """End without sending the rest; the ASGI server closes the connection, ours at once."""
-        self._writer.stop()
+        """End without sending the rest. The ASGI server closes the connection, the bundled one at once."""
+        self._queue.stop()
         self._over.set()
         drop = self._websocket.scope.get("extensions", {}).get(WEBSOCKET_ABORT)
         if drop is not None:
             drop["abort"]()
 
     def set_reading(self, *, on: bool) -> None:
-        """See Outlet."""
+        """Stop or resume reading."""
         if on:
             self._readable.set()
         else:
             self._readable.clear()
 
-    async def run(self, connection: Connection) -> None:
-        """Read until the client has gone, or `abort`."""
-        self.connection = connection
-        reading = asyncio.ensure_future(self._read(connection))
+    async def run(self) -> None:
+        """Read until the client has gone, or until `abort`."""
+        reading = asyncio.ensure_future(self._read())
         over = asyncio.ensure_future(self._over.wait())
         try:
             await asyncio.wait({reading, over}, return_when=asyncio.FIRST_COMPLETED)
@@ -115,9 +113,10 @@ class AsgiOutlet:
         finally:
             reading.cancel()
             over.cancel()
-            self._writer.stop()
+            self._queue.stop()
 
-    async def _read(self, connection: Connection) -> None:
+    async def _read(self) -> None:
+        connection = self.connection
         while True:
             await self._readable.wait()
             message = await self._websocket.receive()
@@ -135,7 +134,7 @@ def _size_of(message: Mapping[str, Any]) -> int:
 
 
 class WebSocketEndpoint:
-    """The two paths, on one server."""
+    """The endpoint of both paths, on one server."""
 
     def __init__(self, realtime: Realtime) -> None:
         self._realtime = realtime
@@ -145,31 +144,29 @@ class WebSocketEndpoint:
         request = AdmissionRequest.from_scope(websocket.scope)
         verdict = await self._realtime.admission.admit(request)
         if isinstance(verdict, Rejection):
-            await self._refuse(websocket, request, verdict)
+            await self._reject(websocket, request, verdict)
         else:
             await self._serve(websocket, request, verdict)
 
     async def _serve(self, websocket: WebSocket, request: AdmissionRequest, principal: Principal) -> None:
         await websocket.accept(request.subprotocol)
-        outlet = AsgiOutlet(websocket, self._realtime.settings.send_budget_bytes)
-        connection = self._realtime.new_connection(
-            principal, outlet, PATHS[websocket.scope["path"]], request.address
-        )
+        transport = AsgiTransport(self._realtime, websocket, principal, request.address)
+        connection = transport.connection
         try:
             connection.open(with_events=request.query.get("events") == ["1"])
-            await outlet.run(connection)
+            await transport.run()
         except WebSocketDisconnect:
-            pass  # it went while something was sent
+            pass  # the client went while something was sent to it
         except Exception:  # noqa: BLE001 - whatever it was, the client gets a close code
             _log.exception("connection %s failed", connection.connection_id)
             await websocket.close(CloseCode.INTERNAL, ErrorCode.INTERNAL)
         finally:
             connection.lost()
 
-    async def _refuse(self, websocket: WebSocket, request: AdmissionRequest, rejection: Rejection) -> None:
-        """Refuse before accepting where the protocol says so, else close with a readable reason."""
+    async def _reject(self, websocket: WebSocket, request: AdmissionRequest, rejection: Rejection) -> None:
+        """Answer with a status where the protocol says so, else accept and close with a readable reason."""
         if rejection.close_code is None:
-            await deny(websocket, ProblemError(rejection.status, rejection.code, rejection.text))
+            await answer_handshake(websocket, ProblemError(rejection.status, rejection.code, rejection.text))
             return
         await websocket.accept(request.subprotocol)
         closing = rejection.closing(self._realtime.clock.timestamp())
@@ -178,8 +175,8 @@ class WebSocketEndpoint:
         await websocket.close(rejection.close_code, rejection.reason)
 
 
-async def deny(websocket: WebSocket, problem: ProblemError) -> None:
-    """Answer a handshake with an HTTP status; servers without that ASGI extension say 403."""
+async def answer_handshake(websocket: WebSocket, problem: ProblemError) -> None:
+    """Answer a handshake with an HTTP error; a server without that ASGI extension answers 403."""
     if "websocket.http.response" in websocket.scope.get("extensions", {}):
         await websocket.send_denial_response(Response(problem.body(), problem.status, problem.headers()))
     else:

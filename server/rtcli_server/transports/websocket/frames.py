@@ -1,4 +1,4 @@
-"""What frames may do (RFC 6455, section 5): several for one message, pings, close codes; within limits."""
+"""Rules and limits for frames (RFC 6455, section 5): fragments of a message, control frames, close codes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class FrameError(Exception):
 
 
 class ControlFrameLimit:
-    """Bounds the pings and pongs of one client: they are no messages, so no other rate limit sees them."""
+    """Limits the pings and pongs of one client: they are no messages, so no other rate limit counts them."""
 
     __slots__ = ("_count", "_second")
 
@@ -29,7 +29,7 @@ class ControlFrameLimit:
         self._count = 0
 
     def take(self, now: float) -> None:
-        """Count one at `now` (monotonic seconds). Raises FrameError for too many within a second."""
+        """Count one frame at `now` (monotonic seconds). Raises FrameError for too many within a second."""
         second = int(now)
         if second != self._second:
             self._second, self._count = second, 0
@@ -38,8 +38,8 @@ class ControlFrameLimit:
             raise FrameError(CloseCode.REFUSED, "too many pings")
 
 
-class Fragments:
-    """One message that is not complete yet. On the wheel until it is, or its time is over."""
+class FragmentedMessage:
+    """One message that is not complete yet. The owner schedules it as a timer; `on_late` is called then."""
 
     __slots__ = ("_count", "_decoder", "_on_late", "_size", "_texts", "slot")
 
@@ -52,7 +52,7 @@ class Fragments:
         self.slot = 0
 
     def add(self, payload: bytes, *, final: bool, max_bytes: int, max_count: int) -> None:
-        """Take the next fragment. Raises FrameError: too many, too much, or not UTF-8 (section 8.1)."""
+        """Add the next fragment. Raises FrameError: too many, too large, or not UTF-8 (section 8.1)."""
         self._count += 1
         self._size += len(payload)
         if self._size > max_bytes:
@@ -66,16 +66,16 @@ class Fragments:
                 raise FrameError(CloseCode.INVALID_PAYLOAD, "not UTF-8") from None
 
     def text(self) -> str | None:
-        """The whole message, or None when it is binary."""
+        """Return the complete message, or None when it is binary."""
         return None if self._decoder is None else "".join(self._texts)
 
     def on_timer(self, now: float) -> None:  # noqa: ARG002 - the interface of Timer
-        """The message was not complete in time."""
+        """Call `on_late`: the message is not complete in time."""
         self._on_late()
 
 
 def check_close_payload(payload: bytes) -> FrameError | None:
-    """Say what is wrong with the body of a close frame (sections 5.5.1 and 7.4)."""
+    """Return what is wrong with the body of a close frame, or None (sections 5.5.1 and 7.4)."""
     if not payload:
         return None
     if len(payload) == 1:

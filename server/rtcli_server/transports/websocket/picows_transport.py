@@ -1,7 +1,7 @@
-"""The WebSocket endpoint on picows: the same bytes for everyone, and frames parsed by C code.
+"""The WebSocket transport on picows: frames are parsed by C code, and all members get the same bytes.
 
 picows leaves to its listener: RSV bits, the order of fragments, UTF-8, some close codes, echoing a close, and
-pings (RFC 6455, sections 5.2 to 7.4). Under the bundled uvicorn this is what serves the realtime paths;
+pings (RFC 6455, sections 5.2 to 7.4). The bundled server serves the realtime paths with it;
 `picows_upgrade.py` hands the sockets over.
 """
 
@@ -14,13 +14,15 @@ from picows import picows as core
 
 from rtcli.protocol.codes import CloseCode
 from rtcli_server.auth.admission import Rejection
-from rtcli_server.connections.websocket import CLOSE_TIMEOUT_S, Connection
+from rtcli_server.auth.claims import Principal
+from rtcli_server.connections.websocket import CLOSE_TIMEOUT_S
 from rtcli_server.delivery.wire import CLOSE, PING, PONG, Format, cut_reason
 from rtcli_server.delivery.wire import frame as make_frame
 from rtcli_server.realtime import Realtime
+from rtcli_server.session.session import HeartbeatMode
 from rtcli_server.transports.websocket.frames import (
     ControlFrameLimit,
-    Fragments,
+    FragmentedMessage,
     FrameError,
     check_close_payload,
 )
@@ -28,75 +30,52 @@ from rtcli_server.transports.websocket.frames import (
 _TEXT, _CONTINUATION = core.WSMsgType.TEXT, core.WSMsgType.CONTINUATION
 _CLOSE, _PING, _PONG = core.WSMsgType.CLOSE, core.WSMsgType.PING, core.WSMsgType.PONG
 
-MAX_REPLIES = 500  # kept for one write at the end of the turn
+MAX_REPLIES = 500  # kept for one write at the end of the loop turn
 
 
-class PicowsOutlet(core.WSListener):
-    """One socket: reads frames for its connection, and is its Outlet (see connection.py)."""
+class PicowsTransport(core.WSListener):
+    """One socket of an admitted client: makes its connection, reads for it, and is its WebSocketWriter."""
 
     format = Format.FRAMES
     __slots__ = (
-        "_control",
-        "_fragments",
-        "_realtime",
-        "_rejected",
-        "_replies",
-        "_socket",
-        "_transport",
-        "connection",
-        "full",
-        "slot",
-        "with_events",
-        "write",
+        "_connection", "_control", "_fragments", "_realtime", "_replies", "_socket", "_transport",
+        "_with_events", "full", "write",
     )  # fmt: skip
 
-    def __init__(self, realtime: Realtime, rejection: Rejection | None = None) -> None:
+    def __init__(
+        self,
+        realtime: Realtime,
+        principal: Principal,
+        heartbeat: HeartbeatMode,
+        address: str,
+        *,
+        with_events: bool,
+    ) -> None:
         self._realtime = realtime
-        self._rejected = rejection
-        self.connection: Connection | None = None
-        self.with_events = False
-        self._fragments: Fragments | None = None
+        self._with_events = with_events
+        self._connection = realtime.new_connection(principal, self, heartbeat, address)
+        self._fragments: FragmentedMessage | None = None
         self._replies: list[bytes] = []
         self._control = ControlFrameLimit()
         self.full = False
-        self.slot = 0
 
-    # -- what picows tells ---------------------------------------------------------------------------------
+    # -- callbacks of picows -------------------------------------------------------------------------------
 
     def on_ws_connected(self, transport: picows.WSTransport) -> None:
-        """The handshake was answered: greet, or say why not."""
+        """Open the connection: the handshake was answered."""
         self._transport = transport
         self._socket = transport.underlying_transport
         self.write = self._socket.write
-        if self._rejected is not None:
-            self._reject(self._rejected)
-            return
         budget = self._realtime.settings.send_budget_bytes
         self._socket.set_write_buffer_limits(high=budget, low=budget // 4)
-        if self.connection is not None:
-            self.connection.open(with_events=self.with_events)
-
-    def _reject(self, rejection: Rejection) -> None:
-        closing = rejection.closing(self._realtime.clock.timestamp())
-        if closing is not None:
-            self.send(closing)
-        self.flush()
-        self.close(rejection.close_code or CloseCode.REFUSED, rejection.reason)
-        self._realtime.wheel.schedule(self, self._realtime.clock.now() + CLOSE_TIMEOUT_S)
-
-    def on_timer(self, now: float) -> None:  # noqa: ARG002 - the interface of Timer
-        """A client that was turned away has not closed."""
-        self.abort()
+        self._connection.open(with_events=self._with_events)
 
     def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
-        """One frame, its payload unmasked. Section 5.2: "MUST be 0 unless an extension is negotiated"."""
+        """Handle one frame. RSV bits, section 5.2: "MUST be 0 unless an extension is negotiated"."""
         kind = frame.msg_type
         if transport.is_close_frame_sent:
             if kind is _CLOSE:
                 self._socket.close()
-            return
-        connection = self.connection
-        if connection is None:
             return
         if (
             kind is _TEXT
@@ -109,27 +88,27 @@ class PicowsOutlet(core.WSListener):
             except UnicodeDecodeError:
                 self._fail(FrameError(CloseCode.INVALID_PAYLOAD, "not UTF-8"))
             else:
-                connection.text(text)
+                self._connection.text(text)
             return
         try:
-            self._on_other(connection, kind, frame)
+            self._on_other(kind, frame)
         except FrameError as error:
             self._fail(error)
             if kind is _CLOSE:  # section 7.1.1: a close frame was received and one sent, so TCP ends
                 self._socket.close()
 
-    def _on_other(self, connection: Connection, kind: core.WSMsgType, frame: picows.WSFrame) -> None:
+    def _on_other(self, kind: core.WSMsgType, frame: picows.WSFrame) -> None:
         if _reserved(frame):
             raise FrameError(CloseCode.PROTOCOL_ERROR, "reserved bit set")
         if kind is _CLOSE:
             self._on_close(frame.get_payload_as_bytes())
         elif kind is _PING or kind is _PONG:
             self._control.take(self._realtime.clock.now())
-            connection.pong()
+            self._connection.pong()
             if kind is _PING:
                 self._push(make_frame(frame.get_payload_as_bytes(), PONG))
         else:
-            self._on_fragment(connection, kind, frame)
+            self._on_fragment(kind, frame)
 
     def _on_close(self, payload: bytes) -> None:
         """Section 5.5.1: answer a close frame with one, usually the same; then the TCP connection ends."""
@@ -140,19 +119,19 @@ class PicowsOutlet(core.WSListener):
         self._replies.clear()
         code = int.from_bytes(payload[:2], "big")
         if payload:
-            self._send_close(code)
+            _send_close(self._transport, code)
         else:
             self.write(make_frame(b"", CLOSE))
         self._socket.close()
 
-    def _on_fragment(self, connection: Connection, kind: core.WSMsgType, frame: picows.WSFrame) -> None:
+    def _on_fragment(self, kind: core.WSMsgType, frame: picows.WSFrame) -> None:
         """Section 5.4: a first frame with an opcode, then continuations, and nothing else in between."""
         fragments = self._fragments
         if (kind is _CONTINUATION) is (fragments is None):
             raise FrameError(CloseCode.PROTOCOL_ERROR, "frame out of order")
         settings = self._realtime.settings
         if fragments is None:
-            fragments = self._fragments = Fragments(is_text=kind is _TEXT, on_late=self._on_late)
+            fragments = self._fragments = FragmentedMessage(is_text=kind is _TEXT, on_late=self._on_late)
             self._realtime.wheel.schedule(fragments, self._realtime.clock.now() + settings.message_deadline_s)
         fragments.add(
             frame.get_payload_as_bytes(),
@@ -165,9 +144,9 @@ class PicowsOutlet(core.WSListener):
         self._forget_fragments()
         text = fragments.text()
         if text is None:
-            connection.binary()
+            self._connection.binary()
         else:
-            connection.text(text)
+            self._connection.text(text)
 
     def _forget_fragments(self) -> None:
         if self._fragments is not None:
@@ -179,50 +158,45 @@ class PicowsOutlet(core.WSListener):
 
     def _fail(self, error: FrameError) -> None:
         self._forget_fragments()
-        if self.connection is not None:
-            self.connection.shut_down(error.code, error.reason, None)
+        self._connection.shut_down(error.code, error.reason, None)
 
-    def broken(self) -> None:
-        """A violation was found by picows, which closes: nothing more may be written.
+    def on_violation(self) -> None:
+        """Write nothing more: picows has found a violation of the protocol, and closes.
 
         picows reads ahead: a close frame before the violation is answered first (section 5.5.1).
         """
         answer = _unanswered_close(self._transport.close_handshake)
         if answer is not None:
-            self._send_close(answer)
+            _send_close(self._transport, answer)
         self._leave()
 
     def on_ws_disconnected(self, transport: picows.WSTransport) -> None:  # noqa: ARG002 - picows' interface
-        """The socket is gone."""
-        self._realtime.wheel.cancel(self)
+        """Take the connection away: the socket is closed."""
         self._leave()
 
     def _leave(self) -> None:
         self._forget_fragments()
-        if self.connection is not None:
-            self.connection.lost()
+        self._connection.lost()
 
     def pause_writing(self) -> None:
-        """More than the budget waits."""
+        """Tell the connection that more than the budget waits."""
         self.full = True
-        if self.connection is not None:
-            self.connection.set_writable(on=False)
+        self._connection.set_writable(on=False)
 
     def resume_writing(self) -> None:
-        """It has drained."""
+        """Tell the connection that the transport has drained."""
         self.full = False
-        if self.connection is not None:
-            self.connection.set_writable(on=True)
+        self._connection.set_writable(on=True)
 
     @property
     def waiting_bytes(self) -> int:
-        """See Outlet."""
+        """Number of bytes in the transport's buffer and in replies that wait for the end of the loop turn."""
         return int(self._socket.get_write_buffer_size()) + sum(map(len, self._replies))
 
-    # -- Outlet --------------------------------------------------------------------------------------------
+    # -- the WebSocketWriter ---------------------------------------------------------------------------------
 
     def send(self, text: bytes) -> None:
-        """See Outlet: what one loop turn brings is joined into one write."""
+        """Send one message in this loop turn; what one turn brings is joined into one write."""
         self._push(make_frame(text))
 
     def _push(self, reply: bytes) -> None:
@@ -233,35 +207,73 @@ class PicowsOutlet(core.WSListener):
             self.flush()  # one turn may read 32 buffers: what is written counts, and stops the reading
 
     def flush(self) -> None:
-        """See Outlet."""
+        """Send what `send` was given, so that a `write` comes after it."""
         replies, self._replies = self._replies, []
         if replies and not self._transport.is_disconnected:
             self.write(b"".join(replies))
 
     def ping(self) -> None:
-        """See Outlet."""
+        """Send an RFC 6455 ping."""
         self.write(make_frame(b"", PING))
 
     def close(self, code: int, reason: str) -> None:
-        """See Outlet."""
-        self._send_close(code, reason)
-
-    def _send_close(self, code: int, reason: str = "") -> None:
-        # Typed as picows' own enumeration, which has not our codes; the compiled function takes any number.
-        self._transport.send_close(code, cut_reason(reason))  # type: ignore[arg-type]
+        """Send a close frame and wait for the peer's; nothing is sent after it."""
+        _send_close(self._transport, code, reason)
 
     def abort(self) -> None:
-        """See Outlet."""
+        """Drop the transport, and what it holds."""
         self._socket.abort()
 
     def set_reading(self, *, on: bool) -> None:
-        """See Outlet."""
+        """Stop or resume reading."""
         if self._socket.is_closing():
             return
         if on:
             self._socket.resume_reading()
         else:
             self._socket.pause_reading()
+
+
+class RejectedTransport(core.WSListener):
+    """One socket that is accepted only to be closed with a reason: a browser cannot read an HTTP status."""
+
+    __slots__ = ("_realtime", "_rejection", "_socket", "slot")
+
+    def __init__(self, realtime: Realtime, rejection: Rejection) -> None:
+        self._realtime = realtime
+        self._rejection = rejection
+        self.slot = 0
+
+    def on_ws_connected(self, transport: picows.WSTransport) -> None:
+        """Say when to come back, if that is allowed; close, and give the peer some time to answer."""
+        self._socket = transport.underlying_transport
+        rejection = self._rejection
+        closing = rejection.closing(self._realtime.clock.timestamp())
+        if closing is not None:
+            self._socket.write(make_frame(closing))
+        _send_close(transport, rejection.close_code or CloseCode.REFUSED, rejection.reason)
+        self._realtime.wheel.schedule(self, self._realtime.clock.now() + CLOSE_TIMEOUT_S)
+
+    def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:  # noqa: ARG002 - picows' interface
+        """End with the peer's close frame; ignore every other frame."""
+        if frame.msg_type is _CLOSE:
+            self._socket.close()
+
+    def on_violation(self) -> None:
+        """Do nothing: picows closes, and no answer is due."""
+
+    def on_ws_disconnected(self, transport: picows.WSTransport) -> None:  # noqa: ARG002 - picows' interface
+        """Cancel the time for the peer's close frame."""
+        self._realtime.wheel.cancel(self)
+
+    def on_timer(self, now: float) -> None:  # noqa: ARG002 - the interface of Timer
+        """Drop a client that has not closed."""
+        self._socket.abort()
+
+
+def _send_close(transport: picows.WSTransport, code: int, reason: str = "") -> None:
+    # Typed as picows' own enumeration, which has not our codes; the compiled function takes any number.
+    transport.send_close(code, cut_reason(reason))  # type: ignore[arg-type]
 
 
 def _reserved(frame: picows.WSFrame) -> bool:

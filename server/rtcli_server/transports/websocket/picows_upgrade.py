@@ -1,6 +1,6 @@
-"""From a checked handshake in our HTTP protocol to picows' WebSocket protocol on the same socket.
+"""Upgrades a checked handshake of the HTTP protocol to picows' WebSocket protocol on the same socket.
 
-picows is given a plain handshake with the client's key, so that it answers and reads frames from then on. The
+picows gets a plain handshake with the client's key. It answers that, and reads frames from then on. The
 constructor of its server-side protocol is not public API. It is used here alone, `available()` tries it, and
 where it does not work the portable transport serves.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import picows
 from picows import picows as core
@@ -24,11 +24,12 @@ from rtcli_server.session.session import HeartbeatMode
 from rtcli_server.transports.http.handshake import PLAIN_HANDSHAKE
 from rtcli_server.transports.http.protocol import HttpProtocol
 from rtcli_server.transports.websocket.asgi_endpoint import PATHS
-from rtcli_server.transports.websocket.picows_transport import PicowsOutlet
+from rtcli_server.transports.websocket.picows_transport import PicowsTransport, RejectedTransport
 
 MAX_READ_BYTES = 65_536  # at once
 READ_BUFFER_BYTES = 2_048  # of each connection at first; it grows with what comes at once
 _NOBODY = asyncio.Protocol()
+Listener: TypeAlias = PicowsTransport | RejectedTransport
 
 
 class PicowsUpgrade:
@@ -69,64 +70,68 @@ class PicowsUpgrade:
         verdict: Principal | Rejection,
     ) -> None:
         if isinstance(verdict, Principal):
-            outlet = PicowsOutlet(self._realtime)
-            outlet.connection = self._realtime.new_connection(verdict, outlet, heartbeat, request.address)
-            outlet.with_events = request.query.get("events") == ["1"]
+            listener: Listener = PicowsTransport(
+                self._realtime,
+                verdict,
+                heartbeat,
+                request.address,
+                with_events=request.query.get("events") == ["1"],
+            )
         elif verdict.close_code is None:
             http.refuse(ProblemError(verdict.status, verdict.code, verdict.text))
             return
         else:
-            outlet = PicowsOutlet(self._realtime, verdict)
-        protocol = new_protocol(outlet, request.subprotocol, self._realtime.settings.max_message_bytes)
+            listener = RejectedTransport(self._realtime, verdict)
+        protocol = new_protocol(listener, request.subprotocol, self._realtime.settings.max_message_bytes)
         hand_over(http, protocol, values(request.headers, b"sec-websocket-key")[0])
 
 
 class _ViolationLog:
-    """Stands for a logger: picows says here, before it closes, that it found a violation."""
+    """Given to picows as its logger: picows logs here, before it closes, that it found a violation."""
 
-    __slots__ = ("_outlet",)
+    __slots__ = ("_listener",)
 
-    def __init__(self, outlet: PicowsOutlet | None) -> None:
-        self._outlet = outlet
+    def __init__(self, listener: Listener | None) -> None:
+        self._listener = listener
 
     def isEnabledFor(self, _level: int) -> bool:  # noqa: N802 - logging's name
-        """Nothing is logged for each connection or frame."""
+        """Return False: nothing is logged per connection or frame."""
         return False
 
     def error(self, *_args: object, **_extra: object) -> None:
-        """A violation, after which picows sends a close frame."""
-        if self._outlet is not None:
-            self._outlet.broken()
+        """Report a violation, after which picows sends a close frame."""
+        if self._listener is not None:
+            self._listener.on_violation()
 
     exception = error
 
     def debug(self, *_args: object, **_extra: object) -> None:
-        """Ignored, as are the others."""
+        """Ignore this, and the other levels."""
 
     info = warning = log = debug
 
 
 class _Protocol(core.WSProtocol):  # type: ignore[misc, name-defined] # compiled, and not in its stubs
-    """Takes no more at once than this: the read buffer doubles as long as it is filled, and never shrinks."""
+    """Reads at most MAX_READ_BYTES at once: the read buffer doubles while it is filled, and never shrinks."""
 
     __slots__ = ()
 
     def get_buffer(self, size_hint: int) -> memoryview:
-        """See asyncio.BufferedProtocol."""
+        """Return the read buffer, but no more than MAX_READ_BYTES of it."""
         buffer: memoryview = super().get_buffer(size_hint)
         return buffer[:MAX_READ_BYTES]
 
 
-def new_protocol(outlet: PicowsOutlet | None, subprotocol: str | None, max_message_bytes: int) -> Any:  # noqa: ANN401 - untyped
-    """Make picows' protocol for one server-side connection. Its constructor is private: see the top."""
+def new_protocol(listener: Listener | None, subprotocol: str | None, max_message_bytes: int) -> Any:  # noqa: ANN401 - untyped
+    """Make picows' protocol for one server-side connection. Its constructor is not public API: see above."""
     headers = {} if subprotocol is None else {"Sec-WebSocket-Protocol": subprotocol}
     response = picows.WSUpgradeResponse.create_101_response(headers)
     return _Protocol(
         host_port=None,
         ws_path=None,
         is_client_side=False,
-        ws_listener_factory=lambda _request: picows.WSUpgradeResponseWithListener(response, outlet),
-        logger=_ViolationLog(outlet),
+        ws_listener_factory=lambda _request: picows.WSUpgradeResponseWithListener(response, listener),
+        logger=_ViolationLog(listener),
         disconnect_on_exception=True,
         websocket_handshake_timeout=None,
         enable_auto_ping=False,
@@ -141,7 +146,7 @@ def new_protocol(outlet: PicowsOutlet | None, subprotocol: str | None, max_messa
 
 
 def hand_over(http: HttpProtocol, protocol: Any, key: bytes) -> None:  # noqa: ANN401 - untyped
-    """Give the socket to picows, with a handshake that it can answer by itself."""
+    """Give the socket to picows' protocol, with a plain handshake that it answers by itself."""
     http.let_go()
     transport = http.transport
     # uvloop keeps `data_received` of the last plain Protocol, also under a BufferedProtocol: without
@@ -155,7 +160,7 @@ def hand_over(http: HttpProtocol, protocol: Any, key: bytes) -> None:  # noqa: A
 
 
 def available() -> bool:
-    """Whether this version of picows has the protocol that we know. Asked on a running loop."""
+    """Whether this version of picows has the expected protocol. Call it on a running event loop."""
     try:
         protocol = new_protocol(None, None, 1_024)
     except (AttributeError, TypeError):

@@ -7,13 +7,13 @@ from itertools import pairwise
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
-from rtcli_server.transports.websocket.frames import Fragments, FrameError, check_close_payload
+from rtcli_server.transports.websocket.frames import FragmentedMessage, FrameError, check_close_payload
 
 from rtcli.protocol.codes import CloseCode
 
 
-def fragments(*, is_text: bool = True) -> Fragments:
-    return Fragments(is_text=is_text, on_late=lambda: None)
+def fragments(*, is_text: bool = True) -> FragmentedMessage:
+    return FragmentedMessage(is_text=is_text, on_late=lambda: None)
 
 
 @given(text=st.text(), cuts=st.lists(st.integers(0, 60), max_size=8))
@@ -58,7 +58,7 @@ def test_a_character_that_is_not_finished_at_the_end() -> None:
 
 def test_it_says_that_it_is_late() -> None:
     late: list[bool] = []
-    Fragments(is_text=True, on_late=lambda: late.append(True)).on_timer(0.0)
+    FragmentedMessage(is_text=True, on_late=lambda: late.append(True)).on_timer(0.0)
     assert late == [True]
 
 
