@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic_ns
-from typing import Any
 
 import httpx
 
 from rtcli.client.endpoint import Endpoint
 from rtcli.load.audit.audit import Audit
 from rtcli.load.core.feeders import Feeders
+from rtcli.load.core.latches import Latches
 from rtcli.load.core.schedule import phase_bounds
 from rtcli.load.core.timer_queue import TimerQueue
 from rtcli.load.metrics.store import Bins, MetricStore, Recorder, bin_key_of_delivery, delivery_key
@@ -91,12 +90,12 @@ class Recorders:
 class WorkerContext:
     """What the users of one worker share during a run. Times are microseconds of the monotonic clock."""
 
-    def __init__(self, spec: WorkerSpec, base: int, post: Callable[[tuple[Any, ...]], None]) -> None:
+    def __init__(self, spec: WorkerSpec, base: int, latches: Latches) -> None:
         scenario = spec.scenario
         self.spec = spec
         self.scenario = scenario
         self.base = base
-        self.post = post  # sends to the main process
+        self.latches = latches
         self.bins = Bins([(phase.name, phase.duration) for phase in scenario.phases])
         self.store = MetricStore(self.bins)
         complete = self.store.recorder("fanout_complete")
@@ -124,7 +123,6 @@ class WorkerContext:
         self.closing = False  # users disconnect and do not come back
         self.problems: defaultdict[str, int] = defaultdict(int)  # what went wrong, for the notes, with counts
         self.log: list[str] = []
-        self._latches: dict[str, asyncio.Event] = {}
         self._phases = phase_bounds(scenario.phases)
         by_room = any("room" in threshold.tags for threshold in scenario.thresholds)
         self._roles = {name: Recorders(self.store, name, by_room=by_room) for name in scenario.roles}
@@ -161,10 +159,6 @@ class WorkerContext:
     def phase_start(self, name: str) -> int:
         """The time at which a phase begins."""
         return self.microseconds(next(start for phase, start, _ in self._phases if phase.name == name))
-
-    def latch(self, name: str) -> asyncio.Event:
-        """The latch of a barrier or a signal. The main process opens it, since users are in all workers."""
-        return self._latches.setdefault(name, asyncio.Event())
 
 
 def tls_of(spec: WorkerSpec) -> tuple[ssl.SSLContext, str]:

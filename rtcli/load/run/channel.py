@@ -1,55 +1,66 @@
-"""How the main process and its workers talk: whole Python values over a pair of connected sockets.
-
-Pickled: both ends are processes of this program, started by one another, and nobody else has the sockets.
-"""
+"""A channel between the coordinator and a worker: messages over a pair of connected sockets."""
 
 from __future__ import annotations
 
 import asyncio
-import pickle
 import socket
-from typing import Any
+from typing import Generic, TypeVar
+
+import msgspec
+
+from rtcli.load.run.messages import FromWorker, ToWorker
+
+Sent = TypeVar("Sent")
+Received = TypeVar("Received")
 
 _LENGTH = 8
 _LIMIT = 1 << 20
+_encode = msgspec.msgpack.Encoder().encode
 
 
 class ChannelClosedError(Exception):
-    """The other process is gone."""
+    """The process at the other end has closed the channel, or has ended."""
 
 
-class Channel:
-    """One end."""
+class Channel(Generic[Sent, Received]):
+    """One end of a channel. Each message is preceded by its length, 8 bytes big-endian."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        decoder: msgspec.msgpack.Decoder[Received],
+    ) -> None:
         self._reader = reader
         self._writer = writer
+        self._decode = decoder.decode
 
-    @classmethod
-    async def open(cls, end: socket.socket) -> Channel:
-        """Talk over a connected socket, which is then owned by the channel."""
-        return cls(*await asyncio.open_connection(sock=end, limit=_LIMIT))
-
-    def post(self, value: Any) -> None:  # noqa: ANN401 - anything that pickles
-        """Send a value; does not wait until it is written."""
-        data = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+    def send(self, message: Sent) -> None:
+        """Send a message, without waiting until it is written."""
+        data = _encode(message)
         self._writer.write(len(data).to_bytes(_LENGTH, "big") + data)
 
-    async def receive(self) -> Any:  # noqa: ANN401 - anything that pickles
-        """The next value; raises ChannelClosedError."""
+    async def receive(self) -> Received:
+        """Wait for the next message. Raises ChannelClosedError."""
         try:
             length = int.from_bytes(await self._reader.readexactly(_LENGTH), "big")
-            return pickle.loads(await self._reader.readexactly(length))  # noqa: S301 - our own process
+            data = await self._reader.readexactly(length)
         except (asyncio.IncompleteReadError, OSError):
             raise ChannelClosedError from None
-
-    async def drain(self) -> None:
-        """Wait until everything is written."""
-        try:
-            await self._writer.drain()
-        except OSError:
-            raise ChannelClosedError from None
+        return self._decode(data)
 
     def close(self) -> None:
         """Close this end."""
         self._writer.close()
+
+
+async def coordinator_channel(end: socket.socket) -> Channel[ToWorker, FromWorker]:
+    """The coordinator's end, over a connected socket that the channel owns from now on."""
+    decoder: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(FromWorker)
+    return Channel(*await asyncio.open_connection(sock=end, limit=_LIMIT), decoder)
+
+
+async def worker_channel(end: socket.socket) -> Channel[FromWorker, ToWorker]:
+    """The worker's end, over a connected socket that the channel owns from now on."""
+    decoder: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
+    return Channel(*await asyncio.open_connection(sock=end, limit=_LIMIT), decoder)

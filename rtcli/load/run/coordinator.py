@@ -1,8 +1,8 @@
-"""A run: workers started, heard and judged; thresholds watched; the result put together.
+"""The coordinator of a run: it starts the workers, adds up what they measure, and watches thresholds.
 
-The main process generates nothing. It merges what workers tell each second, shows it, opens barriers, ends a
-run early (Ctrl-C, a threshold with `abort`), and at the end lets every worker judge what it received by what
-all of them have sent.
+The main process generates no load. Each second it merges what the workers have measured and shows it; it
+opens latches, ends a run early (Ctrl-C, a threshold with `abort`), and at the end lets every worker judge
+what it received by what all of them have sent.
 """
 
 from __future__ import annotations
@@ -12,19 +12,31 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import monotonic_ns
-from typing import Any, Protocol
+from typing import Protocol
 
 from rtcli.load.audit.evidence import WorkerAccount
+from rtcli.load.audit.ledger_exchange import Ledger
 from rtcli.load.core.context import WorkerSpec
+from rtcli.load.core.latches import AtBarrier, Signalled
 from rtcli.load.metrics.store import Bins, MetricStore
 from rtcli.load.results.thresholds import to_abort
 from rtcli.load.run.health import Health
-from rtcli.load.run.worker import Tick
-from rtcli.load.run.worker_pool import WorkerFailedError, Workers, running_workers
+from rtcli.load.run.messages import (
+    Audited,
+    FinishAudit,
+    FromWorker,
+    OpenLatch,
+    PhasesEnded,
+    Settled,
+    Start,
+    Stop,
+    Tick,
+)
+from rtcli.load.run.worker_pool import WorkerFailedError, WorkerPool, running_workers
 from rtcli.load.scenario.model import ThresholdSpec
 
-_LEAD_US = 200_000  # from the order to start to the start, so that all workers have it in time
-_OVERTIME_S = 30.0  # beyond phases and settling, until a worker that says nothing counts as failed
+_LEAD_US = 200_000  # from sending `Start` to the start of the run, so that all workers have it in time
+_OVERTIME_S = 30.0  # beyond phases and settling, until a worker that does not answer counts as failed
 
 
 @dataclass(slots=True)
@@ -38,10 +50,10 @@ class RunState:
     users: dict[int, int] = field(default_factory=dict)  # by worker
     connections: dict[int, int] = field(default_factory=dict)
     rss: dict[int, int] = field(default_factory=dict)
-    wrong: dict[int, Mapping[str, int]] = field(default_factory=dict)  # what each worker's audit knows by now
+    violations: dict[int, Mapping[str, int]] = field(default_factory=dict)  # by kind, known by now
     cpu: defaultdict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
-    most_users: int = 0
-    most_rss: int = 0
+    peak_users: int = 0
+    peak_rss: int = 0
     by_second: dict[int, tuple[int, int]] = field(default_factory=dict)  # users, connections
     problems: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     log: list[str] = field(default_factory=list)
@@ -55,15 +67,15 @@ class RunState:
         """Seconds since the start."""
         return (monotonic_ns() // 1000 - self.base) / 1e6
 
-    def take(self, tick: Tick) -> None:
-        """Take in what a worker tells."""
+    def add_tick(self, worker: int, tick: Tick) -> None:
+        """Add what a worker has measured."""
         self.store.merge(tick.samples)
-        worker, second = tick.worker, max(0, int(self.now()))
+        second = max(0, int(self.now()))
         self.users[worker], self.connections[worker] = tick.users, tick.connections
-        self.rss[worker], self.wrong[worker] = tick.rss, tick.wrong
+        self.rss[worker], self.violations[worker] = tick.rss, tick.violations
         self.cpu[worker].append(tick.cpu)
-        self.most_users = max(self.most_users, sum(self.users.values()))
-        self.most_rss = max(self.most_rss, sum(self.rss.values()))
+        self.peak_users = max(self.peak_users, sum(self.users.values()))
+        self.peak_rss = max(self.peak_rss, sum(self.rss.values()))
         self.by_second[max(0, second - 1)] = (sum(self.users.values()), sum(self.connections.values()))
         self.health.busy(max(0, second - 1), tick.cpu)
         for start, end in tick.stalls:
@@ -87,29 +99,29 @@ class Runner:
         self.state = RunState(spec, MetricStore(bins))
         self._view = view
         self._stop = asyncio.Event()
-        self._ledgers: dict[int, Any] = {}
+        self._ledgers: dict[int, Ledger] = {}
         self._accounts: dict[int, WorkerAccount] = {}
-        self._barriers: defaultdict[str, int] = defaultdict(int)
+        self._at_barrier: defaultdict[str, int] = defaultdict(int)  # users, by latch
 
     def stop(self) -> None:
-        """End the run: it was interrupted."""
+        """End the run before its time, because it was interrupted."""
         self.state.interrupted = True
         self._stop.set()
 
     async def run(self) -> RunState:
         """Run to the end. Raises WorkerFailedError."""
-        async with running_workers(self.state.spec) as workers:
+        async with running_workers(self.state.spec) as pool:
             self.state.base = monotonic_ns() // 1000 + _LEAD_US
-            workers.tell(("start", self.state.base))
-            stopping = asyncio.create_task(self._tell_stop(workers))
+            pool.send_all(Start(self.state.base))
+            stopping = asyncio.create_task(self._send_stop(pool))
             showing = asyncio.create_task(self._show())
             try:
-                await self._until(workers, self._ledgers, self._deadline())
+                await self._handle_until_all(pool, self._ledgers, self._deadline())
                 self.state.settled = self.state.now()
-                for number in range(workers.count):
+                for number in range(pool.count):
                     others = [ledger for other, ledger in self._ledgers.items() if other != number]
-                    workers.tell_one(number, ("judge", others))
-                await self._until(workers, self._accounts, self.state.now() + _OVERTIME_S)
+                    pool.send(number, FinishAudit(others))
+                await self._handle_until_all(pool, self._accounts, self.state.now() + _OVERTIME_S)
             finally:
                 stopping.cancel()
                 showing.cancel()
@@ -121,47 +133,47 @@ class Runner:
         scenario = self.state.spec.scenario
         return scenario.duration + scenario.audit.settle + _OVERTIME_S
 
-    async def _tell_stop(self, workers: Workers) -> None:
+    async def _send_stop(self, pool: WorkerPool) -> None:
         await self._stop.wait()
-        workers.tell("stop")
+        pool.send_all(Stop())
 
     async def _show(self) -> None:
         while True:
             self._view.show(self.state)
             await asyncio.sleep(0.5)
 
-    async def _until(self, workers: Workers, answers: dict[int, Any], deadline: float) -> None:
-        """Hear workers until each has given its answer."""
-        while len(answers) < workers.count:
+    async def _handle_until_all(
+        self, pool: WorkerPool, answers: Mapping[int, object], deadline: float
+    ) -> None:
+        """Handle messages until `answers` has one of each worker; `deadline` in seconds of the run."""
+        while len(answers) < pool.count:
             try:
                 async with asyncio.timeout(deadline - self.state.now()):
-                    number, message = await workers.inbox.get()
+                    number, message = await pool.receive()
             except TimeoutError:
                 raise WorkerFailedError("a worker does not come to an end") from None
-            self._hear(workers, number, message)
+            self._handle(pool, number, message)
 
-    def _hear(self, workers: Workers, number: int, message: Any) -> None:  # noqa: ANN401 - see worker_process
-        if isinstance(message, Tick):
-            self.state.take(message)
-            self._watch_thresholds()
-            return
-        if message == "gone" or message[0] == "failed":
-            raise WorkerFailedError("a worker ended before its time" if message == "gone" else message[1])
-        kind = message[0]
-        if kind == "ended":
-            self.state.ended = max(self.state.ended or 0.0, message[1])
-        elif kind == "settled":
-            self._ledgers[number] = message[1]
-            for text, count in message[2].items():
-                self.state.problems[text] += count
-        elif kind == "account":
-            self._accounts[number] = message[1]
-        elif kind == "barrier":
-            self._barriers[message[1]] += 1
-            if self._barriers[message[1]] >= message[2]:
-                workers.tell(("open", message[1]))
-        elif kind == "signal":
-            workers.tell(("open", message[1]))
+    def _handle(self, pool: WorkerPool, number: int, message: FromWorker) -> None:
+        state = self.state
+        match message:
+            case Tick():
+                state.add_tick(number, message)
+                self._watch_thresholds()
+            case PhasesEnded(at):
+                state.ended = max(state.ended or 0.0, at)
+            case Settled(ledger, problems):
+                self._ledgers[number] = ledger
+                for text, count in problems.items():
+                    state.problems[text] += count
+            case Audited(account):
+                self._accounts[number] = account
+            case AtBarrier(latch, users):
+                self._at_barrier[latch] += 1
+                if self._at_barrier[latch] >= users:
+                    pool.send_all(OpenLatch(latch))
+            case Signalled(latch):
+                pool.send_all(OpenLatch(latch))
 
     def _watch_thresholds(self) -> None:
         state = self.state

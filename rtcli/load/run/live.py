@@ -41,8 +41,8 @@ class Figures:
         self.latency = _merged(state, "fanout_latency", last)
         self.lag = _merged(state, "schedule_lag", last)
         seen = Counter({kind: int(state.store.count(kind, {}) or 0) for kind in ("connect_failed", "errors")})
-        for wrong in state.wrong.values():
-            seen.update(wrong)
+        for violations in state.violations.values():
+            seen.update(violations)
         self.wrong = [
             f"{format_number(count)} {kind.replace('_', ' ')}" for kind, count in seen.items() if count
         ]

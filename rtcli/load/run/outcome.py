@@ -174,7 +174,7 @@ def _thresholds(state: RunState, elapsed: float) -> list[ThresholdResult]:
 
 def _metrics(state: RunState, elapsed: float) -> dict[str, MetricSummary]:
     store = state.store
-    state.store.gauge("vus", state.most_users)
+    state.store.gauge("vus", state.peak_users)
     wanted: dict[str, tuple[str, Mapping[str, str]]] = {name: (name, {}) for name in METRICS}
     for spec in state.spec.scenario.thresholds:
         wanted[spec.selector] = (spec.metric, spec.tags)
@@ -276,8 +276,8 @@ def _generator(state: RunState, flagged: int) -> Generator:
     return Generator(
         workers=state.spec.workers,
         cpu_share=max(averages, default=0.0),
-        rss=state.most_rss,
-        users=state.most_users,
+        rss=state.peak_rss,
+        users=state.peak_users,
         stalls=state.health.stalls,
         dropped_sends=int(state.store.count("dropped_sends", {}) or 0),
         lag_p99=lag.percentile(99) if lag is not None else None,

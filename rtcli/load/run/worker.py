@@ -7,16 +7,15 @@ import contextlib
 import os
 import resource
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Any
 
 from rtcli.load.adapters.base import SseAdapter, WsAdapter
 from rtcli.load.adapters.registry import adapter_for
 from rtcli.load.core.context import WorkerContext, WorkerSpec
+from rtcli.load.core.latches import Latches
 from rtcli.load.core.schedule import arrival_times, phase_bounds, seeded, stays
-from rtcli.load.metrics.store import Snapshot
+from rtcli.load.run.messages import FromWorker, PhasesEnded, Tick
 from rtcli.load.scenario.model import Cut, Role
 from rtcli.load.users.event_stream import SseUser
 from rtcli.load.users.flow.actions import ACTIONS
@@ -34,28 +33,13 @@ _SLICE = 100  # users
 _NUMBERS_PER_ROLE = 1_000_000  # of users who arrive, apart from those who are there
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """What a worker tells each second."""
-
-    worker: int
-    samples: Snapshot
-    users: int
-    connections: int
-    cpu: float  # share of one core since the last tick
-    rss: int
-    stalls: tuple[tuple[float, float], ...]  # from and to, in seconds since the start of the run
-    log: tuple[str, ...]
-    wrong: Mapping[str, int]  # violations that are known by now
-
-
 class Worker:
-    """Runs its users. `post` sends to the main process."""
+    """Runs its share of the users. `base` is the start of the run (µs); `send` sends to the coordinator."""
 
-    def __init__(self, spec: WorkerSpec, base: int, post: Callable[[Any], None]) -> None:
-        self.context = WorkerContext(spec, base, post)
+    def __init__(self, spec: WorkerSpec, base: int, send: Callable[[FromWorker], None]) -> None:
+        self.context = WorkerContext(spec, base, Latches(send))
         self.spec = spec
-        self.post = post
+        self._send = send
         self.users: set[User] = set()
         self._flows: set[asyncio.Task[None]] = set()
         self._adapters: dict[str, WsAdapter | SseAdapter] = {
@@ -80,7 +64,7 @@ class Worker:
             left = (context.microseconds(context.scenario.duration) - context.now()) / 1e6
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), left)
-            self.post(("ended", context.seconds(context.now())))
+            self._send(PhasesEnded(context.seconds(context.now())))
             await self._settle()
         finally:
             beat.cancel()
@@ -233,9 +217,8 @@ class Worker:
         self._cpu, self._wall = cpu, wall
         stalls, self._stalls = tuple(self._stalls), []
         log, context.log = tuple(context.log), []
-        self.post(
+        self._send(
             Tick(
-                self.spec.worker,
                 context.store.drain(),
                 context.users,
                 context.connections,

@@ -52,14 +52,14 @@ async def wait(flow: Flow, step: Wait) -> None:
         return
     name = f"signal {step.signal}" if step.signal is not None else f"barrier {step.barrier}"
     if step.barrier is not None:
-        flow.worker.post(("barrier", name, step.users))
+        flow.worker.latches.reach(name, step.users)
     async with asyncio.timeout(step.timeout):
-        await flow.worker.latch(name).wait()
+        await flow.worker.latches.wait(name)
 
 
 async def signal(flow: Flow, step: Signal) -> None:
     """Let everyone pass who waits for it."""
-    flow.worker.post(("signal", f"signal {step.name}"))
+    flow.worker.latches.signal(f"signal {step.name}")
 
 
 async def log(flow: Flow, step: Log) -> None:
