@@ -2,7 +2,7 @@
 
 from benchmarks.cases import EIGHT, ROOMS
 from benchmarks.client.jobs import Closed, Result
-from benchmarks.lab import Running, measure
+from benchmarks.harness import Running, measure
 from benchmarks.program import Case, Options, finish, options, run_cases
 
 SUBJECTS = ("naive", "Socket.IO", "ws", "Nchan", "Bun", "rtcli", "rtcli acked", "rtcli portable")

@@ -2,7 +2,7 @@
 
 from benchmarks.cases import NORMAL, ONE_FROZEN
 from benchmarks.client.jobs import Paced, Result
-from benchmarks.lab import Running, measure
+from benchmarks.harness import Running, measure
 from benchmarks.program import Case, Options, finish, options, run_cases
 
 SUBJECTS = ("naive", "ws", "Nchan", "Bun", "rtcli")

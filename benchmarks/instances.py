@@ -2,7 +2,7 @@
 
 from benchmarks.cases import ACKED, ACKED_ROOMS, ROOMS
 from benchmarks.client.jobs import Closed, Result
-from benchmarks.lab import Running, measure, redis
+from benchmarks.harness import Running, measure, redis
 from benchmarks.program import Case, Options, finish, options, run_cases
 
 SUBJECTS = ("rtcli memory", "rtcli Redis", "rtcli Redis, 2 instances", "rtcli Redis, 4 instances")

@@ -2,7 +2,7 @@
 
 from benchmarks.cases import EQUAL_100, EQUAL_1000, HALF
 from benchmarks.client.jobs import Closed, Paced, Result
-from benchmarks.lab import MeasurementError, Running, measure
+from benchmarks.harness import MeasurementError, Running, measure
 from benchmarks.program import Case, Options, finish, options, run_cases
 
 PEERS = ("Socket.IO", "ws", "Nchan", "Bun", "rtcli", "rtcli portable")

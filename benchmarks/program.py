@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from benchmarks import machine, results
 from benchmarks.client.jobs import Result
-from benchmarks.lab import MeasurementError, Running, running
+from benchmarks.harness import MeasurementError, Running, running
 from benchmarks.peers import PEERS, installed, versions
 from benchmarks.results import Row, Table
 from benchmarks.tables import ratios_text, table_text

@@ -2,7 +2,7 @@
 
 from benchmarks.cases import ACKED
 from benchmarks.client.jobs import Closed, Result
-from benchmarks.lab import Running, measure, redis
+from benchmarks.harness import Running, measure, redis
 from benchmarks.program import Case, Options, finish, options, run_cases
 
 SUBJECTS = ("rtcli memory", "rtcli SQLite", "rtcli Redis")

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from benchmarks.layouts import LAYOUTS, Layout
-from benchmarks.marks import MARKS, Mark
 from benchmarks.results import Table, read
+from benchmarks.table_specs import LAYOUTS, Layout
 from benchmarks.tables import at_the_limit, judgement, ratios_text, row_of, table_text, unaccounted, value_of
+from benchmarks.targets import MARKS, Mark
 
 DOCS = Path(__file__).parent.parent / "docs/performance.md"
 NOTES = Path(__file__).parent / "notes.md"

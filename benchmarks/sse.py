@@ -2,7 +2,7 @@
 
 from benchmarks.cases import STREAMS
 from benchmarks.client.jobs import Result, Streams
-from benchmarks.lab import Running, measure
+from benchmarks.harness import Running, measure
 from benchmarks.program import Case, Options, finish, options, run_cases
 
 SUBJECTS = ("naive", "Nchan", "rtcli")

@@ -6,8 +6,8 @@ import time
 
 from benchmarks.cases import READY, VERSION
 from benchmarks.client.jobs import Result
+from benchmarks.harness import Running
 from benchmarks.install import binary
-from benchmarks.lab import Running
 from benchmarks.program import Case, Options, finish, options, run_cases, say
 from benchmarks.results import Row
 from benchmarks.system import SERVER_CORE, pinned

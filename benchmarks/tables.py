@@ -1,9 +1,9 @@
 """Tables as text: ratios first, then medians with their spread. Pure."""
 
-from benchmarks.layouts import LAYOUTS, Column
-from benchmarks.marks import Mark
 from benchmarks.results import Table
 from benchmarks.stats import middle, ratio, spread
+from benchmarks.table_specs import LAYOUTS, Column
+from benchmarks.targets import Mark
 
 LIMIT_SHARE = 0.95
 NAMES = {

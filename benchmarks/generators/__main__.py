@@ -14,7 +14,7 @@ from benchmarks.cases import RECEIVING
 from benchmarks.client.dialects import token_for
 from benchmarks.client.jobs import Result, Source
 from benchmarks.generators.tools import TOOLS, Task, Tool, available
-from benchmarks.lab import MeasurementError, Running, running, stop
+from benchmarks.harness import MeasurementError, Running, running, stop
 from benchmarks.peers import PEERS, ROOT
 from benchmarks.program import Options, brief, finish, options, say
 from benchmarks.results import Row

@@ -8,12 +8,12 @@ import pytest
 
 from benchmarks.cases import ROOMS
 from benchmarks.client.jobs import Result
-from benchmarks.layouts import LAYOUTS
-from benchmarks.marks import MARKS, Mark
 from benchmarks.report import page
 from benchmarks.results import Row, Table, read, write
 from benchmarks.stats import middle, percentile, ratio, spread
+from benchmarks.table_specs import LAYOUTS
 from benchmarks.tables import at_the_limit, judgement, ratios_text, table_text, unaccounted, value_of
+from benchmarks.targets import MARKS, Mark
 
 CASE = ROOMS[100]
 

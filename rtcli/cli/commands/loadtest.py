@@ -28,12 +28,12 @@ from rtcli.load.results.compare import Tolerance, against_baseline
 from rtcli.load.results.model import RunResult
 from rtcli.load.results.saved import read_result
 from rtcli.load.results.summary import to_document
+from rtcli.load.run.capacity import describe, find_obstacles, read_limits
 from rtcli.load.run.coordinator import Runner, RunState, View
 from rtcli.load.run.estimate import estimate
-from rtcli.load.run.live import Lines, Screen, Silent
-from rtcli.load.run.machine import describe, find_obstacles, read_limits
-from rtcli.load.run.outcome import make_result
 from rtcli.load.run.own_server import own_server
+from rtcli.load.run.progress import Lines, Screen, Silent
+from rtcli.load.run.result import make_result
 from rtcli.load.run.target import check_allowed, make_spec, probe
 from rtcli.load.run.worker_pool import WorkerFailedError
 from rtcli.load.scenario.model import Scenario

@@ -9,8 +9,8 @@ import typer
 
 from rtcli.cli import options
 from rtcli.errors import CliError, Exit
+from rtcli.load.run.capacity import describe
 from rtcli.load.run.estimate import estimate
-from rtcli.load.run.machine import describe
 from rtcli.load.scenario.grammar.document import json_schema
 from rtcli.load.scenario.loader import ScenarioError, bundled_names, load_scenario, read_source
 from rtcli.load.scenario.model import Scenario

@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import Callable
 
 from rtcli.load.audit.entry import Entry
-from rtcli.load.audit.ledger import Stream, message_id, split_id
 from rtcli.load.audit.lifecycle import STREAMS_PER_WORKER, Roster
 from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.records import Delivery, Finding, Skip
+from rtcli.load.audit.sender_log import Stream, message_id, split_id
 from rtcli.load.audit.token import Token, decode_token
 from rtcli.load.metrics.histogram import bucket_index
 

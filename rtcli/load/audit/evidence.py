@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from rtcli.load.audit.audit import Audit
 from rtcli.load.audit.judge import Account, Case
-from rtcli.load.audit.ledger import FAILED, split_id
 from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.records import Note
+from rtcli.load.audit.sender_log import FAILED, split_id
 from rtcli.load.results.model import FrameEvidence, Violation, ViolationGroup
 
 _NEAR_US = 1_000_000

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from rtcli.load.audit.audit import Audit
-from rtcli.load.audit.ledger import FAILED, Stream, message_id, split_id
 from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.order import settle_order
 from rtcli.load.audit.records import Finding
 from rtcli.load.audit.room import Room
+from rtcli.load.audit.sender_log import FAILED, Stream, message_id, split_id
 
 
 @dataclass(frozen=True, slots=True)

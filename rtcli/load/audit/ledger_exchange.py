@@ -5,9 +5,9 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass
 
-from rtcli.load.audit.ledger import Stream
 from rtcli.load.audit.lifecycle import Roster
 from rtcli.load.audit.room import Room
+from rtcli.load.audit.sender_log import Stream
 from rtcli.protocol.position import Position
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rtcli.load.audit.ledger import FAILED, Stream
 from rtcli.load.audit.membership import Away, Membership
 from rtcli.load.audit.records import Subscriber
 from rtcli.load.audit.room import Room
+from rtcli.load.audit.sender_log import FAILED, Stream
 from rtcli.load.audit.token import encode_token
 from rtcli.protocol.position import Position
 

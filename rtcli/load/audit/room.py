@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections import deque
 
 from rtcli.load.audit.entry import Entry
-from rtcli.load.audit.ledger import Stream
 from rtcli.load.audit.membership import Membership
+from rtcli.load.audit.sender_log import Stream
 from rtcli.protocol.position import Position
 
 _STEP_BITS = 16  # room for entries between two positions

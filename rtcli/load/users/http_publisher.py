@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import httpx
 import msgspec
 
-from rtcli.load.audit.ledger import Stream
+from rtcli.load.audit.sender_log import Stream
 from rtcli.load.core.context import WorkerContext
 from rtcli.load.errors import StepError
 from rtcli.load.scenario.expressions import Template, render_tree

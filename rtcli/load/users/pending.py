@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from rtcli.load.audit.ledger import Stream
+from rtcli.load.audit.sender_log import Stream
 from rtcli.load.errors import LostError, StepError
 
 

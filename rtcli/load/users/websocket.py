@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from rtcli.load.adapters import base
-from rtcli.load.audit.ledger import Stream
 from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.records import Delivery, Note
+from rtcli.load.audit.sender_log import Stream
 from rtcli.load.audit.token import LENGTH, MARK
 from rtcli.load.core.context import WorkerContext
 from rtcli.load.errors import LostError, StepError

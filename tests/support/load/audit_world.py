@@ -13,9 +13,9 @@ from typing import Literal
 
 from rtcli.load.audit.audit import Audit
 from rtcli.load.audit.judge import Account, Judge
-from rtcli.load.audit.ledger import Stream, split_id
 from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.records import Delivery, Subscriber
+from rtcli.load.audit.sender_log import Stream, split_id
 from rtcli.load.audit.token import encode_token
 from rtcli.protocol.position import Position
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rtcli.load.metrics.formatting import format_seconds, format_value
-from rtcli.load.reporters.html.audit import explorer
-from rtcli.load.reporters.html.parts import lines, table, text
+from rtcli.load.reporters.html.markup import lines, table, text
 from rtcli.load.reporters.html.plots import plots
 from rtcli.load.reporters.html.style import STYLE
+from rtcli.load.reporters.html.violations import explorer
 from rtcli.load.reporters.text import HEADLINES, sentence
 from rtcli.load.results.model import VIOLATIONS, MetricSummary, RunResult, ThresholdResult
 from rtcli.units import format_bytes, format_number

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from rtcli.load.metrics.formatting import format_seconds
-from rtcli.load.reporters import svg
+from rtcli.load.reporters.html import svg
 from rtcli.load.results.model import RunResult, Second
 from rtcli.units import format_number
 

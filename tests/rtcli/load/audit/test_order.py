@@ -8,8 +8,8 @@ import pytest
 
 from rtcli.load.audit.audit import Audit
 from rtcli.load.audit.judge import Judge
-from rtcli.load.audit.ledger import split_id
 from rtcli.load.audit.records import Delivery, Subscriber
+from rtcli.load.audit.sender_log import split_id
 
 Named = set[tuple[str, str]]
 """(subscriber, message)."""

@@ -9,8 +9,9 @@ from html.parser import HTMLParser
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from rtcli.load.reporters import github, markdown, prometheus, svg
+from rtcli.load.reporters import github, markdown, prometheus
 from rtcli.load.reporters.html import page as html
+from rtcli.load.reporters.html import svg
 from rtcli.load.results.model import RunResult, Verdict
 from tests.support.load.sample_results import EVIL, LOSS, audit, failing, passing, result, threshold
 

@@ -16,9 +16,9 @@ from rtcli.client.endpoint import parse_endpoint
 from rtcli.load.core.context import Credentials
 from rtcli.load.results.model import RunResult, Verdict
 from rtcli.load.run.coordinator import Runner
-from rtcli.load.run.live import Silent
-from rtcli.load.run.outcome import make_result
 from rtcli.load.run.own_server import own_server
+from rtcli.load.run.progress import Silent
+from rtcli.load.run.result import make_result
 from rtcli.load.run.target import make_spec
 from rtcli.load.scenario.loader import bundled_names, load_scenario
 from rtcli.load.scenario.model import Scenario

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from rtcli.load.run.capacity import LOOPBACK_SOURCES, Limits, describe, find_obstacles, read_limits
 from rtcli.load.run.estimate import BYTES_PER_USER, BYTES_PER_WORKER, SPARE_DESCRIPTORS, estimate
-from rtcli.load.run.machine import LOOPBACK_SOURCES, Limits, describe, find_obstacles, read_limits
 from rtcli.load.scenario.loader import bundled_names, load_scenario, parse_scenario
 
 BASE = """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rtcli.load.reporters.html.parts import text
+from rtcli.load.reporters.html.markup import text
 from rtcli.load.reporters.text import MEANING
 from rtcli.load.results.model import VIOLATIONS, RunResult, Violation
 from rtcli.units import format_number
