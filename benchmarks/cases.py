@@ -1,4 +1,4 @@
-"""The names of the cases, as they stand in the tables: programs, marks and report agree on them here."""
+"""The names of the cases, as the tables show them: programs, targets and report share them."""
 
 ROOMS = {10: "room of 10", 100: "room of 100", 1000: "room of 1 000"}
 EIGHT = "8 publishing in a room of 8"

@@ -1,11 +1,11 @@
-"""Writes ``docs/performance.md`` from the results: what was reached first, then every table."""
+"""Writes ``docs/performance.md`` from the results: the targets first, then every table."""
 
 from pathlib import Path
 
 from benchmarks.results import Table, read
-from benchmarks.table_specs import LAYOUTS, Layout
+from benchmarks.table_specs import TABLE_SPECS, TableSpec
 from benchmarks.tables import at_the_limit, judgement, ratios_text, row_of, table_text, unaccounted, value_of
-from benchmarks.targets import MARKS, Mark
+from benchmarks.targets import TARGETS, PerformanceTarget
 
 DOCS = Path(__file__).parent.parent / "docs/performance.md"
 NOTES = Path(__file__).parent / "notes.md"
@@ -34,21 +34,23 @@ def figure(value: float) -> str:
     return f"{value:,.{digits}f}".replace(",", " ")
 
 
-def mark_row(mark: Mark, table: Table | None) -> str:
-    """What is to be reached, what was measured, and what that makes."""
-    sign = "≥" if mark.goal > mark.first else "≤"
-    value = value_of(mark, table)
-    measured = "–" if value is None else f"{figure(value)}{mark.unit}"
-    first, goal = (f"{sign} {figure(limit)}{mark.unit}" for limit in (mark.first, mark.goal))
-    verdict = judgement(mark, value)
-    return row_of([mark.text, first, goal, measured, f"**{verdict}**" if verdict == "missed" else verdict])
+def target_row(target: PerformanceTarget, table: Table | None) -> str:
+    """One target, what was measured, and the judgement."""
+    sign = "≥" if target.goal > target.acceptable else "≤"
+    value = value_of(target, table)
+    measured = "–" if value is None else f"{figure(value)}{target.unit}"
+    acceptable, goal = (f"{sign} {figure(limit)}{target.unit}" for limit in (target.acceptable, target.goal))
+    verdict = judgement(target, value)
+    return row_of(
+        [target.text, acceptable, goal, measured, f"**{verdict}**" if verdict == "missed" else verdict]
+    )
 
 
-def marks_text(tables: dict[str, Table]) -> str:
-    """The table of marks."""
-    lines = ["## What was to be reached", "", row_of(["", "first mark", "goal", "measured", ""])]
+def targets_text(tables: dict[str, Table]) -> str:
+    """The table of targets."""
+    lines = ["## Targets", "", row_of(["", "acceptable", "goal", "measured", ""])]
     lines.append("|---|---:|---:|---:|---|")
-    lines += [mark_row(mark, tables.get(mark.table)) for mark in MARKS]
+    lines += [target_row(target, tables.get(target.table)) for target in TARGETS]
     return "\n".join(lines) + "\n"
 
 
@@ -70,9 +72,9 @@ def said_of(values: dict[str, str]) -> str:
     return " · ".join(f"{name}: {value}" for name, value in values.items())
 
 
-def section(layout: Layout, table: Table, notes: str) -> str:
+def section(spec: TableSpec, table: Table, notes: str) -> str:
     """One table with its ratios, its method, and what must be known to read it."""
-    parts = [f"## {layout.title}\n", layout.text, "", f"_{said_of(table.method)} · measured {table.started}_"]
+    parts = [f"## {spec.title}\n", spec.text, "", f"_{said_of(table.method)} · measured {table.started}_"]
     parts += [ratios_text(table), table_text(table)]
     limited = at_the_limit(table)
     if limited:
@@ -89,10 +91,10 @@ def section(layout: Layout, table: Table, notes: str) -> str:
 
 def page(tables: dict[str, Table], notes: str) -> str:
     """The whole page."""
-    parts = [HEAD, marks_text(tables), notes_of(notes, "marks")]
-    for name, layout in LAYOUTS.items():
+    parts = [HEAD, targets_text(tables), notes_of(notes, "targets")]
+    for name, spec in TABLE_SPECS.items():
         if name in tables:
-            parts.append(section(layout, tables[name], notes_of(notes, name)))
+            parts.append(section(spec, tables[name], notes_of(notes, name)))
     machines = dict.fromkeys(f"{name}: {said_of(table.machine)}" for name, table in tables.items())
     parts.append("## Machine and versions\n\n" + "\n".join(f"- {line}" for line in machines))
     versions = {name: said for table in tables.values() for name, said in table.versions.items()}
@@ -102,7 +104,7 @@ def page(tables: dict[str, Table], notes: str) -> str:
 
 def main() -> None:
     """Write the page from what has been measured so far."""
-    tables = {name: table for name in LAYOUTS if (table := read(name)) is not None}
+    tables = {name: table for name in TABLE_SPECS if (table := read(name)) is not None}
     notes = NOTES.read_text() if NOTES.is_file() else ""
     DOCS.write_text(page(tables, notes))
     print(f"-- written: {DOCS}")

@@ -1,4 +1,4 @@
-"""How each table is laid out: its title, what it answers, its columns. Data alone."""
+"""The specification of each table: its title, what it answers, its columns. Data alone."""
 
 from dataclasses import dataclass
 
@@ -14,8 +14,8 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Layout:
-    """One table. `compared`: quantities whose ratios stand first; `ours`: whose ratios they are."""
+class TableSpec:
+    """One table. `compared`: quantities whose ratios come first; `ours`: the subject of those ratios."""
 
     name: str
     title: str
@@ -33,10 +33,10 @@ P50 = Column("p50 ms", "p50", 1e3, 2)
 P99 = Column("p99 ms", "p99", 1e3, 2)
 FANOUT = (RATE, CPU, SERVER, CLIENT, P50, P99)
 
-LAYOUTS: dict[str, Layout] = {
-    layout.name: layout
-    for layout in (
-        Layout(
+TABLE_SPECS: dict[str, TableSpec] = {
+    spec.name: spec
+    for spec in (
+        TableSpec(
             "fanout",
             "Fan-out",
             "S sockets in one room, 4 of them keep 8 messages each in flight; or 8 sockets, all "
@@ -46,16 +46,16 @@ LAYOUTS: dict[str, Layout] = {
             FANOUT,
             ("per_second", "server_cpu_per_million"),
         ),
-        Layout(
+        TableSpec(
             "limits",
             "Fan-out with a client that only counts",
-            "The same loops, but members that only listen count a mark in the received bytes instead of "
+            "The same loops, but members that only listen count a target in the received bytes instead of "
             "parsing frames. This shows what the fastest servers do when the load client does not hold "
             "them back.",
             FANOUT,
             ("per_second", "server_cpu_per_million"),
         ),
-        Layout(
+        TableSpec(
             "latency",
             "Latency of a delivery",
             "An open timetable: one publisher, latency from the moment a message was due until it "
@@ -64,7 +64,7 @@ LAYOUTS: dict[str, Layout] = {
             (RATE, P50, P99, Column("worst ms", "worst", 1e3, 1), CPU, CLIENT),
             ("p99", "server_cpu_per_million"),
         ),
-        Layout(
+        TableSpec(
             "publishes",
             "Publishes acknowledged",
             "8 publishers, each in a room of its own, 64 messages in flight each; the next goes out when "
@@ -72,7 +72,7 @@ LAYOUTS: dict[str, Layout] = {
             (RATE, Column("server CPU s per million", "server_cpu_per_million", 1.0, 1), CLIENT, P50, P99),
             (),
         ),
-        Layout(
+        TableSpec(
             "instances",
             "Several instances on one Redis",
             "Members spread over one, two or four instances, all of them on the one server's core, Redis on "
@@ -90,7 +90,7 @@ LAYOUTS: dict[str, Layout] = {
             ("per_second", "server_cpu_per_million"),
             "rtcli Redis, 2 instances",
         ),
-        Layout(
+        TableSpec(
             "connections",
             "Idle connections",
             "Every connection has its token checked and joins a room of 10; then the memory that the "
@@ -104,7 +104,7 @@ LAYOUTS: dict[str, Layout] = {
             ),
             ("accepts_per_second", "bytes_per_connection"),
         ),
-        Layout(
+        TableSpec(
             "sse",
             "Event streams",
             "1 000 streams of one room; 32 publications are on their way until the slowest of eight "
@@ -112,7 +112,7 @@ LAYOUTS: dict[str, Layout] = {
             (RATE, CPU, SERVER, CLIENT),
             ("per_second", "server_cpu_per_million"),
         ),
-        Layout(
+        TableSpec(
             "frozen",
             "One client that never reads",
             "A room of 1 000 at 40 messages of 8 000 characters a second; then the same with one more "
@@ -126,14 +126,14 @@ LAYOUTS: dict[str, Layout] = {
             ),
             (),
         ),
-        Layout(
+        TableSpec(
             "startup",
             "Start",
             "From starting the process until it ends (`--version`) or answers its first request.",
             (Column("ms", "ready_s", 1e3),),
             ("ready_s",),
         ),
-        Layout(
+        TableSpec(
             "generators",
             "Load generators",
             "One server sends the same stream into a room of 1 000; each generator, on one core, has its "

@@ -2,8 +2,8 @@
 
 from benchmarks.results import Table
 from benchmarks.stats import middle, ratio, spread
-from benchmarks.table_specs import LAYOUTS, Column
-from benchmarks.targets import Mark
+from benchmarks.table_specs import TABLE_SPECS, Column
+from benchmarks.targets import PerformanceTarget
 
 LIMIT_SHARE = 0.95
 NAMES = {
@@ -35,8 +35,8 @@ def row_of(words: list[str]) -> str:
 
 def table_text(table: Table) -> str:
     """All figures of `table` as one Markdown table per case."""
-    layout = LAYOUTS[table.name]
-    columns = [column for column in layout.columns if any_measured(table, column)]
+    spec = TABLE_SPECS[table.name]
+    columns = [column for column in spec.columns if any_measured(table, column)]
     lines: list[str] = []
     for case in table.cases():
         lines += ["", f"**{case}**", "", row_of([""] + [column.heading for column in columns])]
@@ -65,17 +65,17 @@ def ratio_cell(value: float | None) -> str:
 
 def ratios_text(table: Table) -> str:
     """Our median over each peer's, for the compared quantities, as one Markdown table per quantity."""
-    layout = LAYOUTS[table.name]
+    spec = TABLE_SPECS[table.name]
     lines: list[str] = []
-    for quantity in layout.compared:
-        theirs = list(dict.fromkeys(row.subject for row in table.rows if row.subject != layout.ours))
-        cases = [case for case in table.cases() if table.samples(case, layout.ours, quantity)]
+    for quantity in spec.compared:
+        theirs = list(dict.fromkeys(row.subject for row in table.rows if row.subject != spec.ours))
+        cases = [case for case in table.cases() if table.samples(case, spec.ours, quantity)]
         if not cases or not theirs:
             continue
-        lines += ["", f"{NAMES[quantity]}, {layout.ours} over:", "", row_of(["", *theirs])]
+        lines += ["", f"{NAMES[quantity]}, {spec.ours} over:", "", row_of(["", *theirs])]
         lines.append("|---|" + "---:|" * len(theirs))
         for case in cases:
-            values = [table.ratio(case, layout.ours, peer, quantity) for peer in theirs]
+            values = [table.ratio(case, spec.ours, peer, quantity) for peer in theirs]
             lines.append(row_of([case, *map(ratio_cell, values)]))
     return "\n".join(lines) + "\n"
 
@@ -99,29 +99,29 @@ def unaccounted(table: Table) -> list[str]:
     ]
 
 
-def value_of(mark: Mark, table: Table | None) -> float | None:
-    """What was measured for `mark`: a ratio, or the scaled median; nothing when it was not."""
+def value_of(target: PerformanceTarget, table: Table | None) -> float | None:
+    """What was measured for `target`: a ratio, or the scaled median; nothing when it was not."""
     if table is None:
         return None
-    if mark.theirs:
-        return table.ratio(mark.case, mark.ours, mark.theirs, mark.quantity)
-    if mark.base:
-        ours = table.samples(mark.case, mark.ours, mark.quantity)
-        return ratio(ours, table.samples(mark.base, mark.ours, mark.quantity))
-    median = table.median(mark.case, mark.ours, mark.quantity)
-    return None if median is None else median * mark.scale
+    if target.theirs:
+        return table.ratio(target.case, target.ours, target.theirs, target.quantity)
+    if target.base:
+        ours = table.samples(target.case, target.ours, target.quantity)
+        return ratio(ours, table.samples(target.base, target.ours, target.quantity))
+    median = table.median(target.case, target.ours, target.quantity)
+    return None if median is None else median * target.scale
 
 
-def judgement(mark: Mark, value: float | None) -> str:
-    """`goal`, `first mark`, `missed` or `not measured`.
+def judgement(target: PerformanceTarget, value: float | None) -> str:
+    """`goal`, `acceptable`, `missed` or `not measured`.
 
-    >>> judgement(Mark("", "", "", "", first=10, goal=3), 4.0)
-    'first mark'
+    >>> judgement(PerformanceTarget("", "", "", "", acceptable=10, goal=3), 4.0)
+    'acceptable'
     """
     if value is None:
         return "not measured"
-    more_is_good = mark.goal > mark.first
-    for limit, word in ((mark.goal, "goal"), (mark.first, "first mark")):
+    more_is_good = target.goal > target.acceptable
+    for limit, word in ((target.goal, "goal"), (target.acceptable, "acceptable")):
         if value >= limit if more_is_good else value <= limit:
             return word
     return "missed"

@@ -1,4 +1,4 @@
-"""What is to be reached, each line decided by one figure or ratio of one table. Data alone."""
+"""Performance targets, each decided by one figure or ratio of one table. Data alone."""
 
 from dataclasses import dataclass
 
@@ -19,18 +19,18 @@ from benchmarks.cases import (
 
 
 @dataclass(frozen=True)
-class Mark:
-    """One line of what is to be reached: first mark and goal; the goal says which side is good.
+class PerformanceTarget:
+    """A figure to reach: what is acceptable, and the goal. A goal above the acceptable: more is better.
 
-    `theirs` names the subject of a ratio; without it the value itself counts, times `scale`. With `base`, the
-    ratio is to our own figure in that case.
+    `theirs` names the other subject of a ratio; without it the value itself counts, times `scale`. With
+    `base`, the ratio is to our own figure in that case.
     """
 
     text: str
     table: str
     case: str
     quantity: str
-    first: float
+    acceptable: float
     goal: float
     theirs: str = ""
     ours: str = "rtcli"
@@ -39,38 +39,42 @@ class Mark:
     unit: str = "×"
 
 
-def faster(text: str, case: str, theirs: str, first: float, goal: float) -> Mark:
+def faster(text: str, case: str, theirs: str, acceptable: float, goal: float) -> PerformanceTarget:
     """Deliveries per second in `case` against `theirs`."""
-    return Mark(f"deliveries/s, {text}, against {theirs}", "fanout", case, "per_second", first, goal, theirs)
+    return PerformanceTarget(
+        f"deliveries/s, {text}, against {theirs}", "fanout", case, "per_second", acceptable, goal, theirs
+    )
 
 
-def cheaper(case: str) -> Mark:
+def cheaper(case: str) -> PerformanceTarget:
     """Server CPU per delivery in `case` against Bun."""
     text = f"server CPU per delivery, {case}, against Bun"
-    return Mark(text, "fanout", case, "server_cpu_per_million", 1.3, 0.8, "Bun")
+    return PerformanceTarget(text, "fanout", case, "server_cpu_per_million", 1.3, 0.8, "Bun")
 
 
-def stored(store: str, first: float, goal: float) -> Mark:
+def stored(store: str, acceptable: float, goal: float) -> PerformanceTarget:
     """Publishes acknowledged per second with `store`, in thousands."""
     text = f"publishes/s acknowledged, {store}"
-    return Mark(
-        text, "publishes", ACKED, "per_second", first, goal, ours=f"rtcli {store}", scale=1e-3, unit=" k"
+    return PerformanceTarget(
+        text, "publishes", ACKED, "per_second", acceptable, goal, ours=f"rtcli {store}", scale=1e-3, unit=" k"
     )
 
 
 def single(
-    text: str, where: tuple[str, str, str], marks: tuple[float, float], scale: float, unit: str
-) -> Mark:
+    text: str, where: tuple[str, str, str], limits: tuple[float, float], scale: float, unit: str
+) -> PerformanceTarget:
     """A figure of our server by itself; `where`: table, case, quantity."""
-    return Mark(text, *where, *marks, scale=scale, unit=unit)
+    return PerformanceTarget(text, *where, *limits, scale=scale, unit=unit)
 
 
-def generator(text: str, quantity: str, marks: tuple[float, float]) -> Mark:
+def generator(text: str, quantity: str, limits: tuple[float, float]) -> PerformanceTarget:
     """A figure of our load tester, against k6."""
-    return Mark(text, "generators", RECEIVING, quantity, *marks, theirs="k6", ours="rtcli loadtest")
+    return PerformanceTarget(
+        text, "generators", RECEIVING, quantity, *limits, theirs="k6", ours="rtcli loadtest"
+    )
 
 
-MARKS: tuple[Mark, ...] = (
+TARGETS: tuple[PerformanceTarget, ...] = (
     faster("room of 100", ROOMS[100], "Nchan", 1.3, 2.0),
     faster("room of 100", ROOMS[100], "Bun", 0.75, 1.2),
     faster("room of 1 000", ROOMS[1000], "Nchan", 1.8, 3.0),
@@ -91,14 +95,14 @@ MARKS: tuple[Mark, ...] = (
     single("accepted", ("connections", IDLE_5000, "accepts_per_second"), (1_500, 3_000), 1, "/s"),
     single("10 000 connections, p99 of chat", ("connections", IDLE_10000, "p99"), (50, 50), 1e3, " ms"),
     single("SSE events/s, 1 000 streams", ("sse", STREAMS, "per_second"), (500, 900), 1e-3, " k"),
-    Mark("one frozen client: others' p99", "frozen", ONE_FROZEN, "p99", 1.2, 1.0, base=NORMAL),
+    PerformanceTarget("one frozen client: others' p99", "frozen", ONE_FROZEN, "p99", 1.2, 1.0, base=NORMAL),
     generator("load generator, audited deliveries/s against k6", "per_second", (6, 15)),
-    Mark(
+    PerformanceTarget(
         "load generator, memory per user",
         "generators",
         RECEIVING,
         "bytes_per_connection",
-        first=60,
+        acceptable=60,
         goal=35,
         ours="rtcli loadtest",
         scale=1 / 1024,

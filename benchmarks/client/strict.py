@@ -1,4 +1,4 @@
-"""The load client's sockets on picows: every frame is parsed. The method by which the marks were set.
+"""The load client's sockets on picows: every frame is parsed. The targets were set with this method.
 
 They cost the client about half a microsecond a message, which makes the client the limit of the fastest
 servers: the counting sockets of `benchmarks.client.members` show what those can do.

@@ -1,4 +1,4 @@
-"""From samples to the page: medians, ratios, marks, and what is said when something is missing."""
+"""From samples to the page: medians, ratios, targets, and what is said when something is missing."""
 
 import doctest
 import importlib
@@ -11,9 +11,9 @@ from benchmarks.client.jobs import Result
 from benchmarks.report import page
 from benchmarks.results import Row, Table, read, write
 from benchmarks.stats import middle, percentile, ratio, spread
-from benchmarks.table_specs import LAYOUTS
+from benchmarks.table_specs import TABLE_SPECS
 from benchmarks.tables import at_the_limit, judgement, ratios_text, table_text, unaccounted, value_of
-from benchmarks.targets import MARKS, Mark
+from benchmarks.targets import TARGETS, PerformanceTarget
 
 CASE = ROOMS[100]
 
@@ -64,35 +64,35 @@ def test_a_table_survives_its_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "said"), [(None, "not measured"), (0.5, "missed"), (0.75, "first mark"), (1.2, "goal")]
+    ("value", "said"), [(None, "not measured"), (0.5, "missed"), (0.75, "acceptable"), (1.2, "goal")]
 )
-def test_a_mark_where_more_is_better(value: float | None, said: str) -> None:
-    assert judgement(Mark("", "", "", "", first=0.75, goal=1.2), value) == said
+def test_a_target_where_more_is_better(value: float | None, said: str) -> None:
+    assert judgement(PerformanceTarget("", "", "", "", acceptable=0.75, goal=1.2), value) == said
 
 
-@pytest.mark.parametrize(("value", "said"), [(15.0, "missed"), (14.0, "first mark"), (8.0, "goal")])
-def test_a_mark_where_less_is_better(value: float, said: str) -> None:
-    assert judgement(Mark("", "", "", "", first=14, goal=8), value) == said
+@pytest.mark.parametrize(("value", "said"), [(15.0, "missed"), (14.0, "acceptable"), (8.0, "goal")])
+def test_a_target_where_less_is_better(value: float, said: str) -> None:
+    assert judgement(PerformanceTarget("", "", "", "", acceptable=14, goal=8), value) == said
 
 
-def test_a_mark_may_be_a_ratio_to_a_peer_to_ourselves_or_a_figure() -> None:
+def test_a_target_may_be_a_ratio_to_a_peer_to_ourselves_or_a_figure() -> None:
     measured = table(row("Bun", 100), row("rtcli", 150))
     quantity = ("fanout", CASE, "per_second")
-    assert value_of(Mark("", *quantity, 1, 2, theirs="Bun"), measured) == 1.5
-    assert value_of(Mark("", *quantity, 1, 2, base=CASE), measured) == 1.0
-    assert value_of(Mark("", *quantity, 1, 2, scale=1e-3), measured) == pytest.approx(0.15)
-    assert value_of(Mark("", *quantity, 1, 2, theirs="ws"), measured) is None
-    assert value_of(Mark("", *quantity, 1, 2), None) is None
+    assert value_of(PerformanceTarget("", *quantity, 1, 2, theirs="Bun"), measured) == 1.5
+    assert value_of(PerformanceTarget("", *quantity, 1, 2, base=CASE), measured) == 1.0
+    assert value_of(PerformanceTarget("", *quantity, 1, 2, scale=1e-3), measured) == pytest.approx(0.15)
+    assert value_of(PerformanceTarget("", *quantity, 1, 2, theirs="ws"), measured) is None
+    assert value_of(PerformanceTarget("", *quantity, 1, 2), None) is None
 
 
-def test_every_mark_names_a_table_and_a_quantity_that_exist() -> None:
+def test_every_target_names_a_table_and_a_quantity_that_exist() -> None:
     fields = Result.__struct_fields__
-    for mark in MARKS:
-        assert mark.table in LAYOUTS
-        assert mark.quantity in fields
-    for layout in LAYOUTS.values():
-        assert {column.quantity for column in layout.columns} <= set(fields)
-        assert set(layout.compared) <= {column.quantity for column in layout.columns}
+    for target in TARGETS:
+        assert target.table in TABLE_SPECS
+        assert target.quantity in fields
+    for spec in TABLE_SPECS.values():
+        assert {column.quantity for column in spec.columns} <= set(fields)
+        assert set(spec.compared) <= {column.quantity for column in spec.columns}
 
 
 def test_the_page_says_what_was_lost_missed_limited_or_not_measured() -> None:
