@@ -14,7 +14,7 @@ __all__ = ["cluster_of_session", "redis_of_session"]
 
 @pytest.fixture(params=["memory", "sqlite", "redis", "cluster"])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty log, of each kind in turn."""
+    """The URL of an empty log, once for each store."""
     kind: str = request.param
     if kind == "redis":
         server: RedisServer = request.getfixturevalue("redis_of_session")

@@ -1,4 +1,4 @@
-"""What every log must do: one suite over all of them, refusal and back-pressure included."""
+"""The contract of every broker: one suite for all of them, including refusals and back-pressure."""
 
 from __future__ import annotations
 
@@ -253,7 +253,7 @@ async def test_age_hides_publications_and_keeps_the_top(store_url: str) -> None:
 
 
 async def test_a_wall_clock_that_is_set_tears_no_hole_and_forgets_no_key(store_url: str) -> None:
-    """Ages that do not fall with the offsets: everything behind the first young one is there."""
+    """If ages do not fall with the offsets, everything after the first young publication is kept."""
     async with running(store_url, Retention(max_age_s=60)) as log:
         first = await log.publish(key="k", age_ms=-3_600_000)  # from a clock that was an hour ahead
         for age_ms in (0, 120_000, 0, 120_000):
@@ -261,7 +261,10 @@ async def test_a_wall_clock_that_is_set_tears_no_hole_and_forgets_no_key(store_u
         assert offsets((await log.page()).publications) == [1, 2, 3, 4, 5]
         assert offsets((await log.page(limit=2)).publications) == [4, 5]
         page = await log.page(since=Position(first.position.epoch, 2))
-        assert offsets(page.publications) in ([3, 4, 5], [4, 5])  # one that is missing shows: it is the first
+        assert offsets(page.publications) in (
+            [3, 4, 5],
+            [4, 5],
+        )  # a missing one shows: it is the first
         for age_ms in (-7_200_000, 0, 3_600_000):
             again = await log.publish(key="k", age_ms=age_ms)
             assert (again.position, again.duplicate) == (first.position, True)
@@ -326,7 +329,7 @@ async def test_a_key_is_forgotten_in_the_end(store_url: str) -> None:
         pytest.fail("the key stayed for ever")
 
 
-# Refusal and ends
+# Refusals and closing
 
 
 async def test_a_cancelled_future_does_not_disturb_the_log(store_url: str) -> None:

@@ -1,4 +1,4 @@
-"""Any sequence of publishes, reads, subscriptions and restarts, against a model that keeps everything."""
+"""Compares sequences of publishes, reads, subscriptions and restarts with a model that keeps everything."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ keys = st.none() | st.sampled_from(["k1", "k2", "k3"])
 
 
 class LogMachine(RuleBasedStateMachine):
-    """Drives a real log; `data[channel][n]` is what the model knows to be at offset n + 1."""
+    """Drives a real log. `data[channel][n]` is the publication that the model expects at offset n + 1."""
 
     keeps = False  # whether the log is still there after a restart
 
@@ -45,7 +45,7 @@ class LogMachine(RuleBasedStateMachine):
         self.first_of: dict[tuple[str, str], int] = {}
         self.subscribed: set[str] = set()
         self.expected: list[tuple[str, int]] = []
-        self.epochs: dict[str, str] = {}  # each channel keeps the one that was seen first
+        self.epochs: dict[str, str] = {}  # of each channel: the epoch that was seen first, which must stay
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         return self.loop.run_until_complete(work)
@@ -65,7 +65,7 @@ class LogMachine(RuleBasedStateMachine):
         await asyncio.sleep(0)
 
     def place(self, channel: str, offset: int, seen: Position) -> Position:
-        """Where the model expects something; a channel's first position says its epoch."""
+        """The position that the model expects. The first position of a channel sets its epoch."""
         return Position(self.epochs.setdefault(channel, seen.epoch), offset)
 
     def close(self) -> None:

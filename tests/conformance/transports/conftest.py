@@ -1,4 +1,4 @@
-"""The suite runs on both WebSocket transports: each fixture server serves through one of them."""
+"""The suite runs on both WebSocket transports: each server of these fixtures uses one of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="package", params=TRANSPORTS)
 def server(request: pytest.FixtureRequest) -> Iterator[LiveServer]:
-    """One server for all tests: whatever a test does to it, the next one still finds it serving."""
+    """One server for all tests: whatever a test does to it, it must still serve the next one."""
     with live_server(fast_websockets=TRANSPORTS[request.param], presence_grace_s=0.2) as server:
         yield server
 

@@ -1,4 +1,4 @@
-"""The end of a server: everyone is told when to come back, and it is over in time whoever does not listen."""
+"""Draining: every client is told when to reconnect, and clients that do not read cannot delay the end."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_everyone_is_told_when_to_come_back(fast: bool) -> None:
             assert stream.retry_ms == data["retry_after_ms"]
             delays.add(data["retry_after_ms"])
             assert stream.event() is None
-    assert len(delays) > 25  # each its own
+    assert len(delays) > 25  # each client has its own delay
 
 
 def test_it_is_over_in_time_with_clients_that_never_read(fast: bool) -> None:
@@ -53,13 +53,13 @@ def test_it_is_over_in_time_with_clients_that_never_read(fast: bool) -> None:
                 join(frozen, "a")
                 stream = EventStream(server.port, rooms=("a",))
                 clients.enter_context(stream).until("ready")
-                clients.enter_context(open_ws(server, "3"))  # reads nothing either, but there is nothing
+                clients.enter_context(open_ws(server, "3"))  # does not read either, but nothing is sent to it
             for number in range(1_000):
                 quick.send("chat_message", f"{number}", room="a", content="x" * 8_000)
                 quick.until("ack")
             server.wait_until(lambda realtime: realtime.hub.slow_count == 10)
             started = time.monotonic()
-        assert time.monotonic() - started < TIMEOUT_S + 5.0  # what a busy machine takes on top
+        assert time.monotonic() - started < TIMEOUT_S + 5.0  # for a busy machine
 
 
 def test_a_draining_server_is_not_ready_and_takes_nobody(fast: bool) -> None:

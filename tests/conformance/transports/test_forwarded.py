@@ -1,4 +1,4 @@
-"""Behind a proxy: each door counts and logs the client's address, and no client can choose its own."""
+"""Behind a proxy, every endpoint counts and logs the client's address, and no client can choose its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ANN, BOB = "192.0.2.1", "192.0.2.2"
 
 @pytest.fixture
 def proxied(fast: bool) -> Iterator[LiveServer]:
-    """A server that believes proxies on this machine, and takes one connection of each address."""
+    """A server that trusts proxies on this machine, and accepts one connection from each address."""
     with live_server(fast_websockets=fast, trusted_proxies=("127.0.0.0/8",), address_connections=1) as server:
         yield server
 

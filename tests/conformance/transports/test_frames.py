@@ -1,7 +1,7 @@
-"""RFC 6455 on the wire, on both transports: what the Autobahn suite checks in its cases 1-7 and 10.
+"""RFC 6455 on the wire, on both transports: the rules that cases 1-7 and 10 of the Autobahn suite check.
 
-The rows W1-W14 of the bad-input tables are here too. There is no echo in this protocol: a text message is
-shown to have arrived whole by the answer to `ping`, whose `id` comes back.
+The rows W1-W14 of the bad-input tables are here too. This protocol has no echo: that a text message arrived
+complete is shown by the answer to `ping`, which repeats its `id`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def assert_alive(ws: RawWebSocket) -> None:
 
 
 def assert_closed(ws: RawWebSocket, *codes: int) -> None:
-    """The server says why, answers no more, and ends the TCP connection."""
+    """The server gives the reason, answers nothing more, and ends the TCP connection."""
     close = ws.close_frame()
     assert close is not None, "the connection ended without a close frame"
     assert close.code in codes, close
@@ -46,7 +46,7 @@ def assert_closed(ws: RawWebSocket, *codes: int) -> None:
 
 @pytest.fixture(autouse=True)
 def still_serving(server: LiveServer) -> object:
-    """After every row the same server still serves a good client."""
+    """After every row, the same server must still serve a good client."""
     yield
     with open_ws(server) as ws:
         assert_alive(ws)

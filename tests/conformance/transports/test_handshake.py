@@ -32,16 +32,16 @@ Replace = dict[str, "str | list[str] | None"]
 
 @pytest.fixture(autouse=True)
 def still_serving(server: LiveServer) -> object:
-    """After every row the same server still serves a good client."""
+    """After every row, the same server must still serve a good client."""
     yield
     with open_ws(server) as ws:
         assert join(ws, "after")["room"] == "after"
 
 
 def answer_to(server: LiveServer, data: bytes) -> Response | None:
-    """Send bytes on a new connection; the answer, after which the server has closed."""
+    """Send bytes on a new connection and return the answer, after which the server must close."""
     with connect(server.port) as sock:
-        with contextlib.suppress(ConnectionError):  # answered already, and closed
+        with contextlib.suppress(ConnectionError):  # the server has answered and closed
             sock.sendall(data)
         response = read_response(sock)
         if response is not None and response.status != 101:
@@ -102,7 +102,9 @@ def test_bad_handshakes(server: LiveServer, status: int, replace: Replace) -> No
     response = answer_to(server, handshake_bytes(WS, replace=replace))
     assert response is not None
     assert response.status == status, response
-    if response.headers["content-type"] == "application/problem+json":  # not what uvicorn's own says
+    if (
+        response.headers["content-type"] == "application/problem+json"
+    ):  # uvicorn's own answers have another type
         problem = json.loads(response.body)
         assert problem["status"] == status
         assert problem["code"]
@@ -132,7 +134,7 @@ def test_h5_a_long_request_line(server: LiveServer, size: int) -> None:
 
 
 def test_h5_a_request_line_within_the_limit(server: LiveServer) -> None:
-    """8 300 bytes are no reason for silence: the token in it is too long, and that is said."""
+    """A request line of 8 300 bytes gets an answer: the token in it is too long, and the server says so."""
     with RawWebSocket(server.port, f"{WS}?token={'x' * 8_300}") as ws:
         assert ws.status == 101
         close = ws.close_frame()
@@ -166,7 +168,7 @@ def test_h6_a_header_of_9000_bytes_is_taken(server: LiveServer) -> None:
     [(b"GET /" + b"x" * 100, 414), (b"GET / HTTP/1.1\r\nX: ", 431), (b"GET / HTTP/1.1\r\n", 431)],
     ids=["url", "header", "headers"],
 )
-def test_h7_what_never_ends(server: LiveServer, start: bytes, status: int) -> None:
+def test_h7_requests_that_never_end(server: LiveServer, start: bytes, status: int) -> None:
     more = b"X-A: b\r\n" * 100 if start.endswith(b"\r\n") else b"x" * 1_000
     with connect(server.port) as sock:
         sock.sendall(start)
@@ -180,7 +182,7 @@ def test_h7_what_never_ends(server: LiveServer, start: bytes, status: int) -> No
         try:
             response = read_response(sock)
         except ConnectionError:
-            return  # the reset may overtake the answer, since there was more to read
+            return  # the reset may overtake the answer, since the server left bytes unread
         assert response is None or response.status == status
 
 
@@ -190,7 +192,7 @@ def test_h7_too_slow(fast: bool) -> None:
             with connect(server.port) as sock:
                 sock.sendall(start)
                 assert_ended(sock)
-        with connect(server.port) as sock:  # also the second request of a connection, and a body
+        with connect(server.port) as sock:  # the same for the second request of a connection, and for a body
             sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
             response = read_response(sock)
             assert response is not None

@@ -53,7 +53,7 @@ def test_a_publish_is_acknowledged_and_its_repeat_is_known(server: LiveServer, r
 
 
 def test_commands_take_effect_in_their_order(server: LiveServer, room: str) -> None:
-    """A client need not wait for `room_joined` before it says something."""
+    """A client need not wait for `room_joined` before it sends something."""
     with open_ws(server) as ws:
         for _ in range(3):
             ws.send("join_room", room=room)
@@ -66,7 +66,7 @@ def test_commands_take_effect_in_their_order(server: LiveServer, room: str) -> N
             assert ws.until("error")["data"]["code"] == "not_in_room"
 
 
-def test_who_has_left_gets_nothing_more(server: LiveServer, room: str) -> None:
+def test_a_user_who_has_left_gets_nothing_more(server: LiveServer, room: str) -> None:
     with open_ws(server, "1") as stays, open_ws(server, "2") as leaves:
         join(stays, room)
         join(leaves, room)
@@ -88,7 +88,7 @@ def test_presence_is_by_user(server: LiveServer, room: str) -> None:
         news = ann.until("user_joined")["data"]
         assert news == {"user_id": 2, "name": "Bob", "room": room}
         with open_ws(server, "2", name="Bob") as tab:
-            join(tab, room)  # silently
+            join(tab, room)  # the others are not told
             tab.send("leave_room", room=room)
             tab.until("room_left")
         bob.send("leave_room", room=room)
@@ -104,7 +104,7 @@ def test_a_lost_connection_is_announced_after_the_grace_period(server: LiveServe
         assert ann.until("user_left")["data"]["user_id"] == 2
 
 
-def test_one_who_comes_back_in_time_was_never_gone(fast: bool, room: str) -> None:
+def test_a_user_who_reconnects_in_time_was_never_gone(fast: bool, room: str) -> None:
     with live_server(fast_websockets=fast, presence_grace_s=60.0) as server, open_ws(server, "1") as ann:
         join(ann, room)
         for _ in range(3):
@@ -250,7 +250,7 @@ def test_a_refresh_takes_rooms_away_that_the_new_token_does_not_allow(server: Li
 # -- heartbeats -------------------------------------------------------------------------------------------
 
 
-def test_v2_pings_and_gives_up_who_does_not_answer(fast: bool) -> None:
+def test_v2_pings_and_closes_clients_that_do_not_answer(fast: bool) -> None:
     with (
         live_server(fast_websockets=fast, ping_interval_s=0.2, pong_timeout_s=0.1, max_misses=2) as server,
         open_ws(server, path="/api/v1/ws/v2") as ws,
@@ -269,7 +269,7 @@ def test_v1_finds_dead_peers_with_rfc_pings(fast: bool) -> None:
         live_server(fast_websockets=fast, rfc_ping_interval_s=0.2, rfc_ping_timeout_s=0.2) as server,
         open_ws(server) as ws,
     ):
-        close = ws.close_frame()  # which reads pings and answers none
+        close = ws.close_frame()  # reads pings and answers none
         assert close is not None
         assert close.code in {4000, 1011}  # 1011: uvicorn's own, where the transport is the portable one
 

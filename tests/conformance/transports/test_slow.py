@@ -1,4 +1,4 @@
-"""Slow consumers: bounded bytes, catching up from the log, gaps when it has moved on, the deadline."""
+"""Slow consumers: bounded buffers, catching up from the log, gaps when the log was trimmed, the deadline."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def server(fast: bool) -> Iterator[LiveServer]:
 
 
 def flood(ws: RawWebSocket, room: str, count: int) -> None:
-    """Publish, and read the answers so that this client is not slow itself."""
+    """Publish, and read the answers, so that the publisher is not slow itself."""
     for number in range(count):
         ws.send("chat_message", f"{room}-{number}-{time.monotonic_ns()}", room=room, content=CONTENT)
         ws.until("ack")
@@ -77,7 +77,7 @@ def test_a_slow_stream_gets_everything_once_when_it_reads_again(server: LiveServ
         assert json.loads(slow.until("new_message").data)["offset"] == 1_001
 
 
-def test_what_the_log_lost_meanwhile_is_told_by_a_gap(fast: bool) -> None:
+def test_publications_that_the_log_lost_meanwhile_are_told_by_a_gap(fast: bool) -> None:
     settings = {**SETTINGS, "history_size": 50}
     with (
         live_server(fast_websockets=fast, **settings) as server,
@@ -115,7 +115,7 @@ def test_what_the_log_lost_meanwhile_is_told_by_a_gap(fast: bool) -> None:
                 assert data["offset"] == at
 
 
-def test_one_that_never_reads_is_cut_and_its_socket_is_gone(fast: bool) -> None:
+def test_a_client_that_never_reads_is_cut_and_its_socket_is_gone(fast: bool) -> None:
     settings = {**SETTINGS, "slow_deadline_s": 0.5}
     with live_server(fast_websockets=fast, **settings) as server, open_ws(server, "1") as quick:
         join(quick, "a")
@@ -139,7 +139,7 @@ def descriptors() -> int:
     return len(list(Path(f"/proc/{os.getpid()}/fd").iterdir()))
 
 
-def test_ephemeral_events_are_skipped_for_one_that_is_behind(server: LiveServer) -> None:
+def test_ephemeral_events_are_skipped_for_a_client_that_lags(server: LiveServer) -> None:
     with open_ws(server, "1") as quick, open_ws(server, "2") as slow:
         join(quick, "a")
         join(slow, "a")
@@ -151,25 +151,25 @@ def test_ephemeral_events_are_skipped_for_one_that_is_behind(server: LiveServer)
         assert not any(slow.message()["type"] == "user_typing" for _ in range(1_000))
 
 
-def test_answers_do_not_pile_up_for_one_that_does_not_read(server: LiveServer) -> None:
-    """It is read no further than it reads itself: TCP tells it to wait."""
+def test_answers_do_not_pile_up_for_a_client_that_does_not_read(server: LiveServer) -> None:
+    """The server stops reading from a client that does not read its answers; TCP makes the client wait."""
 
     def waiting(realtime: Realtime) -> int:
         return max(client.waiting_bytes for client in realtime.hub.clients.values())
 
     bad = encode(TEXT, b'{"type":"nonsense %s"}' % (b"x" * 40)) * 19
-    some = bad + encode(TEXT, b'{"type":"ping"}')  # 20 bad ones in a row would end it
+    some = bad + encode(TEXT, b'{"type":"ping"}')  # 20 bad messages in a row would end the connection
     with open_ws(server) as ws:
 
         def ask() -> None:
             ws.sock.settimeout(None)
-            for _ in range(8_000):  # for which there would be 25 MB of answers
+            for _ in range(8_000):  # which would give 25 MB of answers
                 ws.send_raw(some)
 
         asking = threading.Thread(target=ask, daemon=True)
         asking.start()
-        server.wait_until(lambda realtime: waiting(realtime) >= BUDGET // 4)  # it rests between the marks
-        for _ in range(20):  # whatever is read after that, is read before these are answered
+        server.wait_until(lambda realtime: waiting(realtime) >= BUDGET // 4)  # paused between the water marks
+        for _ in range(20):  # the server reads what is left before it answers these
             with open_ws(server) as other:
                 other.send("ping", "later")
                 assert other.until("pong")["id"] == "later"

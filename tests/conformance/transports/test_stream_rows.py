@@ -1,6 +1,6 @@
-"""Rows S1 to S13 of bad input for event streams, as far as test_streams.py and test_slow.py do not have them.
+"""Rows S1 to S13 of bad input for event streams, without those in test_streams.py and test_slow.py.
 
-After each row the same server still serves a good client.
+After each row, the same server must still serve a good client.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ OK_ORIGIN = "https://ok.example"
 
 @pytest.fixture(autouse=True)
 def still_serving(server: LiveServer) -> Iterator[None]:
-    """After every row the same server still serves a good client."""
+    """After every row, the same server must still serve a good client."""
     yield
     with EventStream(server.port) as stream:
         assert stream.until("ready").id
@@ -35,7 +35,7 @@ def still_serving(server: LiveServer) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def strict() -> Iterator[LiveServer]:
-    """A server with an allow-list, written as people write origins."""
+    """A server with an allow-list of origins, in the spellings that people use."""
     with live_server(origins=("https://OK.example:443",)) as server:
         yield server
 
@@ -43,7 +43,7 @@ def strict() -> Iterator[LiveServer]:
 def ask(
     server: LiveServer, target: str, *headers: str, method: str = "GET", auth: str | None = None
 ) -> Response:
-    """One request with a good token (or `auth` instead, "" for none), and the head of its answer."""
+    """Send one request with a good token (or `auth` instead, "" for none). Returns the head of its answer."""
     bearer = f"Authorization: Bearer {token()}" if auth is None else auth
     with connect(server.port) as sock:
         lines = [f"{method} {target} HTTP/1.1", "Host: a", *([bearer] if bearer else []), *headers, "", ""]
@@ -101,7 +101,7 @@ def test_s6_bytes_in_the_header_and_two_headers(server: LiveServer, value: str) 
 
 
 def test_a_cursor_of_other_rooms_is_no_reason_to_lose_anything(server: LiveServer, room: str) -> None:
-    """A client may follow another set of rooms when it comes back; the new one begins at its top."""
+    """A client may follow other rooms when it reconnects; a new room begins at its top."""
     with open_ws(server) as ws, EventStream(server.port, rooms=(room,)) as stream:
         cursor = stream.until("ready").id
         join(ws, room)
@@ -154,7 +154,7 @@ def test_head_has_the_headers_ends_and_holds_nothing(server: LiveServer) -> None
             assert response.status == 200
             assert response.headers["content-type"].startswith("text/event-stream")
             sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-            after = read_response(sock)  # nothing stands between the two: the answer had no body
+            after = read_response(sock)  # it follows at once: the answer to HEAD had no body
             assert after is not None
             assert after.status == 200
     assert ask(server, EVENTS, "Connection: close", method="HEAD", auth="").status == 401
@@ -173,7 +173,7 @@ def test_s10_a_stream_that_could_not_be_resumed_is_refused_at_once(server: LiveS
 
 
 def test_the_longest_stream_comes_back_with_its_longest_cursor(server: LiveServer) -> None:
-    """Whoever is let in can be let in again: neither 400 nor 431 puts a browser to sleep."""
+    """A stream that was accepted can be resumed: no 400 or 431 stops the browser for good."""
     rooms: list[str] = []
     for number in range(100):
         rooms.append(f"{number:0128}")
@@ -224,7 +224,7 @@ def test_an_allowed_page_may_ask_and_read(strict: LiveServer, origin: str) -> No
     for response in (
         preflight,
         ask(strict, EVENTS, f"Origin: {origin}"),
-        ask(strict, EVENTS, f"Origin: {origin}", auth=""),  # so that the page sees its 401
+        ask(strict, EVENTS, f"Origin: {origin}", auth=""),  # so that the page can read the 401
         ask(strict, PULSE, f"Origin: {origin}", auth=""),
     ):
         assert response.headers["access-control-allow-origin"] == origin
@@ -267,7 +267,7 @@ def test_s8_no_limit_puts_a_browser_to_sleep(fast: bool, limit: str, path: str) 
                 assert closing["retry_after_ms"] == second.retry_ms
                 assert second.event() is None
                 delays.add(second.retry_ms)
-        assert len(delays) > 1  # each has its own
+        assert len(delays) > 1  # each client has its own delay
 
 
 def test_a_draining_server_sends_browsers_away_until_later(fast: bool) -> None:
@@ -293,7 +293,7 @@ def test_who_was_kicked_is_told_to_stay_away_and_may_come_anew(server: LiveServe
     for path in (EVENTS, "/api/v1/notifications/stream"):
         response = ask(server, path, back, auth=kicked)
         assert (response.status, response.body) == (204, b"")  # WHATWG 9.2.3: it does not come back
-    assert ask(server, EVENTS, back).status == 200  # somebody else
+    assert ask(server, EVENTS, back).status == 200  # another user
     with EventStream(server.port, sub="801") as stream:
         assert stream.until("ready").id
 
@@ -307,13 +307,13 @@ def test_a_refresh_lets_a_running_stream_go_on(fast: bool) -> None:
         path = f"/api/v1/streams/{connection}/refresh"
         renewed = ask(server, path, "Content-Length: 0", method="POST")
         assert renewed.status == 200
-        time.sleep(2.5)  # the first token's life, and the grace: that nothing happens takes that long
+        time.sleep(2.5)  # the lifetime of the first token and the grace: nothing must happen in that time
         publish_event(server, "user:7")
         assert stream.json("news") == {"n": 1}
 
 
 def test_rights_of_now_decide_what_is_replayed(server: LiveServer, room: str) -> None:
-    """A room that the new token does not have is not replayed, on neither transport."""
+    """A room that the new token does not allow is not replayed, on either transport."""
     with EventStream(server.port, rooms=(room,), sub="91") as stream, open_ws(server, "92") as writer:
         cursor = stream.until("ready").id
         position = join(writer, room)["position"]
@@ -329,7 +329,7 @@ def test_rights_of_now_decide_what_is_replayed(server: LiveServer, room: str) ->
         publish_event(server, "user:91")
         event = stream.event()
         assert event is not None
-        assert event.event == "news"  # and nothing of the room before it
+        assert event.event == "news"  # nothing of the room came before it
     with open_ws(server, "91") as ws:
         join(ws, room)
         ws.send("refresh", "r", token=less)
@@ -416,4 +416,4 @@ def test_s12_content_comes_through_as_it_was(server: LiveServer, room: str, text
         say(ws, room, "next")
         after = stream.event()
         assert after is not None
-        assert json.loads(after.data)["content"] == "next"  # and no event in between
+        assert json.loads(after.data)["content"] == "next"  # no event came in between

@@ -18,7 +18,7 @@ EVENTS = "/api/v1/events/stream"
 
 @pytest.fixture
 def still_serving(server: LiveServer) -> Iterator[None]:
-    """After every row the same server still serves a good client."""
+    """After every row, the same server must still serve a good client."""
     yield
     with EventStream(server.port) as stream:
         assert stream.until("ready").id
@@ -57,7 +57,7 @@ def test_messages_and_events_each_with_the_whole_cursor(server: LiveServer, room
             assert event.event == name
             now = parse_cursor(event.id, user_channel="user:51")
             moved = [channel for channel in now if now[channel] != start[channel]]
-            assert len(moved) == 1  # each event moves its own channel, and nothing else
+            assert len(moved) == 1  # each event moves the cursor of its own channel alone
             assert now[moved[0]].offset == start[moved[0]].offset + 1
             seen.append(moved[0])
             start = now
@@ -77,7 +77,7 @@ def test_a_resume_gives_what_was_missed_once(server: LiveServer, room: str) -> N
         with EventStream(server.port, rooms=(room,), sub="61", last_event_id=header, query=query) as stream:
             ready = stream.json("ready")
             assert ready["recovered"] is True
-            assert ready["cursor"] == first  # where the replay begins
+            assert ready["cursor"] == first  # the replay begins there
             assert json.loads(stream.until("new_message").data)["content"] == "b"
             news = stream.until("news")
             with open_ws(server) as ws:
@@ -87,7 +87,7 @@ def test_a_resume_gives_what_was_missed_once(server: LiveServer, room: str) -> N
         with EventStream(server.port, rooms=(room,), sub="61", last_event_id=news.id) as stream:
             assert stream.json("ready")["recovered"] is True
             assert json.loads(stream.until("new_message").data)["content"].startswith("live-")
-        # The next round has one message more to give.
+        # In the next round, there is one more message to replay.
     with EventStream(server.port, rooms=(room,), sub="61", last_event_id=cursor) as stream:
         assert stream.json("ready")["recovered"] is True
         replay = [json.loads(stream.until("new_message").data)["content"] for _ in range(4)]
@@ -239,12 +239,12 @@ def test_a_full_server_ends_with_other_transports_too(fast: bool) -> None:
 
 def test_a_stream_that_cannot_begin_leaves_its_client_the_cursor(fast: bool) -> None:
     with (
-        live_server(fast_websockets=fast, store="redis://127.0.0.1:1") as server,  # where nobody is
+        live_server(fast_websockets=fast, store="redis://127.0.0.1:1") as server,  # nothing listens there
         EventStream(server.port, rooms=("r",), last_event_id="r=aaaa-1,~me=aaaa-1,~all=aaaa-1") as stream,
     ):
         closing = stream.until("closing")
         assert json.loads(closing.data)["reason"] == "unavailable"
-        assert closing.id == ""  # an `id` would take the place of what the client resumes from
+        assert closing.id == ""  # an `id` would replace the cursor that the client resumes from
         assert stream.event() is None
 
 
@@ -305,13 +305,13 @@ def test_many_events_at_once_arrive_once_and_in_order(server: LiveServer, room: 
     with EventStream(server.port, rooms=(room,)) as stream, open_ws(server) as ws:
         stream.until("ready")
         join(ws, room)
-        for number in range(150):  # below the burst that the rate limit allows
+        for number in range(150):  # fewer than the rate limit allows as a burst
             ws.send("chat_message", room=room, content=str(number))
         offsets = [json.loads(stream.until("new_message").data)["offset"] for _ in range(150)]
     assert offsets == list(range(1, 151))
 
 
 def test_the_websocket_client_is_not_an_http_client(server: LiveServer) -> None:
-    """A stream's path asked for with an upgrade is no stream and no WebSocket."""
+    """An upgrade on the path of a stream gives neither a stream nor a WebSocket."""
     with RawWebSocket(server.port, f"{EVENTS}?token={token()}") as ws:
         assert ws.status == 404
