@@ -1,4 +1,4 @@
-"""Publishing over HTTP: into the log, once, within a time; no web framework here."""
+"""Publishing over HTTP: into the log, once, within a time limit. No web framework here."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from rtcli.protocol.codes import UNAVAILABLE_RETRY_MS, ErrorCode
 from rtcli.protocol.messages import user_id_to_wire
 from rtcli.protocol.position import BROADCAST, ROOM_PREFIX, USER_PREFIX, Position
 from rtcli.protocol.publication import (
-    NEW_MESSAGE,
     Publication,
-    chat_data,
     idempotency_key,
     is_valid_event_name,
 )
@@ -23,6 +21,7 @@ from rtcli.protocol.rooms import is_valid_room
 from rtcli.protocol.tokens import is_valid_user_id
 from rtcli_server.auth.claims import Principal
 from rtcli_server.broker import Broker, BrokerUnavailableError, Published
+from rtcli_server.broker.chat import publish_message
 from rtcli_server.metrics.registry import Metrics
 from rtcli_server.problems import ProblemError
 from rtcli_server.timing.clock import Clock
@@ -32,7 +31,7 @@ _decode = msgspec.json.Decoder().decode
 
 
 class Started(NamedTuple):
-    """A publication on its way. `is_same` tells whether what stands in the log under its id is the same."""
+    """A publication on its way to the log. `is_same` compares it with what the log has under its id."""
 
     channel: str
     future: asyncio.Future[Published]
@@ -40,7 +39,7 @@ class Started(NamedTuple):
 
 
 class Receipt(NamedTuple):
-    """Where a publication stands."""
+    """The position of a publication in its log; `duplicate` when it was published before."""
 
     channel: str
     position: Position
@@ -48,9 +47,9 @@ class Receipt(NamedTuple):
 
 
 class Publisher:
-    """Publishes for a principal, with its rights. Everything raises ProblemError.
+    """Publishes for a principal, with its rights.
 
-    To publish several in order, start them all, then finish them all.
+    To publish several in order, start all of them, then finish all of them.
     """
 
     def __init__(self, broker: Broker, clock: Clock, metrics: Metrics, *, timeout_s: float) -> None:
@@ -59,65 +58,67 @@ class Publisher:
         self._clock = clock
         self._timeout_s = timeout_s
 
-    def start_message(self, principal: Principal, room: str, content: str, id_: str | None) -> Started:
-        """Put a chat message into a room's log."""
+    def start_message(self, principal: Principal, room: str, content: str, message_id: str | None) -> Started:
+        """Start to publish a chat message in a room. Raises ProblemError: 400 or 403."""
         check_room(room)
         if not principal.can_publish(room):
             raise ProblemError(403)
-        data = chat_data(
+        future = publish_message(
+            self._broker,
+            self._clock,
             room=room,
             content=content,
-            sender_id=user_id_to_wire(principal.user_id),
-            sender_name=principal.name,
-            timestamp=self._clock.timestamp(),
-            id=id_,
+            user_id=principal.user_id,
+            wire_id=user_id_to_wire(principal.user_id),
+            name=principal.name,
+            message_id=message_id,
         )
-        return self._start(
-            ROOM_PREFIX + room,
-            NEW_MESSAGE,
-            data,
-            key=_key(principal, id_),
-            is_same=lambda publication: _decode(publication.data)["content"] == content,
+        return self._started(
+            ROOM_PREFIX + room, future, lambda found: _decode(found.data)["content"] == content
         )
 
     def start_event(
-        self, principal: Principal, user_id: str | None, event: str, data: Mapping[str, Any], id_: str | None
+        self,
+        principal: Principal,
+        user_id: str | None,
+        event: str,
+        data: Mapping[str, Any],
+        event_id: str | None,
     ) -> Started:
-        """Put an event into the log of one user, or of everyone (`user_id` None)."""
+        """Start to publish an event to one user, or to all (`user_id` None).
+
+        Raises ProblemError: 400, 403 or 413.
+        """
         if not principal.can_publish_events:
             raise ProblemError(403)
         if user_id is not None and not is_valid_user_id(user_id):
             raise ProblemError(400, ErrorCode.INVALID_MESSAGE, "Not a user id")
         if not is_valid_event_name(event):
             raise ProblemError(400, ErrorCode.INVALID_MESSAGE, "Not a name for an event")
-        # Not msgspec: integers may have any size in JSON.
+        # Not msgspec, which limits integers: in JSON they may have any size.
         text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
         if len(text) > MAX_DATA_BYTES:  # a batch may be larger than that
             raise ProblemError(413, detail="The data is too long")
-        return self._start(
-            BROADCAST if user_id is None else USER_PREFIX + user_id,
-            event,
-            text,
-            key=_key(principal, id_),
-            is_same=lambda found: found.event == event and json.loads(found.data) == data,
+        channel = BROADCAST if user_id is None else USER_PREFIX + user_id
+        # The same key as over WebSocket: an id counts once, whichever way it came in.
+        key = None if event_id is None else idempotency_key(principal.user_id, event_id)
+        future = self._broker.publish(channel, event, text, key=key, time_ms=self._clock.wall_ms())
+        return self._started(
+            channel, future, lambda found: found.event == event and json.loads(found.data) == data
         )
 
-    def _start(
-        self,
-        channel: str,
-        event: str,
-        data: bytes,
-        *,
-        key: str | None,
-        is_same: Callable[[Publication], bool],
+    def _started(
+        self, channel: str, future: asyncio.Future[Published], is_same: Callable[[Publication], bool]
     ) -> Started:
-        future = self._broker.publish(channel, event, data, key=key, time_ms=self._clock.wall_ms())
-        # This also looks at the exception of one that nobody waits for any more.
+        # The callback also retrieves the exception of a future that nobody awaits any more.
         future.add_done_callback(self._metrics.count)
         return Started(channel, future, is_same)
 
     async def finish(self, started: Started) -> Receipt:
-        """Wait until it is in the log. Raises ProblemError: 503 when it is not, or not in time; 409."""
+        """Wait until the publication is in the log, and return its position.
+
+        Raises ProblemError: 503 when it is not in the log in time, 409 when its id was used for another one.
+        """
         try:
             async with asyncio.timeout(self._timeout_s):
                 published = await asyncio.shield(started.future)
@@ -131,17 +132,12 @@ class Publisher:
         return Receipt(started.channel, *published)
 
     async def _compare(self, started: Started, position: Position) -> None:
-        """Find out whether an id was used twice for different things. What was trimmed counts as the same."""
+        """Raise ProblemError (409) when the id was used for another one. What was trimmed counts as equal."""
         before = Position(position.epoch, position.offset - 1)
         page = await self._broker.history(started.channel, since=before, limit=1)
         found = [publication for publication in page.publications if publication.offset == position.offset]
         if found and not started.is_same(found[0]):
             raise ProblemError(409, "conflict", "This id was used for something else")
-
-
-def _key(principal: Principal, id_: str | None) -> str | None:
-    # The same as over WebSocket: one id counts once, whichever way it came.
-    return None if id_ is None else idempotency_key(principal.user_id, id_)
 
 
 def check_room(room: str) -> None:

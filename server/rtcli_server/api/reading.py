@@ -1,4 +1,4 @@
-"""Reading the log over HTTP, page by page; no web framework here."""
+"""Reading the log over HTTP, page by page. No web framework here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from rtcli.protocol.codes import UNAVAILABLE_RETRY_MS, ErrorCode, GapReason
-from rtcli.protocol.position import ROOM_PREFIX, InvalidPositionError, Position, parse_position
+from rtcli.protocol.position import (
+    MAX_OFFSET,
+    ROOM_PREFIX,
+    InvalidPositionError,
+    Position,
+    parse_position,
+    recovery_failure,
+)
 from rtcli_server.broker import Broker, BrokerUnavailableError, HistoryPage
 from rtcli_server.problems import ProblemError
 
@@ -18,7 +25,7 @@ _decode = msgspec.json.Decoder().decode
 
 
 class Page(NamedTuple):
-    """Messages with their positions; `next` is where the following page begins; `reason` as in section 8."""
+    """Messages with their positions. The next page begins after `next`; `reason` is that of section 8."""
 
     messages: list[dict[str, Any]]
     top: Position
@@ -38,8 +45,8 @@ def parse_since(text: str | None) -> Position | None:
 
 
 @asynccontextmanager
-async def asking(detail: str | None = None) -> AsyncIterator[None]:
-    """Ask what other instances know; raises ProblemError (503) when the store does not answer."""
+async def shared_store(detail: str | None = None) -> AsyncIterator[None]:
+    """Raise ProblemError (503) when the store that all instances share does not answer within the block."""
     try:
         yield
     except BrokerUnavailableError:
@@ -63,7 +70,7 @@ async def read_page(
 
 
 def _next(page: HistoryPage, since: Position | None) -> Position:
-    """Where to go on: after the last of the page; without any, where the caller stands, if that exists."""
+    """The end of the page; for an empty page, `since` where the log has that position, else the top."""
     if page.publications:
         return page.publications[-1].position
     if since is None or since.epoch != page.top.epoch or since.offset > page.top.offset:
@@ -72,11 +79,10 @@ def _next(page: HistoryPage, since: Position | None) -> Position:
 
 
 def _reason(page: HistoryPage, since: Position | None) -> GapReason | None:
-    if since is None or since == page.top:
+    """Why something is missing between `since` and the first message of the page, or the top without any."""
+    if since is None:
         return None
-    if since.epoch != page.top.epoch:
-        return GapReason.EPOCH_CHANGED
-    if since.offset > page.top.offset:
-        return GapReason.FUTURE
-    first = page.publications[0].offset if page.publications else None
-    return None if first == since.offset + 1 else GapReason.TRIMMED
+    first = page.publications[:1]
+    reached = first[0].position if first else page.top
+    # A page has no limit for what was missed, so there is no TOO_MANY.
+    return recovery_failure(since, reached, [found.offset for found in first], max_replay=MAX_OFFSET)

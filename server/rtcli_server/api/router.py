@@ -31,7 +31,7 @@ from rtcli_server.api.models import (
     problems,
 )
 from rtcli_server.api.publishing import Publisher, Receipt, Started, check_room
-from rtcli_server.api.reading import asking, parse_since, read_page
+from rtcli_server.api.reading import parse_since, read_page, shared_store
 from rtcli_server.api.services import ApiServices, Refreshable
 from rtcli_server.auth.claims import Principal
 from rtcli_server.limits.connection_caps import UserRates
@@ -93,7 +93,7 @@ def _add_rooms(router: APIRouter, services: ApiServices, publisher: Publisher) -
     @router.get("/rooms", tags=["rooms"], responses=problems(503))
     async def list_rooms(caller: Caller) -> RoomsOut:
         """The rooms in which somebody is, of those that the caller may join."""
-        async with asking():
+        async with shared_store():
             counts = await services.rooms.counts()
         shown = [
             RoomOut(room=room, member_count=counts[room]) for room in sorted(counts) if caller.can_join(room)
@@ -104,7 +104,7 @@ def _add_rooms(router: APIRouter, services: ApiServices, publisher: Publisher) -
     async def list_members(room: str, caller: Caller) -> MembersOut:
         """Who is in a room."""
         _check_may_join(caller, room)
-        async with asking():
+        async with shared_store():
             members, count = await services.rooms.members(room)
         shown = [MemberOut(user_id=member.user_id, name=member.name) for member in members]
         return MembersOut(room=room, members=shown, member_count=count)
@@ -212,7 +212,7 @@ def _add_connections(router: APIRouter, services: ApiServices) -> None:
         """Close everything that a user has open, with 4500: clients stay away. Needs the scope `admin`."""
         if not caller.is_admin:
             raise ProblemError(403)
-        async with asking("Closed on this instance; the others could not be told: repeat it"):
+        async with shared_store("Closed on this instance; the others could not be told: repeat it"):
             closed = await services.kick(user_id)
         return ClosedOut(closed=closed)
 
@@ -230,5 +230,5 @@ def _add_connections(router: APIRouter, services: ApiServices) -> None:
 
 
 async def _refreshed_elsewhere(services: ApiServices, connection_id: str, caller: Principal) -> bool:
-    async with asking():
+    async with shared_store():
         return await services.refresh_elsewhere(connection_id, caller)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from rtcli.protocol.codes import UNAVAILABLE_RETRY_MS, CloseCode, ErrorCode, GapReason
 from rtcli.protocol.messages import Ack, AckData, RoomData, RoomJoined, RoomJoinedData, RoomLeft
 from rtcli.protocol.position import BROADCAST, ROOM_PREFIX, USER_PREFIX
-from rtcli.protocol.publication import NEW_MESSAGE, chat_data, idempotency_key
 from rtcli_server.auth.authenticator import InvalidTokenError
 from rtcli_server.broker import BrokerUnavailableError, Published
+from rtcli_server.broker.chat import publish_message
 from rtcli_server.delivery.channel import Subscription
 from rtcli_server.delivery.recovery import RecoveryRequest, RecoveryResult, read_missed
 from rtcli_server.delivery.writing import write_items
@@ -122,17 +122,16 @@ def publish(connection: Connection, decision: Publish) -> None:
     """Append to the room's log; the acknowledgement is sent once it is there."""
     room, message_id = decision.room, decision.id
     services = connection.services
-    time_ms = services.clock.wall_ms()
-    data = chat_data(
+    future = publish_message(
+        services.broker,
+        services.clock,
         room=room,
         content=decision.content,
-        sender_id=connection.wire_id,
-        sender_name=connection.name,
-        timestamp=services.clock.timestamp_of(time_ms),
-        id=message_id,
+        user_id=connection.user_id,
+        wire_id=connection.wire_id,
+        name=connection.name,
+        message_id=message_id,
     )
-    key = None if message_id is None else idempotency_key(connection.user_id, message_id)
-    future = services.broker.publish(ROOM_PREFIX + room, NEW_MESSAGE, data, key=key, time_ms=time_ms)
     if future.done():
         if message_id is None and future.exception() is None:
             services.metrics.published += 1  # without an id there is no repeat, and no acknowledgement
