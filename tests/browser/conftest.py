@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Page, async_playwright
 
-# What Chromium would otherwise do by itself reaches for hosts that are not under test.
+# Without these, Chromium connects to hosts that are not under test.
 QUIET = [
     "--disable-background-networking",
     "--disable-component-update",
@@ -22,7 +22,7 @@ QUIET = [
 
 @pytest.fixture
 async def page() -> AsyncIterator[Page]:
-    """An empty page; errors that its scripts do not catch fail the test."""
+    """An empty page. An uncaught error of its scripts fails the test."""
     executable = shutil.which("chromium") or shutil.which("google-chrome")
     assert executable is not None, "needs Chromium: apt-get install chromium"
     as_root = ["--no-sandbox"] if os.geteuid() == 0 else []

@@ -1,4 +1,4 @@
-"""A browser's own EventSource against the server: it follows, and resumes by itself through a restart."""
+"""A browser's EventSource follows the server, and resumes by itself after a restart."""
 
 from __future__ import annotations
 

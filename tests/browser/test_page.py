@@ -33,7 +33,7 @@ async def url() -> AsyncIterator[str]:
 
 @pytest.fixture
 def complaints(page: Page) -> list[str]:
-    """What the browser writes to its console: policy violations, failed requests."""
+    """Messages in the console of the browser: policy violations, failed requests."""
     found: list[str] = []
     page.on("console", lambda message: found.append(message.text) if message.type == "error" else None)
     return found
@@ -41,7 +41,7 @@ def complaints(page: Page) -> list[str]:
 
 @pytest.fixture
 async def other(page: Page) -> Page:
-    """Somebody else's page, in the same browser."""
+    """The page of another user, in the same browser."""
     browser = page.context.browser
     assert browser is not None
     return await browser.new_page()
@@ -54,7 +54,7 @@ async def open_chat(page: Page, url: str, name: str, sub: str) -> None:
 
 
 async def eventually(page: Page, condition: str) -> None:
-    """Wait until a condition holds; the page's policy forbids Playwright's own way, which is `eval`."""
+    """Wait until a condition holds. Playwright's own way uses `eval`, which the page's policy forbids."""
     deadline = time.monotonic() + 60
     while not await page.evaluate(condition):
         assert time.monotonic() < deadline, condition

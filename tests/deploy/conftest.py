@@ -18,7 +18,7 @@ ACL = ROOT / "deploy" / "redis.acl"
 
 @pytest.fixture(scope="module")
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """A Redis that lets in whom the file lets in, and this test."""
+    """A Redis that accepts the users of the file, and this test."""
     directory = tmp_path_factory.mktemp("redis")
     acl = directory / "redis.acl"
     acl.write_text(ACL.read_text().replace("default off", "default on nopass ~* &* +@all"))
@@ -31,7 +31,7 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 @pytest.fixture
 def instances(redis: RedisServer, tmp_path: Path) -> Instances:
-    """Run some instances, with settings given as RTCLI_SERVER_*; they are killed at the end."""
+    """Run several instances, configured by RTCLI_SERVER_*. They are killed at the end."""
     homes = (tmp_path / f"instance-{number}" for number in count())
 
     @asynccontextmanager

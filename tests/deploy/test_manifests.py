@@ -1,6 +1,6 @@
-"""What stands in deploy/ agrees with the server, and with itself: ports, paths, names, settings, times.
+"""The files in deploy/ agree with the server and with each other: ports, paths, names, settings, times.
 
-Neither a container engine nor a cluster is asked: only a server takes the settings, and answers the probes.
+There is no container engine and no cluster: a real server takes the settings and answers the probes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SECRET = PASSWORD * 4
 
 
 def load(name: str) -> dict[str, Any]:
-    """The one document of a YAML file."""
+    """The single document of a YAML file."""
     loaded: dict[str, Any] = yaml.safe_load((DEPLOY / name).read_text())
     return loaded
 
@@ -44,7 +44,7 @@ COMPOSE = load("compose.yaml")
 
 
 def kubernetes_environment() -> dict[str, str]:
-    """What a container gets, with a secret of one's own."""
+    """The environment of a container, with a secret of our own."""
     config = load("kubernetes/configmap.yaml")["data"]
     secret = load("kubernetes/secret.yaml")["stringData"]
     environment: dict[str, str] = config | secret | {"RTCLI_SERVER_SECRETS": SECRET}
@@ -115,7 +115,7 @@ def test_there_is_time_to_drain() -> None:
     assert sleep == "sleep"
     drain_s = Settings.from_env(kubernetes_environment()).drain_timeout_s
     assert POD["terminationGracePeriodSeconds"] > float(before_s) + drain_s
-    # Whoever must not send anybody here any more knows it by then.
+    # By then, no load balancer sends clients here any more.
     probe = CONTAINER["readinessProbe"]
     assert float(before_s) > probe["periodSeconds"] * probe["failureThreshold"]
 
@@ -125,7 +125,7 @@ def test_no_service_can_change_a_setting() -> None:
     assert POD["enableServiceLinks"] is False
 
 
-def test_everything_means_the_same_pods() -> None:
+def test_all_selectors_match_the_same_pods() -> None:
     labels = DEPLOYMENT["template"]["metadata"]["labels"]
     assert DEPLOYMENT["selector"]["matchLabels"] == labels
     assert load("kubernetes/service.yaml")["spec"]["selector"] == labels
@@ -139,14 +139,14 @@ def test_everything_means_the_same_pods() -> None:
         assert load(f"kubernetes/{file}")["metadata"]["name"] == reference["name"]
 
 
-def test_it_scales_by_a_metric_that_there_is() -> None:
+def test_the_autoscaler_uses_an_existing_metric() -> None:
     spec = load("kubernetes/autoscaler.yaml")["spec"]
     (metric,) = spec["metrics"]
     name = metric["pods"]["metric"]["name"]
     assert name in {spec.name for spec in SPECS}
     assert f"sum({name}{{" in (DEPLOY / "kubernetes/autoscaler.yaml").read_text()
     assert spec["minReplicas"] >= 2
-    assert "replicas" not in DEPLOYMENT  # it would set the autoscaler's number back
+    assert "replicas" not in DEPLOYMENT  # it would reset the number of the autoscaler
 
 
 def test_every_manifest_is_applied() -> None:
@@ -190,7 +190,7 @@ def test_compose_mounts_what_there_is() -> None:
 
 
 def test_the_redis_of_compose_gets_the_password(tmp_path: Path) -> None:
-    """Its command, as its shell runs it, up to the server that it starts."""
+    """Its command, run by its shell, up to the start of the server."""
     shell, option, script = COMPOSE["services"]["redis"]["command"]
     made = tmp_path / "users.acl"
     for inside, here in (

@@ -1,4 +1,4 @@
-"""deploy/nginx.conf in front of real instances: everything passes, at once, for as long as it likes."""
+"""deploy/nginx.conf in front of real instances: all traffic passes, without buffering or cutting."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def ports(servers: Sequence[ServerProcess]) -> list[int]:
 
 
 async def member(front: Nginx, sub: str, kind: type[WsPeer | StreamPeer]) -> WsPeer | StreamPeer:
-    """Somebody in the room, by way of nginx."""
+    """A member of the room, connected through nginx."""
     peer = await connect(front.port, kind(sub, ["room"]))
     await asyncio.wait_for(peer.ready, 30)
     return peer
@@ -49,7 +49,7 @@ def heard(peer: WsPeer | StreamPeer) -> list[str]:
     return [data["content"] for name, data in peer.events if name == "new_message"]
 
 
-# The server asks nginx not to buffer, too; here nginx does not listen to it.
+# The server also asks nginx not to buffer; here, nginx ignores that.
 DEAF = {"listen 80;": "listen 80; proxy_ignore_headers X-Accel-Buffering;"}
 
 
@@ -58,7 +58,7 @@ async def test_everything_passes_and_nothing_is_held_back(instances: Instances, 
         with nginx(tmp_path / "nginx", ports(servers), DEAF) as front:
             members = [await member(front, f"m{n}", kind) for n in range(4) for kind in (WsPeer, StreamPeer)]
             assert [await metric(server, "rtcli_connections") for server in servers] == [4, 4]
-            for number in range(3):  # each is heard before the next one could push it on
+            for number in range(3):  # each is received before the next could push it through a buffer
                 assert (await say(front, f"{number}")).status_code == 201
                 wanted = [str(n) for n in range(number + 1)]
                 await until(lambda: all(heard(m) == wanted for m in members), why="it is held back")  # noqa: B023 - at once
@@ -106,7 +106,7 @@ async def all_kinds(front: Nginx) -> list[Peer]:
 
 
 async def test_heartbeats_keep_quiet_connections(instances: Instances, tmp_path: Path) -> None:
-    """Where heartbeats are longer than the timeout nginx does cut: so it is they that keep the others."""
+    """With heartbeats rarer than its timeout, nginx does cut: so heartbeats keep the others alive."""
     async with (
         instances(1, **dict.fromkeys(TIMES, 2.0)) as often,
         instances(1, **dict.fromkeys(TIMES, 30.0)) as rarely,
@@ -131,7 +131,7 @@ def test_the_timeouts_are_longer_than_heartbeats() -> None:
 
 
 def bound(nobody: socket.socket) -> int:
-    """A port that refuses connections, because it is taken and nobody listens."""
+    """A port that refuses connections: it is bound, and nothing listens on it."""
     nobody.bind(("127.0.0.1", 0))
     return int(nobody.getsockname()[1])
 
@@ -183,7 +183,7 @@ async def test_a_rolling_restart_loses_nothing(instances: Instances, tmp_path: P
                     assert await metric(server, "rtcli_connections") > 0
                     server.signal(signal.SIGTERM)
                     assert await asyncio.to_thread(server.wait) == 0
-                    late = await connect(front.port, WsPeer("late"))  # nginx finds the one that is there
+                    late = await connect(front.port, WsPeer("late"))  # nginx finds the instance that is up
                     await late.ready
                     late.transport.abort()
                     await until(grown(crowd, 20), why="nothing is published on the other one")
@@ -212,6 +212,6 @@ async def all_are_back(servers: Sequence[ServerProcess], count: int) -> None:
 
 
 def grown(crowd: Crowd, by: int) -> Callable[[], bool]:
-    """Whether so many more were sent since now."""
+    """A condition: this many more were sent from now on."""
     wanted = len(crowd.sent) + by
     return lambda: len(crowd.sent) >= wanted

@@ -1,4 +1,4 @@
-"""docs/cli-reference.md is what --help says."""
+"""docs/cli-reference.md is the output of --help."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/deployment.md names settings that there are, with the defaults that they have."""
+"""docs/deployment.md names existing settings with their defaults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The example of docs/embedding.md runs, on an ASGI server that knows nothing of us."""
+"""The example of docs/embedding.md runs on a plain ASGI server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every relative link of the README and the docs leads somewhere."""
+"""The target of every relative link in the README and the docs exists."""
 
 from __future__ import annotations
 

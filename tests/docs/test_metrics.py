@@ -1,4 +1,4 @@
-"""docs/metrics.md has every metric, as the server describes it, and none that is not there."""
+"""docs/metrics.md lists all metrics of the server, with its descriptions, and no others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever arrives, each reader of the protocol gives a value or its documented error, and nothing else."""
+"""For any input, each parser of the protocol returns a value or raises its documented error."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.protocol.server_messages import CATALOGUE
 EXAMPLES = 400
 fuzz = settings(max_examples=EXAMPLES)
 
-any_text = st.text(max_size=200)  # surrogates and NUL among it
+any_text = st.text(max_size=200)  # includes surrogates and NUL
 any_bytes = st.binary(max_size=300)
 _values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -36,7 +36,7 @@ _types = st.sampled_from(
 _keys = st.sampled_from(
     ["room", "content", "is_typing", "token", "since", "history", "offset", "epoch", "code"]
 )
-# Nearly messages: the right names, any values; `json.dumps` writes NaN and lone surrogates happily.
+# Almost messages: the right names with any values; `json.dumps` also writes NaN and lone surrogates.
 near_messages = st.builds(
     lambda fields, data: json.dumps({**fields, "data": data}),
     st.fixed_dictionaries({"type": _types | _values}, optional={"id": _values, "timestamp": _values}),

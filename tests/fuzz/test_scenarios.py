@@ -1,4 +1,4 @@
-"""Whatever stands in a scenario file, the loader gives a scenario or its mistakes, and nothing else."""
+"""For any content of a scenario file, the loader returns a scenario or raises `ScenarioError`."""
 
 from __future__ import annotations
 

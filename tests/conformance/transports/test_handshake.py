@@ -102,9 +102,7 @@ def test_bad_handshakes(server: LiveServer, status: int, replace: Replace) -> No
     response = answer_to(server, handshake_bytes(WS, replace=replace))
     assert response is not None
     assert response.status == status, response
-    if (
-        response.headers["content-type"] == "application/problem+json"
-    ):  # uvicorn's own answers have another type
+    if response.headers["content-type"] == "application/problem+json":  # uvicorn's own have another
         problem = json.loads(response.body)
         assert problem["status"] == status
         assert problem["code"]
