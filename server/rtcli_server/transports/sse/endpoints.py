@@ -1,15 +1,15 @@
 """Event streams over HTTP (protocol.md, section 4), on any ASGI server.
 
-What must stop a client is answered with a status; everything else with a stream, because a browser's
-EventSource gives up for ever on any status but 200. Under the bundled uvicorn a stream writes to the
-transport itself: no task, queue or copy of its own.
+A client that must stop gets an HTTP error; everyone else gets a stream, because a browser's EventSource gives
+up for ever on any status but 200. Under the bundled server a stream writes to the transport itself, without a
+task, queue or copy of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TypeAlias
+from typing import Generic, TypeVar
 
 import msgspec
 from fastapi import APIRouter
@@ -32,15 +32,14 @@ from rtcli_server.problems import ProblemError
 from rtcli_server.realtime import Realtime
 from rtcli_server.transports.sse.stream_request import (
     MEDIA_TYPE,
-    NOTHING,
-    Asked,
+    StreamRequest,
     accepts_events,
-    can_come_back,
+    is_resumable,
     read_cursor,
 )
 from rtcli_server.transports.sse.writers import open_writer
 
-RESUME_TEXT = "The cursor of so many rooms with such long names would not fit into a request"
+NOT_RESUMABLE = "The cursor of so many rooms with such long names would not fit into a request"
 HEADERS = {
     "cache-control": "no-cache, no-store, must-revalidate",
     "content-type": f"{MEDIA_TYPE}; charset=utf-8",
@@ -49,13 +48,13 @@ HEADERS = {
 
 
 def refuse(status: int, code: str, text: str) -> Response:
-    """A problem+json answer, which stops the client."""
+    """Answer with problem+json, which stops the client."""
     problem = ProblemError(status, code, text)
     return Response(problem.body(), status, problem.headers())
 
 
 def _reject(rejection: Rejection) -> Response:
-    """Stop the client; or, when it is welcome but not now, a stream that only says when to come back."""
+    """Stop the client; when it should come back later, answer with a stream that only says when."""
     if rejection.retry_after_ms is None:
         return refuse(rejection.status, rejection.code, rejection.text)
     data = {
@@ -73,22 +72,27 @@ def _not_acceptable(request: Request) -> Response | None:
     return refuse(406, "not_acceptable", f"This is {MEDIA_TYPE}")
 
 
-NewStream: TypeAlias = Callable[[OpenWriter], EventStream | HeartbeatStream]
+AnyStream = TypeVar("AnyStream", bound=EventStream | HeartbeatStream)
 
 
-class EventStreamResponse(Response):
-    """The response that lives as long as its stream."""
+class EventStreamResponse(Response, Generic[AnyStream]):
+    """A response that lasts as long as its stream. `begin` writes to the stream first."""
 
-    def __init__(self, realtime: Realtime, new_stream: NewStream, asked: Asked) -> None:
+    def __init__(
+        self,
+        realtime: Realtime,
+        new_stream: Callable[[OpenWriter], AnyStream],
+        begin: Callable[[AnyStream], Awaitable[None]],
+    ) -> None:
         self._realtime = realtime
         self._new_stream = new_stream
-        self._asked = asked
+        self._begin = begin
         self.status_code = 200
         self.background = None
         self.init_headers(HEADERS)  # not Response.__init__, which would set a content-length
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Start the response, and keep it until the client or the stream ends."""
+        """Start the response, and keep it open until the client or the stream ends."""
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -97,31 +101,18 @@ class EventStreamResponse(Response):
         stream = self._new_stream(partial(open_writer, scope, receive, send, budget))
         self._realtime.hub.add(stream)
         try:
-            await self._open(stream)
+            await self._begin(stream)
             await stream.writer.run()
         finally:
             stream.lost()
 
-    async def _open(self, stream: EventStream | HeartbeatStream) -> None:
-        asked = self._asked
-        if isinstance(stream, HeartbeatStream):
-            stream.begin()
-            return
-        try:
-            await stream.open(
-                asked.channels,
-                asked.cursor,
-                invalid=asked.invalid,
-                max_replay=self._realtime.settings.max_replay,
-            )
-        except BrokerUnavailableError:
-            stream.shut_down(
-                CloseCode.TRY_AGAIN_LATER, ErrorCode.UNAVAILABLE, self._realtime.retry_after_ms()
-            )
+
+async def _begin_heartbeats(stream: HeartbeatStream) -> None:
+    stream.begin()
 
 
-class StreamEndpoints:
-    """The three paths, on one server."""
+class EventStreamEndpoints:
+    """The endpoints of the three paths, on one server."""
 
     def __init__(self, realtime: Realtime) -> None:
         self._realtime = realtime
@@ -134,15 +125,14 @@ class StreamEndpoints:
         """Follow your personal events and broadcasts."""
         return await self._follow(request, [])
 
-    async def pulse(self, request: Request) -> Response:
+    async def heartbeats(self, request: Request) -> Response:
         """Get heartbeats only; needs no token."""
         address = request.client.host if request.client else ""
         rejection = self._realtime.check_capacity("", address)  # nobody: counted by address alone
         if rejection is not None:
             return _reject(rejection)
-        return _not_acceptable(request) or EventStreamResponse(
-            self._realtime, partial(self._realtime.new_heartbeat_stream, address), NOTHING
-        )
+        new_stream = partial(self._realtime.new_heartbeat_stream, address)
+        return _not_acceptable(request) or EventStreamResponse(self._realtime, new_stream, _begin_heartbeats)
 
     async def _follow(self, request: Request, rooms: list[str]) -> Response:
         admission_request = AdmissionRequest.from_scope(request.scope)
@@ -152,15 +142,16 @@ class StreamEndpoints:
         rooms = list(dict.fromkeys(rooms))
         return (
             _not_acceptable(request)
-            or self._stay_away(request, principal)
+            or self._refuse_kicked(request, principal)
             or self._refuse_rooms(principal, rooms)
             or self._open(request, principal, admission_request.address, rooms)
         )
 
-    def _stay_away(self, request: Request, principal: Principal) -> Response | None:
-        """204 for who was kicked and comes back: "User agents can be told to stop reconnecting" by it.
+    def _refuse_kicked(self, request: Request, principal: Principal) -> Response | None:
+        """Answer 204 to a client that was kicked and reconnects.
 
-        Who comes anew, without a `Last-Event-ID`, is let in: a kick ends connections, it does not ban.
+        WHATWG HTML, section 9.2.1: "a client can be told to stop reconnecting using the HTTP 204 No Content
+        response code". A request without `Last-Event-ID` is admitted: a kick ends connections, it is no ban.
         """
         now = self._realtime.clock.now()
         if "last-event-id" in request.headers and self._realtime.hub.is_kicked(principal.user_id, now):
@@ -172,15 +163,27 @@ class StreamEndpoints:
         scope = request.scope
         path = scope["raw_path"] + b"?" + scope["query_string"]
         max_head_bytes = self._realtime.settings.max_header_bytes
-        if not can_come_back(path, scope["headers"], channels, max_head_bytes=max_head_bytes):
-            return refuse(400, ErrorCode.TOO_MANY_ROOMS, RESUME_TEXT)
-        # Two headers are one with a comma and a space (RFC 9110, section 5.3): no cursor.
+        if not is_resumable(path, scope["headers"], channels, max_head_bytes=max_head_bytes):
+            return refuse(400, ErrorCode.TOO_MANY_ROOMS, NOT_RESUMABLE)
+        # Two headers are one with ", " in it (RFC 9110, section 5.3), which is never a valid cursor.
         header = ", ".join(request.headers.getlist("last-event-id"))
-        # The header, which a reconnecting browser sends, wins over the parameter.
+        # The header, which a reconnecting browser sends, takes precedence over the parameter.
         text = header or request.query_params.get("last_event_id", "")
-        asked = read_cursor(text, channels, user_channel=principal.channel)
+        stream_request = read_cursor(text, channels, user_channel=principal.channel)
         new_stream = partial(self._realtime.new_event_stream, principal, address)
-        return EventStreamResponse(self._realtime, new_stream, asked)
+        return EventStreamResponse(self._realtime, new_stream, partial(self._begin, stream_request))
+
+    async def _begin(self, stream_request: StreamRequest, stream: EventStream) -> None:
+        try:
+            await stream.open(
+                stream_request.channels,
+                stream_request.cursor,
+                invalid=stream_request.invalid,
+                max_replay=self._realtime.settings.max_replay,
+            )
+        except BrokerUnavailableError:
+            retry_after_ms = self._realtime.retry_after_ms()
+            stream.shut_down(CloseCode.TRY_AGAIN_LATER, ErrorCode.UNAVAILABLE, retry_after_ms)
 
     def _refuse_rooms(self, principal: Principal, rooms: list[str]) -> Response | None:
         if len(rooms) > self._realtime.settings.max_rooms:
@@ -194,12 +197,12 @@ class StreamEndpoints:
 
 def stream_router(realtime: Realtime) -> APIRouter:
     """The routes of the event streams."""
-    endpoints = StreamEndpoints(realtime)
+    endpoints = EventStreamEndpoints(realtime)
     router = APIRouter(tags=["event streams"])
     for path, endpoint in (
         (EVENT_STREAM_PATH, endpoints.events),
         (NOTIFICATION_STREAM_PATH, endpoints.notifications),
-        (HEARTBEAT_STREAM_PATH, endpoints.pulse),
+        (HEARTBEAT_STREAM_PATH, endpoints.heartbeats),
     ):
         router.add_api_route(path, endpoint, methods=["GET"], response_class=Response)
         router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)

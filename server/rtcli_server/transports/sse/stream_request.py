@@ -1,6 +1,6 @@
-"""What a request for an event stream asks for, and whether it can be followed (protocol.md, 4 and 6).
+"""What a request for an event stream asks for, and whether it can be served (protocol.md, sections 4 and 6).
 
-Pure: looks at headers and parameters, and decides. `sse.py` answers.
+Pure: decides by headers and parameters; `endpoints` answers.
 """
 
 from __future__ import annotations
@@ -12,42 +12,42 @@ from rtcli.protocol.position import InvalidPositionError, Position, longest_curs
 from rtcli_server.headers import Headers
 
 MEDIA_TYPE = "text/event-stream"
-_RANGES = (MEDIA_TYPE, "text/*", "*/*")  # those that cover it, the most specific one first
+_RANGES = (MEDIA_TYPE, "text/*", "*/*")  # media ranges that cover it, the most specific one first
 _ID_HEADER = b"last-event-id"
-_SPARE_BYTES = (
-    256  # what may differ between two requests for one stream, and what a line takes beside its text
-)
+_SPARE_BYTES = 256  # for what differs between two requests for one stream, and for the ends of lines
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a request for a stream asks for."""
+class StreamRequest:
+    """The channels that a request asks for, and the positions after which it resumes."""
 
     channels: list[str]
     cursor: Mapping[str, Position]
-    invalid: bool  # a cursor was sent that cannot be read
+    invalid: bool  # the request has a cursor that cannot be read
 
 
-NOTHING = Asked([], {}, invalid=False)
+def read_cursor(text: str, channels: list[str], *, user_channel: str) -> StreamRequest:
+    """Read the cursor of a request for `channels`; `text` is "" when it has none.
 
-
-def read_cursor(text: str, channels: list[str], *, user_channel: str) -> Asked:
-    """Read a cursor (empty: none was sent) for `channels`; what it says of other channels does not matter."""
+    Positions of other channels are left out.
+    """
     if not text:
-        return Asked(channels, {}, invalid=False)
+        return StreamRequest(channels, {}, invalid=False)
     try:
         cursor = parse_cursor(text, user_channel=user_channel)
     except InvalidPositionError:
-        return Asked(channels, {}, invalid=True)
-    return Asked(channels, {name: at for name, at in cursor.items() if name in channels}, invalid=False)
+        return StreamRequest(channels, {}, invalid=True)
+    return StreamRequest(
+        channels, {name: at for name, at in cursor.items() if name in channels}, invalid=False
+    )
 
 
 def accepts_events(values: Sequence[str]) -> bool:
-    """Whether the `Accept` headers leave room for an event stream.
+    """Whether the values of the `Accept` headers allow an event stream.
 
     RFC 9110, section 12.5.1: no header means anything, "the most specific reference has precedence", and a
-    weight of 0 is "not acceptable". What is no media range is passed over: only who surely cannot read a
-    stream is refused.
+    weight of 0 is "not acceptable". What is not a media range is ignored: only a client that surely cannot
+    read a stream is refused.
     """
     weights = dict(_weighted(",".join(values)))
     named = next((name for name in _RANGES if name in weights), None)
@@ -66,11 +66,12 @@ def _weighted(text: str) -> Iterable[tuple[str, float]]:
             yield name, 1.0
 
 
-def can_come_back(raw_path: bytes, headers: Headers, channels: Iterable[str], *, max_head_bytes: int) -> bool:
-    """Whether this stream could be resumed with any cursor that it may get to.
+def is_resumable(raw_path: bytes, headers: Headers, channels: Iterable[str], *, max_head_bytes: int) -> bool:
+    """Whether this stream can be resumed with every cursor that it may reach.
 
-    A cursor has a limit, and so has the head of the request that brings it: a browser that is refused for
-    either gives up for ever, in the middle of a stream that it was let into. `raw_path` holds the query too.
+    A cursor has a size limit, and so has the head of the request that brings it. A browser that is refused
+    for one of them gives up for ever, in the middle of a stream that it was admitted to. `raw_path` includes
+    the query.
     """
     cursor = longest_cursor(channels)
     if cursor is None:

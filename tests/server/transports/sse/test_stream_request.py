@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from rtcli_server.transports.sse.stream_request import Asked, accepts_events, can_come_back, read_cursor
+from rtcli_server.transports.sse.stream_request import (
+    StreamRequest,
+    accepts_events,
+    is_resumable,
+    read_cursor,
+)
 
 from rtcli.protocol.position import MAX_OFFSET, Position, format_cursor
 
@@ -41,16 +46,16 @@ def test_a_cursor_is_read_for_the_channels_of_the_stream_alone() -> None:
     at = Position("k3f9", 4)
     text = format_cursor([("room:a", at), ("room:b", at), ("all", at)])
     asked = read_cursor(text, CHANNELS, user_channel="user:7")
-    assert asked == Asked(CHANNELS, {"room:a": at, "all": at}, invalid=False)
-    assert read_cursor("", CHANNELS, user_channel="user:7") == Asked(CHANNELS, {}, invalid=False)
-    assert read_cursor("a=", CHANNELS, user_channel="user:7") == Asked(CHANNELS, {}, invalid=True)
+    assert asked == StreamRequest(CHANNELS, {"room:a": at, "all": at}, invalid=False)
+    assert read_cursor("", CHANNELS, user_channel="user:7") == StreamRequest(CHANNELS, {}, invalid=False)
+    assert read_cursor("a=", CHANNELS, user_channel="user:7") == StreamRequest(CHANNELS, {}, invalid=True)
 
 
 @pytest.mark.parametrize("count", [1, 20, 43, 44, 60, 100])
-def test_who_is_let_in_can_come_back_with_any_cursor(count: int) -> None:
+def test_an_admitted_stream_can_be_resumed_with_every_cursor(count: int) -> None:
     channels = [f"room:{number:0128}" for number in range(count)]
     cursor = format_cursor([(name, Position("z" * 16, MAX_OFFSET)) for name in channels])
-    allowed = can_come_back(b"/s?", [(b"host", b"a")], channels, max_head_bytes=LIMIT)
+    allowed = is_resumable(b"/s?", [(b"host", b"a")], channels, max_head_bytes=LIMIT)
     assert allowed == (len(cursor) + 2 <= 8_192)
 
 
@@ -60,7 +65,7 @@ def test_the_whole_head_of_the_next_request_counts() -> None:
 
     def allowed(token_bytes: int) -> bool:
         headers = [(b"authorization", b"x" * token_bytes), (b"last-event-id", b"y" * 8_000)]
-        return can_come_back(path, headers, channels, max_head_bytes=LIMIT)
+        return is_resumable(path, headers, channels, max_head_bytes=LIMIT)
 
     assert allowed(1_000)
     assert not allowed(4_000)
