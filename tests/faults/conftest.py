@@ -1,4 +1,4 @@
-"""What the fault tests share."""
+"""Fixtures that the fault tests share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["redis_of_session", "servers"]
 
 @pytest.fixture
 async def servers() -> AsyncIterator[list[ServerProcess]]:
-    """What is put in here is ended with the test."""
+    """A stack of servers; all of them are ended with the test."""
     servers: list[ServerProcess] = []
     yield servers
     for server in servers:

@@ -1,4 +1,4 @@
-"""The checker itself: it finds each broken promise, and nothing in a clean run."""
+"""The checker itself: it finds every broken guarantee, and nothing in a clean run."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_what_was_refused_or_never_sent_is_found() -> None:
     }
 
 
-def test_a_log_that_forgets_may_have_a_publish_again_in_its_next_epoch_alone() -> None:
+def test_a_log_that_forgets_may_repeat_a_publish_in_its_next_epoch_alone() -> None:
     sent, receivers = clean()
     for receiver in receivers:
         receiver.events.append(("lost-answer", at(1, "bbbb")))

@@ -1,4 +1,4 @@
-"""SIGTERM under load: all are told when to come back, who does not listen is cut, and it is over in time."""
+"""SIGTERM under load: clients are told when to reconnect, and it ends in time even if some do not read."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def server(tmp_path: Path) -> AsyncIterator[ServerProcess]:
 
 
 async def flood(server: ServerProcess, room: str, slow_clients: int) -> None:
-    """Publish in a room until all its members that do not read are behind."""
+    """Publish in a room until all members that do not read lag."""
     peer = await connect(server.port, WsPeer("flood", [room]))
     await peer.ready
     for number in range(1_500):
@@ -47,7 +47,7 @@ async def flood(server: ServerProcess, room: str, slow_clients: int) -> None:
 
 
 def spread(peers: list[Peer]) -> list[int]:
-    """When each of them was told to come back, in milliseconds."""
+    """The delays after which the clients were told to reconnect, in milliseconds."""
     delays = [peer.closing["retry_after_ms"] for peer in peers if peer.closing is not None]
     assert len(delays) == len(peers), f"{len(peers) - len(delays)} of {len(peers)} were told nothing"
     return delays

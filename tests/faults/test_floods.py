@@ -1,4 +1,4 @@
-"""Too many at once, too slowly, or no descriptors left: the server keeps answering and comes back to rest."""
+"""Too many clients, too slow ones, or no descriptors left: the server keeps answering and recovers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Start = Callable[..., Awaitable[ServerProcess]]
 
 @pytest.fixture
 async def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Start]:
-    """Start a server with options, and settings as keywords; it is ended with the test."""
+    """Start a server with options, and with settings as keywords. It is ended with the test."""
     servers: list[ServerProcess] = []
 
     async def begin(*options: str, prefix: tuple[str, ...] = (), **settings: str) -> ServerProcess:
@@ -75,7 +75,7 @@ async def test_slowloris(start: Start) -> None:
     async with watched(server):
         starts = (b"", b"GET /api/v1/ws HTTP/1.1\r\nHost: a\r\nX-A: ", b"POST /api/v1/events HTTP/1.1\r\n")
         peers = [await connect(server.port, Peer(starts[n % len(starts)])) for n in range(200)]
-        while not all(peer.lost.done() for peer in peers):  # `watched` sees that others are served meanwhile
+        while not all(peer.lost.done() for peer in peers):  # `watched` checks the others
             for peer in peers:
                 if not peer.transport.is_closing():
                     peer.transport.write(b"x")  # one byte at a time does not move the deadline
@@ -86,14 +86,14 @@ async def test_slowloris(start: Start) -> None:
 async def test_out_of_descriptors(start: Start) -> None:
     limit = 200
     server = await start(*NO_LIMITS, prefix=("prlimit", f"--nofile={limit}:{limit}"))
-    async with watched(server, keeps_connection=True):  # no new one can be had
+    async with watched(server, keeps_connection=True):  # a new connection is impossible
         crowd = [await connect(server.port, WsPeer(f"u{n}")) for n in range(limit + 100)]
         welcome = [peer for peer in crowd if await admitted(peer)]
         assert 0.5 * limit < len(welcome) <= 0.9 * limit
         turned_away = [peer for peer in crowd if peer not in welcome]
         assert all(peer.close_code in {1013, None} for peer in turned_away)
         drop(turned_away)
-        # Now sockets that say nothing take what is left; the server must not spin or fill its log.
+        # Now silent sockets take the remaining descriptors; the server must not spin or fill its log.
         silent = [await connect(server.port, Peer(b"")) for _ in range(limit)]
         await until(lambda: descriptors(server.pid) >= limit - 5, why="there are descriptors left")
         drop(silent)
@@ -105,7 +105,7 @@ async def test_out_of_descriptors(start: Start) -> None:
 
 
 async def admitted(peer: WsPeer) -> bool:
-    """Whether the server let it in and keeps it."""
+    """Whether the server accepted the connection and keeps it."""
     try:
         await asyncio.wait_for(asyncio.shield(peer.ready), 10)
     except (ConnectionError, TimeoutError):

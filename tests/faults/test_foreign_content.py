@@ -1,4 +1,4 @@
-"""What others write under the keys of two servers that serve: skipped and counted, and it kills nothing."""
+"""Foreign content under the keys of two running servers is skipped and counted, and stops nothing."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ import redis as client
 from tests.support.brokers.foreign_content import AUDIENCE, DAMAGE, MESSAGES, META, STREAM
 from tests.support.faults.fleet import nobody_noticed, two_on_redis
 
-# Behind the newest entry, in one step with looking where that is.
+# Writes an entry behind the newest one, whose id it reads in the same step.
 ENTRY = "return redis.call('XADD', KEYS[2], redis.call('HGET', KEYS[1], 'top') .. '-7', unpack(ARGV))"
-# Those that are about the room of that module, which has five publications.
+# Those for the room of that module, which has five publications.
 ELSEWHERE = {"entry_of_others", "entry_of_another_shape"}
 
 
 def entry(*fields: str | bytes) -> Callable[[client.Redis], object]:
-    """Something that stands in the stream between two of ours."""
+    """An entry in the stream between two of ours."""
     return lambda redis: redis.eval(ENTRY, 2, META, STREAM, *fields)
 
 
 def run_ahead(redis: client.Redis) -> None:
-    """Leave a thousand offsets out."""
+    """Skip a thousand offsets."""
     redis.hincrby(META, "top", 1_000)
 
 
 def inflict(harm: Callable[[client.Redis], object], redis: client.Redis) -> None:
-    """Do harm in two steps; once more, when it is mended in between."""
+    """Do the harm in two steps, and again if a server repairs it in between."""
     while True:
         try:
             harm(redis)
@@ -39,7 +39,7 @@ def inflict(harm: Callable[[client.Redis], object], redis: client.Redis) -> None
 
 
 def harms() -> list[Callable[[client.Redis], object]]:
-    """Everything that is done to them, one after the other."""
+    """All kinds of harm, which are done one after another."""
     return [
         entry("something", "else"),
         entry("e", "x", "d", "not json", "t", "1", "b", "1"),

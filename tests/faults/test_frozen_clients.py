@@ -1,4 +1,4 @@
-"""Clients that stop: that never read, that freeze and come back, and that are gone without a word."""
+"""Clients that never read, that freeze and come back, and that vanish without closing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def start(home: Path, monkeypatch: pytest.MonkeyPatch, **settings: str) ->
 
 @pytest.fixture
 async def ended() -> AsyncIterator[list[ServerProcess]]:
-    """Servers that are ended with the test."""
+    """A stack of servers; all of them are ended with the test."""
     servers: list[ServerProcess] = []
     yield servers
     for server in servers:
@@ -54,7 +54,7 @@ async def say(server: ServerProcess, room: str, count: int, size: int) -> None:
 
 
 def numbers(peer: WsPeer) -> list[int]:
-    """Which messages came, in their order."""
+    """The numbers of the messages that came, in order of arrival."""
     return [int(data["content"].partition(":")[0]) for data in peer.of_type("new_message")]
 
 
@@ -75,8 +75,8 @@ async def test_fifty_clients_that_never_read(
         await say(server, "room", 700, 8_000)
         await until(lambda: numbers(reader) == list(range(700)), why="who reads does not get everything")
         used = resident_bytes(server.pid) - before
-        assert used < 50 * 4 * 262_144 + 32 * MIB  # their budgets and what fills them; the log itself
-        await until_metric(server, "rtcli_connections", 1)  # past their deadline the fifty are cut
+        assert used < 50 * 4 * 262_144 + 32 * MIB  # their budgets with overhead, and the log
+        await until_metric(server, "rtcli_connections", 1)  # the fifty are cut after their deadline
         assert reader.close_code is None
         reader.transport.close()
         for peer in (*sockets, *streams):
@@ -95,14 +95,14 @@ class SilentClient:
         )
 
     async def line(self) -> dict[str, object]:
-        """What it says next."""
+        """The next line of its output."""
         assert self.process.stdout is not None
         said = await asyncio.wait_for(asyncio.to_thread(self.process.stdout.readline), 30)
         line: dict[str, object] = json.loads(said)
         return line
 
     def end(self) -> None:
-        """Kill it, stopped or not."""
+        """Kill the process, even if it is stopped."""
         self.process.kill()
         self.process.communicate()
 
@@ -128,7 +128,7 @@ async def test_a_frozen_client_is_found_by_the_heartbeat(
             os.kill(client.process.pid, signal.SIGSTOP)
             await until_metric(server, "rtcli_connections", 0)
             os.kill(client.process.pid, signal.SIGCONT)
-            assert await client.line() == {"closed": 4000}  # it hears why, should it ever wake up
+            assert await client.line() == {"closed": 4000}  # it gets the reason if it ever wakes up
         finally:
             client.end()
 
@@ -155,7 +155,7 @@ def test_peers_whose_network_is_gone_are_found(tmp_path: Path, monkeypatch: pyte
     intervals = ("ping_interval_s", "pong_timeout_s", "rfc_ping_interval_s", "rfc_ping_timeout_s")
     for name in (*intervals, "stream_heartbeat_s"):
         monkeypatch.setenv(f"RTCLI_SERVER_{name.upper()}", "0.5")
-    monkeypatch.setenv("RTCLI_SERVER_TCP_USER_TIMEOUT_S", "3")  # what ends a stream, which cannot answer
+    monkeypatch.setenv("RTCLI_SERVER_TCP_USER_TIMEOUT_S", "3")  # ends streams, which cannot answer
     user = () if os.geteuid() == 0 else ("--map-root-user",)
     command = [
         "unshare",

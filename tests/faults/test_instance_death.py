@@ -1,4 +1,4 @@
-"""An instance that dies or stands still: its users are gone within the bound, and not before."""
+"""An instance that dies or freezes: its users go offline within the bound, and not before."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tests.support.clients.peers import WsPeer, connect, token
 from tests.support.redis.server import RedisServer
 from tests.support.servers.server_process import ServerProcess
 
-LEASE_S = 2.0  # 20 s by default: everything here in a tenth of its time
-GONE_WITHIN_S = 6.0  # the lease, two beats, and what a busy machine adds: 60 s at the default lease
+LEASE_S = 2.0  # 20 s by default: here everything takes a tenth of the time
+GONE_WITHIN_S = 6.0  # the lease, two heartbeats, and time for a busy machine: 60 s with the default lease
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ async def member_count(server: ServerProcess) -> int:
 
 
 async def everyone(first: ServerProcess, second: ServerProcess) -> WsPeer:
-    """Three users on the first instance, one who watches on the second."""
+    """Three users on the first instance, and one who watches on the second."""
     watcher = await connect(second.port, WsPeer("watcher", ["room"]))
     await watcher.ready
     for number in range(3):
@@ -67,10 +67,10 @@ async def test_the_users_of_a_dead_instance_are_gone_within_the_bound(
     while await member_count(second) > 1:
         assert time.monotonic() - died < GONE_WITHIN_S
         await asyncio.sleep(0.05)
-    assert time.monotonic() - died > LEASE_S / 2  # a hiccup is no death
+    assert time.monotonic() - died > LEASE_S / 2  # a short pause is not yet a death
     left = sorted(str(data["user_id"]) for data in watcher.of_type("user_left"))
     assert left == ["u0", "u1", "u2"]
-    if number is signal.SIGSTOP:  # it was only cut off: its users are there again
+    if number is signal.SIGSTOP:  # the instance was only frozen: its users are online again
         first.signal(signal.SIGCONT)
         while await member_count(second) < 4:
             assert time.monotonic() - died < 30

@@ -1,4 +1,4 @@
-"""Ten thousand connections in rooms, nearly all idle, in one process, and people who chat among them."""
+"""Ten thousand connections in rooms of one process: nearly all are idle, and a few chat."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class Listener(WsPeer):
-    """Notes when each of its messages came."""
+    """Records when each of its messages arrived."""
 
     def __init__(self, sub: str, room: str) -> None:
         super().__init__(sub, [room])
@@ -48,7 +48,7 @@ async def server(tmp_path: Path) -> AsyncIterator[ServerProcess]:
 
 
 async def chat(peers: list[Listener], count: int) -> list[float]:
-    """Say `count` things in some of the rooms, 50 a second; return the seconds of every delivery."""
+    """Send `count` messages in some of the rooms, 50 per second. Returns the seconds of each delivery."""
     spoken: dict[str, float] = {}
     for number in range(count):
         speaker = peers[number % CHAT_ROOMS]
@@ -72,14 +72,14 @@ async def test_chat_among_many_idle_connections(server: ServerProcess, soak: boo
         peers = await connect_all(server.port, lambda n: Listener(f"u{n}", f"room{n % rooms}"), count)
         took = time.monotonic() - started
         assert await metric(server, "rtcli_connections") == count
-        await until_metric(server, "rtcli_rooms", rooms)  # the room of the good client is let go of soon
+        await until_metric(server, "rtcli_rooms", rooms)  # the room of the good client is dropped soon
         each = (resident_bytes(server.pid) - before) / count
         delays = await chat(peers, messages)
         assert len(delays) == messages * ROOM_SIZE
         p99 = statistics.quantiles(delays, n=100)[98]
         summary = "%d connections in %.1f s, %.1f KiB each; %d deliveries, p99 %.1f ms"
         log.info(summary, count, took, each / 1024, len(delays), p99 * 1000)
-        if soak:  # what the project promises of this size, measured with the client's own delay in it
+        if soak:  # the goal of the project for this size; the measurement includes the client's own delay
             assert p99 < 0.05
             assert each < 20 * 1024
         drop(peers)

@@ -1,4 +1,4 @@
-"""A whole server while there is no space for its SQLite log, and afterwards."""
+"""A server while there is no space for its SQLite log, and afterwards."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from tests.support.servers.watch import watched
 
 ACKNOWLEDGED, REFUSED = Outcome.ACKNOWLEDGED, Outcome.REFUSED
 DISK_BYTES = 32 * 1_048_576
-SPARE_BYTES = 200_000  # what is left of it
+SPARE_BYTES = 200_000  # the rest when it is nearly full
 log = logging.getLogger(__name__)
 
 
 @contextmanager
 def mounted(where: Path) -> Iterator[bool]:
-    """Mount a small file system, if the system lets us."""
+    """Mount a small file system if that is allowed. Yields whether it is mounted."""
     where.mkdir()
     options = ("-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(where))
     done = subprocess.run(["mount", *options], capture_output=True, check=False).returncode == 0
@@ -40,7 +40,7 @@ def mounted(where: Path) -> Iterator[bool]:
 
 
 class Space:
-    """The space that a server's log has: it can be taken away, and given back."""
+    """The space for a server's log, which can be limited and given back."""
 
     def __init__(self, directory: Path, *, is_disk: bool) -> None:
         self._directory = directory
@@ -49,8 +49,8 @@ class Space:
         self._pid = 0
 
     def limit(self, server: ServerProcess, path: Path) -> None:
-        """From now on the log at `path` can grow by some hundred KiB."""
-        rows(path, "PRAGMA wal_checkpoint(TRUNCATE)")  # else it would go round in what it has
+        """Let the log at `path` grow by at most some hundred KiB from now on."""
+        rows(path, "PRAGMA wal_checkpoint(TRUNCATE)")  # otherwise the log would reuse its space
         self._pid = server.pid
         if self._is_disk:
             self._ballast.write_bytes(bytes(shutil.disk_usage(self._directory).free - SPARE_BYTES))
@@ -58,7 +58,7 @@ class Space:
             self._set_limit(SPARE_BYTES)
 
     def give(self) -> None:
-        """Let there be space again."""
+        """Remove the limit."""
         if self._is_disk:
             self._ballast.write_bytes(b"")
         else:
@@ -70,7 +70,7 @@ class Space:
 
 @pytest.fixture(params=["a full disk", "a limit on the size of files"])
 def space(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Space, Path]]:
-    """Little space, and the path of a log in it. Who may not mount gets the limit both times."""
+    """Little space, and the path of a log in it. Without the right to mount, both use the limit."""
     directory = tmp_path / "space"
     with ExitStack() as stack:
         is_disk = "disk" in request.param and stack.enter_context(mounted(directory))
@@ -79,7 +79,7 @@ def space(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Spac
 
 
 async def fill(scene: Scene) -> None:
-    """Publish until the log takes no more: nothing large, and then nothing small."""
+    """Publish until the log refuses large publications, and then small ones too."""
     for padding in (4_000, 0):
         outcomes: list[Outcome] = []
         while REFUSED not in outcomes:
@@ -125,5 +125,5 @@ def test_a_disk_that_is_full_from_the_beginning(tmp_path: Path) -> None:
         if is_disk:
             (tmp_path / "disk" / "ballast").write_bytes(bytes(DISK_BYTES))
         else:
-            path.with_name("rt.db-lock").symlink_to("/dev/full")  # which is always full
+            path.with_name("rt.db-lock").symlink_to("/dev/full")  # /dev/full is always full
         assert "No space left" in serve_once(tmp_path, path)

@@ -1,9 +1,9 @@
 """Joining while others publish, over both transports: no publication falls between the history and live.
 
-One member leaves and comes back again and again, with the position of the last thing that it was told, always
-in the middle of a burst. So each turn is a race of its subscription and its reading of the history against
-the publishes. It is one receiver for the checker, which must get everything once and in order; and where the
-log keeps less than a burst, it must be told each time that something is gone.
+One member leaves and comes back many times, with the position of the last publication that it received, and
+always in the middle of a burst. So in each turn, its subscription and its reading of the history race with
+the publishes. For the checker it is one receiver, which must get everything once and in order; and if the
+log keeps less than a burst, it must be told each time that publications are lost.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class Publisher:
-    """Publishes numbers, and knows where each one stands."""
+    """Publishes numbers, and knows the position of each."""
 
     def __init__(self, server: LiveServer) -> None:
         self._ws = RawWebSocket(server.port, f"/api/v1/ws?token={token('publisher')}")
@@ -48,7 +48,7 @@ class Publisher:
         self._waiting += count
 
     def settle(self) -> Position:
-        """Wait for all acknowledgements; return where the log ends then."""
+        """Wait for all acknowledgements. Returns the position at the end of the log."""
         for _ in range(self._waiting):
             ack = self._ws.until("ack")
             self.top = Position(ack["data"]["epoch"], ack["data"]["offset"])
@@ -61,7 +61,7 @@ class Publisher:
 
 
 class Member:
-    """Comes and goes; `record` is all that it was told, `losses` how often something was gone."""
+    """Comes and goes. `record` has all that it received, `losses` counts how often it was told of a loss."""
 
     def __init__(self, server: LiveServer, start: Position) -> None:
         self._server = server
@@ -71,15 +71,15 @@ class Member:
         self.losses = 0
 
     def come(self) -> None:
-        """Ask to be let in."""
+        """Ask to join."""
         raise NotImplementedError
 
     def stay_until(self, top: Position) -> None:
-        """Take everything up to the end of the log, and go."""
+        """Receive everything up to the end of the log, and leave."""
         raise NotImplementedError
 
     def begin(self, position: Position, *, recovered: bool) -> None:
-        """Hear whether the resume was whole; `position` is where it stands if not."""
+        """Record whether the resume was complete; if not, it continues at `position`."""
         self.resumed += recovered
         if not recovered:
             self.losses += 1
@@ -87,14 +87,14 @@ class Member:
             self.at = position
 
     def take(self, key: str, position: Position) -> None:
-        """Hear one publication."""
+        """Record one publication."""
         assert position.offset == self.at.offset + 1, f"{position} after {self.at}"
         self.record.events.append((key, position))
         self.at = position
 
 
 class WebSocketMember(Member):
-    """On one connection."""
+    """Joins and leaves on one connection."""
 
     def __init__(self, server: LiveServer, start: Position) -> None:
         super().__init__(server, start)
@@ -119,7 +119,7 @@ class WebSocketMember(Member):
 
 
 class StreamMember(Member):
-    """A new stream each time."""
+    """Opens a new stream each time."""
 
     def come(self) -> None:
         cursor = f"{ROOM}={self.at}"
@@ -135,7 +135,7 @@ class StreamMember(Member):
                 self.take(json.loads(event.data)["id"], where)
 
     def close(self) -> None:
-        """Each stream was closed already."""
+        """Do nothing: each stream is closed already."""
 
 
 @contextmanager
@@ -155,7 +155,7 @@ def racing(
 
 
 def race(publisher: Publisher, member: Member, turns: int, burst: int) -> Verdict:
-    """Come back in the middle of so many bursts, and in every eighth turn between two."""
+    """Come back `turns` times in the middle of a burst, and in every eighth turn between two bursts."""
     rng = random.Random(SEED)
     with ThreadPoolExecutor(1) as others:
         for turn in range(turns):
@@ -202,5 +202,5 @@ def test_a_log_that_is_trimmed_during_the_replay_says_so(
     log.info("%d replays of a log that is trimmed: %s", turns, verdict.summary())
     assert verdict.violations == []
     assert member.losses + member.resumed == turns
-    assert min(member.losses, member.resumed) > 0  # both happened, each at its time
+    assert min(member.losses, member.resumed) > 0  # both happened at some time
     assert verdict.declared_lost > 0

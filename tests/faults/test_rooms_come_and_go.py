@@ -1,4 +1,4 @@
-"""Rooms without end: no key, no subscription and no memory is left of those that were left."""
+"""Endlessly many rooms: no key, subscription or memory is left of the rooms that everybody has left."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from tests.support.waiting import until
 
 VISITORS = 8
 AT_ONCE = 40  # rooms of one visitor
-LONGEST_TTL_S = 610.0  # of any key: what was said of a room or a user is kept 600 s
+LONGEST_TTL_S = 610.0  # of any key: those of a room or a user live for 600 s
 MAY_GROW_BYTES = 8 * 1024 * 1024
 NO_TTL = -1  # Redis' answer to PTTL
 log = logging.getLogger(__name__)
 
 
 class Visitor(WsPeer):
-    """Enters rooms, says something in each, leaves when it hears it."""
+    """Joins rooms, sends a message in each, and leaves when it has received it."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -44,7 +44,7 @@ class Visitor(WsPeer):
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def visit(self, rooms: Sequence[str]) -> None:
-        """Be in all of these at once, and leave them."""
+        """Be in all of these rooms at once, and leave them."""
         self._inside, self._unacknowledged = set(rooms), set(rooms)
         self._done = asyncio.get_running_loop().create_future()
         for room in rooms:
@@ -69,7 +69,7 @@ class Visitor(WsPeer):
 
 
 async def visit_all(visitors: Sequence[Visitor], start: int, stop: int) -> None:
-    """Have the rooms with these numbers visited, each once."""
+    """Have the rooms with these numbers visited once each."""
     groups = iter([range(at, min(at + AT_ONCE, stop)) for at in range(start, stop, AT_ONCE)])
 
     async def go(visitor: Visitor) -> None:
@@ -80,16 +80,16 @@ async def visit_all(visitors: Sequence[Visitor], start: int, stop: int) -> None:
 
 
 class KeyWatch:
-    """Looks at all keys, again and again, for one that has no end, or a late one."""
+    """Checks all keys repeatedly for one that never expires, or too late."""
 
     def __init__(self, redis: client.Redis) -> None:
         self._redis = redis
         self.looked_at = 0
-        self.most = 0  # keys at a time
+        self.most = 0  # the largest number of keys at any time
         self.wrong: list[tuple[object, int]] = []
 
     def look(self) -> None:
-        """Go through all keys once."""
+        """Check all keys once."""
         for keys in self._pages():
             pipeline = self._redis.pipeline(transaction=False)
             for key in keys:
@@ -107,14 +107,14 @@ class KeyWatch:
             yield keys
 
     def let_time_pass(self, seconds: float) -> None:
-        """Bring the end of each key nearer by as much: the same as waiting, when nobody is there any more."""
+        """Shorten the life of each key by this time. That equals waiting when nobody is there any more."""
         for key in self._redis.scan_iter(count=1_000):
             self._redis.pexpire(key, max(1, self._redis.pttl(key) - int(seconds * 1000)))
 
 
 @contextlib.asynccontextmanager
 async def looking_at_keys(redis: RedisServer) -> AsyncIterator[KeyWatch]:
-    """Look at all keys as long as the block runs; fails for one without an end."""
+    """Check all keys while the block runs. Fails for a key that never expires."""
     with client.Redis(port=redis.port) as admin:
         watch = KeyWatch(admin)
         stopping = asyncio.Event()
@@ -135,12 +135,12 @@ async def looking_at_keys(redis: RedisServer) -> AsyncIterator[KeyWatch]:
 
 
 def subscriptions(redis: RedisServer) -> object:
-    """The rooms that some server listens to."""
+    """The rooms to which a server is subscribed."""
     return redis.command("PUBSUB", "CHANNELS", "rt:p:room:*")
 
 
 async def come_and_go(server: ServerProcess, redis: RedisServer, rooms: int) -> None:
-    """Have `rooms` rooms visited, and see that the server is as before."""
+    """Have this many rooms visited, and check that the server is as before."""
     visitors = [await connect(server.port, Visitor(f"v{n}"), host=server.host) for n in range(VISITORS)]
     await asyncio.gather(*[visitor.ready for visitor in visitors])
     warm_up = rooms // 10

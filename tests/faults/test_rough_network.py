@@ -1,4 +1,4 @@
-"""Clients of both transports behind a network that slices, delays and breaks off get everything once."""
+"""Clients of both transports get everything once through a network that slices, delays and resets."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def test_everything_arrives_once_through_slices_delays_and_resets(
             verdict = crowd.check()
             log.info("%s, %s", verdict.summary(), network.counts)
             assert verdict.violations == []
-            # Who falls behind by more than one resume may replay is told so: only the long run has so many.
+            # A client that lags by more than a resume can replay is told so; only the long run has so many.
             assert verdict.declared_lost == 0 or soak
             assert verdict.deliveries + verdict.declared_lost == 6 * verdict.acknowledged >= 6 * messages
             assert network.counts.resets + network.counts.ends > 10

@@ -1,7 +1,7 @@
-"""A whole server while the file of its SQLite log is damaged, locked by another program, or in use.
+"""A server while the file of its SQLite log is damaged, locked by another program, or in use.
 
-Whatever happens to the file: the process and /healthz stay up, /readyz tells, what cannot be kept is
-answered `unavailable`, and nothing is acknowledged that is not there afterwards.
+Whatever happens to the file: the process and /healthz stay up, /readyz tells, a publication that cannot be
+kept is answered `unavailable`, and everything that is acknowledged is in the log afterwards.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ ACKNOWLEDGED, REFUSED = Outcome.ACKNOWLEDGED, Outcome.REFUSED
 log = logging.getLogger(__name__)
 
 
-# What somebody does to the files of a running log, and what the next start says of them. None: it starts,
-# with another epoch for everything, because what the write-ahead log held is gone.
+# Damage to the files of a running log, and what the next start says about it. None: the server starts,
+# with new epochs, because the content of the write-ahead log is lost.
 
 
 def shorten(path: Path) -> None:
@@ -71,7 +71,7 @@ async def test_a_damaged_file_gets_no_acknowledgements(
     scene = await Scene.on(server)
     start = receiver("writer", scene.writer).start
     assert set(await scene.writer.say_all(40, padding=2_000)) == {ACKNOWLEDGED}
-    rows(path, "PRAGMA wal_checkpoint(TRUNCATE)")  # so that the file itself holds something
+    rows(path, "PRAGMA wal_checkpoint(TRUNCATE)")  # so that the file itself has content
     assert set(await scene.writer.say_all(20, padding=2_000)) == {ACKNOWLEDGED}
     harm(path)
     assert set(await scene.writer.say_all(5)) == {REFUSED}
@@ -102,7 +102,7 @@ async def test_a_lock_by_another_program_is_waited_for_and_then_told(
         for _ in range(20 if soak else 1):
             with Locker(path):
                 waiting = [scene.writer.say() for _ in range(10)]
-                await asyncio.sleep(0.3)  # less than it waits
+                await asyncio.sleep(0.3)  # less than the server waits for a lock
             await until(lambda: scene.count(Outcome.UNKNOWN) == 0, why="no answer after the lock")
             assert {scene.writer.outcome(key) for key in waiting} == {ACKNOWLEDGED}
             with Locker(path):
@@ -124,4 +124,4 @@ async def test_a_second_server_on_the_same_file_is_refused(
     async with watched(server):
         assert "in use by another process" in serve_once(tmp_path, path)
     server.stop(signal.SIGKILL)
-    await server.start()  # a lock does not outlive its process
+    await server.start()  # the lock ended with its process

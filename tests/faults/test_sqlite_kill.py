@@ -41,7 +41,7 @@ async def test_every_acknowledged_event_reaches_every_tail_once_in_order(tmp_pat
         for _ in range(kills):
             enough = len(crowd.sent) + 20
             await until(partial(has_sent, crowd, enough), why="nothing is published")
-            await asyncio.sleep(rng.uniform(0.0, 0.4))  # the moment is the point
+            await asyncio.sleep(rng.uniform(0.0, 0.4))  # the random moment is the purpose
             assert server.stop(signal.SIGKILL) == -signal.SIGKILL
             await server.start()
         await crowd.rest(publishers)
@@ -57,7 +57,7 @@ async def test_every_acknowledged_event_reaches_every_tail_once_in_order(tmp_pat
 async def test_a_position_goes_on_over_the_other_transport_after_each_kill(
     tmp_path: Path, soak: bool
 ) -> None:
-    """One receiver: WebSocket, then SSE from where it stood, and back, with a kill in between each time."""
+    """One receiver: WebSocket, then SSE from the same position, and back, with a kill before each change."""
     async with deployment(tmp_path, f"sqlite:{tmp_path / 'rt.db'}", seed=SEED) as (server, crowd):
         reference = crowd.tail_over_websocket("reference")
         await until(lambda: reference.start.offset >= 0, why="the reference is not in the room")
@@ -80,7 +80,7 @@ async def test_a_position_goes_on_over_the_other_transport_after_each_kill(
 
 
 async def over_websocket(port: int, at: Position, record: Receiver, *, count: int) -> Position:
-    """Take `count` messages after a position; return where that leads."""
+    """Receive `count` messages after a position. Returns the position of the last one."""
     peer = await connect(port, WsPeer("wanderer"))
     await peer.ready
     peer.send("join_room", room=ROOM, since=str(at))
@@ -91,7 +91,7 @@ async def over_websocket(port: int, at: Position, record: Receiver, *, count: in
 
 
 async def over_sse(port: int, at: Position, record: Receiver, *, count: int) -> Position:
-    """The same over SSE."""
+    """Receive over SSE as `over_websocket` does."""
     peer = await connect(port, StreamPeer("wanderer", [ROOM], last_event_id=f"{ROOM}={at}"))
     await until(lambda: len(messages(peer)) >= count, why="no messages over SSE")
     peer.transport.abort()

@@ -1,4 +1,4 @@
-"""Under open connections: tokens expire, keys change, the JWKS is gone."""
+"""While connections are open, tokens expire, keys change, and the JWKS is unavailable."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.servers.watch import HealthWatch, descriptors
 from tests.support.waiting import until
 
 HOUR_S = 3_600.0
-FEW_AT_ONCE = 10  # handshakes: what comes at once here is the end of the tokens
+FEW_AT_ONCE = 10  # handshakes; what this test does at once is to let tokens expire
 TRANSPORTS = {"picows": True, "portable": False}
 
 
@@ -35,7 +35,7 @@ def fast(request: pytest.FixtureRequest) -> bool:
 
 @asynccontextmanager
 async def watched(server: LiveServer, caplog: pytest.LogCaptureFixture) -> AsyncIterator[None]:
-    """Health throughout; afterwards no connection, no descriptor and no traceback is left."""
+    """Check the health throughout, and afterwards that no connection, descriptor or traceback is left."""
     caplog.set_level(logging.INFO)
     before = descriptors(os.getpid())
     health = HealthWatch(server.port)
@@ -89,7 +89,7 @@ class Issuer:
         return json.dumps({"keys": keys}).encode()
 
     def token(self, kid: str, sub: str = "7") -> str:
-        """A token that is good for an hour."""
+        """A token that is valid for an hour."""
         claims = {"sub": sub, "exp": int(time.time() + HOUR_S)}
         return jwt.encode(claims, self.keys[kid], "ES256", headers={"kid": kid})
 
@@ -122,7 +122,7 @@ def issuing() -> Iterator[Issuer]:
 
 
 async def refresh_keys(server: LiveServer) -> bool:
-    """Let the server look at the JWKS now instead of in five minutes."""
+    """Make the server fetch the JWKS now instead of in five minutes."""
     jwks = server.handle.realtime.authenticator._jwks
     assert jwks is not None
     refreshed = asyncio.run_coroutine_threadsafe(jwks.refresh(), server._loop)
@@ -144,7 +144,7 @@ async def test_keys_rotate_and_the_jwks_is_gone(fast: bool, caplog: pytest.LogCa
 
             issuer.down = True
             assert not await refresh_keys(server)
-            for kid in ("old", "new"):  # the keys are kept
+            for kid in ("old", "new"):  # the server keeps the keys
                 peer = await connect(server.port, WsPeer("7", bearer=issuer.token(kid)))
                 await asyncio.wait_for(asyncio.shield(peer.ready), 10)
                 drop([peer])

@@ -1,6 +1,6 @@
-"""Two servers on one Redis while it is cut, frozen and killed, and while they themselves are.
+"""Two servers on one Redis, while Redis or a server is cut off, frozen or killed.
 
-One order, and each exactly once for everybody, wherever it is connected and wherever it comes back to.
+Everybody gets every message exactly once and in one order, whichever server they connect or return to.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.support.paths import ROOT
 from tests.support.redis.proxy import RedisProxy
 from tests.support.servers.watch import metric
 
-pytestmark = pytest.mark.timeout(600)  # with --soak; otherwise each takes a few seconds
+pytestmark = pytest.mark.timeout(600)  # for --soak; otherwise each test takes a few seconds
 
 
 async def test_connections_to_redis_that_are_cut_lose_nothing(tmp_path: Path, soak: bool) -> None:
@@ -30,7 +30,7 @@ async def test_connections_to_redis_that_are_cut_lose_nothing(tmp_path: Path, so
             cut = 0
             for _ in range(60 if soak else 30):
                 cut += int(str(await asyncio.to_thread(two.redis.command, "CLIENT", "KILL", "TYPE", kind)))
-                await asyncio.sleep(1 if soak else 0.07)  # so often is the fault
+                await asyncio.sleep(1 if soak else 0.07)  # the time between two faults
             assert cut >= 2
             await two.until_ready()
             await two.crowd.more()
@@ -87,7 +87,7 @@ async def test_an_instance_that_is_killed_takes_nothing_along(tmp_path: Path, so
             await asyncio.sleep(max(0.0, (5 if soak else 2) - (time.monotonic() - began)))
         verdict = await two.finish("an instance killed")
         assert verdict.declared_lost == 0
-        assert not all(two.crowd.steady_losses)  # some were lost without a word
+        assert not all(two.crowd.steady_losses)  # some connections were lost without notice
 
 
 async def test_a_rolling_restart_sends_everybody_to_the_other_one(tmp_path: Path, soak: bool) -> None:

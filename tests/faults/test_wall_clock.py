@@ -1,8 +1,8 @@
-"""The wall clock of the server's machine is set on and back by an hour while connections are open.
+"""The wall clock of the server's machine is set forward and back by an hour while connections are open.
 
-Only what is about the time of day may follow it: the ends of tokens, timestamps, what is too old to be kept.
-Heartbeats and deadlines go on, offsets rise, what is acknowledged is delivered once, and a publish that is
-repeated is known.
+Only what depends on the time of day may follow: the expiry of tokens, timestamps, the log's age limit.
+Heartbeats and deadlines continue, offsets rise, acknowledged publications are delivered once, and a
+repeated publish is recognized.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ log = logging.getLogger(__name__)
 
 
 def bearer(sub: str, *, hours: float, offset_s: int = 0) -> str:
-    """A token made when the server's clock stood `offset_s` ahead of ours."""
+    """A token made while the server's clock is `offset_s` ahead of ours."""
     return create_token(SECRET, sub=sub, now=time.time() + offset_s, ttl_s=hours * HOUR_S)
 
 
 async def beats(scene: Scene) -> None:
-    """Wait until every stream had two more heartbeats, and every socket that asks for it a ping."""
+    """Wait for two more heartbeats on every stream, and a ping on every socket that asks for pings."""
     streams = [peer for peer in scene.peers.values() if isinstance(peer, StreamPeer)]
     wanted = [heartbeats(stream) + 2 for stream in streams]
     await until(
@@ -59,7 +59,7 @@ def last_timestamp(scene: Scene) -> float:
 
 
 async def resume(server: ServerProcess, since: Position, *, offset_s: int) -> dict[str, object]:
-    """Come back at `since` with a fresh token; what the server says to that."""
+    """Resume at `since` with a fresh token. Returns the answer of the server."""
     peer = await connect(server.port, WsPeer("back", bearer=bearer("back", hours=1, offset_s=offset_s)))
     await peer.ready
     peer.send("join_room", room=ROOM, since=str(since))
@@ -118,7 +118,7 @@ async def test_the_clock_is_set_on_and_back_by_an_hour(
 
 
 async def at_top(scene: Scene) -> Position:
-    """Publish one more, and say where the log then ends."""
+    """Publish one more message. Returns its position, the end of the log."""
     key = scene.writer.say()
     await until(lambda: scene.writer.outcome(key) is Outcome.ACKNOWLEDGED, why="no answer")
     position = scene.sent[key].position
@@ -127,7 +127,7 @@ async def at_top(scene: Scene) -> Position:
 
 
 async def a_repeat_is_known(scene: Scene) -> None:
-    """What was published an hour ago by the wall, and just now in truth, is not published again."""
+    """A publish from an hour ago by the wall clock, but just now in truth, is not published again."""
     key, record = list(scene.sent.items())[-1]
     scene.writer.send("chat_message", key, room=ROOM, content=key)
     await until(lambda: scene.writer.of_type("ack")[-1]["duplicate"], why="a repeat is not known")
