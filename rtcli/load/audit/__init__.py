@@ -1,5 +1,6 @@
-"""The delivery audit: whether every message reached everyone who should have it, once and in order.
+"""The delivery audit: whether every message reached everyone who should have it, once and in order. Pure.
 
-`room` and `membership` hold who has received what; `roster` follows who sends and who is where; `audit`
-takes deliveries; `judge` says at the end what is missing. All of it is pure: no clock, no socket.
+From outside: `audit` while a run goes on, then `judge` and `evidence`; `token` marks messages; users and
+connections hold the types of `entry`, `membership`, `records` and `sender_log`; workers exchange what
+`ledger_exchange` makes.
 """

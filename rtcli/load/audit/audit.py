@@ -1,10 +1,10 @@
-"""The delivery audit while a run goes on: every delivery as it comes.
+"""The delivery audit while a run goes on: it accounts for every delivery when it comes.
 
-Pure: times are given (whole microseconds of the monotonic clock), and nothing here waits or writes. What can
-be judged at once becomes a finding; what was lost is known only at the end, see `judge`.
+Pure: times are arguments (whole microseconds of the monotonic clock), and nothing here waits or writes. What
+can be judged at once becomes a finding; which messages were lost is known only at the end (see `judge`).
 
-A delivery that is just what its membership expects next need not get here: the crowds compare its bytes with
-the entry's and count it themselves (see `Membership`). This module takes everything else.
+A delivery that is exactly what its membership expects next does not get here: the connection compares its
+bytes with the entry's and counts it itself (see `Membership.take`). This module accounts for all others.
 """
 
 from __future__ import annotations
@@ -13,22 +13,23 @@ from collections import Counter
 from collections.abc import Callable
 
 from rtcli.load.audit.entry import Entry
-from rtcli.load.audit.lifecycle import STREAMS_PER_WORKER, Roster
+from rtcli.load.audit.lifecycle import LOGS_PER_WORKER, Lifecycle
 from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.records import Delivery, Finding, Skip
-from rtcli.load.audit.sender_log import Stream, message_id, split_id
+from rtcli.load.audit.sender_log import SenderLog, message_id, split_id
 from rtcli.load.audit.token import Token, decode_token
 from rtcli.load.metrics.histogram import bucket_index
 
-_MAX_AHEAD = 1 << 16  # another worker's stream does not get further ahead of what was seen of it
+_MAX_AHEAD = 1 << 16  # a number further ahead of those seen in another worker's log was never sent
 
 
-class Audit(Roster):
+class Audit(Lifecycle):
     """Accounts for every delivery to the subscribers of one worker.
 
     `delivery_key_of` gives the key that deliveries of a message are counted under, from the time at which the
-    message was due and its lag (see `store.delivery_key`). `passed` is called for each message that has
-    reached everybody, with the time (µs) that took. `order` is the scenario's.
+    message was due and its lag (see `store.delivery_key`). `on_complete` is called for each message that has
+    reached everybody, with the time (µs) that took. `order` is the scenario's: per-room, per-publisher or
+    none.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class Audit(Roster):
         base: int,
         *,
         delivery_key_of: Callable[[int, int], int],
-        passed: Callable[[Entry, int], None],
+        on_complete: Callable[[Entry, int], None],
         order: str = "per-room",
         worker: int = 0,
         workers: int = 1,
@@ -47,15 +48,15 @@ class Audit(Roster):
         self.order = order
         self.findings: list[Finding] = []
         self.skips: dict[tuple[int, int], Skip] = {}  # by the membership's id() and the message's
-        self._passed = passed
+        self._on_complete = on_complete
         self._delivery_key_of = delivery_key_of
-        self._own = range(self._next_stream, self._next_stream + STREAMS_PER_WORKER)
-        self._known = range(workers * STREAMS_PER_WORKER)
+        self._own = range(self._next_log, self._next_log + LOGS_PER_WORKER)
+        self._known = range(workers * LOGS_PER_WORKER)
         self._max_evidence = max_evidence
         self._found: Counter[str] = Counter()
 
     def receive(self, delivery: Delivery) -> Membership | None:
-        """Account for one delivery. Returns the membership that it belongs to."""
+        """Account for one delivery. Returns the membership that it belongs to, if any."""
         member = None if delivery.room is None else delivery.user.memberships.get(delivery.room)
         if member is not None:
             entry = member.cursor.next
@@ -68,81 +69,79 @@ class Audit(Roster):
         if token is None:
             self._corrupt(delivery, member)
             return member
-        stream = self._sender(token, delivery.room)
-        if stream is None:
+        log = self._sender(token, delivery.room)
+        if log is None:
             self._phantom(delivery, member, token)
             return member
-        return self._place(delivery, stream, token)
+        return self._account(delivery, log, token)
 
-    def _sender(self, token: Token, room: str | None) -> Stream | None:
-        """The stream that a token belongs to; None when this run did not send it."""
+    def _sender(self, token: Token, room: str | None) -> SenderLog | None:
+        """The log of a token's sender; None when this run did not send the message."""
         if token.run != self.run:
             return None
-        stream = self.streams.get(token.stream)
-        if stream is None:
-            if token.stream in self._own or token.stream not in self._known or room is None:
+        log = self.logs.get(token.log)
+        if log is None:
+            if token.log in self._own or token.log not in self._known or room is None:
                 return None
-            stream = Stream(token.stream, "", room, owned=False)
-            self.streams[token.stream] = stream
-            self.room(room).streams.append(stream)
-        if stream.owned:
-            return stream if token.number < len(stream.sent) else None
-        if stream.top_number >= 0 and token.number > stream.top_number + _MAX_AHEAD:
+            log = SenderLog(token.log, "", room, owned=False)
+            self.logs[token.log] = log
+            self.room(room).logs.append(log)
+        if log.owned:
+            return log if token.number < len(log.sent) else None
+        if log.top_number >= 0 and token.number > log.top_number + _MAX_AHEAD:
             return None
-        stream.grow(token.number)
-        if not stream.sent[token.number]:
-            stream.sent[token.number] = self.base + token.intended + token.lag
-        return stream
+        log.grow(token.number)
+        if not log.sent[token.number]:
+            log.sent[token.number] = self.base + token.intended + token.lag
+        return log
 
-    def _place(self, delivery: Delivery, stream: Stream, token: Token) -> Membership | None:
-        """Account for a delivery of a message that was sent."""
-        identity = message_id(token.stream, token.number)
-        where = stream.room if delivery.room is None else delivery.room
+    def _account(self, delivery: Delivery, log: SenderLog, token: Token) -> Membership | None:
+        """Account for the delivery of a message that was sent."""
+        identity = message_id(token.log, token.number)
+        where = log.room if delivery.room is None else delivery.room
         member = delivery.user.memberships.get(where)
-        if where != stream.room or member is None:
-            detail = (
-                f"it was sent to {stream.room}" if where != stream.room else "the user is not in the room"
-            )
+        if where != log.room or member is None:
+            detail = f"it was sent to {log.room}" if where != log.room else "the user is not in the room"
             self._find("leak", delivery, member, identity, detail=detail)
             return member
-        key = stream.keys[token.number]
+        key = log.keys[token.number]
         if not key:
-            entry = self._first_sight(member, stream, token, delivery)
+            entry = self._first_sight(member, log, token, delivery)
             key = entry.key
         if key > member.cursor.key:
-            entry = self._go_to(delivery, member, key)
-            entry.last = max(entry.last, delivery.now)
+            entry = self._advance(delivery, member, key)
+            entry.last_seen = max(entry.last_seen, delivery.now)
         elif not self._is_new(delivery, member, identity, key):
             return member
         self._count(member, self.base + token.intended, token.lag, delivery.now)
         delivery.user.counted += 1
         return member
 
-    def _first_sight(self, member: Membership, stream: Stream, token: Token, delivery: Delivery) -> Entry:
+    def _first_sight(self, member: Membership, log: SenderLog, token: Token, delivery: Delivery) -> Entry:
         room = self.rooms[member.room]
         intended = self.base + token.intended
         key = room.key_of(delivery.position)
         if key is None:
-            key = room.key_after(member, stream, token.number, intended + token.lag)
+            key = room.key_after(member, log, token.number, intended + token.lag)
         while key == room.tail.key or (key < room.tail.key and room.is_taken(key, member)):
-            key += 1  # two messages at one position: the server's doing, not for us to mix them up
+            key += 1  # two messages at one position, which is the server's fault; keep them apart
         entry = Entry(
             key,
-            message_id(stream.number, token.number),
+            message_id(log.number, token.number),
             delivery.token,
             intended=intended,
             lag=token.lag,
             delivery_key=self._delivery_key_of(intended, token.lag),
             position=delivery.position,
         )
-        entry.seen = delivery.now
+        entry.first_seen = delivery.now
         _keep(entry, delivery)
-        stream.see(token.number, delivery.now, key)
+        log.see(token.number, delivery.now, key)
         room.insert(entry)
         return entry
 
-    def _go_to(self, delivery: Delivery, member: Membership, key: int) -> Entry:
-        """Move the membership ahead to the entry with this key, and note what it passes over."""
+    def _advance(self, delivery: Delivery, member: Membership, key: int) -> Entry:
+        """Move the membership ahead to the entry with this key, and record what it skips."""
         before = member.cursor
         entry = before.next
         while entry is not None and entry.key != key:
@@ -155,13 +154,13 @@ class Audit(Roster):
         return entry
 
     def _is_new(self, delivery: Delivery, member: Membership, identity: int, key: int) -> bool:
-        """Judge a delivery of a message at or before the place that the membership has reached."""
+        """Judge the delivery of a message at or before the membership's cursor; False: a duplicate."""
         if identity in member.missing:
             del member.missing[identity]
             for entry in self.rooms[member.room].recent:
                 if entry.identity == identity:
-                    entry.holes -= 1
-                    entry.last = max(entry.last, delivery.now)
+                    entry.missed_by -= 1
+                    entry.last_seen = max(entry.last_seen, delivery.now)
             self._reordered(delivery, member, identity, member.cursor.identity)
             return True
         if key > member.start_key:
@@ -170,7 +169,7 @@ class Audit(Roster):
         return self._is_new_early(delivery, member, identity, key)
 
     def _is_new_early(self, delivery: Delivery, member: Membership, identity: int, key: int) -> bool:
-        """The same for a message that others had received before this membership began."""
+        """The same for a message that others had received before this membership started."""
         if member.history:
             return False
         if member.has_early(identity) or self._had_before(member, identity, key):
@@ -186,7 +185,7 @@ class Audit(Roster):
         return True
 
     def _had_before(self, member: Membership, identity: int, key: int) -> bool:
-        """Whether an earlier stay of the same subscriber in the room received the message."""
+        """Whether an earlier membership of the same subscriber in the room received the message."""
         room = self.rooms[member.room]
         return any(
             other.user == member.user and other is not member and other.received(identity, key)
@@ -201,12 +200,12 @@ class Audit(Roster):
         self._find("reordered", delivery, member, identity, reference=after)
 
     def _later_of_publisher(self, member: Membership, identity: int) -> bool:
-        """Whether the membership has received a later message of the same stream."""
-        number, place = split_id(identity)
-        keys = self.streams[number].keys
+        """Whether the membership has received a later message of the same log."""
+        log_number, number = split_id(identity)
+        keys = self.logs[log_number].keys
         return any(
-            keys[later] and member.received(message_id(number, later), keys[later])
-            for later in range(place + 1, len(keys))
+            keys[later] and member.received(message_id(log_number, later), keys[later])
+            for later in range(number + 1, len(keys))
         )
 
     def _count(self, member: Membership, intended: int, lag: int, now: int) -> None:
@@ -220,7 +219,7 @@ class Audit(Roster):
     def _phantom(self, delivery: Delivery, member: Membership | None, token: Token) -> None:
         if token.run == self.run:
             self._find("phantom", delivery, member, -1, detail="this run did not send it")
-        elif member is None or not member.history:  # who asks for history may get another run's messages
+        elif member is None or not member.history:  # history may have another run's messages
             self._find("phantom", delivery, member, -1, detail="of another run")
 
     def _find(
@@ -252,35 +251,38 @@ class Audit(Roster):
             )
         )
 
-    def so_far(self) -> dict[str, int]:
-        """Violations by kind, as far as known now; `missing` were passed over, and may still come."""
+    def violations_so_far(self) -> dict[str, int]:
+        """Number of violations by kind that are known now; `missing` are deliveries that may still come."""
         missing = sum(len(member.missing) for room in self.rooms.values() for member in room.memberships)
         return {**self._found, **({"missing": missing} if missing else {})}
 
     def outstanding(self) -> int:
-        """How many messages and memberships are not where they should end up, seen from this worker."""
+        """Number of messages and memberships that still wait for a delivery, as far as this worker knows."""
         waiting = 0
         for room in self.rooms.values():
             inside = [member for member in room.memberships if member.is_in]
             if not inside:
                 continue
             waiting += sum(member.cursor is not room.tail or bool(member.missing) for member in inside)
-            waiting += sum(stream.unseen for stream in room.streams)
+            waiting += sum(log.unseen for log in room.logs)
         return waiting
 
     def sweep(self, now: int, *, patience: int) -> None:
-        """Once in a while: count messages that reached everybody, let go of what ended `patience` ago."""
+        """Report messages that reached everybody; release memberships that ended `patience` µs ago.
+
+        To be called about once a second.
+        """
         for room in self.rooms.values():
-            for entry in room.passed():
-                if not entry.holes and entry.last:
-                    self._passed(entry, entry.last - entry.intended)
+            for entry in room.take_passed():
+                if not entry.missed_by and entry.last_seen:
+                    self._on_complete(entry, entry.last_seen - entry.intended)
         while self._ending and (self._ending[0].ended or 0) + patience <= now:
             member = self._ending.pop(0)
             self.rooms[member.room].release(member)
 
 
 def _keep(entry: Entry, delivery: Delivery) -> None:
-    """Remember the bytes of a message, for the receivers to come."""
+    """Keep the bytes of a message, so that later deliveries can be compared with them."""
     if entry.frame is None:
         entry.frame = delivery.frame
     if entry.text is None:

@@ -6,20 +6,20 @@ from rtcli.protocol.position import Position
 
 
 class Entry:
-    """A message in its room's order. Times are microseconds."""
+    """A message in its room's order, linked to the next one. Times are microseconds."""
 
     __slots__ = (
         "delivery_key",
+        "first_seen",
         "frame",
-        "holes",
         "identity",
         "intended",
         "key",
         "lag",
-        "last",
+        "last_seen",
+        "missed_by",
         "next",
         "position",
-        "seen",
         "text",
         "token",
     )
@@ -42,14 +42,14 @@ class Entry:
         self.lag = lag
         self.delivery_key = delivery_key  # what deliveries are counted under: `metrics.store.delivery_key`
         self.position = position
-        self.seen = 0  # the first delivery
-        self.frame: bytes | None = None  # the whole WebSocket frame, when it holds this one message
-        self.text: str | None = None  # the same for the data of an event stream's event
+        self.first_seen = 0  # time of the first delivery
+        self.frame: bytes | None = None  # payload of the WebSocket frame, when it holds this message alone
+        self.text: str | None = None  # data of the event stream's event, when it holds this message alone
         self.next: Entry | None = None
-        self.last = 0  # the latest delivery
-        self.holes = 0  # memberships that passed it over
+        self.last_seen = 0  # time of the latest delivery
+        self.missed_by = 0  # number of memberships that went past it without receiving it
 
     @property
-    def left(self) -> int:
-        """When it was really sent."""
+    def sent(self) -> int:
+        """When the message was actually sent."""
         return self.intended + self.lag

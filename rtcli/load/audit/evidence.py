@@ -1,4 +1,4 @@
-"""What a violation looks like in a report: times, frames around it, and what it may have to do with."""
+"""The evidence of violations for reports: times, the frames around them, and their likely causes."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _FRAME_CHARACTERS = 400
 
 @dataclass(slots=True)
 class Group:
-    """Violations of one kind, in one room, with one cause. Groups of several workers add up."""
+    """Violations of one kind, in one room, with one cause. Groups of several workers can be added."""
 
     count: int = 0
     users: set[str] = field(default_factory=set)
     first: float | None = None
     last: float | None = None
-    nearest_ms: int = 0  # the farthest of them from what is named as the cause
+    within_ms: int = 0  # the largest distance of one of them from the cause
 
     def add(self, other: Group) -> None:
-        """Take in a group of another worker."""
+        """Add the group of another worker."""
         self.count += other.count
         self.users |= other.users
         self.first = min((it for it in (self.first, other.first) if it is not None), default=None)
         self.last = max((it for it in (self.last, other.last) if it is not None), default=None)
-        self.nearest_ms = max(self.nearest_ms, other.nearest_ms)
+        self.within_ms = max(self.within_ms, other.within_ms)
 
 
 GroupKey = tuple[str, str, str]  # kind, room, cause
@@ -40,48 +40,44 @@ GroupKey = tuple[str, str, str]  # kind, room, cause
 
 @dataclass(slots=True)
 class WorkerAccount:
-    """The account of one worker, ready for the report."""
+    """The account of one worker, as it goes to the coordinator. `counts` by kind."""
 
     counts: dict[str, int]
     violations: list[Violation]
     groups: dict[GroupKey, Group]
     subscribers: int
     not_counted: int
-    moments: list[tuple[str, str, str, float]]  # of each case: kind, user, room, seconds since the start
+    times: list[tuple[str, str, str, float]]  # of each case: kind, user, room, seconds since the start
 
 
-def report(audit: Audit, account: Account, *, keep: int) -> WorkerAccount:
-    """Write the cases down; `keep` of each kind with all their evidence."""
+def make_worker_account(audit: Audit, account: Account, *, keep: int) -> WorkerAccount:
+    """Turn what a judge found into counts, groups, and up to `keep` violations of each kind with evidence."""
     counts: dict[str, int] = {"gap_declared": account.gap_declared, "indeterminate": account.indeterminate}
     counts["sent"], counts["acknowledged"] = audit.sent, audit.acknowledged
     counts["undelivered"] = account.undelivered
     violations: list[Violation] = []
     groups: dict[GroupKey, Group] = {}
-    moments: list[tuple[str, str, str, float]] = []
+    times: list[tuple[str, str, str, float]] = []
     for case in account.cases:
         counts[case.kind] = counts.get(case.kind, 0) + 1
         cause, distance = _cause(audit, case)
         time = _time(audit, case)
-        moments.append((case.kind, case.user, case.room, time or 0.0))
+        times.append((case.kind, case.user, case.room, time or 0.0))
         group = groups.setdefault((case.kind, case.room, cause), Group())
         group.add(Group(1, {case.user}, time, time, distance))
         if counts[case.kind] <= keep:
             near = f"{distance} ms from {cause}" if distance else cause
             violations.append(_violation(audit, case, near))
-    return WorkerAccount(counts, violations, groups, audit.subscribers, account.not_counted, moments)
+    return WorkerAccount(counts, violations, groups, audit.subscribers, account.not_counted, times)
 
 
 def group_texts(groups: dict[GroupKey, Group], subscribers: int) -> list[ViolationGroup]:
-    """The groups as sentences, largest first."""
+    """The groups with their sentences, largest first."""
     found = []
     for (kind, room, cause), group in sorted(groups.items(), key=lambda item: -item[1].count):
         all_of = "1" if group.count == 1 else f"all {group.count}"
         near = (
-            f", within {group.nearest_ms} ms of {cause}"
-            if group.nearest_ms
-            else f", {cause}"
-            if cause
-            else ""
+            f", within {group.within_ms} ms of {cause}" if group.within_ms else f", {cause}" if cause else ""
         )
         text = f"{all_of} in {room}{near}, {len(group.users)} of {subscribers} subscribers"
         found.append(
@@ -93,8 +89,8 @@ def group_texts(groups: dict[GroupKey, Group], subscribers: int) -> list[Violati
 def _sent(audit: Audit, case: Case) -> int | None:
     if case.identity < 0:
         return None
-    number, place = split_id(case.identity)
-    return audit.streams[number].sent[place] or None
+    log_number, number = split_id(case.identity)
+    return audit.logs[log_number].sent[number] or None
 
 
 def _time(audit: Audit, case: Case) -> float | None:
@@ -103,13 +99,13 @@ def _time(audit: Audit, case: Case) -> float | None:
 
 
 def _cause(audit: Audit, case: Case) -> tuple[str, int]:
-    """What happened near a violation, and how many milliseconds away; nothing if nothing did."""
+    """The nearest event within 1 s of a violation, and its distance in ms; without one, the detail and 0."""
     member = case.member
     at = case.finding.at if case.finding is not None else _sent(audit, case)
     if member is None or at is None:
         return (case.finding.detail if case.finding is not None else ""), 0
     near = [(abs(at - moment), name) for name, moment in _events(member) if abs(at - moment) <= _NEAR_US]
-    within = [away for away in member.aways or () if away.lost <= at <= away.back]
+    within = [outage for outage in member.outages or () if outage.lost <= at <= outage.back]
     if within:
         return "a resume", max(1, (within[0].back - at) // 1000)
     if not near:
@@ -119,9 +115,9 @@ def _cause(audit: Audit, case: Case) -> tuple[str, int]:
 
 
 def _events(member: Membership) -> Iterable[tuple[str, int]]:
-    for away in member.aways or ():
-        yield "a resume", away.back
-        yield "a lost connection", away.lost
+    for outage in member.outages or ():
+        yield "a resume", outage.back
+        yield "a lost connection", outage.lost
     if member.joined is not None:
         yield "a join", member.joined
     if member.leaving is not None:
@@ -130,13 +126,13 @@ def _events(member: Membership) -> Iterable[tuple[str, int]]:
 
 def _violation(audit: Audit, case: Case, cause: str) -> Violation:
     finding, member = case.finding, case.member
-    publisher, number, acknowledged = "", 0, None
+    publisher, ordinal, acknowledged = "", 0, None
     if case.identity >= 0:
-        stream_number, place = split_id(case.identity)
-        stream = audit.streams[stream_number]
-        publisher, number = stream.publisher, stream.earlier + place + 1
-        acknowledged = stream.acks[place] if stream.acks[place] > 0 else None
-        if stream.acks[place] == FAILED:
+        log_number, number = split_id(case.identity)
+        log = audit.logs[log_number]
+        publisher, ordinal = log.publisher, log.earlier + number + 1
+        acknowledged = log.acks[number] if log.acks[number] > 0 else None
+        if log.acks[number] == FAILED:
             cause = "its sender got an error"
     sent = _sent(audit, case)
     detail = finding.detail if finding is not None else ""
@@ -146,7 +142,7 @@ def _violation(audit: Audit, case: Case, cause: str) -> Violation:
         kind=case.kind,
         room=case.room,
         publisher=publisher or "unknown",
-        number=number,
+        number=ordinal,
         subscriber=case.user,
         connection=finding.connection if finding is not None else (member.connection if member else ""),
         sent=_seconds(audit, sent),
@@ -159,9 +155,9 @@ def _violation(audit: Audit, case: Case, cause: str) -> Violation:
 
 
 def _name(audit: Audit, identity: int) -> str:
-    number, place = split_id(identity)
-    stream = audit.streams[number]
-    return f"{stream.publisher} #{stream.earlier + place + 1}"
+    log_number, number = split_id(identity)
+    log = audit.logs[log_number]
+    return f"{log.publisher} #{log.earlier + number + 1}"
 
 
 def _seconds(audit: Audit, at: int | None) -> float | None:
@@ -169,7 +165,7 @@ def _seconds(audit: Audit, at: int | None) -> float | None:
 
 
 def _frames(audit: Audit, case: Case) -> Iterable[FrameEvidence]:
-    """What the subscriber saw around it, oldest first."""
+    """The frames that the subscriber saw around the violation, oldest first."""
     notes: list[Note] = []
     if case.finding is not None:
         notes = [*case.finding.context, Note(case.finding.at, "in", case.finding.raw)]
@@ -179,7 +175,7 @@ def _frames(audit: Audit, case: Case) -> Iterable[FrameEvidence]:
             before = skip.before
             notes = list(skip.context)
             if before.frame or before.text:
-                notes.append(Note(before.last, "in", before.frame or (before.text or "").encode()))
+                notes.append(Note(before.last_seen, "in", before.frame or (before.text or "").encode()))
             notes.append(Note(skip.at, "in", skip.raw))
     for note in sorted(notes, key=lambda note: note.at):
         if note.text:

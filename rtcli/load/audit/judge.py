@@ -1,9 +1,9 @@
-"""The end of the audit: what was expected and never came, and who is to be named for what.
+"""The end of the audit: which expected deliveries never came, and every other violation.
 
-A message is expected by a membership when the time from its sending to its acknowledgement lies within the
-time from the confirmed join to the start of the leave. When the two only overlap, nobody can tell, and it is
-counted as indeterminate. Everything here follows from the ledgers and the memberships' exceptions; what was
-delivered as it should be is not looked at again.
+A membership expects a message when the time from its sending to its acknowledgement lies within the time from
+the confirmed join to the leave request. When the two only overlap, nobody can tell, and the delivery counts
+as indeterminate. The judgement uses the sender logs and the memberships' exceptions; correct deliveries are
+not looked at again.
 """
 
 from __future__ import annotations
@@ -16,12 +16,16 @@ from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.order import settle_order
 from rtcli.load.audit.records import Finding
 from rtcli.load.audit.room import Room
-from rtcli.load.audit.sender_log import FAILED, Stream, message_id, split_id
+from rtcli.load.audit.sender_log import FAILED, SenderLog, message_id, split_id
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One violation: a rule, a subscriber, and (mostly) a message. `finding` when it was seen as it came."""
+    """One violation: its kind, the subscriber, and the message's id (-1: unknown).
+
+    `finding` is what was recorded when the delivery came; None when there was none. `reference` is the id of
+    the message that a reordered one came after.
+    """
 
     kind: str
     user: str
@@ -34,19 +38,19 @@ class Case:
 
 @dataclass(slots=True)
 class Account:
-    """What the audit of one worker found. `undelivered`: expected deliveries that did not come intact."""
+    """What the audit of one worker found. `undelivered`: expected deliveries that did not come undamaged."""
 
     cases: list[Case] = field(default_factory=list)
     gap_declared: int = 0
     indeterminate: int = 0
     undelivered: int = 0
-    not_counted: int = 0  # deliveries that were counted as they came and turned out to be violations
+    not_counted: int = 0  # violations that had counted as deliveries when they came
 
 
 class Judge:
-    """Judges one worker's audit after the run has settled.
+    """Judges the audit of one worker after the run has settled at `now` (µs).
 
-    `patience` is how long (µs) a message without acknowledgement may take to be published; `self_echo` says
+    A message without acknowledgement may be published up to `patience` µs after it was sent. `self_echo` says
     whether senders expect their own messages.
     """
 
@@ -58,7 +62,7 @@ class Judge:
         self._account = Account()
 
     def judge(self) -> Account:
-        """Find every violation."""
+        """Find all violations. Releases all memberships; call it once."""
         for room in self._audit.rooms.values():
             self._close(room)
         self._add_findings()
@@ -70,7 +74,7 @@ class Judge:
         return self._account
 
     def _close(self, room: Room) -> None:
-        """End what has not ended: the run has."""
+        """End and release the memberships that the end of the run ends."""
         for member in list(room.memberships):
             if member.ended is None:
                 member.end = "open" if member.lost is None else "lost"
@@ -94,7 +98,7 @@ class Judge:
                 )
 
     def _match_corrupt(self, finding: Finding) -> int:
-        """Find the message that came damaged: the one at the position told, else the next that is missing."""
+        """The id of the message that came damaged: by position, else the next missing one; -1: unknown."""
         member = finding.member
         if member is None:
             return -1
@@ -107,58 +111,58 @@ class Judge:
         return identity
 
     def _stop_waiting(self, member: Membership, identity: int) -> bool:
-        """The member does not miss the message any more; False when it did not anyway."""
-        stream, place = split_id(identity)
-        waited = identity in member.missing or identity in member.tail
-        unseen = not self._audit.streams[stream].keys[place] and identity not in member.damaged
+        """Count a message as damaged instead of missing; False when it was not missing."""
+        log_number, number = split_id(identity)
+        waited = identity in member.missing or identity in member.trailing
+        unseen = not self._audit.logs[log_number].keys[number] and identity not in member.damaged
         if waited or unseen:
             member.missing.pop(identity, None)
-            member.tail.pop(identity, None)
+            member.trailing.pop(identity, None)
             member.damaged = (*member.damaged, identity)
         return waited or unseen
 
-    # -- what did not come ---------------------------------------------------------------------------------
+    # -- missing deliveries --------------------------------------------------------------------------------
 
-    def _judge_member(self, room: Room, member: Membership, unseen: list[tuple[int, Stream, int]]) -> None:
+    def _judge_member(self, room: Room, member: Membership, unseen: list[tuple[int, SenderLog, int]]) -> None:
         if member.joined is None:
             return
         broke = member.end in {"lost", "declared"}
         for identity, key in member.missing.items():
             unsure = broke and not room.ordered and not self._was_before(identity, member)
             self._judge_missing(room, member, identity, key, is_tail=unsure)
-        for identity, key in member.tail.items():
+        for identity, key in member.trailing.items():
             self._judge_missing(room, member, identity, key, is_tail=True)
-        for identity, stream, number in unseen:
+        for identity, log, number in unseen:
             if identity not in member.damaged:
-                key = stream.ack_keys.get(number, 0)
+                key = log.ack_keys.get(number, 0)
                 is_tail = broke and (not key or key > member.cursor.key)  # it may have been on its way
                 self._judge_missing(room, member, identity, key, is_tail=is_tail)
 
     def _was_before(self, identity: int, member: Membership) -> bool:
-        """Whether a message was there before the last that the membership received was even sent."""
-        stream, place = split_id(identity)
-        known = self._audit.streams[stream].known_by(place, self._patience)
-        return known is not None and known <= member.cursor.left
+        """Whether the message was published before the last one that the member received was sent."""
+        log_number, number = split_id(identity)
+        known = self._audit.logs[log_number].known_by(number, self._patience)
+        return known is not None and known <= member.cursor.sent
 
     def _judge_missing(
         self, room: Room, member: Membership, identity: int, key: int, *, is_tail: bool
     ) -> None:
-        number, place = split_id(identity)
-        stream = self._audit.streams[number]
-        if stream.acks[place] == FAILED or stream.room != room.name or not stream.sent[place]:
+        log_number, number = split_id(identity)
+        log = self._audit.logs[log_number]
+        if log.acks[number] == FAILED or log.room != room.name or not log.sent[number]:
             return
-        if stream.publisher == member.user and not self._self_echo:
+        if log.publisher == member.user and not self._self_echo:
             return
-        expected = self._is_expected(member, stream, place)
+        expected = self._is_expected(member, log, number)
         if expected is None:
             self._account.indeterminate += 1
         elif expected:
             self._undelivered(room, member, identity, key, is_tail=is_tail)
 
-    def _is_expected(self, member: Membership, stream: Stream, place: int) -> bool | None:
-        """Whether the membership should have got the message; None when nobody can tell."""
-        joined, end, sent = member.joined or 0, member.until, stream.sent[place]
-        known = stream.known_by(place, self._patience)
+    def _is_expected(self, member: Membership, log: SenderLog, number: int) -> bool | None:
+        """Whether the membership should have received the message; None when nobody can tell."""
+        joined, end, sent = member.joined or 0, member.until, log.sent[number]
+        known = log.known_by(number, self._patience)
         if sent >= end or (known is not None and known < joined):
             return False
         if known is None or sent < joined or known > end:
@@ -166,8 +170,8 @@ class Judge:
         return True
 
     def _undelivered(self, room: Room, member: Membership, identity: int, key: int, *, is_tail: bool) -> None:
-        stream, place = split_id(identity)
-        sent = self._audit.streams[stream].sent[place]
+        log_number, number = split_id(identity)
+        sent = self._audit.logs[log_number].sent[number]
         in_gap = any(low < key <= high for low, high in member.gaps or ())
         if in_gap or (is_tail and member.end == "declared"):
             self._account.gap_declared += 1
@@ -179,69 +183,69 @@ class Judge:
             self._account.cases.append(Case(kind, member.user, room.name, identity, member))
             self._account.undelivered += 1
 
-    # -- what should not have come -------------------------------------------------------------------------
+    # -- unwanted deliveries -------------------------------------------------------------------------------
 
     def _judge_unwanted(self, room: Room) -> None:
-        """Name who received what was refused to its sender, or (other workers') never sent, or not here."""
-        for stream in room.streams:
-            for place, key in enumerate(stream.keys):
+        """Find receivers of messages that were refused, or that another worker never sent, or not here."""
+        for log in room.logs:
+            for number, key in enumerate(log.keys):
                 kind = ""
                 if not key:
                     continue
-                if stream.acks[place] == FAILED:
+                if log.acks[number] == FAILED:
                     kind = "ghost"
-                elif not stream.sent[place]:
+                elif not log.sent[number]:
                     kind = "phantom"
-                elif stream.room != room.name:
+                elif log.room != room.name:
                     kind = "leak"
                 if kind:
-                    self._name_receivers(kind, room, message_id(stream.number, place), key)
+                    self._add_receivers(kind, room, message_id(log.number, number), key)
 
-    def _name_receivers(self, kind: str, room: Room, identity: int, key: int) -> None:
+    def _add_receivers(self, kind: str, room: Room, identity: int, key: int) -> None:
         for member in room.released:
             if member.received(identity, key):
                 self._account.cases.append(Case(kind, member.user, room.name, identity, member))
                 self._account.not_counted += 1
 
 
-def _unseen(room: Room) -> Iterator[tuple[int, Stream, int]]:
-    """Messages of the room that nobody has seen, and whose sender did not get an error."""
-    for stream in room.streams:
-        if stream.room == room.name:
-            for place, key in enumerate(stream.keys):
-                if not key and stream.sent[place] and stream.acks[place] != FAILED:
-                    yield message_id(stream.number, place), stream, place
+def _unseen(room: Room) -> Iterator[tuple[int, SenderLog, int]]:
+    """Messages of the room that nobody has received and that were not refused: id, log, number."""
+    for log in room.logs:
+        if log.room == room.name:
+            for number, key in enumerate(log.keys):
+                if not key and log.sent[number] and log.acks[number] != FAILED:
+                    yield message_id(log.number, number), log, number
 
 
 def _at(room: Room, member: Membership, key: int) -> int:
-    """The message at a place of the room's order; if none is there, the first whose place nobody knows."""
-    for stream in room.streams:
-        places = stream.ack_keys | {number: own for number, own in enumerate(stream.keys) if own}
-        for number, own in places.items():
+    """The id of the message with this key; without one, of the first that has no key; -1 without any."""
+    for log in room.logs:
+        keys = log.ack_keys | {number: own for number, own in enumerate(log.keys) if own}
+        for number, own in keys.items():
             if own == key:
-                return message_id(stream.number, number)
+                return message_id(log.number, number)
     return _first([item for item in _unseen(room) if item[2] not in item[1].ack_keys], member)
 
 
 def _next_missing(room: Room, member: Membership, key: int) -> int:
-    """What the member misses first behind a place: of what others received, else of what nobody did."""
-    behind = [(own, identity) for identity, own in (member.missing | member.tail).items() if own > key]
+    """The id of the first missing message behind a key that others received, else of one that nobody did."""
+    behind = [(own, identity) for identity, own in (member.missing | member.trailing).items() if own > key]
     return min(behind)[1] if behind else _first(_unseen(room), member)
 
 
-def _first(unseen: Iterable[tuple[int, Stream, int]], member: Membership) -> int:
-    """The first sent of them that the member has not got damaged already; -1 without any."""
+def _first(unseen: Iterable[tuple[int, SenderLog, int]], member: Membership) -> int:
+    """The id of the one that was sent first and is not known as damaged; -1 without any."""
     rest = (item for item in unseen if item[0] not in member.damaged)
     return min(rest, key=lambda item: item[1].sent[item[2]], default=(-1,))[0]
 
 
 def _while_away(member: Membership, sent: int, key: int) -> bool:
-    """Whether the message should have come with a resume: sent before that, and not there before the loss.
+    """Whether a resume should have brought the message: it was sent before that, and not due before the loss.
 
-    Where no position tells the latter, the order of first arrival does, which is wrong once in a while (in 17
-    of 20 000 random faulty worlds): then a loss beside a resume is put down to the wrong one of the two.
+    Where no position tells the latter, the order of first arrival does. That is rarely wrong (in 17 of 20 000
+    random faulty worlds): then a loss near a resume is reported as the other of the two kinds.
     """
-    for away in member.aways or ():
-        if sent <= away.back and (key > away.key if key else sent >= away.lost):
+    for outage in member.outages or ():
+        if sent <= outage.back and (key > outage.key if key else sent >= outage.lost):
             return True
     return False

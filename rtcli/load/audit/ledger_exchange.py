@@ -1,19 +1,22 @@
-"""Ledgers between workers: who receives in one worker what was sent by another is judged by what was sent."""
+"""The exchange of ledgers: a worker judges its receivers by what all workers have sent.
+
+A ledger is all sender logs of one worker.
+"""
 
 from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
 
-from rtcli.load.audit.lifecycle import Roster
+from rtcli.load.audit.lifecycle import Lifecycle
 from rtcli.load.audit.room import Room
-from rtcli.load.audit.sender_log import Stream
+from rtcli.load.audit.sender_log import SenderLog
 from rtcli.protocol.position import Position
 
 
 @dataclass(frozen=True, slots=True)
-class StreamLedger:
-    """One stream as its sender knows it: the arrays of `Stream` as bytes, and positions by number."""
+class ExportedLog:
+    """A sender log for other workers: the arrays of `SenderLog` as bytes, and positions by number."""
 
     number: int
     publisher: str
@@ -26,60 +29,62 @@ class StreamLedger:
     positions: dict[int, Position]
 
 
-Ledger = list[StreamLedger]
+Ledger = list[ExportedLog]
 
 
-def export_ledger(roster: Roster) -> Ledger:
-    """What this worker has sent."""
+def export_ledger(lifecycle: Lifecycle) -> Ledger:
+    """The logs of this worker's own senders."""
     return [
-        StreamLedger(
-            stream.number,
-            stream.publisher,
-            stream.room,
-            stream.wants_acks,
-            stream.ended,
-            stream.earlier,
-            stream.sent.tobytes(),
-            stream.acks.tobytes(),
-            _positions(roster.room(stream.room), stream),
+        ExportedLog(
+            log.number,
+            log.publisher,
+            log.room,
+            log.wants_acks,
+            log.ended,
+            log.earlier,
+            log.sent.tobytes(),
+            log.acks.tobytes(),
+            _positions(lifecycle.room(log.room), log),
         )
-        for stream in roster.streams.values()
-        if stream.owned
+        for log in lifecycle.logs.values()
+        if log.owned
     ]
 
 
-def _positions(room: Room, stream: Stream) -> dict[int, Position]:
-    """The positions of a stream's messages, as far as anything told them: keys mean something here only."""
+def _positions(room: Room, log: SenderLog) -> dict[int, Position]:
+    """The known positions of a log's messages. Keys are not exported: they differ between workers."""
     if not room.ordered:
         return {}
-    known = {number: stream.ack_keys.get(number, key) for number, key in enumerate(stream.keys)}
+    known = {number: log.ack_keys.get(number, key) for number, key in enumerate(log.keys)}
     found = ((number, room.position_of(key)) for number, key in known.items() if key)
     return {number: position for number, position in found if position is not None}
 
 
-def import_ledgers(roster: Roster, ledgers: list[Ledger]) -> None:
-    """Take in what other workers have sent."""
+def import_ledgers(lifecycle: Lifecycle, ledgers: list[Ledger]) -> None:
+    """Add the logs of other workers' senders."""
     for ledger in ledgers:
-        for told in ledger:
-            _import(roster, told)
+        for exported in ledger:
+            _import(lifecycle, exported)
 
 
-def _import(roster: Roster, told: StreamLedger) -> None:
-    stream = roster.streams.get(told.number)
-    sent, acks = array("q", told.sent), array("q", told.acks)
-    if stream is None:
-        stream = Stream(told.number, told.publisher, told.room, owned=False, wants_acks=told.wants_acks)
-        roster.streams[told.number] = stream
-        roster.room(told.room).streams.append(stream)
-    stream.publisher, stream.room = told.publisher, told.room
-    stream.wants_acks, stream.ended, stream.earlier = told.wants_acks, told.ended, told.earlier
+def _import(lifecycle: Lifecycle, exported: ExportedLog) -> None:
+    log = lifecycle.logs.get(exported.number)
+    sent, acks = array("q", exported.sent), array("q", exported.acks)
+    if log is None:
+        log = SenderLog(
+            exported.number, exported.publisher, exported.room, owned=False, wants_acks=exported.wants_acks
+        )
+        lifecycle.logs[exported.number] = log
+        lifecycle.room(exported.room).logs.append(log)
+    log.publisher, log.room = exported.publisher, exported.room
+    log.wants_acks, log.ended, log.earlier = exported.wants_acks, exported.ended, exported.earlier
     if sent:
-        stream.grow(len(sent) - 1)
-    # What was seen beyond the end of the ledger was never sent.
-    stream.sent = sent + array("q", bytes(8 * (len(stream.sent) - len(sent))))
-    stream.acks = acks + array("q", bytes(8 * (len(stream.acks) - len(acks))))
-    room = roster.room(told.room)
-    for number, position in told.positions.items():
+        log.grow(len(sent) - 1)
+    # Messages that were received beyond the end of the log were never sent.
+    log.sent = sent + array("q", bytes(8 * (len(log.sent) - len(sent))))
+    log.acks = acks + array("q", bytes(8 * (len(log.acks) - len(acks))))
+    room = lifecycle.room(exported.room)
+    for number, position in exported.positions.items():
         key = room.key_of(position)
-        if key is not None and not stream.keys[number]:
-            stream.ack_keys[number] = key
+        if key is not None and not log.keys[number]:
+            log.ack_keys[number] = key

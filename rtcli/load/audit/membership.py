@@ -1,4 +1,4 @@
-"""A subscriber's stay in a room: a pointer into the room's order, and what is not as it should be."""
+"""A subscriber's membership in a room: a pointer into the room's order, and the exceptions from it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from rtcli.load.audit.entry import Entry
 from rtcli.load.metrics.histogram import bucket_index
 
 
-class Away(NamedTuple):
-    """A stretch without a connection that a resume bridged; `key` is the place reached before it."""
+class Outage(NamedTuple):
+    """A time without a connection that ended in a resume. `key`: the furthest key received before it."""
 
     key: int
     lost: int
@@ -17,15 +17,14 @@ class Away(NamedTuple):
 
 
 class Membership:
-    """A subscriber's stay in a room, from asking to join to leaving; a resume continues it.
+    """A subscriber's membership in a room, from its join request to the leave; a resume continues it.
 
-    `after` is the last entry of the room's order when it asks. `counts` is where its deliveries are counted:
-    by the entry's delivery key plus the bucket of their latency.
+    `asked` is the time of the join request, `after` the last entry of the room's order at that time. `counts`
+    counts its deliveries by the entry's delivery key plus the bucket of their latency.
     """
 
     __slots__ = (
         "asked",
-        "aways",
         "connection",
         "counts",
         "cursor",
@@ -39,9 +38,10 @@ class Membership:
         "leaving",
         "lost",
         "missing",
+        "outages",
         "room",
         "start_key",
-        "tail",
+        "trailing",
         "user",
     )
 
@@ -58,97 +58,97 @@ class Membership:
         self.user = user
         self.room = room
         self.asked = asked
-        self.history = history  # older messages were asked for, and may come
+        self.history = history  # it asked for older messages, so they may come
         self.counts = counts
         self.connection = ""
-        self.begin(after)
+        self.start_after(after)
         self.joined: int | None = None
         self.leaving: int | None = None
-        self.lost: int | None = None  # when the connection broke; None again after a resume
+        self.lost: int | None = None  # when the connection was lost; None again after a resume
         self.ended: int | None = None
-        self.end = ""  # left; lost; declared (what was missed will not come); open (to the end of the run)
-        self.missing: dict[int, int] = {}  # passed over: key by id
-        self.tail: dict[int, int] = {}  # after the last one received, when it ended without a leave
-        self.early: dict[int, int] | None = None  # received although not after `start_key`
-        self.damaged: tuple[int, ...] = ()  # came damaged
-        self.aways: list[Away] | None = None
-        self.gaps: list[tuple[int, int]] | None = None  # keys (after, to) that the server said will not come
+        self.end = ""  # left; lost; declared (the server said that messages are lost); open (the run ended)
+        self.missing: dict[int, int] = {}  # messages that it went past without receiving them: key by id
+        self.trailing: dict[int, int] = {}  # the same behind the last received, if it ended without a leave
+        self.early: dict[int, int] | None = None  # received although not behind `start_key`: key by id
+        self.damaged: tuple[int, ...] = ()  # ids of messages that came damaged
+        self.outages: list[Outage] | None = None
+        self.gaps: list[tuple[int, int]] | None = None  # keys (after, to) that will not come
 
-    def begin(self, after: Entry) -> None:
-        """Expect what comes behind this entry, the last that anybody in the room has received."""
-        self.cursor = after
-        self.start_key = after.key
+    def start_after(self, entry: Entry) -> None:
+        """Expect the entries behind this one, the last that anybody in the room has received."""
+        self.cursor = entry
+        self.start_key = entry.key
 
     @property
     def is_in(self) -> bool:
-        """Whether the subscriber is in the room now, as far as it knows."""
+        """Whether the subscriber is in the room now: join confirmed, connected, no leave requested."""
         return self.joined is not None and self.lost is None and self.leaving is None
 
     def take(self, entry: Entry, now: int) -> None:
-        """Take the delivery of the entry that is next; the crowds do the same in place."""
+        """Count the delivery of the next entry. `WsConnection.on_ws_frame` does the same, inlined."""
         self.cursor = entry
-        entry.last = now
+        entry.last_seen = now
         self.counts[entry.delivery_key + bucket_index(now - entry.intended)] += 1
 
     def miss(self, entry: Entry) -> None:
-        """Note that an entry appeared at a place which this membership has passed already."""
+        """Record as missing an entry that was inserted where this membership has already passed."""
         if entry.key > self.start_key:
             self.missing[entry.identity] = entry.key
-            entry.holes += 1
+            entry.missed_by += 1
 
     def advance(self, entry: Entry) -> int:
-        """Move to an entry ahead; what lies between is missing. Returns how many that are."""
+        """Move to an entry further on; those between are missing. Returns the number of those."""
         skipped = 0
         at = self.cursor.next
         while at is not None and at is not entry:
             self.missing[at.identity] = at.key
-            at.holes += 1
+            at.missed_by += 1
             skipped += 1
             at = at.next
         self.cursor = entry
         return skipped
 
     def has_early(self, identity: int) -> bool:
-        """Whether it received the message although that was not after its start."""
+        """Whether it received the message although that is not behind its start."""
         return self.early is not None and identity in self.early
 
     def mark_early(self, identity: int, key: int) -> None:
-        """Note that it received such a message."""
+        """Record that it received a message that is not behind its start."""
         if self.early is None:
             self.early = {}
         self.early[identity] = key
 
     def received(self, identity: int, key: int) -> bool:
-        """Whether the message with this key was delivered to this membership."""
+        """Whether this membership received the message with this id and key."""
         if self.has_early(identity):
             return True
         passed = self.start_key < key <= self.cursor.key
         return passed and identity not in self.missing and identity not in self.damaged
 
     def release(self) -> None:
-        """Let go of the chain, after the end: note what came after the last one received and concerns it."""
+        """Let go of the chain, after the end; record which entries behind the last received concern it."""
         at = self.cursor.next
         while at is not None:
             self._note_rest(at)
             at = at.next
         last = self.cursor
-        self.cursor = Entry(last.key, last.identity, last.token, intended=last.left, position=last.position)
+        self.cursor = Entry(last.key, last.identity, last.token, intended=last.sent, position=last.position)
 
     @property
     def until(self) -> int:
-        """Messages sent later than this do not concern it any more."""
+        """Messages sent after this time do not concern it."""
         ended = self.ended or 0
         return ended if self.leaving is None else min(self.leaving, ended)
 
     def miss_late(self, entry: Entry) -> None:
-        """Note, after the release, an entry that was seen by others only now."""
+        """Record, after the release, an entry that others received only now."""
         if entry.key > self.cursor.key:
             self._note_rest(entry)
         else:
             self.miss(entry)
 
     def _note_rest(self, entry: Entry) -> None:
-        if entry.left <= self.until:
-            into = self.missing if self.end in {"left", "open"} else self.tail
+        if entry.sent <= self.until:
+            into = self.missing if self.end in {"left", "open"} else self.trailing
             into[entry.identity] = entry.key
-            entry.holes += 1
+            entry.missed_by += 1

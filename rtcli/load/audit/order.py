@@ -1,9 +1,8 @@
-"""Who received messages out of order, once the room's order can be settled.
+"""The end of the audit: who received messages out of order.
 
-Where the protocol tells positions, the order is theirs, and where the scenario asks for the order of each
-publisher only, it is the publisher's. Otherwise the order was taken from the first arrivals, which may be the
-wrong ones: stretches in which somebody disagrees with it are settled again, from what every receiver of them
-saw.
+If the protocol tells positions, they are the order; if the scenario asks for the order of each publisher
+only, the publisher's is. Otherwise the order is that of first arrivals, which may be wrong: stretches in
+which somebody disagrees with it are ordered again, by what all their receivers saw.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from rtcli.load.audit.room import Room
 from rtcli.load.audit.sender_log import message_id, split_id
 
 
-class Named(NamedTuple):
-    """Who received which message after which other, and what was seen of it (if anything)."""
+class Reordered(NamedTuple):
+    """A delivery out of order: the message's id, the id of the later one before it, and its finding."""
 
     member: Membership
     identity: int
@@ -32,8 +31,11 @@ class Named(NamedTuple):
     finding: Finding | None
 
 
-def settle_order(rooms: Mapping[str, Room], findings: Iterable[Finding], order: str) -> Iterator[Named]:
-    """Every delivery against the order of its room or its publisher (`order`), once each."""
+def settle_order(rooms: Mapping[str, Room], findings: Iterable[Finding], order: str) -> Iterator[Reordered]:
+    """Every delivery that breaks the order of its room or its publisher, once each.
+
+    `order` is the scenario's; `findings` are the reordered deliveries that were recorded when they came.
+    """
     by_room: defaultdict[str, list[Finding]] = defaultdict(list)
     for finding in findings:
         by_room[finding.room].append(finding)
@@ -45,32 +47,32 @@ def settle_order(rooms: Mapping[str, Room], findings: Iterable[Finding], order: 
 # -- an order that is certain ------------------------------------------------------------------------------
 
 
-def _as_placed(room: Room, findings: list[Finding]) -> Iterator[Named]:
-    """What was found as it came, and who got a later message of a publisher at a lower position."""
-    named: dict[tuple[int, int], Named] = {}
+def _as_placed(room: Room, findings: list[Finding]) -> Iterator[Reordered]:
+    """The findings, and who received two messages of a publisher whose positions are the wrong way round."""
+    named: dict[tuple[int, int], Reordered] = {}
     for finding in findings:
         if finding.member is not None:
-            item = Named(finding.member, finding.identity, finding.reference, finding)
+            item = Reordered(finding.member, finding.identity, finding.reference, finding)
             named[id(finding.member), finding.identity] = item
     for (earlier, key), (later, later_key) in _inversions(room):
         for member in _all(room):
             both = member.received(earlier, key) and member.received(later, later_key)
             if both and (id(member), later) not in named:
-                named.setdefault((id(member), earlier), Named(member, earlier, later, None))
+                named.setdefault((id(member), earlier), Reordered(member, earlier, later, None))
     yield from named.values()
 
 
 def _inversions(room: Room) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """Messages that stand after a later one of their stream, with that one; each as (id, key)."""
-    for stream in room.streams:
+    """Pairs of an earlier message with a higher key than a later one of its log; each as (id, key)."""
+    for log in room.logs:
         lowest, its_number = 0, 0
-        for number in range(len(stream.keys) - 1, -1, -1):
-            key = stream.keys[number]
-            if not key or not stream.sent[number]:  # what was never sent has no place in a stream
+        for number in range(len(log.keys) - 1, -1, -1):
+            key = log.keys[number]
+            if not key or not log.sent[number]:  # it was never sent
                 continue
             if lowest and lowest < key:
-                later = message_id(stream.number, its_number)
-                yield (message_id(stream.number, number), key), (later, lowest)
+                later = message_id(log.number, its_number)
+                yield (message_id(log.number, number), key), (later, lowest)
             else:
                 lowest, its_number = key, number
 
@@ -84,7 +86,7 @@ def _all(room: Room) -> Iterator[Membership]:
 
 @dataclass(slots=True)
 class Stretch:
-    """A part of the room's order, from one key to another: its messages, and who got some of them late."""
+    """A part of the room's order, from key `low` to `high`: its messages, and who received some late."""
 
     low: int
     high: int
@@ -92,31 +94,31 @@ class Stretch:
     late: defaultdict[int, dict[int, Finding]] = field(default_factory=lambda: defaultdict(dict))
     """By the membership's id() and the message's, in order of arrival."""
     published: defaultdict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
-    """Each publisher's messages, by the stream's number, as it sent them."""
+    """The messages of each log, by its number, in the order in which they were sent."""
 
 
-def _as_received(room: Room, findings: list[Finding]) -> Iterator[Named]:
-    """Who disagrees with the order that most receivers agree with, and every publisher."""
+def _as_received(room: Room, findings: list[Finding]) -> Iterator[Reordered]:
+    """Deliveries against the order that every publisher and most receivers agree with."""
     for stretch in _stretches(room, findings):
         sequences = [(member, _sequence(member, stretch)) for member in _all(room)]
         seen = Counter(sequence for _, sequence in sequences)
-        enough = len(sequences) * len(stretch.keys) ** 2 + 1  # no majority outweighs a publisher's order
+        enough = len(sequences) * len(stretch.keys) ** 2 + 1  # more than any majority of receivers
         for published in stretch.published.values():
             seen[tuple(published)] += enough
         rank = {identity: place for place, identity in enumerate(agreed_order(list(stretch.keys), seen))}
         for member, sequence in sequences:
             late = stretch.late.get(id(member), {})
             for identity, after in _late_in(sequence, rank):
-                yield Named(member, identity, after, late.get(identity))
+                yield Reordered(member, identity, after, late.get(identity))
 
 
 def _stretches(room: Room, findings: list[Finding]) -> list[Stretch]:
-    """The parts of the order that somebody disagrees with, each as short as can be judged by itself."""
-    streams = {stream.number: stream for stream in room.streams}
+    """The parts of the order that somebody disagrees with, each as short as possible."""
+    logs = {log.number: log for log in room.logs}
 
     def key_of(identity: int) -> int:
-        number, place = split_id(identity)
-        return streams[number].keys[place]
+        log_number, number = split_id(identity)
+        return logs[log_number].keys[number]
 
     found = [(key_of(finding.identity), key_of(finding.reference), finding) for finding in findings]
     parts = _merged(
@@ -131,21 +133,21 @@ def _stretches(room: Room, findings: list[Finding]) -> list[Stretch]:
 
 
 def _fill(room: Room, parts: list[Stretch], lows: list[int]) -> None:
-    """Give each stretch its messages."""
-    for stream in room.streams:
-        for place, key in enumerate(stream.keys):
+    """Add its messages to each stretch."""
+    for log in room.logs:
+        for number, key in enumerate(log.keys):
             part = parts[max(0, bisect_right(lows, key) - 1)]
             if part.low <= key <= part.high:
-                identity = message_id(stream.number, place)
+                identity = message_id(log.number, number)
                 part.keys[identity] = key
-                if stream.sent[place]:  # what was never sent has no place in a stream
-                    part.published[stream.number].append(identity)
+                if log.sent[number]:  # it was never sent
+                    part.published[log.number].append(identity)
     for part in parts:
         part.keys = dict(sorted(part.keys.items(), key=itemgetter(1)))
 
 
 def _merged(intervals: list[tuple[int, int]]) -> list[Stretch]:
-    """Intervals of keys, those that overlap as one."""
+    """Merge the intervals of keys that overlap."""
     parts: list[Stretch] = []
     for low, high in sorted(intervals):
         if parts and low <= parts[-1].high:
@@ -156,12 +158,12 @@ def _merged(intervals: list[tuple[int, int]]) -> list[Stretch]:
 
 
 def _sequence(member: Membership, stretch: Stretch) -> tuple[int, ...]:
-    """What a membership received of a stretch, as it came."""
+    """The ids of a stretch's messages that a membership received, in the order of arrival."""
     late = stretch.late.get(id(member), {})
     keys = stretch.keys.keys()
     covers = member.start_key < stretch.low and stretch.high <= member.cursor.key
     if covers and not late and keys.isdisjoint(member.missing.keys()) and keys.isdisjoint(member.damaged):
-        return tuple(keys)  # nearly everybody
+        return tuple(keys)  # the usual case
     behind: defaultdict[int, list[int]] = defaultdict(list)
     for identity, finding in late.items():
         behind[finding.reference].append(identity)
@@ -174,7 +176,7 @@ def _sequence(member: Membership, stretch: Stretch) -> tuple[int, ...]:
 
 
 def _late_in(sequence: tuple[int, ...], rank: Mapping[int, int]) -> Iterator[tuple[int, int]]:
-    """What came after something that belongs behind it, with that."""
+    """Messages that came after a later one, each with that one."""
     ahead = -1
     for identity in sequence:
         if ahead >= 0 and rank[identity] < rank[ahead]:

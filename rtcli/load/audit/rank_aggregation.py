@@ -1,9 +1,9 @@
 """The order that a set of receivers agrees with best, for rooms whose protocol tells no positions.
 
-If their sequences contradict nobody, the order found has all of them as subsequences, whatever order was
-guessed first: a cycle in "came before" is what it takes for somebody to be out of order. Only inside such a
-cycle does the majority decide, by moving single messages as long as fewer pairs are the wrong way round
-(local search for the order with the fewest inversions: Kemeny, "Mathematics without numbers", 1959).
+If the sequences do not contradict one another, the result has all of them as subsequences, whatever the guess
+was: somebody is out of order only where "came before" has a cycle. Inside such a cycle the majority decides,
+by moving single messages as long as that puts fewer pairs the wrong way round (local search for the order
+with the fewest inversions: Kemeny, "Mathematics without numbers", 1959).
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
-_MOST_COMPARISONS = 20_000_000  # seconds of work; in a cycle that would need more, the first guess stands
+_MOST_COMPARISONS = 20_000_000  # seconds of work; a larger cycle keeps the guessed order
 _MOST_ROUNDS = 10
 
 Sequences = Mapping[tuple[int, ...], int]
-"""What receivers saw, in order, and how many of them (or with what weight) saw just that."""
+"""Sequences of items in the order seen, each with the number of receivers (or the weight) that saw it."""
 
 
 def agreed_order(guess: Sequence[int], seen: Sequences) -> list[int]:
-    """The items of `guess` in the order that the fewest of the sequences contradict."""
+    """Order the items of `guess` so that the fewest of the sequences are contradicted."""
     guessed = {item: place for place, item in enumerate(guess)}
     order: list[int] = []
     for cycle in _cycles(guess, seen):
@@ -28,7 +28,7 @@ def agreed_order(guess: Sequence[int], seen: Sequences) -> list[int]:
 
 
 def _cycles(guess: Sequence[int], seen: Sequences) -> list[list[int]]:
-    """The strongly connected parts of "came before", each before those that it came before (Kosaraju)."""
+    """The strongly connected components of "came before", in topological order (Kosaraju)."""
     following: dict[int, set[int]] = {item: set() for item in guess}
     preceding: dict[int, set[int]] = {item: set() for item in guess}
     for sequence in seen:
@@ -43,7 +43,7 @@ def _cycles(guess: Sequence[int], seen: Sequences) -> list[list[int]]:
 
 
 def _reached(root: int, links: Mapping[int, Iterable[int]], visited: set[int]) -> list[int]:
-    """What can be reached from the root and was not visited yet; each after all that it leads to."""
+    """The unvisited items that can be reached from `root`, in post-order."""
     if root in visited:
         return []
     visited.add(root)
@@ -62,7 +62,7 @@ def _reached(root: int, links: Mapping[int, Iterable[int]], visited: set[int]) -
 
 
 def _settle(order: list[int], seen: Sequences) -> list[int]:
-    """The order of a cycle's members: each is put where the fewest pairs are the wrong way round."""
+    """Order the members of a cycle: each goes where the fewest pairs are the wrong way round."""
     inside = set(order)
     within = [
         (tuple(item for item in sequence if item in inside), weight) for sequence, weight in seen.items()
@@ -83,7 +83,7 @@ def _settle(order: list[int], seen: Sequences) -> list[int]:
 
 
 def _move(item: int, order: list[int], before: Mapping[int, Mapping[int, int]]) -> bool:
-    """Put an item at its best place; False when it stands there."""
+    """Move an item to its best place; False when it is there already."""
     place = order.index(item)
     order.remove(item)
     against, best, least = 0, place, 0  # pairs the wrong way round, against those at its old place

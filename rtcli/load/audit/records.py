@@ -1,4 +1,4 @@
-"""What the audit keeps about subscribers, and what it writes down when a rule is broken."""
+"""What the audit records: subscribers, deliveries, and what was seen when a rule was broken."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _KEPT_NOTES = 12
 
 
 class Note(NamedTuple):
-    """Something that a subscriber saw or did lately, kept for evidence: a frame in or out, or a remark."""
+    """A recent frame of a subscriber, received or sent, or a remark; kept for evidence. `at` in µs."""
 
     at: int
     direction: str  # in, out, note
@@ -21,14 +21,14 @@ class Note(NamedTuple):
 
 
 class Subscriber:
-    """A user as the audit knows it: the rooms that it is in, and what happened to it lately."""
+    """A user as the audit knows it: the rooms that it is in, and its last 12 notes."""
 
     __slots__ = ("connection", "counted", "is_known", "memberships", "name", "notes")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.connection = ""  # the id of the connection, as the server gave it
-        self.counted = 0  # deliveries that were not accounted for by comparing bytes
+        self.counted = 0  # deliveries that were counted here, and not by the connection's comparison of bytes
         self.is_known = False  # it has been in a room
         self.memberships: dict[str, Membership] = {}
         self.notes: deque[Note] = deque(maxlen=_KEPT_NOTES)
@@ -39,10 +39,11 @@ class Subscriber:
 
 
 class Delivery(NamedTuple):
-    """A message as it came to a subscriber.
+    """A message that a subscriber received at `now` (µs), in the frame or event `raw`.
 
-    `token` is the 32 bytes from the mark on, `room` what the envelope says (None: nothing). `frame`
-    or `text` are given when they hold this one message, so that later deliveries can be compared whole.
+    `token`: the 32 bytes from the mark on. `room` and `position`: None when the envelope does not tell them.
+    `frame` or `text` is given when it holds this message alone, so that later deliveries can be compared
+    whole.
     """
 
     user: Subscriber
@@ -56,23 +57,25 @@ class Delivery(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """A delivery that broke a rule, as it was seen."""
+    """A delivery that broke a rule, recorded when it came. `at` in µs."""
 
     kind: str
     user: str
     room: str
     connection: str
-    member: Membership | None  # None: the user was not in the room
-    identity: int  # of the message; -1 when it cannot be told
+    member: Membership | None  # None: the user is not in the room
+    identity: int  # the message's id; -1 when unknown
     at: int
-    reference: int  # reordered: id of the message it came after; corrupt: the key reached before it
+    reference: (
+        int  # reordered: id of the message it came after; corrupt: its key as `-key`, or the one before
+    )
     detail: str
     raw: bytes
     context: tuple[Note, ...]
 
 
 class Skip(NamedTuple):
-    """What a membership saw when it passed a message over: what came before, and what came instead."""
+    """What a membership saw when it went past a message: the entry before it, and the frame after it."""
 
     at: int
     before: Entry

@@ -1,12 +1,13 @@
-"""A room's one order of messages, and the memberships that point into it.
+"""The order of a room's messages, and the memberships that point into it.
 
-The order is a chain: each entry knows the next. A membership holds the entry that it received last, and what
-it expects now is that entry's `next`; when it is just that, one comparison of bytes settles a delivery. So a
-subscriber costs a pointer, and entries that everybody has passed are freed by themselves. What is out of
-order is kept beside: `missing` are the places that were passed over.
+The order is a chain: each entry links to the next. A membership holds the entry that it received last, and
+expects that entry's `next`; when that comes, one comparison of bytes settles the delivery. So a subscriber
+costs one pointer, and entries that everybody has passed are freed by themselves. Exceptions are kept beside
+the chain: `missing` holds the messages that a membership went past without receiving them.
 
-Where a message belongs is its *key*. If the protocol tells positions (epoch and offset), the key follows
-them. If not, it is the order of first arrival, corrected by what is certain: the numbers of a publisher.
+The position of a message in the order is its *key*. If the protocol tells positions (epoch and offset), keys
+follow them. If not, the key is the order of first arrival, corrected by what is certain: the numbers in a
+sender log.
 """
 
 from __future__ import annotations
@@ -15,26 +16,27 @@ from collections import deque
 
 from rtcli.load.audit.entry import Entry
 from rtcli.load.audit.membership import Membership
-from rtcli.load.audit.sender_log import Stream
+from rtcli.load.audit.sender_log import SenderLog
 from rtcli.protocol.position import Position
 
-_STEP_BITS = 16  # room for entries between two positions
-_FREE_BITS = 36  # the same between two that have no positions
+_STEP_BITS = 16  # space for entries between two positions
+_FREE_BITS = 36  # the same between two entries without positions
 _STRIDE = 1 << 18
 _LATE_BITS = 8
-_NEAR = 1_000  # numbers of a stream that are looked at around one
+_NEAR = 1_000  # how many numbers of a log before and after one are looked at
 _OFFSET_BITS = 36
 _MIDDLE = 1 << (_OFFSET_BITS - 1)
 _MAX_EPOCH = 126
 
 
 class Room:
-    """One room's order."""
+    """The order of one room, and its memberships."""
 
     __slots__ = (
         "_epochs",
         "_late",
         "_origins",
+        "logs",
         "memberships",
         "name",
         "ordered",
@@ -42,26 +44,25 @@ class Room:
         "released",
         "released_key",
         "released_until",
-        "streams",
         "tail",
     )
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.tail = Entry(1, -1)
-        self.ordered = False  # whether the protocol tells positions
-        self.streams: list[Stream] = []
+        self.ordered = False  # whether a position was told: the keys follow positions
+        self.logs: list[SenderLog] = []
         self.memberships: list[Membership] = []  # those that point into the chain
-        self.released: list[Membership] = []  # those that have ended and let go of it
-        self.released_key = 0  # the furthest place that one of these has reached
-        self.released_until = 0  # the latest time of sending that still concerns one of these
-        self.recent: deque[Entry] = deque()  # not yet passed by everybody
+        self.released: list[Membership] = []  # those that have ended and no longer point into it
+        self.released_key = 0  # the highest key that one of these has reached
+        self.released_until = 0  # messages sent after this time concern none of these
+        self.recent: deque[Entry] = deque()  # entries that some membership has not passed yet
         self._late = 0
         self._epochs: dict[str, int] = {}
         self._origins: dict[str, int] = {}
 
     def key_of(self, position: Position | None) -> int | None:
-        """The key of a position; None when there is none, or none that makes sense."""
+        """The key of a position; None without a position, or when it is out of the range of keys."""
         if position is None:
             return None
         epoch = self._epochs.setdefault(position.epoch, len(self._epochs) + 1)
@@ -72,49 +73,49 @@ class Room:
         return ((epoch << _OFFSET_BITS) | offset) << _STEP_BITS
 
     def position_of(self, key: int) -> Position | None:
-        """The position that a key stands for; None when it was not made from one."""
+        """The position that a key was made from; None when it was not made from one."""
         number, offset = key >> (_OFFSET_BITS + _STEP_BITS), (key >> _STEP_BITS) & ((1 << _OFFSET_BITS) - 1)
         epoch = next((name for name, own in self._epochs.items() if own == number), None)
         if epoch is None or key & ((1 << _STEP_BITS) - 1):
             return None
         return Position(epoch, offset - _MIDDLE + self._origins[epoch])
 
-    def key_after(self, member: Membership, stream: Stream, number: int, sent: int) -> int:
-        """The key of a message without a position, first seen by this membership.
+    def key_after(self, member: Membership, log: SenderLog, number: int, sent: int) -> int:
+        """The key of a message without a position that this membership is the first to receive.
 
-        Others may have received messages behind the place where it stands. Those came before this one if
-        they had them before this was sent, or if the membership does not wait for them anyway; after it
-        otherwise, as long as nothing says that one was lost. In any case it belongs behind the lower numbers
-        of its stream, and before the higher ones.
+        Others may have received messages behind the membership's cursor. Such a message belongs before this
+        one if it was received before this one was sent, or if it does not concern the membership anyway; else
+        it belongs behind it, as long as nothing shows that it was lost. In any case this one belongs behind
+        the lower numbers of its log, and before the higher ones.
         """
         before = member.cursor
         since = min(sent, member.joined or sent)
         near = slice(max(0, number - _NEAR), number)
-        above = stream.top_key if number > stream.top_number else max(stream.keys[near], default=0)
+        above = log.top_key if number > log.top_number else max(log.keys[near], default=0)
         while (entry := before.next) is not None and (
-            entry.seen <= sent or entry.left < since or entry.key <= above
+            entry.first_seen <= sent or entry.sent < since or entry.key <= above
         ):
             before = entry
-        later = min((key for key in stream.keys[number + 1 : number + _NEAR] if key), default=0)
+        later = min((key for key in log.keys[number + 1 : number + _NEAR] if key), default=0)
         if later and later <= before.key:
-            return self._key_before(later, max((key for key in stream.keys[near] if key < later), default=0))
+            return self._key_before(later, max((key for key in log.keys[near] if key < later), default=0))
         after = 0 if before.next is None else before.next.key
         if later and (not after or later < after):
             after = later
         return _between(before.key, after) if after else ((before.key >> _FREE_BITS) + 1) << _FREE_BITS
 
     def _key_before(self, later: int, above: int) -> int:
-        """A key of its own before one that has been passed already, and above another."""
+        """An unused key just below `later`, which memberships have passed already, and above `above`."""
         self._late += 1
         key = later - (self._late << _LATE_BITS)
         return key if key > above else (above + later) // 2
 
     def enter(self, member: Membership) -> None:
-        """Take in a membership; it points into the chain until it is released."""
+        """Add a membership, which points into the chain until it is released."""
         self.memberships.append(member)
 
     def release(self, member: Membership) -> None:
-        """Let a membership that has ended go of the chain."""
+        """Release a membership that has ended from the chain."""
         member.release()
         self.memberships.remove(member)
         self.released.append(member)
@@ -122,13 +123,13 @@ class Room:
         self.released_until = max(self.released_until, member.until)
 
     def is_taken(self, key: int, member: Membership) -> bool:
-        """Whether a message stands at this place that not everybody has passed, or that the member is at."""
+        """Whether the key belongs to the member's cursor, or to an entry that somebody has not passed yet."""
         return key == member.cursor.key or any(entry.key == key for entry in self.recent)
 
     def insert(self, entry: Entry) -> None:
-        """Put an entry where its key belongs; memberships that are past that place have missed it so far."""
+        """Insert an entry where its key belongs; memberships beyond it have missed it so far."""
         self.recent.append(entry)
-        if entry.left <= self.released_until or entry.key < self.released_key:
+        if entry.sent <= self.released_until or entry.key < self.released_key:
             for membership in self.released:
                 membership.miss_late(entry)
         if entry.key > self.tail.key:
@@ -150,8 +151,8 @@ class Room:
         if before is not None:
             entry.next, before.next = before.next, entry
 
-    def passed(self) -> list[Entry]:
-        """Take out the entries that every membership has passed, oldest first."""
+    def take_passed(self) -> list[Entry]:
+        """Remove the entries that every membership has passed, and return them, oldest first."""
         if not self.recent:
             return []
         lowest = min((membership.cursor.key for membership in self.memberships), default=self.tail.key)
@@ -162,5 +163,5 @@ class Room:
 
 
 def _between(lower: int, upper: int) -> int:
-    """A key between two, near the lower one: what follows mostly belongs behind it."""
+    """A key between two, near the lower one, since what follows mostly belongs behind it."""
     return min(lower + _STRIDE, (lower + upper) // 2)

@@ -1,8 +1,8 @@
-"""What was sent: a stream is the messages of one publisher to one room over one connection, numbered.
+"""What was sent: the log of a sender is its messages to one room over one connection, numbered from 0.
 
-A connection keeps the order of what is written to it, so numbers of a stream must be seen rising. When a
-publisher comes back on another connection, it starts another stream: nothing is promised across the two.
-Times are whole microseconds of the monotonic clock, which all processes of a machine share.
+A connection keeps the order of what is written to it, so receivers must see the numbers of a log rise. A
+publisher that reconnects starts another log: no order is promised across the two. Times are whole
+microseconds of the monotonic clock, which all processes of a machine share.
 """
 
 from __future__ import annotations
@@ -10,25 +10,25 @@ from __future__ import annotations
 from array import array
 
 NUMBER_BITS = 32
-FAILED = -1  # in `Stream.acks`: the sender got an error
+FAILED = -1  # in `SenderLog.acks`: the sender got an error
 
 
-def message_id(stream: int, number: int) -> int:
-    """One number for a message: its stream and its place in it (from 0)."""
-    return (stream << NUMBER_BITS) | number
+def message_id(log: int, number: int) -> int:
+    """The id of a message: the number of its log and its number in the log, as one integer."""
+    return (log << NUMBER_BITS) | number
 
 
 def split_id(identity: int) -> tuple[int, int]:
-    """The stream and the place of a message."""
+    """The number of a message's log and the message's number in it."""
     return identity >> NUMBER_BITS, identity & ((1 << NUMBER_BITS) - 1)
 
 
-class Stream:
-    """24 bytes a message: when it was sent, when acknowledged or first seen, and its place in the room.
+class SenderLog:
+    """Messages of one sender to one room over one connection, 24 bytes each, indexed by their number.
 
-    `acks` holds the time of the acknowledgement; until that comes, minus the time at which a receiver first
-    saw the message; 0 when there is neither, and FAILED when the sender got an error. `keys` is the place in
-    the room's order, 0 while nobody has seen the message.
+    `sent` holds when each was sent. `acks` holds when it was acknowledged; until then, minus the time at
+    which a receiver first saw it; 0 when there is neither; FAILED when the sender got an error. `keys` holds
+    its key in the room's order (see `room`), 0 while nobody has seen it.
     """
 
     __slots__ = (
@@ -53,26 +53,26 @@ class Stream:
         self.number = number
         self.publisher = publisher
         self.room = room
-        self.owned = owned  # False: another worker's, known from what arrived
+        self.owned = owned  # False: the sender is in another worker
         self.wants_acks = wants_acks
-        self.earlier = 0  # messages that the publisher sent to the room over connections before this one
+        self.earlier = 0  # messages of the publisher to the room over earlier connections
         self.ended: int | None = None  # when its connection was lost
         self.sent = array("q")
         self.acks = array("q")
         self.keys = array("q")
-        self.ack_keys: dict[int, int] = {}  # places that acknowledgements told of messages nobody has seen
-        self.top_number = -1  # the highest that anybody has seen
-        self.top_key = 0  # the highest place of one that anybody has seen
+        self.ack_keys: dict[int, int] = {}  # keys from acknowledgements, of messages that nobody has seen
+        self.top_number = -1  # the highest number that anybody has seen
+        self.top_key = 0  # the highest key of a message that anybody has seen
 
     def append(self, now: int) -> int:
-        """Note that the next message leaves; returns its number."""
+        """Record that the next message is sent; returns its number."""
         self.sent.append(now)
         self.acks.append(0)
         self.keys.append(0)
         return len(self.sent) - 1
 
     def grow(self, number: int) -> None:
-        """Make room for a message of another worker's stream."""
+        """Extend the log of another worker's sender up to this number."""
         missing = number + 1 - len(self.sent)
         if missing > 0:
             nothing = array("q", bytes(8 * missing))
@@ -81,13 +81,13 @@ class Stream:
             self.keys.extend(nothing)
 
     def acknowledge(self, number: int, now: int, key: int | None) -> None:
-        """Note an acknowledgement, and the place that it names, if any."""
+        """Record an acknowledgement, with the key of the position in it, if it has one."""
         self.acks[number] = now
         if key is not None and not self.keys[number]:
             self.ack_keys[number] = key
 
     def see(self, number: int, now: int, key: int) -> None:
-        """Note that a receiver saw the message for the first time."""
+        """Record that a receiver saw the message for the first time."""
         self.keys[number] = key
         self.ack_keys.pop(number, None)
         if self.acks[number] == 0:
@@ -97,17 +97,17 @@ class Stream:
 
     @property
     def unseen(self) -> int:
-        """How many messages nobody has seen and no sender got an error for."""
+        """Number of messages that nobody has seen and that were not refused."""
         return sum(
             not key and ack != FAILED and bool(sent)
             for key, ack, sent in zip(self.keys, self.acks, self.sent, strict=True)
         )
 
     def known_by(self, number: int, patience: int) -> int | None:
-        """When the message was in the deployment for certain; None: nobody can tell that it ever was.
+        """The time at which the message was certainly published; None when it may never have been.
 
-        That is the acknowledgement; without one, the first sight. A message that nobody acknowledged or saw
-        counts as taken after `patience`, unless its connection broke before.
+        That is its acknowledgement; without one, its first delivery. A message with neither counts as
+        published `patience` (µs) after it was sent, unless its connection was lost before.
         """
         ack = self.acks[number]
         if ack > 0:

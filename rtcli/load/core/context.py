@@ -103,7 +103,7 @@ class WorkerContext:
             spec.run,
             base,
             delivery_key_of=lambda at, lag: delivery_key(self.bin_key(at), lag),
-            passed=lambda entry, taken: complete.record(bin_key_of_delivery(entry.delivery_key), taken),
+            on_complete=lambda entry, taken: complete.record(bin_key_of_delivery(entry.delivery_key), taken),
             order=scenario.audit.order,
             worker=spec.worker,
             workers=spec.workers,

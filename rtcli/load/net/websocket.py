@@ -91,7 +91,7 @@ class WebSocketConnection(picows.WSListener):
         entry = member.cursor.next
         if entry is not None and entry.frame == data:
             member.cursor = entry
-            entry.last = now = monotonic_ns() // 1000
+            entry.last_seen = now = monotonic_ns() // 1000
             late = now - entry.intended
             if late < 2048:  # `bucket_index`, in place: a call costs as much as all of it
                 member.counts[entry.delivery_key + late] += 1  # type: ignore[union-attr]

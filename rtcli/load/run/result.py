@@ -111,7 +111,7 @@ def _audit(state: RunState) -> AuditResult:
         violations += account.violations
         for key, group in account.groups.items():
             groups.setdefault(key, Group()).add(group)
-        for kind, user, room, seconds in account.moments:
+        for kind, user, room, seconds in account.times:
             role = user.rpartition(" ")[0]
             store.recorder(kind, role=role, room=room).add(store.bins.at(seconds))
     arrived = store.trend("fanout_latency", {})

@@ -226,7 +226,7 @@ class Worker:
                 memory(),
                 stalls,
                 log,
-                context.audit.so_far(),
+                context.audit.violations_so_far(),
             )
         )
 

@@ -15,7 +15,7 @@ import sys
 
 import uvloop
 
-from rtcli.load.audit.evidence import WorkerAccount, report
+from rtcli.load.audit.evidence import WorkerAccount, make_worker_account
 from rtcli.load.audit.judge import Judge
 from rtcli.load.audit.ledger_exchange import Ledger, export_ledger, import_ledgers
 from rtcli.load.net.source_addresses import raise_descriptor_limit
@@ -84,7 +84,7 @@ def _finish_audit(worker: Worker, ledgers: list[Ledger]) -> WorkerAccount:
     judge = Judge(
         context.audit, context.now(), patience=round(rules.late_after * 1e6), self_echo=rules.self_echo
     )
-    return report(context.audit, judge.judge(), keep=rules.evidence)
+    return make_worker_account(context.audit, judge.judge(), keep=rules.evidence)
 
 
 def main() -> None:

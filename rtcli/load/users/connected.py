@@ -92,5 +92,5 @@ class ConnectedUser(User, Generic[C]):
         else:
             for member in list(self.subscriber.memberships.values()):
                 if member.joined is None:
-                    self.worker.audit.gone(self.subscriber, member, now)
+                    self.worker.audit.given_up(self.subscriber, member, now)
         raise ConnectError(code, str(error) or "no answer", retryable=status not in self.final) from error

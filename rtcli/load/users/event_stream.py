@@ -167,7 +167,7 @@ class SseUser(ConnectedUser[SseConnection]):
         elif isinstance(told, base.GapTold):
             member = self.subscriber.memberships.get(told.room)
             if member is not None and told.after is not None and told.until is not None:
-                self.worker.audit.gap(member, told.after, told.until)
+                self.worker.audit.gap_declared(member, told.after, told.until)
         elif isinstance(told, base.Closing):
             self.retry_after = told.retry_after
         if not self._waiting:

@@ -1,7 +1,7 @@
 """How users of event streams publish: a request per message, several at a time if they must.
 
 Requests of one user may overtake each other, so nothing is promised about their order; each chain of them,
-one after the answer to the other, is a stream of its own for the audit.
+one after the answer to the other, has a sender log of its own in the audit.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import httpx
 import msgspec
 
-from rtcli.load.audit.sender_log import Stream
+from rtcli.load.audit.sender_log import SenderLog
 from rtcli.load.core.context import WorkerContext
 from rtcli.load.errors import StepError
 from rtcli.load.scenario.expressions import Template, render_tree
@@ -38,7 +38,7 @@ class HttpPublisher:
         self._engine = worker
         self._user = user
         self._described = described
-        self._idle: dict[str, list[Stream]] = {}
+        self._idle: dict[str, list[SenderLog]] = {}
         self._count = 0
         self._requests: set[asyncio.Task[None]] = set()
 
@@ -51,39 +51,39 @@ class HttpPublisher:
     async def _publish(self, message: Message) -> None:
         worker, audit = self._engine, self._engine.audit
         now = worker.now()
-        stream, number, text = None, 0, message.text
+        log, number, text = None, 0, message.text
         if message.audit:
-            stream = self._take_stream(message.room)
-            number, token = audit.send(stream, message.intended, now)
+            log = self._take_log(message.room)
+            number, token = audit.send(log, message.intended, now)
             text = f"{text} {token.decode()}" if text else token.decode()
         bin_key = worker.bin_key(message.intended)
         self._user.recorders.get("schedule_lag").record(bin_key, now - message.intended)
         answer = await self._request(message, text)
         if answer is None:  # nobody knows whether it was published
-            if stream is not None:
-                stream.ended = worker.now()
+            if log is not None:
+                log.ended = worker.now()
             self._tell(message.done, "no answer")
             return
         failure, place = answer
-        if stream is not None:
+        if log is not None:
             if failure:
-                audit.fail(stream, number)
+                audit.fail(log, number)
             else:
-                audit.acknowledge(stream, number, worker.now(), place)
-            self._idle[message.room].append(stream)
+                audit.acknowledge(log, number, worker.now(), place)
+            self._idle[message.room].append(log)
         if not failure:
             recorder = self._user.recorders.get("send_ack", step=message.label)
             recorder.record(bin_key, worker.now() - message.intended)
         self._tell(message.done, failure)
 
-    def _take_stream(self, room: str) -> Stream:
-        """A stream without a request under way."""
+    def _take_log(self, room: str) -> SenderLog:
+        """A sender log without a request under way."""
         idle = self._idle.setdefault(room, [])
         if idle:
             return idle.pop()
         self._count += 1
         name = self._user.name if self._count == 1 else f"{self._user.name}.{self._count}"
-        return self._engine.audit.stream(name, room, wants_acks=True)
+        return self._engine.audit.open_log(name, room, wants_acks=True)
 
     async def _request(self, message: Message, text: str) -> tuple[str, Position | None] | None:
         """Make the request; returns why it was refused ('': it was not) and the position; None: no answer."""

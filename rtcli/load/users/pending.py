@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from rtcli.load.audit.sender_log import Stream
+from rtcli.load.audit.sender_log import SenderLog
 from rtcli.load.errors import LostError, StepError
 
 
@@ -13,7 +13,7 @@ from rtcli.load.errors import LostError, StepError
 class Pending:
     """A message that waits for its acknowledgement."""
 
-    stream: Stream | None
+    log: SenderLog | None
     number: int
     intended: int
     label: str

@@ -140,7 +140,7 @@ class User(Transport):
         self.lost_at = now
         for member in list(self.subscriber.memberships.values()):
             if member.joined is None:
-                self.worker.audit.gone(self.subscriber, member, now)
+                self.worker.audit.given_up(self.subscriber, member, now)
             else:
                 self.worker.audit.lost(member, now)
         self.on_lost(now)
@@ -181,7 +181,7 @@ class User(Transport):
         self.over = True
         now = self.worker.now()
         for member in list(self.subscriber.memberships.values()):
-            self.worker.audit.gone(self.subscriber, member, now)
+            self.worker.audit.given_up(self.subscriber, member, now)
 
     async def _return(self) -> None:
         policy = self.role.reconnect
@@ -242,7 +242,7 @@ class User(Transport):
         if event.recovered is not None:
             self.recovered = event.recovered and self.recovered is not False
         if event.recovered is False:
-            audit.declared(self.subscriber, member, now)
+            audit.not_recovered(self.subscriber, member, now)
         else:  # a server that does not say that something is missing is held to that
             audit.resumed(self.subscriber, member, now)
 
@@ -284,7 +284,7 @@ class User(Transport):
                 self._closing = None
         for member in members:
             if member.ended is None:
-                audit.gone(self.subscriber, member, now)
+                audit.given_up(self.subscriber, member, now)
 
     def vanish(self) -> None:
         """Drop everything at once: the run is over."""

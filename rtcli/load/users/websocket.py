@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from rtcli.load.adapters import base
 from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.records import Delivery, Note
-from rtcli.load.audit.sender_log import Stream
+from rtcli.load.audit.sender_log import SenderLog
 from rtcli.load.audit.token import LENGTH, MARK
 from rtcli.load.core.context import WorkerContext
 from rtcli.load.errors import LostError, StepError
@@ -33,7 +33,7 @@ class WsUser(WsLink):
         self, worker: WorkerContext, role: Role, index: int, number: int, adapter: base.WsAdapter
     ) -> None:
         super().__init__(worker, role, index, number, adapter)
-        self._streams: dict[tuple[str, bool], Stream] = {}
+        self._logs: dict[tuple[str, bool], SenderLog] = {}
         self._pending = PendingReplies()
         self._count = 0
 
@@ -44,9 +44,9 @@ class WsUser(WsLink):
 
     def on_lost(self, now: int) -> None:
         """See User."""
-        for stream in self._streams.values():
-            stream.ended = now
-        self._streams.clear()
+        for log in self._logs.values():
+            log.ended = now
+        self._logs.clear()
 
     def forget(self) -> None:
         """See User."""
@@ -70,7 +70,7 @@ class WsUser(WsLink):
         try:
             await self._enter(room, None, history, timeout)
         except (StepError, TimeoutError):
-            worker.audit.gone(self.subscriber, member, worker.now())
+            worker.audit.given_up(self.subscriber, member, worker.now())
             raise
 
     async def rejoin(self, timeout: float) -> None:  # noqa: ASYNC109 - see User
@@ -135,28 +135,28 @@ class WsUser(WsLink):
         now = worker.now()
         ack = message.ack and self.adapter.acks
         self._count += 1
-        stream, number, text = None, self._count, message.text
+        log, number, text = None, self._count, message.text
         if message.audit:
-            stream = self._stream(room, wants_acks=ack)
-            number, token = worker.audit.send(stream, intended, now)
+            log = self._log(room, wants_acks=ack)
+            number, token = worker.audit.send(log, intended, now)
             text = f"{text} {token.decode()}" if text else token.decode()
         if message.size is not None and len(text) < message.size:
             text = "." * (message.size - len(text) - 1) + " " + text
         identity = ""
         if ack:
-            identity = f"{worker.spec.run_word}-{stream.number if stream else self.id}-{number}"
-            pending = Pending(stream, number, intended, message.label, message.done)
+            identity = f"{worker.spec.run_word}-{log.number if log else self.id}-{number}"
+            pending = Pending(log, number, intended, message.label, message.done)
             self._pending.add(identity, pending)
         self.write(self.adapter.send(room, text, identity, self.scope))
         self.recorders.get("schedule_lag").record(worker.bin_key(intended), now - intended)
         return True
 
-    def _stream(self, room: str, *, wants_acks: bool) -> Stream:
-        stream = self._streams.get((room, wants_acks))
-        if stream is None:
-            stream = self.worker.audit.stream(self.name, room, wants_acks=wants_acks)
-            self._streams[room, wants_acks] = stream
-        return stream
+    def _log(self, room: str, *, wants_acks: bool) -> SenderLog:
+        log = self._logs.get((room, wants_acks))
+        if log is None:
+            log = self.worker.audit.open_log(self.name, room, wants_acks=wants_acks)
+            self._logs[room, wants_acks] = log
+        return log
 
     def typing(self, room: str, *, is_typing: bool) -> None:
         """Say that the user is typing."""
@@ -218,16 +218,16 @@ class WsUser(WsLink):
         if pending is None:
             return
         worker = self.worker
-        if pending.stream is not None:
-            worker.audit.acknowledge(pending.stream, pending.number, now, event.position)
+        if pending.log is not None:
+            worker.audit.acknowledge(pending.log, pending.number, now, event.position)
         recorder = self.recorders.get("send_ack", step=pending.label)
         recorder.record(worker.bin_key(pending.intended), now - pending.intended)
 
     def _on_refused(self, event: base.Refused, now: int) -> None:  # noqa: ARG002 - one signature
         self.worker.count(self.role, "errors", code=event.code)
         pending = self._pending.refuse(event.id or "", event.code)
-        if pending is not None and pending.stream is not None:
-            self.worker.audit.fail(pending.stream, pending.number)
+        if pending is not None and pending.log is not None:
+            self.worker.audit.fail(pending.log, pending.number)
 
     def _on_joined(self, event: base.Joined, now: int) -> None:
         self.is_back(event, now)
@@ -244,7 +244,7 @@ class WsUser(WsLink):
     def _on_gap(self, event: base.GapTold, now: int) -> None:  # noqa: ARG002 - one signature
         member = self.subscriber.memberships.get(event.room)
         if member is not None and event.after is not None and event.until is not None:
-            self.worker.audit.gap(member, event.after, event.until)
+            self.worker.audit.gap_declared(member, event.after, event.until)
 
     def _on_hello(self, event: base.Hello, now: int) -> None:  # noqa: ARG002 - one signature
         self.subscriber.connection = event.connection

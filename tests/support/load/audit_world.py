@@ -15,7 +15,7 @@ from rtcli.load.audit.audit import Audit
 from rtcli.load.audit.judge import Account, Judge
 from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.records import Delivery, Subscriber
-from rtcli.load.audit.sender_log import Stream, split_id
+from rtcli.load.audit.sender_log import SenderLog, split_id
 from rtcli.load.audit.token import encode_token
 from rtcli.protocol.position import Position
 
@@ -32,7 +32,7 @@ class Message:
     name: str
     room: str
     token: bytes
-    stream: Stream
+    log: SenderLog
     number: int
     sent: int
     offset: int = 0
@@ -65,7 +65,7 @@ class Stay:
     end: str = "open"
     lost: int | None = None
     seen: list[tuple[Message, int]] = field(default_factory=list)
-    aways: list[tuple[int, int, int]] = field(default_factory=list)  # highest offset seen, lost, back
+    outages: list[tuple[int, int, int]] = field(default_factory=list)  # highest offset seen, lost, back
     top: int = 0  # the highest offset seen
     start: int = 0  # the highest offset that anybody had seen when it was in
     since: int = 0  # where the log stood when the server took the subscriber in
@@ -81,7 +81,7 @@ class Person:
         self.connected = True
         self.stays: dict[str, Stay] = {}
         self.wanted: set[str] = set()  # rooms that it is in, on the server's side
-        self.streams: dict[str, Stream] = {}
+        self.logs: dict[str, SenderLog] = {}
         self.held: dict[str, list[Item]] = {}  # kept back, to be swapped with what follows
 
 
@@ -99,7 +99,7 @@ class World:
             RUN,
             0,
             delivery_key_of=lambda _at, _lag: 0,
-            passed=lambda entry, _taken: self.passed.append(entry.identity),
+            on_complete=lambda entry, _taken: self.passed.append(entry.identity),
         )
         self.people = [Person(f"user {number}") for number in range(users)]
         self.rooms = [f"room-{number}" for number in range(rooms)]
@@ -147,12 +147,12 @@ class World:
             return
         if person.stays[room].leaving is not None:
             return
-        stream = person.streams.get(room)
-        if stream is None:
-            stream = person.streams[room] = self.audit.stream(person.name, room, wants_acks=True)
+        log = person.logs.get(room)
+        if log is None:
+            log = person.logs[room] = self.audit.open_log(person.name, room, wants_acks=True)
         at = self.tick()
-        number, token = self.audit.send(stream, at, at)
-        message = Message(f"{stream.number}/{number}", room, token, stream, number, at)
+        number, token = self.audit.send(log, at, at)
+        message = Message(f"{log.number}/{number}", room, token, log, number, at)
         self.messages.append(message)
         self.by_token[token] = message
         if self.fault("swallow"):  # neither published nor answered
@@ -209,12 +209,12 @@ class World:
         person.way.clear()
         person.held.clear()
         at = self.tick()
-        for stream in person.streams.values():
-            stream.ended = at
-        person.streams.clear()
+        for log in person.logs.values():
+            log.ended = at
+        person.logs.clear()
         for room, stay in list(person.stays.items()):
             if stay.joined is None:
-                self.audit.gone(person.subscriber, stay.member, at)
+                self.audit.given_up(person.subscriber, stay.member, at)
                 self.end(person, stay, at, "lost")
                 person.wanted.discard(room)
             else:
@@ -228,7 +228,7 @@ class World:
         person.connected = True
         for room, stay in list(person.stays.items()):
             if room not in person.wanted:  # the leave had been asked for
-                self.audit.gone(person.subscriber, stay.member, self.tick())
+                self.audit.given_up(person.subscriber, stay.member, self.tick())
                 self.end(person, stay, stay.lost or self.now, "lost")
             elif self.rng.random() < 0.2:
                 person.way.append(Item("declared", room, offset=len(self.log[room])))
@@ -250,7 +250,7 @@ class World:
         if person.connected:
             return
         for room, stay in list(person.stays.items()):
-            self.audit.gone(person.subscriber, stay.member, self.tick())
+            self.audit.given_up(person.subscriber, stay.member, self.tick())
             self.end(person, stay, stay.lost or self.now, "lost")
             person.wanted.discard(room)
 
@@ -285,23 +285,23 @@ class World:
         assert message is not None
         message.acked = at
         place = Position("e", message.offset) if self.ordered else None
-        self.audit.acknowledge(message.stream, message.number, at, place)
+        self.audit.acknowledge(message.log, message.number, at, place)
 
     def on_error(self, person: Person, item: Item, at: int) -> None:  # noqa: ARG002
         message = item.message
         assert message is not None
         message.failed = True
-        self.audit.fail(message.stream, message.number)
+        self.audit.fail(message.log, message.number)
 
     def on_resumed(self, person: Person, item: Item, at: int) -> None:
         stay = person.stays[item.room]
-        stay.aways.append((stay.top, stay.lost or 0, at))
+        stay.outages.append((stay.top, stay.lost or 0, at))
         stay.lost = None
         self.audit.resumed(person.subscriber, stay.member, at)
 
     def on_declared(self, person: Person, item: Item, at: int) -> None:
         old = person.stays[item.room]
-        member = self.audit.declared(person.subscriber, old.member, at)
+        member = self.audit.not_recovered(person.subscriber, old.member, at)
         self.end(person, old, at, "declared")
         stay = Stay(
             person.name,
@@ -365,8 +365,8 @@ class World:
         for case in account.cases:
             message = ""
             if case.identity >= 0:
-                stream, number = split_id(case.identity)
-                message = f"{stream}/{number}"
+                log, number = split_id(case.identity)
+                message = f"{log}/{number}"
             named[case.kind, case.user, case.room, message] += 1
         return named, account
 
@@ -410,7 +410,7 @@ class World:
         end = min(end for end in (stay.leaving, stay.ended, self.now) if end is not None)
         known = message.acked or message.first_seen
         if known is None:
-            broke = message.stream.ended
+            broke = message.log.ended
             known = sent + PATIENCE
             if broke is not None and broke < known:
                 return "indeterminate" if sent < end else ""
@@ -431,7 +431,7 @@ class World:
             return "gap_declared"
         if stay.end == "lost" and behind:
             return "indeterminate"
-        for top, lost, back in stay.aways:
+        for top, lost, back in stay.outages:
             if message.sent <= back and (message.offset > top if placed else message.sent >= lost):
                 return "resume_gap"
         return "lost"

@@ -20,7 +20,7 @@ class Room:
 
     def __init__(self, readers: str, order: str = "per-room") -> None:
         self.audit = Audit(
-            7, 0, delivery_key_of=lambda _at, _lag: 0, passed=lambda _entry, _taken: None, order=order
+            7, 0, delivery_key_of=lambda _at, _lag: 0, on_complete=lambda _entry, _taken: None, order=order
         )
         self.now = 1_000
         self.readers = {name: Subscriber(name) for name in readers}
@@ -33,10 +33,10 @@ class Room:
     def send(self, *publishers: str) -> None:
         """Each publisher's messages, all on their way before anybody gets one."""
         for publisher in publishers:
-            stream = self.audit.stream(publisher[0], "hall", wants_acks=False)
+            log = self.audit.open_log(publisher[0], "hall", wants_acks=False)
             for name in publisher.split():
-                number, self.tokens[name] = self.audit.send(stream, self.now, self.now)
-                self.names[stream.number, number] = name
+                number, self.tokens[name] = self.audit.send(log, self.now, self.now)
+                self.names[log.number, number] = name
 
     def receive(self, reader: str, messages: str) -> None:
         for name in messages.split():

@@ -12,7 +12,7 @@ from rtcli.load.audit.token import LENGTH, MARK, Token, decode_token, encode_tok
 tokens = st.builds(
     Token,
     st.integers(0, token.MAX_RUN),
-    st.integers(0, token.MAX_STREAM),
+    st.integers(0, token.MAX_LOG),
     st.integers(0, token.MAX_NUMBER),
     st.integers(0, token.MAX_TIME),
     st.integers(0, token.MAX_LAG),

@@ -8,7 +8,7 @@ import pytest
 
 from rtcli.client.endpoint import parse_endpoint
 from rtcli.load.audit.evidence import Group, WorkerAccount
-from rtcli.load.audit.ledger_exchange import StreamLedger
+from rtcli.load.audit.ledger_exchange import ExportedLog
 from rtcli.load.core.context import Credentials, WorkerSpec
 from rtcli.load.core.latches import AtBarrier, Signalled
 from rtcli.load.results.model import FrameEvidence, Violation
@@ -33,7 +33,7 @@ from rtcli.protocol.position import Position
 from tests.support.load.runs import scenario
 
 LEDGER = [
-    StreamLedger(
+    ExportedLog(
         3,
         "writer 1",
         "hall",
@@ -54,7 +54,7 @@ ACCOUNT = WorkerAccount(
     {("lost", "hall", "a resume"): Group(1, {"reader 5"}, 1.5, 1.5, 20)},
     subscribers=5,
     not_counted=0,
-    moments=[("lost", "reader 5", "hall", 1.5)],
+    times=[("lost", "reader 5", "hall", 1.5)],
 )
 TO_WORKER: list[ToWorker] = [
     Start(10**12),

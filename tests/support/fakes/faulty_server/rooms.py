@@ -220,5 +220,5 @@ def _invent(data: bytes) -> bytes:
     assert match is not None
     token = decode_token(match[0])
     assert token is not None
-    fake = encode_token(token.run, token.stream, token.number + 100_000, token.intended, token.lag)
+    fake = encode_token(token.run, token.log, token.number + 100_000, token.intended, token.lag)
     return data.replace(match[0], fake)
