@@ -1,4 +1,4 @@
-"""Distributions: their means, their bounds, and that a seed repeats them."""
+"""Distributions have their mean and bounds, and a seed repeats their samples."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rtcli.load.scenario.distributions import Backoff, Const, Distribution, Zipf
 from rtcli.load.scenario.grammar.scalars import parse_distribution
 
-WRITTEN = [
+TEXTS = [
     "3s",
     "const(3s)",
     "uniform(1s, 5s)",
@@ -23,7 +23,7 @@ WRITTEN = [
 ]
 
 
-@pytest.mark.parametrize("text", WRITTEN)
+@pytest.mark.parametrize("text", TEXTS)
 def test_the_mean_of_many_samples_is_the_mean(text: str) -> None:
     distribution = parse_distribution(text)
     rng = Random(5)
@@ -32,8 +32,8 @@ def test_the_mean_of_many_samples_is_the_mean(text: str) -> None:
     assert min(samples) >= 0
 
 
-@pytest.mark.parametrize("text", WRITTEN)
-def test_a_seed_repeats_it(text: str) -> None:
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_seed_repeats_the_samples(text: str) -> None:
     def draw(distribution: Distribution) -> list[float]:
         rng = Random(9)
         return [distribution.sample(rng) for _ in range(5)]
@@ -50,7 +50,7 @@ def test_edges() -> None:
     assert parse_distribution("normal(0s, 10s)").sample(Random(2)) >= 0
 
 
-def test_zipf_prefers_the_first_in_the_proportion_that_it_says() -> None:
+def test_zipf_draws_in_the_proportion_of_its_shares() -> None:
     zipf, rng = Zipf(1.0), Random(3)
     drawn = [zipf.index(rng, 4) for _ in range(20_000)]
     shares = zipf.shares(4)

@@ -1,4 +1,4 @@
-"""docs/scenarios.md: its examples load, and it names everything that there is."""
+"""docs/scenarios.md: its examples load, and it names everything in the language."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text with ${...}: what it renders to, and which mistakes are found when it is parsed."""
+"""Text with ${...}: how it renders, and which mistakes are found when it is parsed."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_renders(text: str, expected: str) -> None:
         ("${" + "upper(" * 30 + "'x'" + ")" * 30 + "}", "too deeply nested", None),
     ],
 )
-def test_mistakes_are_found_when_it_is_parsed(text: str, expected: str, offset: int | None) -> None:
+def test_mistakes_are_found_while_parsing(text: str, expected: str, offset: int | None) -> None:
     with pytest.raises(ExpressionError) as caught:
         parse_template(text)
     assert expected in str(caught.value)
@@ -80,12 +80,12 @@ def test_mistakes_are_found_when_it_is_parsed(text: str, expected: str, offset: 
 @pytest.mark.parametrize(
     "text", ["${nobody}", "${user.age}", "${rows.9}", "${room.x}", "${mod(room, 2)}", "${mod(1, 0)}"]
 )
-def test_data_that_is_not_there_is_said(text: str) -> None:
+def test_missing_data_is_an_error(text: str) -> None:
     with pytest.raises(MissingDataError):
         render(text)
 
 
-def test_what_varies_is_known() -> None:
+def test_a_template_knows_its_paths() -> None:
     template = parse_template("a ${room} ${mod(user.number, pad(x.y, 2))} ${room}")
     assert list(template.paths) == [("room",), ("user", "number"), ("x", "y"), ("room",)]
     assert template.constant is None

@@ -1,4 +1,4 @@
-"""The strict loader: what a scenario means."""
+"""The strict loader: the values that a scenario file gives."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.load.scenario_texts import EVENING, SMALL, mistakes, with_ste
 BUNDLED = ["chat-rooms", "fanout", "mixed", "reconnect-storm", "slow-consumer", "smoke", "sse-resume"]
 
 
-def test_the_example_of_the_design_means_what_it_says() -> None:
+def test_a_long_example_gives_the_values_that_it_names() -> None:
     scenario = parse_scenario(EVENING, "evening.yaml")
     assert scenario.duration == 65
     ramp, steady, peak, storm, drain = scenario.phases
@@ -100,7 +100,7 @@ def test_the_schema_refuses_what_the_loader_refuses(change: tuple[str, str]) -> 
         jsonschema.validate(to_plain(node), json_schema())
 
 
-def test_a_scenario_survives_the_way_to_a_worker() -> None:
+def test_a_scenario_can_be_pickled() -> None:
     for name in BUNDLED:
         scenario = load_scenario(name)
         assert pickle.loads(pickle.dumps(scenario)) == scenario  # noqa: S301 - our own
@@ -142,7 +142,7 @@ def test_commas_inside_parentheses_do_not_need_quotes() -> None:
     assert think.time == Uniform(1, 2)
 
 
-def test_the_digest_says_whether_runs_can_be_compared() -> None:
+def test_the_digest_tells_whether_runs_can_be_compared() -> None:
     digest = parse_scenario(SMALL).digest
     assert parse_scenario(SMALL + "description: other words\n# a comment\n").digest == digest
     assert parse_scenario(SMALL + "thresholds: { lost: 'count == 0' }\n").digest == digest

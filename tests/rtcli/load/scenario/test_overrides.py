@@ -1,4 +1,4 @@
-"""What the options of a run change in a scenario."""
+"""Overrides and thresholds from the command line."""
 
 from __future__ import annotations
 
@@ -66,6 +66,6 @@ def test_whole_sections_can_be_changed_from_outside() -> None:
     assert last.phases[0].name == "z"
 
 
-def test_what_is_inside_a_replacement_is_blamed_on_the_option() -> None:
+def test_mistakes_inside_a_replacement_name_the_option() -> None:
     found = mistakes(SMALL, overrides=["phases=[{name: z, fr: 2s}]", "a=1: 2: 3", "b=*x"])
     assert [line.partition(":")[0] for line in found] == ["--set a", "--set b", *["--set phases"] * 2]

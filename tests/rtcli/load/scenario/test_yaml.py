@@ -1,4 +1,4 @@
-"""Scenario files that are no scenarios: reliability.md 5.3, row C5. Each is refused with one clear line."""
+"""Files that are not scenarios (row C5 of the bad-input tables): each is refused with one clear line."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from rtcli.load.scenario.loader import ScenarioError, load_scenario, parse_scenario, read_source
 from rtcli.load.scenario.model import Scenario
+from rtcli.load.scenario.nodes import to_plain
 from rtcli.load.scenario.yaml import MAX_DEPTH, MAX_NODES, YamlError, compose
 from tests.support.load.scenario_texts import SMALL
 
@@ -65,7 +66,7 @@ def test_a_bomb_of_aliases_is_refused_before_it_grows(tmp_path: Path) -> None:
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
     path = tmp_path / "bomb.yaml"
     path.write_text("\n".join(lines), encoding="utf-8")
-    assert "aliases count each time they are used" in refused(path)  # and not after hours
+    assert "aliases count each time they are used" in refused(path)  # at once, not after hours
 
 
 def test_missing_files_directories_and_unreadable_names(tmp_path: Path) -> None:
@@ -76,12 +77,12 @@ def test_missing_files_directories_and_unreadable_names(tmp_path: Path) -> None:
     assert "bundled are: chat-rooms, fanout" in refused(Path("xyz"))
 
 
-def test_a_device_without_end_is_read_up_to_the_limit() -> None:
+def test_an_endless_device_is_read_up_to_the_limit() -> None:
     with pytest.raises(ScenarioError, match="larger than 1 MiB"):
         read_source("/dev/zero")
 
 
-def test_what_editors_write_is_read_as_well(tmp_path: Path) -> None:
+def test_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path: Path) -> None:
     path = tmp_path / "dos.yaml"
     path.write_bytes(b"\xef\xbb\xbf" + SMALL.replace("\n", "\r\n").encode())
     assert load_scenario(str(path)).roles["reader"].users == 1
@@ -105,7 +106,7 @@ def test_anchors_may_be_used() -> None:
     assert both["a"].flow == both["b"].flow
 
 
-def test_limits_are_where_they_are_said_to_be() -> None:
+def test_the_limits_of_depth_and_size() -> None:
     compose("[" * MAX_DEPTH + "]" * MAX_DEPTH)
     with pytest.raises(YamlError):
         compose("[" * (MAX_DEPTH + 2) + "]" * (MAX_DEPTH + 2))
@@ -114,12 +115,10 @@ def test_limits_are_where_they_are_said_to_be() -> None:
         compose("- a\n" * MAX_NODES)
 
 
-def test_lists_also_join_what_a_comma_took_apart() -> None:
+def test_a_value_that_a_comma_split_is_joined_in_lists_too() -> None:
     node, mistakes = compose("[uniform(1s, 2s), {a: exp(1s, 2s), b: c}]")
     assert not mistakes
     assert node is not None
-    from rtcli.load.scenario.nodes import to_plain  # noqa: PLC0415
-
     assert to_plain(node) == ["uniform(1s, 2s)", {"a": "exp(1s, 2s)", "b": "c"}]
 
 
