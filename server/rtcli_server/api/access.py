@@ -23,7 +23,7 @@ from rtcli_server.api.answers import as_problem, problem_response
 from rtcli_server.api.services import ApiServices
 from rtcli_server.auth.admission import Admission, AdmissionRequest, Rejection
 from rtcli_server.auth.claims import Principal
-from rtcli_server.limits.connection_caps import UserRates
+from rtcli_server.limits.user_rates import UserRates
 from rtcli_server.problems import ProblemError
 
 MAX_BODY_BYTES = 65_536

@@ -34,7 +34,7 @@ from rtcli_server.api.publishing import Publisher, Receipt, Started, check_room
 from rtcli_server.api.reading import parse_since, read_page, shared_store
 from rtcli_server.api.services import ApiServices, Refreshable
 from rtcli_server.auth.claims import Principal
-from rtcli_server.limits.connection_caps import UserRates
+from rtcli_server.limits.user_rates import UserRates
 from rtcli_server.problems import ProblemError
 
 DEFAULT_LIMIT = 100

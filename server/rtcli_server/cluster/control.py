@@ -1,7 +1,7 @@
-"""What instances ask of each other through the log, on the channel `control`. Pure.
+"""Commands that instances send to each other through the log, on the channel `control`. Pure.
 
-Through the log, because there every instance gets everything once and in order, also after it was cut off.
-Nothing here holds a token: who read the log could use it.
+Through the log, because every instance gets everything there once and in order, also after it was cut off. No
+command holds a token: whoever can read the log could use it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Kick(msgspec.Struct, frozen=True, tag="kick"):
 
 
 class Refresh(msgspec.Struct, frozen=True, tag="refresh"):
-    """Let an event stream go on, if it is this principal's, with the rights of a new token."""
+    """Let an event stream of this principal go on with the rights of a new token."""
 
     connection_id: str
     principal: Principal
@@ -35,16 +35,16 @@ _decode = msgspec.json.Decoder(Command).decode
 
 
 class UnknownCommandError(Exception):
-    """A command of a newer version, or none at all."""
+    """The data is not a command that this version knows."""
 
 
 def encode_command(command: Command) -> bytes:
-    """As the data of a publication."""
+    """Encode a command as the data of a publication."""
     return _encode(command)
 
 
 def decode_command(data: bytes) -> Command:
-    """Read the data of a publication. Raises UnknownCommandError."""
+    """Decode the data of a publication. Raises UnknownCommandError."""
     try:
         command: Command = _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""Several instances as one deployment: assembled here for `Realtime` when the log has a coordinator."""
+"""This instance among the others of its deployment: the parts of `cluster`, put together."""
 
 from __future__ import annotations
 
@@ -20,132 +20,127 @@ from rtcli_server.cluster.control import (
     decode_command,
     encode_command,
 )
-from rtcli_server.cluster.heartbeat import Neighbours
-from rtcli_server.cluster.membership import Census
-from rtcli_server.cluster.presence import SharedAttendance
-from rtcli_server.cluster.user_connections import Crowd, SharedRates
-from rtcli_server.connections.hub import Hub
-from rtcli_server.presence.rooms import Rooms
+from rtcli_server.cluster.heartbeat import HeartbeatLoop
+from rtcli_server.cluster.membership import ClusterMembership
+from rtcli_server.cluster.presence import ClusterPresence
+from rtcli_server.cluster.shared_rates import SharedRates
+from rtcli_server.cluster.user_connections import UserConnections
+from rtcli_server.limits.connection_caps import ConnectionCaps
+from rtcli_server.presence.announcements import Announcements
+from rtcli_server.presence.occupancy import Occupancy
 from rtcli_server.timing.clock import Clock
+from rtcli_server.timing.tasks import Spawn
 
-SETTLE_S = 0.5
+REPORT_RATES_S = 0.5
 _log = logging.getLogger(__name__)
 
 
 class Deployment:
-    """The other instances, as the parts of this one need them.
+    """What the other parts of this instance need of the other instances.
 
-    `linger_s`: how long the users of an instance that ends count as being about to come back; `obey`: does
-    what another instance, or this one, asked of all of them.
+    `linger_s`: how long the users of an instance that ends count as being about to come back; `reject` closes
+    a connection (by id) that is one too many of its user; `handle` carries out a command that was sent to all
+    instances.
     """
 
     def __init__(
         self,
+        *,
         broker: Broker,
         coordinator: Coordinator,
-        hub: Hub,
-        rooms: Rooms,
+        caps: ConnectionCaps,
+        occupancy: Occupancy,
+        announcements: Announcements,
+        rates: SharedRates | None,
         clock: Clock,
-        *,
         user_connections: int | None,
         lease_s: float,
         linger_s: float,
-        refuse: Callable[[str], None],
-        obey: Callable[[Command], None],
+        reject: Callable[[str], None],
+        handle: Callable[[Command], None],
+        spawn: Spawn,
         rng: Random,
     ) -> None:
         self._broker = broker
         self._coordinator = coordinator
-        self._rooms = rooms
-        self._hub = hub
+        self._announcements = announcements
         self._clock = clock
+        self._rates = rates
         self._linger_s = linger_s
-        self._obey = obey
-        self.census = Census()
-        self._attendance = SharedAttendance(
-            coordinator, rooms.presence, self.census, spawn=hub.spawn, now=clock.now
+        self._handle = handle
+        self.membership = ClusterMembership()
+        self.presence = ClusterPresence(coordinator, occupancy, self.membership, spawn=spawn, now=clock.now)
+        self.user_connections = UserConnections(
+            coordinator, self.membership, caps, limit=user_connections, reject=reject, spawn=spawn
         )
-        self._crowd = Crowd(
+        self._heartbeats = HeartbeatLoop(
             coordinator,
-            self.census,
-            limit=user_connections,
-            here=hub.caps.of_user,
-            refuse=refuse,
-            users=hub.users,
-            spawn=hub.spawn,
-        )
-        rooms.attendance = self._attendance
-        hub.crowd = self._crowd
-        coordinator.on_notification = self._hear
-        self._neighbours = Neighbours(
-            coordinator,
-            self.census,
-            [self._attendance.say_again, self._crowd.say_again],
+            self.membership,
+            [self.presence.reannounce, self.user_connections.reannounce],
             lease_s=lease_s,
             now=clock.now,
             rng=rng,
         )
+        coordinator.on_notification = self._on_notification
 
-    async def run(self, rates: SharedRates | None) -> None:
-        """Live among the others until cancelled."""
+    async def run(self) -> None:
+        """Take part in the deployment until cancelled."""
         self._broker.subscribe(CONTROL)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._neighbours.run())
-            if rates is not None:
-                group.create_task(self._settle(rates))
+            group.create_task(self._heartbeats.run())
+            if self._rates is not None:
+                group.create_task(self._report(self._rates))
 
-    async def _settle(self, rates: SharedRates) -> None:
+    async def _report(self, rates: SharedRates) -> None:
         while True:
-            await asyncio.sleep(SETTLE_S)
-            rates.settle(self._clock.now)
+            await asyncio.sleep(REPORT_RATES_S)
+            rates.report(self._clock.now)
 
     async def leave(self) -> None:
-        """Say goodbye."""
-        await self._neighbours.leave(self._linger_s)
+        """Tell the other instances that this one ends."""
+        await self._heartbeats.leave(self._linger_s)
 
-    # -- what the others tell ------------------------------------------------------------------------------
+    # -- what the others send ------------------------------------------------------------------------------
 
-    def _hear(self, channel: str, notification: Notification) -> None:
-        room = channel.removeprefix(ROOM_PREFIX)
+    def _on_notification(self, channel: str, notification: Notification) -> None:
+        room, user_id, name = channel.removeprefix(ROOM_PREFIX), notification.user, notification.name
         if notification.kind == "joined":
-            self._rooms.user_joined(room, notification.user, notification.name)
+            self._announcements.user_joined(room, user_id, name)
         elif notification.kind == "typing":
             if notification.by != self._coordinator.instance_id:
-                self._rooms.show_typing(
-                    room, notification.user, notification.name, is_typing=notification.is_typing
-                )
-        elif not self._attendance.repair(room, notification.user):
-            self._rooms.user_left(room, notification.user, notification.name)
+                self._announcements.user_typing(room, user_id, name, is_typing=notification.is_typing)
+        elif not self.presence.repair(room, user_id):
+            self._announcements.user_left(room, user_id, name)
+
+    def on_control(self, publication: Publication) -> None:
+        """Carry out a command from the control channel; one that is not known is logged."""
+        try:
+            self._handle(decode_command(publication.data))
+        except UnknownCommandError as error:
+            _log.warning("the control channel asks for something unknown: %s", error)
 
     # -- what the others are asked -------------------------------------------------------------------------
 
     async def kick(self, user_id: str) -> int:
-        """Have all other instances close what a user has open; return how many that were.
+        """Make all instances close what a user has open; return the number of connections elsewhere.
 
-        Raises BrokerUnavailableError when they could not be told.
+        Raises BrokerUnavailableError when the other instances could not be reached.
         """
-        elsewhere = await self._crowd.elsewhere(user_id)
-        await self._ask(Kick(user_id))
+        elsewhere = await self.user_connections.count_elsewhere(user_id)
+        await self._send(Kick(user_id))
         return elsewhere
 
     async def refresh_stream(self, connection_id: str, principal: Principal) -> bool:
-        """Have the instance that a stream is on let it go on; return whether that instance lives.
+        """Refresh the token of an event stream on another instance; return whether that instance lives.
 
-        Raises BrokerUnavailableError when it could not be told.
+        Raises BrokerUnavailableError when it could not be reached.
         """
         instance = connection_id.partition("-")[0]
-        if instance not in self.census.alive - {self._coordinator.instance_id}:
+        if instance not in self.membership.alive - {self._coordinator.instance_id}:
             return False
-        await self._ask(Refresh(connection_id, principal))
+        await self._send(Refresh(connection_id, principal))
         return True
 
-    async def _ask(self, command: Command) -> None:
+    async def _send(self, command: Command) -> None:
         data, time_ms = encode_command(command), self._clock.wall_ms()
         await self._broker.publish(CONTROL, EVENT, data, key=None, time_ms=time_ms)
-
-    def controlled(self, publication: Publication) -> None:
-        """Do what the control channel says; what is not known is passed over."""
-        try:
-            self._obey(decode_command(publication.data))
-        except UnknownCommandError as error:
-            _log.warning("the control channel asks for something unknown: %s", error)

@@ -1,8 +1,8 @@
-"""Which instances live, and which are dead beyond doubt. Pure.
+"""Which instances live, and which are certainly dead. Pure.
 
 An instance whose lease ended may only have been cut off, or stopped together with the store; if its users
-were taken out at once, everyone would see them leave and come back. So it counts as dead when two signs of
-life of ours in a row, each a heartbeat apart, did not find it.
+were taken out at once, everyone would see them leave and come back. So an instance counts as dead when it was
+missing from the answers to two heartbeats in a row.
 """
 
 from __future__ import annotations
@@ -10,40 +10,40 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 MISSES = 2
-MAX_DEAD = 64  # the latest; their names go into every request
+MAX_DEAD = 64  # the latest ones; their names go into every request
 
 
-class Census:
+class ClusterMembership:
     """What this instance knows of the others."""
 
     def __init__(self) -> None:
         self.alive: frozenset[str] = frozenset()
-        self._missing: dict[str, int] = {}  # how often in a row it was not found
+        self._misses: dict[str, int] = {}  # in a row, of instances that are not alive
         self._dead: dict[str, None] = {}
 
     @property
     def dead(self) -> tuple[str, ...]:
-        """Instances whose users are to be taken out wherever they are met."""
+        """Instances whose users are to be taken out wherever they are found."""
         return tuple(self._dead)
 
-    def met(self, instances: Iterable[str]) -> None:
-        """Take notice of instances that somebody is said to be on; unknown ones are watched from now on."""
+    def observe(self, instances: Iterable[str]) -> None:
+        """Record instances that users are said to be on. Those that are not alive are watched from now on."""
         for instance in instances:
             if instance not in self.alive and instance not in self._dead:
-                self._missing.setdefault(instance, 0)
+                self._misses.setdefault(instance, 0)
 
-    def beaten(self, alive: frozenset[str]) -> list[str]:
-        """Take the answer to a sign of life; return who is found dead by it."""
+    def on_heartbeat(self, alive: frozenset[str]) -> list[str]:
+        """Record the answer to a heartbeat; return the instances that it shows to be dead."""
         missed, self.alive = self.alive - alive, alive
-        self.met(missed)
+        self.observe(missed)
         found = []
-        for instance in list(self._missing):
+        for instance in list(self._misses):
             if instance in alive:
-                del self._missing[instance]
+                del self._misses[instance]
                 continue
-            self._missing[instance] += 1
-            if self._missing[instance] >= MISSES:
-                del self._missing[instance]
+            self._misses[instance] += 1
+            if self._misses[instance] >= MISSES:
+                del self._misses[instance]
                 self._dead[instance] = None
                 found.append(instance)
         for instance in alive & self._dead.keys():

@@ -1,170 +1,151 @@
 """Who is in which room when several instances serve it.
 
-What changed in a room is said in one request at a time; what changes meanwhile waits and is said in the
-next, only the latest of each user. So a thousand joins cost a few requests. What could not be said is kept
-until it can be. Who joined or left the deployment is heard from the store, on every instance alike, and
-announced then.
+Changes of a room go to the store in one request at a time; of each user only the latest change. Which users
+joined or left the deployment is announced by the store to all instances alike, this one included.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+
+from typing_extensions import override
 
 from rtcli.protocol.messages import MAX_MEMBERS
 from rtcli.protocol.position import ROOM_PREFIX
 from rtcli_server.broker import BrokerUnavailableError, Coordinator, Notification, PresenceChange
-from rtcli_server.cluster.membership import Census
-from rtcli_server.presence.local import Presence
-from rtcli_server.presence.service import Attendees
-from rtcli_server.timing.pacing import groups
+from rtcli_server.cluster.exchange import Exchange, Exchanges
+from rtcli_server.cluster.membership import ClusterMembership
+from rtcli_server.presence.occupancy import Occupancy
+from rtcli_server.presence.service import PresenceService, RoomMembers
+from rtcli_server.timing.tasks import Spawn
 
-ROOMS_AT_ONCE = 50  # said again at the same time
-PAUSE_S = 0.025  # and the pause after them: 2 000 rooms a second leave Redis its time for the log
-LISTED_FOR_S = 1.0  # the list of all rooms is asked for at most that often
-
-Spawn = Callable[[Coroutine[Any, Any, None]], None]
+COUNTS_TTL_S = 1.0  # the list of all rooms is asked for at most that often
 
 
-class _Exchange:
-    """What is to be said about one room, and who waits for the answer."""
+class _RoomExchange(Exchange):
+    """What is to be sent about one room, and who waits for the answer."""
 
-    __slots__ = ("changes", "running", "stale", "waiters")
+    __slots__ = ("changes", "repeat", "waiters")
 
     def __init__(self) -> None:
-        self.changes: dict[str, str | None] = {}
-        self.waiters: list[asyncio.Future[Attendees]] = []
-        self.running = False
-        self.stale = False  # to be said again although nothing changed
+        super().__init__()
+        self.changes: dict[str, str | None] = {}  # user id: name, or None for a user who left
+        self.waiters: list[asyncio.Future[RoomMembers]] = []
+        self.repeat = False  # send although nothing has changed
+
+    @property
+    @override
+    def pending(self) -> bool:
+        return bool(self.changes or self.waiters or self.repeat)
+
+    @override
+    def fail(self, error: BrokerUnavailableError) -> None:
+        waiters, self.waiters = self.waiters, []
+        self.repeat = False
+        _fail_all(waiters, error)
 
 
-class SharedAttendance:
-    """The attendance of a deployment. Implements `Attendance`."""
+class ClusterPresence(PresenceService):
+    """The presence of a deployment of several instances."""
 
     def __init__(
         self,
         coordinator: Coordinator,
-        presence: Presence,
-        census: Census,
+        occupancy: Occupancy,
+        membership: ClusterMembership,
         *,
         spawn: Spawn,
         now: Callable[[], float],
     ) -> None:
         self._coordinator = coordinator
-        self._presence = presence
-        self._census = census
-        self._spawn = spawn
+        self._occupancy = occupancy
+        self._membership = membership
         self._now = now
-        self._exchanges: dict[str, _Exchange] = {}
-        self._listed: dict[str, int] = {}
-        self._listed_until = 0.0
+        self._exchanges = Exchanges(_RoomExchange, self._send, spawn=spawn)
+        self._counts: dict[str, int] = {}
+        self._counts_until = 0.0
 
     # -- what happens here ---------------------------------------------------------------------------------
 
-    async def enter(self, room: str, user_id: str, name: str) -> Attendees:
-        """See `Attendance`."""
-        return await self._say(room, {user_id: name})
+    @override
+    async def enter(self, room: str, user_id: str, name: str) -> RoomMembers:
+        return await self._ask(room, {user_id: name})
 
-    def leave(self, room: str, user_id: str, name: str) -> None:  # noqa: ARG002 - the interface
-        """See `Attendance`."""
-        self._exchange(room).changes[user_id] = None
-        self._run(room)
+    @override
+    def leave(self, room: str, user_id: str, name: str) -> None:
+        self._exchanges.of(room).changes[user_id] = None
+        self._exchanges.start(room)
 
-    async def members(self, room: str) -> Attendees:
-        """See `Attendance`."""
-        return await self._say(room, {})
+    @override
+    async def members(self, room: str) -> RoomMembers:
+        return await self._ask(room, {})
 
-    def tell_typing(self, room: str, user_id: str, name: str, *, is_typing: bool) -> None:
-        """See `Attendance`."""
-        notification = Notification(
-            "typing", user_id, name, is_typing=is_typing, by=self._coordinator.instance_id
-        )
+    @override
+    def send_typing(self, room: str, user_id: str, name: str, *, is_typing: bool) -> None:
+        by = self._coordinator.instance_id
+        notification = Notification("typing", user_id, name, is_typing=is_typing, by=by)
         self._coordinator.notify(ROOM_PREFIX + room, notification)
 
+    @override
     async def counts(self) -> dict[str, int]:
-        """See `Attendance`; up to a second old."""
-        if self._now() >= self._listed_until:
-            found = await self._coordinator.list_rooms(self._census.alive)
-            self._listed = {channel.removeprefix(ROOM_PREFIX): count for channel, count in found.items()}
-            self._listed_until = self._now() + LISTED_FOR_S
-        return self._listed
+        """Number of users of every room that has some; up to a second old."""
+        if self._now() >= self._counts_until:
+            found = await self._coordinator.list_rooms(self._membership.alive)
+            self._counts = {channel.removeprefix(ROOM_PREFIX): count for channel, count in found.items()}
+            self._counts_until = self._now() + COUNTS_TTL_S
+        return self._counts
 
     def repair(self, room: str, user_id: str) -> bool:
-        """Say again that a user is here who was announced to be gone; return whether that is so."""
-        name = self._presence.name_of(room, user_id)
+        """Announce again a user who is here but was announced to have left; return whether that is so."""
+        name = self._occupancy.name_of(room, user_id)
         if name is None:
             return False
-        self._exchange(room).changes[user_id] = name
-        self._run(room)
+        self._exchanges.of(room).changes[user_id] = name
+        self._exchanges.start(room)
         return True
 
-    # -- saying it -----------------------------------------------------------------------------------------
+    async def reannounce(self) -> None:
+        """Announce all users here again, room by room, and what was not sent. This takes out the dead."""
+        await self._exchanges.reannounce(self._occupancy.rooms(), self._repeat_all)
 
-    def _exchange(self, room: str) -> _Exchange:
-        return self._exchanges.setdefault(room, _Exchange())
+    # -- requests ------------------------------------------------------------------------------------------
 
-    async def _say(self, room: str, changes: dict[str, str | None]) -> Attendees:
-        exchange = self._exchange(room)
+    def _repeat_all(self, room: str, exchange: _RoomExchange) -> None:
+        exchange.repeat = True
+        # A change that is not sent yet is newer.
+        exchange.changes = {**self._occupancy.names(room), **exchange.changes}
+
+    async def _ask(self, room: str, changes: dict[str, str | None]) -> RoomMembers:
+        exchange = self._exchanges.of(room)
         exchange.changes |= changes
-        answer: asyncio.Future[Attendees] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[RoomMembers] = asyncio.get_running_loop().create_future()
         exchange.waiters.append(answer)
-        self._run(room)
+        self._exchanges.start(room)
         return await answer
 
-    def _run(self, room: str) -> None:
-        exchange = self._exchange(room)
-        if not exchange.running:
-            exchange.running = True
-            self._spawn(self._converse(room, exchange))
-
-    async def _converse(self, room: str, exchange: _Exchange) -> None:
-        try:
-            while exchange.changes or exchange.waiters or exchange.stale:
-                await self._exchange_once(room, exchange)
-        except BrokerUnavailableError as error:
-            # What was not said is said when the store answers again: see `say_again`.
-            waiters, exchange.waiters = exchange.waiters, []
-            _refuse(waiters, error)
-        finally:
-            exchange.running = False
-            if not exchange.changes:
-                self._exchanges.pop(room, None)
-
-    async def _exchange_once(self, room: str, exchange: _Exchange) -> None:
+    async def _send(self, room: str, exchange: _RoomExchange) -> None:
         changes, exchange.changes = exchange.changes, {}
         waiters, exchange.waiters = exchange.waiters, []
-        exchange.stale = False
-        own = self._presence.has_users(room)
-        # One who only asks about a room that is none of ours says nothing about it.
-        here = own if own or changes else None
+        exchange.repeat = False
+        has_users = self._occupancy.has_users(room)
+        # A request that only asks about a room without users here must not say anything about it.
+        here = has_users if has_users or changes else None
+        change = PresenceChange(changes, here, self._membership.dead)
+        limit = MAX_MEMBERS if waiters else 0
         try:
-            change = PresenceChange(changes, here, self._census.dead)
-            found = await self._coordinator.update_presence(
-                ROOM_PREFIX + room, change, limit=MAX_MEMBERS if waiters else 0
-            )
+            found = await self._coordinator.update_presence(ROOM_PREFIX + room, change, limit=limit)
         except BrokerUnavailableError as error:
             exchange.changes = {**changes, **exchange.changes}
-            _refuse(waiters, error)
+            _fail_all(waiters, error)
             raise
-        self._census.met(found.instances)
+        self._membership.observe(found.instances)
         for waiter in waiters:
             if not waiter.done():
-                waiter.set_result(Attendees(found.total, found.users))
-
-    async def say_again(self) -> None:
-        """Say everything that holds here, room by room, and what could not be said; this reaps the dead."""
-        for group in groups({*self._presence.rooms(), *self._exchanges}, ROOMS_AT_ONCE):
-            for room in group:
-                exchange = self._exchange(room)
-                exchange.stale = True
-                # What is about to be said of a user is newer.
-                exchange.changes = {**self._presence.names(room), **exchange.changes}
-                self._run(room)
-            await asyncio.sleep(PAUSE_S)
+                waiter.set_result(RoomMembers(found.total, found.users))
 
 
-def _refuse(waiters: Iterable[asyncio.Future[Attendees]], error: BrokerUnavailableError) -> None:
+def _fail_all(waiters: Iterable[asyncio.Future[RoomMembers]], error: BrokerUnavailableError) -> None:
     for waiter in waiters:
         if not waiter.done():
             waiter.set_exception(error)

@@ -1,154 +1,116 @@
-"""One user's connections and rate over all instances.
+"""One user's connections over all instances.
 
-Each instance decides by what it knows, at once, and tells the others; so no handshake and no message waits
-for the store. A connection that turns out to be one too many is closed a moment later, with the same words;
-what a user sent through several instances is added up about twice a second.
+Each instance decides at once, by what it knows, and tells the others; so no handshake waits for the store. A
+connection that turns out to be one too many is closed a moment later, with the same words.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Collection, Coroutine, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from typing_extensions import override
 
 from rtcli_server.broker import BrokerUnavailableError, Coordinator
-from rtcli_server.cluster.membership import Census
-from rtcli_server.limits.connection_caps import CountedBucket, UserRates
-from rtcli_server.timing.pacing import groups
-
-USERS_AT_ONCE = 50
-PAUSE_S = 0.025
-
-Spawn = Callable[[Coroutine[Any, Any, None]], None]
+from rtcli_server.cluster.exchange import Exchange, Exchanges
+from rtcli_server.cluster.membership import ClusterMembership
+from rtcli_server.limits.connection_caps import ConnectionCaps
+from rtcli_server.timing.tasks import Spawn
 
 
-class Visitor(Protocol):
+class ConnectionRef(Protocol):
     """A connection of a user."""
 
-    connection_id: str
-    user_id: str
+    @property
+    def connection_id(self) -> str:
+        """Its name, unique over instances."""
+        ...
+
+    @property
+    def user_id(self) -> str:
+        """Its user."""
+        ...
 
 
-class _Exchange:
-    __slots__ = ("newcomers", "running", "stale")
+class _ConnectionExchange(Exchange):
+    """New connections of one user since the last request, and whether the number here has changed."""
+
+    __slots__ = ("changed", "opened")
 
     def __init__(self) -> None:
-        self.newcomers: list[str] = []
-        self.running = False
-        self.stale = False
+        super().__init__()
+        self.opened: list[str] = []
+        self.changed = False
+
+    @property
+    @override
+    def pending(self) -> bool:
+        return self.changed
+
+    @override
+    def fail(self, error: BrokerUnavailableError) -> None:
+        self.changed = True  # until it is announced again, each instance counts its own connections
 
 
-class Crowd:
-    """The connections of users who may be on several instances.
+class UserConnections:
+    """Watches the connections of this instance (`HubObserver`).
 
-    `here(user_id)`: how many this instance has; `refuse(connection_id)`: close one that is one too many.
+    `caps` has the numbers here; `limit` is per user, None for no limit; `reject(connection_id)` closes a
+    connection that is one too many.
     """
 
     def __init__(
         self,
         coordinator: Coordinator,
-        census: Census,
+        membership: ClusterMembership,
+        caps: ConnectionCaps,
         *,
         limit: int | None,
-        here: Callable[[str], int],
-        refuse: Callable[[str], None],
-        users: Callable[[], Collection[str]],
+        reject: Callable[[str], None],
         spawn: Spawn,
     ) -> None:
         self._coordinator = coordinator
-        self._census = census
+        self._membership = membership
+        self._caps = caps
         self._limit = limit
-        self._here = here
-        self._refuse = refuse
-        self._users = users
-        self._spawn = spawn
-        self._exchanges: dict[str, _Exchange] = {}
+        self._reject = reject
+        self._exchanges = Exchanges(_ConnectionExchange, self._send, spawn=spawn)
 
-    def came(self, visitor: Visitor) -> None:
-        """A connection was opened."""
-        self._exchange(visitor.user_id).newcomers.append(visitor.connection_id)
-        self._run(visitor.user_id)
+    def opened(self, connection: ConnectionRef) -> None:
+        """Announce that a connection was opened."""
+        self._exchanges.of(connection.user_id).opened.append(connection.connection_id)
+        self._announce(connection.user_id)
 
-    def went(self, user_id: str) -> None:
-        """One was closed."""
-        self._run(user_id)
+    def closed(self, connection: ConnectionRef) -> None:
+        """Announce that a connection was closed."""
+        self._announce(connection.user_id)
 
-    async def elsewhere(self, user_id: str) -> int:
-        """How many connections a user has on other instances. Raises BrokerUnavailableError."""
-        return await self._coordinator.update_connections(user_id, self._here(user_id), self._census.dead)
+    async def count_elsewhere(self, user_id: str) -> int:
+        """Number of a user's connections on other instances. Raises BrokerUnavailableError."""
+        here = self._caps.count_of(user_id)
+        return await self._coordinator.update_connections(user_id, here, self._membership.dead)
 
-    async def say_again(self) -> None:
-        """Say how many connections each user has here."""
-        for group in groups({*self._users(), *self._exchanges}, USERS_AT_ONCE):
-            for user_id in group:
-                self._run(user_id)
-            await asyncio.sleep(PAUSE_S)
+    async def reannounce(self) -> None:
+        """Announce again how many connections each user has here."""
+        await self._exchanges.reannounce(self._caps.users(), self._mark_changed)
 
-    def _exchange(self, user_id: str) -> _Exchange:
-        return self._exchanges.setdefault(user_id, _Exchange())
+    @staticmethod
+    def _mark_changed(_user_id: str, exchange: _ConnectionExchange) -> None:
+        exchange.changed = True
 
-    def _run(self, user_id: str) -> None:
-        exchange = self._exchange(user_id)
-        exchange.stale = True
-        if not exchange.running:
-            exchange.running = True
-            self._spawn(self._converse(user_id, exchange))
+    def _announce(self, user_id: str) -> None:
+        self._exchanges.of(user_id).changed = True
+        self._exchanges.start(user_id)
 
-    async def _converse(self, user_id: str, exchange: _Exchange) -> None:
-        try:
-            while exchange.stale:
-                exchange.stale = False
-                newcomers, exchange.newcomers = exchange.newcomers, []
-                here = self._here(user_id)
-                elsewhere = await self._coordinator.update_connections(user_id, here, self._census.dead)
-                self._judge(newcomers, here + elsewhere)
-        except BrokerUnavailableError:
-            exchange.stale = True  # said again when the store answers; until then each counts its own
-        finally:
-            exchange.running = False
-            if not exchange.stale:
-                self._exchanges.pop(user_id, None)
+    async def _send(self, user_id: str, exchange: _ConnectionExchange) -> None:
+        exchange.changed = False
+        opened, exchange.opened = exchange.opened, []
+        here = self._caps.count_of(user_id)
+        elsewhere = await self._coordinator.update_connections(user_id, here, self._membership.dead)
+        self._enforce_limit(opened, here + elsewhere)
 
-    def _judge(self, newcomers: Sequence[str], count: int) -> None:
+    def _enforce_limit(self, opened: Sequence[str], count: int) -> None:
         excess = 0 if self._limit is None else count - self._limit
         if excess > 0:
-            for connection_id in newcomers[-excess:]:
-                self._refuse(connection_id)
-
-
-class SharedRates(UserRates):
-    """Buckets that are filled from one place for all instances. `settle` is called twice a second."""
-
-    def __init__(self, rate_per_s: float, burst: float, coordinator: Coordinator, *, spawn: Spawn) -> None:
-        super().__init__(rate_per_s, burst)
-        self._interval_s = 1 / rate_per_s
-        # Who sends less than this between two settlements is settled when it has added up.
-        self._worth_telling = max(1, int(rate_per_s / 10))
-        self._coordinator = coordinator
-        self._spawn = spawn
-        self._busy: list[CountedBucket] = []
-
-    def _new_bucket(self, user_id: str, now: float) -> CountedBucket:
-        return CountedBucket(
-            user_id,
-            self._rate_per_s,
-            self._burst,
-            now,
-            worth_telling=self._worth_telling,
-            on_busy=self._busy.append,
-        )
-
-    def settle(self, now: Callable[[], float]) -> None:
-        """Tell what was taken since, and learn what others took."""
-        busy, self._busy[:] = list(self._busy), []
-        for bucket in busy:
-            self._spawn(self._settle(bucket, now))
-
-    async def _settle(self, bucket: CountedBucket, now: Callable[[], float]) -> None:
-        count = bucket.begin()
-        try:
-            ahead_s = await self._coordinator.take_tokens(bucket.user_id, count, self._interval_s)
-        except BrokerUnavailableError:
-            bucket.fail(count)
-        else:
-            bucket.settled(now(), ahead_s)
+            for connection_id in opened[-excess:]:
+                self._reject(connection_id)

@@ -1,71 +1,118 @@
-"""What each command of a client does, for a connection whose session allowed it."""
+"""What each command of a client does, once the session has allowed it."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from rtcli.protocol.codes import UNAVAILABLE_RETRY_MS, CloseCode, ErrorCode, GapReason
-from rtcli.protocol.messages import Ack, AckData, RoomData, RoomJoined, RoomJoinedData, RoomLeft
+from rtcli.protocol.messages import (
+    Ack,
+    AckData,
+    RoomData,
+    RoomJoined,
+    RoomJoinedData,
+    RoomLeft,
+    ServerMessage,
+)
 from rtcli.protocol.position import BROADCAST, ROOM_PREFIX, USER_PREFIX
 from rtcli_server.auth.authenticator import InvalidTokenError
 from rtcli_server.broker import BrokerUnavailableError, Published
 from rtcli_server.broker.chat import publish_message
-from rtcli_server.delivery.channel import Subscription
+from rtcli_server.connections.websocket_writer import WebSocketServices, WebSocketWriter
+from rtcli_server.delivery.channel import Subscriber, Subscription
 from rtcli_server.delivery.recovery import RecoveryRequest, RecoveryResult, read_missed
 from rtcli_server.delivery.writing import write_items
-from rtcli_server.presence.rooms import shown
-from rtcli_server.presence.service import Attendees
-from rtcli_server.session.decisions import CheckToken, Join, Leave, Publish, SetTyping
+from rtcli_server.presence.rooms import member_infos
+from rtcli_server.presence.service import RoomMembers
+from rtcli_server.session.decisions import CheckToken, Decision, Join, Leave, Publish, SetTyping
+from rtcli_server.session.session import Session
 
-if TYPE_CHECKING:
-    from rtcli_server.connections.websocket import Connection
+
+class Sender(Subscriber, Protocol):
+    """The connection that a command came from, as far as commands use it."""
+
+    services: WebSocketServices
+    session: Session
+    writer: WebSocketWriter
+    user_id: str
+    wire_id: int | str
+    name: str
+    subscriptions: dict[str, Subscription]  # by channel
+    outstanding: int  # publishes that the log has not answered
+    closing: bool  # a close frame was sent
+    gone: bool  # the transport is lost
+
+    def send(self, message: ServerMessage) -> None:
+        """Send one message."""
+        ...
+
+    def refuse(self, code: ErrorCode, message_id: str | None) -> None:
+        """Send an `error` message."""
+        ...
+
+    def follow(self, decisions: Sequence[Decision]) -> None:
+        """Carry out decisions of the session."""
+        ...
+
+    def schedule(self) -> None:
+        """Schedule the session's next timer."""
+        ...
+
+    def update_reading(self) -> None:
+        """Stop or go on reading, after a change of `outstanding`."""
+        ...
+
+    def shut_down(self, code: CloseCode, reason: str, retry_after_ms: int | None) -> None:
+        """Begin to close."""
+        ...
 
 
 # -- joining and leaving -----------------------------------------------------------------------------------
 
 
-async def join(connection: Connection, decision: Join) -> None:
-    """Enter a room: hold live, read what was missed, reply, give it, go live."""
-    services, room, user_id = connection.services, decision.room, connection.user_id
-    subscription = services.fanout.open(ROOM_PREFIX + room, connection)
+async def join(sender: Sender, decision: Join) -> None:
+    """Enter a room: hold live delivery, read what was missed, reply, write it, go live."""
+    services, room, user_id = sender.services, decision.room, sender.user_id
+    subscription = services.fanout.open(ROOM_PREFIX + room, sender)
     limit = decision.history if decision.since is None else services.max_replay
-    arrival = services.rooms.arrive(room, user_id)
+    pending = services.rooms.begin_join(room, user_id)
     try:
-        attendees = await services.rooms.enter(room, user_id, connection.name, subscription)
+        members = await services.rooms.enter(room, user_id, sender.name, subscription)
         request = RecoveryRequest(
             subscription.channel, decision.since, 0 if decision.since_invalid else limit
         )
         resumed = (await read_missed(services.broker.history, [request]))[0]
     except BrokerUnavailableError:
         services.rooms.leave(room, user_id, subscription)
-        connection.refuse(ErrorCode.UNAVAILABLE, decision.id)
+        sender.refuse(ErrorCode.UNAVAILABLE, decision.id)
     else:
-        if connection.closing:
+        if sender.closing:
             services.rooms.lose(room, user_id, subscription)
         else:
-            _enter(connection, decision, subscription, resumed, attendees)
-            for notice in arrival.notices:
-                connection.writer.send(notice)
+            _enter(sender, decision, subscription, resumed, members)
+            for text in pending.texts:
+                sender.writer.send(text)
     finally:
-        services.rooms.arrived(arrival)
+        services.rooms.end_join(pending)
         subscription.channel.release()
 
 
 def _enter(
-    connection: Connection,
+    sender: Sender,
     decision: Join,
     subscription: Subscription,
     resumed: RecoveryResult,
-    attendees: Attendees,
+    members: RoomMembers,
 ) -> None:
-    services = connection.services
-    before = connection.subscriptions.get(subscription.channel.name)
-    connection.subscriptions[subscription.channel.name] = subscription
+    services = sender.services
+    before = sender.subscriptions.get(subscription.channel.name)
+    sender.subscriptions[subscription.channel.name] = subscription
     if before is not None:
-        services.rooms.leave(decision.room, connection.user_id, before)
-    connection.session.joined(decision.room)
+        services.rooms.leave(decision.room, sender.user_id, before)
+    sender.session.joined(decision.room)
     resumes = decision.since is not None or decision.since_invalid
     failure = GapReason.INVALID if decision.since_invalid else resumed.failure
     if resumes:
@@ -74,43 +121,43 @@ def _enter(
         room=decision.room,
         position=str(resumed.top),
         replayed=len(resumed.publications),
-        members=shown(attendees),
-        member_count=attendees.total,
+        members=member_infos(members),
+        member_count=members.total,
         recovered=failure is None if resumes else None,
         reason=failure,
     )
-    connection.send(RoomJoined(data=data, id=decision.id, timestamp=services.clock.timestamp()))
-    connection.writer.flush()
+    sender.send(RoomJoined(data=data, id=decision.id, timestamp=services.clock.timestamp()))
+    sender.writer.flush()
     write_items(subscription, resumed.publications)
     services.fanout.go_live(subscription, resumed.top)
 
 
-def leave(connection: Connection, decision: Leave) -> None:
+def leave(sender: Sender, decision: Leave) -> None:
     """Leave a room, and reply."""
-    services = connection.services
-    subscription = connection.subscriptions.pop(ROOM_PREFIX + decision.room, None)
+    services = sender.services
+    subscription = sender.subscriptions.pop(ROOM_PREFIX + decision.room, None)
     if subscription is not None:
-        services.rooms.leave(decision.room, connection.user_id, subscription)
+        services.rooms.leave(decision.room, sender.user_id, subscription)
     data = RoomData(room=decision.room)
-    connection.send(RoomLeft(data=data, id=decision.id, timestamp=services.clock.timestamp()))
+    sender.send(RoomLeft(data=data, id=decision.id, timestamp=services.clock.timestamp()))
 
 
-async def follow_events(connection: Connection) -> None:
+async def follow_events(sender: Sender) -> None:
     """Follow the personal and the broadcast channel from now on."""
-    services = connection.services
-    for channel in (USER_PREFIX + connection.user_id, BROADCAST):
-        subscription = services.fanout.open(channel, connection)
+    services = sender.services
+    for channel in (USER_PREFIX + sender.user_id, BROADCAST):
+        subscription = services.fanout.open(channel, sender)
         try:
             request = RecoveryRequest(subscription.channel, None, 0)
             resumed = (await read_missed(services.broker.history, [request]))[0]
-            if connection.closing:
+            if sender.closing:
                 services.fanout.close(subscription)
             else:
-                connection.subscriptions[channel] = subscription
+                sender.subscriptions[channel] = subscription
                 services.fanout.go_live(subscription, resumed.top)
         except BrokerUnavailableError:
             services.fanout.close(subscription)
-            connection.shut_down(CloseCode.TRY_AGAIN_LATER, ErrorCode.UNAVAILABLE, UNAVAILABLE_RETRY_MS)
+            sender.shut_down(CloseCode.TRY_AGAIN_LATER, ErrorCode.UNAVAILABLE, UNAVAILABLE_RETRY_MS)
         finally:
             subscription.channel.release()
 
@@ -118,74 +165,70 @@ async def follow_events(connection: Connection) -> None:
 # -- publishing --------------------------------------------------------------------------------------------
 
 
-def publish(connection: Connection, decision: Publish) -> None:
-    """Append to the room's log; the acknowledgement is sent once it is there."""
+def publish(sender: Sender, decision: Publish) -> None:
+    """Append to the room's log; acknowledge once it is there."""
     room, message_id = decision.room, decision.id
-    services = connection.services
+    services = sender.services
     future = publish_message(
         services.broker,
         services.clock,
         room=room,
         content=decision.content,
-        user_id=connection.user_id,
-        wire_id=connection.wire_id,
-        name=connection.name,
+        user_id=sender.user_id,
+        wire_id=sender.wire_id,
+        name=sender.name,
         message_id=message_id,
     )
     if future.done():
         if message_id is None and future.exception() is None:
             services.metrics.published += 1  # without an id there is no repeat, and no acknowledgement
         else:
-            _published(connection, room, message_id, future)
+            _published(sender, room, message_id, future)
         return
-    connection.outstanding += 1
+    sender.outstanding += 1
     services.metrics.outstanding += 1
-    connection.update_reading()
-    future.add_done_callback(partial(_published_later, connection, room, message_id, services.clock.now()))
+    sender.update_reading()
+    future.add_done_callback(partial(_published_later, sender, room, message_id, services.clock.now()))
 
 
 def _published_later(
-    connection: Connection, room: str, message_id: str | None, since: float, future: asyncio.Future[Published]
+    sender: Sender, room: str, message_id: str | None, since: float, future: asyncio.Future[Published]
 ) -> None:
-    metrics = connection.services.metrics
-    connection.outstanding -= 1
+    metrics = sender.services.metrics
+    sender.outstanding -= 1
     metrics.outstanding -= 1
-    metrics.publish_seconds.observe(connection.services.clock.now() - since)
-    connection.update_reading()
-    _published(connection, room, message_id, future)
+    metrics.publish_seconds.observe(sender.services.clock.now() - since)
+    sender.update_reading()
+    _published(sender, room, message_id, future)
 
 
-def _published(
-    connection: Connection, room: str, message_id: str | None, future: asyncio.Future[Published]
-) -> None:
-    connection.services.metrics.count(future)
-    if connection.gone or future.cancelled():
+def _published(sender: Sender, room: str, message_id: str | None, future: asyncio.Future[Published]) -> None:
+    sender.services.metrics.count(future)
+    if sender.gone or future.cancelled():
         return
     if future.exception() is not None:
-        connection.refuse(ErrorCode.UNAVAILABLE, message_id)
+        sender.refuse(ErrorCode.UNAVAILABLE, message_id)
     elif message_id is not None:
         (epoch, offset), duplicate = future.result()
         data = AckData(room=room, offset=offset, epoch=epoch, duplicate=duplicate)
-        connection.send(Ack(data=data, id=message_id, timestamp=connection.services.clock.timestamp()))
+        sender.send(Ack(data=data, id=message_id, timestamp=sender.services.clock.timestamp()))
 
 
 # -- the rest ----------------------------------------------------------------------------------------------
 
 
-def set_typing(connection: Connection, decision: SetTyping) -> None:
+def set_typing(sender: Sender, decision: SetTyping) -> None:
     """Tell the other users of the room."""
-    connection.services.rooms.set_typing(
-        decision.room, connection.user_id, connection.name, is_typing=decision.is_typing
-    )
+    sender.services.rooms.set_typing(decision.room, sender.user_id, sender.name, is_typing=decision.is_typing)
 
 
-async def check_token(connection: Connection, decision: CheckToken) -> None:
-    """Verify a new token, and let the session go on with it."""
-    clock = connection.services.clock
+async def check_token(sender: Sender, decision: CheckToken) -> None:
+    """Verify a new token, and hand the result to the session."""
+    clock = sender.services.clock
     try:
-        principal = await connection.services.authenticator.verify(decision.token)
+        principal = await sender.services.authenticator.verify(decision.token)
     except InvalidTokenError:
-        connection.follow(connection.session.refresh_failed(decision.id, clock.wall()))
+        sender.follow(sender.session.refresh_failed(decision.id, clock.wall()))
     else:
-        connection.follow(connection.session.refreshed(principal, decision.id, clock.wall()))
-        connection.schedule()
+        sender.follow(sender.session.refreshed(principal, decision.id, clock.wall()))
+        sender.schedule()

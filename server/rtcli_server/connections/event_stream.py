@@ -16,10 +16,9 @@ from rtcli.protocol.codes import ERROR_TEXT, CloseCode, ErrorCode, GapReason
 from rtcli.protocol.position import ROOM_PREFIX, Position, cursor_key, format_cursor
 from rtcli.protocol.sse import encode_event
 from rtcli_server.auth.claims import Principal
-from rtcli_server.broker import BrokerUnavailableError
-from rtcli_server.connections.event_stream_writer import OpenWriter, StreamServices, send_closing
-from rtcli_server.delivery.channel import State, Subscription
-from rtcli_server.delivery.recovery import RecoveryRequest, RecoveryResult, catch_up, read_missed
+from rtcli_server.connections.event_stream_writer import EventStreamServices, OpenWriter, send_closing
+from rtcli_server.delivery.channel import Subscription
+from rtcli_server.delivery.recovery import RecoveryRequest, RecoveryResult, read_missed
 from rtcli_server.delivery.wire import EventBatch, Format
 from rtcli_server.delivery.writing import write_items
 
@@ -34,7 +33,7 @@ class EventStream:
 
     def __init__(
         self,
-        services: StreamServices,
+        services: EventStreamServices,
         open_writer: OpenWriter,
         *,
         connection_id: str,
@@ -60,7 +59,6 @@ class EventStream:
         self._suffix = b""
         self._begun = False  # `ready` was written: before that there is no cursor
         self._gone = False
-        self._catching_up = False
         self.writer = open_writer(self)
 
     # -- the beginning -------------------------------------------------------------------------------------
@@ -206,26 +204,8 @@ class EventStream:
 
     def set_writable(self, *, on: bool) -> None:
         """Hear from the transport that it holds too much, or that it has drained."""
-        if self._gone:
-            return
-        if not on:
-            self._services.hub.mark_slow(self, self._services.clock.now())
-            self._services.fanout.stall(self._subscriptions)
-        elif not self._catching_up:
-            self._catching_up = True
-            self._services.hub.spawn(self._catch_up())
-
-    async def _catch_up(self) -> None:
-        try:
-            for subscription in self._subscriptions:
-                if subscription.state is State.LAGGING:
-                    await catch_up(self._services.fanout, self._services.history, subscription)
-        except BrokerUnavailableError:
-            return  # the deadline for slow clients is running; one that is cut resumes
-        finally:
-            self._catching_up = False
-        if all(subscription.state in {State.FRESH, State.LIVE} for subscription in self._subscriptions):
-            self._services.hub.mark_caught_up(self)
+        if not self._gone:
+            self._services.slow_consumers.set_writable(self, self._subscriptions, on=on)
 
     # -- the end -------------------------------------------------------------------------------------------
 
@@ -248,4 +228,5 @@ class EventStream:
         self._services.wheel.cancel(self)
         for subscription in self._subscriptions:
             self._services.fanout.close(subscription)
+        self._services.slow_consumers.forget(self)
         self._services.hub.remove(self)

@@ -10,6 +10,7 @@ import msgspec
 from rtcli.protocol.codes import CloseCode
 from rtcli.protocol.sse import encode_event
 from rtcli_server.connections.hub import Hub
+from rtcli_server.connections.slow_consumers import SlowConsumers
 from rtcli_server.delivery.fanout import Fanout
 from rtcli_server.delivery.recovery import ReadHistory
 from rtcli_server.delivery.wire import EventBatch
@@ -67,13 +68,14 @@ class TransportObserver(Protocol):
 OpenWriter: TypeAlias = Callable[[TransportObserver], EventStreamWriter]
 
 
-class StreamServices(Protocol):
-    """What a stream needs of its server."""
+class EventStreamServices(Protocol):
+    """What an event stream needs of its server."""
 
     hub: Hub
     metrics: Metrics
     fanout: Fanout
     history: ReadHistory
+    slow_consumers: SlowConsumers
     wheel: TimerWheel
     clock: Clock
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rtcli.protocol.codes import CloseCode
 from rtcli.protocol.sse import encode_event
-from rtcli_server.connections.event_stream_writer import OpenWriter, StreamServices, send_closing
+from rtcli_server.connections.event_stream_writer import EventStreamServices, OpenWriter, send_closing
 
 
 class HeartbeatStream:
@@ -14,7 +14,7 @@ class HeartbeatStream:
 
     def __init__(
         self,
-        services: StreamServices,
+        services: EventStreamServices,
         open_writer: OpenWriter,
         *,
         connection_id: str,

@@ -22,11 +22,9 @@ from rtcli.protocol.messages import (
     user_id_to_wire,
 )
 from rtcli.protocol.position import ROOM_PREFIX
-from rtcli_server.broker import BrokerUnavailableError
 from rtcli_server.connections import commands
-from rtcli_server.connections.websocket_writer import ConnectionServices, WebSocketWriter
-from rtcli_server.delivery.channel import State, Subscription
-from rtcli_server.delivery.recovery import catch_up
+from rtcli_server.connections.websocket_writer import WebSocketServices, WebSocketWriter
+from rtcli_server.delivery.channel import Subscription
 from rtcli_server.session.decisions import (
     CheckToken,
     Close,
@@ -51,29 +49,13 @@ class Connection:
 
     transport = "websocket"
     __slots__ = (
-        "_backlog",
-        "_busy",
-        "_catching_up",
-        "_reading",
-        "address",
-        "closing",
-        "connection_id",
-        "format",
-        "gone",
-        "name",
-        "outstanding",
-        "services",
-        "session",
-        "slot",
-        "subscriptions",
-        "user_id",
-        "wire_id",
-        "writer",
+        "_backlog", "_busy", "_reading", "address", "closing", "connection_id", "format", "gone", "name",
+        "outstanding", "services", "session", "slot", "subscriptions", "user_id", "wire_id", "writer",
     )  # fmt: skip
 
     def __init__(
         self,
-        services: ConnectionServices,
+        services: WebSocketServices,
         session: Session,
         writer: WebSocketWriter,
         *,
@@ -97,7 +79,6 @@ class Connection:
         self._busy = False  # a command waits
         self.outstanding = 0  # publishes that the log has not answered
         self._reading = True
-        self._catching_up = False
         self.closing = False  # a close frame was sent
         self.gone = False
 
@@ -137,6 +118,7 @@ class Connection:
         self.gone = self.closing = True
         self.services.wheel.cancel(self)
         self._leave_all()
+        self.services.slow_consumers.forget(self)
         self.services.hub.remove(self)
 
     def _leave_all(self) -> None:
@@ -153,12 +135,7 @@ class Connection:
         if self.gone:
             return
         self.update_reading()
-        if not on:
-            self.services.hub.mark_slow(self, self.services.clock.now())
-            self.services.fanout.stall(self.subscriptions.values())
-        elif not self._catching_up:
-            self._catching_up = True
-            self.services.hub.spawn(self._catch_up())
+        self.services.slow_consumers.set_writable(self, self.subscriptions.values(), on=on)
 
     # -- what others ask -----------------------------------------------------------------------------------
 
@@ -240,7 +217,7 @@ class Connection:
     def start(self, command: Coroutine[Any, Any, None]) -> None:
         """Run a command; what comes meanwhile is kept until it is done."""
         self._busy = True
-        self.services.hub.spawn(self._run(command))
+        self.services.tasks.spawn(self._run(command))
 
     async def _run(self, command: Coroutine[Any, Any, None]) -> None:
         try:
@@ -267,23 +244,6 @@ class Connection:
         if wanted != self._reading:
             self._reading = wanted
             self.writer.set_reading(on=wanted)
-
-    # -- slow ----------------------------------------------------------------------------------------------
-
-    async def _catch_up(self) -> None:
-        services = self.services
-        try:
-            for subscription in list(self.subscriptions.values()):
-                if subscription.state is State.LAGGING:
-                    await catch_up(services.fanout, services.broker.history, subscription)
-        except BrokerUnavailableError:
-            return  # the deadline for slow clients is running; one that is cut resumes
-        finally:
-            self._catching_up = False
-        if all(
-            subscription.state in {State.FRESH, State.LIVE} for subscription in self.subscriptions.values()
-        ):
-            services.hub.mark_caught_up(self)
 
 
 _ACTIONS: dict[type[Decision], Callable[[Connection, Any], None]] = {

@@ -1,4 +1,4 @@
-"""What a WebSocket transport gives to its connection, and what a connection needs of its server."""
+"""The ports of a WebSocket connection: its transport's side, and its server's side."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Any, Protocol
 from rtcli_server.auth.authenticator import Authenticator
 from rtcli_server.broker import Broker
 from rtcli_server.connections.hub import Hub
+from rtcli_server.connections.slow_consumers import SlowConsumers
 from rtcli_server.delivery.fanout import Fanout
 from rtcli_server.delivery.wire import Format
 from rtcli_server.metrics.registry import Metrics
 from rtcli_server.presence.rooms import Rooms
 from rtcli_server.timing.clock import Clock
+from rtcli_server.timing.tasks import BackgroundTasks
 from rtcli_server.timing.timer_wheel import TimerWheel
 
 
@@ -59,8 +61,8 @@ class WebSocketWriter(Protocol):
         ...
 
 
-class ConnectionServices(Protocol):
-    """What a connection needs of its server."""
+class WebSocketServices(Protocol):
+    """What a WebSocket connection needs of its server."""
 
     hub: Hub
     metrics: Metrics
@@ -68,6 +70,8 @@ class ConnectionServices(Protocol):
     fanout: Fanout
     broker: Broker
     authenticator: Authenticator
+    slow_consumers: SlowConsumers
+    tasks: BackgroundTasks
     wheel: TimerWheel
     clock: Clock
     max_replay: int

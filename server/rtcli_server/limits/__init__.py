@@ -1,4 +1,4 @@
-"""How much one client may do and have: rates and connections. Pure: times and randomness are arguments.
+"""How much one client may do and have: message rates, connections. Pure: times and randomness are arguments.
 
-From outside: all of it.
+From outside: `token_bucket`, `user_rates` and `connection_caps`, all of them.
 """

@@ -1,20 +1,20 @@
-"""A token bucket: so many messages a second in the long run, and a burst of some more."""
+"""A token bucket: a rate of messages per second in the long run, and a burst on top."""
 
 from __future__ import annotations
 
 
 class TokenBucket:
-    """Holds up to `burst` tokens (at least 1) and gains `rate_per_s`; full at first. Times in seconds.
+    """Holds up to `burst` tokens (at least 1) and gains `rate_per_s`. Full at first. Times are in seconds.
 
-    `take` is called for every message, so the state is one number: when the bucket will be full again (the
-    "virtual scheduling" of GCRA, ITU-T I.371).
+    `take` is called for every message, so the state is one number: the time when the bucket is full again
+    (the "virtual scheduling" of GCRA, ITU-T I.371).
     """
 
     __slots__ = ("__weakref__", "_full_at", "_interval", "_slack")
 
     def __init__(self, rate_per_s: float, burst: float, now: float) -> None:
         self._interval = 1.0 / rate_per_s
-        # A thousandth of a token more, so that sums of floats never deny the last of a burst.
+        # A thousandth of a token more, so that rounding never denies the last token of a burst.
         self._slack = (max(burst, 1.0) - 0.999) * self._interval
         self._full_at = now
 
@@ -31,5 +31,5 @@ class TokenBucket:
         return 0.0
 
     def is_full(self, now: float) -> bool:
-        """Whether nothing tells it from a new one."""
+        """Whether it behaves like a new bucket."""
         return self._full_at <= now

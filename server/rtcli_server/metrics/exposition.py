@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -49,11 +49,6 @@ class WatchedHub(Protocol):
         """How many users they are."""
         ...
 
-    @property
-    def slow_count(self) -> int:
-        """How many of them are behind."""
-        ...
-
 
 class WatchedRooms(Protocol):
     """Who is where."""
@@ -90,6 +85,11 @@ class Observed(Protocol):
     @property
     def hub(self) -> WatchedHub:
         """Who is connected."""
+        ...
+
+    @property
+    def slow_consumers(self) -> Sized:
+        """The clients that are behind."""
         ...
 
     @property
@@ -142,7 +142,7 @@ class ServerCollector(Collector):
             names.OUTSTANDING: m.outstanding,
             names.WAITING: waiting,
             names.USERS: self._observed.hub.user_count,
-            names.SLOW: self._observed.hub.slow_count,
+            names.SLOW: len(self._observed.slow_consumers),
             names.ROOMS: len(self._observed.rooms.here()),
             names.DRAINING: self._observed.hub.draining,
             names.LOG_READY: self.log_ready,

@@ -1,189 +1,136 @@
-"""What happens in rooms: joining with resume, leaving, typing, and who hears of it."""
+"""What happens in rooms: joining, leaving, losing a connection, typing.
+
+A lost connection keeps its user present for a grace period, so that nobody sees a user leave who comes back
+within it. Leaving on request takes effect at once.
+"""
 
 from __future__ import annotations
 
-from rtcli.protocol.messages import (
-    MemberInfo,
-    PresenceData,
-    UserJoined,
-    UserLeft,
-    UserTyping,
-    UserTypingData,
-    encode,
-    user_id_to_wire,
-)
-from rtcli.protocol.position import ROOM_PREFIX
+from rtcli.protocol.messages import MemberInfo, user_id_to_wire
 from rtcli_server.delivery.channel import Subscription
 from rtcli_server.delivery.fanout import Fanout
-from rtcli_server.presence.local import Occupant, Presence
-from rtcli_server.presence.service import Attendance, Attendees, LocalAttendance
+from rtcli_server.presence.announcements import Announcements, PendingJoin
+from rtcli_server.presence.occupancy import Occupancy
+from rtcli_server.presence.service import PresenceService, RoomMembers
 from rtcli_server.timing.clock import Clock
 from rtcli_server.timing.timer_wheel import TimerWheel
 
 
-class Typist:
-    """A user who is writing in a room: on the wheel until it stops, or is stopped."""
+class GracePeriod:
+    """The time that a user without connections stays in a room. A timer."""
 
-    __slots__ = ("_rooms", "name", "room", "slot", "user_id")
+    __slots__ = ("_rooms", "room", "slot", "user_id")
 
-    def __init__(self, rooms: Rooms, room: str, user_id: str, name: str) -> None:
+    def __init__(self, rooms: Rooms, room: str, user_id: str) -> None:
         self._rooms = rooms
         self.room = room
         self.user_id = user_id
-        self.name = name
         self.slot = 0
 
     def on_timer(self, now: float) -> None:  # noqa: ARG002 - the interface of Timer
-        """Say that it stopped, since the client did not."""
-        self._rooms.stop_typing(self)
-
-
-class Arrival:
-    """Somebody who is joining: what is announced meanwhile is kept for it."""
-
-    __slots__ = ("notices", "room", "user_id")
-
-    def __init__(self, room: str, user_id: str) -> None:
-        self.room = room
-        self.user_id = user_id
-        self.notices: list[bytes] = []
+        """Take the user out, who has not come back."""
+        self._rooms.grace_expired(self)
 
 
 class Rooms:
-    """All rooms with members on this instance.
+    """All rooms with users on this instance.
 
-    What is announced comes back from the attendance: with several instances, all of them hear it.
+    Announcements come back from the presence service, because all instances of the deployment get them.
     """
 
     def __init__(
         self,
         *,
         fanout: Fanout,
+        occupancy: Occupancy,
+        announcements: Announcements,
+        presence: PresenceService,
         wheel: TimerWheel,
         clock: Clock,
-        presence_grace_s: float,
-        typing_s: float,
+        grace_s: float,
     ) -> None:
         self._fanout = fanout
+        self._occupancy = occupancy
+        self._announcements = announcements
+        self._presence = presence
         self._wheel = wheel
         self._clock = clock
-        self._typing_s = typing_s
-        self._typists: dict[tuple[str, str], Typist] = {}
-        self._arrivals: dict[str, list[Arrival]] = {}
-        self.presence = Presence(wheel, grace_s=presence_grace_s, on_left=self._gone_from_here)
-        self.attendance: Attendance = LocalAttendance(
-            self.presence, on_joined=self.user_joined, on_left=self.user_left
-        )
+        self._grace_s = grace_s
+        self._graces: dict[tuple[str, str], GracePeriod] = {}
 
     # -- joining -------------------------------------------------------------------------------------------
 
-    def arrive(self, room: str, user_id: str) -> Arrival:
-        """Keep what is announced in a room until `arrived`, for one who was told its members before that."""
-        arrival = Arrival(room, user_id)
-        self._arrivals.setdefault(room, []).append(arrival)
-        return arrival
+    def begin_join(self, room: str, user_id: str) -> PendingJoin:
+        """Collect what is announced in a room until `end_join`."""
+        return self._announcements.begin_join(room, user_id)
 
-    def arrived(self, arrival: Arrival) -> None:
-        """End that."""
-        waiting = self._arrivals[arrival.room]
-        waiting.remove(arrival)
-        if not waiting:
-            del self._arrivals[arrival.room]
+    def end_join(self, pending: PendingJoin) -> None:
+        """Stop collecting announcements for this join."""
+        self._announcements.end_join(pending)
 
-    async def enter(self, room: str, user_id: str, name: str, subscription: Subscription) -> Attendees:
-        """Count a subscription in, have its user announced if that is new, and give who is there then.
+    async def enter(self, room: str, user_id: str, name: str, subscription: Subscription) -> RoomMembers:
+        """Add a connection, announce its user if that is new in the room, and return who is there then.
 
-        Raises BrokerUnavailableError; the subscription is counted in all the same.
+        Raises BrokerUnavailableError; the connection is added all the same.
         """
-        if self.presence.enter(room, user_id, name, subscription):
-            return await self.attendance.enter(room, user_id, name)
-        return await self.attendance.members(room)
-
-    async def members(self, room: str) -> tuple[tuple[MemberInfo, ...], int]:
-        """The first 200 users of a room, and how many there are. Raises BrokerUnavailableError."""
-        found = await self.attendance.members(room)
-        return shown(found), found.total
-
-    def here(self) -> dict[str, int]:
-        """Every room that has users on this instance, with their number."""
-        return self.presence.rooms()
-
-    async def counts(self) -> dict[str, int]:
-        """Every room that has users, with their number. Raises BrokerUnavailableError."""
-        return await self.attendance.counts()
+        self._cancel_grace(room, user_id)
+        if self._occupancy.add(room, user_id, name, subscription):
+            return await self._presence.enter(room, user_id, name)
+        return await self._presence.members(room)
 
     # -- leaving -------------------------------------------------------------------------------------------
 
     def leave(self, room: str, user_id: str, subscription: Subscription) -> None:
-        """Take out a subscription whose client left; when it was its user's last one here, announce that."""
+        """Take out a connection whose client left; when it was its user's last one here, announce that."""
         self._fanout.write_pending(subscription)
         self._fanout.close(subscription)
-        occupant = self.presence.leave(room, user_id, subscription)
-        if occupant is not None:
-            self._gone_from_here(occupant)
+        if self._occupancy.discard(room, user_id, subscription):
+            self._remove(room, user_id)
 
     def lose(self, room: str, user_id: str, subscription: Subscription) -> None:
-        """Take a subscription out whose connection was lost; its user is kept for the grace period."""
+        """Take out a connection that was lost; its user stays for the grace period."""
         self._fanout.close(subscription)
-        self.presence.lose(room, user_id, subscription, self._clock.now())
+        if self._occupancy.discard(room, user_id, subscription):
+            grace = self._graces[room, user_id] = GracePeriod(self, room, user_id)
+            self._wheel.schedule(grace, self._clock.now() + self._grace_s)
 
-    def _gone_from_here(self, occupant: Occupant) -> None:
-        self.attendance.leave(occupant.room, occupant.user_id, occupant.name)
+    def grace_expired(self, grace: GracePeriod) -> None:
+        """Take out a user who has not come back."""
+        del self._graces[grace.room, grace.user_id]
+        self._remove(grace.room, grace.user_id)
 
-    # -- announcing ----------------------------------------------------------------------------------------
+    def _cancel_grace(self, room: str, user_id: str) -> None:
+        grace = self._graces.pop((room, user_id), None)
+        if grace is not None:
+            self._wheel.cancel(grace)
 
-    def user_joined(self, room: str, user_id: str, name: str) -> None:
-        """Tell the members here of a user who is new in the deployment."""
-        data = PresenceData(user_id=user_id_to_wire(user_id), name=name, room=room)
-        self._announce(room, user_id, encode(UserJoined(data=data, timestamp=self._clock.timestamp())))
-
-    def user_left(self, room: str, user_id: str, name: str) -> None:
-        """Tell the members here of a user who has left the deployment's room."""
-        self._forget_typing(room, user_id)
-        data = PresenceData(user_id=user_id_to_wire(user_id), name=name, room=room)
-        self._announce(room, user_id, encode(UserLeft(data=data, timestamp=self._clock.timestamp())))
-
-    def _announce(self, room: str, about: str, text: bytes) -> None:
-        """Send to all members but those of the user whom it is about."""
-        own = tuple(self.presence.subscriptions_of(room, about))
-        self._fanout.announce(ROOM_PREFIX + room, text, exclude=own)
-        for arrival in self._arrivals.get(room, ()):
-            if arrival.user_id != about:
-                arrival.notices.append(text)
+    def _remove(self, room: str, user_id: str) -> None:
+        name = self._occupancy.remove(room, user_id)
+        self._presence.leave(room, user_id, name)
 
     # -- typing --------------------------------------------------------------------------------------------
 
     def set_typing(self, room: str, user_id: str, name: str, *, is_typing: bool) -> None:
-        """Tell the other users of a room, on all instances."""
-        self.attendance.tell_typing(room, user_id, name, is_typing=is_typing)
-        self.show_typing(room, user_id, name, is_typing=is_typing)
+        """Announce typing to the other users of a room, on all instances."""
+        self._presence.send_typing(room, user_id, name, is_typing=is_typing)
+        self._announcements.user_typing(room, user_id, name, is_typing=is_typing)
 
-    def show_typing(self, room: str, user_id: str, name: str, *, is_typing: bool) -> None:
-        """Tell those on this instance; `is_typing` ends by itself after a while."""
-        typist = self._typists.get((room, user_id))
-        if is_typing:
-            if typist is None:
-                typist = self._typists[room, user_id] = Typist(self, room, user_id, name)
-            self._wheel.schedule(typist, self._clock.now() + self._typing_s)
-        elif typist is not None:
-            self._forget_typing(room, user_id)
-        self._announce_typing(room, user_id, name, is_typing=is_typing)
+    # -- questions -----------------------------------------------------------------------------------------
 
-    def stop_typing(self, typist: Typist) -> None:
-        """End what the client did not end."""
-        del self._typists[typist.room, typist.user_id]
-        self._announce_typing(typist.room, typist.user_id, typist.name, is_typing=False)
+    async def members(self, room: str) -> tuple[tuple[MemberInfo, ...], int]:
+        """The first 200 users of a room, and their total number. Raises BrokerUnavailableError."""
+        members = await self._presence.members(room)
+        return member_infos(members), members.total
 
-    def _forget_typing(self, room: str, user_id: str) -> None:
-        typist = self._typists.pop((room, user_id), None)
-        if typist is not None:
-            self._wheel.cancel(typist)
+    def here(self) -> dict[str, int]:
+        """Number of users on this instance, of every room that has some."""
+        return self._occupancy.rooms()
 
-    def _announce_typing(self, room: str, user_id: str, name: str, *, is_typing: bool) -> None:
-        data = UserTypingData(user_id=user_id_to_wire(user_id), name=name, room=room, is_typing=is_typing)
-        self._announce(room, user_id, encode(UserTyping(data=data, timestamp=self._clock.timestamp())))
+    async def counts(self) -> dict[str, int]:
+        """Number of users of every room that has some. Raises BrokerUnavailableError."""
+        return await self._presence.counts()
 
 
-def shown(found: Attendees) -> tuple[MemberInfo, ...]:
-    """Users as messages carry them."""
-    return tuple(MemberInfo(user_id_to_wire(user_id), name) for user_id, name in found.users)
+def member_infos(members: RoomMembers) -> tuple[MemberInfo, ...]:
+    """Users of a room as messages carry them."""
+    return tuple(MemberInfo(user_id_to_wire(user_id), name) for user_id, name in members.users)

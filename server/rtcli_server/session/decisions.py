@@ -37,14 +37,12 @@ class Join(Struct, frozen=True):
 
     `since` is where it wants to go on; when that was no position, `since_invalid` is set, and it joins live
     with `recovered: false`. `history` is how many of the last publications it wants without a `since`.
-    `again` means that it is a member already: it wants the reply and what it missed; nobody else hears of it.
     """
 
     room: str
     since: Position | None
     since_invalid: bool
     history: int
-    again: bool
     id: str | None
 
 

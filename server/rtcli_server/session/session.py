@@ -1,7 +1,7 @@
 """One WebSocket connection as a state machine: the rules of protocol.md section 3, and no socket, no clock.
 
 What arrives goes into `receive`, the passing of time into `tick`; both return what is to be done, in order.
-The driver does it and reports how it went: `joined`, `left`, `refreshed`, `refresh_failed`. A command
+The driver does it and reports how it went: `joined`, `refreshed`, `refresh_failed`. A command
 that has to wait (a join, a refresh) is reported before the next message is handed in: so order is kept.
 
 Times: `now` is monotonic seconds, `wall` is Unix seconds.
@@ -185,18 +185,17 @@ class Session:
             return replies.error(ErrorCode.INVALID_ROOM, message.id, wall)
         if not self.rights.can_join(room):
             return replies.error(ErrorCode.FORBIDDEN, message.id, wall)
-        again = room in self.rooms
-        if not again and len(self.rooms) >= self._settings.max_rooms:
+        if room not in self.rooms and len(self.rooms) >= self._settings.max_rooms:
             return replies.error(ErrorCode.TOO_MANY_ROOMS, message.id, wall)
         since = None if since_text is None else _position(since_text)
         since_invalid = since is None and since_text is not None
-        return Join(room, since, since_invalid, message.data.history, again, message.id)
+        return Join(room, since, since_invalid, message.data.history, message.id)
 
     def _leave(self, message: LeaveRoom, wall: float) -> Decision:
         room = message.data.room
         if room not in self.rooms:
             return self._cannot(room, message.id, wall)
-        self.left(room)
+        self._forget(room)
         return Leave(room, message.id)
 
     def _cannot(self, room: str, id_: str | None, wall: float) -> Reply:
@@ -239,8 +238,7 @@ class Session:
         if self.rights.can_publish(room):
             self._writable.add(room)
 
-    def left(self, room: str) -> None:
-        """Take notice that a membership ended for a reason of the driver's own."""
+    def _forget(self, room: str) -> None:
         self.rooms.discard(room)
         self._writable.discard(room)
 
@@ -253,7 +251,7 @@ class Session:
         decisions: list[Decision] = [replies.refreshed(rights.expires_at, id_, wall)]
         lost = sorted(room for room in self.rooms if not rights.can_join(room))
         for room in lost:
-            self.left(room)
+            self._forget(room)
             decisions.append(Leave(room, None))
         self._writable = {room for room in self.rooms if rights.can_publish(room)}
         return decisions

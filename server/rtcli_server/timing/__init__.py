@@ -1,4 +1,4 @@
-"""Clocks and timers.
+"""Clocks, timers, and work in the background or in groups.
 
-From outside: all of it; nothing in here knows anything of realtime.
+From outside: all of it. Nothing in here knows what a connection or a room is.
 """

@@ -57,7 +57,7 @@ def test_it_is_over_in_time_with_clients_that_never_read(fast: bool) -> None:
             for number in range(1_000):
                 quick.send("chat_message", f"{number}", room="a", content="x" * 8_000)
                 quick.until("ack")
-            server.wait_until(lambda realtime: realtime.hub.slow_count == 10)
+            server.wait_until(lambda realtime: len(realtime.slow_consumers) == 10)
             started = time.monotonic()
         assert time.monotonic() - started < TIMEOUT_S + 5.0  # for a busy machine
 

@@ -375,7 +375,7 @@ def test_s11_disconnecting_during_the_replay_leaves_nothing(server: LiveServer, 
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # RST
     server.wait_until(lambda realtime: not realtime.hub.clients)
     server.wait_until(lambda realtime: not realtime.fanout._channels)
-    assert server.ask(lambda realtime: len(realtime.hub._tasks)) == 0
+    assert server.ask(lambda realtime: len(realtime.tasks)) == 0
 
 
 def test_s11_one_who_reads_a_byte_at_a_time_gets_the_same(server: LiveServer, room: str) -> None:

@@ -1,19 +1,18 @@
-"""How an instance says who is where: one request at a time, the latest of each user, nothing forgotten."""
+"""How an instance announces who is where: one request at a time, the latest of each user, nothing lost."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
 from typing import Any
 
 import pytest
 from rtcli_server.broker import BrokerUnavailableError, PresenceChange
 from rtcli_server.broker.coordinator import HeartbeatReply, Notification, OnNotification, RoomUsers
-from rtcli_server.cluster.membership import Census
-from rtcli_server.cluster.presence import SharedAttendance
+from rtcli_server.cluster.membership import ClusterMembership
+from rtcli_server.cluster.presence import ClusterPresence
 from rtcli_server.delivery.channel import Channel, Subscription
-from rtcli_server.presence.local import Presence
-from rtcli_server.timing.timer_wheel import TimerWheel
+from rtcli_server.presence.occupancy import Occupancy
+from rtcli_server.timing.tasks import BackgroundTasks
 
 from tests.support.fakes.fanout import FakeSubscriber
 
@@ -59,26 +58,21 @@ class Store:
 class World:
     def __init__(self) -> None:
         self.store = Store()
-        self.presence = Presence(TimerWheel(0.0), grace_s=5.0, on_left=lambda _occupant: None)
-        self.census = Census()
+        self.occupancy = Occupancy()
+        self.membership = ClusterMembership()
         self.now = 0.0
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.attendance = SharedAttendance(
-            self.store, self.presence, self.census, spawn=self.spawn, now=lambda: self.now
+        self.tasks = BackgroundTasks()
+        self.presence = ClusterPresence(
+            self.store, self.occupancy, self.membership, spawn=self.tasks.spawn, now=lambda: self.now
         )
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     def enter(self, user_id: str, room: str = "a") -> asyncio.Task[Any]:
-        self.presence.enter(room, user_id, f"user {user_id}", Subscription(Channel(room), FakeSubscriber()))
-        return asyncio.ensure_future(self.attendance.enter(room, user_id, f"user {user_id}"))
+        self.occupancy.add(room, user_id, f"user {user_id}", Subscription(Channel(room), FakeSubscriber()))
+        return asyncio.ensure_future(self.presence.enter(room, user_id, f"user {user_id}"))
 
     async def rest(self) -> None:
-        while self._tasks:
-            await asyncio.gather(*self._tasks)
+        while self.tasks._tasks:
+            await asyncio.gather(*self.tasks._tasks)
 
 
 @pytest.fixture
@@ -95,8 +89,8 @@ async def test_a_thousand_joins_of_one_room_are_two_requests(world: World) -> No
         assert answer.users == [("7", "Ann")]
     assert len(world.store.requests) <= 2
     assert sum(len(users) for _, users, _ in world.store.requests) == 1_000
-    assert world.census.beaten(frozenset({"me"})) == []
-    assert world.census.beaten(frozenset({"me"})) == ["you"]  # met in the answers, and not alive
+    assert world.membership.on_heartbeat(frozenset({"me"})) == []
+    assert world.membership.on_heartbeat(frozenset({"me"})) == ["you"]  # in the answers, not alive
 
 
 async def test_of_what_changes_during_a_request_the_latest_is_said(world: World) -> None:
@@ -105,8 +99,8 @@ async def test_of_what_changes_during_a_request_the_latest_is_said(world: World)
     await asyncio.sleep(0)
     second = world.enter("2")
     await asyncio.sleep(0)
-    world.attendance.leave("a", "2", "user 2")
-    world.attendance.leave("a", "1", "user 1")
+    world.presence.leave("a", "2", "user 2")
+    world.presence.leave("a", "1", "user 1")
     world.store.open.set()
     await asyncio.gather(first, second)
     await world.rest()
@@ -118,15 +112,15 @@ async def test_what_could_not_be_said_is_said_later_unless_it_has_changed(world:
     refused = world.enter("1")
     with pytest.raises(BrokerUnavailableError):
         await refused
-    world.attendance.leave("a", "2", "user 2")
+    world.presence.leave("a", "2", "user 2")
     await world.rest()
     world.store.away = False
     world.store.requests.clear()
-    await world.attendance.say_again()
+    await world.presence.reannounce()
     await world.rest()
     assert world.store.requests == [("room:a", {"1": "user 1", "2": None}, True)]
     world.store.requests.clear()
-    await world.attendance.say_again()
+    await world.presence.reannounce()
     await world.rest()
     assert world.store.requests == [("room:a", {"1": "user 1"}, True)]
 
@@ -146,23 +140,23 @@ async def test_who_waits_for_a_request_that_fails_is_refused_too(world: World) -
 
 
 async def test_asking_about_a_foreign_room_says_nothing_about_it(world: World) -> None:
-    await world.attendance.members("elsewhere")
+    await world.presence.members("elsewhere")
     assert world.store.requests == [("room:elsewhere", {}, None)]
 
 
 async def test_a_user_who_is_here_is_not_announced_as_gone(world: World) -> None:
-    assert not world.attendance.repair("a", "1")
+    assert not world.presence.repair("a", "1")
     await world.enter("1")
     world.store.requests.clear()
-    assert world.attendance.repair("a", "1")
+    assert world.presence.repair("a", "1")
     await world.rest()
     assert world.store.requests == [("room:a", {"1": "user 1"}, True)]
 
 
 async def test_the_list_of_rooms_is_asked_for_once_a_second(world: World) -> None:
     for _ in range(3):
-        assert await world.attendance.counts() == {"a": 3}
+        assert await world.presence.counts() == {"a": 3}
     assert world.store.lists == 1
     world.now = 1.5
-    await world.attendance.counts()
+    await world.presence.counts()
     assert world.store.lists == 2

@@ -1,4 +1,4 @@
-"""The registry of clients: by user, kicked, slow; and the drain that empties it."""
+"""The registry of clients: by user, kicked, observed; and the drain that empties it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import random
 
 import pytest
 from rtcli_server.connections.drain import MIN_BATCH, PAUSE_S, batch_size, drain
-from rtcli_server.connections.hub import Hub
+from rtcli_server.connections.hub import Client, Hub
 from rtcli_server.limits.connection_caps import ConnectionCaps
 from rtcli_server.metrics.registry import Metrics
 
@@ -49,7 +49,7 @@ class FakeClient:
 @pytest.fixture
 def hub() -> Hub:
     caps = ConnectionCaps(node=None, user=None, address=None, rng=random.Random(1))
-    return Hub(caps, Metrics(lambda: 0.0, tick_s=0.1), slow_deadline_s=30.0)
+    return Hub(caps, Metrics(lambda: 0.0, tick_s=0.1))
 
 
 async def test_clients_are_counted_and_found_by_user(hub: Hub) -> None:
@@ -72,18 +72,22 @@ async def test_a_kick_is_for_good(hub: Hub) -> None:
     assert [client.told for client in clients] == [[(CloseCode.KICKED, None)], [(CloseCode.KICKED, None)], []]
 
 
-async def test_the_deadline_runs_from_the_first_stall_until_it_has_caught_up(hub: Hub) -> None:
-    slow, better = FakeClient(hub), FakeClient(hub)
-    for client in (slow, better):
-        hub.mark_slow(client, 100.0)
-    hub.mark_slow(slow, 120.0)
-    hub.mark_caught_up(better)
-    hub.tick(130.0)
-    assert slow.told == []
-    hub.tick(130.1)
-    hub.tick(131.0)
-    assert [code for code, _ in slow.told] == [CloseCode.SLOW_CONSUMER]
-    assert better.told == []
+async def test_the_observer_is_told_after_the_client_was_counted() -> None:
+    caps = ConnectionCaps(node=None, user=None, address=None, rng=random.Random(1))
+    told: list[tuple[str, str, int]] = []
+
+    class Observer:
+        def opened(self, connection: Client) -> None:
+            told.append(("opened", connection.connection_id, caps.count_of(connection.user_id)))
+
+        def closed(self, connection: Client) -> None:
+            told.append(("closed", connection.connection_id, caps.count_of(connection.user_id)))
+
+    hub = Hub(caps, Metrics(lambda: 0.0, tick_s=0.1), observer=Observer())
+    client = FakeClient(hub)
+    hub.remove(client)
+    hub.remove(client)
+    assert told == [("opened", client.connection_id, 1), ("closed", client.connection_id, 0)]
 
 
 def test_all_batches_fit_into_the_time() -> None:
@@ -115,18 +119,3 @@ async def test_who_does_not_answer_is_cut_and_a_failure_stops_nobody(hub: Hub) -
 async def test_an_empty_server_drains_at_once(hub: Hub) -> None:
     async with asyncio.timeout(5):
         assert await drain(hub, timeout_s=60.0, retry_after_ms=lambda: 1) == 0
-
-
-async def test_work_that_waits_is_cancelled_at_the_end(hub: Hub) -> None:
-    cancelled = asyncio.Event()
-
-    async def wait() -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            cancelled.set()
-
-    hub.spawn(wait())
-    await asyncio.sleep(0)
-    await hub.finish()
-    assert cancelled.is_set()

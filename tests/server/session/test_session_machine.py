@@ -95,7 +95,7 @@ class SessionMachine(RuleBasedStateMachine):
         else:
             (decision,) = decisions
             assert isinstance(decision, Join)
-            assert (decision.room, decision.again) == (room, room in self.members)
+            assert decision.room == room
             if done:
                 self.session.joined(room)
                 self.members.add(room)
@@ -108,11 +108,6 @@ class SessionMachine(RuleBasedStateMachine):
             self.members.remove(room)
         elif self.closed is None:
             self.check_error(decisions, "not_in_room")
-
-    @rule(room=rooms)
-    def taken_out(self, room: str) -> None:
-        self.session.left(room)
-        self.members.discard(room)
 
     @rule(room=rooms)
     def chat(self, room: str) -> None:

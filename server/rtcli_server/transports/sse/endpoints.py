@@ -131,7 +131,7 @@ class EventStreamEndpoints:
         rejection = self._realtime.check_capacity("", address)  # nobody: counted by address alone
         if rejection is not None:
             return _reject(rejection)
-        new_stream = partial(self._realtime.new_heartbeat_stream, address)
+        new_stream = partial(self._realtime.clients.new_heartbeat_stream, address)
         return _not_acceptable(request) or EventStreamResponse(self._realtime, new_stream, _begin_heartbeats)
 
     async def _follow(self, request: Request, rooms: list[str]) -> Response:
@@ -170,7 +170,7 @@ class EventStreamEndpoints:
         # The header, which a reconnecting browser sends, takes precedence over the parameter.
         text = header or request.query_params.get("last_event_id", "")
         stream_request = read_cursor(text, channels, user_channel=principal.channel)
-        new_stream = partial(self._realtime.new_event_stream, principal, address)
+        new_stream = partial(self._realtime.clients.new_event_stream, principal, address)
         return EventStreamResponse(self._realtime, new_stream, partial(self._begin, stream_request))
 
     async def _begin(self, stream_request: StreamRequest, stream: EventStream) -> None:

@@ -45,7 +45,7 @@ class AsgiTransport:
         self._readable.set()
         self._over = asyncio.Event()
         heartbeat = PATHS[websocket.scope["path"]]
-        self.connection: Connection = realtime.new_connection(principal, self, heartbeat, address)
+        self.connection: Connection = realtime.clients.new_connection(principal, self, heartbeat, address)
         self._queue: SendQueue[Mapping[str, Any]] = SendQueue(
             self._send_message,
             size_of=_size_of,

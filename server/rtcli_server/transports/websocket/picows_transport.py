@@ -53,7 +53,7 @@ class PicowsTransport(core.WSListener):
     ) -> None:
         self._realtime = realtime
         self._with_events = with_events
-        self._connection = realtime.new_connection(principal, self, heartbeat, address)
+        self._connection = realtime.clients.new_connection(principal, self, heartbeat, address)
         self._fragments: FragmentedMessage | None = None
         self._replies: list[bytes] = []
         self._control = ControlFrameLimit()

@@ -52,7 +52,7 @@ class PicowsUpgrade:
             self._answer(http, heartbeat, request, self._realtime.admission.admit_at_once(request))
         except UnknownKeyError:
             http.transport.pause_reading()
-            self._realtime.hub.spawn(self._answer_later(http, heartbeat, request))
+            self._realtime.tasks.spawn(self._answer_later(http, heartbeat, request))
 
     async def _answer_later(
         self, http: HttpProtocol, heartbeat: HeartbeatMode, request: AdmissionRequest

@@ -1,0 +1,73 @@
+"""From the settings of a server to those of its parts."""
+
+from __future__ import annotations
+
+import random
+
+from rtcli_server.auth.authenticator import Authenticator
+from rtcli_server.broker import Coordinator, Retention
+from rtcli_server.cluster.shared_rates import SharedRates
+from rtcli_server.limits.connection_caps import ConnectionCaps, default_node_limit
+from rtcli_server.limits.user_rates import UserRates
+from rtcli_server.session.session import SessionSettings
+from rtcli_server.settings import Settings
+from rtcli_server.timing.tasks import Spawn
+
+
+def new_authenticator(settings: Settings) -> Authenticator:
+    """Prepare the keys. Raises KeyConfigError."""
+    return Authenticator(
+        secrets=settings.secrets,
+        public_keys=settings.public_keys,
+        jwks_url=settings.jwks_url,
+        audience=settings.audience,
+        issuer=settings.issuer,
+    )
+
+
+def new_retention(settings: Settings) -> Retention:
+    """How much the log keeps."""
+    return Retention(
+        max_count=settings.history_size,
+        max_age_s=settings.history_ttl_s,
+        max_channel_bytes=settings.history_channel_bytes,
+        max_total_bytes=settings.history_total_bytes,
+    )
+
+
+def new_caps(settings: Settings, rng: random.Random) -> ConnectionCaps:
+    """How many connections may be open."""
+    return ConnectionCaps(
+        node=settings.node_connections or default_node_limit(),
+        user=settings.user_connections,
+        address=settings.address_connections,
+        rng=rng,
+    )
+
+
+def new_user_rates(settings: Settings, coordinator: Coordinator | None, spawn: Spawn) -> UserRates | None:
+    """The message rates of users, over all instances when there is a coordinator; None for no limit."""
+    if settings.rate_limit_per_s is None:
+        return None
+    rate_per_s = settings.rate_limit_per_s * settings.user_rate_factor
+    burst = 2 * rate_per_s
+    if coordinator is None:
+        return UserRates(rate_per_s, burst)
+    return SharedRates(rate_per_s, burst, coordinator, spawn=spawn)
+
+
+def new_session_settings(settings: Settings) -> SessionSettings:
+    """The intervals and limits of WebSocket connections."""
+    rate = settings.rate_limit_per_s
+    return SessionSettings(
+        ping_interval_s=settings.ping_interval_s,
+        pong_timeout_s=settings.pong_timeout_s,
+        max_misses=settings.max_misses,
+        rfc_ping_interval_s=settings.rfc_ping_interval_s,
+        rfc_ping_timeout_s=settings.rfc_ping_timeout_s,
+        max_rooms=settings.max_rooms,
+        token_expiring_s=settings.token_expiring_s,
+        expiry_grace_s=settings.expiry_grace_s,
+        rate_limit_per_s=rate,
+        rate_burst=2 * (rate or 100.0),
+    )

@@ -1,0 +1,254 @@
+"""The parts of one server that are not about transports: their construction, their life, and commands to all.
+
+`create_app` makes one of these; the transports and the HTTP API ask it for what they need.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+
+from rtcli.protocol.codes import CloseCode, ErrorCode
+from rtcli.protocol.position import CONTROL
+from rtcli.protocol.publication import Publication
+from rtcli_server.auth.admission import Admission, Rejection
+from rtcli_server.auth.claims import Principal
+from rtcli_server.auth.origins import OriginPolicy
+from rtcli_server.broker import Broker, Coordinator, Deliver, Lost, new_instance_id, open_broker
+from rtcli_server.cluster.control import Command, Kick
+from rtcli_server.cluster.deployment import Deployment
+from rtcli_server.cluster.shared_rates import SharedRates
+from rtcli_server.connections.event_stream import EventStream
+from rtcli_server.connections.hub import Hub
+from rtcli_server.connections.slow_consumers import SlowConsumers
+from rtcli_server.delivery.fanout import Fanout
+from rtcli_server.delivery.flusher import Flusher
+from rtcli_server.delivery.recovery import ReadHistory
+from rtcli_server.limits.connection_caps import CapReached
+from rtcli_server.metrics.registry import Metrics
+from rtcli_server.presence.announcements import Announcements
+from rtcli_server.presence.occupancy import Occupancy
+from rtcli_server.presence.rooms import Rooms
+from rtcli_server.presence.service import LocalPresence, PresenceService
+from rtcli_server.realtime.clients import ClientFactory
+from rtcli_server.realtime.parts import new_authenticator, new_caps, new_retention, new_user_rates
+from rtcli_server.settings import Settings
+from rtcli_server.timing.clock import Clock
+from rtcli_server.timing.tasks import BackgroundTasks
+from rtcli_server.timing.timer_wheel import Ticker, TimerWheel
+
+
+class Realtime:
+    """Log, hub, rooms, admission and clocks of one server. `start` and `stop` bracket its life on a loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Open the log and prepare the keys.
+
+        Raises InvalidStoreError, KeyConfigError and InvalidOriginError, each with a text for people.
+        """
+        self.settings = settings
+        self.max_replay = settings.max_replay
+        self.max_outstanding = settings.max_outstanding
+        self.clock = Clock(time.monotonic)
+        self.wheel = TimerWheel(self.clock.now())
+        self.tasks = BackgroundTasks()
+        self.metrics = Metrics(self.clock.wall, tick_s=self.wheel.resolution_s)
+        self.rng = random.Random()  # noqa: S311 - spreads reconnections; guards nothing
+        # Who may come in
+        self.authenticator = new_authenticator(settings)
+        self.origins = OriginPolicy(settings.origins)
+        self.admission = Admission(
+            self.authenticator, self.origins, self.check_capacity, self.metrics.refusals
+        )
+        # The log, and its delivery
+        self.broker: Broker = open_broker(settings.store, new_retention(settings))
+        self.history: ReadHistory = self.broker.history
+        self.fanout = Fanout(
+            subscribe=self.broker.subscribe,
+            unsubscribe=self.broker.unsubscribe,
+            call_soon=lambda run: asyncio.get_running_loop().call_soon(run),
+            timestamp=self.clock.timestamp,
+            on_flush=self.metrics.flushed,
+        )
+        self.flusher = Flusher()
+        # The other instances, rooms, clients
+        coordinator = self.broker.coordinator
+        self.instance_id = new_instance_id() if coordinator is None else coordinator.instance_id
+        self.user_rates = new_user_rates(settings, coordinator, self.tasks.spawn)
+        self._caps = new_caps(settings, self.rng)
+        self._occupancy = Occupancy()
+        self._announcements = Announcements(
+            self.fanout, self._occupancy, self.wheel, self.clock, typing_s=settings.typing_s
+        )
+        self.deployment = None if coordinator is None else self._new_deployment(coordinator)
+        self.rooms = self._new_rooms()
+        self.hub = Hub(
+            self._caps,
+            self.metrics,
+            stream_retry_s=settings.stream_retry_ms / 1000,
+            observer=None if self.deployment is None else self.deployment.user_connections,
+        )
+        self.slow_consumers = SlowConsumers(
+            self.fanout,
+            self.history,
+            spawn=self.tasks.spawn,
+            now=self.clock.now,
+            deadline_s=settings.slow_deadline_s,
+        )
+        self.clients = ClientFactory(self, settings, instance_id=self.instance_id, user_rates=self.user_rates)
+        self._ticker: Ticker | None = None
+        self._running: list[asyncio.Task[None]] = []
+
+    def _new_deployment(self, coordinator: Coordinator) -> Deployment:
+        return Deployment(
+            broker=self.broker,
+            coordinator=coordinator,
+            caps=self._caps,
+            occupancy=self._occupancy,
+            announcements=self._announcements,
+            rates=self.user_rates if isinstance(self.user_rates, SharedRates) else None,
+            clock=self.clock,
+            user_connections=self.settings.user_connections,
+            lease_s=self.settings.instance_lease_s,
+            linger_s=self.settings.presence_grace_s + self.settings.retry_spread_s,
+            reject=self._reject_late,
+            handle=self._handle,
+            spawn=self.tasks.spawn,
+            rng=self.rng,
+        )
+
+    def _new_rooms(self) -> Rooms:
+        presence: PresenceService
+        if self.deployment is not None:
+            presence = self.deployment.presence
+        else:
+            announcements = self._announcements
+            presence = LocalPresence(
+                self._occupancy, on_joined=announcements.user_joined, on_left=announcements.user_left
+            )
+        return Rooms(
+            fanout=self.fanout,
+            occupancy=self._occupancy,
+            announcements=self._announcements,
+            presence=presence,
+            wheel=self.wheel,
+            clock=self.clock,
+            grace_s=self.settings.presence_grace_s,
+        )
+
+    # -- who may come in -----------------------------------------------------------------------------------
+
+    def check_capacity(self, user_id: str, address: str) -> Rejection | None:
+        """Return why one more connection is too many now, or None."""
+        if self.hub.draining:
+            text, retry_after_ms = "The server is about to restart", self.retry_after_ms()
+            return Rejection(503, ErrorCode.UNAVAILABLE, text, CloseCode.SERVICE_RESTART, retry_after_ms)
+        reached = self._caps.check(user_id, address)
+        return None if reached is None else _too_many(reached)
+
+    def _reject_late(self, connection_id: str) -> None:
+        """Close a connection that turned out to be one too many, counted over all instances."""
+        client = self.hub.clients.get(connection_id)
+        if client is not None:
+            rejection = _too_many(self._caps.user_cap_reached())
+            self.metrics.refusals[rejection.code] += 1
+            client.shut_down(CloseCode.TRY_AGAIN_LATER, rejection.reason, rejection.retry_after_ms)
+
+    def retry_after_ms(self) -> int:
+        """A delay for a client that has to come back; each client gets its own."""
+        return 250 + int(self.rng.uniform(0, self.settings.retry_spread_s * 1000))
+
+    def allow_own_origin(self, port: int) -> None:
+        """Allow the page that this server serves itself."""
+        self.origins.allow_loopback(port, tls=self.settings.tls_cert is not None)
+
+    # -- commands to all instances -------------------------------------------------------------------------
+
+    async def kick(self, user_id: str) -> int:
+        """Close everything that a user has open, on all instances; return the number of connections.
+
+        Raises BrokerUnavailableError when the other instances could not be reached.
+        """
+        here = self.hub.kick(user_id)
+        return here if self.deployment is None else here + await self.deployment.kick(user_id)
+
+    async def refresh_elsewhere(self, connection_id: str, principal: Principal) -> bool:
+        """Refresh the token of an event stream on another instance; return whether there may be one.
+
+        Raises BrokerUnavailableError when that instance could not be reached.
+        """
+        deployment = self.deployment
+        return deployment is not None and await deployment.refresh_stream(connection_id, principal)
+
+    def _handle(self, command: Command) -> None:
+        """Carry out a command that was sent to all instances."""
+        if isinstance(command, Kick):
+            self.hub.kick(command.user_id)
+            self.hub.remember_kick(command.user_id, now=self.clock.now())
+        else:
+            stream = self.hub.clients.get(command.connection_id)
+            if isinstance(stream, EventStream):
+                stream.refresh(command.principal)
+
+    # -- life ----------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Begin to deliver and to tick, on the running loop."""
+        loop = asyncio.get_running_loop()
+        self._running = [
+            loop.create_task(self.broker.run(self._deliver(), self._lost)),
+            loop.create_task(self.authenticator.run()),
+        ]
+        if self.deployment is not None:
+            self._running.append(loop.create_task(self.deployment.run()))
+        self._ticker = Ticker(loop, self.wheel, self.clock.now, self._tick)
+        self._ticker.start()
+
+    def _deliver(self) -> Deliver:
+        deployment, deliver = self.deployment, self.fanout.deliver
+        if deployment is None:
+            return deliver
+
+        def deliver_or_handle(publication: Publication) -> None:
+            if publication.channel == CONTROL:
+                deployment.on_control(publication)
+            else:
+                deliver(publication)
+
+        return deliver_or_handle
+
+    def _tick(self, now: float) -> None:
+        self.slow_consumers.tick(now)
+        self.metrics.ticked(now)
+
+    def _lost(self, lost: Lost) -> None:
+        self.fanout.lost(lost.channel, lost.position)
+
+    async def stop(self) -> None:
+        """Cut the clients that are left, and close the log."""
+        if self._ticker is not None:
+            self._ticker.stop()
+        for client in list(self.hub.clients.values()):
+            client.abort()
+        await self.tasks.cancel()
+        if self.deployment is not None:
+            await self.deployment.leave()
+        await self.broker.close()
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    @property
+    def instance_count(self) -> int:
+        """Number of living instances of the deployment, this one included."""
+        return 1 if self.deployment is None else max(1, len(self.deployment.membership.alive))
+
+    async def ready(self) -> bool:
+        """Whether connections are welcome: the log answers, there is a key, and nothing is draining."""
+        return not self.hub.draining and self.authenticator.ready and await self.broker.ready()
+
+
+def _too_many(reached: CapReached) -> Rejection:
+    text = f"Too many connections ({reached.cap})"
+    return Rejection(503, ErrorCode.RATE_LIMITED, text, CloseCode.TRY_AGAIN_LATER, reached.retry_after_ms)

@@ -1,0 +1,156 @@
+"""Slow consumers: delivery stops, what was missed is read from the log, and there is a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from rtcli_server.broker import BrokerUnavailableError, HistoryPage
+from rtcli_server.connections.slow_consumers import SlowConsumers
+from rtcli_server.delivery.channel import State, Subscription
+from rtcli_server.timing.tasks import BackgroundTasks
+
+from rtcli.protocol.codes import CloseCode
+from rtcli.protocol.position import Position
+from rtcli.protocol.publication import Publication
+from tests.support.fakes.fanout import EPOCH, FakeSubscriber, Turns, at, join, new_fanout, publication
+
+
+class SlowClient(FakeSubscriber):
+    def __init__(self) -> None:
+        super().__init__()
+        self.codes: list[CloseCode] = []
+
+    def shut_down(self, code: CloseCode, _reason: str, _retry_after_ms: int | None) -> None:
+        self.codes.append(code)
+
+
+class World:
+    """A fan-out with a log of one channel."""
+
+    def __init__(self) -> None:
+        self.turns = Turns()
+        self.fanout = new_fanout(self.turns)
+        self.tasks = BackgroundTasks()
+        self.log: list[Publication] = []
+        self.away = False
+        self.reads = 0
+        self.readable = asyncio.Event()
+        self.readable.set()
+        self.now = 100.0
+        self.slow = SlowConsumers(
+            self.fanout, self.history, spawn=self.tasks.spawn, now=lambda: self.now, deadline_s=30.0
+        )
+
+    async def history(self, channel: str, *, since: Position | None, limit: int) -> HistoryPage:
+        assert channel == "room:a"
+        assert since is not None
+        self.reads += 1
+        await self.readable.wait()
+        if self.away:
+            raise BrokerUnavailableError("away")
+        found = [item for item in self.log if item.offset > since.offset][:limit]
+        return HistoryPage(found, at(len(self.log)))
+
+    def publish(self) -> None:
+        new = publication(len(self.log) + 1)
+        self.log.append(new)
+        self.fanout.deliver(new)
+        self.turns.run()
+
+    def client(self) -> tuple[SlowClient, list[Subscription]]:
+        client = SlowClient()
+        return client, [join(self.fanout, client, Position(EPOCH, len(self.log)))]
+
+    def fill(self, client: SlowClient, subscriptions: list[Subscription], *, full: bool) -> None:
+        client.full = full
+        self.slow.set_writable(client, subscriptions, on=not full)
+
+    async def rest(self) -> None:
+        while self.tasks._tasks:
+            await asyncio.gather(*self.tasks._tasks)
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    world = World()
+    yield world
+    await world.tasks.cancel()
+
+
+async def test_one_that_drains_gets_what_it_missed_and_its_deadline_ends(world: World) -> None:
+    client, subscriptions = world.client()
+    world.publish()
+    world.fill(client, subscriptions, full=True)
+    for _ in range(3):
+        world.publish()
+    assert (len(world.slow), len(client.texts)) == (1, 1)
+    world.fill(client, subscriptions, full=False)
+    await world.rest()
+    assert len(client.texts) == 4
+    assert [one.state for one in subscriptions] == [State.LIVE]
+    assert len(world.slow) == 0
+    world.now += 100
+    world.slow.tick(world.now)
+    assert client.codes == []
+
+
+async def test_the_deadline_runs_from_the_first_stall_and_closes_once(world: World) -> None:
+    client, subscriptions = world.client()
+    world.fill(client, subscriptions, full=True)
+    world.now += 20.0
+    world.fill(client, subscriptions, full=True)
+    world.slow.tick(130.0)
+    assert client.codes == []
+    world.slow.tick(130.1)
+    world.slow.tick(131.0)
+    assert client.codes == [CloseCode.SLOW_CONSUMER]
+
+
+async def test_draining_twice_reads_the_log_once(world: World) -> None:
+    client, subscriptions = world.client()
+    world.fill(client, subscriptions, full=True)
+    world.publish()
+    world.readable.clear()
+    for _ in range(2):
+        world.fill(client, subscriptions, full=False)
+        await asyncio.sleep(0)
+    world.readable.set()
+    await world.rest()
+    assert world.reads == 1
+
+
+async def test_without_the_log_the_deadline_goes_on_and_the_next_drain_tries_again(world: World) -> None:
+    client, subscriptions = world.client()
+    world.fill(client, subscriptions, full=True)
+    world.publish()
+    world.away = True
+    world.fill(client, subscriptions, full=False)
+    await world.rest()
+    assert (len(world.slow), client.texts) == (1, [])
+    world.away = False
+    world.fill(client, subscriptions, full=False)
+    await world.rest()
+    assert (len(world.slow), len(client.texts)) == (0, 1)
+
+
+async def test_a_subscription_that_is_added_while_it_catches_up_counts_too(world: World) -> None:
+    client, subscriptions = world.client()
+    world.fill(client, subscriptions, full=True)
+    world.publish()
+    world.readable.clear()
+    world.fill(client, subscriptions, full=False)
+    await asyncio.sleep(0)
+    subscriptions.append(world.fanout.open("room:a", client))  # RECOVERING
+    world.readable.set()
+    await world.rest()
+    assert len(world.slow) == 1
+
+
+async def test_one_that_is_gone_has_no_deadline(world: World) -> None:
+    client, subscriptions = world.client()
+    world.fill(client, subscriptions, full=True)
+    world.slow.forget(client)
+    world.slow.tick(1_000.0)
+    assert client.codes == []
