@@ -113,9 +113,17 @@ def parse_threshold(text: str) -> ThresholdSpec:
     else:
         selector, _, expression = text.strip().replace(":", " ", 1).partition(" ")
     expression = expression.strip().removeprefix(":").strip()
-    metric, tags = parse_selector(selector)
-    aggregation, percentile, sign, bound = parse_expression(expression, metric)
-    return ThresholdSpec(metric.name, tags, aggregation, percentile, sign, bound, expression)
+    return _make_spec(*parse_selector(selector), expression)
+
+
+def _make_spec(
+    metric: Metric,
+    tags: dict[str, str],
+    text: str,
+    **options: Any,  # noqa: ANN401 - fields of ThresholdSpec
+) -> ThresholdSpec:
+    aggregation, percentile, sign, bound = parse_expression(text, metric)
+    return ThresholdSpec(metric.name, tags, aggregation, percentile, sign, bound, text, **options)
 
 
 _THRESHOLD = Section(
@@ -129,6 +137,17 @@ _THRESHOLD = Section(
     },
     dict,
 )
+
+
+def _read_selector(key: ScalarNode, context: ReadContext) -> tuple[Metric, dict[str, str]]:
+    try:
+        metric, tags = parse_selector(key.text)
+    except ThresholdError as error:
+        raise FieldError(key, str(error)) from None
+    for kind in ("phase", "role"):
+        if kind in tags:
+            context.refer(key, kind, tags[kind])
+    return metric, tags
 
 
 class Thresholds:
@@ -151,33 +170,17 @@ class Thresholds:
         return tuple(found)
 
     def _read_one(self, key: ScalarNode, item: Node, context: ReadContext) -> ThresholdSpec:
-        try:
-            metric, tags = parse_selector(key.text)
-        except ThresholdError as error:
-            raise FieldError(key, str(error)) from None
-        for kind in ("phase", "role"):
-            if kind in tags:
-                context.refer(key, kind, tags[kind])
+        metric, tags = _read_selector(key, context)
+        options: dict[str, Any] = {"location": location_of(item)}
         if isinstance(item, MappingNode):
-            values: dict[str, Any] = dict(_THRESHOLD.read(item, context))
-            text, place = values.pop("expr"), item.get("expr") or item
+            options |= _THRESHOLD.read(item, context)
+            text, place = options.pop("expr"), item.get("expr") or item
         else:
-            values, text, place = {}, scalar(item, "a threshold, like p(99) < 250ms").text, item
+            text, place = scalar(item, "a threshold, like p(99) < 250ms").text, item
         try:
-            aggregation, percentile, sign, bound = parse_expression(text, metric)
+            return _make_spec(metric, tags, text, **options)
         except ThresholdError as error:
             raise FieldError(place, str(error)) from None
-        return ThresholdSpec(
-            metric.name,
-            tags,
-            aggregation,
-            percentile,
-            sign,
-            bound,
-            text,
-            location=location_of(item),
-            **values,
-        )
 
     def schema(self) -> Schema:
         """Metrics, with or without tags, to one or several expressions."""
