@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from rtcli.client.endpoint import Endpoint
-from rtcli.load.adapters import base
+from rtcli.load.adapters import OTHER, Acked, Data, Event, Hello, Joined, Left, Opening, Refused
 from rtcli.load.scenario import Target
 from rtcli.protocol import Position
 
@@ -33,11 +33,11 @@ class Stomp:
     def __init__(self, target: Target) -> None:
         """There is nothing to configure: path and headers of the target come with each opening."""
 
-    def url(self, endpoint: Endpoint, opening: base.Opening) -> str:
+    def url(self, endpoint: Endpoint, opening: Opening) -> str:
         """Where RabbitMQ and Spring have it, unless the scenario says otherwise."""
         return endpoint.ws_url(opening.path or endpoint.path or "/ws")
 
-    def headers(self, opening: base.Opening) -> list[tuple[str, str]]:
+    def headers(self, opening: Opening) -> list[tuple[str, str]]:
         """The token, and what the scenario adds."""
         own = [("Authorization", f"Bearer {opening.token}")] if opening.token else []
         return [*own, *opening.headers.items()]
@@ -66,7 +66,7 @@ class Stomp:
         """STOMP has no word for it."""
         return None
 
-    def parse(self, frame: bytes) -> base.Event:
+    def parse(self, frame: bytes) -> Event:
         """What a frame means."""
         head, _, _ = frame.decode("utf-8", "replace").lstrip("\r\n").replace("\r\n", "\n").partition("\n\n")
         command, _, rest = head.partition("\n")
@@ -77,19 +77,19 @@ class Stomp:
         return _event(command, fields)
 
 
-def _event(command: str, fields: Mapping[str, str]) -> base.Event:
+def _event(command: str, fields: Mapping[str, str]) -> Event:
     if command == "MESSAGE":
-        return base.Data(fields.get("destination", "").removeprefix(TOPIC), None)
+        return Data(fields.get("destination", "").removeprefix(TOPIC), None)
     if command == "CONNECTED":
-        return base.Hello(fields.get("session", ""))
+        return Hello(fields.get("session", ""))
     what, id_, room = (*fields.get("receipt-id", "").split(" ", 2), "", "", "")[:3]
     if command == "ERROR":
-        return base.Refused(id_ or None, fields.get("message", "error"))
+        return Refused(id_ or None, fields.get("message", "error"))
     if command != "RECEIPT":
-        return base.OTHER
+        return OTHER
     if what == "send":
-        return base.Acked(id_, None)
-    return base.Joined(room, None, None) if what == "join" else base.Left(room)
+        return Acked(id_, None)
+    return Joined(room, None, None) if what == "join" else Left(room)
 
 
 def _frame(command: str, fields: Mapping[str, str], body: str = "") -> bytes:

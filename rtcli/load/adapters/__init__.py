@@ -1,1 +1,46 @@
-"""Adapters: how the load tester speaks the protocols of different deployments."""
+"""Adapters: how the load tester speaks the protocols of different deployments.
+
+From outside: the names below, for who writes an adapter (docs/adapters.md), and `registry.adapter_for`.
+"""
+
+from rtcli.client.endpoint import Endpoint
+from rtcli.load.adapters.interface import (
+    OTHER,
+    Acked,
+    Closing,
+    Data,
+    Event,
+    Gap,
+    Hello,
+    Joined,
+    Left,
+    Opening,
+    Other,
+    Refused,
+    Reply,
+    SseAdapter,
+    WsAdapter,
+)
+from rtcli.load.scenario.model import Target
+from rtcli.protocol.position import Position
+
+__all__ = [
+    "OTHER",
+    "Acked",
+    "Closing",
+    "Data",
+    "Endpoint",
+    "Event",
+    "Gap",
+    "Hello",
+    "Joined",
+    "Left",
+    "Opening",
+    "Other",
+    "Position",
+    "Refused",
+    "Reply",
+    "SseAdapter",
+    "Target",
+    "WsAdapter",
+]

@@ -8,9 +8,10 @@ from random import Random
 from typing import Literal
 
 import msgspec
+from typing_extensions import override
 
 from rtcli.client.endpoint import Endpoint
-from rtcli.load.adapters import base
+from rtcli.load.adapters.interface import OTHER, Acked, Data, Event, Joined, Opening, Refused, WsAdapter
 from rtcli.load.core.json_path import as_text, has, lookup
 from rtcli.load.scenario.expressions import render_tree
 from rtcli.load.scenario.model import FrameMatch, Frames, Target
@@ -20,8 +21,8 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 
-class JsonWs:
-    """The adapter."""
+class JsonWs(WsAdapter):
+    """The adapter: frames are rendered from the templates of `target: frames:` and matched with its paths."""
 
     transport: Literal["ws"] = "ws"
     greets = False
@@ -36,69 +37,71 @@ class JsonWs:
         self.confirms_leaves = False
         self.subprotocols = target.subprotocols
 
-    def url(self, endpoint: Endpoint, opening: base.Opening) -> str:
-        """See WsAdapter."""
+    @override
+    def url(self, endpoint: Endpoint, opening: Opening) -> str:
         return endpoint.ws_url(opening.path or endpoint.path or "/")
 
-    def headers(self, opening: base.Opening) -> list[tuple[str, str]]:
-        """See WsAdapter: the token goes where the scenario says, if anywhere."""
+    @override
+    def headers(self, opening: Opening) -> list[tuple[str, str]]:
+        """The header fields of the scenario; the token goes where it says, if anywhere."""
         return list(opening.headers.items())
 
     def _render(self, tree: object, user: Mapping[str, object], **own: object) -> bytes:
         scope = ChainMap(own, user)  # type: ignore[arg-type] # it only reads
         return _encode(render_tree(tree, scope, self._rng))
 
+    @override
     def hello(self, user: Mapping[str, object]) -> list[bytes]:
-        """See WsAdapter."""
         return [] if self._frames.hello is None else [self._render(self._frames.hello, user)]
 
+    @override
     def join(
         self,
         room: str,
-        since: Position | None,  # noqa: ARG002 - see `resumes`
-        history: int,  # noqa: ARG002 - there is no word for it
+        since: Position | None,
+        history: int,
         request_id: str,
         user: Mapping[str, object],
     ) -> bytes | None:
-        """See WsAdapter."""
         return (
             None
             if self._frames.join is None
             else self._render(self._frames.join, user, room=room, id=request_id)
         )
 
+    @override
     def leave(self, room: str, request_id: str, user: Mapping[str, object]) -> bytes | None:
-        """See WsAdapter."""
         return (
             None
             if self._frames.leave is None
             else self._render(self._frames.leave, user, room=room, id=request_id)
         )
 
+    @override
     def send(self, room: str, text: str, request_id: str, user: Mapping[str, object]) -> bytes:
-        """See WsAdapter."""
         return self._render(self._frames.send, user, room=room, text=text, id=request_id)
 
-    def typing(self, room: str, *, is_typing: bool) -> bytes | None:  # noqa: ARG002 - there is no word for it
-        """See WsAdapter."""
+    @override
+    def typing(self, room: str, *, is_typing: bool) -> bytes | None:
         return None
 
-    def parse(self, frame: bytes) -> base.Event:
-        """See WsAdapter. What confirms comes first: a message's own frame may look like data, too."""
+    @override
+    def parse(self, frame: bytes) -> Event:
+        """What a frame means. Confirmations are looked for first: their frames may match data, too."""
         try:
             tree = _decode(frame)
         except (msgspec.DecodeError, UnicodeError, RecursionError):
-            return base.OTHER
+            return OTHER
         frames = self._frames
         if frames.joined is not None and _matches(frames.joined, tree):
-            return base.Joined(_text_at(tree, frames.joined.room) or "", None, None)
+            return Joined(_text_at(tree, frames.joined.room) or "", None, None)
         if frames.ack is not None and _matches(frames.ack, tree):
-            return base.Acked(_text_at(tree, frames.ack.id) or "", None)
+            return Acked(_text_at(tree, frames.ack.id) or "", None)
         if frames.error is not None and _matches(frames.error, tree):
-            return base.Refused(_text_at(tree, frames.error.id), "error")
+            return Refused(_text_at(tree, frames.error.id), "error")
         if _matches(frames.data, tree):
-            return base.Data(_text_at(tree, frames.data.room), None)
-        return base.OTHER
+            return Data(_text_at(tree, frames.data.room), None)
+        return OTHER
 
 
 def _matches(described: FrameMatch, tree: object) -> bool:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Literal
 
+from typing_extensions import override
+
 from rtcli.client.endpoint import Endpoint
-from rtcli.load.adapters import base
+from rtcli.load.adapters.interface import Data, Event, Opening, SseAdapter
 from rtcli.load.audit.token import MARK
 
 _MARK = MARK.decode()
 
 
-class PlainSse:
-    """The adapter. The answer to the request confirms the rooms that the scenario names for it.
+class PlainSse(SseAdapter):
+    """The adapter. The response confirms the rooms that the scenario names for the request.
 
     A stream that takes `Last-Event-ID` is held to it: what was missed is expected to come.
     """
@@ -21,15 +23,16 @@ class PlainSse:
     greets = False
     resumes = True
 
-    def target(self, endpoint: Endpoint, opening: base.Opening) -> str:
-        """See SseAdapter."""
+    @override
+    def target(self, endpoint: Endpoint, opening: Opening) -> str:
         return opening.path or endpoint.path or "/"
 
-    def headers(self, opening: base.Opening) -> list[tuple[str, str]]:
-        """See SseAdapter."""
+    @override
+    def headers(self, opening: Opening) -> list[tuple[str, str]]:
         own = [("Authorization", f"Bearer {opening.token}")] if opening.token else []
         return [*own, *opening.headers.items()]
 
-    def parse(self, event: str, data: str, last_id: str) -> list[base.Event]:  # noqa: ARG002 - one signature
-        """See SseAdapter. Which room it is for, the message itself tells."""
-        return [base.Data(None, None)] if _MARK in data else []
+    @override
+    def parse(self, event: str, data: str, last_id: str) -> list[Event]:
+        """What an event means. Its room is not known here: the token in the message tells it."""
+        return [Data(None, None)] if _MARK in data else []

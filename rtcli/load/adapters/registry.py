@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rtcli.load.adapters.base import SseAdapter, WsAdapter
+from rtcli.load.adapters.interface import SseAdapter, WsAdapter
 from rtcli.load.adapters.json_ws import JsonWs
 from rtcli.load.adapters.plain_sse import PlainSse
 from rtcli.load.adapters.rtcli_sse import RtcliSse

@@ -6,9 +6,20 @@ from typing import Literal
 from urllib.parse import quote, unquote, urlencode
 
 import msgspec
+from typing_extensions import override
 
 from rtcli.client.endpoint import Endpoint
-from rtcli.load.adapters import base
+from rtcli.load.adapters.interface import (
+    Closing,
+    Data,
+    Event,
+    Gap,
+    Hello,
+    Joined,
+    Opening,
+    SseAdapter,
+    read_position,
+)
 from rtcli.protocol.paths import EVENT_STREAM_PATH
 from rtcli.protocol.position import Position
 
@@ -46,50 +57,50 @@ _decode_gap = msgspec.json.Decoder(_Gap).decode
 _decode_closing = msgspec.json.Decoder(_Closing).decode
 
 
-class RtcliSse:
-    """The adapter."""
+class RtcliSse(SseAdapter):
+    """The adapter. The token goes into the Authorization header, the rooms into the query."""
 
     transport: Literal["sse"] = "sse"
     greets = True
     resumes = True
 
-    def target(self, endpoint: Endpoint, opening: base.Opening) -> str:
-        """See SseAdapter."""
+    @override
+    def target(self, endpoint: Endpoint, opening: Opening) -> str:
         path = opening.path or endpoint.path or EVENT_STREAM_PATH
         if opening.rooms:
             query = urlencode([("room", room) for room in opening.rooms], quote_via=quote)
             path += ("&" if "?" in path else "?") + query
         return path
 
-    def headers(self, opening: base.Opening) -> list[tuple[str, str]]:
-        """See SseAdapter."""
+    @override
+    def headers(self, opening: Opening) -> list[tuple[str, str]]:
         own = [("Authorization", f"Bearer {opening.token}")] if opening.token else []
         return [*own, *opening.headers.items()]
 
-    def parse(self, event: str, data: str, last_id: str) -> list[base.Event]:  # noqa: ARG002 - one signature
-        """See SseAdapter."""
+    @override
+    def parse(self, event: str, data: str, last_id: str) -> list[Event]:
         try:
             return _events(event, data)
         except (msgspec.DecodeError, UnicodeError):
             return []
 
 
-def _events(event: str, data: str) -> list[base.Event]:
+def _events(event: str, data: str) -> list[Event]:
     if event == "new_message":
         message = _decode_message(data)
-        return [base.Data(message.room, Position(message.epoch, message.offset))]
+        return [Data(message.room, Position(message.epoch, message.offset))]
     if event == "ready":
         ready = _decode_ready(data)
-        rooms: list[base.Event] = [
-            base.Joined(unquote(key), base.read_position(channel.position), channel.recovered)
+        rooms: list[Event] = [
+            Joined(unquote(key), read_position(channel.position), channel.recovered)
             for key, channel in ready.channels.items()
             if not key.startswith("~")
         ]
-        return [base.Hello(ready.connection_id), *rooms]
+        return [Hello(ready.connection_id), *rooms]
     if event == "gap":
         gap = _decode_gap(data)
-        return [base.GapTold(gap.room, base.read_position(gap.from_), base.read_position(gap.to), gap.lost)]
+        return [Gap(gap.room, read_position(gap.from_), read_position(gap.to), gap.lost)]
     if event == "closing":
         after = _decode_closing(data).retry_after_ms
-        return [base.Closing(None if after is None else after / 1000)]
+        return [Closing(None if after is None else after / 1000)]
     return []

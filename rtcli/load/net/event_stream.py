@@ -1,4 +1,4 @@
-"""Event streams of a crowd: a raw asyncio protocol each, HTTP/1.1 and the rules of WHATWG HTML 9.2.
+"""Event streams of many users: a raw asyncio protocol each, HTTP/1.1 and the rules of WHATWG HTML 9.2.
 
 httpx costs 2.5 ms and 36 KB per connection, this 0.05 ms and 2 KB; and `retry:`, `id:` and the ends of lines
 are what is tested here, so they are read by our own parser.
@@ -22,11 +22,11 @@ from rtcli.protocol.sse import ServerSentEvent, SSELimitError, SSEParser
 _RECEIVE_BUFFER = 4_096
 
 
-class StreamReceiver(Protocol):
-    """Who a stream reports to. `now` is in microseconds of the monotonic clock."""
+class SseReceiver(Protocol):
+    """Who a connection reports to. `now` is in microseconds of the monotonic clock."""
 
     def on_open(self, connection: SseConnection) -> None:
-        """The response is an event stream; told before any of its events, which may be in the same bytes."""
+        """The response is an event stream. Called before any event, which may be in the same bytes."""
         ...
 
     def on_event(self, event: ServerSentEvent, now: int) -> None:
@@ -34,15 +34,15 @@ class StreamReceiver(Protocol):
         ...
 
     def on_closed(self, code: int, reason: str) -> None:
-        """The stream is gone; once, unless it was killed. There are no codes here: always 0."""
+        """The stream has ended; called once, unless it was killed. There are no codes here: always 0."""
         ...
 
 
 class SseConnection(asyncio.Protocol):
     """One event stream. `parser` outlives the connection: it knows the last event id."""
 
-    def __init__(self, receiver: StreamReceiver, request: bytes, parser: SSEParser) -> None:
-        self.receiver: StreamReceiver | None = receiver
+    def __init__(self, receiver: SseReceiver, request: bytes, parser: SSEParser) -> None:
+        self.receiver: SseReceiver | None = receiver
         self.parser = parser
         self.received = 0  # bytes
         self.events = 0
@@ -59,7 +59,7 @@ class SseConnection(asyncio.Protocol):
         self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes of the response."""
+        """Read bytes of the response."""
         self.received += len(data)
         try:
             body = self._response.feed(data)
@@ -70,7 +70,7 @@ class SseConnection(asyncio.Protocol):
         except (HttpError, SSELimitError) as error:
             self._fail(0, str(error))
         if self._throttle is not None:
-            self._throttle.took(len(data))
+            self._throttle.on_read(len(data))
         if self._response.done and self._transport is not None:
             self._transport.close()
 
@@ -146,7 +146,7 @@ class SseConnection(asyncio.Protocol):
 
 
 async def open_sse(
-    receiver: StreamReceiver,
+    receiver: SseReceiver,
     request: bytes,
     parser: SSEParser,
     *,

@@ -1,10 +1,12 @@
-"""Keeps picows' read buffers small, of which a crowd has thousands."""
+"""Keeps picows' read buffers small: a worker has thousands of them."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 from typing import cast
+
+from typing_extensions import override
 
 # picows doubles its buffer for good whenever a read has nearly filled it, as each burst does. So reads leave
 # room for the rest of a frame; the buffer grows only where frames are larger than that.
@@ -13,7 +15,7 @@ _READ_AT_ONCE = 3_584
 
 
 class SmallReadProtocol(asyncio.BufferedProtocol):
-    """Stands before picows' protocol, and offers at most a part of its buffer for each read."""
+    """A proxy for picows' protocol that offers only a part of its buffer for each read."""
 
     __slots__ = ("_get_buffer", "_inner", "buffer_updated")
 
@@ -22,22 +24,22 @@ class SmallReadProtocol(asyncio.BufferedProtocol):
         self._get_buffer = cast("Callable[[int], memoryview]", inner.get_buffer)
         self.buffer_updated = inner.buffer_updated  # type: ignore[method-assign] # no call in between
 
+    @override
     def get_buffer(self, sizehint: int) -> memoryview:
-        """See asyncio.BufferedProtocol."""
         return self._get_buffer(sizehint)[:_READ_AT_ONCE]
 
+    @override
     def eof_received(self) -> bool | None:
-        """See asyncio.BufferedProtocol."""
         return self._inner.eof_received()
 
+    @override
     def pause_writing(self) -> None:
-        """See asyncio.BufferedProtocol."""
         self._inner.pause_writing()
 
+    @override
     def resume_writing(self) -> None:
-        """See asyncio.BufferedProtocol."""
         self._inner.resume_writing()
 
+    @override
     def connection_lost(self, exc: Exception | None) -> None:
-        """See asyncio.BufferedProtocol."""
         self._inner.connection_lost(exc)

@@ -1,4 +1,4 @@
-"""Where connections come from: source addresses and the options of their sockets.
+"""Opens the sockets of connections, each with its source address and options.
 
 One source address has about 28 000 ports towards one server. On loopback there are 2^24 addresses, so users
 are spread over some; `IP_BIND_ADDRESS_NO_PORT` leaves the choice of the port to `connect`, which knows the
@@ -59,7 +59,7 @@ class SourceAddresses:
 
 
 def bytes_received(connection: socket.socket) -> int:
-    """How many bytes the kernel has received on a connection; 0 where it does not tell, or has forgotten."""
+    """Bytes that the kernel has received on a connection; 0 when it does not say."""
     try:
         info = connection.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _TCP_INFO_SIZE)
     except OSError:
@@ -68,19 +68,19 @@ def bytes_received(connection: socket.socket) -> int:
 
 
 def raise_descriptor_limit() -> None:
-    """Let this process open as many connections as it may."""
+    """Raise this process's soft limit of open files to its hard limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def resolve(host: str, port: int) -> tuple[str, int]:
-    """The address of a host and its family, looked up once for all connections. Raises OSError."""
+    """The address of a host and its address family. Raises OSError."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     family, _, _, _, address = found[0]
     return str(address[0]), family
 
 
 def reset_on_close(connection: socket.socket) -> None:
-    """Let the coming close send RST instead of FIN, and throw away what is unsent."""
+    """Make the next close send RST instead of FIN, and discard what is unsent."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

@@ -15,23 +15,23 @@ class Throttle:
         self._free_at = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
 
-    def took(self, size: int) -> None:
-        """Note that `size` bytes were read."""
+    def on_read(self, size: int) -> None:
+        """Account for `size` bytes that were read."""
         now = self._loop.time()
         self._free_at = max(self._free_at, now) + size / self._rate
         if self._timer is None and self._free_at > now:
             self._transport.pause_reading()
-            self._timer = self._loop.call_at(self._free_at, self._go_on)
+            self._timer = self._loop.call_at(self._free_at, self._resume)
 
-    def _go_on(self) -> None:
+    def _resume(self) -> None:
         self._timer = None
         if self._free_at > self._loop.time():
-            self._timer = self._loop.call_at(self._free_at, self._go_on)
+            self._timer = self._loop.call_at(self._free_at, self._resume)
         elif not self._transport.is_closing():
             self._transport.resume_reading()
 
     def stop(self) -> None:
-        """Limit nothing any more."""
+        """Lift the limit."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

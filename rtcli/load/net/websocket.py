@@ -1,7 +1,7 @@
-"""WebSocket connections of a crowd, on picows: one object each, and as little as possible per message.
+"""WebSocket connections of many users, on picows: one object each, and as little as possible per message.
 
 A frame that is byte for byte what the membership expects next (see `audit.membership`) is accounted for
-right here: a comparison, two histogram counts, and the pointer moves on. Everything else goes to the user.
+here: one comparison, one count, and the cursor moves on. All other frames go to the receiver.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ class Receiver(Protocol):
     """Who a connection reports to. `now` is in microseconds of the monotonic clock."""
 
     def on_frame(self, data: bytes, now: int) -> None:
-        """A message came that the connection did not account for itself."""
+        """A message that the connection did not account for itself."""
         ...
 
     def on_closed(self, code: int, reason: str) -> None:
-        """The connection is gone; once, unless it was killed."""
+        """The connection has ended; called once, unless it was killed."""
         ...
 
 
-class NoMembership:
-    """Stands where the membership would: it expects nothing, so every frame goes to the user."""
+class _NoMembership:
+    """Takes the place of a membership: it expects nothing, so every frame goes to the receiver."""
 
     __slots__ = ("cursor",)
 
@@ -59,7 +59,7 @@ class NoMembership:
         self.cursor = Entry(0, -1)
 
 
-NO_MEMBERSHIP = NoMembership()
+NO_MEMBERSHIP = _NoMembership()
 
 
 class WebSocketConnection(picows.WSListener):
@@ -67,7 +67,7 @@ class WebSocketConnection(picows.WSListener):
 
     def __init__(self, receiver: Receiver) -> None:
         self.receiver: Receiver | None = receiver
-        self.member: Membership | NoMembership = NO_MEMBERSHIP
+        self.member: Membership | _NoMembership = NO_MEMBERSHIP
         self.frames = 0  # that were not accounted for here
         self.socket: socket.socket | None = None
         self._transport: picows.WSTransport | None = None
@@ -85,7 +85,7 @@ class WebSocketConnection(picows.WSListener):
         under.set_protocol(SmallReadProtocol(cast("asyncio.BufferedProtocol", under.get_protocol())))
 
     def on_ws_frame(self, _transport: picows.WSTransport, frame: picows.WSFrame) -> None:
-        """Account for the expected; pass on the rest."""
+        """Account for the frame that is expected; pass any other on."""
         data = frame.get_payload_as_bytes()
         member = self.member
         entry = member.cursor.next
@@ -99,9 +99,9 @@ class WebSocketConnection(picows.WSListener):
                 shift = late.bit_length() - 11
                 member.counts[entry.delivery_key + (shift << 10) + (late >> shift)] += 1  # type: ignore[union-attr]
         else:
-            self._take(frame, data)
+            self._handle_frame(frame, data)
         if self._throttle is not None:
-            self._throttle.took(len(data))
+            self._throttle.on_read(len(data))
 
     def on_ws_disconnected(self, transport: picows.WSTransport) -> None:
         """Report the end."""
@@ -113,7 +113,7 @@ class WebSocketConnection(picows.WSListener):
         if receiver is not None:
             receiver.on_closed(self._code, self._reason)
 
-    def _take(self, frame: picows.WSFrame, data: bytes) -> None:
+    def _handle_frame(self, frame: picows.WSFrame, data: bytes) -> None:
         kind = frame.msg_type
         if kind is _CLOSE:
             self._read_close(data)
@@ -145,7 +145,7 @@ class WebSocketConnection(picows.WSListener):
         """Bytes that have come over the connection, as the kernel counts them: here it would cost time."""
         return 0 if self.socket is None else bytes_received(self.socket)
 
-    # -- what users do -------------------------------------------------------------------------------------
+    # -- for transports ------------------------------------------------------------------------------------
 
     def send(self, data: bytes) -> None:
         """Send a text message."""

@@ -8,7 +8,7 @@ from random import SystemRandom
 
 from rtcli.client.endpoint import Endpoint
 from rtcli.errors import CliError, Exit
-from rtcli.load.adapters.base import Opening, WsAdapter
+from rtcli.load.adapters.interface import Opening, WsAdapter
 from rtcli.load.adapters.registry import adapter_for
 from rtcli.load.audit.token import MAX_RUN
 from rtcli.load.core.context import Credentials, WorkerSpec, tls_of

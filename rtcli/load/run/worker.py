@@ -10,18 +10,16 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from rtcli.load.adapters.base import SseAdapter, WsAdapter
+from rtcli.load.adapters.interface import SseAdapter, WsAdapter
 from rtcli.load.adapters.registry import adapter_for
 from rtcli.load.core.context import WorkerContext, WorkerSpec
 from rtcli.load.core.latches import Latches
 from rtcli.load.core.schedule import arrival_times, phase_bounds, seeded, stays
 from rtcli.load.run.messages import FromWorker, PhasesEnded, Tick
 from rtcli.load.scenario.model import Cut, Role
-from rtcli.load.users.event_stream import SseUser
 from rtcli.load.users.flow.actions import ACTIONS
 from rtcli.load.users.flow.runner import Flow
-from rtcli.load.users.user import User
-from rtcli.load.users.websocket import WsUser
+from rtcli.load.users.user import User, make_user
 
 STALL_S = 0.1
 _WATCH_S = 0.02
@@ -125,16 +123,12 @@ class Worker:
         """One user's stay."""
         context = self.context
         adapter = self._adapters[role.name]
-        user: User
-        if adapter.transport == "ws":
-            user = WsUser(context, role, index, number, adapter)
-        else:
-            user = SseUser(context, role, index, number, adapter)
+        user = make_user(context, role, index, number, adapter)
         self.users.add(user)
         context.users += 1
         until = context.microseconds(end)
         stays = role.users is not None or role.stay is not None
-        flow = Flow(context, user, until, stays=stays, actions=ACTIONS)
+        flow = Flow(user, until, stays=stays, actions=ACTIONS)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout((until - context.now()) / 1e6):
                 await flow.run()
@@ -148,8 +142,8 @@ class Worker:
 
         def strike(_when: int) -> None:
             crowd = sorted(
-                (user for user in self.users if user.role.name in cut.roles and user.connected),
-                key=lambda user: user.number,
+                (user for user in self.users if user.context.role.name in cut.roles and user.connected),
+                key=lambda user: user.context.number,
             )
             for user in rng.sample(crowd, round(len(crowd) * cut.share)):
                 user.cut(cut.how)
@@ -168,11 +162,11 @@ class Worker:
                 task.cancel()
             await asyncio.wait(self._flows, timeout=_CANCEL_AGAIN_S)
         for user in self.users:
-            user.read_freely()  # slow readers catch up now, or find that the server has given up on them
+            user.transport.read_freely()  # slow readers catch up, or find that the server gave up on them
         rules = context.scenario.audit
         started = context.now()
         while (waited := (context.now() - started) / 1e6) < rules.settle:
-            busy = any(user.is_returning for user in self.users) or context.audit.outstanding()
+            busy = any(user.is_reconnecting for user in self.users) or context.audit.outstanding()
             if waited >= min(_MIN_SETTLE_S, rules.settle) and not busy:
                 break
             await asyncio.sleep(_SETTLE_STEP_S)
@@ -184,7 +178,7 @@ class Worker:
             async with asyncio.timeout(_GOODBYE_S):
                 await asyncio.gather(*(user.finish(1000, "", _GOODBYE_S) for user in self.users))
         for user in self.users:
-            user.vanish()
+            user.abort()
         await self.context.http.aclose()
         await asyncio.sleep(0)  # transports say goodbye in the next turn
 
@@ -202,7 +196,7 @@ class Worker:
     async def _collect(self) -> None:
         """Take over what connections have counted, in slices that nobody notices."""
         for number, user in enumerate(list(self.users)):
-            user.collect()
+            user.transport.collect()
             if number % _SLICE == _SLICE - 1:
                 await asyncio.sleep(0)
         for _ in self.context.store.split_deliveries():

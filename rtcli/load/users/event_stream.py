@@ -1,174 +1,219 @@
-"""A user on an event stream: it receives; what its rooms are is said with the request."""
+"""A user's event stream: it only receives, and the request that opens it names its rooms."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
 
-from rtcli.load.adapters import base
+from typing_extensions import override
+
+from rtcli.load.adapters import interface as events
 from rtcli.load.audit.records import Delivery, Note
 from rtcli.load.audit.token import LENGTH, MARK
-from rtcli.load.core.context import WorkerContext
-from rtcli.load.errors import LostError, RefusedError
+from rtcli.load.errors import StepError
 from rtcli.load.net.event_stream import SseConnection, open_sse
 from rtcli.load.net.http_stream import encode_request
-from rtcli.load.scenario.model import Role
 from rtcli.load.scenario.steps import Kill
-from rtcli.load.users.connected import ConnectedUser
+from rtcli.load.users.context import UserContext
+from rtcli.load.users.frame_observers import FrameObserver
 from rtcli.load.users.http_publisher import HttpPublisher
-from rtcli.load.users.transport import Message
+from rtcli.load.users.memberships import Memberships
+from rtcli.load.users.pending import fail, resolve
+from rtcli.load.users.transport import Capabilities, OutgoingMessage, Transport, TransportObserver
 from rtcli.protocol.sse import ServerSentEvent, SSEParser
 
-_NOTED = 400
+_NOTED = 400  # characters of an event that are kept for evidence
 _MARK = MARK.decode()
 
 
-class SseUser(ConnectedUser[SseConnection]):
-    """One user. `adapter` is shared by all of its kind."""
+class SseTransport(Transport):
+    """One user's event stream. `adapter` is shared by all users of the role."""
 
     # EventSource gives up for ever on any status but 200; so do we on those that call the request wrong.
-    final = frozenset({204, 400, 401, 403, 404, 405})
+    final_statuses = frozenset({204, 400, 401, 403, 404, 405})
+    capabilities = Capabilities(sends_on_connection=False, acks=True)
+    rooms = None
 
     def __init__(
-        self, worker: WorkerContext, role: Role, index: int, number: int, adapter: base.SseAdapter
+        self,
+        user: UserContext,
+        memberships: Memberships,
+        adapter: events.SseAdapter,
+        observer: TransportObserver,
     ) -> None:
-        super().__init__(worker, role, index, number)
-        self.adapter = adapter
-        self.resumes = adapter.resumes
-        self.parser = SSEParser()
-        self._publisher = HttpPublisher(worker, self, worker.scenario.target.publish)
-        self._waiting: set[str] = set()  # rooms whose confirmation is due
-        self._started = 0  # the attempt to connect
+        self._user = user
+        self._worker = user.worker
+        self._subscriber = user.subscriber
+        self._memberships = memberships
+        self._adapter = adapter
+        self._observer = observer
+        self._frame_observers: list[FrameObserver] = []
+        self._connection: SseConnection | None = None
+        self._parser = SSEParser()  # it knows the last event id, so it outlives connections
+        self._publisher = HttpPublisher(user, user.worker.scenario.target.publish)
+        self._greeting: asyncio.Future[None] | None = None  # done when the server has let the user in
+        self._opening = events.Opening()
+        self._unconfirmed: set[str] = set()  # rooms of the request
+        self._started = 0  # when this attempt to connect began
 
-    async def _open(self, timeout: float) -> None:  # noqa: ASYNC109 - see User
-        """See User."""
-        worker, adapter = self.worker, self.adapter
-        self.opening = replace(self.opening, last_event_id=self.parser.last_event_id)
-        endpoint = worker.spec.endpoint
+    # -- the connection ------------------------------------------------------------------------------------
+
+    @override
+    async def open(self, opening: events.Opening, timeout: float) -> None:
+        worker = self._worker
+        self._opening = replace(opening, last_event_id=self._parser.last_event_id)
+        request = self._encode_request()
+        self._request_rooms()
+        self._greeting = asyncio.get_running_loop().create_future()
+        async with worker.connecting:
+            self._started = worker.now()
+            await open_sse(
+                self,
+                request,
+                self._parser,
+                sources=worker.sources,
+                tls=worker.tls,
+                read=self._user.role.read,
+                timeout=timeout,
+            )
+            async with asyncio.timeout(timeout):
+                await self._greeting
+
+    def _encode_request(self) -> bytes:
+        opening, endpoint = self._opening, self._worker.spec.endpoint
         fields = [("Accept", "text/event-stream"), ("Cache-Control", "no-store")]
-        fields += adapter.headers(self.opening)
-        if self.opening.last_event_id:
-            fields.append(("Last-Event-ID", self.opening.last_event_id))
-        request = encode_request(adapter.target(endpoint, self.opening), endpoint.authority, fields)
-        self._ask_for_rooms()
-        self.greeting = asyncio.get_running_loop().create_future()
-        try:
-            async with worker.connecting:
-                self._started = worker.now()
-                await open_sse(
-                    self,
-                    request,
-                    self.parser,
-                    sources=worker.sources,
-                    tls=worker.tls,
-                    read=self.role.read,
-                    timeout=timeout,
-                )
-                async with asyncio.timeout(timeout):
-                    await self.greeting
-        except (OSError, TimeoutError, RefusedError, LostError) as error:
-            self.failed(error)
+        fields += self._adapter.headers(opening)
+        if opening.last_event_id:
+            fields.append(("Last-Event-ID", opening.last_event_id))
+        return encode_request(self._adapter.target(endpoint, opening), endpoint.authority, fields)
+
+    def _request_rooms(self) -> None:
+        self._unconfirmed = set(self._opening.rooms)
+        for room in self._opening.rooms:
+            if self._memberships.get(room) is None:
+                self._memberships.request(room, websocket=False)
 
     def on_open(self, connection: SseConnection) -> None:
-        """See crowd_sse.StreamReceiver."""
-        self.connection = connection
-        self.connected = True
-        self.opened("sse_connecting", self._started)
-        if not self.adapter.greets:
-            self._enter_all()
-            self.greeted()
+        """The response is an event stream: see `net.event_stream.SseReceiver`."""
+        now = self._worker.now()
+        self._connection = connection
+        self._user.recorders.get("sse_connecting").record(self._worker.bin_key(now), now - self._started)
+        self._observer.on_open(now)
+        if not self._adapter.greets:
+            self._confirm_rooms()
+            resolve(self._greeting)
 
-    def _ask_for_rooms(self) -> None:
-        worker = self.worker
-        self._waiting = set(self.opening.rooms)
-        for room in self.opening.rooms:
-            if room not in self.subscriber.memberships:
-                worker.audit.join(
-                    self.subscriber,
-                    room,
-                    worker.now(),
-                    counts=self.recorders.deliveries(room, websocket=False),
-                )
+    def _confirm_rooms(self) -> None:
+        """Take the response as the confirmation, and a resume that nothing is said of as complete."""
+        recovered = True if self._opening.last_event_id and self._adapter.resumes else None
+        for room in self._opening.rooms:
+            self._memberships.confirm(events.Joined(room, None, recovered), self._worker.now())
 
-    def _enter_all(self) -> None:
-        """The answer itself is the confirmation. A resume that nothing is said of is taken at its word."""
-        resumed = True if self.opening.last_event_id and self.resumes else None
-        for room in self.opening.rooms:
-            self.is_back(base.Joined(room, None, resumed), self.worker.now())
+    def on_closed(self, code: int, reason: str) -> None:
+        """The stream has ended. The server's `retry:` is how long to wait before coming back."""
+        retry_ms = self._parser.retry_ms if self._user.role.reconnect is None else None
+        self._release()
+        self._observer.on_closed(code, reason, None if retry_ms is None else retry_ms / 1000)
 
-    async def rejoin(self, timeout: float) -> None:  # noqa: ASYNC109 - see User
-        """See User: the request has said it all."""
-
-    def say_goodbye(self, code: int, reason: str) -> None:  # noqa: ARG002 - HTTP has no words for it
-        """See User."""
+    @override
+    def close(self, code: int, reason: str) -> None:
+        """Close the connection."""
         self.drop(Kill.FIN)
         self.on_closed(0, "")
 
-    def on_closed(self, code: int, reason: str) -> None:
-        """See User. The server's `retry:` is what to wait before coming back."""
-        if self.retry_after is None and self.parser.retry_ms is not None and self.role.reconnect is None:
-            self.retry_after = self.parser.retry_ms / 1000
-        super().on_closed(code, reason)
+    @override
+    def drop(self, how: Kill) -> None:
+        connection = self._release()
+        if connection is not None:
+            connection.kill(how)
 
-    def take_over(self, connection: SseConnection) -> None:
-        """See ConnectedUser."""
-        bin_key = self.worker.bin_key(self.worker.now())
-        if connection.received:
-            self.recorders.get("data_received").add(bin_key, connection.received)
-            self.recorders.get("sse_events").add(bin_key, connection.events)
+    def _release(self) -> SseConnection | None:
+        """Let go of the connection: record what it counted, fail what waits for it."""
+        connection = self._connection
+        self.collect()
+        self._connection = None
+        fail(self._greeting)
+        return connection
+
+    @override
+    def read_freely(self) -> None:
+        """Lift the limit of a slow reader."""
+        if self._connection is not None:
+            self._connection.read_freely()
+
+    @override
+    def collect(self) -> None:
+        """Record what the connection has counted since the last time."""
+        connection = self._connection
+        if connection is not None and connection.received:
+            bin_key = self._worker.bin_key(self._worker.now())
+            self._user.recorders.get("data_received").add(bin_key, connection.received)
+            self._user.recorders.get("sse_events").add(bin_key, connection.events)
             connection.received = connection.events = 0
 
-    def send(self, message: Message) -> bool:
-        """Publish a message by HTTP, beside the stream; that is always answered."""
-        if message.size is not None:
-            message = message._replace(text=message.text.rjust(message.size - LENGTH - 1, "."))
+    # -- sending -------------------------------------------------------------------------------------------
+
+    @override
+    def send(self, message: OutgoingMessage) -> bool:
+        """Publish a message over HTTP, with or without a stream."""
         self._publisher.send(message)
         return True
 
-    def on_lost(self, now: int) -> None:
-        """See User."""
+    @override
+    def typing(self, room: str, *, is_typing: bool) -> bool:
+        """Event streams only receive: raises StepError."""
+        raise StepError("unsupported", "an event stream only receives")
 
     # -- receiving -----------------------------------------------------------------------------------------
 
+    @override
+    def add_observer(self, observer: FrameObserver) -> None:
+        """Show the data of every event to an observer from now on."""
+        self._frame_observers.append(observer)
+
+    @override
+    def remove_observer(self, observer: FrameObserver) -> None:
+        """Stop showing events to an observer."""
+        self._frame_observers.remove(observer)
+
     def on_event(self, event: ServerSentEvent, now: int) -> None:
-        """See crowd_sse.StreamReceiver."""
+        """An event came: see `net.event_stream.SseReceiver`."""
         data = event.data
-        for watcher in self.watchers:
-            watcher.see(data)
-        for member in self.subscriber.memberships.values():
+        for observer in self._frame_observers:
+            observer.observe(data)
+        for member in self._subscriber.memberships.values():
             entry = member.cursor.next
             if entry is not None and entry.text == data:
                 member.take(entry, now)
                 return
-        for told in self.adapter.parse(event.event, data, event.id):
-            if isinstance(told, base.Data):
-                self._on_data(told, data, now)
+        for parsed in self._adapter.parse(event.event, data, event.id):
+            if isinstance(parsed, events.Data):
+                self._on_data(parsed, data, now)
             else:
-                self._on_other(told, data, now)
+                self._on_other(parsed, data, now)
 
-    def _on_data(self, told: base.Data, data: str, now: int) -> None:
+    def _on_data(self, event: events.Data, data: str, now: int) -> None:
         at = data.find(_MARK)
         only = data.find(_MARK, at + LENGTH) < 0
         raw = data.encode()
         while at >= 0:
             token = data[at : at + LENGTH].encode()
             text = data if only else None
-            delivery = Delivery(self.subscriber, told.room, token, told.position, now, raw, None, text)
-            self.worker.audit.receive(delivery)
+            delivery = Delivery(self._subscriber, event.room, token, event.position, now, raw, None, text)
+            self._worker.audit.receive(delivery)
             at = data.find(_MARK, at + LENGTH)
 
-    def _on_other(self, told: base.Event, data: str, now: int) -> None:
-        self.subscriber.notes.append(Note(now, "in", data[:_NOTED].encode()))
-        if isinstance(told, base.Hello):
-            self.subscriber.connection = told.connection
-        elif isinstance(told, base.Joined):
-            self.is_back(told, now)
-            self._waiting.discard(told.room)
-        elif isinstance(told, base.GapTold):
-            member = self.subscriber.memberships.get(told.room)
-            if member is not None and told.after is not None and told.until is not None:
-                self.worker.audit.gap_declared(member, told.after, told.until)
-        elif isinstance(told, base.Closing):
-            self.retry_after = told.retry_after
-        if not self._waiting:
-            self.greeted()
+    def _on_other(self, event: events.Event, data: str, now: int) -> None:
+        self._subscriber.notes.append(Note(now, "in", data[:_NOTED].encode()))
+        match event:
+            case events.Hello():
+                self._subscriber.connection = event.connection
+            case events.Joined():
+                self._memberships.confirm(event, now)
+                self._unconfirmed.discard(event.room)
+            case events.Gap():
+                self._memberships.declare_gap(event)
+            case events.Closing():
+                self._observer.on_closing(event.retry_after)
+        if not self._unconfirmed:
+            resolve(self._greeting)

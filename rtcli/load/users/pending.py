@@ -1,4 +1,4 @@
-"""What a user waits for over WebSocket: acknowledgements, and the confirmations of joins and leaves."""
+"""What waits for an answer over a WebSocket: messages, joins and leaves."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from rtcli.load.errors import LostError, StepError
 
 
 @dataclass(slots=True)
-class Pending:
-    """A message that waits for its acknowledgement."""
+class PendingMessage:
+    """A message that waits for its acknowledgement. `log` is None for one without a token."""
 
     log: SenderLog | None
     number: int
@@ -26,61 +26,61 @@ class PendingReplies:
     __slots__ = ("_by_room", "_messages", "_requests")
 
     def __init__(self) -> None:
-        self._messages: dict[str, Pending] = {}
+        self._messages: dict[str, PendingMessage] = {}
         self._requests: dict[str, asyncio.Future[None]] = {}
         self._by_room: dict[str, str] = {}
 
-    def add(self, identity: str, message: Pending) -> None:
+    def add(self, request_id: str, message: PendingMessage) -> None:
         """Wait for the acknowledgement of a message."""
-        self._messages[identity] = message
+        self._messages[request_id] = message
 
-    async def confirmation(self, room: str, identity: str, timeout: float) -> None:  # noqa: ASYNC109 - of this
-        """Wait until a request is confirmed; raises LostError, StepError (refused), TimeoutError."""
+    async def confirmation(self, room: str, request_id: str, timeout: float) -> None:  # noqa: ASYNC109 - of this
+        """Wait until a request is confirmed. Raises LostError, StepError (refused), TimeoutError."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._requests[identity] = done
-        self._by_room[room] = identity
+        self._requests[request_id] = done
+        self._by_room[room] = request_id
         try:
             async with asyncio.timeout(timeout):
                 await done
         finally:
-            self._requests.pop(identity, None)
+            self._requests.pop(request_id, None)
 
-    def acknowledge(self, identity: str) -> Pending | None:
-        """Take out a message that is acknowledged; None if nothing waited for that."""
-        message = self._messages.pop(identity, None)
+    def acknowledge(self, request_id: str) -> PendingMessage | None:
+        """Take out the message that is acknowledged; None if there is none with this id."""
+        message = self._messages.pop(request_id, None)
         if message is not None:
-            answer(message.done)
+            resolve(message.done)
         return message
 
     def confirm(self, room: str) -> None:
-        """Answer the last request about a room."""
-        answer(self._requests.get(self._by_room.pop(room, "")))
+        """Confirm the last request about a room."""
+        resolve(self._requests.get(self._by_room.pop(room, "")))
 
-    def refuse(self, identity: str, code: str) -> Pending | None:
-        """Refuse the message or the request with this id; returns the message, if it was one."""
-        message = self._messages.pop(identity, None)
-        request = message.done if message is not None else self._requests.get(identity)
+    def refuse(self, request_id: str, code: str) -> PendingMessage | None:
+        """Refuse the message or the request with this id. Returns the message, if it was one."""
+        message = self._messages.pop(request_id, None)
+        request = message.done if message is not None else self._requests.get(request_id)
         if request is not None and not request.done():
             request.set_exception(StepError(code, f"refused: {code}"))
         return message
 
-    def forget(self) -> None:
-        """Give up everything: the connection is lost."""
+    def fail_all(self) -> None:
+        """Fail everything with LostError: the connection is lost."""
         for future in [*self._requests.values(), *(message.done for message in self._messages.values())]:
-            give_up(future)
+            fail(future)
         self._requests.clear()
         self._by_room.clear()
         self._messages.clear()
 
 
-def give_up(future: asyncio.Future[None] | None) -> None:
-    """Tell who waits for it, if anybody, that the connection is lost."""
+def fail(future: asyncio.Future[None] | None) -> None:
+    """Fail a future with LostError, unless it is None or done."""
     if future is not None and not future.done():
         future.set_exception(LostError())
-        future.exception()  # somebody may have given up on it already
+        future.exception()  # retrieved: whoever waited may have given up already
 
 
-def answer(future: asyncio.Future[None] | None) -> None:
-    """Let go on who waits for it, if anybody."""
+def resolve(future: asyncio.Future[None] | None) -> None:
+    """Resolve a future, unless it is None or done."""
     if future is not None and not future.done():
         future.set_result(None)

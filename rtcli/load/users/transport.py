@@ -1,19 +1,22 @@
-"""What a user over any transport can do."""
+"""How a user sends and receives: the interface of a transport, and what it reports to its user."""
 
 from __future__ import annotations
 
 import asyncio
-from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+from rtcli.load.adapters.interface import Opening
 from rtcli.load.scenario.steps import Kill
+from rtcli.load.users.frame_observers import FrameObserver
+from rtcli.load.users.room_requests import RoomRequests
 
 
-class Message(NamedTuple):
-    """A message to send: `intended` is when it was due (µs), `label` the step that sends it.
+class OutgoingMessage(NamedTuple):
+    """A message to send.
 
-    `audit`: it carries a token. `ack`: its acknowledgement is asked for. `size`: bytes of text, at least.
-    `done` is told how it went.
+    `intended` is when it is due (microseconds of the monotonic clock), `label` the step that sends it,
+    `audit` whether it carries a token, `ack` whether to ask for its acknowledgement, `size` the least length
+    of its text. `done` gets the outcome.
     """
 
     room: str
@@ -26,43 +29,73 @@ class Message(NamedTuple):
     done: asyncio.Future[None] | None = None
 
 
-class Transport(ABC):
-    """A user's way to send and receive; `user.User` does the rest."""
+class Capabilities(NamedTuple):
+    """What a transport can do with its adapter: flows ask these flags, not for types."""
 
-    resumes = True  # the protocol can give what was missed
+    sends_on_connection: bool  # False: over HTTP, with or without a connection
+    acks: bool  # sends are answered
 
-    @abstractmethod
-    def send(self, message: Message) -> bool:
-        """Send a message; False when that cannot be now."""
 
-    @abstractmethod
-    def read_freely(self) -> None:
-        """Read as fast as everything comes from now on, whatever the role says."""
+class TransportObserver(Protocol):
+    """Who a transport reports to: its user. Times are microseconds of the monotonic clock."""
 
-    @abstractmethod
-    async def _open(self, timeout: float) -> None:  # noqa: ASYNC109 - of this one attempt
-        """Open the connection; raises ConnectError."""
+    def on_open(self, now: int) -> None:
+        """The connection is open. It is reported before anything that came over it."""
+        ...
 
-    @abstractmethod
-    async def rejoin(self, timeout: float) -> None:  # noqa: ASYNC109 - of this one attempt
-        """Enter the rooms of before; raises LostError, StepError, TimeoutError."""
+    def on_closing(self, retry_after: float | None) -> None:
+        """The server is about to close, and says how many seconds to wait before coming back."""
+        ...
 
-    @abstractmethod
-    def drop(self, how: Kill | None) -> None:
-        """Lose the connection in this way (None: at once and without a trace); reports nothing."""
+    def on_closed(self, code: int, reason: str, retry_after: float | None = None) -> None:
+        """The connection has ended. `code` is 0 where the protocol has none; not called after `drop`."""
+        ...
 
-    @abstractmethod
-    def say_goodbye(self, code: int, reason: str) -> None:
+
+class Transport(Protocol):
+    """A user's way to send and receive. It owns the connection and all that waits for an answer over it."""
+
+    capabilities: Capabilities
+    final_statuses: frozenset[int]
+    """HTTP statuses that say that the request is wrong, so that asking again is of no use."""
+    rooms: RoomRequests | None
+    """Requests to enter and leave rooms; None: the request that opens the connection names them."""
+
+    async def open(self, opening: Opening, timeout: float) -> None:  # noqa: ASYNC109 - of this one attempt
+        """Open a connection. Raises OSError, TimeoutError, RefusedError, LostError.
+
+        It returns without `on_open` having been called when the connection was closed at once.
+        """
+        ...
+
+    def send(self, message: OutgoingMessage) -> bool:
+        """Send a message; False when that is not possible now."""
+        ...
+
+    def typing(self, room: str, *, is_typing: bool) -> bool:
+        """Say that the user is typing; False when that is not possible now. Raises StepError."""
+        ...
+
+    def close(self, code: int, reason: str) -> None:
         """Begin to close as the protocol wants it; `on_closed` follows."""
+        ...
 
-    @abstractmethod
+    def drop(self, how: Kill) -> None:
+        """Lose the connection, if any, and fail what waits for its answers; reports nothing."""
+        ...
+
+    def read_freely(self) -> None:
+        """Lift the limit of a slow reader."""
+        ...
+
     def collect(self) -> None:
-        """Take over what the connection has counted."""
+        """Record what the connection has counted since the last time."""
+        ...
 
-    @abstractmethod
-    def forget(self) -> None:
-        """Give up what waits for an answer of the connection that is gone."""
+    def add_observer(self, observer: FrameObserver) -> None:
+        """Show every frame to an observer from now on."""
+        ...
 
-    @abstractmethod
-    def on_lost(self, now: int) -> None:
-        """Note what else there is to note when a connection is lost."""
+    def remove_observer(self, observer: FrameObserver) -> None:
+        """Stop showing frames to an observer."""
+        ...

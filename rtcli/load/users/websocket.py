@@ -1,4 +1,4 @@
-"""A user over WebSocket: the rooms it is in, what it sends, and what it makes of what comes."""
+"""A user's WebSocket: opened and lost, what is sent over it, and what is made of the frames that come."""
 
 from __future__ import annotations
 
@@ -6,134 +6,162 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from rtcli.load.adapters import base
+from typing_extensions import override
+
+from rtcli.load.adapters import interface as events
 from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.records import Delivery, Note
 from rtcli.load.audit.sender_log import SenderLog
 from rtcli.load.audit.token import LENGTH, MARK
-from rtcli.load.core.context import WorkerContext
-from rtcli.load.errors import LostError, StepError
-from rtcli.load.net.websocket import NO_MEMBERSHIP
-from rtcli.load.scenario.model import Role
+from rtcli.load.net.websocket import NO_MEMBERSHIP, WebSocketConnection, open_websocket
+from rtcli.load.scenario.steps import Kill
+from rtcli.load.users.context import UserContext
 from rtcli.load.users.frame_observers import FrameObserver
-from rtcli.load.users.pending import Pending, PendingReplies
-from rtcli.load.users.transport import Message
-from rtcli.load.users.websocket_link import WsLink
-from rtcli.protocol.position import Position
+from rtcli.load.users.memberships import Memberships
+from rtcli.load.users.pending import PendingMessage, PendingReplies, fail, resolve
+from rtcli.load.users.room_requests import RoomRequests
+from rtcli.load.users.transport import Capabilities, OutgoingMessage, Transport, TransportObserver
 
 _NOTED = 400  # bytes of a frame that are kept for evidence
-UNCONFIRMED_US = 1_000_000  # how long a join or leave may take in a protocol that does not confirm it
-_MAX_DIRECT = 8
+_MAX_DIRECT = 8  # rooms whose expected frames are compared before a frame is parsed
 
 
-class WsUser(WsLink):
-    """One user. `adapter` is shared by all of its kind."""
+class WebSocketTransport(Transport):
+    """One user's WebSocket. `adapter` is shared by all users of the role."""
+
+    final_statuses = frozenset({400, 401, 403, 404})
 
     def __init__(
-        self, worker: WorkerContext, role: Role, index: int, number: int, adapter: base.WsAdapter
+        self,
+        user: UserContext,
+        memberships: Memberships,
+        adapter: events.WsAdapter,
+        observer: TransportObserver,
     ) -> None:
-        super().__init__(worker, role, index, number, adapter)
-        self._logs: dict[tuple[str, bool], SenderLog] = {}
+        self.capabilities = Capabilities(sends_on_connection=True, acks=adapter.acks)
+        self._user = user
+        self._worker = user.worker
+        self._recorders = user.recorders
+        self._subscriber = user.subscriber
+        self._memberships = memberships
+        self._adapter = adapter
+        self._observer = observer
+        self._frame_observers: list[FrameObserver] = []
+        self._connection: WebSocketConnection | None = None
+        self._greeting: asyncio.Future[None] | None = None  # done when the server has let the user in
         self._pending = PendingReplies()
-        self._count = 0
+        self.rooms = RoomRequests(
+            user, memberships, adapter, self._pending, write=self._write, on_left=self._on_left
+        )
+        self._logs: dict[tuple[str, bool], SenderLog] = {}  # of this connection
+        self._count = 0  # of messages
+        self._opened_at = 0
+        self._bytes = self._frames = self._counted = 0  # of this connection, recorded already
 
-    def watch(self, watcher: FrameObserver) -> None:
-        """See User: the connection must not account for anything itself."""
-        super().watch(watcher)
-        self._follow(None)
+    # -- the connection ------------------------------------------------------------------------------------
 
-    def on_lost(self, now: int) -> None:
-        """See User."""
+    @override
+    async def open(self, opening: events.Opening, timeout: float) -> None:
+        worker, adapter = self._worker, self._adapter
+        self._greeting = asyncio.get_running_loop().create_future()
+        async with worker.connecting:
+            started = worker.now()
+            connection = await open_websocket(
+                self,
+                adapter.url(worker.spec.endpoint, opening),
+                sources=worker.sources,
+                headers=adapter.headers(opening),
+                subprotocols=adapter.subprotocols,
+                read=self._user.role.read,
+                tls=worker.tls,
+                timeout=timeout,
+            )
+            if connection.receiver is None:  # closed before this task had its turn
+                return
+            self._on_open(connection, started)
+            if adapter.greets:
+                async with asyncio.timeout(timeout):
+                    await self._greeting
+
+    def _on_open(self, connection: WebSocketConnection, started: int) -> None:
+        now = self._worker.now()
+        self._connection = connection
+        self._opened_at = now
+        self._bytes = self._frames = 0
+        self._counted = self._subscriber.counted
+        self._recorders.get("ws_connecting").record(self._worker.bin_key(now), now - started)
+        self._user.count("ws_sessions")
+        self._observer.on_open(now)
+        for frame in self._adapter.hello(self._user.scope):
+            self._write(frame)
+
+    def on_closed(self, code: int, reason: str) -> None:
+        """The connection has ended: see `net.websocket.Receiver`."""
+        self._release()
+        self._observer.on_closed(code, reason)
+
+    @override
+    def close(self, code: int, reason: str) -> None:
+        """Begin the closing handshake."""
+        if self._connection is not None:
+            self._connection.close(code, reason)
+
+    @override
+    def drop(self, how: Kill) -> None:
+        connection = self._release()
+        if connection is not None:
+            connection.kill(how)
+
+    def _release(self) -> WebSocketConnection | None:
+        """Let go of the connection: record what it counted, fail what waits for its answers."""
+        connection = self._connection
+        now = self._worker.now()
+        if connection is not None:
+            self.collect()
+            self._connection = None
+            session = self._recorders.get("ws_session_duration")
+            session.record(self._worker.bin_key(now), now - self._opened_at)
         for log in self._logs.values():
             log.ended = now
         self._logs.clear()
+        self._pending.fail_all()
+        fail(self._greeting)
+        return connection
 
-    def forget(self) -> None:
-        """See User."""
-        self._pending.forget()
-        super().forget()
+    @override
+    def read_freely(self) -> None:
+        """Lift the limit of a slow reader."""
+        if self._connection is not None:
+            self._connection.read_freely()
 
-    # -- rooms ---------------------------------------------------------------------------------------------
-
-    async def join(self, room: str, history: int, timeout: float) -> None:  # noqa: ASYNC109 - of the answer
-        """Enter a room; raises LostError, StepError, TimeoutError."""
-        worker = self.worker
-        if room in self.subscriber.memberships:
+    @override
+    def collect(self) -> None:
+        """Record what the connection has counted since the last time."""
+        connection = self._connection
+        if connection is None:
             return
-        member = worker.audit.join(
-            self.subscriber,
-            room,
-            worker.now(),
-            counts=self.recorders.deliveries(room, websocket=True),
-            history=history > 0,
-        )
-        try:
-            await self._enter(room, None, history, timeout)
-        except (StepError, TimeoutError):
-            worker.audit.given_up(self.subscriber, member, worker.now())
-            raise
-
-    async def rejoin(self, timeout: float) -> None:  # noqa: ASYNC109 - see User
-        """See User."""
-        waiting = []
-        for room, member in list(self.subscriber.memberships.items()):
-            place = member.cursor.position if member.cursor.key > member.start_key else self.places.get(room)
-            waiting.append(self._enter(room, place if self.resumes else None, 0, timeout))
-        await asyncio.gather(*waiting)
-
-    async def _enter(self, room: str, since: Position | None, history: int, timeout: float) -> None:  # noqa: ASYNC109
-        identity = self._next_id()
-        frame = self.adapter.join(room, since, history, identity, self.scope)
-        if frame is not None and self.adapter.confirms:
-            await self._request(room, identity, frame, timeout)
-            return
-        if frame is not None:
-            self.write(frame)
-        self.worker.timers.call_at(
-            self.worker.now() + UNCONFIRMED_US,
-            lambda now: self.is_back(base.Joined(room, None, None), now),
-        )
-
-    async def leave(self, room: str, timeout: float) -> None:  # noqa: ASYNC109 - of the answer
-        """Leave a room; raises LostError, StepError, TimeoutError."""
-        member = self.subscriber.memberships.get(room)
-        if member is None:
-            return
-        self.worker.audit.leaving(member, self.worker.now())
-        identity = self._next_id()
-        frame = self.adapter.leave(room, identity, self.scope)
-        if frame is not None and self.adapter.confirms_leaves:
-            await self._request(room, identity, frame, timeout)
-            return
-        if frame is not None:
-            self.write(frame)
-        self.worker.timers.call_at(
-            self.worker.now() + UNCONFIRMED_US, lambda now: self._on_left(base.Left(room), now)
-        )
-
-    async def _request(self, room: str, identity: str, frame: bytes, timeout: float) -> None:  # noqa: ASYNC109
-        """Ask for something that is confirmed by the room's name or refused by the request's id."""
-        if self.connection is None:
-            raise LostError
-        self.subscriber.notes.append(Note(self.worker.now(), "out", frame[:_NOTED]))
-        self.write(frame)
-        await self._pending.confirmation(room, identity, timeout)
-
-    def _next_id(self) -> str:
-        self._count += 1
-        return f"q{self._count}"
+        bin_key = self._worker.bin_key(self._worker.now())
+        received = connection.received
+        if received > self._bytes:
+            self._recorders.get("data_received").add(bin_key, received - self._bytes)
+            self._bytes = received
+        # Deliveries are counted where they are accounted for; here are the frames that were none.
+        others = connection.frames - self._frames - (self._subscriber.counted - self._counted)
+        self._recorders.get("ws_msgs_received").add(bin_key, others)
+        self._frames, self._counted = connection.frames, self._subscriber.counted
 
     # -- sending -------------------------------------------------------------------------------------------
 
-    def send(self, message: Message) -> bool:
-        """See Transport."""
-        worker, room, intended = self.worker, message.room, message.intended
-        member = self.subscriber.memberships.get(room)
-        outside = self.adapter.confirms and member is not None and not member.is_in
-        if outside or not self.connected:
+    @override
+    def send(self, message: OutgoingMessage) -> bool:
+        """Send a message; False without a connection, or outside of the room."""
+        worker, room, intended = self._worker, message.room, message.intended
+        member = self._subscriber.memberships.get(room)
+        outside = self._adapter.confirms and member is not None and not member.is_in
+        if outside or self._connection is None:
             return False
         now = worker.now()
-        ack = message.ack and self.adapter.acks
+        ack = message.ack and self._adapter.acks
         self._count += 1
         log, number, text = None, self._count, message.text
         if message.audit:
@@ -142,66 +170,88 @@ class WsUser(WsLink):
             text = f"{text} {token.decode()}" if text else token.decode()
         if message.size is not None and len(text) < message.size:
             text = "." * (message.size - len(text) - 1) + " " + text
-        identity = ""
+        request_id = ""
         if ack:
-            identity = f"{worker.spec.run_word}-{log.number if log else self.id}-{number}"
-            pending = Pending(log, number, intended, message.label, message.done)
-            self._pending.add(identity, pending)
-        self.write(self.adapter.send(room, text, identity, self.scope))
-        self.recorders.get("schedule_lag").record(worker.bin_key(intended), now - intended)
+            request_id = f"{worker.spec.run_word}-{log.number if log else self._user.id}-{number}"
+            pending = PendingMessage(log, number, intended, message.label, message.done)
+            self._pending.add(request_id, pending)
+        self._write(self._adapter.send(room, text, request_id, self._user.scope))
+        self._recorders.get("schedule_lag").record(worker.bin_key(intended), now - intended)
         return True
 
     def _log(self, room: str, *, wants_acks: bool) -> SenderLog:
         log = self._logs.get((room, wants_acks))
         if log is None:
-            log = self.worker.audit.open_log(self.name, room, wants_acks=wants_acks)
+            log = self._worker.audit.open_log(self._user.name, room, wants_acks=wants_acks)
             self._logs[room, wants_acks] = log
         return log
 
-    def typing(self, room: str, *, is_typing: bool) -> None:
-        """Say that the user is typing."""
-        frame = self.adapter.typing(room, is_typing=is_typing)
-        if frame is not None:
-            self.write(frame)
+    @override
+    def typing(self, room: str, *, is_typing: bool) -> bool:
+        """Say that the user is typing; False without a connection."""
+        frame = self._adapter.typing(room, is_typing=is_typing)
+        return frame is None or self._write(frame)
+
+    def _write(self, frame: bytes) -> bool:
+        """Send a frame and count it; False without a connection."""
+        if self._connection is None:
+            return False
+        self._connection.send(frame)
+        bin_key = self._worker.bin_key(self._worker.now())
+        self._recorders.get("ws_msgs_sent").add(bin_key)
+        self._recorders.get("data_sent").add(bin_key, len(frame))
+        return True
 
     # -- receiving -----------------------------------------------------------------------------------------
 
+    @override
+    def add_observer(self, observer: FrameObserver) -> None:
+        """Show every frame to an observer: the connection must not account for any itself."""
+        self._frame_observers.append(observer)
+        self._expect_from(None)
+
+    @override
+    def remove_observer(self, observer: FrameObserver) -> None:
+        """Stop showing frames to an observer."""
+        self._frame_observers.remove(observer)
+
     def on_frame(self, data: bytes, now: int) -> None:
-        """See crowd_ws.Receiver."""
-        if self.watchers:
-            for watcher in list(self.watchers):
-                watcher.see(data)
+        """A frame that the connection did not account for itself: see `net.websocket.Receiver`."""
+        if self._frame_observers:
+            for observer in list(self._frame_observers):
+                observer.observe(data)
         elif self._is_expected(data, now):
             return
-        event = self.adapter.parse(data)
-        if isinstance(event, base.Data):
+        event = self._adapter.parse(data)
+        if isinstance(event, events.Data):
             self._on_data(event, data, now)
             return
         handler = self._handlers.get(type(event))
         if handler is not None:
-            self.subscriber.notes.append(Note(now, "in", data[:_NOTED]))
+            self._subscriber.notes.append(Note(now, "in", data[:_NOTED]))
             handler(self, event, now)
 
     def _is_expected(self, data: bytes, now: int) -> bool:
-        """Look whether it is what another of the rooms expects next: then that room is the likely one now."""
-        members = self.subscriber.memberships
+        """Whether another of the rooms expects this frame next; from then on, that room is compared first."""
+        members = self._subscriber.memberships
         if not 1 < len(members) <= _MAX_DIRECT:
             return False
         for member in members.values():
             entry = member.cursor.next
             if entry is not None and entry.frame == data:
                 member.take(entry, now)
-                self.subscriber.counted += 1
-                self._follow(member)
+                self._subscriber.counted += 1
+                self._expect_from(member)
                 return True
         return False
 
-    def _follow(self, member: Membership | None) -> None:
-        if self.connection is not None:
-            idle = member is None or member.ended is not None or bool(self.watchers)
-            self.connection.member = NO_MEMBERSHIP if idle or member is None else member
+    def _expect_from(self, member: Membership | None) -> None:
+        """Let the connection compare frames with what this membership expects next; None: with nothing."""
+        if self._connection is not None:
+            idle = member is None or member.ended is not None or bool(self._frame_observers)
+            self._connection.member = NO_MEMBERSHIP if idle or member is None else member
 
-    def _on_data(self, event: base.Data, data: bytes, now: int) -> None:
+    def _on_data(self, event: events.Data, data: bytes, now: int) -> None:
         at = data.find(MARK)
         if at < 0:
             return
@@ -209,60 +259,56 @@ class WsUser(WsLink):
         while at >= 0:
             token = data[at : at + LENGTH]
             frame = data if only else None
-            delivery = Delivery(self.subscriber, event.room, token, event.position, now, data, frame)
-            self._follow(self.worker.audit.receive(delivery))
+            delivery = Delivery(self._subscriber, event.room, token, event.position, now, data, frame)
+            self._expect_from(self._worker.audit.receive(delivery))
             at = data.find(MARK, at + LENGTH)
 
-    def _on_acked(self, event: base.Acked, now: int) -> None:
+    def _on_acked(self, event: events.Acked, now: int) -> None:
         pending = self._pending.acknowledge(event.id)
         if pending is None:
             return
-        worker = self.worker
+        worker = self._worker
         if pending.log is not None:
             worker.audit.acknowledge(pending.log, pending.number, now, event.position)
-        recorder = self.recorders.get("send_ack", step=pending.label)
+        recorder = self._recorders.get("send_ack", step=pending.label)
         recorder.record(worker.bin_key(pending.intended), now - pending.intended)
 
-    def _on_refused(self, event: base.Refused, now: int) -> None:  # noqa: ARG002 - one signature
-        self.worker.count(self.role, "errors", code=event.code)
+    def _on_refused(self, event: events.Refused, now: int) -> None:  # noqa: ARG002 - one signature
+        self._user.count("errors", code=event.code)
         pending = self._pending.refuse(event.id or "", event.code)
         if pending is not None and pending.log is not None:
-            self.worker.audit.fail(pending.log, pending.number)
+            self._worker.audit.fail(pending.log, pending.number)
 
-    def _on_joined(self, event: base.Joined, now: int) -> None:
-        self.is_back(event, now)
-        self._follow(self.subscriber.memberships.get(event.room))
+    def _on_joined(self, event: events.Joined, now: int) -> None:
+        self._memberships.confirm(event, now)
+        self._expect_from(self._memberships.get(event.room))
         self._pending.confirm(event.room)
 
-    def _on_left(self, event: base.Left, now: int) -> None:
-        member = self.subscriber.memberships.get(event.room)
-        if member is not None and member.leaving is not None:
-            self.worker.audit.left(self.subscriber, member, now)
-            self._follow(None)
+    def _on_left(self, event: events.Left, now: int) -> None:
+        if self._memberships.confirm_leave(event.room, now):
+            self._expect_from(None)
         self._pending.confirm(event.room)
 
-    def _on_gap(self, event: base.GapTold, now: int) -> None:  # noqa: ARG002 - one signature
-        member = self.subscriber.memberships.get(event.room)
-        if member is not None and event.after is not None and event.until is not None:
-            self.worker.audit.gap_declared(member, event.after, event.until)
+    def _on_gap(self, event: events.Gap, now: int) -> None:  # noqa: ARG002 - one signature
+        self._memberships.declare_gap(event)
 
-    def _on_hello(self, event: base.Hello, now: int) -> None:  # noqa: ARG002 - one signature
-        self.subscriber.connection = event.connection
-        self.greeted()
+    def _on_hello(self, event: events.Hello, now: int) -> None:  # noqa: ARG002 - one signature
+        self._subscriber.connection = event.connection
+        resolve(self._greeting)
 
-    def _on_answer(self, event: base.Answer, now: int) -> None:  # noqa: ARG002 - one signature
-        self.write(event.frame)
+    def _on_reply(self, event: events.Reply, now: int) -> None:  # noqa: ARG002 - one signature
+        self._write(event.frame)
 
-    def _on_closing(self, event: base.Closing, now: int) -> None:  # noqa: ARG002 - one signature
-        self.retry_after = event.retry_after
+    def _on_closing(self, event: events.Closing, now: int) -> None:  # noqa: ARG002 - one signature
+        self._observer.on_closing(event.retry_after)
 
-    _handlers: ClassVar[Mapping[type, Callable[[WsUser, Any, int], None]]] = {
-        base.Acked: _on_acked,
-        base.Refused: _on_refused,
-        base.Joined: _on_joined,
-        base.Left: _on_left,
-        base.GapTold: _on_gap,
-        base.Hello: _on_hello,
-        base.Answer: _on_answer,
-        base.Closing: _on_closing,
+    _handlers: ClassVar[Mapping[type, Callable[[WebSocketTransport, Any, int], None]]] = {
+        events.Acked: _on_acked,
+        events.Refused: _on_refused,
+        events.Joined: _on_joined,
+        events.Left: _on_left,
+        events.Gap: _on_gap,
+        events.Hello: _on_hello,
+        events.Reply: _on_reply,
+        events.Closing: _on_closing,
     }

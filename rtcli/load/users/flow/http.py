@@ -7,21 +7,21 @@ from typing import NamedTuple
 import httpx
 import msgspec
 
-from rtcli.load.core.context import WorkerContext
 from rtcli.load.scenario.expressions import render_tree
 from rtcli.load.scenario.steps import Http
-from rtcli.load.users.user import User
+from rtcli.load.users.context import UserContext
 
 
 class Answer(NamedTuple):
-    """What came back. `status` is 0 when nothing did; `tree` the JSON, or None."""
+    """The answer. `status` is 0 when there was none; `tree` is its JSON, or None."""
 
     status: int
     tree: object
 
 
-async def request(worker: WorkerContext, user: User, step: Http) -> Answer:
-    """Make the request; its time is counted whatever comes of it."""
+async def request(user: UserContext, step: Http) -> Answer:
+    """Make the request; its duration is recorded even if it fails."""
+    worker = user.worker
     headers = {name: value.render(user.scope, user.rng) for name, value in step.headers.items()}
     token = user.token()
     if token is not None and "authorization" not in {name.lower() for name in headers}:
@@ -36,7 +36,7 @@ async def request(worker: WorkerContext, user: User, step: Http) -> Answer:
             step.method, url, content=content, headers=headers, timeout=step.timeout
         )
     except httpx.HTTPError as error:
-        worker.problems[f"{user.role.name}: {step.method} failed: {type(error).__name__}"] += 1
+        user.report_problem(f"{step.method} failed: {type(error).__name__}")
         return Answer(0, None)
     finally:
         now = worker.now()

@@ -9,18 +9,17 @@ from rtcli.load.errors import LostError, StepError
 from rtcli.load.scenario.steps import Join, Leave, Send, Typing
 from rtcli.load.users.flow.runner import Flow
 from rtcli.load.users.flow.send_schedule import SendSchedule
-from rtcli.load.users.transport import Message
-from rtcli.load.users.websocket import WsUser
+from rtcli.load.users.room_requests import RoomRequests
+from rtcli.load.users.transport import OutgoingMessage
 
 
 async def join(flow: Flow, step: Join) -> None:
-    """Enter a room; over again when the connection is lost meanwhile."""
-    room = flow.text(step.room)
+    """Enter a room; again when the connection is lost before the answer."""
+    room, rooms = flow.text(step.room), _rooms(flow)
     while True:
-        user = _ws(flow)
-        await user.wait_connected()
+        await flow.user.wait_connected()
         try:
-            await user.join(room, step.history, step.timeout)
+            await rooms.join(room, step.history, step.timeout)
         except LostError:
             continue
         return
@@ -28,37 +27,38 @@ async def join(flow: Flow, step: Join) -> None:
 
 async def leave(flow: Flow, step: Leave) -> None:
     """Leave a room."""
-    user = _ws(flow)
-    await user.wait_connected()
-    await user.leave(flow.text(step.room), step.timeout)
+    rooms = _rooms(flow)
+    await flow.user.wait_connected()
+    await rooms.leave(flow.text(step.room), step.timeout)
+
+
+def _rooms(flow: Flow) -> RoomRequests:
+    rooms = flow.user.transport.rooms
+    if rooms is None:
+        raise StepError("unsupported", "an event stream only receives")
+    return rooms
 
 
 async def send(flow: Flow, step: Send) -> None:
-    """Send: one by one, or by a timetable."""
-    user = flow.user
+    """Send messages: on a schedule, or one after the other."""
     if step.rate is not None:
-        await SendSchedule(flow.worker, user, step.label, flow.end).run(step, partial(_send_due, flow))
+        schedule = SendSchedule(flow.context, step.label, flow.end)
+        await schedule.run(step, partial(_send, flow, step, None), spread=step.spread)
         return
-    answers = not isinstance(user, WsUser) or user.adapter.acks
+    can = flow.user.transport.capabilities
     for _ in range(step.count or 1):
-        if isinstance(user, WsUser):
-            await user.wait_connected()
-        done = asyncio.get_running_loop().create_future() if step.ack and answers else None
-        if not _send_one(flow, step, flow.worker.now(), done):
-            flow.worker.count(user.role, "dropped_sends")
+        if can.sends_on_connection:
+            await flow.user.wait_connected()
+        done = asyncio.get_running_loop().create_future() if step.ack and can.acks else None
+        if not _send(flow, step, done, flow.worker.now()):
+            flow.context.count("dropped_sends")
         elif done is not None:
             async with asyncio.timeout(step.timeout):
                 await done
 
 
-def _send_due(flow: Flow, step: Send | Typing, intended: int) -> bool:
-    if isinstance(step, Typing):
-        return _type(flow, step)
-    return _send_one(flow, step, intended, None)
-
-
-def _send_one(flow: Flow, step: Send, intended: int, done: asyncio.Future[None] | None) -> bool:
-    message = Message(
+def _send(flow: Flow, step: Send, done: asyncio.Future[None] | None, intended: int) -> bool:
+    message = OutgoingMessage(
         flow.text(step.room),
         "" if step.text is None else flow.text(step.text),
         intended,
@@ -68,28 +68,20 @@ def _send_one(flow: Flow, step: Send, intended: int, done: asyncio.Future[None] 
         size=step.size,
         done=done,
     )
-    return flow.user.send(message)
+    return flow.user.transport.send(message)
 
 
 async def typing(flow: Flow, step: Typing) -> None:
-    """Type, once or by a timetable."""
-    user = _ws(flow)
+    """Say that the user is typing: on a schedule, or once."""
     if step.rate is not None:
-        await SendSchedule(flow.worker, user, step.label, flow.end).run(step, partial(_send_due, flow))
+        schedule = SendSchedule(flow.context, step.label, flow.end)
+        await schedule.run(step, partial(_type, flow, step), spread="even")
         return
-    await user.wait_connected()
-    _type(flow, step)
+    await flow.user.wait_connected()
+    _type(flow, step, flow.worker.now())
 
 
-def _type(flow: Flow, step: Typing) -> bool:
-    user = _ws(flow)
-    if not user.connected:
+def _type(flow: Flow, step: Typing, _intended: int) -> bool:
+    if not flow.user.connected:
         return False
-    user.typing(flow.text(step.room), is_typing=step.is_typing)
-    return True
-
-
-def _ws(flow: Flow) -> WsUser:
-    if not isinstance(flow.user, WsUser):
-        raise StepError("unsupported", "an event stream only receives")
-    return flow.user
+    return flow.user.transport.typing(flow.text(step.room), is_typing=step.is_typing)

@@ -1,4 +1,4 @@
-"""What a user does: its flow, step by step, until its stay is over."""
+"""Runs a user's flow, step by step, until its stay is over."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from itertools import zip_longest
 from typing import Any
 
-from rtcli.load.core.context import WorkerContext
 from rtcli.load.errors import ConnectError, GaveUpError, LostError, StepError
 from rtcli.load.scenario.expressions import MissingDataError
 from rtcli.load.scenario.steps import Expect, Step
@@ -16,32 +15,31 @@ from rtcli.load.users.frame_observers import FrameRecorder
 from rtcli.load.users.user import User
 
 Action = Callable[["Flow", Any], Awaitable[None]]
-"""Does a step, which is of the kind that it is for."""
+"""Runs a step of the kind that it is for."""
 
 _RETRY_S = 1.0  # before a flow that failed begins again, for roles that never reconnect
 GOODBYE_S = 5.0
 
 
 class Flow:
-    """Runs one user's flow. `actions` does each kind of step."""
+    """One user's flow. `actions` run its steps by kind; `stays`: when it is done, the user stays to `end`."""
 
-    def __init__(
-        self, worker: WorkerContext, user: User, end: int, *, stays: bool, actions: Mapping[type, Action]
-    ) -> None:
-        self.worker = worker
+    def __init__(self, user: User, end: int, *, stays: bool, actions: Mapping[type, Action]) -> None:
         self.user = user
+        self.context = user.context
+        self.worker = user.context.worker
         self.end = end  # of the user's stay
-        self.stays = stays  # when the flow is done: to the end of the stay
+        self.stays = stays
         self._actions = actions
-        self.before: FrameRecorder | None = None  # what came during the step before
+        self.before: FrameRecorder | None = None  # the frames that came during the step before
 
     async def run(self) -> None:
-        """Do the flow, again from its start when it fails, until the stay is over or the user is."""
+        """Run the flow, again from its start when it fails, until the stay is over or the user gave up."""
         user = self.user
         started = self.worker.now()
-        while not user.over and not self.worker.stopping:
+        while not user.gave_up and not self.worker.stopping:
             try:
-                await self.steps(user.role.flow)
+                await self.steps(self.context.role.flow)
             except GaveUpError:
                 return
             except (StepError, ConnectError, LostError, TimeoutError, MissingDataError) as error:
@@ -53,28 +51,28 @@ class Flow:
             await self.until(self.end)
 
     async def _failed(self, error: Exception) -> None:
-        """Note what went wrong, and wait before the flow begins anew."""
+        """Record what went wrong, and wait before the flow begins again."""
         user = self.user
         text = str(error) or type(error).__name__.removesuffix("Error").lower()
-        self.worker.problems[f"{user.role.name}: {text}"] += 1
+        self.context.report_problem(text)
         if isinstance(error, StepError | TimeoutError | LostError):
             code = error.code if isinstance(error, StepError) else "timeout"
-            self.worker.count(user.role, "errors", code=code)
+            self.context.count("errors", code=code)
         if isinstance(error, ConnectError) and not error.retryable:
             user.give_up()
             return
         await user.finish(1000, "", GOODBYE_S)
-        user.over = False
-        policy = user.role.reconnect
-        delay = _RETRY_S if policy is None else policy.delay(user.rng, user.attempt)
+        user.gave_up = False
+        policy = self.context.role.reconnect
+        delay = _RETRY_S if policy is None else policy.delay(self.context.rng, user.attempt)
         user.attempt += 1
         await asyncio.sleep(max(delay, 0.05))
 
     async def steps(self, steps: tuple[Step, ...]) -> None:
-        """Do these steps, one after the other."""
+        """Run steps one after the other."""
         frames: FrameRecorder | None = None
         for step, following in zip_longest(steps, steps[1:]):
-            self.user.scope.phase = self.worker.phase()
+            self.context.scope.phase = self.worker.phase()
             self.before, frames = frames, None
             if isinstance(following, Expect):
                 with self._recording() as frames:
@@ -85,32 +83,32 @@ class Flow:
     @contextlib.contextmanager
     def _recording(self) -> Iterator[FrameRecorder]:
         frames = FrameRecorder()
-        self.user.watch(frames)
+        self.user.transport.add_observer(frames)
         try:
             yield frames
         finally:
-            self.user.unwatch(frames)
+            self.user.transport.remove_observer(frames)
 
     # -- what steps share ----------------------------------------------------------------------------------
 
     async def until(self, when: int) -> None:
-        """Wait for a moment of the run's clock."""
+        """Wait until a time of the run's clock."""
         await self.worker.timers.sleep_until(when)  # unlike asyncio.sleep, never a little early
 
     def text(self, template: Any) -> str:  # noqa: ANN401 - a Template
-        """What a template comes to for this user."""
+        """A template rendered for this user."""
         if template.constant is not None:
             return str(template.constant)
-        return str(template.render(self.user.scope, self.user.rng))
+        return str(template.render(self.context.scope, self.context.rng))
 
     def count_iteration(self, started: int) -> None:
-        """Count a round of a flow or a loop that began at `started`."""
+        """Count an iteration of a flow or a loop that began at `started`."""
         now = self.worker.now()
-        self.worker.count(self.user.role, "iterations")
-        recorder = self.user.recorders.get("iteration_duration")
+        self.context.count("iterations")
+        recorder = self.context.recorders.get("iteration_duration")
         recorder.record(self.worker.bin_key(now), now - started)
 
     def check(self, step: Step, *, good: bool) -> None:
-        """Count whether what a step says should be is so."""
-        recorder = self.user.recorders.get("checks", step=step.label)
+        """Count whether the expectation of a step is met."""
+        recorder = self.context.recorders.get("checks", step=step.label)
         recorder.check(self.worker.bin_key(self.worker.now()), good=good)

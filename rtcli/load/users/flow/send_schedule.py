@@ -1,61 +1,60 @@
-"""A step's open timetable: messages leave when they are due, whatever has become of those before."""
+"""The schedule of a step's messages: each is sent when it is due, whatever became of those before."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
 
-from rtcli.load.core.context import WorkerContext
-from rtcli.load.core.schedule import seeded, send_profile
+from rtcli.load.core.schedule import Spread, seeded, send_profile
 from rtcli.load.scenario.steps import Send, Typing
-from rtcli.load.users.user import User
+from rtcli.load.users.context import UserContext
 
-_Fire = Callable[[Send | Typing, int], bool]
+_Send = Callable[[int], bool]
+"""Sends the message that is due at a time; returns whether it could be sent."""
 
 
 class SendSchedule:
-    """The moments at which one user's messages of one step are due: fixed by the seed, before the run."""
+    """When one user's messages of one step are due, until `end`: the seed fixes it before the run."""
 
-    def __init__(self, worker: WorkerContext, user: User, label: str, end: int) -> None:
-        self._engine = worker
-        self._user = user
+    def __init__(self, context: UserContext, label: str, end: int) -> None:
+        self._context = context
+        self._worker = context.worker
         self._label = label
         self._end = end
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._left: int | None = None
+        self._left: int | None = None  # messages; None: no limit
 
-    async def run(self, step: Send | Typing, fire: _Fire) -> None:
-        """Call `fire` for every moment from now on; returns when there are no more."""
-        worker, user = self._engine, self._user
+    async def run(self, step: Send | Typing, send: _Send, *, spread: Spread) -> None:
+        """Call `send` at each time from now on; returns when there are no more."""
+        worker, context = self._worker, self._context
         start = worker.now()
         end = self._end
         if step.time is not None:
-            end = min(end, start + round(step.time.sample(user.rng) * 1e6))
+            end = min(end, start + round(step.time.sample(context.rng) * 1e6))
         self._left = step.count
-        rng = seeded(worker.scenario.seed, user.name, self._label)
-        spread = step.spread if isinstance(step, Send) else "even"
-        moments = send_profile(step.rate or 0.0, worker.scenario.phases).moments(rng, spread)
-        due = (worker.microseconds(moment) for moment in moments)
-        self._next((moment for moment in due if moment >= start), end, step, fire)
+        rng = seeded(worker.scenario.seed, context.name, self._label)
+        times = send_profile(step.rate or 0.0, worker.scenario.phases).moments(rng, spread)
+        due = (worker.microseconds(seconds) for seconds in times)
+        self._plan_next((when for when in due if when >= start), end, send)
         try:
             await self._done
         finally:
             self._left = 0
 
-    def _next(self, due: Iterator[int], end: int, step: Send | Typing, fire: _Fire) -> None:
-        moment = next(due, None)
-        if moment is None or moment >= end or self._left == 0:
+    def _plan_next(self, due: Iterator[int], end: int, send: _Send) -> None:
+        following = next(due, None)
+        if following is None or following >= end or self._left == 0:
             if not self._done.done():
                 self._done.set_result(None)
             return
 
-        def call(when: int) -> None:
-            if self._done.done() or self._engine.stopping:
+        def fire(when: int) -> None:
+            if self._done.done() or self._worker.stopping:
                 return
             if self._left is not None:
                 self._left -= 1
-            if not fire(step, when):
-                self._engine.count(self._user.role, "dropped_sends")
-            self._next(due, end, step, fire)
+            if not send(when):
+                self._context.count("dropped_sends")
+            self._plan_next(due, end, send)
 
-        self._engine.timers.call_at(moment, call)
+        self._worker.timers.call_at(following, fire)

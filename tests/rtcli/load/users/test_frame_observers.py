@@ -16,18 +16,18 @@ def test_all_that_is_given_must_match() -> None:
 
 
 def test_a_watcher_counts_and_keeps_the_last() -> None:
-    watcher = FrameMatcher(Pattern(type="x"), 2)
+    matcher = FrameMatcher(Pattern(type="x"), 2)
     for frame in (b'{"type":"x","n":1}', b"\xff not json", b'{"type":"y"}'):
-        watcher.see(frame)
-    assert not watcher.done.is_set()
-    watcher.see('{"type":"x","n":2}')
-    assert watcher.done.is_set()
-    assert watcher.found == {"type": "x", "n": 2}
+        matcher.observe(frame)
+    assert not matcher.done.is_set()
+    matcher.observe('{"type":"x","n":2}')
+    assert matcher.done.is_set()
+    assert matcher.match == {"type": "x", "n": 2}
 
 
 def test_what_came_before_can_be_shown_later() -> None:
-    recorder, watcher = FrameRecorder(), FrameMatcher(Pattern(contains="b"), 1)
-    recorder.see(b"a")
-    recorder.see("b")
-    recorder.replay(watcher)
-    assert watcher.done.is_set()
+    recorder, matcher = FrameRecorder(), FrameMatcher(Pattern(contains="b"), 1)
+    recorder.observe(b"a")
+    recorder.observe("b")
+    recorder.replay(matcher)
+    assert matcher.done.is_set()

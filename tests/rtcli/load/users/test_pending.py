@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from rtcli.load.errors import LostError, StepError
-from rtcli.load.users.pending import Pending, PendingReplies
+from rtcli.load.users.pending import PendingMessage, PendingReplies
 
 
 def waiting() -> asyncio.Future[None]:
@@ -16,7 +16,7 @@ def waiting() -> asyncio.Future[None]:
 
 async def test_an_acknowledgement_answers_its_message_once() -> None:
     pending, done = PendingReplies(), waiting()
-    message = Pending(None, 3, 1_000, "send", done)
+    message = PendingMessage(None, 3, 1_000, "send", done)
     pending.add("m1", message)
     assert pending.acknowledge("m2") is None
     assert pending.acknowledge("m1") is message
@@ -39,7 +39,7 @@ async def test_a_request_is_confirmed_by_its_room() -> None:
 
 async def test_a_refusal_is_told_to_who_waits_for_the_message_or_the_request() -> None:
     pending, done = PendingReplies(), waiting()
-    message = Pending(None, 0, 0, "send", done)
+    message = PendingMessage(None, 0, 0, "send", done)
     pending.add("m1", message)
     request = asyncio.create_task(pending.confirmation("lobby", "q1", 5))
     await asyncio.sleep(0)
@@ -61,10 +61,10 @@ async def test_a_request_that_is_not_confirmed_in_time_is_given_up() -> None:
 
 async def test_a_lost_connection_answers_nothing_and_leaves_nobody_waiting() -> None:
     pending, done = PendingReplies(), waiting()
-    pending.add("m1", Pending(None, 0, 0, "send", done))
+    pending.add("m1", PendingMessage(None, 0, 0, "send", done))
     request = asyncio.create_task(pending.confirmation("lobby", "q1", 5))
     await asyncio.sleep(0)
-    pending.forget()
+    pending.fail_all()
     with pytest.raises(LostError):
         await request
     with pytest.raises(LostError):

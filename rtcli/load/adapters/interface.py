@@ -1,7 +1,7 @@
-"""What an adapter is: the words of a protocol, without a socket, a clock or the audit.
+"""The interface of adapters: a protocol's frames and what they mean, without a socket, a clock or the audit.
 
-The engine speaks in verbs (join, leave, send) and hears events; an adapter turns the one into frames and
-frames into the other. It keeps no state but its configuration, so one object serves all users of a role.
+Users call an adapter to encode what they ask for (join, leave, send) and to parse what they receive into
+events. An adapter keeps no state but its configuration, so one object serves all users of a role.
 docs/adapters.md shows how to write one.
 """
 
@@ -16,28 +16,28 @@ from rtcli.protocol.position import InvalidPositionError, Position, parse_positi
 
 
 class Data(NamedTuple):
-    """A message of a room. `room` and `position` are None when the envelope does not tell them."""
+    """A message of a room. `room` and `position` are None when the frame does not tell them."""
 
     room: str | None
     position: Position | None
 
 
 class Acked(NamedTuple):
-    """A message that was sent with this id is published."""
+    """The message that was sent with this id is published."""
 
     id: str
     position: Position | None
 
 
 class Refused(NamedTuple):
-    """An error: of the request with this id, or (None) of nobody knows which."""
+    """An error: the answer to the request with this id; None when the frame does not tell which."""
 
     id: str | None
     code: str
 
 
 class Joined(NamedTuple):
-    """A join is confirmed. `recovered` answers a request for what was missed; None: there was none."""
+    """A join is confirmed. `recovered`: whether all that was missed will come; None: not said."""
 
     room: str
     position: Position | None
@@ -50,8 +50,8 @@ class Left(NamedTuple):
     room: str
 
 
-class GapTold(NamedTuple):
-    """The messages after one position up to another will not come."""
+class Gap(NamedTuple):
+    """The messages after position `after`, up to position `until`, will not come; `lost` is how many."""
 
     room: str
     after: Position | None
@@ -60,33 +60,33 @@ class GapTold(NamedTuple):
 
 
 class Hello(NamedTuple):
-    """The connection is ready for requests."""
+    """The connection is ready for requests; `connection` is the server's name for it, or ""."""
 
     connection: str
 
 
-class Answer(NamedTuple):
-    """The frame wants this frame in return (heartbeats)."""
+class Reply(NamedTuple):
+    """The frame has to be answered with this frame (heartbeats)."""
 
     frame: bytes
 
 
 class Closing(NamedTuple):
-    """The connection will end; come back after that many seconds (None: it does not say)."""
+    """The server is about to close. `retry_after`: seconds to wait before reconnecting; None: any."""
 
     retry_after: float | None
 
 
 class Other(NamedTuple):
-    """Anything that the engine need not know."""
+    """Anything else."""
 
 
-Event: TypeAlias = Data | Acked | Refused | Joined | Left | GapTold | Hello | Answer | Closing | Other
+Event: TypeAlias = Data | Acked | Refused | Joined | Left | Gap | Hello | Reply | Closing | Other
 OTHER = Other()
 
 
 def read_position(text: str) -> Position | None:
-    """The position that a server of ours wrote; None when the text is none."""
+    """Read a position of our own protocol (`k3f9-42`); None when the text is not one."""
     try:
         return parse_position(text)
     except InvalidPositionError:
@@ -95,7 +95,7 @@ def read_position(text: str) -> Position | None:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What a connection is opened with: the scenario's own path and headers, and for SSE the rooms."""
+    """What a connection is opened with: token, the scenario's path and headers, and for SSE the rooms."""
 
     token: str | None = field(default=None, repr=False)
     path: str | None = None
@@ -106,18 +106,15 @@ class Opening:
 
 
 class WsAdapter(Protocol):
-    """A protocol over WebSocket. `greets`: a `Hello` comes first; `acks`: sends are acknowledged.
-
-    `user` is what `${names}` mean for the user who asks.
-    """
+    """A protocol over WebSocket. In its methods, `user` is what `${names}` mean for the user who asks."""
 
     transport: Literal["ws"]
-    greets: bool
-    acks: bool
+    greets: bool  # a `Hello` comes before anything may be asked
+    acks: bool  # sends are acknowledged
     resumes: bool  # joins can ask for what was missed
     confirms: bool  # joins are confirmed
     confirms_leaves: bool
-    subprotocols: tuple[str, ...]
+    subprotocols: tuple[str, ...]  # to offer in the handshake
 
     def url(self, endpoint: Endpoint, opening: Opening) -> str:
         """The address to connect to."""
@@ -155,16 +152,16 @@ class WsAdapter(Protocol):
         ...
 
     def parse(self, frame: bytes) -> Event:
-        """What a frame means. Never raises: what cannot be read is `OTHER`."""
+        """What a frame means. Never raises: a frame that cannot be read is `OTHER`."""
         ...
 
 
 class SseAdapter(Protocol):
-    """A protocol over event streams. `greets`: `Joined` events come; else the response confirms the rooms."""
+    """A protocol over event streams."""
 
     transport: Literal["sse"]
-    greets: bool
-    resumes: bool
+    greets: bool  # a `Joined` event confirms each room; False: the response confirms them
+    resumes: bool  # `Last-Event-ID` brings what was missed
 
     def target(self, endpoint: Endpoint, opening: Opening) -> str:
         """The request's target: path and query."""

@@ -1,0 +1,54 @@
+"""What the parts of one user share: its names, data and random numbers, its recorders, its audit account."""
+
+from __future__ import annotations
+
+import time
+from functools import cached_property
+from random import Random
+
+from rtcli.load.audit.records import Subscriber
+from rtcli.load.core.context import WorkerContext
+from rtcli.load.core.feeders import UserScope
+from rtcli.load.core.schedule import seeded
+from rtcli.load.scenario.model import Role
+
+
+class UserContext:
+    """One user of a role. `index` is its number in the role, `number` its number in the run, both from 0."""
+
+    def __init__(self, worker: WorkerContext, role: Role, index: int, number: int) -> None:
+        self.worker = worker
+        self.role = role
+        self.index = index
+        self.number = number
+        self.name = f"{role.name} {index + 1}"
+        self.id = f"{role.name}-{index + 1}"
+        self.recorders = worker.recorders(role)
+        self.subscriber = Subscriber(self.name)
+        self.scope = UserScope(
+            worker.feeders,
+            role=role.name,
+            index=index,
+            number=number,
+            user_id=self.id,
+            name=self.name,
+            run=worker.spec.run_word,
+            rng=lambda: self.rng,
+        )
+
+    @cached_property
+    def rng(self) -> Random:
+        """The user's generator of random numbers; made on first use, since it takes 2.5 KB."""
+        return seeded(self.worker.scenario.seed, self.role.name, self.index)
+
+    def token(self) -> str | None:
+        """A token for this user; None when users have none."""
+        return self.worker.spec.credentials.token(self.number, self.id, self.name, time.time())
+
+    def count(self, metric: str, amount: int = 1, *, code: str = "") -> None:
+        """Add to a counter of the user's role, in the current bin."""
+        self.worker.count(self.role, metric, amount, code=code)
+
+    def report_problem(self, text: str) -> None:
+        """Record what went wrong for the notes of the run, which count equal texts of a role."""
+        self.worker.problems[f"{self.role.name}: {text}"] += 1
