@@ -9,17 +9,28 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
-from rtcli.client.endpoint import Endpoint
-from rtcli.load.adapters import OTHER, Acked, Data, Event, Hello, Joined, Left, Opening, Refused
-from rtcli.load.scenario import Target
-from rtcli.protocol import Position
+from rtcli.load.adapters import (
+    OTHER,
+    Acked,
+    Data,
+    Endpoint,
+    Event,
+    Hello,
+    Joined,
+    Left,
+    Opening,
+    Position,
+    Refused,
+    Target,
+    WsAdapter,
+)
 
 TOPIC = "/topic/"
 _ESCAPES = {"\\": r"\\", "\n": r"\n", "\r": r"\r", ":": r"\c"}
 _PLAIN = {escaped: plain for plain, escaped in _ESCAPES.items()}
 
 
-class Stomp:
+class Stomp(WsAdapter):
     """The adapter."""
 
     transport: Literal["ws"] = "ws"
