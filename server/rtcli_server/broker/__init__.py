@@ -16,7 +16,13 @@ from rtcli_server.broker.base import (
     ReportLost,
     Retention,
 )
-from rtcli_server.broker.coordinator import Coordinator, Notification, PresenceChange, new_instance_id
+from rtcli_server.broker.coordinator import (
+    Coordinator,
+    Notification,
+    OnNotification,
+    PresenceChange,
+    new_instance_id,
+)
 from rtcli_server.broker.opening import open_broker
 
 __all__ = [
@@ -28,6 +34,7 @@ __all__ = [
     "InvalidStoreError",
     "Lost",
     "Notification",
+    "OnNotification",
     "PresenceChange",
     "Published",
     "ReportLost",

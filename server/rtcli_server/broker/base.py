@@ -1,8 +1,8 @@
 """What a log promises: the `Broker` protocol and its value types.
 
 A broker keeps one log per channel (`room:<name>`, `user:<id>`, `all`), gives every publication its
-place in it, and hands each one out to the instances that have members there. The guarantees are on
-the protocol's methods; `tests/conformance/test_brokers.py` holds every implementation to them.
+position in it, and delivers it to the instances that have members there. The guarantees are on the
+protocol's methods; `tests/conformance/test_brokers.py` checks them for every implementation.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
-from rtcli_server.broker.coordinator import Coordinator
+from rtcli_server.broker.coordinator import Coordinator, OnNotification
 
 _log = logging.getLogger(__name__)
 
@@ -26,15 +26,15 @@ EPOCH_CHARACTERS = 8  # 36**8: two logs share an epoch once in 2.8 * 10**12
 
 
 class BrokerUnavailableError(Exception):
-    """The log cannot do this now. Of a publish: it may be repeated with the same idempotency key."""
+    """The log cannot do this now. A publish may be repeated with the same idempotency key."""
 
 
 class InvalidStoreError(Exception):
-    """What the store's URL names cannot be used as a log: foreign, damaged, in use, of a newer version."""
+    """The store that the URL names cannot be used as a log: foreign, damaged, in use, of a newer version."""
 
 
 class Published(NamedTuple):
-    """Where a publication stands, and whether it stood there already (the same key came before)."""
+    """The position of a publication, and whether it was there already (the same key came before)."""
 
     position: Position
     duplicate: bool
@@ -48,7 +48,7 @@ class HistoryPage(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """Live publications of `channel` up to `position` will not be delivered any more."""
+    """Publications of `channel` up to `position` that were not delivered, and will not be."""
 
     channel: str
     position: Position
@@ -62,8 +62,8 @@ ReportLost = Callable[[Lost], None]
 class Retention:
     """How much a log keeps. The oldest publications of a channel go first.
 
-    When space over all channels runs out, the oldest of the channel that was used least recently go
-    (memory), or of the whole log (SQLite). Redis has no such budget: there it is `maxmemory`.
+    When the space for all channels runs out, the oldest publications of the least recently used channel go
+    (memory), or those of the whole log (SQLite). Redis has no such budget: there it is `maxmemory`.
     """
 
     max_count: int = 1_000  # publications per channel
@@ -74,7 +74,7 @@ class Retention:
     max_keys: int = 250_000  # and how many of them; beyond that the oldest are forgotten early
 
     def __post_init__(self) -> None:
-        """Refuse budgets of nothing: each is a positive number."""
+        """Raise ValueError for a limit that is not positive."""
         for name in self.__slots__:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be more than 0")
@@ -95,23 +95,25 @@ class Broker(Protocol):
 
     @property
     def coordinator(self) -> Coordinator | None:
-        """The other instances that share this log; None for a log that only one process can have."""
+        """What connects the instances that share this log; None for a log that only one process can use."""
         ...
 
     def publish(
         self, channel: str, event: str, data: bytes, *, key: str | None = None, time_ms: int
     ) -> asyncio.Future[Published]:
-        """Append one publication and hand it out, as one step per channel.
+        """Append one publication and deliver it, as one step per channel.
+
+        `data` is one JSON object as UTF-8; `time_ms` is Unix time in milliseconds.
 
         - Order: two calls for one channel on one instance take their offsets in the order of the calls.
           Offsets of a channel rise by 1 within an epoch, over all instances.
-        - The future resolves when the publication is in the log (what that survives is the log's own
-          promise) and never before; it may be resolved already, so look at `done()` first.
-        - It fails with BrokerUnavailableError and nothing else. Then the publication is not in the log,
-          or, where the answer of a remote log was lost, unknown; a repeat with the same `key` is safe.
+        - The future resolves when the publication is in the log, and never before (each log says itself what
+          that survives). It may be resolved already, so look at `done()` first.
+        - It fails with BrokerUnavailableError and nothing else. Then the publication is not in the log or,
+          where the answer of a remote log was lost, may be; a repeat with the same `key` is safe.
         - Back-pressure: with too many publishes outstanding, further ones fail at once.
         - `key` (scoped by the caller to its user): the same channel and key within
-          `Retention.idempotency_s` is published once; the repeats resolve to the first position with
+          `Retention.idempotency_s` is published once. The repeats resolve to the first position with
           `duplicate` set, also when they run concurrently, and are not delivered again.
         - Cancelling the future does not withdraw the publication.
         """
@@ -124,9 +126,10 @@ class Broker(Protocol):
 
         - Page and top are one snapshot. A channel without publications has a top with offset 0 (or the
           offset where it ended, when everything in it was trimmed).
-        - `since` of another epoch, or beyond the top: no publications. After a trimmed position: what is
-          left, so that the first offset is not `since.offset + 1` (`position.recovery_failure` tells).
-        - When the channel is subscribed, everything after `top` is, or already was, delivered.
+        - `since` of another epoch, or beyond the top: no publications. `since` of a trimmed publication:
+          those that are left, so that the first offset is not `since.offset + 1`
+          (`position.recovery_failure` finds this out).
+        - When the channel is subscribed, everything after `top` will be, or already was, delivered.
 
         Raises BrokerUnavailableError.
         """
@@ -135,8 +138,8 @@ class Broker(Protocol):
     def subscribe(self, channel: str) -> None:
         """Deliver this channel's publications. Subscribing twice is the same as once.
 
-        A remote log may need a moment: everything after the top of a later `history` is delivered, what is
-        published before that may not be. So subscribe, read history, and go on from its top.
+        A remote log may need a moment: everything after the top of a later `history` is delivered; what was
+        published before that may not be. So subscribe, read history, and continue from its top.
         """
         ...
 
@@ -144,13 +147,19 @@ class Broker(Protocol):
         """Stop delivering this channel; nothing of it is delivered after the call."""
         ...
 
-    async def run(self, deliver: Deliver, lost: ReportLost | None = None) -> None:
+    async def run(
+        self,
+        deliver: Deliver,
+        lost: ReportLost | None = None,
+        on_notification: OnNotification | None = None,
+    ) -> None:
         """Deliver publications of subscribed channels until `close` is called; start this first.
 
         `deliver` is called on the loop's thread, in order, each publication at most once: per channel the
-        offsets rise. It must not raise (that is logged, and the next one delivered), nor publish.
-        An offset that is not one more than the one before, or a new epoch, means that what lies between
-        could not be had any more; `lost` says the same when no later publication shows it.
+        offsets rise. It must not publish, nor raise (an error is logged, and the next one delivered).
+        An offset that is not one more than the one before, or a new epoch, means that the publications
+        between them are lost; `lost` says the same when no later publication shows it. `on_notification`
+        gets what instances `notify` in subscribed channels, where the log has a coordinator.
         """
         ...
 
@@ -159,20 +168,20 @@ class Broker(Protocol):
         ...
 
     async def close(self) -> None:
-        """Finish what was published, end `run`, release everything. Publishing then is refused."""
+        """Finish what was published, end `run`, release everything. Later publishes are refused."""
         ...
 
 
 def guarded(deliver: Deliver) -> Deliver:
-    """Keep an error in `deliver` from reaching the log, which has done its part by then; log it."""
+    """Make a `deliver` that logs errors instead of raising them: the log has done its part by then."""
 
-    def hand_out(publication: Publication) -> None:
+    def deliver_or_log(publication: Publication) -> None:
         try:
             deliver(publication)
         except Exception:  # noqa: BLE001 - whatever a receiver does wrong, the next delivery takes place
             _log.exception("delivering %s-%d failed", publication.channel, publication.offset)
 
-    return hand_out
+    return deliver_or_log
 
 
 def new_epoch() -> str:

@@ -1,7 +1,7 @@
-"""What the instances of one deployment tell each other besides the log: who is where, and how much of it.
+"""What the instances of one deployment share besides the log: which of them live, and who is where.
 
-Nothing here is durable. What an instance said holds while the instance sends heartbeats, and is said again
-when it may have been forgotten; keys of an instance that is gone expire by themselves.
+Nothing here is durable. What an instance has said holds while it sends heartbeats, and is said again when it
+may have been forgotten; the keys of an instance that is gone expire by themselves.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class Notification(msgspec.Struct, omit_defaults=True):
 
 
 class HeartbeatReply(NamedTuple):
-    """The answer to a sign of life.
+    """The answer to a heartbeat.
 
-    `alive`: every instance whose lease runs, this one included. `remembered`: what this instance has said
-    may be relied on; otherwise (its lease had ended, the connection is a new one) it must be said again.
+    `alive`: every instance whose lease runs, this one included. `remembered`: the store still has what this
+    instance has said; otherwise (its lease had ended, the connection is a new one) it must say it again.
     """
 
     alive: frozenset[str]
@@ -38,10 +38,11 @@ class HeartbeatReply(NamedTuple):
 
 
 class PresenceChange(NamedTuple):
-    """What an instance has to say about a room.
+    """What an instance reports about a room.
 
-    `users`: those that came (with their name) or left (None) since it was last said. `here`: whether it has
-    users there; None: it only asks. `gone`: instances known to be dead, whose users are to be taken out.
+    `users`: who has joined (with their name) or left (None) since the last report. `here`: whether the
+    instance has users there; None when it only asks. `gone`: instances known to be dead, whose users are to
+    be removed.
     """
 
     users: Mapping[str, str | None]
@@ -58,33 +59,32 @@ class RoomUsers(NamedTuple):
 
 
 def new_instance_id() -> str:
-    """Make a name for one instance's life: 8 hexadecimal digits."""
+    """Make an id for one run of an instance: 8 hexadecimal digits."""
     return secrets.token_hex(4)
 
 
+# Called with the channel of each notification that arrives, the instance's own ones included.
 OnNotification = Callable[[str, Notification], None]
 
 
 class Coordinator(Protocol):
-    """The other instances, through the store that they share.
+    """What this instance tells the others and learns from them, through the store that they share.
 
-    Every coroutine raises BrokerUnavailableError; nothing is repeated, and everything may be said again.
+    What others notify arrives at the `on_notification` of `Broker.run`. Every coroutine raises
+    BrokerUnavailableError; nothing is retried here, and every call may be repeated.
     """
 
     instance_id: str
-    ttl_s: float  # what is not said again for so long is forgotten
-    on_notification: (
-        OnNotification | None
-    )  # called with the channel of each notification heard, own ones included
+    ttl_s: float  # what is not said again within this time is forgotten
 
     async def heartbeat(self, lease_s: float) -> HeartbeatReply:
-        """Say that this instance lives for another `lease_s`, and learn who else does."""
+        """Say that this instance lives for another `lease_s` seconds, and learn which others do."""
         ...
 
     async def update_presence(self, channel: str, change: PresenceChange, *, limit: int) -> RoomUsers:
-        """Say who came and who left, and learn who is there (up to `limit` by name), as one step.
+        """Report who joined and left, and learn who is there (up to `limit` by name), as one step.
 
-        Who is new in the whole deployment, or gone from it, is told to all instances by a `Notification`.
+        All instances are notified of each user who is new in the whole deployment or gone from it.
         """
         ...
 
@@ -93,16 +93,16 @@ class Coordinator(Protocol):
         ...
 
     def notify(self, channel: str, notification: Notification) -> None:
-        """Send a notification to all instances that follow the channel. It may get lost."""
+        """Send a notification to all instances that subscribe to the channel. It may get lost."""
         ...
 
     async def update_connections(self, user_id: str, here: int, gone: Collection[str]) -> int:
-        """Say how many connections a user has here; learn how many elsewhere."""
+        """Report how many connections a user has here; return how many elsewhere, without `gone` ones."""
         ...
 
     async def take_tokens(self, user_id: str, count: int, interval_s: float) -> float:
-        """Take `count` tokens from a user's common bucket, which gains one each `interval_s`.
+        """Take `count` tokens from a user's shared bucket, which gains one every `interval_s` seconds.
 
-        Returns how many seconds it takes until that bucket is full again.
+        Returns the seconds until that bucket is full again.
         """
         ...

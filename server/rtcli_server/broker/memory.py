@@ -1,9 +1,8 @@
-"""The log in memory: a ring per channel. What it promises survives nothing but the process.
+"""The log in memory: a ring per channel. It ends with the process.
 
-Publishing appends and delivers in one synchronous step, so there is no moment between the two.
-Space is bounded by count, age and bytes per channel, and by bytes over all channels: then the channel
-that was used least recently gives up its oldest publications, and at last its place. Its top is
-remembered, so that no offset is ever given twice within an epoch.
+Publishing appends and delivers in one synchronous step. Space is bounded by count, age and bytes per channel,
+and by bytes over all channels: over that, the least recently used channel loses its oldest publications, and
+at last its ring. Its top is remembered, so that no offset is ever used twice within an epoch.
 """
 
 from __future__ import annotations
@@ -13,10 +12,13 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from itertools import islice
 
+from typing_extensions import override
+
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
 from rtcli_server.broker.base import (
     MAX_PAGE,
+    Broker,
     BrokerUnavailableError,
     Deliver,
     HistoryPage,
@@ -26,10 +28,10 @@ from rtcli_server.broker.base import (
     guarded,
     new_epoch,
 )
-from rtcli_server.broker.coordinator import Coordinator
+from rtcli_server.broker.coordinator import Coordinator, OnNotification
 from rtcli_server.broker.idempotency import IdempotencyKeys
 
-# What CPython 3.11 needs beside `data`: a struct with its ints, the bytes header, a deque's slot.
+# What CPython 3.11 needs besides `data`: a struct with its ints, the bytes header, a deque's slot.
 PUBLICATION_BYTES = 240
 # A channel without publications: the log object, a deque's first block, its name, two dict entries.
 CHANNEL_BYTES = 1_200
@@ -48,13 +50,13 @@ class ChannelLog:
         self.bytes = CHANNEL_BYTES
 
     def drop_oldest(self) -> int:
-        """Forget the oldest publication and return the bytes that this gave back."""
+        """Drop the oldest publication and return the bytes freed."""
         size = len(self.ring.popleft().data) + PUBLICATION_BYTES
         self.bytes -= size
         return size
 
     def page(self, since: Position | None, limit: int) -> HistoryPage:
-        """Read as `Broker.history` says."""
+        """Read a page as described in `Broker.history`."""
         top = Position(self.epoch, self.top)
         if since is None:
             skip = max(0, len(self.ring) - limit)
@@ -66,10 +68,8 @@ class ChannelLog:
         return HistoryPage(list(islice(self.ring, skip, skip + limit)), top)
 
 
-class MemoryBroker:
-    """The log of one process, gone with it. Implements `Broker`."""
-
-    coordinator: Coordinator | None = None
+class MemoryBroker(Broker):
+    """The log of one process."""
 
     def __init__(self, retention: Retention, *, now_ms: Callable[[], int]) -> None:
         self._max_count = retention.max_count
@@ -77,7 +77,7 @@ class MemoryBroker:
         self._max_age_ms = retention.max_age_ms
         self._max_channel_bytes = retention.max_channel_bytes + CHANNEL_BYTES
         self._now_ms = now_ms
-        self._epoch = new_epoch()  # of every channel that nothing is known about
+        self._epoch = new_epoch()  # of every unknown channel
         self._channels: OrderedDict[str, ChannelLog] = OrderedDict()  # least recently used first
         self._tops: OrderedDict[str, Position] = OrderedDict()  # of channels that lost their ring
         self._bytes = 0
@@ -86,10 +86,16 @@ class MemoryBroker:
         self._deliver: Deliver | None = None
         self._closed = asyncio.Event()
 
+    @property
+    @override
+    def coordinator(self) -> Coordinator | None:
+        return None
+
+    @override
     def publish(
         self, channel: str, event: str, data: bytes, *, key: str | None = None, time_ms: int
     ) -> asyncio.Future[Published]:
-        """Append and deliver; the future is resolved already. See `Broker.publish`."""
+        """Append and deliver; the future is resolved already."""
         future: asyncio.Future[Published] = asyncio.get_running_loop().create_future()
         if self._closed.is_set():
             future.set_exception(BrokerUnavailableError("the log is closed"))
@@ -135,7 +141,7 @@ class MemoryBroker:
             len(ring) > self._max_count or log.bytes > self._max_channel_bytes or ring[0].time_ms < oldest_ms
         ):
             self._bytes -= log.drop_oldest()
-        # One look at the least recently used channel per publish is enough to free the quiet ones in time.
+        # Checking the least recently used channel once per publish frees the quiet ones in time.
         for quiet in self._channels.values():
             if quiet is not log:
                 self._expire(quiet, now_ms)
@@ -157,13 +163,14 @@ class MemoryBroker:
         self._bytes -= CHANNEL_BYTES
         self._tops[channel] = Position(log.epoch, log.top)
         if len(self._tops) > MAX_TOPS:
-            # That channel may be used again. Whatever is unknown from now on gets another epoch, so that an
-            # old position there is told as `epoch_changed` and can never be mistaken for a valid one.
+            # That channel may be used again. From now on, unknown channels get another epoch, so that an old
+            # position there is answered with `epoch_changed` and never taken for a valid one.
             self._tops.popitem(last=False)
             self._epoch = new_epoch()
 
+    @override
     async def history(self, channel: str, *, since: Position | None, limit: int) -> HistoryPage:
-        """Read as `Broker.history` says; this never waits."""
+        """Read a page; this never waits."""
         log = self._channels.get(channel)
         if log is None:
             return HistoryPage([], self._tops.get(channel) or Position(self._epoch, 0))
@@ -171,26 +178,32 @@ class MemoryBroker:
         self._expire(log, self._now_ms())
         return log.page(since, min(limit, MAX_PAGE))
 
+    @override
     def subscribe(self, channel: str) -> None:
-        """See `Broker.subscribe`."""
         self._subscribed.add(channel)
 
+    @override
     def unsubscribe(self, channel: str) -> None:
-        """See `Broker.unsubscribe`."""
         self._subscribed.discard(channel)
 
-    async def run(self, deliver: Deliver, lost: ReportLost | None = None) -> None:  # noqa: ARG002 - none are
-        """Deliver until `close`. See `Broker.run`; nothing is ever lost here."""
+    @override
+    async def run(
+        self,
+        deliver: Deliver,
+        lost: ReportLost | None = None,
+        on_notification: OnNotification | None = None,
+    ) -> None:
+        """Deliver until `close`; nothing is ever lost here."""
         self._deliver = guarded(deliver)
         try:
             await self._closed.wait()
         finally:
             self._deliver = None
 
+    @override
     async def ready(self) -> bool:
-        """Whether it is open."""
         return not self._closed.is_set()
 
+    @override
     async def close(self) -> None:
-        """End `run` and refuse further publishes."""
         self._closed.set()

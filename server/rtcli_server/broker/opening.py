@@ -1,4 +1,4 @@
-"""From a store's URL to its broker."""
+"""Opens the log that a store's URL names."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from rtcli_server.broker.sharded import ShardedBroker
 def open_broker(url: str, retention: Retention | None = None) -> Broker:
     """Open the log that `url` names.
 
-    `memory:`, `sqlite:PATH` with `?synchronous=full|normal`, or one of those that redis_url.py describes.
-    A Redis need not be there yet. Called before or in the event loop that uses the broker.
+    `memory:`, `sqlite:PATH` with `?synchronous=full|normal`, or a URL as described in redis/url.py.
+    Redis need not be up yet. Called before or in the event loop that uses the broker.
 
     Raises InvalidStoreError, with a text for the person who wrote the URL.
     """

@@ -81,7 +81,6 @@ class Deployment:
             now=clock.now,
             rng=rng,
         )
-        coordinator.on_notification = self._on_notification
 
     async def run(self) -> None:
         """Take part in the deployment until cancelled."""
@@ -102,7 +101,8 @@ class Deployment:
 
     # -- what the others send ------------------------------------------------------------------------------
 
-    def _on_notification(self, channel: str, notification: Notification) -> None:
+    def on_notification(self, channel: str, notification: Notification) -> None:
+        """Apply what happened in a room on any instance."""
         room, user_id, name = channel.removeprefix(ROOM_PREFIX), notification.user, notification.name
         if notification.kind == "joined":
             self._announcements.user_joined(room, user_id, name)

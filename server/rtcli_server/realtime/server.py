@@ -15,7 +15,15 @@ from rtcli.protocol.publication import Publication
 from rtcli_server.auth.admission import Admission, Rejection
 from rtcli_server.auth.claims import Principal
 from rtcli_server.auth.origins import OriginPolicy
-from rtcli_server.broker import Broker, Coordinator, Deliver, Lost, new_instance_id, open_broker
+from rtcli_server.broker import (
+    Broker,
+    Coordinator,
+    Deliver,
+    Lost,
+    OnNotification,
+    new_instance_id,
+    open_broker,
+)
 from rtcli_server.cluster.control import Command, Kick
 from rtcli_server.cluster.deployment import Deployment
 from rtcli_server.cluster.shared_rates import SharedRates
@@ -197,7 +205,7 @@ class Realtime:
         """Begin to deliver and to tick, on the running loop."""
         loop = asyncio.get_running_loop()
         self._running = [
-            loop.create_task(self.broker.run(self._deliver(), self._lost)),
+            loop.create_task(self.broker.run(self._deliver(), self._lost, self._on_notification())),
             loop.create_task(self.authenticator.run()),
         ]
         if self.deployment is not None:
@@ -217,6 +225,9 @@ class Realtime:
                 deliver(publication)
 
         return deliver_or_handle
+
+    def _on_notification(self) -> OnNotification | None:
+        return None if self.deployment is None else self.deployment.on_notification
 
     def _tick(self, now: float) -> None:
         self.slow_consumers.tick(now)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from rtcli_server.broker import BrokerUnavailableError, PresenceChange
-from rtcli_server.broker.coordinator import HeartbeatReply, Notification, OnNotification, RoomUsers
+from rtcli_server.broker.coordinator import HeartbeatReply, Notification, RoomUsers
 from rtcli_server.cluster.membership import ClusterMembership
 from rtcli_server.cluster.presence import ClusterPresence
 from rtcli_server.delivery.channel import Channel, Subscription
@@ -22,7 +22,6 @@ class Store:
 
     instance_id = "me"
     ttl_s = 600.0
-    on_notification: OnNotification | None = None
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, dict[str, str | None], bool | None]] = []

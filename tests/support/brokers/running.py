@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from rtcli_server.broker import Broker, Deliver, HistoryPage, Lost, Published, Retention, open_broker
+from rtcli_server.broker.coordinator import OnNotification
 from rtcli_server.broker.opening import now_ms
 
 from rtcli.protocol.position import Position
@@ -58,12 +59,16 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    url: str, retention: Retention | None = None, deliver: Deliver | None = None
+    url: str,
+    retention: Retention | None = None,
+    deliver: Deliver | None = None,
+    on_notification: OnNotification | None = None,
 ) -> AsyncIterator[Running]:
     """Open the log at `url`, run it, and close it."""
     broker = open_broker(url, retention)
     record = Running(broker)
-    task = asyncio.create_task(broker.run(deliver or record.delivered.append, record.lost.append))
+    work = broker.run(deliver or record.delivered.append, record.lost.append, on_notification)
+    task = asyncio.create_task(work)
     await asyncio.sleep(0)
     try:
         yield record

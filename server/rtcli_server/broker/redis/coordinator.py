@@ -1,71 +1,39 @@
-"""What instances tell each other through Redis. `peers.py` has the promises, the `*.lua` files each step.
+"""The coordinator in Redis: broker/coordinator.py has its promises, the `*.lua` files have each step.
 
 Keys, with the prefix `rt`: `rt:{instances}` who lives; `rt:{room:a}:i` and `:u` who is in a room;
 `rt:{instance:ID}:r` the rooms of one instance; `rt:{user:7}:c` and `:r` a user's connections and rate. All
-expire by themselves: those of rooms and users after `ttl_s` in which nobody said them again.
+expire by themselves: those of rooms and users when no instance has repeated them for `ttl_s`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+from typing_extensions import override
 
 from rtcli.protocol.position import USER_PREFIX
 from rtcli_server.broker.coordinator import (
+    Coordinator,
     HeartbeatReply,
     Notification,
-    OnNotification,
     PresenceChange,
     RoomUsers,
 )
-from rtcli_server.broker.redis.link import Requests, pack
-from rtcli_server.broker.redis.wire import ForeignDataError, Names
+from rtcli_server.broker.redis.link import Link, pack
+from rtcli_server.broker.redis.scripts import CoordinatorScripts
+from rtcli_server.broker.redis.wire import NOTIFICATION_MARK, ForeignDataError, Names
 from rtcli_server.timing.pacing import groups
 
-NOTIFICATION_MARK = (
-    b"0 "  # what a notification on a pub/sub channel begins with; a publication begins with `1 `
-)
-MAX_NOTIFICATION_BYTES = 8_192
 READS_AT_ONCE = 1_000
-_SCRIPTS = ("presence", "heartbeat", "connections", "take_tokens")
-_notification = msgspec.json.Decoder(Notification)
-_HERE = Path(__file__).parent
 
 T = TypeVar("T")
-_log = logging.getLogger(__name__)
 
 
-class CoordinatorScripts:
-    """The scripts' texts, and the digests that Redis knows them by."""
-
-    def __init__(self) -> None:
-        self.texts = [(_HERE / f"{name}.lua").read_text() for name in _SCRIPTS]
-        digests = [hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest() for text in self.texts]
-        self._digests = {name: digest.encode() for name, digest in zip(_SCRIPTS, digests, strict=True)}
-
-    def call(self, name: str, keys: list[bytes], *arguments: bytes) -> bytes:
-        """Pack a call."""
-        return pack([b"EVALSHA", self._digests[name], b"%d" % len(keys), *keys, *arguments])
-
-
-def parse_notification(payload: bytes) -> Notification:
-    """Read what `RedisCoordinator.notify` and presence.lua publish. Raises ForeignDataError."""
-    try:
-        if len(payload) > MAX_NOTIFICATION_BYTES:
-            raise ForeignDataError("not a notification: too long")
-        return _notification.decode(payload.removeprefix(NOTIFICATION_MARK))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ForeignDataError(f"not a notification: {error}") from error
-
-
-class RedisCoordinator:
-    """The instances that share one Redis. Implements `Coordinator`.
+class RedisCoordinator(Coordinator):
+    """The coordinator of the instances that share one Redis.
 
     `link()` carries the requests. `known(pubsub_channel)` waits until a tracked channel is subscribed,
     so that no notification is missed after its users were listed.
@@ -74,7 +42,7 @@ class RedisCoordinator:
     def __init__(
         self,
         names: Names,
-        link: Callable[[], Requests],
+        link: Callable[[], Link],
         known: Callable[[bytes], Awaitable[None]],
         *,
         instance_id: str,
@@ -82,7 +50,6 @@ class RedisCoordinator:
     ) -> None:
         self.instance_id = instance_id
         self.ttl_s = ttl_s
-        self.on_notification: OnNotification | None = None
         self.scripts = CoordinatorScripts()
         self._names = names
         self._link = link
@@ -90,16 +57,16 @@ class RedisCoordinator:
         self._own = instance_id.encode()
         self._ttl_ms = b"%d" % int(ttl_s * 1000)
         self._instances_key = names.of("instances")
-        self._connects = 0  # of the link, when the latest beat was sent
-        self._rooms: set[str] = set()  # said to be ours
+        self._connects = 0  # of the link, when the latest heartbeat was sent
+        self._rooms: set[str] = set()  # where this instance has reported users
 
     def _request(self, packed: bytes, parse: Callable[[Any], T], key: bytes) -> asyncio.Future[T]:
         return self._link().request(packed, parse, key)
 
-    # -- who lives -----------------------------------------------------------------------------------------
+    # -- which instances live --------------------------------------------------------------------------------
 
+    @override
     async def heartbeat(self, lease_s: float) -> HeartbeatReply:
-        """See `Coordinator.heartbeat`."""
         connects = self._link().connects
         lease_ms = b"%d" % max(1, int(lease_s * 1000))
         packed = self.scripts.call("heartbeat", [self._instances_key], self._own, lease_ms)
@@ -117,8 +84,8 @@ class RedisCoordinator:
 
     # -- rooms ---------------------------------------------------------------------------------------------
 
+    @override
     async def update_presence(self, channel: str, change: PresenceChange, *, limit: int) -> RoomUsers:
-        """See `Coordinator.update_presence`."""
         pubsub_channel = self._names.pubsub_channel(channel)
         await self._known(pubsub_channel)
         here = b"" if change.here is None else b"%d" % change.here
@@ -133,7 +100,7 @@ class RedisCoordinator:
         return room._replace(users=room.users[:limit])
 
     async def _index(self, channel: str, *, here: bool) -> None:
-        """Keep the list of the rooms in which this instance has users."""
+        """Keep the set of the rooms in which this instance has users."""
         if here == (channel in self._rooms):
             return
         key = self._rooms_key(self.instance_id)
@@ -144,8 +111,8 @@ class RedisCoordinator:
     def _rooms_key(self, instance: str) -> bytes:
         return self._names.of(f"instance:{instance}", "r")
 
+    @override
     async def list_rooms(self, alive: Collection[str]) -> dict[str, int]:
-        """See `Coordinator.list_rooms`."""
         channels: set[str] = set()
         for key in map(self._rooms_key, alive):
             channels |= await self._request(pack([b"SMEMBERS", key]), _parse_names, key)
@@ -156,37 +123,29 @@ class RedisCoordinator:
             counts |= zip(group, await asyncio.gather(*found), strict=True)
         return {channel: count for channel, count in counts.items() if count}
 
+    @override
     def notify(self, channel: str, notification: Notification) -> None:
-        """See `Coordinator.notify`."""
         pubsub_channel = self._names.pubsub_channel(channel)
         packed = pack([b"PUBLISH", pubsub_channel, NOTIFICATION_MARK + msgspec.json.encode(notification)])
         self._request(packed, int, pubsub_channel).add_done_callback(_forget)
 
-    def heard(self, channel: str, notification: Notification) -> None:
-        """Hand on what came; whatever is wrong with a receiver, the next notification is heard too."""
-        if self.on_notification is not None:
-            try:
-                self.on_notification(channel, notification)
-            except Exception:  # noqa: BLE001 - see above
-                _log.exception("a notification for %s failed", channel)
-
     # -- users ---------------------------------------------------------------------------------------------
 
+    @override
     async def update_connections(self, user_id: str, here: int, gone: Collection[str]) -> int:
-        """See `Coordinator.update_connections`."""
         key = self._names.of(USER_PREFIX + user_id, "c")
         packed = self.scripts.call("connections", [key], self._own, b"%d" % here, self._ttl_ms, _joined(gone))
         return await self._request(packed, int, key)
 
+    @override
     async def take_tokens(self, user_id: str, count: int, interval_s: float) -> float:
-        """See `Coordinator.take_tokens`."""
         key = self._names.of(USER_PREFIX + user_id, "r")
         packed = self.scripts.call("take_tokens", [key], b"%d" % count, b"%d" % max(1, int(interval_s * 1e6)))
         return await self._request(packed, int, key) / 1e6
 
 
 def _forget(future: asyncio.Future[int]) -> None:
-    """A notification may get lost: look at the exception, so that nobody else does."""
+    """Retrieve the exception, so that asyncio does not log it: a notification may get lost."""
     if not future.cancelled():
         future.exception()
 

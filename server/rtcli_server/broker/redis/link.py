@@ -1,9 +1,9 @@
 """One pipelined connection to Redis: requests of one loop turn go out together, answers come back in order.
 
-redis-py makes the connection (TLS, ACL, handshake); what it would do after that is not used. It repeats a
-write whose answer was lost, and waits for a stopped server without end. Here nothing is ever sent twice, and
-every request is answered or refused within the timeout: an answer that is late, or lost with its connection,
-fails the request as "outcome unknown", and the connection is given up.
+redis-py makes the connection (TLS, ACL, handshake) and is not used after that: it repeats a write whose
+answer was lost, and waits for a stopped server without end. Here nothing is ever sent twice, and every
+request is answered or refused within the timeout: an answer that is late, or lost with its connection, fails
+the request as "outcome unknown", and the connection is closed.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, Protocol, TypeVar
 
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
+from typing_extensions import override
 
 from rtcli_server.broker.base import BrokerUnavailableError
 from rtcli_server.broker.redis.timings import RedisTimings
@@ -28,7 +29,7 @@ Connect = Callable[[], Awaitable[AbstractConnection]]
 T = TypeVar("T")
 MAX_OUTSTANDING = 10_000
 MAX_OUTSTANDING_BYTES = 64 * 1024 * 1024
-SWEEP_S = 0.1  # how often deadlines are looked at
+SWEEP_S = 0.1  # how often deadlines are checked
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ def pack(arguments: Sequence[bytes]) -> bytes:
     return b"".join(parts)
 
 
-class _Request:
+class _PendingRequest:
     __slots__ = ("deadline", "future", "packed", "parse")
 
     def __init__(
@@ -52,7 +53,7 @@ class _Request:
         self.deadline = deadline
 
     def answer(self, answer: object) -> None:
-        """Give the requester what Redis answered, or why that is of no use."""
+        """Resolve the request with Redis' answer, or fail it with the reason why that is not usable."""
         if self.future.done():
             return
         if isinstance(answer, ResponseError):
@@ -66,71 +67,87 @@ class _Request:
             self.future.set_exception(BrokerUnavailableError(f"Redis answered nonsense: {error}"))
 
 
-class Requests(Protocol):
-    """What carries requests: a link to one Redis, or several to the nodes of a cluster."""
+class Link(Protocol):
+    """Carries requests: to one Redis server, or to the nodes of a cluster."""
 
     @property
     def connected(self) -> bool:
         """Whether requests can be sent now."""
+        ...
 
     @property
     def connects(self) -> int:
         """How many connections were made so far: a new one may be to a Redis that has lost something."""
+        ...
 
     def request(self, packed: bytes, parse: Callable[[Any], T], key: bytes) -> asyncio.Future[T]:
-        """See `Link.request`."""
+        """Send a command and give what `parse` makes of its answer (bytes, int, None, list).
+
+        `key` is one of the keys that it uses: where there are several nodes, it decides which one gets it.
+
+        The future fails with BrokerUnavailableError, also for an error answer and when `parse` raises
+        ForeignDataError.
+        """
+        ...
 
     async def close(self) -> None:
-        """See `Link.close`."""
+        """Wait for the answers that are due, then disconnect. Further requests are refused."""
+        ...
 
 
-class Link:
-    """Sends requests over a connection that it keeps, and makes again when it is lost.
+class NodeLink(Link):
+    """Sends requests over one connection, and reconnects when it is lost.
 
-    `scripts` are loaded on every new connection, before anything else is sent; `shas` are their names then.
+    `scripts` are loaded on every new connection, before anything else is sent.
     """
 
     def __init__(self, connect: Connect, timings: RedisTimings, scripts: Sequence[str] = ()) -> None:
         self._connect = connect
         self._timings = timings
         self._scripts = scripts
-        self._unsent: deque[_Request] = deque()
-        self._sent: deque[_Request] = deque()
+        self._unsent: deque[_PendingRequest] = deque()
+        self._sent: deque[_PendingRequest] = deque()
         self._bytes = 0
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._broken: asyncio.Event = asyncio.Event()
         self._task = self._loop.create_task(self._keep_connected())
         self._closing = False
-        self.connected = False
-        self.connects = 0
+        self._connected = False
+        self._connects = 0
 
-    def request(self, packed: bytes, parse: Callable[[Any], T], key: bytes) -> asyncio.Future[T]:  # noqa: ARG002
-        """Send a command and give what `parse` makes of its answer (bytes, int, None, list).
+    @property
+    @override
+    def connected(self) -> bool:
+        return self._connected
 
-        `key` is one of the keys that it uses: where there are several nodes, it says to which it goes.
+    @property
+    @override
+    def connects(self) -> int:
+        return self._connects
 
-        The future fails with BrokerUnavailableError, also for an error answer and when `parse` raises
-        ForeignDataError.
-        """
+    @override
+    def request(self, packed: bytes, parse: Callable[[Any], T], key: bytes) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self._loop.create_future()
         if self._closing:
             future.set_exception(BrokerUnavailableError("the log is closed"))
         elif self.outstanding >= MAX_OUTSTANDING or self._bytes > MAX_OUTSTANDING_BYTES:
             future.set_exception(BrokerUnavailableError("the log cannot keep up"))
         else:
-            self._unsent.append(_Request(packed, parse, future, self._loop.time() + self._timings.request_s))
+            self._unsent.append(
+                _PendingRequest(packed, parse, future, self._loop.time() + self._timings.request_s)
+            )
             self._bytes += len(packed)
             self._wake.set()
         return future
 
     @property
     def outstanding(self) -> int:
-        """How many requests have no answer yet."""
+        """The number of requests without an answer yet."""
         return len(self._unsent) + len(self._sent)
 
+    @override
     async def close(self) -> None:
-        """Wait for the answers that are due, then disconnect. Further requests are refused."""
         self._closing = True
         waiting = [request.future for request in (*self._sent, *self._unsent)]
         if waiting:
@@ -170,9 +187,9 @@ class Link:
         return connection
 
     async def _use(self, connection: AbstractConnection) -> None:
-        """Carry requests until the connection ends, then refuse those that it took along."""
-        self.connected = True
-        self.connects += 1
+        """Carry requests until the connection ends, then fail those that were sent over it."""
+        self._connected = True
+        self._connects += 1
         self._broken.clear()
         tasks = [
             self._loop.create_task(work)
@@ -181,7 +198,7 @@ class Link:
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self.connected = False
+            self._connected = False
             for task in tasks:
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
@@ -210,21 +227,21 @@ class Link:
             self._bytes -= len(request.packed)
             request.answer(answer)
             if isinstance(answer, (NoScriptError, ReadOnlyError)):
-                raise answer  # scripts are loaded, and the primary is looked up, when connecting
+                raise answer  # connecting loads the scripts, and looks the primary up
 
     async def _sweep(self) -> None:
-        """Refuse what waits too long: unsent requests one by one, a sent one together with its connection."""
+        """Refuse what waits too long: unsent requests one by one, a sent one by closing its connection."""
         while True:
             await asyncio.sleep(SWEEP_S)
             now = self._loop.time()
             if self._sent and self._sent[0].deadline < now:
                 self._broken.set()
-            late: deque[_Request] = deque()
+            late: deque[_PendingRequest] = deque()
             while self._unsent and self._unsent[0].deadline < now:
                 late.append(self._unsent.popleft())
             self._refuse(late, "Redis is away: nothing was published")
 
-    def _refuse(self, requests: deque[_Request], reason: str) -> None:
+    def _refuse(self, requests: deque[_PendingRequest], reason: str) -> None:
         while requests:
             request = requests.popleft()
             self._bytes -= len(request.packed)

@@ -1,10 +1,11 @@
-"""The scripts that run inside Redis, with this log's budgets written into them, and how they are called."""
+"""The scripts that run inside Redis, and how they are called. Redis knows them by their SHA-1."""
 
 from __future__ import annotations
 
 import hashlib
 import random
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 from rtcli.protocol.position import Position
@@ -14,8 +15,26 @@ from rtcli_server.broker.redis.link import pack
 _HERE = Path(__file__).parent
 
 
-class Scripts:
-    """Builds the calls of publish.lua and history.lua. `meta_ttl_ms` must outlive what refreshes it."""
+def _read(name: str) -> str:
+    return (_HERE / f"{name}.lua").read_text()
+
+
+def _digests(texts: Mapping[str, str]) -> dict[str, bytes]:
+    return {
+        name: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest().encode()
+        for name, text in texts.items()
+    }
+
+
+def _call(digest: bytes, keys: list[bytes], arguments: tuple[bytes, ...]) -> bytes:
+    return pack([b"EVALSHA", digest, b"%d" % len(keys), *keys, *arguments])
+
+
+class LogScripts:
+    """publish.lua and history.lua, with a log's limits written into them.
+
+    `meta_ttl_ms` must be longer than the time between two reads or writes of a channel that is in use.
+    """
 
     def __init__(self, retention: Retention, *, meta_ttl_ms: int) -> None:
         settings = {
@@ -25,13 +44,12 @@ class Scripts:
             "max_bytes": retention.max_channel_bytes,
             "key_ttl_ms": retention.idempotency_ms,
         }
-        head = "".join(f"local {name} = {value}\n" for name, value in settings.items())
-        head += (_HERE / "channel.lua").read_text()
-        self.texts = [head + (_HERE / name).read_text() for name in ("publish.lua", "history.lua")]
-        self._publish_sha, self._history_sha = [
-            hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest().encode() for text in self.texts
-        ]
-        # Seeded once: a system call for each offered epoch would cost as much as the rest of a publish.
+        head = "".join(f"local {name} = {value}\n" for name, value in settings.items()) + _read("channel")
+        texts = {name: head + _read(name) for name in ("publish", "history")}
+        digests = _digests(texts)
+        self.texts = list(texts.values())
+        self._publish_digest, self._history_digest = digests["publish"], digests["history"]
+        # Seeded once: a system call for each epoch offered would cost as much as the rest of a publish.
         self._epochs = random.Random(secrets.randbits(128))  # noqa: S311 - unique, not secret
 
     def _opening(self, known: Position | None) -> tuple[bytes, bytes, bytes]:
@@ -53,10 +71,22 @@ class Scripts:
     ) -> bytes:
         """Pack a call of publish.lua; `keys` are those of `Names.keys`."""
         arguments = (*self._opening(known), event.encode(), data, b"%d" % time_ms, pubsub_channel)
-        return pack([b"EVALSHA", self._publish_sha, b"%d" % len(keys), *keys, *arguments])
+        return _call(self._publish_digest, keys, arguments)
 
     def history(self, keys: list[bytes], known: Position | None, since: Position | None, limit: int) -> bytes:
         """Pack a call of history.lua."""
         after = (since.epoch.encode(), b"%d" % since.offset) if since else (b"", b"0")
-        arguments = (*self._opening(known), b"%d" % limit, *after)
-        return pack([b"EVALSHA", self._history_sha, b"%d" % len(keys), *keys, *arguments])
+        return _call(self._history_digest, keys, (*self._opening(known), b"%d" % limit, *after))
+
+
+class CoordinatorScripts:
+    """The scripts of `RedisCoordinator`."""
+
+    def __init__(self) -> None:
+        texts = {name: _read(name) for name in ("heartbeat", "presence", "connections", "take_tokens")}
+        self.texts = list(texts.values())
+        self._digests = _digests(texts)
+
+    def call(self, name: str, keys: list[bytes], *arguments: bytes) -> bytes:
+        """Pack a call of the script `name`.lua."""
+        return _call(self._digests[name], keys, arguments)

@@ -1,4 +1,4 @@
-"""Where a Redis log is: one server, whatever a Sentinel says, or the nodes of a cluster."""
+"""Where a Redis log is: one server, the primary that Sentinels name, or the nodes of a cluster."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from typing_extensions import override
 
-from rtcli_server.broker.redis.cluster import ClusterLink
-from rtcli_server.broker.redis.link import Link, Requests
+from rtcli_server.broker.redis.cluster_link import ClusterLink
+from rtcli_server.broker.redis.link import Link, NodeLink
 from rtcli_server.broker.redis.timings import RedisTimings
 
 
 class Target(Protocol):
-    """One log's worth of Redis."""
+    """What one log connects to."""
 
     async def connect(self) -> AbstractConnection:
         """Make a connection for listening. Raises RedisError or OSError."""
         ...
 
-    def open(self, timings: RedisTimings, scripts: Sequence[str]) -> Requests:
-        """Begin to keep connections for requests."""
+    def open(self, timings: RedisTimings, scripts: Sequence[str]) -> Link:
+        """Open a link for requests, which keeps its connections. `scripts` are loaded on each of them."""
         ...
 
 
 def connection_settings() -> dict[str, Any]:
-    """What every connection is made with: deadlines and retries are the caller's."""
+    """The settings of every connection: deadlines and retries are the caller's."""
     return {
         "protocol": 2,
         "retry": Retry(NoBackoff(), 0),
@@ -40,15 +41,15 @@ def connection_settings() -> dict[str, Any]:
     }
 
 
-class Server:
+class Server(Target):
     """One server, by its URL."""
 
     def __init__(self, url: str) -> None:
         self._arguments: dict[str, Any] = {**parse_url(url)}
         self._kind: type[AbstractConnection] = self._arguments.pop("connection_class", Connection)
 
+    @override
     async def connect(self) -> AbstractConnection:
-        """See `Target.connect`."""
         return await self.connect_to()
 
     async def connect_to(self, **address: object) -> AbstractConnection:
@@ -57,12 +58,12 @@ class Server:
         await connection.connect()  # type: ignore[no-untyped-call]
         return connection
 
-    def open(self, timings: RedisTimings, scripts: Sequence[str]) -> Requests:
-        """See `Target.open`."""
-        return Link(self.connect, timings, scripts)
+    @override
+    def open(self, timings: RedisTimings, scripts: Sequence[str]) -> Link:
+        return NodeLink(self.connect, timings, scripts)
 
 
-class Sentinels:
+class Sentinels(Target):
     """The server that Sentinels name as the primary of a service, asked at each connection."""
 
     def __init__(self, addresses: Sequence[tuple[str, int]], service: str, url: str) -> None:
@@ -70,8 +71,8 @@ class Sentinels:
         self._service = service
         self._server = Server(url)
 
+    @override
     async def connect(self) -> AbstractConnection:
-        """See `Target.connect`."""
         sentinel = Sentinel(  # type: ignore[no-untyped-call]
             self._addresses, sentinel_kwargs={**connection_settings(), "socket_timeout": 1.0}
         )
@@ -82,20 +83,21 @@ class Sentinels:
                 await client.aclose()
         return await self._server.connect_to(host=host, port=port)
 
-    def open(self, timings: RedisTimings, scripts: Sequence[str]) -> Requests:
-        """See `Target.open`."""
-        return Link(self.connect, timings, scripts)
+    @override
+    def open(self, timings: RedisTimings, scripts: Sequence[str]) -> Link:
+        return NodeLink(self.connect, timings, scripts)
 
 
-class Cluster:
+class Cluster(Target):
     """The nodes of a Redis Cluster; `urls` are those to begin with."""
 
     def __init__(self, urls: Sequence[str]) -> None:
         self._seeds = [Server(url) for url in urls]
         self._link: ClusterLink | None = None
 
+    @override
     async def connect(self) -> AbstractConnection:
-        """Connect to any node: what is published on one is heard on all."""
+        """Connect to any node: a message published on one reaches the subscribers of all."""
         known = self._link.nodes() if self._link else []
         errors: list[Exception] = []
         for node in (*known, *[seed.connect for seed in self._seeds]):
@@ -105,8 +107,8 @@ class Cluster:
                 errors.append(error)
         raise errors[0]
 
-    def open(self, timings: RedisTimings, scripts: Sequence[str]) -> Requests:
-        """See `Target.open`."""
+    @override
+    def open(self, timings: RedisTimings, scripts: Sequence[str]) -> Link:
         self._link = ClusterLink(self.connect, self._connect_to, timings, scripts)
         return self._link
 

@@ -1,4 +1,4 @@
-"""How long the Redis log waits for what."""
+"""The waits of the Redis log."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class RedisTimings:
     max_retry_s: float = 1.0
     check_s: float = 40.0  # each followed channel is compared with the stream about that often
     canary_s: float = 2.0  # between two canaries, and how long one may take
-    coordinator_ttl_s: float = 600.0  # what an instance has said of rooms and users is kept this long
+    coordinator_ttl_s: float = 600.0  # how long Redis keeps what an instance has said of rooms and users
     unsubscribe_s: float = 2.0  # a channel without members is kept subscribed this long, against churn
 
     def retry_s(self, attempt: int, jitter: float) -> float:
-        """How long to wait after the `attempt`-th failure (from 1); `jitter` is in [0, 1)."""
+        """Seconds to wait after the `attempt`-th failure (from 1); `jitter` is in [0, 1)."""
         delay: float = self.first_retry_s * 2 ** min(attempt - 1, 20)
         return min(self.max_retry_s, delay) * (0.5 + jitter / 2)

@@ -1,14 +1,14 @@
 """The channels that this instance follows: from pub/sub messages and reads of the stream to deliveries.
 
-What is decided about one channel is in redis_follower.py; here it is carried out.
+follower.py decides for one channel; this module carries it out.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 from rtcli.protocol.position import Position
 from rtcli_server.broker.base import (
@@ -20,44 +20,40 @@ from rtcli_server.broker.base import (
     ReportLost,
 )
 from rtcli_server.broker.coordinator import Notification, OnNotification
-from rtcli_server.broker.redis.coordinator import NOTIFICATION_MARK, parse_notification
 from rtcli_server.broker.redis.follower import ChannelFollower, Step
+from rtcli_server.broker.redis.pubsub_listener import PubSubListener
 from rtcli_server.broker.redis.timings import RedisTimings
-from rtcli_server.broker.redis.wire import ForeignDataError, Names, parse_message
+from rtcli_server.broker.redis.wire import (
+    NOTIFICATION_MARK,
+    ForeignDataError,
+    Names,
+    parse_message,
+    parse_notification,
+)
 from rtcli_server.timing.pacing import groups
 
-CHECK_TURNS = 40  # the followed channels are checked in that many groups
+CHECK_TURNS = 40  # the tracked channels are checked in that many groups
 READS_AT_ONCE = 200
 
 Read = Callable[[str, Position | None, int], Awaitable[HistoryPage]]
 Skip = Callable[[str, ForeignDataError], None]
 
-
-class Subscriptions(Protocol):
-    """What of the subscriber is used here."""
-
-    def subscribe(self, name: bytes) -> None:
-        """Want a channel's messages."""
-
-    def unsubscribe(self, name: bytes) -> None:
-        """Want them no more."""
+_log = logging.getLogger(__name__)
 
 
 class _TrackedChannel:
-    """A subscribed channel."""
-
-    __slots__ = ("begun", "channel", "follower", "known", "turn")
+    __slots__ = ("channel", "follower", "known", "started", "turn")
 
     def __init__(self, channel: str, known: asyncio.Future[None], turn: int) -> None:
         self.channel = channel
         self.follower = ChannelFollower()
         self.known = known  # resolved when it is subscribed and its position is known
-        self.begun = False  # whether that is under way
+        self.started = False  # whether its first read has started
         self.turn = turn
 
 
 class ChannelTracker:
-    """Follows channels. `read` reads the stream, `skip` is told of what is not ours."""
+    """Follows channels. `read` reads the stream; `skip` gets data that this program did not write."""
 
     def __init__(self, names: Names, timings: RedisTimings, *, read: Read, skip: Skip) -> None:
         self._names = names
@@ -68,12 +64,18 @@ class ChannelTracker:
         self._turns: list[set[bytes]] = [set() for _ in range(CHECK_TURNS)]
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
-        self.deliver: Deliver | None = None
-        self.on_notification: OnNotification | None = None
-        self.report_lost: ReportLost | None = None
+        self._deliver: Deliver | None = None
+        self._report_lost: ReportLost | None = None
+        self._on_notification: OnNotification | None = None
+
+    def start(
+        self, deliver: Deliver, lost: ReportLost | None, on_notification: OnNotification | None
+    ) -> None:
+        """Deliver from now on, as described in `Broker.run`; `deliver` does not raise."""
+        self._deliver, self._report_lost, self._on_notification = deliver, lost, on_notification
 
     def position(self, pubsub_channel: bytes) -> Position | None:
-        """The latest position that this instance has seen there."""
+        """The latest position that this instance has seen there, if it follows that channel."""
         followed = self._followed.get(pubsub_channel)
         return followed.follower.position if followed else None
 
@@ -89,8 +91,8 @@ class ChannelTracker:
         if not followed.known.done():
             raise BrokerUnavailableError("Redis is away: the channel is not subscribed")
 
-    def follow(self, channel: str, subscriptions: Subscriptions) -> None:
-        """Begin to follow a channel, unless that is so already."""
+    def follow(self, channel: str, listener: PubSubListener) -> None:
+        """Start to follow a channel, unless it is followed already."""
         pubsub_channel = self._names.pubsub_channel(channel)
         if pubsub_channel in self._followed:
             return
@@ -98,70 +100,73 @@ class ChannelTracker:
         followed = _TrackedChannel(channel, known, random.randrange(CHECK_TURNS))  # noqa: S311 - spreads load
         self._followed[pubsub_channel] = followed
         self._turns[followed.turn].add(pubsub_channel)
-        subscriptions.subscribe(pubsub_channel)
+        listener.subscribe(pubsub_channel)
 
-    def leave(self, channel: str, subscriptions: Subscriptions) -> None:
-        """Deliver nothing of a channel any more."""
+    def leave(self, channel: str, listener: PubSubListener) -> None:
+        """Stop following a channel: nothing of it is delivered any more."""
         pubsub_channel = self._names.pubsub_channel(channel)
         followed = self._followed.pop(pubsub_channel, None)
         if followed is None:
             return
         self._turns[followed.turn].discard(pubsub_channel)
-        subscriptions.unsubscribe(pubsub_channel)
+        listener.unsubscribe(pubsub_channel)
         if not followed.known.done():
             followed.known.set_result(None)
 
     def on_subscribed(self, pubsub_channel: bytes) -> None:
-        """From now on messages come. Those since the last time this was said may be missing."""
+        """Note that messages arrive from now on. Those since the last confirmation may be missing."""
         followed = self._followed.get(pubsub_channel)
         if followed is None:
             return
-        first = not followed.begun
-        followed.begun = True
-        self._do(followed, Step([], read=True) if first else followed.follower.suspect())
+        first = not followed.started
+        followed.started = True
+        self._apply(followed, Step([], read=True) if first else followed.follower.suspect())
 
     def on_message(self, pubsub_channel: bytes, payload: bytes) -> None:
-        """Take what pub/sub brought."""
+        """Take a message of a pub/sub channel."""
         followed = self._followed.get(pubsub_channel)
         if followed is None:
             return
         try:
             if payload.startswith(NOTIFICATION_MARK):
-                self._notification(followed.channel, parse_notification(payload))
+                self._notify(followed.channel, parse_notification(payload))
                 return
             publication = parse_message(followed.channel, payload)
         except ForeignDataError as error:
             self._skip(followed.channel, error)
             return
-        self._do(followed, followed.follower.live(publication))
+        self._apply(followed, followed.follower.live(publication))
 
-    def _notification(self, channel: str, notification: Notification) -> None:
-        if self.on_notification is not None:
-            self.on_notification(channel, notification)
+    def _notify(self, channel: str, notification: Notification) -> None:
+        if self._on_notification is not None:
+            try:
+                self._on_notification(channel, notification)
+            except Exception:  # noqa: BLE001 - whatever a receiver does wrong, it gets the next one
+                _log.exception("a notification for %s failed", channel)
 
-    def _do(self, followed: _TrackedChannel, step: Step) -> None:
+    def _apply(self, followed: _TrackedChannel, step: Step) -> None:
         """Carry a step out; if it asks for a read, start reading."""
-        self._hand_out(followed, step)
+        self._report(followed, step)
         if step.read:
             task = asyncio.create_task(self._catch_up(followed))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    def _hand_out(self, followed: _TrackedChannel, step: Step) -> None:
-        if self.deliver is not None:
+    def _report(self, followed: _TrackedChannel, step: Step) -> None:
+        if self._deliver is not None:
             for publication in step.deliver:
-                self.deliver(publication)
-        if step.lost is not None and self.report_lost is not None:
-            self.report_lost(Lost(followed.channel, step.lost))
+                self._deliver(publication)
+        if step.lost is not None and self._report_lost is not None:
+            self._report_lost(Lost(followed.channel, step.lost))
 
     def _is_current(self, followed: _TrackedChannel) -> bool:
         return self._followed.get(self._names.pubsub_channel(followed.channel)) is followed
 
     async def _catch_up(self, followed: _TrackedChannel) -> None:
-        """Read from the stream what the follower asks for, until live messages continue it."""
+        """Read the stream as the follower asks, until live messages continue it."""
         attempt = 0
         while self._is_current(followed):
-            since = followed.follower.ask()
+            since = followed.follower.start_read()
             try:
                 async with self._reads:
                     page = await self._read(followed.channel, since, MAX_PAGE if since else 0)
@@ -171,15 +176,15 @@ class ChannelTracker:
                 continue
             if not self._is_current(followed):
                 return
-            step = followed.follower.read(page)
-            self._hand_out(followed, step)
+            step = followed.follower.finish_read(page)
+            self._report(followed, step)
             if not followed.known.done():
                 followed.known.set_result(None)
             if not step.read:
                 return
 
     async def check(self) -> None:
-        """Compare each channel with its stream now and then: the last message may be the lost one."""
+        """Compare each channel with its stream regularly: the last message may be the lost one."""
         while True:
             for turn in self._turns:
                 await asyncio.sleep(self._timings.check_s / CHECK_TURNS)
@@ -193,12 +198,12 @@ class ChannelTracker:
         try:
             top = (await self._read(followed.channel, None, 0)).top
         except BrokerUnavailableError:
-            return  # what is missing will be found when Redis is back
+            return  # the next check finds what is missing
         if self._is_current(followed) and top != followed.follower.position:
-            self._do(followed, followed.follower.suspect())
+            self._apply(followed, followed.follower.suspect())
 
     def stop(self) -> None:
-        """End what is under way."""
-        self.deliver = self.report_lost = None
+        """Stop delivering, and cancel all reads."""
+        self._deliver = self._report_lost = self._on_notification = None
         for task in self._tasks:
             task.cancel()

@@ -1,4 +1,4 @@
-"""What the URL of a Redis log says, and how to connect accordingly."""
+"""Reads the URL of a Redis log."""
 
 from __future__ import annotations
 

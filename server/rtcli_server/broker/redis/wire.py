@@ -1,8 +1,8 @@
-"""What the Redis log writes and reads under its keys. What it reads was written by anyone: it is checked.
+"""What the Redis log writes and reads under its keys. Anybody may have written what it reads: it is checked.
 
 Names, with the prefix `rt`: `rt:{room:a}:m` the channel's state, `rt:{room:a}:s` its stream,
-`rt:{room:a}:k:KEY` an idempotency key, `rt:p:room:a` where it is published. The braces are a hash tag: all
-keys of a channel are in one slot of a Redis Cluster.
+`rt:{room:a}:k:KEY` an idempotency key, `rt:p:room:a` its pub/sub channel. The braces are a hash tag: all keys
+of a channel are in one slot of a Redis Cluster.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ import msgspec
 
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
+from rtcli_server.broker.coordinator import Notification
 
 MAX_DATA_BYTES = 1024 * 1024
-# What the log's user must be allowed, for `ACL SETUSER name on >password …`, with the prefix `rt`. In a
+MAX_NOTIFICATION_BYTES = 8_192
+NOTIFICATION_MARK = b"0 "  # begins a notification on a pub/sub channel; a publication begins with `1 `
+# What the log's Redis user must be allowed, for `ACL SETUSER name on >password …`, with the prefix `rt`. In a
 # cluster also `+cluster|slots`.
 REQUIRED_ACL = (
     "resetkeys ~rt:* resetchannels &rt:* -@all +evalsha +script|load +publish +subscribe +unsubscribe"
@@ -31,6 +34,7 @@ _ENTRY_ID = re.compile(rb"([1-9][0-9]{0,15})-0")
 _ANSWER = re.compile(rb"%b ([01])" % _POSITION)
 _EPOCH = re.compile(rb"[a-z0-9]{4,16}")
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_notification = msgspec.json.Decoder(Notification)
 
 
 class ForeignDataError(Exception):
@@ -38,7 +42,7 @@ class ForeignDataError(Exception):
 
 
 class Names:
-    """How keys and pub/sub channels are called."""
+    """The names of keys and pub/sub channels."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix.encode()
@@ -53,15 +57,15 @@ class Names:
         return keys
 
     def of(self, tag: str, kind: str = "") -> bytes:
-        """A key of what `tag` (a channel, say) names; all keys with one tag are in one slot of a cluster."""
+        """A key of `tag`, a channel for example; all keys with one tag are in one slot of a cluster."""
         return b"%b:{%b}:%b" % (self._prefix, tag.encode(), kind.encode())
 
     def pubsub_channel(self, channel: str) -> bytes:
-        """Where the channel's publications are published."""
+        """Where a channel's publications and notifications are published."""
         return self._pubsub_prefix + channel.encode()
 
     def canary(self, instance: str) -> bytes:
-        """Where an instance listens to its own canary."""
+        """The pub/sub channel on which an instance listens for its own canary."""
         return b"%b:canary:%b" % (self._prefix, instance.encode())
 
 
@@ -73,6 +77,16 @@ def parse_message(channel: str, payload: bytes) -> Publication:
         raise ForeignDataError("not a publication")
     epoch, offset, time_ms, event = match.groups()
     return _publication(channel, (epoch, offset), event, data, time_ms)
+
+
+def parse_notification(payload: bytes) -> Notification:
+    """Read what `RedisCoordinator.notify` and presence.lua publish. Raises ForeignDataError."""
+    try:
+        if len(payload) > MAX_NOTIFICATION_BYTES:
+            raise ForeignDataError("not a notification: too long")
+        return _notification.decode(payload.removeprefix(NOTIFICATION_MARK))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ForeignDataError(f"not a notification: {error}") from error
 
 
 def parse_entry(channel: str, epoch: str, entry: Sequence[object]) -> Publication:
@@ -104,7 +118,7 @@ def parse_page(answer: object) -> tuple[Position, list[Any]]:
 def _publication(
     channel: str, position: tuple[bytes, bytes], event: bytes, data: bytes, time_ms: bytes
 ) -> Publication:
-    """Check what clients will get: `data` must be one JSON object in UTF-8, of bearable size."""
+    """Check what clients will get: `data` must be one JSON object in UTF-8, of at most 1 MiB."""
     epoch, offset = position
     if len(data) > MAX_DATA_BYTES:
         raise ForeignDataError("too large")
@@ -117,6 +131,6 @@ def _publication(
 
 
 def offset_of(entry: Sequence[object]) -> int | None:
-    """The offset that an entry's id stands for."""
+    """The offset in an entry's id, or None when it is none of ours."""
     match = _ENTRY_ID.fullmatch(entry[0]) if isinstance(entry[0], bytes) else None
     return int(match[1]) if match else None

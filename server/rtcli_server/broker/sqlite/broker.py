@@ -18,9 +18,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+from typing_extensions import override
+
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
 from rtcli_server.broker.base import (
+    Broker,
     BrokerUnavailableError,
     Deliver,
     HistoryPage,
@@ -29,7 +32,7 @@ from rtcli_server.broker.base import (
     Retention,
     guarded,
 )
-from rtcli_server.broker.coordinator import Coordinator
+from rtcli_server.broker.coordinator import Coordinator, OnNotification
 from rtcli_server.broker.sqlite.file import StoreFile
 from rtcli_server.broker.sqlite.reader import Reader
 from rtcli_server.broker.sqlite.thread import Outcome, WriterThread
@@ -40,10 +43,8 @@ MAX_OUTSTANDING = 10_000
 MAX_OUTSTANDING_BYTES = 64 * 1024 * 1024
 
 
-class SqliteBroker:
-    """The log of one process in one file. Implements `Broker`."""
-
-    coordinator: Coordinator | None = None
+class SqliteBroker(Broker):
+    """The log of one process in one file."""
 
     def __init__(self, file: StoreFile, retention: Retention, *, now_ms: Callable[[], int]) -> None:
         self._file = file
@@ -60,10 +61,16 @@ class SqliteBroker:
         self._subscribed: set[str] = set()
         self._deliver: Deliver | None = None
 
+    @property
+    @override
+    def coordinator(self) -> Coordinator | None:
+        return None
+
+    @override
     def publish(
         self, channel: str, event: str, data: bytes, *, key: str | None = None, time_ms: int
     ) -> asyncio.Future[Published]:
-        """Queue for the next commit. See `Broker.publish`."""
+        """Queue the publication for the next commit."""
         loop = self._loop or self._start()
         future: asyncio.Future[Published] = loop.create_future()
         if self._closing:
@@ -82,13 +89,13 @@ class SqliteBroker:
         return self._loop
 
     def _post(self, callback: Callable[..., None], *arguments: object) -> None:
-        """Call on the loop's thread, from the writer's."""
+        """Call on the loop's thread, from the writer's thread."""
         assert self._loop is not None  # noqa: S101 - the thread was started by `_start`
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(callback, *arguments)
 
     def _settle(self, batch: list[Append], outcomes: Sequence[Outcome]) -> None:
-        """Deliver a committed batch, in order, and say to each publisher what became of it."""
+        """Deliver a committed batch, in order, and tell each publisher the outcome."""
         for append, outcome in zip(batch, outcomes, strict=True):
             future = self._waiting.popleft()
             self._waiting_bytes -= len(append.data)
@@ -97,31 +104,37 @@ class SqliteBroker:
                     future.set_exception(outcome)
                 continue
             if append.channel in self._subscribed and not outcome.duplicate:
-                self._hand_out(append, outcome.position)
+                self._deliver_committed(append, outcome.position)
             if not future.done():
                 future.set_result(outcome)
 
-    def _hand_out(self, append: Append, position: Position) -> None:
+    def _deliver_committed(self, append: Append, position: Position) -> None:
         if self._deliver is not None:
             self._deliver(Publication(append.channel, *position, append.event, append.data, append.time_ms))
 
+    @override
     async def history(self, channel: str, *, since: Position | None, limit: int) -> HistoryPage:
-        """Read one snapshot. See `Broker.history`."""
         loop = self._loop or self._start()
         if self._closing:
             raise BrokerUnavailableError("the log is closed")
         return await loop.run_in_executor(self._read_thread, self._reader.page, channel, since, limit)
 
+    @override
     def subscribe(self, channel: str) -> None:
-        """See `Broker.subscribe`."""
         self._subscribed.add(channel)
 
+    @override
     def unsubscribe(self, channel: str) -> None:
-        """See `Broker.unsubscribe`."""
         self._subscribed.discard(channel)
 
-    async def run(self, deliver: Deliver, lost: ReportLost | None = None) -> None:  # noqa: ARG002 - none are
-        """Deliver until `close`. See `Broker.run`; nothing is ever lost here."""
+    @override
+    async def run(
+        self,
+        deliver: Deliver,
+        lost: ReportLost | None = None,
+        on_notification: OnNotification | None = None,
+    ) -> None:
+        """Deliver until `close`; nothing is ever lost here."""
         self._loop or self._start()
         self._deliver = guarded(deliver)
         try:
@@ -129,10 +142,12 @@ class SqliteBroker:
         finally:
             self._deliver = None
 
+    @override
     async def ready(self) -> bool:
         """Whether it is open and its latest transaction succeeded."""
         return not self._closing and not self._thread.failing
 
+    @override
     async def close(self) -> None:
         """Commit what is queued, then close the file and let another process open it."""
         self._loop or self._start()

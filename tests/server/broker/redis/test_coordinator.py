@@ -8,7 +8,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 
 import pytest
-from rtcli_server.broker import BrokerUnavailableError, Coordinator, Notification, PresenceChange
+from rtcli_server.broker import (
+    BrokerUnavailableError,
+    Coordinator,
+    Notification,
+    OnNotification,
+    PresenceChange,
+)
 
 from tests.support.brokers.running import Running, running
 from tests.support.redis.server import RedisServer
@@ -22,7 +28,7 @@ _prefixes = count()
 
 @pytest.fixture(params=STORES)
 def url(request: pytest.FixtureRequest) -> str:
-    prefix = f"?prefix=peers{next(_prefixes)}"
+    prefix = f"?prefix=coordinator{next(_prefixes)}"
     if request.param == "cluster":
         return str(request.getfixturevalue("cluster_of_session").url) + prefix
     server: RedisServer = request.getfixturevalue("redis_of_session")
@@ -37,10 +43,12 @@ def coordinator_of(instance: Running) -> Coordinator:
 
 
 @asynccontextmanager
-async def instances(url: str, number: int) -> AsyncIterator[list[Coordinator]]:
-    """Run some instances, each of which has had its signs of life."""
+async def instances(url: str, *listeners: OnNotification) -> AsyncIterator[list[Coordinator]]:
+    """Run an instance for each listener; each has sent its heartbeats."""
     async with AsyncExitStack() as stack:
-        started = [await stack.enter_async_context(running(url)) for _ in range(number)]
+        started = [
+            await stack.enter_async_context(running(url, on_notification=listener)) for listener in listeners
+        ]
         for instance in started:
             await instance.wait_ready()
         all_instances = [coordinator_of(instance) for instance in started]
@@ -49,6 +57,10 @@ async def instances(url: str, number: int) -> AsyncIterator[list[Coordinator]]:
         for instance in started:
             instance.broker.subscribe(ROOM)
         yield all_instances
+
+
+def ignore(_channel: str, _notification: Notification) -> None:
+    """Listen to nothing."""
 
 
 def came(**users: str) -> PresenceChange:
@@ -63,10 +75,10 @@ ASKS = PresenceChange({}, here=None, gone=())
 
 
 async def test_everyone_who_lives_is_known(url: str) -> None:
-    async with instances(url, 2) as (one, two):
-        beat = await one.heartbeat(0.001)
-        assert beat.remembered
-        assert beat.alive == {one.instance_id, two.instance_id}
+    async with instances(url, ignore, ignore) as (one, two):
+        reply = await one.heartbeat(0.001)
+        assert reply.remembered
+        assert reply.alive == {one.instance_id, two.instance_id}
         await asyncio.sleep(0.05)
         assert (await two.heartbeat(LEASE_S)).alive == {two.instance_id}
         again = await one.heartbeat(LEASE_S)
@@ -75,20 +87,20 @@ async def test_everyone_who_lives_is_known(url: str) -> None:
 
 
 async def test_a_room_is_one_room(url: str) -> None:
-    async with instances(url, 2) as (one, two):
-        heard: list[tuple[str, str, str]] = []
-        one.on_notification = lambda channel, notification: heard.append(
-            (channel, notification.kind, notification.user)
-        )
+    heard: list[tuple[str, str, str]] = []
+
+    def listen(channel: str, notification: Notification) -> None:
+        heard.append((channel, notification.kind, notification.user))
+
+    async with instances(url, listen, ignore) as (one, two):
         assert (await one.update_presence(ROOM, came(a="Ann", b="Bob"), limit=10)).total == 2
         both = await two.update_presence(ROOM, came(a="Ann", c="Cy"), limit=10)
         assert (both.total, sorted(both.users)) == (3, [("a", "Ann"), ("b", "Bob"), ("c", "Cy")])
         assert both.instances == {one.instance_id, two.instance_id}
         assert len((await two.update_presence(ROOM, ASKS, limit=2)).users) == 2
         assert await one.list_rooms([one.instance_id, two.instance_id]) == {ROOM: 3}
-        assert (
-            await one.update_presence(ROOM, left("a", here=True), limit=0)
-        ).total == 3  # still on the other
+        still_on_the_other = await one.update_presence(ROOM, left("a", here=True), limit=0)
+        assert still_on_the_other.total == 3
         assert (await two.update_presence(ROOM, left("a", "c"), limit=0)).total == 1
         assert (await one.update_presence(ROOM, left("b"), limit=0)) == (0, frozenset(), [])
         assert await one.list_rooms([one.instance_id, two.instance_id]) == {}
@@ -99,23 +111,23 @@ async def test_a_room_is_one_room(url: str) -> None:
 
 
 async def test_the_users_of_a_dead_instance_are_taken_out(url: str) -> None:
-    async with instances(url, 2) as (one, two):
-        heard: list[tuple[str, str]] = []
-        one.on_notification = lambda _channel, notification: heard.append(
-            (notification.kind, notification.user)
-        )
+    heard: list[tuple[str, str]] = []
+
+    def listen(_channel: str, notification: Notification) -> None:
+        heard.append((notification.kind, notification.user))
+
+    async with instances(url, listen, ignore) as (one, two):
         await one.update_presence(ROOM, came(a="Ann"), limit=0)
         await two.update_presence(ROOM, came(a="Ann", b="Bob"), limit=0)
-        room = await one.update_presence(
-            ROOM, PresenceChange({}, here=None, gone=(two.instance_id,)), limit=9
-        )
+        two_is_gone = PresenceChange({}, here=None, gone=(two.instance_id,))
+        room = await one.update_presence(ROOM, two_is_gone, limit=9)
         assert room == (1, frozenset({one.instance_id}), [("a", "Ann")])
         await until(lambda: heard[-1:] == [("left", "b")], "Bob has left")
         assert heard == [("joined", "a"), ("joined", "b"), ("left", "b")]
 
 
 async def test_connections_are_added_up(url: str) -> None:
-    async with instances(url, 2) as (one, two):
+    async with instances(url, ignore, ignore) as (one, two):
         assert await one.update_connections("7", 3, ()) == 0
         assert await two.update_connections("7", 2, ()) == 3
         assert await one.update_connections("7", 0, ()) == 2
@@ -125,34 +137,36 @@ async def test_connections_are_added_up(url: str) -> None:
 
 
 async def test_tokens_are_taken_from_one_bucket(url: str) -> None:
-    async with instances(url, 2) as (one, two):
+    async with instances(url, ignore, ignore) as (one, two):
         assert await one.take_tokens("7", 10, 0.1) == pytest.approx(1.0, abs=0.05)
         assert 1.2 < await two.take_tokens("7", 5, 0.1) <= 1.5
         assert await two.take_tokens("8", 1, 0.1) == pytest.approx(0.1, abs=0.05)
 
 
-async def test_a_notice_is_heard_by_all(url: str) -> None:
-    async with instances(url, 2) as (one, two):
-        heard: list[Notification] = []
-        one.on_notification = two.on_notification = lambda _channel, notification: heard.append(notification)
+async def test_a_notification_is_heard_by_all(url: str) -> None:
+    heard: list[Notification] = []
+
+    def listen(_channel: str, notification: Notification) -> None:
+        heard.append(notification)
+
+    async with instances(url, listen, listen) as (one, _two):
         notification = Notification("typing", "7", "Ann", is_typing=True, by=one.instance_id)
         one.notify(ROOM, notification)
         await until(lambda: heard == [notification, notification], "both have heard")
 
 
-async def test_a_receiver_that_fails_hears_the_next_one(
+async def test_a_listener_that_fails_hears_the_next_one(
     redis_of_session: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with instances(f"{redis_of_session.url}?prefix=peers{next(_prefixes)}", 1) as (one,):
-        heard: list[str] = []
+    heard: list[str] = []
 
-        def hear(_channel: str, notification: Notification) -> None:
-            if not heard:
-                heard.append("failed")
-                raise RuntimeError("a bug")
-            heard.append(notification.user)
+    def listen(_channel: str, notification: Notification) -> None:
+        if not heard:
+            heard.append("failed")
+            raise RuntimeError("a bug")
+        heard.append(notification.user)
 
-        one.on_notification = hear
+    async with instances(f"{redis_of_session.url}?prefix=coordinator{next(_prefixes)}", listen) as (one,):
         for user in ("a", "b"):
             one.notify(ROOM, Notification("typing", user, "x"))
         await until(lambda: heard == ["failed", "b"], "the second one was heard")

@@ -26,8 +26,8 @@ def page(top: int, *offsets: int, epoch: str = "aaaa") -> HistoryPage:
 
 def following(top: int = 5) -> ChannelFollower:
     follower = ChannelFollower()
-    assert follower.ask() is None
-    assert follower.read(page(top)) == Step([])
+    assert follower.start_read() is None
+    assert follower.finish_read(page(top)) == Step([])
     return follower
 
 
@@ -47,73 +47,73 @@ def test_a_repeated_message_is_dropped() -> None:
 def test_messages_before_the_first_read_are_joined_to_its_top() -> None:
     follower = ChannelFollower()
     assert follower.live(publication(4)) == Step([])
-    follower.ask()
+    follower.start_read()
     assert follower.live(publication(6)) == Step([])
-    assert follower.read(page(5)) == Step([publication(6)])
+    assert follower.finish_read(page(5)) == Step([publication(6)])
 
 
 def test_a_hole_is_filled_before_what_came_after_it() -> None:
     follower = following()
     assert follower.live(publication(8)) == Step([], read=True)
-    assert follower.ask() == Position("aaaa", 5)
+    assert follower.start_read() == Position("aaaa", 5)
     assert follower.live(publication(9)) == Step([])
-    assert follower.read(page(8, 6, 7, 8)) == Step([publication(n) for n in (6, 7, 8, 9)])
+    assert follower.finish_read(page(8, 6, 7, 8)) == Step([publication(n) for n in (6, 7, 8, 9)])
     assert follower.live(publication(10)) == Step([publication(10)])
 
 
 def test_a_message_ahead_of_the_page_asks_for_another() -> None:
     follower = following()
     follower.live(publication(7))
-    follower.ask()
+    follower.start_read()
     follower.live(publication(9))
-    assert follower.read(page(7, 6, 7)) == Step([publication(6), publication(7)], read=True)
-    assert follower.ask() == Position("aaaa", 7)
-    assert follower.read(page(9, 8, 9)) == Step([publication(8), publication(9)])
+    assert follower.finish_read(page(7, 6, 7)) == Step([publication(6), publication(7)], read=True)
+    assert follower.start_read() == Position("aaaa", 7)
+    assert follower.finish_read(page(9, 8, 9)) == Step([publication(8), publication(9)])
 
 
 def test_what_is_trimmed_shows_as_a_jump_or_is_reported() -> None:
     follower = following()
     follower.suspect()
-    follower.ask()
-    assert follower.read(page(9, 8, 9)) == Step([publication(8), publication(9)])
+    follower.start_read()
+    assert follower.finish_read(page(9, 8, 9)) == Step([publication(8), publication(9)])
     follower.suspect()
-    follower.ask()
-    assert follower.read(page(12)) == Step([], lost=Position("aaaa", 12))
+    follower.start_read()
+    assert follower.finish_read(page(12)) == Step([], lost=Position("aaaa", 12))
     assert follower.live(publication(13)) == Step([publication(13)])
 
 
 def test_a_new_epoch_is_followed_from_its_beginning() -> None:
     follower = following()
     assert follower.live(publication(2, "bbbb")) == Step([], read=True)
-    follower.ask()
-    assert follower.read(page(2, epoch="bbbb")) == Step([], read=True)
-    assert follower.ask() == Position("bbbb", 0)
+    follower.start_read()
+    assert follower.finish_read(page(2, epoch="bbbb")) == Step([], read=True)
+    assert follower.start_read() == Position("bbbb", 0)
     new = [publication(1, "bbbb"), publication(2, "bbbb")]
-    assert follower.read(page(2, 1, 2, epoch="bbbb")) == Step(new)
+    assert follower.finish_read(page(2, 1, 2, epoch="bbbb")) == Step(new)
 
 
 def test_an_empty_new_log_is_reported() -> None:
     follower = following()
     follower.suspect()
-    follower.ask()
-    assert follower.read(page(0, epoch="bbbb")) == Step([], lost=Position("bbbb", 0))
+    follower.start_read()
+    assert follower.finish_read(page(0, epoch="bbbb")) == Step([], lost=Position("bbbb", 0))
 
 
 def test_a_message_of_a_log_that_is_gone_does_not_ask_for_ever() -> None:
     follower = following()
     assert follower.live(publication(7, "gone")) == Step([], read=True)
-    follower.ask()
-    assert follower.read(page(5)) == Step([])
+    follower.start_read()
+    assert follower.finish_read(page(5)) == Step([])
 
 
 def test_what_happens_during_a_read_asks_for_another() -> None:
     follower = following()
     follower.suspect()
-    follower.ask()
+    follower.start_read()
     assert follower.suspect() == Step([])
-    assert follower.read(page(5)) == Step([], read=True)
-    follower.ask()
-    assert follower.read(page(5)) == Step([])
+    assert follower.finish_read(page(5)) == Step([], read=True)
+    follower.start_read()
+    assert follower.finish_read(page(5)) == Step([])
 
 
 @dataclass
@@ -134,7 +134,7 @@ class World:
         return f"e{self.epoch:03d}"
 
     def ask(self) -> None:
-        since = self.follower.ask()
+        since = self.follower.start_read()
         offsets: list[int] = []
         if since is not None and since.epoch == self.name():
             offsets = list(range(max(since.offset + 1, self.kept_from), self.top + 1))[:PAGE]
@@ -164,7 +164,7 @@ class World:
     def answer(self) -> None:
         asked, self.asked = self.asked, None
         if asked is not None:
-            self.take(self.follower.read(asked))
+            self.take(self.follower.finish_read(asked))
 
 
 @settings(max_examples=300, deadline=None)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from rtcli_server.broker import BrokerUnavailableError
 from rtcli_server.broker.redis import link as module
-from rtcli_server.broker.redis.link import Link, pack
+from rtcli_server.broker.redis.link import NodeLink, pack
 from rtcli_server.broker.redis.target import Server
 from rtcli_server.broker.redis.timings import RedisTimings
 from rtcli_server.broker.redis.wire import ForeignDataError
@@ -21,23 +21,23 @@ TIMINGS = RedisTimings(connect_s=0.5, request_s=0.5, first_retry_s=0.01, max_ret
 
 
 @pytest.fixture
-async def link(redis_of_session: RedisServer) -> AsyncIterator[Link]:
-    made = Link(Server(redis_of_session.url).connect, TIMINGS, ["return 1"])
+async def link(redis_of_session: RedisServer) -> AsyncIterator[NodeLink]:
+    made = NodeLink(Server(redis_of_session.url).connect, TIMINGS, ["return 1"])
     yield made
     await made.close()
 
 
-def echo(link: Link, text: bytes) -> asyncio.Future[bytes]:
+def echo(link: NodeLink, text: bytes) -> asyncio.Future[bytes]:
     return link.request(pack([b"ECHO", text]), bytes, b"")
 
 
-async def test_answers_come_in_the_order_of_requests(link: Link) -> None:
+async def test_answers_come_in_the_order_of_requests(link: NodeLink) -> None:
     texts = [b"%d" % number for number in range(1000)]
     assert await asyncio.gather(*[echo(link, text) for text in texts]) == texts
     assert link.outstanding == 0
 
 
-async def test_too_many_requests_are_refused_at_once(link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_too_many_requests_are_refused_at_once(link: NodeLink, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_OUTSTANDING", 10)
     futures = [echo(link, b"x") for _ in range(15)]
     assert [future.done() for future in futures] == [False] * 10 + [True] * 5
@@ -46,14 +46,14 @@ async def test_too_many_requests_are_refused_at_once(link: Link, monkeypatch: py
     assert await echo(link, b"again") == b"again"
 
 
-async def test_too_many_bytes_are_refused_at_once(link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_too_many_bytes_are_refused_at_once(link: NodeLink, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_OUTSTANDING_BYTES", 1000)
     results = await asyncio.gather(*[echo(link, b"x" * 400) for _ in range(5)], return_exceptions=True)
     assert [isinstance(result, BrokerUnavailableError) for result in results] == [False] * 3 + [True] * 2
     assert await echo(link, b"again") == b"again"
 
 
-async def test_an_error_answer_fails_its_own_request_only(link: Link) -> None:
+async def test_an_error_answer_fails_its_own_request_only(link: NodeLink) -> None:
     wrong = link.request(pack([b"NONSENSE"]), bytes, b"")
     right = echo(link, b"x")
     with pytest.raises(BrokerUnavailableError, match="Redis refused"):
@@ -61,7 +61,7 @@ async def test_an_error_answer_fails_its_own_request_only(link: Link) -> None:
     assert await right == b"x"
 
 
-async def test_an_answer_that_makes_no_sense_fails_its_own_request_only(link: Link) -> None:
+async def test_an_answer_that_makes_no_sense_fails_its_own_request_only(link: NodeLink) -> None:
     def parse(answer: bytes) -> bytes:
         raise ForeignDataError(f"{answer!r} is not it")
 
@@ -72,7 +72,7 @@ async def test_an_answer_that_makes_no_sense_fails_its_own_request_only(link: Li
     assert await right == b"y"
 
 
-async def test_nothing_is_sent_again_after_a_freeze(redis_of_session: RedisServer, link: Link) -> None:
+async def test_nothing_is_sent_again_after_a_freeze(redis_of_session: RedisServer, link: NodeLink) -> None:
     redis_of_session.command("DEL", "counter")
     await echo(link, b"connected")
     redis_of_session.send(signal.SIGSTOP)
@@ -90,7 +90,7 @@ async def test_nothing_is_sent_again_after_a_freeze(redis_of_session: RedisServe
 
 
 async def test_closing_waits_for_answers_and_then_refuses(redis_of_session: RedisServer) -> None:
-    link = Link(Server(redis_of_session.url).connect, TIMINGS, ["return 1"])
+    link = NodeLink(Server(redis_of_session.url).connect, TIMINGS, ["return 1"])
     futures = [echo(link, b"x") for _ in range(100)]
     await link.close()
     assert await asyncio.gather(*futures) == [b"x"] * 100

@@ -1,9 +1,9 @@
-"""The connection that listens: it subscribes, reads, and notices when it has gone deaf.
+"""The connection for pub/sub: it subscribes, reads, and finds out when no messages come through.
 
 Pub/sub may lose messages without any sign: after CLIENT KILL, after this reader was too slow, when the
 connection is alive but nothing comes through. So every confirmation of a subscription is reported, also the
-repeated ones after a reconnect, and whoever follows the channel compares with the stream. And the subscriber
-listens to a channel of its own, on which the other connection publishes a canary now and then.
+repeated ones after a reconnect, and whoever follows the channel compares with the stream. And the listener
+subscribes to a channel of its own, on which the other connection regularly publishes a canary.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ CHANNELS_PER_COMMAND = 500
 _log = logging.getLogger(__name__)
 
 
-class Subscriber:
-    """Keeps `wanted` subscribed. Everything in terms of Redis' channel names, as bytes.
+class PubSubListener:
+    """Keeps the wanted pub/sub channels subscribed; all names are those of Redis, as bytes.
 
-    `on_message(name, payload)` is called for each message of any subscribed channel, `on_subscribed(name)`
-    each time Redis confirmed that from now on messages come.
+    `on_message(name, payload)` is called for each message of a subscribed channel, `on_subscribed(name)` each
+    time Redis has confirmed that messages come from now on.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Subscriber:
         self.listening = asyncio.Event()  # the canary's channel is subscribed
 
     def subscribe(self, name: bytes) -> None:
-        """Want a channel. When it is subscribed already, that is confirmed at once."""
+        """Subscribe to a channel; if that is so already, confirm it at once."""
         self._wanted.add(name)
         if name in self._confirmed:
             self._on_subscribed(name)
@@ -64,25 +64,25 @@ class Subscriber:
             self._wake.set()
 
     def unsubscribe(self, name: bytes) -> None:
-        """Stop wanting a channel; `drop_unwanted` tells Redis."""
+        """Mark a channel as unwanted; `drop_unwanted` tells Redis."""
         self._wanted.discard(name)
 
     def drop_unwanted(self) -> None:
-        """Unsubscribe from what is not wanted any more. Called now and then: rooms come and go quickly."""
+        """Unsubscribe from what is not wanted any more. Called at intervals: rooms come and go quickly."""
         if not self._confirmed <= self._wanted | {self._canary}:
             self._wake.set()
 
     async def heard(self, canary: bytes) -> None:
-        """Wait until this payload came in on the canary channel."""
+        """Wait until this payload has arrived on the canary's channel."""
         async with self._heard:
             await self._heard.wait_for(lambda: self._latest_canary == canary)
 
     def reconnect(self) -> None:
-        """Give up this connection, which is deaf, for another."""
+        """Replace this connection, through which no messages come."""
         self._give_up.set()
 
     async def run(self) -> None:
-        """Connect, subscribe and read, again and again, until cancelled."""
+        """Connect, subscribe and read; reconnect when that ends; until cancelled."""
         attempt = 0
         while True:
             try:
@@ -119,7 +119,7 @@ class Subscriber:
             await self._wake.wait()
             self._wake.clear()
             wanted = self._wanted | {self._canary}
-            # Only a confirmed one: so that of each channel at most one confirmation is on its way.
+            # Only confirmed ones, so that at most one confirmation per channel is on its way.
             unwanted = self._confirmed - wanted
             missing = wanted - self._requested
             self._confirmed -= unwanted

@@ -1,9 +1,9 @@
-"""Requests to a Redis Cluster: a link to each primary, and the map that says which has which slot.
+"""Requests to a Redis Cluster: a link to each primary, and the map of the slots that each one has.
 
 A node answers MOVED when a slot is not its own (https://redis.io/docs/reference/cluster-spec/, "MOVED
 Redirection"). Then nothing was done: the request is refused as unavailable, and the map is read again. It is
-not sent on to the other node, where it could overtake, or be overtaken by, others of its channel. The map is
-also read again while a node does not answer, so that a failover is followed.
+not sent to the other node, where it could overtake, or be overtaken by, others of its channel. The map is
+also read again while a node does not answer, so that a failover is noticed.
 """
 
 from __future__ import annotations
@@ -18,21 +18,22 @@ from typing import Any, TypeVar
 from redis.asyncio.connection import AbstractConnection
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError, TryAgainError
+from typing_extensions import override
 
 from rtcli_server.broker.base import BrokerUnavailableError
-from rtcli_server.broker.redis.link import Connect, Link, pack
+from rtcli_server.broker.redis.link import Connect, Link, NodeLink, pack
 from rtcli_server.broker.redis.timings import RedisTimings
 
 T = TypeVar("T")
 Address = tuple[str, int]
 ConnectTo = Callable[[str, int], Awaitable[AbstractConnection]]
-LOOK_S = 0.5  # how often it is looked whether all nodes are connected
+CHECK_S = 0.5  # how often the connections to all nodes are checked
 _REDIRECTIONS = (MovedError, AskError, TryAgainError, ClusterDownError)
 
 _log = logging.getLogger(__name__)
 
 
-class ClusterLink:
+class ClusterLink(Link):
     """Sends each request to the node that has the slot of its key. `connect` reaches any node."""
 
     def __init__(
@@ -42,8 +43,8 @@ class ClusterLink:
         self._connect_to = connect_to
         self._timings = timings
         self._scripts = scripts
-        self._links: dict[Address, Link] = {}
-        self._slots: list[Link | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
+        self._links: dict[Address, NodeLink] = {}
+        self._slots: list[NodeLink | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
         self._mapped = asyncio.Event()
         self._outdated = asyncio.Event()
         self._outdated.set()
@@ -53,32 +54,34 @@ class ClusterLink:
         self._task = asyncio.get_running_loop().create_task(self._keep_map())
 
     @property
+    @override
     def connected(self) -> bool:
         """Whether every primary is connected."""
         return self._mapped.is_set() and all(link.connected for link in self._links.values())
 
     @property
+    @override
     def connects(self) -> int:
-        """See `Requests.connects`; of links that are gone as well."""
+        """How many connections were made so far, those of links that are gone included."""
         return self._connects_before + sum(link.connects for link in self._links.values())
 
     def nodes(self) -> list[Connect]:
-        """How to reach the primaries that are connected."""
+        """Functions that connect to the primaries that are connected now."""
         return [
             partial(self._connect_to, *address) for address, link in self._links.items() if link.connected
         ]
 
+    @override
     def request(self, packed: bytes, parse: Callable[[Any], T], key: bytes) -> asyncio.Future[T]:
-        """See `Link.request`."""
         link = self._slots[key_slot(key)]
         if link is not None and not self._closing:
             future = link.request(packed, parse, key)
-            future.add_done_callback(self._look_at)
+            future.add_done_callback(self._check_outcome)
             return future
         return asyncio.ensure_future(self._when_mapped(packed, parse, key))
 
     async def _when_mapped(self, packed: bytes, parse: Callable[[Any], T], key: bytes) -> T:
-        """Wait for the first map."""
+        """Wait for the first map, then send."""
         if self._closing:
             raise BrokerUnavailableError("the log is closed")
         with suppress(TimeoutError):
@@ -89,7 +92,7 @@ class ClusterLink:
             raise BrokerUnavailableError("Redis is away: nothing was published")
         return await link.request(packed, parse, key)
 
-    def _look_at(self, future: asyncio.Future[Any]) -> None:
+    def _check_outcome(self, future: asyncio.Future[Any]) -> None:
         if future.cancelled():
             return
         error = future.exception()
@@ -99,7 +102,7 @@ class ClusterLink:
     async def _keep_map(self) -> None:
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_S):
+                async with asyncio.timeout(CHECK_S):
                     await self._outdated.wait()
             if self.connected and not self._outdated.is_set():
                 continue
@@ -123,7 +126,7 @@ class ClusterLink:
     def _use(self, ranges: list[tuple[int, int, Address]]) -> None:
         addresses = {address for _, _, address in ranges}
         for address in addresses - self._links.keys():
-            self._links[address] = Link(partial(self._connect_to, *address), self._timings, self._scripts)
+            self._links[address] = NodeLink(partial(self._connect_to, *address), self._timings, self._scripts)
         for address in self._links.keys() - addresses:
             retired = self._links.pop(address)
             self._connects_before += retired.connects
@@ -136,8 +139,8 @@ class ClusterLink:
         if ranges:
             self._mapped.set()
 
+    @override
     async def close(self) -> None:
-        """See `Link.close`."""
         self._closing = True
         self._task.cancel()
         with suppress(asyncio.CancelledError):
