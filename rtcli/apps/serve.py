@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvloop
-from rtcli_server.auth.authenticator import KeyConfigError
 from rtcli_server.auth.origins import InvalidOriginError
+from rtcli_server.auth.verification_keys import KeyConfigError
 from rtcli_server.broker import BrokerUnavailableError, InvalidStoreError
 from rtcli_server.process.listeners import ListenError, base_url, reserved_port
 from rtcli_server.process.logs import configure_logging, redact

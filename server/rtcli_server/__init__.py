@@ -1,7 +1,8 @@
 """The realtime server: rooms over WebSocket and event streams over SSE, on one log.
 
-`create_app` makes a whole server, `realtime_router` the part for inside another FastAPI application,
-`Settings` configures both. They are imported when they are first used: clients need none of it.
+The public API is here: `create_app` makes a whole server, `realtime_router` a part of another FastAPI
+application, and `Settings` configures both. They are imported when they are first used, because the command
+line imports parts of this package and must start fast.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Header fields of an HTTP request as they were received. Pure."""
+"""Header fields of an HTTP request, as they were received."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from collections.abc import Sequence
 Headers = Sequence[tuple[bytes, bytes]]  # names in lower case
 
 
-def values(headers: Headers, name: bytes) -> list[bytes]:
-    """All values of a header; `name` in lower case."""
+def header_values(headers: Headers, name: bytes) -> list[bytes]:
+    """Return all values of a header; `name` is in lower case."""
     return [value for key, value in headers if key == name]

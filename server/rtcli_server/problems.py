@@ -1,6 +1,6 @@
-"""Errors over HTTP: `application/problem+json` (RFC 9457) with the error words of the protocol.
+"""Errors over HTTP: `application/problem+json` (RFC 9457) with the error codes of the protocol.
 
-Every error of every route looks like this, the framework's own (404, 405, 422) included.
+Every error of every route has this form, those of the framework (404, 405, 422) included.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rtcli.protocol.codes import ERROR_TEXT, ErrorCode
 
 CONTENT_TYPE = "application/problem+json"
 
-# What is said where a status alone is known.
+# The error code for a status without a code.
 _CODES = {
     400: ErrorCode.INVALID_MESSAGE,
     401: ErrorCode.INVALID_TOKEN,
@@ -34,14 +34,14 @@ _TEXTS = {
 
 
 class FieldError(TypedDict):
-    """One mistake in a body or parameter: where it is (`data.room`), and what is wrong."""
+    """One mistake in a body or parameter: its place (`data.room`), and what is wrong there."""
 
     field: str
     message: str
 
 
 class ProblemError(Exception):
-    """An answer that is an error. `code` is an error word of the protocol, or one of HTTP's own."""
+    """A request that is answered with an error. `code` is an ErrorCode, or a word for the HTTP status."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class ProblemError(Exception):
         super().__init__(f"{status} {self.code}")
 
     def body(self) -> bytes:
-        """The body: `type` is left out, which means `about:blank` (RFC 9457, section 4.2.1)."""
+        """Encode the body. It has no `type`, which means `about:blank` (RFC 9457, section 4.2.1)."""
         problem: dict[str, object] = {
             "title": HTTPStatus(self.status).phrase,
             "status": self.status,
@@ -77,10 +77,10 @@ class ProblemError(Exception):
         return msgspec.json.encode(problem)
 
     def headers(self) -> dict[str, str]:
-        """The headers that belong to it; `Retry-After` is in whole seconds, rounded up."""
+        """Return the headers of the answer; `Retry-After` is in whole seconds, rounded up."""
         headers = {"content-type": CONTENT_TYPE, "cache-control": "no-store", **self._headers}
         if self.status == 401:
-            # RFC 6750, section 3; the cause stays untold, as everywhere.
+            # RFC 6750, section 3. The client is not told the cause, here as elsewhere.
             headers["www-authenticate"] = 'Bearer error="invalid_token"'
         if self.retry_after_ms is not None:
             headers["retry-after"] = str(math.ceil(self.retry_after_ms / 1000))

@@ -1,13 +1,13 @@
-"""All settings of the server, each with its unit in its name. The environment gives them as `RTCLI_SERVER_*`.
+"""All settings of the server, each with its unit in its name. In the environment they are `RTCLI_SERVER_*`.
 
-Read in `app` and `rtcli serve` alone: everything else takes plain values.
+Only what composes a server reads them; everything else takes plain values.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, field_validator
 
@@ -16,7 +16,7 @@ OFF = "off"  # no limit
 
 
 class Settings(BaseModel):
-    """How one server runs. Unknown names and impossible values raise pydantic's ValidationError."""
+    """The settings of one server. Unknown names and invalid values raise pydantic's ValidationError."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
@@ -24,11 +24,13 @@ class Settings(BaseModel):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65_535)
     workers: int = Field(default=1, ge=1)  # processes of `rtcli serve` on this port
-    worker_port: int | None = Field(default=None, ge=1, le=65_535)  # of the first worker alone, then upwards
-    trusted_proxies: tuple[IPvAnyNetwork, ...] = ()  # whose X-Forwarded-For says who the client is
+    worker_port: int | None = Field(
+        default=None, ge=1, le=65_535
+    )  # of the first worker; of the next one 1 more
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = ()  # proxies whose X-Forwarded-For is trusted
     tls_cert: Path | None = None
     tls_key: Path | None = None
-    fast_websockets: bool = True  # picows where it can be used; else the portable transport
+    fast_websockets: bool = True  # picows where it works, else the portable transport
 
     # The log.
     store: str = "memory:"
@@ -36,9 +38,9 @@ class Settings(BaseModel):
     history_ttl_s: float = Field(default=86_400.0, gt=0)
     history_channel_bytes: int = Field(default=8 * 1024 * 1024, ge=1)
     history_total_bytes: int = Field(default=256 * 1024 * 1024, ge=1)  # over all channels; not with Redis
-    max_replay: int = Field(default=300, ge=0, le=500)  # publications given back by one resume
+    max_replay: int = Field(default=300, ge=0, le=500)  # publications that one resume returns
 
-    # Who may come in.
+    # Who may connect.
     secrets: tuple[str, ...] = Field(default=(), repr=False)
     public_keys: tuple[str, ...] = ()
     jwks_url: str | None = None
@@ -49,7 +51,7 @@ class Settings(BaseModel):
     address_connections: int | None = Field(default=100, ge=1)
     node_connections: int | None = Field(default=None, ge=1)  # None: 90 % of the file descriptors
     rate_limit_per_s: float | None = Field(default=100.0, gt=0)  # messages of one connection
-    user_rate_factor: float = Field(default=5.0, ge=1)  # so many times that, for all that one user does
+    user_rate_factor: float = Field(default=5.0, ge=1)  # times rate_limit_per_s, for all that one user does
 
     # WebSocket connections.
     ping_interval_s: float = Field(default=30.0, gt=0)  # the ping message of /ws/v2
@@ -61,14 +63,14 @@ class Settings(BaseModel):
     max_message_bytes: int = Field(default=65_536, ge=1_024)
     max_fragments: int = Field(default=64, ge=1)
     message_deadline_s: float = Field(default=10.0, gt=0)  # for all fragments of one message
-    max_outstanding: int = Field(default=256, ge=1)  # publishes of one connection that the log has not taken
+    max_outstanding: int = Field(default=256, ge=1)  # publishes of one connection in flight to the log
     presence_grace_s: float = Field(default=5.0, ge=0)
     typing_s: float = Field(default=6.0, gt=0)
     token_expiring_s: float = Field(default=60.0, ge=0)
     expiry_grace_s: float = Field(default=25.0, ge=0)
 
     # Several instances (with a Redis log).
-    instance_lease_s: float = Field(default=20.0, gt=0)  # after its last sign of life, an instance is dead
+    instance_lease_s: float = Field(default=20.0, gt=0)  # until an instance without a heartbeat is dead
 
     # Event streams.
     stream_heartbeat_s: float = Field(default=30.0, gt=0)
@@ -78,13 +80,13 @@ class Settings(BaseModel):
     send_budget_bytes: int = Field(default=1_048_576, ge=65_536)
     slow_deadline_s: float = Field(default=30.0, gt=0)
 
-    # Handshakes and the end.
+    # Handshakes and shutdown.
     header_deadline_s: float = Field(default=10.0, gt=0)
     max_header_bytes: int = Field(default=16_384, ge=1_024)
     max_header_fields: int = Field(default=100, ge=1)
     tcp_user_timeout_s: float = Field(default=45.0, gt=0)
     drain_timeout_s: float = Field(default=10.0, gt=0)
-    retry_spread_s: float = Field(default=5.0, ge=0)  # over which clients come back after a drain
+    retry_spread_s: float = Field(default=5.0, ge=0)  # the time over which clients reconnect after a drain
 
     log_format: Literal["text", "json"] = "text"
 
@@ -97,10 +99,10 @@ class Settings(BaseModel):
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], **overrides: object) -> Self:
-        """Read `RTCLI_SERVER_*`; overrides that are not None win.
+        """Read `RTCLI_SERVER_*` from `env`. Overrides that are not None take precedence.
 
         Lists are separated by white space, and `off` means no limit, in both. Raises ValidationError for
-        names and values alike.
+        unknown names and invalid values.
         """
         values: dict[str, object] = {}
         for name, text in env.items():
@@ -113,6 +115,6 @@ class Settings(BaseModel):
     @classmethod
     def _parse(cls, name: str, text: str) -> object:
         field = cls.model_fields.get(name.removeprefix(ENV_PREFIX).lower())
-        if field is not None and str(field.annotation).startswith("tuple"):
+        if field is not None and get_origin(field.annotation) is tuple:
             return tuple(text.split())
         return text

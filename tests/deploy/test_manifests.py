@@ -15,7 +15,8 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from rtcli_server.auth.authenticator import Authenticator, KeyConfigError
+from rtcli_server.auth.authenticator import Authenticator
+from rtcli_server.auth.verification_keys import KeyConfigError
 from rtcli_server.broker.redis.wire import REQUIRED_ACL
 from rtcli_server.metrics.registry import SPECS
 from rtcli_server.process.runner import check_settings

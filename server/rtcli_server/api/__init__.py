@@ -1,9 +1,9 @@
-"""The HTTP API (protocol.md, section 5): publish, read, look who is there, kick.
+"""The HTTP API (protocol.md, section 5): publish, read the log, list rooms and members, kick.
 
     app.include_router(api_router(services, rates=UserRates(100.0, 200.0)))
     install_problem_handlers(app)
 
-Every route of the router checks the token before it looks at anything else: see access.py.
+From outside: the names below, and `page`. Every route of the router checks the token first: see `access`.
 """
 
 from __future__ import annotations

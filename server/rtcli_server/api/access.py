@@ -1,7 +1,7 @@
-"""What every request to the HTTP API passes: token, rate and body are checked in this order.
+"""The checks of every request to the HTTP API: token, rate and body, in this order.
 
-It is built into the router's route class, so that no route can forget it. Bodies are read here, with a size
-limit and the strict JSON of the protocol: what is published is read by every parser of every client.
+They are part of the router's route class, so that no route can forget them. Bodies are read here, with a size
+limit and the strict JSON of the protocol: what is published must be readable by the parsers of all clients.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class Access:
-    """Checks tokens and rates."""
+    """Checks tokens and rates; `rates` None means no rate limit."""
 
     def __init__(self, services: ApiServices, rates: UserRates | None) -> None:
         # Requests hold no connection open, so the connection caps are not for them.
@@ -46,21 +46,21 @@ class Access:
         self._rates = rates
 
     async def principal_of(self, request: Request) -> Principal:
-        """Who asks. Raises ProblemError."""
+        """Return whose token the request has. Raises ProblemError."""
         verdict = await self._admission.admit(AdmissionRequest.from_scope(request.scope))
         if isinstance(verdict, Rejection):
             raise ProblemError(verdict.status, verdict.code, verdict.text)
         return verdict
 
     def take(self, principal: Principal) -> None:
-        """Count one request or publication. Raises ProblemError (429) when there were too many."""
+        """Count one request or publication. Raises ProblemError (429) when there are too many."""
         wait_s = 0.0 if self._rates is None else self._rates.take(principal.user_id, self._clock.now())
         if wait_s:
             raise ProblemError(429, retry_after_ms=math.ceil(wait_s * 1000))
 
 
 class _CheckedRequest(Request):
-    """A request whose body was read and checked."""
+    """A request whose body was read and checked already."""
 
     def __init__(self, request: Request, raw: bytes, value: object) -> None:
         super().__init__(request.scope, request.receive)
@@ -106,7 +106,10 @@ async def _checked(request: Request, limit: int) -> Request:
 
 
 def _check_path(request: Request) -> None:
-    """A path is UTF-8 (RFC 3987, section 3.1); the framework reads anything else as U+FFFD."""
+    """Raise ProblemError (400) unless the path is UTF-8 (RFC 3987, section 3.1).
+
+    The framework would replace the invalid bytes by U+FFFD.
+    """
     try:
         unquote_to_bytes(request.scope.get("raw_path") or b"").decode("utf-8")
     except UnicodeDecodeError:
@@ -114,10 +117,10 @@ def _check_path(request: Request) -> None:
 
 
 def guarded_route(access: Access) -> type[APIRoute]:
-    """The route class of a router whose every route is behind `access`."""
+    """Make the route class for a router all of whose routes are behind `access`."""
 
     class GuardedRoute(APIRoute):
-        """Authenticates, counts and reads; answers what the route raises as a problem."""
+        """Authenticates, counts and reads a request; answers an error of the route with a problem."""
 
         def get_route_handler(self) -> Handler:
             handle = super().get_route_handler()

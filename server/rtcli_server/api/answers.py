@@ -1,4 +1,4 @@
-"""From exceptions to problem+json, also for those that the framework raises itself."""
+"""From exceptions to problem+json, for those of the framework too."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from starlette.responses import Response
 from rtcli.protocol.codes import ErrorCode
 from rtcli_server.problems import FieldError, ProblemError
 
-MAX_ERRORS = 20  # shown of one body
+MAX_ERRORS = 20  # listed for one body
 _LENGTHS = frozenset({"string_too_long", "string_too_short"})
 
 
 def problem_response(problem: ProblemError) -> Response:
-    """The answer for a problem."""
+    """Make the response for a problem."""
     return Response(problem.body(), problem.status, problem.headers())
 
 
 def as_problem(error: Exception) -> ProblemError:
-    """The problem behind an exception; whatever is not known is 500 and tells nothing."""
+    """Return the problem for an exception; an unknown one is 500, without details."""
     match error:
         case ProblemError():
             return error
@@ -37,12 +37,12 @@ def as_problem(error: Exception) -> ProblemError:
 
 
 def _of_validation(errors: Sequence[Any]) -> ProblemError:
-    """422 of the framework is 400 here: the request does not follow the protocol."""
+    """Turn a 422 of the framework into a 400: the request does not follow the protocol."""
     code = ErrorCode.INVALID_MESSAGE
     fields: list[FieldError] = []
     for error in errors[:MAX_ERRORS]:
         place = [str(part) for part in error["loc"] if part != "body"]
-        # No input is echoed, and no text that holds some: only where, and pydantic's fixed words.
+        # Echo no input, and no text that contains some: only the place, and pydantic's fixed words.
         fields.append({"field": ".".join(place)[:200], "message": str(error["type"])})
         if place[-1:] == ["content"] and error["type"] in _LENGTHS:
             code = ErrorCode.TOO_LONG
@@ -50,9 +50,9 @@ def _of_validation(errors: Sequence[Any]) -> ProblemError:
 
 
 def install_problem_handlers(app: FastAPI) -> None:
-    """Let an application answer all of its errors as problem+json: unknown paths, wrong methods, bugs.
+    """Make an application answer all errors with problem+json: unknown paths, wrong methods, bugs.
 
-    A bug is also logged, by the server that runs the application.
+    The server that runs the application also logs a bug.
     """
 
     async def handle(_request: Request, error: Exception) -> Response:

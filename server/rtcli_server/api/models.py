@@ -22,7 +22,7 @@ UserId = Annotated[int | str, Field(description="The token's `sub`; a decimal in
 
 
 class _Body(BaseModel):
-    # As everywhere in the protocol: unknown keys are ignored, and a number is not a string.
+    # As in the whole protocol: unknown keys are ignored, and a number is not a string.
     model_config = ConfigDict(strict=True, extra="ignore")
 
 
@@ -61,7 +61,7 @@ class BatchIn(_Body):
 
 
 class PublishedOut(BaseModel):
-    """Where it stands in the log. With `duplicate`, it stood there already."""
+    """The position in the log. With `duplicate`, it was published before, under the same id."""
 
     channel: Annotated[str, Field(examples=["room:general"])]
     epoch: Annotated[str, Field(examples=["k3f9"])]
@@ -71,7 +71,7 @@ class PublishedOut(BaseModel):
 
 
 class BatchResult(BaseModel):
-    """The outcome of one part: 201 or 200 and where it stands, or the status and word of its error."""
+    """The outcome of one part: 201 or 200 and its position, or the status and code of its error."""
 
     status: int
     published: PublishedOut | None = None
@@ -100,9 +100,9 @@ class MessageOut(BaseModel):
 
 
 class PageOut(BaseModel):
-    """Messages in order. `top` is the end of the log; `next` goes into `since` for what follows this page.
+    """Messages in order. `top` is the end of the log; pass `next` as `since` to get the next page.
 
-    With `since`: `recovered` says that nothing is missing between it and the first message, else `reason`
+    With `since`: `recovered` is true when nothing is missing between it and the first message, else `reason`
     says why (`epoch_changed`, `trimmed`, `future`).
     """
 
@@ -116,7 +116,7 @@ class PageOut(BaseModel):
 
 
 class RoomOut(BaseModel):
-    """A room in which somebody is."""
+    """A room that has members."""
 
     room: str
     member_count: int
@@ -129,14 +129,14 @@ class RoomsOut(BaseModel):
 
 
 class MemberOut(BaseModel):
-    """Somebody in a room."""
+    """A member of a room."""
 
     user_id: UserId
     name: str
 
 
 class MembersOut(BaseModel):
-    """Who is in a room: the first 200, and how many there are."""
+    """The first 200 members of a room, and their number."""
 
     room: str
     members: list[MemberOut]
@@ -144,20 +144,20 @@ class MembersOut(BaseModel):
 
 
 class ClosedOut(BaseModel):
-    """How many connections and streams were closed."""
+    """Number of connections and streams that were closed."""
 
     closed: int
 
 
 class RefreshedOut(BaseModel):
-    """Until when the stream goes on."""
+    """When the stream ends, unless it is refreshed again."""
 
     expires_at: str
 
 
 PROBLEM_SCHEMA: dict[str, Any] = {
     "title": "Problem",
-    "description": "RFC 9457, with the protocol's error words",
+    "description": "RFC 9457, with the error codes of the protocol",
     "type": "object",
     "required": ["title", "status", "code", "detail"],
     "properties": {
@@ -178,7 +178,7 @@ PROBLEM_SCHEMA: dict[str, Any] = {
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The error answers of a route, for its OpenAPI document: those that every route has, and `statuses`."""
+    """Describe the error answers of a route for OpenAPI: those of every route, and `statuses`."""
     texts = {
         400: "The request does not follow the protocol",
         401: "No valid token",
@@ -194,6 +194,6 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     shown: dict[int | str, dict[str, Any]] = {
         status: {"description": texts[status], "content": content} for status in (400, 401, 429, *statuses)
     }
-    # Also keeps the framework from adding a 422 that never comes.
+    # Also keeps the framework from adding a 422 that is never sent.
     shown["default"] = {"description": "Any other error", "content": content}
     return shown

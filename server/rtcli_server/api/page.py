@@ -1,4 +1,4 @@
-"""The chat page and its parts, in `rtcli_server/web/`. They hold nothing that needs a token."""
+"""The chat page and its files, from `rtcli_server/web/`. They contain nothing that needs a token."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ FILES = {
     "/favicon.svg": ("favicon.svg", "image/svg+xml"),
 }
 HEADERS = {
-    # Nothing but our own files, no inline script or style; 'self' covers the WebSocket of the same host.
+    # Only files of this server, no inline script or style; 'self' includes the WebSocket of the same host.
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "cache-control": "no-cache",
     "cross-origin-opener-policy": "same-origin",
-    "referrer-policy": "no-referrer",  # the address may hold a token for a moment
+    "referrer-policy": "no-referrer",  # the URL may contain a token for a moment
     "x-content-type-options": "nosniff",
 }
 
 
 def page_router() -> APIRouter:
-    """The routes of the page."""
+    """Make the routes of the page."""
     folder = files("rtcli_server").joinpath("web")
     answers = {
         path: (folder.joinpath(name).read_bytes(), {**HEADERS, "content-type": media_type})

@@ -50,7 +50,11 @@ _PUBLISHED: dict[int | str, dict[str, Any]] = {
 def api_router(
     services: ApiServices, *, rates: UserRates | None, log_timeout_s: float = LOG_TIMEOUT_S
 ) -> APIRouter:
-    """All routes under /api/v1. `rates` counts what a user does, over WebSocket too; None: no limit."""
+    """Make all routes under /api/v1.
+
+    `rates` limits what one user does, together with WebSockets; None is no limit. A request gets 503 when the
+    log does not answer within `log_timeout_s`.
+    """
     access = Access(services, rates)
     router = APIRouter(prefix=API_PREFIX, route_class=guarded_route(access), dependencies=[Security(_bearer)])
     publisher = Publisher(services.broker, services.clock, services.metrics, timeout_s=log_timeout_s)
@@ -92,7 +96,7 @@ def _add_rooms(router: APIRouter, services: ApiServices, publisher: Publisher) -
 
     @router.get("/rooms", tags=["rooms"], responses=problems(503))
     async def list_rooms(caller: Caller) -> RoomsOut:
-        """The rooms in which somebody is, of those that the caller may join."""
+        """List the rooms that have members and that the caller may join."""
         async with shared_store():
             counts = await services.rooms.counts()
         shown = [
@@ -102,7 +106,7 @@ def _add_rooms(router: APIRouter, services: ApiServices, publisher: Publisher) -
 
     @router.get("/rooms/{room:path}/members", tags=["rooms"], responses=problems(403, 503))
     async def list_members(room: str, caller: Caller) -> MembersOut:
-        """Who is in a room."""
+        """List the members of a room."""
         _check_may_join(caller, room)
         async with shared_store():
             members, count = await services.rooms.members(room)
@@ -167,10 +171,10 @@ def _add_batch(router: APIRouter, publisher: Publisher, access: Access) -> None:
         too_many: ProblemError | None = None
         for index, part in enumerate(parts):
             try:
-                if index and too_many is None:  # the request has counted for one already
+                if index and too_many is None:  # the request itself has counted for the first one
                     access.take(caller)
             except ProblemError as problem:
-                too_many = problem  # also for the rest: the order is to stay when they come again
+                too_many = problem  # for the rest too, so that the order is kept when they are repeated
             try:
                 yield too_many or _start_part(publisher, caller, part)
             except ProblemError as problem:
@@ -209,7 +213,7 @@ def _start_part(publisher: Publisher, caller: Principal, part: PublicationIn) ->
 def _add_connections(router: APIRouter, services: ApiServices) -> None:
     @router.delete("/users/{user_id:path}/connections", tags=["connections"], responses=problems(403, 503))
     async def kick(user_id: str, caller: Caller) -> ClosedOut:
-        """Close everything that a user has open, with 4500: clients stay away. Needs the scope `admin`."""
+        """Close everything of a user with 4500, so that its clients stay away. Needs the scope `admin`."""
         if not caller.is_admin:
             raise ProblemError(403)
         async with shared_store("Closed on this instance; the others could not be told: repeat it"):
@@ -218,9 +222,9 @@ def _add_connections(router: APIRouter, services: ApiServices) -> None:
 
     @router.post("/streams/{connection_id}/refresh", tags=["connections"], responses=problems(403, 404, 503))
     async def refresh(connection_id: str, caller: Caller) -> RefreshedOut:
-        """Let an event stream go on with the token of this request, which must be of the same user."""
+        """Extend an event stream to the expiry of this request's token, which must be of the same user."""
         stream = services.hub.clients.get(connection_id)
-        # The same answer for a stream of somebody else: ids of connections are nobody else's business.
+        # The same answer for a stream of another user: connection ids are not told to others.
         if isinstance(stream, Refreshable) and stream.user_id == caller.user_id:
             if not stream.refresh(caller):
                 raise ProblemError(403)

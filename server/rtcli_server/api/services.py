@@ -1,4 +1,4 @@
-"""What the HTTP API needs of its server, and nothing more."""
+"""What the HTTP API needs from its server."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from rtcli_server.metrics.registry import Metrics
 from rtcli_server.timing.clock import Clock
 
 
-class Directory(Protocol):
-    """Who is connected."""
+class ClientDirectory(Protocol):
+    """The clients that are connected."""
 
     @property
     def clients(self) -> Mapping[str, object]:
-        """Connections and streams by their id."""
+        """Connections and event streams by their id."""
         ...
 
 
 class RoomDirectory(Protocol):
-    """Who is in which room."""
+    """The rooms and their members."""
 
     async def members(self, room: str) -> tuple[Sequence[MemberInfo], int]:
-        """The first 200 users of a room, and how many there are. Raises BrokerUnavailableError."""
+        """Return the first 200 members of a room, and their number. Raises BrokerUnavailableError."""
         ...
 
     async def counts(self) -> Mapping[str, int]:
-        """Every room that has users, with their number. Raises BrokerUnavailableError."""
+        """Return every room that has members, with their number. Raises BrokerUnavailableError."""
         ...
 
 
@@ -42,12 +42,12 @@ class Refreshable(Protocol):
     user_id: str
 
     def refresh(self, principal: Principal) -> bool:
-        """Go on with the rights of a new token; return False when they are not enough."""
+        """Go on with the rights of a new token; return False when they are not sufficient."""
         ...
 
 
 class ApiServices(Protocol):
-    """The parts of a server that the API is about."""
+    """The parts of a server that the API uses."""
 
     @property
     def authenticator(self) -> Authenticator:
@@ -56,7 +56,7 @@ class ApiServices(Protocol):
 
     @property
     def origins(self) -> OriginPolicy:
-        """Which pages may ask."""
+        """The origins that may send requests."""
         ...
 
     @property
@@ -65,12 +65,12 @@ class ApiServices(Protocol):
         ...
 
     @property
-    def hub(self) -> Directory:
-        """Who is connected."""
+    def hub(self) -> ClientDirectory:
+        """The clients that are connected."""
         ...
 
     async def kick(self, user_id: str) -> int:
-        """Close everything that a user has open, for good; return how many that were.
+        """Close all connections and streams of a user; return their number.
 
         Raises BrokerUnavailableError when other instances could not be told.
         """
@@ -85,15 +85,15 @@ class ApiServices(Protocol):
 
     @property
     def rooms(self) -> RoomDirectory:
-        """Who is in which room."""
+        """The rooms and their members."""
         ...
 
     @property
     def metrics(self) -> Metrics:
-        """What is counted."""
+        """The metrics of the server."""
         ...
 
     @property
     def clock(self) -> Clock:
-        """The time."""
+        """The clocks of the server."""
         ...

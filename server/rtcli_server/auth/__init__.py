@@ -1,5 +1,5 @@
-"""Who may connect: tokens, the keys they are verified with, origins, and admission in that order.
+"""Who may connect: origins, tokens and the keys to verify them, and the admission that checks all of it.
 
-From outside: `admission` decides about a connection, `authenticator` about a token, `claims.Principal` is
-the result.
+From outside: `admission` decides about a request, `authenticator` about a token, and `claims.Principal` is
+the result. Whoever composes a server also imports `origins` and the errors of its configuration.
 """

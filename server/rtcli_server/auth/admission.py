@@ -15,10 +15,11 @@ from urllib.parse import parse_qs
 
 from rtcli.protocol.codes import ERROR_TEXT, CloseCode, ErrorCode
 from rtcli.protocol.messages import Closing, ClosingData, encode
-from rtcli_server.auth.authenticator import Authenticator, InvalidTokenError, Principal, UnknownKeyError
+from rtcli_server.auth.authenticator import Authenticator, InvalidTokenError, UnknownKeyError
+from rtcli_server.auth.claims import Principal
 from rtcli_server.auth.origins import OriginPolicy, OriginVerdict
 from rtcli_server.auth.token_location import HandshakeError, choose_subprotocol, find_token
-from rtcli_server.headers import Headers, values
+from rtcli_server.headers import Headers, header_values
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ class AdmissionRequest:
 
     def get_header(self, name: str) -> list[str]:
         """Return all values of a header, decoded as ISO-8859-1 (as in HTTP/1.1)."""
-        return [value.decode("latin-1") for value in values(self.headers, name.encode())]
+        return [value.decode("latin-1") for value in header_values(self.headers, name.encode())]
 
     @property
     def subprotocol(self) -> str | None:

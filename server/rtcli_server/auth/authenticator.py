@@ -1,8 +1,8 @@
-"""Tokens to principals: signature, claims and rights, checked before anything else (protocol.md, section 2).
+"""From a token to a principal: signature, claims and rights (protocol.md, section 2).
 
-The order is the defence: size and alphabet first (a 10 MB token would cost 0.4 s of event loop), then the
-signature with the keys and algorithms of the configuration, then `aud` and `iss`, then our own claim rules.
-Whatever is wrong, the outside hears one text.
+The order of the checks is a defence: size and alphabet first (a token of 10 MB would block the event loop for
+0.4 s), then the signature with the keys and algorithms of the configuration, then `aud` and `iss`, then the
+claim rules of `claims`. The client gets the same text for every cause.
 """
 
 from __future__ import annotations
@@ -27,20 +27,12 @@ from rtcli_server.auth.verification_keys import (
     secret_key,
 )
 
-__all__ = [
-    "Authenticator",
-    "InvalidTokenError",
-    "KeyConfigError",
-    "Principal",
-    "UnknownKeyError",
-]
-
-# RFC 7515, 7.1: three base64url segments. Padding, which PyJWT lets pass, is not part of it.
+# RFC 7515, section 7.1: three base64url segments. Padding is not part of it, though PyJWT accepts it.
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 
 
 class InvalidTokenError(Exception):
-    """The token is refused. The text is the same for every cause; `reason` is one word, for logs only."""
+    """The token is refused. The text is the same for every cause; `reason` is one word, for the log only."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(ERROR_TEXT[ErrorCode.INVALID_TOKEN])
@@ -48,13 +40,13 @@ class InvalidTokenError(Exception):
 
 
 class UnknownKeyError(InvalidTokenError):
-    """The token names a key that the JWKS did not hold when it was last fetched."""
+    """The token names a key that the JWKS did not contain when it was last fetched."""
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a name stands twice")
+        raise ValueError("duplicate name")
     return found
 
 
@@ -86,8 +78,8 @@ class _StrictJWT(jwt.PyJWT):
 class Authenticator:
     """Verifies tokens with the configured keys: shared secrets, public keys (PEM) and a JWKS URL.
 
-    `authenticate` answers at once, from the keys at hand. `verify` does the same and, where a JWKS is
-    configured, fetches it once for a key that it does not know. Run `run` beside the server.
+    `authenticate` answers at once, with the keys at hand. `verify` also fetches the JWKS once for a key that
+    is not known. `run` must run as long as the server.
     """
 
     def __init__(
@@ -103,7 +95,7 @@ class Authenticator:
         max_lifetime_s: float = MAX_LIFETIME_S,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Prepare every key. Raises KeyConfigError for a key that must not be used, or none at all."""
+        """Prepare every key. Raises KeyConfigError for a key that must not be used, or without any key."""
         self._keys = [*map(secret_key, secrets), *map(public_key, public_keys)]
         self._jwks = jwks or (JwksKeys(jwks_url) if jwks_url else None)
         if not self._keys and self._jwks is None:
@@ -118,7 +110,7 @@ class Authenticator:
             "require": ["exp", "sub"],
             "enforce_minimum_key_length": True,
             "verify_aud": audience is not None,
-            # Ours are stricter and take the time as an argument: server/rtcli_server/auth/claims.py.
+            # The rules in `claims` are stricter, and take the time as an argument.
             "verify_exp": False,
             "verify_nbf": False,
             "verify_iat": False,
@@ -128,16 +120,16 @@ class Authenticator:
 
     @property
     def ready(self) -> bool:
-        """Whether there is any key to verify with: not so while the only source is a JWKS never fetched."""
+        """Whether there is a key to verify with; False while the only source is a JWKS never fetched yet."""
         return bool(self._keys) or (self._jwks is not None and bool(self._jwks.keys))
 
     async def run(self) -> None:
-        """Keep the JWKS fresh until cancelled; returns at once where none is configured."""
+        """Keep the JWKS fresh until cancelled; return at once when none is configured."""
         if self._jwks is not None:
             await self._jwks.run()
 
     async def verify(self, token: str) -> Principal:
-        """Authenticate, looking once for a new key in the JWKS. Raises InvalidTokenError."""
+        """Verify the token; fetch the JWKS once for a key that is not known. Raises InvalidTokenError."""
         try:
             return self.authenticate(token)
         except UnknownKeyError:
@@ -146,7 +138,7 @@ class Authenticator:
         return self.authenticate(token)
 
     def authenticate(self, token: str) -> Principal:
-        """Verify the token with the keys at hand. Raises InvalidTokenError."""
+        """Verify the token with the keys at hand. Raises InvalidTokenError or UnknownKeyError."""
         if len(token) > MAX_TOKEN_BYTES or _COMPACT.fullmatch(token) is None:
             raise InvalidTokenError("malformed")
         decoded = self._decode(token)
@@ -183,7 +175,10 @@ class Authenticator:
         return found
 
     def _try(self, token: str, keys: Iterable[VerificationKey]) -> tuple[dict[str, Any] | None, str]:
-        """Decode with the first key that fits; the reason is `algorithm` when none is for the token's."""
+        """Decode with the first key that fits, else return why not.
+
+        The reason is `algorithm` when no key is for the algorithm of the token.
+        """
         reason = "algorithm"
         for key in keys:
             try:
@@ -191,7 +186,7 @@ class Authenticator:
             except jwt.InvalidAlgorithmError:
                 continue  # a key for another algorithm
             except jwt.InvalidSignatureError:
-                reason = "signature"  # rotation: perhaps the next secret
+                reason = "signature"  # during a rotation the next secret may fit
             except jwt.PyJWTError as error:
                 return None, type(error).__name__
         return None, reason

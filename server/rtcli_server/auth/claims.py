@@ -1,8 +1,8 @@
 """From the claims of a verified token to a Principal: who it is and what it may do (protocol.md, section 2).
 
-Pure: the time is an argument. What the JWT library lets pass is refused here: a token without limits
-(`exp` far away, as text, not finite), a `sub` that is empty, huge or not printable, a rights claim of the
-wrong shape. A claim that cannot be understood refuses the token; it never means "no limits".
+Pure: the time is an argument. This refuses what the JWT library accepts: a token that never expires (`exp`
+far away, as text, not finite), a `sub` that is empty, huge or not printable, a malformed claim for rights.
+A token with a claim that cannot be understood is refused; such a claim never means "no limits".
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from rtcli.protocol.tokens import is_valid_user_id
 
 MAX_NAME_CHARACTERS = 128
 UNKNOWN_NAME = "Unknown"
-# Ten years: longer is a mistake (milliseconds instead of seconds, or "never").
+# Ten years. More is a mistake: milliseconds instead of seconds, or "never".
 MAX_LIFETIME_S = 10 * 366 * 86_400.0
 
-# RFC 8725 section 3.11 and RFC 9068 section 2.1: a token that says it is something else is not for us.
+# RFC 8725, section 3.11, and RFC 9068, section 2.1: a token of an explicit other type is refused.
 _TOKEN_TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})
 _OTHER_KINDS = frozenset({"id", "refresh"})
 _KIND_CLAIMS = ("typ", "type", "token_use")  # Keycloak, many home-made issuers, Cognito
 
 
 class ClaimError(Exception):
-    """A verified token whose claims do not entitle to anything. The text is one word, for logs only."""
+    """A verified token whose claims are not accepted. The text is one word, for the log only."""
 
 
 @lru_cache(maxsize=4096)
 def _glob(pattern: str) -> re.Pattern[str]:
-    # Only * and ? are wildcards: a room name may hold brackets. translate() gives a pattern that matches
-    # in linear time.
+    # Only * and ? are wildcards: a room name may contain brackets. The pattern of translate() matches in
+    # linear time.
     return re.compile(translate(pattern.replace("[", "[[]")))
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """One entry of the `rooms` claim: what may be done in the rooms that match a glob (`*` and `?`)."""
+    """One entry of the `rooms` claim: the actions allowed in rooms that match a glob (`*` and `?`)."""
 
     match: str
     can: frozenset[str]
@@ -53,7 +53,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Whoever holds a valid token. `expires_at` is in Unix seconds; `grants` None means every room."""
+    """The holder of a valid token. `expires_at` is in Unix seconds; `grants` None means every room."""
 
     user_id: str
     name: str
@@ -63,7 +63,7 @@ class Principal:
 
     @property
     def is_admin(self) -> bool:
-        """Whether the scope `admin` (everything) was given."""
+        """Whether the token has the scope `admin`, which allows everything."""
         return "admin" in self.scopes
 
     @property
@@ -124,7 +124,7 @@ def _check_kind(claims: Mapping[str, object], header: Mapping[str, object]) -> N
 
 
 def _check_times(claims: Mapping[str, object], now: float, leeway_s: float, max_lifetime_s: float) -> float:
-    """RFC 7519, 4.1.4-4.1.6: `exp` in the future, `nbf` and `iat` not, each give or take the leeway."""
+    """RFC 7519, 4.1.4-4.1.6: `exp` is in the future, `nbf` and `iat` are not, each within the leeway."""
     expires_at = _number(claims.get("exp"), "exp")
     if expires_at <= now - leeway_s:
         raise ClaimError("expired")
@@ -156,7 +156,7 @@ def _subject(value: object) -> str:
 
 
 def _display_name(claims: Mapping[str, object]) -> str:
-    """Take `name`, else `email`, without what must not reach a screen (controls, bidi marks, surrogates)."""
+    """Return `name`, else `email`, without characters that must not reach a screen: controls, bidi marks."""
     for claim in ("name", "email"):
         value = claims.get(claim)
         if isinstance(value, str):

@@ -1,8 +1,8 @@
-"""The keys behind a JWKS URL: fetched off the event loop, kept when a refresh fails.
+"""The keys behind a JWKS URL: fetched in a thread, kept when a refresh fails.
 
-Rules, each from an advisory (reliability notes in docs): http and https only and no redirects (nobody but
-the configured host is asked); a failed or empty answer leaves the keys as they were; a token with an unknown
-key id causes at most one fetch per cooldown, however many such tokens arrive; one fetch at a time.
+Rules, each of which an advisory asks for: only http and https, and no redirects, so that only the configured
+host is asked; a failed or empty answer does not change the keys; tokens with an unknown key id, however many,
+cause at most one fetch per cooldown; one fetch at a time.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _log = logging.getLogger(__name__)
 
 
 class JwksError(Exception):
-    """The keys could not be fetched. The text names no secret."""
+    """The keys could not be fetched. The text contains no secret."""
 
 
 def check_jwks_url(url: str) -> str:
-    """Return `url` if it may be asked for keys. Raises KeyConfigError."""
+    """Return `url` when it is a valid URL for a JWKS. Raises KeyConfigError."""
     try:
         parts = urlsplit(url)
         host = parts.hostname
@@ -47,7 +47,7 @@ def check_jwks_url(url: str) -> str:
 def fetch_jwks(
     url: str, *, timeout_s: float = FETCH_TIMEOUT_S, clock: Callable[[], float] = time.monotonic
 ) -> bytes:
-    """Fetch the document, blocking for at most twice `timeout_s`. Raises JwksError."""
+    """Fetch the document; block for at most twice `timeout_s`. Raises JwksError."""
     deadline = clock() + timeout_s
     body = bytearray()
     try:
@@ -66,7 +66,7 @@ def fetch_jwks(
 
 
 class JwksKeys:
-    """The current keys of one URL. `keys` is empty until the first fetch that worked."""
+    """The current keys of one URL. `keys` is empty until the first fetch that succeeds."""
 
     def __init__(
         self,
@@ -87,21 +87,21 @@ class JwksKeys:
         self._flight: asyncio.Task[bool] | None = None
 
     def find(self, algorithm: str, kid: str | None) -> list[VerificationKey]:
-        """The keys to try: the one that `kid` names; without a `kid`, the only one of that algorithm."""
+        """Return the keys to try: the one named `kid`; without a `kid`, the only one of that algorithm."""
         same = [key for key in self.keys if key.algorithm == algorithm]
         if kid is None:
             return same if len(same) == 1 else []
         return [key for key in same if key.kid == kid]
 
     async def refresh(self) -> bool:
-        """Fetch the keys now, or wait for the fetch that is under way. Says whether it worked."""
+        """Fetch the keys now, or wait for the fetch that is under way. Returns whether it succeeded."""
         if self._flight is None:
             self._flight = asyncio.create_task(self._load())
-        # A caller that is cancelled must not cancel the fetch of the others.
+        # Cancelling one caller must not cancel the fetch for the others.
         return await asyncio.shield(self._flight)
 
     async def refresh_for_unknown_key(self) -> None:
-        """Look whether a key was added, unless somebody looked within the cooldown."""
+        """Fetch the keys, unless they were fetched within the cooldown."""
         if self._flight is None and self._tried_at is not None:
             wait = self._cooldown_s if self.keys else min(self._cooldown_s, RETRY_S)
             if self._clock() - self._tried_at < wait:
@@ -109,10 +109,10 @@ class JwksKeys:
         await self.refresh()
 
     async def run(self) -> None:
-        """Keep the keys fresh until cancelled: a key that was withdrawn is gone after `refresh_s`."""
+        """Keep the keys fresh until cancelled; a withdrawn key is forgotten after `refresh_s`."""
         while True:
-            worked = await self.refresh()
-            await asyncio.sleep(self._refresh_s if worked else min(self._refresh_s, RETRY_S))
+            succeeded = await self.refresh()
+            await asyncio.sleep(self._refresh_s if succeeded else min(self._refresh_s, RETRY_S))
 
     async def _load(self) -> bool:
         try:

@@ -1,7 +1,7 @@
-"""Which pages may connect: `Origin` compared whole, never by prefix, suffix or pattern.
+"""Which pages may connect: the whole `Origin` is compared, never a prefix, a suffix or a pattern.
 
-RFC 6455, section 10.2, and RFC 6454. Browsers say honestly where a script comes from, other programs say
-what they like: the check protects a browser's user from foreign pages and is no authentication.
+RFC 6455, section 10.2, and RFC 6454. A browser sends the true origin of a script, other programs send what
+they like. So the check protects the user of a browser from foreign pages; it is no authentication.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 
 class InvalidOriginError(ValueError):
-    """Not `scheme://host[:port]`. In configuration: a mistake must not be an origin that never matches."""
+    """Not `scheme://host[:port]`. In the configuration this is an error, not an origin that never matches."""
 
 
 class Origin(NamedTuple):
-    """A parsed origin; `port` is the scheme's own where none was written, None where it has none."""
+    """A parsed origin. Without a port in the text, `port` is the default of the scheme, or None."""
 
     scheme: str
     host: str
@@ -31,7 +31,7 @@ class Origin(NamedTuple):
 
 
 class OriginVerdict(Enum):
-    """What a request's `Origin` means. With ABSENT (not a browser) the cookie does not count."""
+    """The result of checking `Origin`. ABSENT: not a browser, so cookies are not read."""
 
     ABSENT = "absent"
     ALLOWED = "allowed"
@@ -39,7 +39,7 @@ class OriginVerdict(Enum):
 
 
 def parse_origin(text: str) -> Origin:
-    """Read an origin. Raises InvalidOriginError, also for `null`, for a path and for a trailing slash."""
+    """Parse an origin. Raises InvalidOriginError, also for `null`, for a path and for a trailing slash."""
     match = _ORIGIN.fullmatch(text)
     if match is None:
         raise InvalidOriginError(f"{text!r} is not an origin: write scheme://host or scheme://host:port")
@@ -51,22 +51,22 @@ def parse_origin(text: str) -> Origin:
 
 
 class OriginPolicy:
-    """The allow-list. An empty one refuses every browser page."""
+    """The list of allowed origins. An empty one refuses every page."""
 
     def __init__(self, allowed: Iterable[str] = ()) -> None:
         self._allowed = {parse_origin(text) for text in allowed}
 
     def allow_loopback(self, port: int, *, tls: bool = False) -> None:
-        """Allow the pages that this server itself serves on loopback.
+        """Allow the pages that this server serves on loopback.
 
-        The names are fixed ones and not the request's `Host`: with DNS rebinding, a foreign page has any
-        `Host` that it wants.
+        The host names are fixed and not taken from the request's `Host`: with DNS rebinding, a foreign page
+        chooses the `Host`.
         """
         scheme = "https" if tls else "http"
         self._allowed |= {Origin(scheme, host, port) for host in LOOPBACK_HOSTS}
 
     def check(self, values: Sequence[str]) -> OriginVerdict:
-        """Judge all `Origin` headers of a request. Two of them are refused, whatever they say."""
+        """Check all `Origin` headers of a request. More than one is refused, whatever their values."""
         if not values:
             return OriginVerdict.ABSENT
         if len(values) > 1:

@@ -1,7 +1,7 @@
-"""Where a token may stand in a request, and in which order it is looked for (protocol.md, section 2).
+"""Finds the token in a request: the places where it may be, and their order (protocol.md, section 2).
 
-One place only: a request with tokens in two places is refused, because whoever sent it cannot know which
-one counts (RFC 6750, section 2: "Clients MUST NOT use more than one method").
+A request with tokens in two places is refused, because its sender cannot know which one counts (RFC 6750,
+section 2: "Clients MUST NOT use more than one method").
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ GetHeader = Callable[[str], Sequence[str]]
 
 
 class HandshakeError(ValueError):
-    """A request that is refused with 400 before it is looked at any further. The text names no token."""
+    """A request that is refused with 400 before any other check. The text contains no token."""
 
 
 class TwoTokensError(HandshakeError):
@@ -30,7 +30,7 @@ class TwoTokensError(HandshakeError):
 
 
 class SubprotocolError(HandshakeError):
-    """A Sec-WebSocket-Protocol header that does not hold what section 2 describes."""
+    """A Sec-WebSocket-Protocol header that is not as described in section 2."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -41,10 +41,10 @@ class SubprotocolError(HandshakeError):
 def find_token(
     get_header: GetHeader, query_string: str, *, websocket: bool, origin_allowed: bool
 ) -> str | None:
-    """Find the token of a request, or None.
+    """Return the token of a request, or None.
 
-    `get_header(name)` gives all values of a header (name in lower case), `query_string` stands without `?`.
-    `origin_allowed`: an `Origin` was sent and is allowed; without it, the cookie is not looked at.
+    `get_header(name)` returns all values of a header (name in lower case); `query_string` has no leading `?`.
+    `origin_allowed`: the request has an `Origin` that is allowed. Without that, cookies are not read.
     Raises TwoTokensError, and SubprotocolError for a WebSocket.
     """
     found = _from_authorization(get_header("authorization"))
@@ -60,7 +60,7 @@ def find_token(
 
 
 def choose_subprotocol(values: Sequence[str]) -> str | None:
-    """The subprotocol to answer with: `rt.v1` when it was offered. A token is never echoed."""
+    """Return the subprotocol to answer with: `rt.v1` when it was offered. A token is never echoed."""
     return SUBPROTOCOL if SUBPROTOCOL in _split(values) else None
 
 
@@ -79,7 +79,7 @@ def _split(values: Sequence[str]) -> list[str]:
 
 
 def _from_subprotocols(values: Sequence[str]) -> list[str]:
-    """`rt.v1, bearer.<token>`: the pair, because a server must echo one and must not echo the token."""
+    """`rt.v1, bearer.<token>`: a pair, because a server must echo one item, and never the token."""
     items = _split(values)
     if len(items) > MAX_SUBPROTOCOLS or not all(item and item.isascii() for item in items):
         raise SubprotocolError

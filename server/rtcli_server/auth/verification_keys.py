@@ -1,7 +1,8 @@
-"""The keys that tokens are verified with, each bound to the one algorithm that it is for.
+"""The keys that tokens are verified with. Each is bound to one algorithm.
 
-Algorithms come from the configuration alone (RFC 8725, sections 3.1 and 2.1): a secret verifies HS256 and
-nothing else, a public key the algorithm of its type. All mistakes in keys are found here, at the start.
+The algorithm depends on the configuration alone, never on the token (RFC 8725, sections 2.1 and 3.1): a
+secret verifies HS256 and nothing else, a public key the algorithm of its type. Mistakes in keys are found
+here, when the server starts.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt.algorithms import HMACAlgorithm
+from typing_extensions import override
 
 from rtcli.protocol.tokens import MIN_SECRET_BYTES
 
@@ -26,32 +28,32 @@ PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 
 
 class KeyConfigError(ValueError):
-    """A key that must not be used. The text says why, without a byte of the key."""
+    """A key that must not be used. The text says why, and contains no byte of the key."""
 
 
 class Secret(bytes):
-    """A shared secret that was looked at: it is no PEM, SSH or JWK key, and long enough."""
+    """A checked shared secret: it is long enough, and no PEM, SSH or JWK key."""
 
     __slots__ = ()
 
 
 class PreparedHMAC(HMACAlgorithm):
-    """HS256 for secrets that were looked at when they were configured.
+    """HS256 for secrets that were checked when they were configured.
 
-    PyJWT looks at each again for each token, which takes as long as the rest of verifying one.
+    PyJWT checks the secret again for each token, which takes as long as the rest of verifying it.
     """
 
     def __init__(self) -> None:
         super().__init__(HMACAlgorithm.SHA256)
 
+    @override
     def prepare_key(self, key: str | bytes) -> bytes:
-        """See jwt.algorithms.Algorithm."""
         return key if isinstance(key, Secret) else super().prepare_key(key)
 
 
 @dataclass(frozen=True, slots=True)
 class VerificationKey:
-    """A key and the only algorithm that it may verify. `kid` is set when it came from a JWKS."""
+    """A key and the only algorithm that it may verify. `kid` is set for a key from a JWKS."""
 
     algorithm: str
     key: bytes | PublicKey = field(repr=False)
@@ -59,7 +61,7 @@ class VerificationKey:
 
 
 def secret_key(secret: str) -> VerificationKey:
-    """Make the HS256 key of a shared secret. Raises KeyConfigError."""
+    """Make the HS256 key for a shared secret. Raises KeyConfigError."""
     raw = secret.encode("utf-8", "surrogatepass")
     if len(raw) < MIN_SECRET_BYTES:
         raise KeyConfigError(f"a secret must have at least {MIN_SECRET_BYTES} bytes, this one has {len(raw)}")
@@ -94,10 +96,10 @@ def _algorithm_of(key: object) -> str:
 
 
 def parse_jwks(body: bytes) -> tuple[VerificationKey, ...]:
-    """Read a JWK Set (RFC 7517, section 5), skipping keys that are not for verifying our signatures.
+    """Read a JWK Set (RFC 7517, section 5); skip keys that are not for verifying signatures of tokens.
 
-    Symmetric keys are skipped too: what is published is no secret. Raises KeyConfigError when the body is
-    not a JWK Set or nothing in it can be used.
+    Symmetric keys are skipped too: what is published is no secret. Raises KeyConfigError when the body is not
+    a JWK Set, or contains no usable key.
     """
     try:
         document = json.loads(body)

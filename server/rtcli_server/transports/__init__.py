@@ -1,1 +1,4 @@
-"""How bytes come in and go out: WebSocket (portable and on picows) and event streams."""
+"""How bytes come in and go out: HTTP, WebSockets and event streams.
+
+From outside: the packages for each of them, and `cors`.
+"""

@@ -1,6 +1,6 @@
 """CORS for the HTTP API and the event streams, by the same list of allowed origins as admission.
 
-WHATWG Fetch, section 3.2. Never `*`: answers are for the origin that asked, with credentials. An origin in
+WHATWG Fetch, section 3.2. Never `*`: an answer is for the origin that asked, with credentials. An origin in
 another spelling (case, the default port) is the same origin, here as in admission.
 """
 
@@ -16,14 +16,14 @@ from rtcli_server.problems import ProblemError
 MAX_AGE_S = 600
 PREFLIGHT = {
     "access-control-allow-methods": "GET, HEAD, POST, DELETE",
-    # Last-Event-ID is safe to send anyway, as long as its value is; old browsers and libraries ask for it.
+    # Pages may send Last-Event-ID without asking when its value is simple; older browsers and libraries ask.
     "access-control-allow-headers": "Authorization, Cache-Control, Content-Type, Last-Event-ID",
     "access-control-max-age": str(MAX_AGE_S),
 }
 
 
 class Cors:
-    """Answers preflights, and lets allowed pages read the answers to their requests."""
+    """Middleware that answers preflights, and lets allowed pages read the answers to their requests."""
 
     def __init__(self, app: ASGIApp, origins: OriginPolicy) -> None:
         self._app = app
@@ -53,7 +53,7 @@ class Cors:
 
 
 def _allowing(origin: str) -> dict[str, str]:
-    """`origin` as the browser wrote it: it compares the bytes."""
+    """Headers that allow `origin`, exactly as the browser wrote it: the browser compares the bytes."""
     return {"access-control-allow-origin": origin, "access-control-allow-credentials": "true"}
 
 

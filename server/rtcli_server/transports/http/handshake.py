@@ -1,7 +1,7 @@
-"""The opening handshake of RFC 6455, section 4.2.1, read from an HTTP/1.1 upgrade request. Pure.
+"""Checks the opening handshake of RFC 6455, section 4.2.1, in an HTTP/1.1 upgrade request. Pure.
 
-A request that is not a valid WebSocket handshake is refused with an HTTP status before anything else is
-looked at; the answers are those of docs/protocol.md, section 3.
+A request that is not a valid WebSocket handshake is refused with an HTTP status before every other check; the
+answers are those of docs/protocol.md, section 3.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import binascii
 from base64 import b64decode
 from http import HTTPStatus
 
-from rtcli_server.headers import Headers, values
+from rtcli_server.headers import Headers, header_values
 from rtcli_server.problems import ProblemError
 
 VERSION = "13"
-# For a parser that gets a request which was parsed and checked already, with its key.
+# For a parser that only has to answer a request which was parsed and checked before; with its key.
 PLAIN_HANDSHAKE = (
     b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %b\r\n\r\n"
@@ -22,7 +22,7 @@ PLAIN_HANDSHAKE = (
 
 
 def response_bytes(problem: ProblemError) -> bytes:
-    """A whole HTTP/1.1 response, after which the connection is closed."""
+    """Encode a complete HTTP/1.1 response after which the connection is closed."""
     body = problem.body()
     lines = [f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}"]
     lines += [f"{name}: {value}" for name, value in problem.headers().items()]
@@ -31,17 +31,19 @@ def response_bytes(problem: ProblemError) -> bytes:
 
 
 def _tokens(headers: Headers, name: bytes) -> set[bytes]:
-    """The elements of a list-valued header, in lower case (RFC 9110, section 5.6.1)."""
-    return {item.strip(b" \t").lower() for value in values(headers, name) for item in value.split(b",")}
+    """Return the elements of a list-valued header, in lower case (RFC 9110, section 5.6.1)."""
+    return {
+        item.strip(b" \t").lower() for value in header_values(headers, name) for item in value.split(b",")
+    }
 
 
 def is_websocket_upgrade(headers: Headers) -> bool:
-    """Whether the client asks for a WebSocket at all."""
+    """Whether the client asks for a WebSocket."""
     return b"websocket" in _tokens(headers, b"upgrade") and b"upgrade" in _tokens(headers, b"connection")
 
 
 def check_handshake(method: str, http_version: str, headers: Headers) -> ProblemError | None:
-    """Say what is wrong with an upgrade request, or None when it may be accepted.
+    """Return what is wrong with an upgrade request, or None when it is valid.
 
     Section 4.2.1: a GET request of HTTP/1.1 or higher, a Host header, Sec-WebSocket-Version 13 and a
     Sec-WebSocket-Key that decodes to 16 bytes. Section 4.4: a server that does not support the version
@@ -51,12 +53,12 @@ def check_handshake(method: str, http_version: str, headers: Headers) -> Problem
         return ProblemError(405, detail="A WebSocket handshake is a GET request", headers={"allow": "GET"})
     if http_version != "1.1":
         return ProblemError(400, detail="A WebSocket handshake needs HTTP/1.1")
-    if len(values(headers, b"host")) != 1:
+    if len(header_values(headers, b"host")) != 1:
         return ProblemError(400, detail="Exactly one Host header is required")
-    if values(headers, b"sec-websocket-version") != [VERSION.encode()]:
+    if header_values(headers, b"sec-websocket-version") != [VERSION.encode()]:
         supported = {"sec-websocket-version": VERSION, "upgrade": "websocket"}
         return ProblemError(426, detail="This server speaks WebSocket version 13", headers=supported)
-    if not _is_key(values(headers, b"sec-websocket-key")):
+    if not _is_key(header_values(headers, b"sec-websocket-key")):
         return ProblemError(400, detail="Sec-WebSocket-Key must stand once and hold 16 bytes in base64")
     return None
 

@@ -1,9 +1,9 @@
-"""uvicorn's HTTP/1.1 protocol with what it lacks: a deadline and a size limit for requests, and the upgrade.
+"""uvicorn's HTTP/1.1 protocol with what it lacks: a deadline, size limits, and a checked WebSocket upgrade.
 
-uvicorn waits for ever for a request that does not end and reads endless headers; its WebSocket protocol gives
-no answer at all to a request line or header over 8 KiB. Here a request that is not complete in time is
-dropped, a long request line is answered with 414 and long or many headers with 431 (RFC 6585, section 5),
-and a WebSocket handshake is checked before it is handed on.
+uvicorn waits for ever for a request that does not end, and reads endless headers; its WebSocket protocol does
+not answer a request with a line over 8 KiB. Here a request that is not complete in time is dropped, a long
+request line is answered with 414, long or many headers with 431 (RFC 6585, section 5), and a WebSocket
+handshake is checked before another protocol takes it over.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ class HttpProtocol(HttpToolsProtocol):
         """The head is complete; a body may follow."""
         self._in_head = False
         if self.client is not None and self._options.proxies:
-            self.scope["client"] = (self._options.proxies.client(self.client[0], self.headers), 0)
+            self.scope["client"] = (self._options.proxies.client_address(self.client[0], self.headers), 0)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

@@ -1,8 +1,8 @@
-"""Who a request comes from when proxies stand in between: the `X-Forwarded-For` header. Pure.
+"""The client's address behind proxies, from the `X-Forwarded-For` header. Pure.
 
-Every proxy appends the address that it was reached from, so only the end of the list can be believed: the
-client wrote the beginning. From the right, entries are believed as long as a trusted proxy wrote them; the
-first one that is no trusted proxy itself is the client.
+Every proxy appends the address of its peer, so only the end of the list can be trusted: the client may have
+written the beginning. From the right, an entry is trusted as long as a trusted proxy wrote it; the first one
+that is not a trusted proxy itself is the client.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 
-from rtcli_server.headers import Headers, values
+from rtcli_server.headers import Headers, header_values
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class TrustedProxies:
-    """The networks whose `X-Forwarded-For` is believed. False when there is none."""
+    """The networks whose `X-Forwarded-For` is trusted. False when there is none."""
 
     def __init__(self, networks: Sequence[Network]) -> None:
         self._networks = tuple(networks)
@@ -25,13 +25,13 @@ class TrustedProxies:
     def __bool__(self) -> bool:
         return bool(self._networks)
 
-    def client(self, peer: str, headers: Headers) -> str:
-        """Give the client's address; `peer` is who opened the connection.
+    def client_address(self, peer: str, headers: Headers) -> str:
+        """Return the client's address; `peer` is the address that the connection comes from.
 
-        An entry that is no address ends the list: the proxy that passed it on is then the client.
+        An entry that is not an address ends the list: the proxy that passed it on is then the client.
         """
         client = peer
-        entries = b",".join(values(headers, b"x-forwarded-for")).split(b",")
+        entries = b",".join(header_values(headers, b"x-forwarded-for")).split(b",")
         while self._trusts(client) and entries:
             address = _parse(entries.pop().strip().decode("latin-1"))
             if address is None:
@@ -45,7 +45,7 @@ class TrustedProxies:
 
 
 def _parse(text: str) -> Address | None:
-    """Read `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1` or `[2001:db8::1]:4711`; some add the port."""
+    """Parse `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1` or `[2001:db8::1]:4711`: some proxies add a port."""
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:

@@ -1,4 +1,4 @@
-"""Event streams over HTTP.
+"""Event streams over HTTP: requests, responses, and how bytes get to the transport.
 
 From outside: `endpoints` alone.
 """

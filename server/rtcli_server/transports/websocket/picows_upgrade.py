@@ -17,7 +17,7 @@ from picows import picows as core
 from rtcli_server.auth.admission import AdmissionRequest, Rejection
 from rtcli_server.auth.authenticator import UnknownKeyError
 from rtcli_server.auth.claims import Principal
-from rtcli_server.headers import values
+from rtcli_server.headers import header_values
 from rtcli_server.problems import ProblemError
 from rtcli_server.realtime import Realtime
 from rtcli_server.session.session import HeartbeatMode
@@ -83,7 +83,7 @@ class PicowsUpgrade:
         else:
             listener = RejectedTransport(self._realtime, verdict)
         protocol = new_protocol(listener, request.subprotocol, self._realtime.settings.max_message_bytes)
-        hand_over(http, protocol, values(request.headers, b"sec-websocket-key")[0])
+        hand_over(http, protocol, header_values(request.headers, b"sec-websocket-key")[0])
 
 
 class _ViolationLog:

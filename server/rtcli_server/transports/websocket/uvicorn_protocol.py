@@ -14,7 +14,7 @@ from websockets.frames import Frame
 from websockets.http11 import Request
 
 from rtcli.protocol.codes import CloseCode
-from rtcli_server.headers import values
+from rtcli_server.headers import header_values
 from rtcli_server.timing.timer_wheel import TimerWheel
 from rtcli_server.transports.asgi_extensions import WEBSOCKET_ABORT
 from rtcli_server.transports.http.handshake import PLAIN_HANDSHAKE
@@ -126,5 +126,5 @@ def upgrade(limits: FragmentLimits, http: HttpProtocol) -> None:
     protocol = UvicornWebSocket(limits, http)
     protocol.connection_made(http.transport)
     protocol.client = http.scope["client"]
-    protocol.data_received(PLAIN_HANDSHAKE % values(http.headers, b"sec-websocket-key")[0])
+    protocol.data_received(PLAIN_HANDSHAKE % header_values(http.headers, b"sec-websocket-key")[0])
     http.transport.set_protocol(protocol)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from rtcli_server.headers import values
+from rtcli_server.headers import header_values
 from rtcli_server.problems import ProblemError
 from rtcli_server.transports.http.handshake import check_handshake, is_websocket_upgrade, response_bytes
 
@@ -76,4 +76,4 @@ def test_a_refusal_is_a_whole_response() -> None:
 
 
 def test_values_of_a_header_in_order() -> None:
-    assert values([(b"a", b"1"), (b"b", b"2"), (b"a", b"3")], b"a") == [b"1", b"3"]
+    assert header_values([(b"a", b"1"), (b"b", b"2"), (b"a", b"3")], b"a") == [b"1", b"3"]

@@ -13,7 +13,7 @@ CLIENT = "192.0.2.7"
 
 def client(peer: str, *headers: str) -> str:
     fields = [(b"host", b"a"), *((b"x-forwarded-for", header.encode("latin-1")) for header in headers)]
-    return PROXIES.client(peer, fields)
+    return PROXIES.client_address(peer, fields)
 
 
 @pytest.mark.parametrize(
@@ -62,4 +62,6 @@ def test_without_the_header_it_is_who_connected() -> None:
 
 def test_nobody_is_trusted_by_default() -> None:
     assert not TrustedProxies(())
-    assert TrustedProxies(()).client("127.0.0.1", [(b"x-forwarded-for", CLIENT.encode())]) == "127.0.0.1"
+    assert (
+        TrustedProxies(()).client_address("127.0.0.1", [(b"x-forwarded-for", CLIENT.encode())]) == "127.0.0.1"
+    )
