@@ -14,6 +14,7 @@ from typing import Literal
 
 from rtcli.errors import Exit
 from rtcli.load.metrics.names import Kind, Unit
+from rtcli.load.results.accounts import Accounts
 
 VIOLATIONS = ("lost", "duplicate", "reordered", "resume_gap", "leak", "phantom", "ghost", "corrupt")
 """Verdicts of the audit that fail a run, in the order in which reports show them."""
@@ -200,6 +201,7 @@ class RunResult:
     audit: AuditResult | None
     metrics: Mapping[str, MetricSummary]
     generator: Generator
+    accounts: Accounts | None = None  # None: of an earlier version, which had none
     environment: Mapping[str, str] = field(default_factory=dict)
     timeline: Sequence[Second] = ()
     spectrum: Mapping[str, Sequence[tuple[float, float]]] = field(
