@@ -27,7 +27,10 @@ def test_version(tmp_path: Path) -> None:
 
 
 def test_the_version_imports_nothing_heavy(tmp_path: Path) -> None:
-    code = f"import sys, rtcli.cli.app as c; c.main(['--version']); print([m for m in {HEAVY} if m in sys.modules])"
+    code = (
+        "import sys, rtcli.cli.app as c; c.main(['--version']); "
+        f"print([m for m in {HEAVY} if m in sys.modules])"
+    )
     result = subprocess.run([PYTHON, "-c", code], capture_output=True, env=environment(tmp_path), check=True)
     assert result.stdout.decode().splitlines()[-1] == "[]"
 
