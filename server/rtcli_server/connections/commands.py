@@ -143,7 +143,7 @@ def leave(sender: Sender, decision: Leave) -> None:
 
 
 async def follow_events(sender: Sender) -> None:
-    """Follow the personal and the broadcast channel from now on."""
+    """Subscribe to the personal and the broadcast channel, from now on."""
     services = sender.services
     for channel in (USER_PREFIX + sender.user_id, BROADCAST):
         subscription = services.fanout.open(channel, sender)
@@ -214,11 +214,11 @@ def _published(sender: Sender, room: str, message_id: str | None, future: asynci
         sender.send(Ack(data=data, id=message_id, timestamp=sender.services.clock.timestamp()))
 
 
-# -- the rest ----------------------------------------------------------------------------------------------
+# -- typing, tokens ---------------------------------------------------------------------------------------
 
 
 def set_typing(sender: Sender, decision: SetTyping) -> None:
-    """Tell the other users of the room."""
+    """Announce typing to the other users of the room."""
     sender.services.rooms.set_typing(decision.room, sender.user_id, sender.name, is_typing=decision.is_typing)
 
 
