@@ -20,9 +20,9 @@ from rtcli.load.reporters.outputs import write_outputs
 from rtcli.load.results.compare import Tolerance, against_baseline
 from rtcli.load.results.model import RunResult
 from rtcli.load.results.summary import to_document
-from rtcli.load.run.coordinator import Runner, RunState, View
+from rtcli.load.run.coordinator import Coordinator, ProgressView, RunState
 from rtcli.load.run.own_server import own_server
-from rtcli.load.run.progress import Lines, Screen, Silent
+from rtcli.load.run.progress import ProgressLines, ProgressScreen, SilentProgress
 from rtcli.load.run.result import make_result
 from rtcli.load.run.target import check_allowed, make_spec, probe
 from rtcli.load.run.worker_pool import WorkerFailedError
@@ -64,7 +64,7 @@ async def run_loadtest(plan: LoadtestPlan) -> int:
         )
         await probe(spec)
         with _view(plan) as view:
-            state = await _run(Runner(spec, view))
+            state = await _run(Coordinator(spec, view))
     result = make_result(state)
     if plan.baseline is not None:
         result = against_baseline(result, plan.baseline, Tolerance())
@@ -82,28 +82,28 @@ async def _target(plan: LoadtestPlan) -> AsyncIterator[tuple[Endpoint, Credentia
         yield parse_endpoint(server.url), Credentials(secret=server.secret)
 
 
-async def _run(runner: Runner) -> RunState:
+async def _run(coordinator: Coordinator) -> RunState:
     """Run; the first Ctrl-C ends the run in order, and what it found so far is reported."""
-    running = asyncio.ensure_future(runner.run())
+    running = asyncio.ensure_future(coordinator.run())
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
         console.info("ending the run; once more ends it at once")
-        runner.stop()
+        coordinator.stop()
         return await running
     except WorkerFailedError as error:
         raise CliError(str(error), hint="please report it, with -v", exit_code=Exit.BUG) from None
 
 
 @contextlib.contextmanager
-def _view(plan: LoadtestPlan) -> Iterator[View]:
+def _view(plan: LoadtestPlan) -> Iterator[ProgressView]:
     if not plan.progress or plan.json:
-        yield Silent()
+        yield SilentProgress()
     elif console.stderr_is_tty and not console.is_dumb:
-        with Screen() as screen:
+        with ProgressScreen() as screen:
             yield screen
     else:
-        yield Lines(console.info)
+        yield ProgressLines(console.info)
 
 
 def _make_directory(out: Path) -> None:

@@ -20,8 +20,8 @@ from rtcli.errors import CliError, Exit
 from rtcli.load.core.context import Credentials
 from rtcli.load.results.model import RunResult
 from rtcli.load.results.saved import read_result
-from rtcli.load.run.capacity import describe, find_obstacles, read_limits
-from rtcli.load.run.estimate import estimate
+from rtcli.load.run.capacity import find_obstacles, read_machine_limits
+from rtcli.load.run.estimate import describe_estimate, estimate
 from rtcli.load.scenario.model import Scenario
 from rtcli.terminal.console import console
 
@@ -165,9 +165,9 @@ def _check_machine(scenario: Scenario, endpoint: Endpoint | None, *, workers: in
     """Refuse, before anything starts, what this machine cannot do. Raises CliError (2)."""
     need = estimate(scenario, workers=workers)
     if dry_run:
-        console.write_lines(describe(need, workers=workers))
+        console.write_lines(describe_estimate(need, workers=workers))
     loopback = endpoint is None or endpoint.is_loopback
-    obstacles = find_obstacles(need, read_limits(), loopback=loopback, workers=workers)
+    obstacles = find_obstacles(need, read_machine_limits(), loopback=loopback, workers=workers)
     for obstacle in obstacles[1:]:
         console.warning(obstacle)
     if obstacles:

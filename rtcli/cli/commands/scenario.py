@@ -9,8 +9,7 @@ import typer
 
 from rtcli.cli import options
 from rtcli.errors import CliError, Exit
-from rtcli.load.run.capacity import describe
-from rtcli.load.run.estimate import estimate
+from rtcli.load.run.estimate import describe_estimate, estimate
 from rtcli.load.scenario.grammar.document import json_schema
 from rtcli.load.scenario.loader import ScenarioError, bundled_names, load_scenario, read_source
 from rtcli.load.scenario.model import Scenario
@@ -82,7 +81,7 @@ def validate(name: Name, set_: Set = None, as_json: options.Json = False) -> int
     if as_json:
         console.write_json(_record("valid", scenario))
         return Exit.OK
-    console.write_lines([f"{name} is a valid scenario", "", *describe(estimate(scenario))])
+    console.write_lines([f"{name} is a valid scenario", "", *describe_estimate(estimate(scenario))])
     return Exit.OK
 
 

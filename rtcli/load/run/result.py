@@ -1,4 +1,4 @@
-"""From what a run measured to its result: counts, thresholds, timeline and verdict. No I/O."""
+"""Makes the result of a run from what was measured: counts, thresholds, timeline and verdict. No I/O."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def make_result(state: RunState) -> RunResult:
 
 
 def environment() -> dict[str, str]:
-    """What the generator ran on."""
+    """The versions and the machine that the generator ran on."""
     return {
         "rtcli": __version__,
         "python": platform.python_version(),
@@ -97,7 +97,7 @@ def environment() -> dict[str, str]:
 
 
 def _audit(state: RunState) -> AuditResult:
-    """Add the workers' accounts up, and count them as metrics too, for thresholds."""
+    """Add up the workers' accounts, and count them as metrics, too, for thresholds."""
     rules, store = state.spec.scenario.audit, state.store
     counts = dict.fromkeys(COUNTS, 0)
     groups: dict[GroupKey, Group] = {}
@@ -118,7 +118,7 @@ def _audit(state: RunState) -> AuditResult:
     counts["delivered"] = max(0, (arrived.count if arrived is not None else 0) - not_counted)
     counts["expected"] = counts["delivered"] + undelivered
     counts["late"] = _count_late(store, rules.late_after)
-    _count_others(store, counts, undelivered)
+    _count_rest(store, counts, undelivered)
     subscribers = sum(account.subscribers for account in state.accounts)
     return AuditResult(
         delivery=rules.delivery,
@@ -142,7 +142,7 @@ def _count_late(store: MetricStore, late_after: float) -> int:
     return total
 
 
-def _count_others(store: MetricStore, counts: Mapping[str, int], undelivered: int) -> None:
+def _count_rest(store: MetricStore, counts: Mapping[str, int], undelivered: int) -> None:
     for kind in ("gap_declared", "indeterminate"):
         if counts[kind]:
             store.recorder(kind).add(0, counts[kind])
@@ -196,7 +196,7 @@ def _metrics(state: RunState, elapsed: float) -> dict[str, MetricSummary]:
 
 
 def summarize(store: MetricStore, name: str, tags: Mapping[str, str], elapsed: float) -> MetricSummary | None:
-    """One metric over the whole run; None when there is nothing to say."""
+    """One metric over the whole run; None without data."""
     metric = METRICS[name]
     if metric.kind is Kind.TREND:
         histogram = store.trend(name, tags)
@@ -236,7 +236,7 @@ def _spectrum(store: MetricStore) -> dict[str, list[tuple[float, float]]]:
     return found
 
 
-# -- time and generator ------------------------------------------------------------------------------------
+# -- timeline and generator --------------------------------------------------------------------------------
 
 
 def _timeline(state: RunState, flagged: Mapping[int, str], elapsed: float) -> list[Second]:
