@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import inf
 from random import Random
 
-from rtcli.load.core.feeders import Feeders, UserScope, already
+from rtcli.load.core.feeders import Feeders, UserScope, always
 from rtcli.load.scenario import steps
 from rtcli.load.scenario.distributions import Distribution
 from rtcli.load.scenario.expressions import MissingDataError, Template
@@ -145,7 +145,7 @@ def _population(role: Role, scenario: Scenario) -> _Population:
             user_id=f"u{index}",
             name=f"u{index}",
             run="run",
-            rng=already(rng),
+            rng=always(rng),
         )
         for room in {_render(room, scope, rng) for room in _rooms(role.flow)}:
             members[room] += size / sample  # type: ignore[assignment]

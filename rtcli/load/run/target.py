@@ -12,8 +12,8 @@ from rtcli.load.adapters.interface import Opening, WsAdapter
 from rtcli.load.adapters.registry import adapter_for
 from rtcli.load.audit.token import MAX_RUN
 from rtcli.load.core.context import Credentials, WorkerSpec, tls_of
-from rtcli.load.core.feeders import Feeders, UserScope, already
-from rtcli.load.core.schedule import seeded
+from rtcli.load.core.feeders import Feeders, UserScope, always
+from rtcli.load.core.schedule import seeded_rng
 from rtcli.load.errors import RefusedError
 from rtcli.load.net.source_addresses import SourceAddresses, resolve
 from rtcli.load.net.websocket import WebSocketConnection, open_websocket
@@ -136,7 +136,7 @@ async def _greeting(
         user_id=f"{role.name}-1",
         name=f"{role.name} 1",
         run=spec.run_word,
-        rng=already(seeded(spec.scenario.seed, role.name, 0)),
+        rng=always(seeded_rng(spec.scenario.seed, role.name, 0)),
     )
     for frame in adapter.hello(scope):
         connection.send(frame)

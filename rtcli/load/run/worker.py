@@ -14,7 +14,7 @@ from rtcli.load.adapters.interface import SseAdapter, WsAdapter
 from rtcli.load.adapters.registry import adapter_for
 from rtcli.load.core.context import WorkerContext, WorkerSpec
 from rtcli.load.core.latches import Latches
-from rtcli.load.core.schedule import arrival_times, phase_bounds, seeded, stays
+from rtcli.load.core.schedule import arrival_times, phase_bounds, seeded_rng, stays
 from rtcli.load.run.messages import FromWorker, PhasesEnded, Tick
 from rtcli.load.scenario.model import Cut, Role
 from rtcli.load.users.flow.actions import ACTIONS
@@ -81,7 +81,9 @@ class Worker:
                 first += role.users
             else:
                 arrivals = arrival_times(
-                    role, self.spec.scenario.phases, seeded(self.spec.scenario.seed, role.name, "arrivals")
+                    role,
+                    self.spec.scenario.phases,
+                    seeded_rng(self.spec.scenario.seed, role.name, "arrivals"),
                 )
                 mine = islice(enumerate(arrivals), self.spec.worker, None, self.spec.workers)
                 self._plan_arrival(role, mine, (place + 1) * _NUMBERS_PER_ROLE)
@@ -103,7 +105,7 @@ class Worker:
         end = self.spec.scenario.duration
         if role.stay is not None:
             end = min(
-                end, start + role.stay.sample(seeded(self.spec.scenario.seed, role.name, index, "stay"))
+                end, start + role.stay.sample(seeded_rng(self.spec.scenario.seed, role.name, index, "stay"))
             )
         self._start_at(start, role, index, first + index, end)
         self.context.timers.call_at(
@@ -138,7 +140,7 @@ class Worker:
             context.users -= 1
 
     def _plan_cut(self, phase: str, at: float, cut: Cut) -> None:
-        rng = seeded(self.spec.scenario.seed, "cut", phase, self.spec.worker)
+        rng = seeded_rng(self.spec.scenario.seed, "cut", phase, self.spec.worker)
 
         def cut_some(_when: int) -> None:
             connected = sorted(
