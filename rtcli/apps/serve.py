@@ -27,7 +27,7 @@ END_MARGIN_S = 2.0  # after the drain timeout, workers that still run are killed
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
+class ServerRun:
     """What to run, and how to speak of it."""
 
     settings: Settings

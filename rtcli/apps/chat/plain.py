@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from rtcli.apps.chat.controller import Controller, Recall, unsent_lines
+from rtcli.apps.chat.controller import Controller, ReadHistory, unsent_lines
 from rtcli.apps.chat.model import ChatModel, Line, fold_presence
 from rtcli.apps.chat.pipe import MAX_LINE_BYTES
 from rtcli.apps.chat.typing_throttle import TypingThrottle
@@ -26,7 +26,7 @@ class PlainChat:
         history: int,
         console: Console,
         make_client: Callable[[Callable[[ClientEvent], None]], RealtimeClient],
-        recall: Recall,
+        read_history: ReadHistory,
     ) -> None:
         self._rooms = rooms
         self._console = console
@@ -38,7 +38,7 @@ class PlainChat:
             leave=self._left.set,
             clear=lambda: None,
             clock=time.monotonic,
-            recall=recall,
+            read_history=read_history,
             typing=TypingThrottle(enabled=False),  # what is typed is not known before it is entered
         )
         self.client = make_client(self.controller.on_event)

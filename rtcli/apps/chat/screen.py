@@ -37,7 +37,7 @@ from prompt_toolkit.output import ColorDepth, Output
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.styles import Style
 
-from rtcli.apps.chat.controller import Controller, Recall, unsent_lines
+from rtcli.apps.chat.controller import Controller, ReadHistory, unsent_lines
 from rtcli.apps.chat.input import COMMANDS
 from rtcli.apps.chat.model import ChatModel, Line, fold_presence
 from rtcli.apps.chat.status import status_line
@@ -79,7 +79,7 @@ class Screen:
         options: ScreenOptions,
         console: Console,
         make_client: Callable[[Callable[[ClientEvent], None]], RealtimeClient],
-        recall: Recall,
+        read_history: ReadHistory,
         *,
         clock: Callable[[], float] = time.monotonic,
         input: Input | None = None,  # noqa: A002 - prompt_toolkit's own word
@@ -102,7 +102,7 @@ class Screen:
             clear=self._clear,
             clock=clock,
             typing=TypingThrottle(enabled=options.typing),
-            recall=recall,
+            read_history=read_history,
         )
         self.client = make_client(self.controller.on_event)
         self.buffer = Buffer(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from rtcli.apps.tail.render import Seen
+from rtcli.apps.tail.render import ReceivedEvent
 from rtcli.protocol.position import InvalidPositionError, Position, parse_cursor, parse_position
 
 _USER = "user:~"  # stands for the token's user, whose name a client need not know
@@ -46,7 +46,7 @@ class Ready:
     gaps: list[GapRecord]
 
 
-class Order:
+class DuplicateFilter:
     """How far a stream has come, so that nothing is shown twice whatever the server sends."""
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ def reached(cursor: str, tops: Mapping[str, Position]) -> bool:
     )
 
 
-def read_ready(seen: Seen, last_id: str) -> Ready:
+def read_ready(seen: ReceivedEvent, last_id: str) -> Ready:
     """Understand `ready`, given the id that we asked to resume from."""
     start, asked = positions(seen.event.id), positions(last_id)
     channels = seen.fields.get("channels")
@@ -101,7 +101,7 @@ def read_ready(seen: Seen, last_id: str) -> Ready:
     return Ready(tops, replayed, gaps)
 
 
-def read_gap(seen: Seen) -> GapRecord:
+def read_gap(seen: ReceivedEvent) -> GapRecord:
     """Understand a `gap` event."""
     fields = seen.fields
     lost, start, end = fields.get("lost"), fields.get("from"), fields.get("to")

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from rtcli.apps.tail.cursor import GapRecord, Order, Ready, reached, read_gap, read_ready
+from rtcli.apps.tail.cursor import DuplicateFilter, GapRecord, Ready, reached, read_gap, read_ready
 from rtcli.apps.tail.exec import Executor
 from rtcli.apps.tail.filters import EventFilter
-from rtcli.apps.tail.render import Output, Seen, renderer
+from rtcli.apps.tail.render import Output, ReceivedEvent, renderer
 from rtcli.apps.tail.state_file import StateFile
 from rtcli.client.sse import Batch, EventStream, Lost, Opened
 from rtcli.errors import CliError, Exit
@@ -67,7 +67,7 @@ class Tail:
         self._away_s: float | None = None
         self._resumed_from = stream.last_event_id
         self._ready: Ready | None = None
-        self._order = Order()
+        self._duplicates = DuplicateFilter()
         self._timer: asyncio.TimerHandle | None = None
 
     async def run(self) -> int:
@@ -118,7 +118,7 @@ class Tail:
         done = False
         try:
             for event in events:
-                done = await self._handle_event(Seen(event, self._wall()))
+                done = await self._handle_event(ReceivedEvent(event, self._wall()))
                 last_id = event.id
                 if done:
                     break
@@ -129,10 +129,10 @@ class Tail:
                 self._keep(last_id)
         return done
 
-    async def _handle_event(self, seen: Seen) -> bool:
+    async def _handle_event(self, seen: ReceivedEvent) -> bool:
         event = seen.event
         protocol = self._options.ours and event.event in PROTOCOL_EVENTS
-        if self._options.ours and not protocol and not self._order.is_new(event.id):
+        if self._options.ours and not protocol and not self._duplicates.is_new(event.id):
             self._console.warning(f"the server sent {event.id} again; it was left out")
             return False
         done = self._on_protocol_event(seen) if protocol else False
@@ -145,7 +145,7 @@ class Tail:
     def _has_shown_all(self, last_id: str) -> bool:
         return not self._options.follow and self._ready is not None and reached(last_id, self._ready.tops)
 
-    async def _execute(self, seen: Seen) -> None:
+    async def _execute(self, seen: ReceivedEvent) -> None:
         if self._executor is None:
             return
         self._flush()
@@ -183,7 +183,7 @@ class Tail:
 
     # -- what our own streams say about themselves ---------------------------------------------------------
 
-    def _on_protocol_event(self, seen: Seen) -> bool:
+    def _on_protocol_event(self, seen: ReceivedEvent) -> bool:
         """Whether that was the end."""
         match seen.event.event:
             case "ready":
@@ -197,7 +197,7 @@ class Tail:
                 self._console.status(f"the server is closing ({seen.fields.get('reason')})")
         return False
 
-    def _on_ready(self, seen: Seen) -> bool:
+    def _on_ready(self, seen: ReceivedEvent) -> bool:
         ready = self._ready = read_ready(seen, self._resumed_from)
         if self._away_s is None:
             self._announce(resuming=bool(self._resumed_from))

@@ -30,7 +30,7 @@ class Output(StrEnum):
 
 
 @dataclass(frozen=True)
-class Seen:
+class ReceivedEvent:
     """An event as it came, and when (unix seconds)."""
 
     event: ServerSentEvent
@@ -76,7 +76,7 @@ class Seen:
         return record | {"data": self.data}
 
 
-def render_line(seen: Seen, *, limit: int | None = None) -> str:
+def render_line(seen: ReceivedEvent, *, limit: int | None = None) -> str:
     """One line for a person: time, room, event, and who said what (or the data), cut to `limit`."""
     name, text = seen.fields.get("sender_name"), seen.fields.get("content")
     if seen.event.event == "new_message" and isinstance(text, str):
@@ -100,7 +100,7 @@ def render_raw(event: ServerSentEvent) -> bytes:
     return encode_event(id=event.id or None, event=event.event, data=event.data)
 
 
-def renderer(output: Output, *, for_terminal: bool) -> Callable[[Seen], bytes]:
+def renderer(output: Output, *, for_terminal: bool) -> Callable[[ReceivedEvent], bytes]:
     """The function that writes one event in the wanted form, with its line break."""
     if output is Output.JSON:
         return lambda seen: f"{json_text(seen.record())}\n".encode()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rtcli.apps.demo.script import Demo, default_directory
-from rtcli.apps.demo.transcript import Stage
+from rtcli.apps.demo.transcript import Transcript
 from rtcli.cli import options, signals
 from rtcli.errors import CliError
 from rtcli.terminal.console import console
@@ -32,4 +32,4 @@ def demo(
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CliError(f"--out {directory}: {error.strerror or error}", hint="give a directory") from None
-    return signals.run(Demo(Stage(console), console.env, directory).run())
+    return signals.run(Demo(Transcript(console), console.env, directory).run())

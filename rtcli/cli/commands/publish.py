@@ -94,7 +94,7 @@ async def _publish(run: Run, connection: Connection, texts: Texts, wait_s: float
         endpoint = connection.endpoint
         server = Server(http, endpoint.base, endpoint.authority, connection.token)
         reconnect = Reconnect(random.Random(), started=time.monotonic(), wait_s=wait_s)  # noqa: S311 - jitter
-        publisher = Publisher(server, reconnect, on_trouble=_say_trouble)
+        publisher = Publisher(server, reconnect, on_retry=_report_retry)
         await publisher.probe()  # before stdin is touched: nothing that was read is lost
         try:
             async with aclosing(batches(texts, run.parts)) as joined:
@@ -107,5 +107,5 @@ async def _publish(run: Run, connection: Connection, texts: Texts, wait_s: float
     return run.end()
 
 
-def _say_trouble(failure: Failure, delay_s: float) -> None:
+def _report_retry(failure: Failure, delay_s: float) -> None:
     console.status(f"{failure.reason}, trying again in {format_duration(delay_s)}")

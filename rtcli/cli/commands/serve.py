@@ -12,7 +12,7 @@ import typer
 from pydantic import ValidationError
 from rtcli_server.settings import ENV_PREFIX, Settings
 
-from rtcli.apps.serve import Serving
+from rtcli.apps.serve import ServerRun
 from rtcli.cli import options
 from rtcli.cli.bundles import takes_bundles
 from rtcli.client.secret_files import development_secret, read_secret
@@ -219,7 +219,7 @@ def serve(
     if not has_key:
         settings = settings.model_copy(update={"secrets": (_development_key(settings.host),)})
     level = logging.INFO if verbose else logging.WARNING
-    return Serving(settings, process.ready_file, uses_development_key=not has_key, log_level=level).run()
+    return ServerRun(settings, process.ready_file, uses_development_key=not has_key, log_level=level).run()
 
 
 def _development_key(host: str) -> str:
