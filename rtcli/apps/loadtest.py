@@ -15,7 +15,7 @@ from rtcli.errors import CliError, Exit
 from rtcli.load.core.context import Credentials
 from rtcli.load.reporters import hlog
 from rtcli.load.reporters import text as text_report
-from rtcli.load.reporters.ci import announce
+from rtcli.load.reporters.github import announce
 from rtcli.load.reporters.outputs import write_outputs
 from rtcli.load.results.compare import Tolerance, against_baseline
 from rtcli.load.results.model import RunResult

@@ -19,7 +19,7 @@ from rtcli.client.secret_files import check_token, development_secret
 from rtcli.errors import CliError, Exit
 from rtcli.load.core.context import Credentials
 from rtcli.load.results.model import RunResult
-from rtcli.load.results.saved import read_result
+from rtcli.load.results.summary import read_result
 from rtcli.load.run.capacity import find_obstacles, read_machine_limits
 from rtcli.load.run.estimate import describe_estimate, estimate
 from rtcli.load.scenario.model import Scenario

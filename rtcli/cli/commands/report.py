@@ -18,7 +18,7 @@ from rtcli.load.reporters.html import page as html
 from rtcli.load.results import summary
 from rtcli.load.results.compare import Comparison, IncomparableError, Row, Tolerance, compare
 from rtcli.load.results.model import RunResult
-from rtcli.load.results.saved import read_result
+from rtcli.load.results.summary import read_result
 from rtcli.terminal.console import Style, console
 from rtcli.units import parse_percent
 

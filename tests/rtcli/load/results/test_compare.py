@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from rtcli.errors import CliError
-from rtcli.load.reporters.ci import announce
+from rtcli.load.reporters.github import announce
 from rtcli.load.results.compare import IncomparableError, Tolerance, against_baseline, compare
 from rtcli.load.results.model import Generator, MetricSummary, RunResult, Verdict
-from rtcli.load.results.saved import read_result
-from rtcli.load.results.summary import encode
+from rtcli.load.results.summary import encode, read_result
 from tests.support.load.sample_results import audit, failing, passing
 
 TOLERANCE = Tolerance(0.3, 0.02)
