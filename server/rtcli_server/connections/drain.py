@@ -49,6 +49,6 @@ async def drain(hub: Hub, *, timeout_s: float, retry_after_ms: Callable[[], int]
 def _shut_down(client: Client, retry_after_ms: int) -> None:
     try:
         client.shut_down(CloseCode.SERVICE_RESTART, "service_restart", retry_after_ms)
-    except Exception:  # noqa: BLE001 - the other clients must be told all the same
+    except Exception:  # noqa: BLE001 - the other clients must be notified all the same
         _log.exception("closing %s failed", client.connection_id)
         client.abort()

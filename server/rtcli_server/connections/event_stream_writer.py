@@ -54,7 +54,7 @@ class EventStreamWriter(Protocol):
 
 
 class TransportObserver(Protocol):
-    """Is told what happens to a transport."""
+    """Is notified of what happens to a transport."""
 
     def set_writable(self, *, on: bool) -> None:
         """`on` is False: the transport holds more than its budget. True: it has drained."""

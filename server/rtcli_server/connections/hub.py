@@ -11,7 +11,7 @@ from rtcli.protocol.codes import CloseCode
 from rtcli_server.limits.connection_caps import ConnectionCaps
 from rtcli_server.metrics.registry import Metrics
 
-KICK_S = 60.0  # beyond its retry: how long a browser may take to come back and be told to stay away
+KICK_S = 60.0  # beyond its retry: how long a browser may take to come back, when it is refused
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Client(Protocol):
 
 
 class HubObserver(Protocol):
-    """Is told of each client that comes and goes."""
+    """Is notified of each client that is added or removed."""
 
     def opened(self, connection: Client) -> None:
         """A client was added, and counted."""

@@ -1,4 +1,4 @@
-"""What the members of a room on this instance are told about each other: joined, left, typing."""
+"""Announcements to the members of a room on this instance: who joined, left, is typing."""
 
 from __future__ import annotations
 

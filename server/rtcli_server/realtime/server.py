@@ -1,4 +1,4 @@
-"""The parts of one server that are not about transports: their construction, their life, and commands to all.
+"""The parts of one server that are not about transports: construction, life, commands to all instances.
 
 `create_app` makes one of these; the transports and the HTTP API ask it for what they need.
 """

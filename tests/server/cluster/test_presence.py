@@ -15,6 +15,7 @@ from rtcli_server.timing.tasks import BackgroundTasks
 
 from tests.support.fakes.coordinator import FakeCoordinator
 from tests.support.fakes.fanout import FakeSubscriber
+from tests.support.waiting import until_idle
 
 
 class World:
@@ -33,8 +34,7 @@ class World:
         return asyncio.ensure_future(self.presence.enter(room, user_id, f"user {user_id}"))
 
     async def rest(self) -> None:
-        while self.tasks._tasks:
-            await asyncio.gather(*self.tasks._tasks)
+        await until_idle(self.tasks)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from rtcli_server.cluster.shared_rates import SharedRates
 from rtcli_server.timing.tasks import BackgroundTasks
 
 from tests.support.fakes.coordinator import FakeCoordinator
+from tests.support.waiting import until_idle
 
 RATE_PER_S = 20.0
 BURST = 40.0
@@ -29,8 +30,7 @@ class World:
         await self.rest()
 
     async def rest(self) -> None:
-        while self.tasks._tasks:
-            await asyncio.gather(*self.tasks._tasks)
+        await until_idle(self.tasks)
 
 
 @pytest.fixture

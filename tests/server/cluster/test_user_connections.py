@@ -14,6 +14,7 @@ from rtcli_server.limits.connection_caps import ConnectionCaps
 from rtcli_server.timing.tasks import BackgroundTasks
 
 from tests.support.fakes.coordinator import FakeCoordinator
+from tests.support.waiting import until_idle
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,7 @@ class World:
         self.connections.closed(connection)
 
     async def rest(self) -> None:
-        while self.tasks._tasks:
-            await asyncio.gather(*self.tasks._tasks)
+        await until_idle(self.tasks)
 
 
 @pytest.fixture
