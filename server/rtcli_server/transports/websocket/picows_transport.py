@@ -19,7 +19,7 @@ from rtcli_server.connections.websocket import CLOSE_TIMEOUT_S
 from rtcli_server.delivery.wire import CLOSE, PING, PONG, Format, cut_reason
 from rtcli_server.delivery.wire import frame as make_frame
 from rtcli_server.realtime import Realtime
-from rtcli_server.session.session import HeartbeatMode
+from rtcli_server.session.settings import HeartbeatMode
 from rtcli_server.transports.websocket.frames import (
     ControlFrameLimit,
     FragmentedMessage,
