@@ -41,5 +41,5 @@ def session_leaves_nothing(tmp_path_factory: pytest.TempPathFactory) -> Iterator
     home, temporary = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("temporary")
     hermetic.use_directories(home, temporary)
     yield
-    assert hermetic.left_processes() == [], "processes that tests have started and left"
-    assert hermetic.left_files(temporary) == [], "files that tests have left"
+    left = hermetic.left_processes() + hermetic.left_files(temporary)
+    assert not left, "left behind by tests: " + ", ".join(left)

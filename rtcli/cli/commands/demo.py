@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -32,4 +33,9 @@ def demo(
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CliError(f"--out {directory}: {error.strerror or error}", hint="give a directory") from None
-    return signals.run(Demo(Transcript(console), console.env, directory).run())
+    try:
+        return signals.run(Demo(Transcript(console), console.env, directory).run())
+    finally:
+        if out is None:
+            with contextlib.suppress(OSError):  # it is not empty: there are results
+                directory.rmdir()
