@@ -61,7 +61,6 @@ class RunState:
     interrupted: bool = False
     aborted_by: ThresholdSpec | None = None
     ended: float | None = None  # when the phases ended, or were cut short
-    settled: float | None = None  # when everything had arrived, or the wait for it ended
 
     def now(self) -> float:
         """Seconds since the start."""
@@ -117,7 +116,6 @@ class Coordinator:
             showing = asyncio.create_task(self._show())
             try:
                 await self._handle_until_all(pool, self._ledgers, self._deadline())
-                self.state.settled = self.state.now()
                 for number in range(pool.count):
                     others = [ledger for other, ledger in self._ledgers.items() if other != number]
                     pool.send(number, FinishAudit(others))

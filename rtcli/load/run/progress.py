@@ -28,10 +28,10 @@ class ProgressFigures:
     def __init__(self, state: RunState) -> None:
         self.now = max(0.0, state.now())
         scenario = state.spec.scenario
-        self.phase, self.phase_start, self.phase_end = "settling", scenario.duration, scenario.duration
+        self.phase = "settling"
         for phase, start, end in phase_bounds(scenario.phases):
             if start <= self.now < end and state.ended is None:
-                self.phase, self.phase_start, self.phase_end = phase.name, start, end
+                self.phase = phase.name
         self.share = min(1.0, self.now / scenario.duration)
         self.duration = scenario.duration
         self.users = sum(state.users.values())

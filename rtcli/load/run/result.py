@@ -22,10 +22,10 @@ from rtcli.load.results.model import (
     ThresholdResult,
     decide,
 )
-from rtcli.load.results.thresholds import evaluate_one
+from rtcli.load.results.thresholds import evaluate
 from rtcli.load.run.coordinator import RunState
 from rtcli.load.run.health import MIN_LAG_S, lag_limit
-from rtcli.load.scenario.model import AuditRules
+from rtcli.load.scenario.model import AuditRules, ThresholdSpec
 
 PERCENTILES = (90.0, 95.0, 99.0, 99.9)
 _SPECTRUM = (0.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 97.5, 99.0, 99.5, 99.9, 99.95, 99.99, 99.999, 100.0)
@@ -156,20 +156,11 @@ def _count_rest(store: MetricStore, counts: Mapping[str, int], undelivered: int)
 
 
 def _thresholds(state: RunState, elapsed: float) -> list[ThresholdResult]:
-    lengths = {phase.name: phase.duration for phase in state.spec.scenario.phases}
-    found = []
-    for spec in state.spec.scenario.thresholds:
+    def clean(spec: ThresholdSpec) -> MetricStore | None:
         flagged = state.health.flagged(state.store, lag_limit(spec))
-        found.append(
-            evaluate_one(
-                spec,
-                state.store,
-                min(elapsed, lengths.get(spec.tags.get("phase", ""), elapsed)),
-                clean=state.store.without(set(flagged)) if flagged else None,
-                aborted=spec is state.aborted_by,
-            )
-        )
-    return found
+        return state.store.without(set(flagged)) if flagged else None
+
+    return evaluate(state.spec.scenario, state.store, elapsed, clean=clean, aborted_by=state.aborted_by)
 
 
 def _metrics(state: RunState, elapsed: float) -> dict[str, MetricSummary]:

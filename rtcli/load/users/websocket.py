@@ -182,7 +182,7 @@ class WebSocketTransport(Transport):
     def _log(self, room: str, *, wants_acks: bool) -> SenderLog:
         log = self._logs.get((room, wants_acks))
         if log is None:
-            log = self._worker.audit.open_log(self._user.name, room, wants_acks=wants_acks)
+            log = self._worker.audit.open_log(self._user.name, room)
             self._logs[room, wants_acks] = log
         return log
 
