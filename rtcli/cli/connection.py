@@ -12,8 +12,7 @@ from rtcli.cli import options
 from rtcli.client.connection import Connection
 from rtcli.client.credentials import TokenSource, resolve_token
 from rtcli.client.endpoint import parse_endpoint
-from rtcli.client.http import parse_headers
-from rtcli.client.tls import TlsOptions
+from rtcli.client.http import TlsOptions, parse_headers
 from rtcli.terminal.console import console
 
 DEFAULT_URL = "http://127.0.0.1:8000"

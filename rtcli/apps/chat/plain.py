@@ -1,4 +1,4 @@
-"""`rtcli chat --plain`, and on terminals that can only print: the same chat, line by line."""
+"""`rtcli chat` line by line: with --plain, and on terminals that can do no more."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rtcli.terminal.stdin import read_lines
 
 
 class PlainChat:
-    """One run without a status line; the terminal's own line editing, nothing is redrawn."""
+    """One run without a status line. The terminal edits the line; nothing is redrawn."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class PlainChat:
             clear=lambda: None,
             clock=time.monotonic,
             read_history=read_history,
-            typing=TypingThrottle(enabled=False),  # what is typed is not known before it is entered
+            typing=TypingThrottle(enabled=False),  # the text is not known before it is entered
         )
         self.client = make_client(self.controller.on_event)
 
@@ -50,7 +50,7 @@ class PlainChat:
         )
 
     async def run(self) -> int:
-        """Talk until the person leaves; returns the exit code. Raises CliError when it is lost for good."""
+        """Run until the person leaves; returns the exit code. Raises CliError when it cannot reconnect."""
         self.controller.attach(self.client, self._rooms)
         talking = asyncio.ensure_future(self.client.run())
         typing = asyncio.ensure_future(self._read())

@@ -1,4 +1,4 @@
-"""How what happens in a chat is written: lines for a pipe, records, and sentences for people. Pure."""
+"""Writes the events of a chat as lines for a pipe, as records, and as sentences for people. Pure."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def name_of(name: str) -> str:
 
 
 def plain_line(message: Message) -> str:
-    """A message for a pipe: time, room, name and text, between tabs; what could break the line is escaped."""
+    """A message for a pipe: time, room, name and text, separated by tabs, with control characters escaped."""
     parts = (message.timestamp, message.room, message.sender_name, message.content)
     return "\t".join(escape(part) for part in parts)
 
 
 def sentence(event: ClientEvent) -> str | None:
-    """An event of the connection in words, as `-- …` shows it; None for what is not worth a line."""
+    """An event of the connection in words, for a line `-- …`; None for events that need no line."""
     text = None
     match event:
         case Lost(reason=reason, retry_in_s=delay, attempt=1):
@@ -67,7 +67,7 @@ def sentence(event: ClientEvent) -> str | None:
 
 
 def record(event: ClientEvent, *, now: str) -> dict[str, object] | None:
-    """An event as a record of `--json`; None for what is not data. `now` is an RFC 3339 time."""
+    """An event as a record of `--json`; None for events without one. `now` is an RFC 3339 time."""
     kind, facts = _facts(event)
     if kind is None:
         return None

@@ -14,9 +14,8 @@ from rtcli.apps.tail.render import ReceivedEvent
 from rtcli.client.backoff import Reconnect
 from rtcli.client.endpoint import Endpoint
 from rtcli.client.events import ClientEvent, Joined, Lost, Message, Missed, Reconnected
-from rtcli.client.http import make_http
+from rtcli.client.http import TlsOptions, make_http
 from rtcli.client.sse import Batch, EventStream
-from rtcli.client.tls import TlsOptions
 from rtcli.client.websocket import RealtimeClient, WebSocketTarget
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.paths import EVENT_STREAM_PATH, WEBSOCKET_PATH

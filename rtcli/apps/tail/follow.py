@@ -1,4 +1,4 @@
-"""The loop of `rtcli tail-events`: an event is written and flushed, its command is run, its id is kept."""
+"""The loop of `rtcli tail-events`: write and flush an event, run its command, save its id."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from rtcli.terminal.console import Console
 from rtcli.terminal.escaping import json_text
 from rtcli.units import format_duration
 
-# Of our own streams: about the stream, not in it. Shown when --event asks for them.
+# Events of rtcli streams that are about the stream itself. Shown when --event asks for them.
 PROTOCOL_EVENTS = frozenset({"ready", "heartbeat", "closing", "error", "gap"})
 
 
 @dataclass(frozen=True)
 class TailOptions:
-    """What a tail does with its events."""
+    """What a tail does with the events of its stream."""
 
-    what: str  # what is followed, for people
-    ours: bool  # a stream of our own server, whose protocol events are understood
+    what: str  # the name of the stream, for people
+    is_rtcli: bool  # a stream of an rtcli server, with protocol events
     output: Output = Output.DEFAULT
     count: int | None = None
     follow: bool = True
@@ -71,7 +71,7 @@ class Tail:
         self._timer: asyncio.TimerHandle | None = None
 
     async def run(self) -> int:
-        """Follow until the count is reached, the server says 204, or (without following) all is shown."""
+        """Follow until the count is reached, the server answers 204, or (with follow=False) all is shown."""
         try:
             async with aclosing(self._stream.items()) as items:
                 async for item in items:
@@ -83,12 +83,12 @@ class Tail:
         return Exit.OK
 
     async def _handle(self, item: Opened | Lost | Batch) -> bool:
-        """Whether that was the end."""
+        """Process it; returns whether the tail is done."""
         if isinstance(item, Batch):
             return await self._handle_events(item.events)
         if isinstance(item, Opened):
             return self._on_opened(item)
-        if not self._options.follow and not self._options.ours and self._stream.ever_opened:
+        if not self._options.follow and not self._options.is_rtcli and self._stream.ever_opened:
             return True
         self._console.status(f"lost ({item.reason}), retrying in {format_duration(item.retry_in_s)}")
         self._resumed_from = self._stream.last_event_id
@@ -96,8 +96,8 @@ class Tail:
 
     def _on_opened(self, opened: Opened) -> bool:
         self._away_s = opened.away_s
-        if self._options.ours:
-            return False  # `ready` follows, and knows more
+        if self._options.is_rtcli:
+            return False  # `ready` follows, with more details
         if opened.away_s is not None:
             self._console.status(f"back after {format_duration(opened.away_s)}")
         else:
@@ -123,7 +123,7 @@ class Tail:
                 if done:
                     break
         finally:
-            # What was shown is done, also when what came behind it failed.
+            # The events that were shown are done, even if a later one failed.
             self._flush()
             if last_id is not None:
                 self._keep(last_id)
@@ -131,8 +131,8 @@ class Tail:
 
     async def _handle_event(self, seen: ReceivedEvent) -> bool:
         event = seen.event
-        protocol = self._options.ours and event.event in PROTOCOL_EVENTS
-        if self._options.ours and not protocol and not self._duplicates.is_new(event.id):
+        protocol = self._options.is_rtcli and event.event in PROTOCOL_EVENTS
+        if self._options.is_rtcli and not protocol and not self._duplicates.is_new(event.id):
             self._console.warning(f"the server sent {event.id} again; it was left out")
             return False
         done = self._on_protocol_event(seen) if protocol else False
@@ -177,14 +177,14 @@ class Tail:
     def _save(self) -> None:
         self._timer = None
         if self._state is not None:
-            # It stays unsaved then, and the next event or the end says why.
+            # It stays unsaved, and the next event or the end reports why.
             with contextlib.suppress(CliError):
                 self._state.save(now=self._clock())
 
-    # -- what our own streams say about themselves ---------------------------------------------------------
+    # -- protocol events of rtcli streams ---------------------------------------------------------
 
     def _on_protocol_event(self, seen: ReceivedEvent) -> bool:
-        """Whether that was the end."""
+        """Process it; returns whether the tail is done."""
         match seen.event.event:
             case "ready":
                 return self._on_ready(seen)

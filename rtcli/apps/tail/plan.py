@@ -22,7 +22,7 @@ from rtcli.errors import CliError
 from rtcli.protocol.paths import EVENT_STREAM_PATH, NOTIFICATION_STREAM_PATH
 from rtcli.terminal.console import console
 
-OWN_IDLE_TIMEOUT_S = 90.0  # three heartbeats of the server's default
+RTCLI_IDLE_TIMEOUT_S = 90.0  # three heartbeats of the server's default
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class TailPlan:
         """Follow the stream to its end; returns the exit code. Raises CliError."""
         connection = self.connection
         idle_s = self.idle_timeout_s
-        if idle_s is None and self.options.ours:
-            idle_s = OWN_IDLE_TIMEOUT_S
+        if idle_s is None and self.options.is_rtcli:
+            idle_s = RTCLI_IDLE_TIMEOUT_S
         async with make_http(
             connection.endpoint, tls=connection.tls, headers=connection.headers, read_timeout_s=idle_s
         ) as http:
@@ -68,7 +68,7 @@ class TailPlan:
             return await tail.run()
 
 
-def is_own_stream(endpoint: Endpoint) -> bool:
+def is_rtcli_stream(endpoint: Endpoint) -> bool:
     """Whether this address, by its path or by having none, is an event stream of an rtcli server."""
     path = endpoint.path.partition("?")[0]
     return path in {"", EVENT_STREAM_PATH, NOTIFICATION_STREAM_PATH}
@@ -76,7 +76,7 @@ def is_own_stream(endpoint: Endpoint) -> bool:
 
 def stream_address(endpoint: Endpoint, rooms: Sequence[str]) -> str:
     """The URL of the stream of these rooms. Raises CliError (2)."""
-    if rooms and not is_own_stream(endpoint):
+    if rooms and not is_rtcli_stream(endpoint):
         raise CliError("--room is for our own servers", hint="put what that endpoint wants into its URL")
     for room in rooms:
         check_room(room)

@@ -107,7 +107,7 @@ def chat(
             ack_timeout_s=how.ack_timeout,
         )
         main = _run_pipe(access, pipe_options)
-    with connection.explaining():
+    with connection.explaining_refusal():
         return signals.run(end.limit().apply(main))
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from rtcli.apps.publish import Run, Texts, argument_texts, batches, line_texts, make_target, whole_text
+from rtcli.apps.publish import PublishRun, Texts, argument_texts, batches, line_texts, make_target, whole_text
 from rtcli.cli import options, signals
 from rtcli.cli.bundles import takes_bundles
 from rtcli.cli.connection import ConnectionOptions, make_connection
@@ -70,11 +70,11 @@ def publish(
     if from_stdin and console.stdin_is_tty and not whole:
         console.info("reading messages from the terminal, one a line; Ctrl-D ends it")
     connection = make_connection(server, scope="publish")
-    run = Run(target, shows=ack or console_options.json)
+    run = PublishRun(target, show_acks=ack or console_options.json)
     texts = argument_texts(text or ["{}"])
     if from_stdin:
         texts = whole_text() if whole else line_texts()
-    with connection.explaining():
+    with connection.explaining_refusal():
         return signals.run(Limit(timeout=timeout).apply(_publish(run, connection, texts, server.wait)))
 
 
@@ -86,7 +86,7 @@ def _stdin_is_data() -> bool:
         return False
 
 
-async def _publish(run: Run, connection: Connection, texts: Texts, wait_s: float | None) -> int:
+async def _publish(run: PublishRun, connection: Connection, texts: Texts, wait_s: float | None) -> int:
     http = make_http(
         connection.endpoint, tls=connection.tls, headers=connection.headers, read_timeout_s=READ_TIMEOUT_S
     )
@@ -100,7 +100,7 @@ async def _publish(run: Run, connection: Connection, texts: Texts, wait_s: float
             async with aclosing(batches(texts, run.parts)) as joined:
                 async for batch in joined:
                     for part, result in zip(batch, await publisher.publish(batch), strict=True):
-                        run.answered(part, result)
+                        run.on_result(part, result)
         except CliError:
             run.warn()
             raise

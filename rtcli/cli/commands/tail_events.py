@@ -13,7 +13,7 @@ import typer
 from rtcli.apps.tail.exec import Executor
 from rtcli.apps.tail.filters import make_filter
 from rtcli.apps.tail.follow import TailOptions
-from rtcli.apps.tail.plan import TailPlan, check_last_id, describe_stream, is_own_stream, stream_address
+from rtcli.apps.tail.plan import TailPlan, check_last_id, describe_stream, is_rtcli_stream, stream_address
 from rtcli.apps.tail.render import Output
 from rtcli.apps.tail.state_file import StateFile, filter_hash
 from rtcli.cli import options, signals
@@ -135,7 +135,7 @@ def tail_events(
         )
     connection = make_connection(
         server if stream_url is None else replace(server, url=stream_url),
-        find_token=stream_url is None or is_own_stream(parse_endpoint(stream_url)),
+        find_token=stream_url is None or is_rtcli_stream(parse_endpoint(stream_url)),
     )
     rooms = room or []
     address = stream_address(connection.endpoint, rooms)
@@ -145,7 +145,7 @@ def tail_events(
         address=address,
         options=TailOptions(
             what=describe_stream(rooms, connection.endpoint.authority),
-            ours=is_own_stream(connection.endpoint),
+            is_rtcli=is_rtcli_stream(connection.endpoint),
             output=Output.JSON if console_options.json else handling.output,
             count=end.count,
             follow=not span.no_follow,
@@ -158,7 +158,7 @@ def tail_events(
         idle_timeout_s=handling.idle_timeout,
         wait_s=server.wait,
     )
-    with connection.explaining():
+    with connection.explaining_refusal():
         return _run(plan, end.limit(), span, digest)
 
 
