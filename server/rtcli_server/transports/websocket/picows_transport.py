@@ -202,7 +202,7 @@ class PicowsTransport(core.WSListener):
     def _push(self, reply: bytes) -> None:
         self._replies.append(reply)
         if len(self._replies) == 1:
-            self._realtime.flusher.add(self)
+            self._realtime.reply_flusher.add(self)
         elif len(self._replies) >= MAX_REPLIES:
             self.flush()  # one turn may read 32 buffers: what is written counts, and stops the reading
 

@@ -14,7 +14,7 @@ class Flushable(Protocol):
         ...
 
 
-class Flusher:
+class ReplyFlusher:
     """Calls `flush` of everything that was added, in the next loop turn: one callback for all."""
 
     def __init__(self) -> None:
