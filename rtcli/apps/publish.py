@@ -73,7 +73,7 @@ def _json_object(text: str) -> object:
     return msgspec.Raw(text.encode())
 
 
-# -- where texts come from -----------------------------------------------------------------------------------
+# -- where texts come from ---------------------------------------------------------------------------------
 
 Texts = AsyncIterator[tuple[int, str | None]]  # number and text of a line; None: the line is too long
 

@@ -76,7 +76,7 @@ class ServerRun:
             console.error(error)
             return error.exit_code
 
-    # -- what it prints --------------------------------------------------------------------------------------
+    # -- what it prints ------------------------------------------------------------------------------------
 
     def _announce(self, port: int) -> None:
         settings, url = self.settings, base_url(self.settings, port)

@@ -19,7 +19,7 @@ from rtcli.units import parse_duration
 
 
 class ColorChoice(StrEnum):
-    """When to colour."""
+    """When to use colours."""
 
     AUTO = "auto"
     ALWAYS = "always"
@@ -29,7 +29,7 @@ class ColorChoice(StrEnum):
 def duration(value: str | float) -> float:
     """`parse_duration` as a Typer parser: `typer.Option(parser=options.duration, metavar="DUR")`.
 
-    Typer hands defaults over as well: those are seconds already.
+    Typer passes defaults too, which are seconds already.
     """
     if isinstance(value, float):
         return value
@@ -40,12 +40,12 @@ def duration(value: str | float) -> float:
 
 
 def duration_or_forever(value: str | float) -> float:
-    """The same, and `forever` is infinite."""
+    """Like `duration`, but `forever` is infinity."""
     return math.inf if value == "forever" else duration(value)
 
 
 def new_app() -> typer.Typer:
-    """A Typer app as every command module makes one: plain help, -h, no boxes, no completion installer."""
+    """Make the Typer app of a command module: plain help, -h, no boxes, no completion installer."""
     return typer.Typer(
         add_completion=False,
         rich_markup_mode=None,
@@ -55,7 +55,7 @@ def new_app() -> typer.Typer:
 
 
 def examples(*lines: str) -> str:
-    r"""The epilog of a command's help: each line stands by itself (`\b` keeps Typer from joining them)."""
+    r"""The epilog of a command's help, one example per line (`\b` keeps Typer from joining them)."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 

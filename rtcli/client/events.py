@@ -86,7 +86,7 @@ class Missed:
 
 @dataclass(frozen=True)
 class Acked:
-    """The publication with this id of ours is in the log."""
+    """Our publication with this id is in the log."""
 
     id: str
     room: str
@@ -96,7 +96,7 @@ class Acked:
 
 @dataclass(frozen=True)
 class Rejected:
-    """The server refused the publication with this id of ours for good."""
+    """The server refused our publication with this id for good."""
 
     id: str
     room: str

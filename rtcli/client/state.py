@@ -55,7 +55,7 @@ class ClientState:
         self.retry_after_s: float | None = None  # from `closing`
         self.token_expiring = False
 
-    # -- what the user does ----------------------------------------------------------------------------
+    # -- what the user does --------------------------------------------------------------------------------
 
     @property
     def rooms(self) -> list[str]:

@@ -76,7 +76,7 @@ class RealtimeClient:
         self._last_token: str | None = None
         self._socket: ClientConnection | None = None
 
-    # -- what the user does ----------------------------------------------------------------------------
+    # -- what the user does --------------------------------------------------------------------------------
 
     def join(self, room: str, *, history: int = 0) -> None:
         """Join `room` now and after reconnections; the first time with its last `history` publications."""

@@ -166,7 +166,7 @@ class ChatModel:
         )
         body: tuple[Style, ...] = ("dim",) if event.history else ()
         place = f" #{escape(event.room)}" if len(self.rooms) > 1 else ""
-        first, *others = event.content[:MAX_CONTENT].split("\n")  # a server of ours sends no more
+        first, *others = event.content[:MAX_CONTENT].split("\n")  # rtcli servers send no more
         if first.startswith("/me "):
             yield Line(((f"{clock_time(event.timestamp)}{place} ", ("dim",)), (f"* {name} ", style),
                         (escape(first[4:]), body)))  # fmt: skip

@@ -67,7 +67,7 @@ class Pipe:
         self._lines: dict[str, int] = {}  # id of each unacknowledged text → its line of stdin
         self._failure: CliError | None = None
 
-    # -- events --------------------------------------------------------------------------------------
+    # -- events --------------------------------------------------------------------------------------------
 
     def on_event(self, event: ClientEvent) -> None:
         """Write the event, and record acknowledgements and errors."""

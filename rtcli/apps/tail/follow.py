@@ -181,7 +181,7 @@ class Tail:
             with contextlib.suppress(CliError):
                 self._state.save(now=self._clock())
 
-    # -- protocol events of rtcli streams ---------------------------------------------------------
+    # -- protocol events of rtcli streams ------------------------------------------------------------------
 
     def _on_protocol_event(self, seen: ReceivedEvent) -> bool:
         """Process it; returns whether the tail is done."""

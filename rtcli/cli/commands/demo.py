@@ -1,4 +1,4 @@
-"""`rtcli demo`: everything at once, on this machine, in a quarter of a minute."""
+"""`rtcli demo`: all parts of rtcli on this machine, in a quarter of a minute."""
 
 from __future__ import annotations
 

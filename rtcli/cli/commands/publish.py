@@ -79,7 +79,7 @@ def publish(
 
 
 def _stdin_is_data() -> bool:
-    """Whether stdin is a pipe or a file: an event without data is published from a terminal, or from cron."""
+    """Whether stdin is a pipe or a file. From a terminal or cron, an event without data is published."""
     try:
         return not stat.S_ISCHR(os.fstat(0).st_mode)
     except OSError:
@@ -95,7 +95,7 @@ async def _publish(run: PublishRun, connection: Connection, texts: Texts, wait_s
         server = Server(http, endpoint.base, endpoint.authority, connection.token)
         reconnect = Reconnect(random.Random(), started=time.monotonic(), wait_s=wait_s)  # noqa: S311 - jitter
         publisher = Publisher(server, reconnect, on_retry=_report_retry)
-        await publisher.probe()  # before stdin is touched: nothing that was read is lost
+        await publisher.probe()  # before stdin is read: no line is lost if there is no server
         try:
             async with aclosing(batches(texts, run.parts)) as joined:
                 async for batch in joined:

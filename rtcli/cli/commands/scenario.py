@@ -28,7 +28,7 @@ Set = Annotated[
 def load_or_fail(
     name: str, *, overrides: list[str] | None = None, thresholds: list[str] | None = None
 ) -> Scenario:
-    """Load a scenario, or say everything that is wrong with it and raise the CliError for exit code 2."""
+    """Load a scenario. Raises CliError (2) after reporting every mistake in it."""
     try:
         return load_scenario(name, overrides=overrides or (), thresholds=thresholds or ())
     except ScenarioError as errors:
@@ -36,7 +36,7 @@ def load_or_fail(
 
 
 def as_cli_error(errors: ScenarioError) -> CliError:
-    """The error for a scenario that cannot be used; several mistakes are said line by line first."""
+    """The error for a scenario with mistakes. If there are several, each is first reported on a line."""
     lines = errors.lines()
     hint = "rtcli scenario list names the bundled ones; docs/scenarios.md describes the language"
     if len(lines) == 1:
