@@ -24,13 +24,25 @@ class HistogramView(Protocol):
     """A distribution of samples, in the metric's base unit."""
 
     @property
-    def count(self) -> int: ...  # noqa: D102
+    def count(self) -> int:
+        """The number of samples."""
+        ...
+
     @property
-    def mean(self) -> float: ...  # noqa: D102
+    def mean(self) -> float:
+        """The average; 0 without any."""
+        ...
+
     @property
-    def minimum(self) -> float: ...  # noqa: D102
+    def minimum(self) -> float:
+        """The lowest sample; 0 without any."""
+        ...
+
     @property
-    def maximum(self) -> float: ...  # noqa: D102
+    def maximum(self) -> float:
+        """The highest sample; 0 without any."""
+        ...
+
     def percentile(self, percent: float) -> float:
         """The value at or below which `percent` (0 to 100) of the samples lie."""
         ...
