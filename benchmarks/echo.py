@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from typing import Any
 from unittest.mock import patch
 
-from rtcli_server import realtime
 from rtcli_server.connections.websocket import Connection
 from rtcli_server.delivery.wire import frame
 from rtcli_server.process.runner import ServerHandle, serve_forever
+from rtcli_server.realtime import clients
 from rtcli_server.settings import Settings
 from rtcli_server.transports.websocket import asgi_endpoint, picows_transport
 from rtcli_server.transports.websocket.frames import FragmentedMessage
@@ -110,7 +110,7 @@ def main() -> None:
     """Serve until SIGTERM."""
     secret = secrets.token_hex(32)
     with (
-        patch.object(realtime, "Connection", EchoConnection),
+        patch.object(clients, "Connection", EchoConnection),
         patch.object(picows_transport, "FragmentedMessage", KeepingMessage),
         patch.object(asgi_endpoint, "AsgiTransport", EchoAsgiTransport),
         patch.object(asgi_endpoint, "_size_of", size_of),

@@ -1,4 +1,4 @@
-"""Latency of a delivery on an open timetable: ``python -m benchmarks.latency``."""
+"""Latency of a delivery in an open loop: ``python -m benchmarks.latency``."""
 
 from benchmarks.cases import EQUAL_100, EQUAL_1000, HALF
 from benchmarks.client.jobs import Closed, Paced, Result

@@ -58,7 +58,7 @@ TABLE_SPECS: dict[str, TableSpec] = {
         TableSpec(
             "latency",
             "Latency of a delivery",
-            "An open timetable: one publisher, latency from the moment a message was due until it "
+            "An open loop: one publisher, latency from the moment a message was due until it "
             "arrived, over every tenth member. First at the same load for all, then each at half of what "
             "it reached in a closed loop just before.",
             (RATE, P50, P99, Column("worst ms", "worst", 1e3, 1), CPU, CLIENT),

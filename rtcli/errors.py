@@ -1,4 +1,4 @@
-"""What can go wrong on the command line, and with which exit code it ends (docs/cli.md)."""
+"""Errors that end a command, and their exit codes (docs/cli.md)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """Exit codes. They tell the truth: anything that did not work is not 0."""
+    """Exit codes. Whatever did not work is not 0."""
 
     OK = 0
     BUG = 1
@@ -25,7 +25,7 @@ class Exit(IntEnum):
 
 
 class CliError(Exception):
-    """An error that a person can act on: two lines, `error:` and `hint:`, never a traceback."""
+    """An error that a person can act on. Printed as two lines, `error:` and `hint:`, without a traceback."""
 
     def __init__(self, message: str, *, hint: str = "", exit_code: Exit = Exit.USAGE) -> None:
         super().__init__(message)

@@ -1,12 +1,27 @@
-"""Options and fixtures that every test may use."""
+"""Options and fixtures that every test may use, and what holds for the whole session."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import settings
+from hypothesis.database import DirectoryBasedExampleDatabase, InMemoryExampleDatabase
 
-# Machines that run tests are shared and stall: how long an example takes says nothing.
-settings.register_profile("rtcli", deadline=None)
+from tests.support import hermetic
+from tests.support.paths import ROOT
+
+hermetic.neutralise()
+
+# Machines that run tests are shared and stall: how long an example takes says nothing. Examples that failed
+# are kept with the repository, wherever the session is started, if it may write there.
+examples = (
+    DirectoryBasedExampleDatabase(ROOT / ".hypothesis" / "examples")
+    if os.access(ROOT, os.W_OK)
+    else InMemoryExampleDatabase()
+)
+settings.register_profile("rtcli", deadline=None, database=examples)
 settings.load_profile("rtcli")
 
 
@@ -18,3 +33,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def soak(request: pytest.FixtureRequest) -> bool:
     """Whether to repeat faults with the full counts of docs/reliability.md."""
     return bool(request.config.getoption("--soak"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def session_leaves_nothing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Give the session directories of its own; at its end, no process and no temporary file may be left."""
+    home, temporary = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("temporary")
+    hermetic.use_directories(home, temporary)
+    yield
+    left = hermetic.left_processes() + hermetic.left_files(temporary)
+    assert not left, "left behind by tests: " + ", ".join(left)

@@ -35,7 +35,7 @@ class Closed(msgspec.Struct, frozen=True, tag="closed"):
 
 
 class Paced(msgspec.Struct, frozen=True, tag="paced"):
-    """Open timetable: `rate` publications a second into a room of `sockets`; every `sample`-th member times.
+    """Open loop: `rate` publications a second into a room of `sockets`; every `sample`-th member times.
 
     `frozen` further members join and then never read. Texts have `length` characters.
     """

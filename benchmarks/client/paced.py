@@ -1,4 +1,4 @@
-"""Open timetables: latencies at a given rate, clients that never read, many idle connections."""
+"""Open loops: latencies at a given rate, clients that never read, many idle connections."""
 
 import asyncio
 import itertools
@@ -31,7 +31,7 @@ async def publish_at(rate: float, seconds: float, send: Callable[[int], None]) -
 
 
 async def run_paced(job: Paced) -> tuple[Result, list[Socket]]:
-    """Open timetable; see `Paced`."""
+    """Open loop; see `Paced`."""
     target, dialect, now = job.target, DIALECTS[job.target.dialect], time.time()
 
     def steps(place: int) -> list[tuple[bytes, bytes]]:

@@ -1,4 +1,4 @@
-"""What the commands do, without their options: chat, tail, publish, serve, the demo, reading a token.
+"""What the commands do, without their options: chat, tail, publish, serve, loadtest, demo, token inspect.
 
 From outside: only `rtcli.cli` imports it.
 """

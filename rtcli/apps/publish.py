@@ -1,4 +1,4 @@
-"""What `rtcli publish` publishes: texts from arguments or stdin, made into parts, joined into batches."""
+"""What `rtcli publish` does: texts from arguments or stdin become parts, and parts are joined to batches."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ MAX_INPUT_BYTES = 262_144  # of one line, or of all of stdin with --whole
 
 @dataclass(frozen=True)
 class Target:
-    """Where to. `rooms` for messages, `event` and perhaps `user` for events."""
+    """Where to publish: `rooms` for messages, `event` and perhaps `user` for events."""
 
     rooms: tuple[str, ...]
     event: str | None
     user: str | None
 
     def bodies(self, text: str) -> list[dict[str, object]]:
-        """The publications of one text. Raises ValueError, whose text says what is wrong with it."""
+        """The publications of one text. Raises ValueError that says what is wrong with it."""
         if self.event is None:
             problems = [problem for room in self.rooms if (problem := problem_with(room, text))]
             if problems:
@@ -45,7 +45,7 @@ class Target:
 
 
 def make_target(rooms: list[str] | None, event: str | None, user: str | None) -> Target:
-    """Read the options. Raises CliError (2) for those that contradict each other or name nothing."""
+    """Read the options. Raises CliError (2) for contradictions and invalid names."""
     if event is None:
         if user is not None:
             raise CliError("--user needs --event", hint="messages go to rooms: --room NAME")
@@ -65,17 +65,17 @@ def make_target(rooms: list[str] | None, event: str | None, user: str | None) ->
 def _json_object(text: str) -> object:
     try:
         value = parse(text)
-        parse(f"[[[{text}]]]")  # so deep it stands in a batch
+        parse(f"[[[{text}]]]")  # in a batch it is nested as deep as this
     except NotAcceptedError as error:
         raise ValueError(f"the data of an event must be JSON ({error})") from None
     if not isinstance(value, dict):
-        raise ValueError("the data of an event must be a JSON object")  # noqa: TRY004 - a wrong text
+        raise ValueError("the data of an event must be a JSON object")  # noqa: TRY004 - the text is wrong, not its type
     return msgspec.Raw(text.encode())
 
 
-# -- where it comes from -----------------------------------------------------------------------------------
+# -- where texts come from ---------------------------------------------------------------------------------
 
-Texts = AsyncIterator[tuple[int, str | None]]  # the number of the line, and the line; None: too long
+Texts = AsyncIterator[tuple[int, str | None]]  # number and text of a line; None: the line is too long
 
 
 async def argument_texts(texts: list[str]) -> Texts:
@@ -94,7 +94,7 @@ async def line_texts() -> Texts:
 
 
 async def whole_text() -> Texts:
-    """All of stdin is one text, less the line ends behind it."""
+    """All of stdin is one text, without the line ends behind it."""
     lines: list[str] = []
     size = 0
     async for line in read_lines(max_bytes=MAX_INPUT_BYTES):
@@ -110,18 +110,18 @@ async def whole_text() -> Texts:
 
 
 @dataclass
-class Run:
-    """What is to be published, and how it went."""
+class PublishRun:
+    """The state of one run: makes the parts, and counts and reports their results."""
 
     target: Target
-    shows: bool
+    show_acks: bool
     failure: CliError | None = None
     prefix: str = field(default_factory=lambda: secrets.token_hex(5))
     count: int = 0
     published: int = 0
 
     def parts(self, number: int, text: str | None) -> list[Part]:
-        """The publications of one line; none when it cannot be published, which is said."""
+        """The publications of one line. If it cannot be published, reports that and returns none."""
         if text is None:
             self.reject(number, f"it is longer than {MAX_INPUT_BYTES} bytes", Exit.USAGE)
             return []
@@ -137,12 +137,12 @@ class Run:
         return parts
 
     def reject(self, number: int, why: str, exit_code: Exit) -> None:
-        """Take notice that a line is not published; the others are. The last one becomes the error."""
+        """Record that a line is not published. The last rejection becomes the error of the command."""
         self.warn()
         self.failure = CliError(f"line {number} was not published: {why}", exit_code=exit_code)
 
     def warn(self) -> None:
-        """Say what will not be the error that the command ends with."""
+        """Report the last rejection as a warning, because another error will end the command."""
         if self.failure is not None:
             console.warning(self.failure.message)
 
@@ -153,15 +153,15 @@ class Run:
         self.failure.hint = f"{self.published} publications are in the log"
         raise self.failure
 
-    def answered(self, part: Part, result: Result) -> None:
-        """Take the answer to a part."""
+    def on_result(self, part: Part, result: Result) -> None:
+        """Process the server's answer to a part."""
         published = result.published
         if published is None:
             exit_code = Exit.AUTH if result.status in {401, 403} else Exit.SERVER
             self.reject(part.number, f"{result.detail} ({result.code})", exit_code)
             return
         self.published += 1
-        if self.shows and console.json:
+        if self.show_acks and console.json:
             console.write_json(
                 {
                     "type": "ack",
@@ -174,14 +174,14 @@ class Run:
                     "duplicate": published.duplicate,
                 }
             )
-        elif self.shows:
+        elif self.show_acks:
             console.write_line(f"{published.channel} {published.position}")
 
 
 async def batches(
     texts: Texts, parts_of: Callable[[int, str | None], list[Part]]
 ) -> AsyncGenerator[list[Part]]:
-    """Join what has come while the last batch was under way: a slow line is sent at once, a file in bulk."""
+    """Join the texts that arrived while the last batch was sent: single lines go at once, files in bulk."""
     pending: deque[Part] = deque()
     changed, drained = asyncio.Event(), asyncio.Event()
 
@@ -210,7 +210,7 @@ async def batches(
 
 
 def _take(pending: deque[Part]) -> list[Part]:
-    """As many as one request may have, at least one."""
+    """As many parts as one request may have, at least one."""
     batch = [pending.popleft()]
     size = batch[0].size
     while pending and len(batch) < MAX_PARTS and size + pending[0].size <= MAX_BODY_BYTES:

@@ -1,4 +1,4 @@
-"""Runs the server for `rtcli serve`: one process, or a parent and its workers; says where, and why not."""
+"""What `rtcli serve` does: run the server in one process, or a parent and its workers."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ END_MARGIN_S = 2.0  # after the drain timeout, workers that still run are killed
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
-    """What to run, and how to speak of it."""
+class ServerRun:
+    """One run of the server, and what it prints."""
 
     settings: Settings
     ready_file: Path | None
@@ -38,7 +38,7 @@ class Serving:
     def run(self) -> int:
         """Serve until a signal; returns the exit code. Raises CliError."""
         try:
-            with _explained():
+            with _errors_explained():
                 return self._run_workers() if self.settings.workers > 1 else self._run_one()
         finally:
             if self.ready_file is not None:
@@ -47,7 +47,7 @@ class Serving:
     def _run_one(self) -> int:
         configure_logging(self.settings.log_format, level=self.log_level)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(serve_forever(self.settings, lambda handle: self._welcome(handle.port)))
+            return runner.run(serve_forever(self.settings, lambda handle: self._announce(handle.port)))
 
     # -- several workers -----------------------------------------------------------------------------------
 
@@ -59,26 +59,26 @@ class Serving:
         with reserved_port(settings) as port:
             supervise(
                 settings.workers,
-                lambda number, tell_ready: self._work(number, port, tell_ready),
-                on_ready=lambda: self._welcome(port),
+                lambda number, on_ready: self._run_worker(number, port, on_ready),
+                on_ready=lambda: self._announce(port),
                 stop_s=settings.drain_timeout_s + END_MARGIN_S,
             )
         return Exit.OK
 
-    def _work(self, number: int, port: int, tell_ready: Callable[[], None]) -> int:
-        """Be worker `number`; its errors are told here, because its parent cannot know them."""
+    def _run_worker(self, number: int, port: int, on_ready: Callable[[], None]) -> int:
+        """Run worker `number` in its process. It reports its own errors, which its parent cannot know."""
         settings = self.settings.model_copy(update={"port": port})
         configure_logging(settings.log_format, level=self.log_level, worker=number)
         try:
-            with _explained(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                return runner.run(serve_as_worker(number, settings, lambda _handle: tell_ready()))
+            with _errors_explained(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                return runner.run(serve_as_worker(number, settings, lambda _handle: on_ready()))
         except CliError as error:
             console.error(error)
             return error.exit_code
 
-    # -- what it says --------------------------------------------------------------------------------------
+    # -- what it prints ------------------------------------------------------------------------------------
 
-    def _welcome(self, port: int) -> None:
+    def _announce(self, port: int) -> None:
         settings, url = self.settings, base_url(self.settings, port)
         if self.ready_file is not None:
             _write(self.ready_file, f"{url}\n")
@@ -115,8 +115,8 @@ def _write(path: Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def _explained() -> Iterator[None]:
-    """Turn what a server may fail with into errors that a person can act on."""
+def _errors_explained() -> Iterator[None]:
+    """Turn the errors of the server into CliErrors that a person can act on."""
     try:
         yield
     except ListenError as error:

@@ -1,4 +1,4 @@
-"""What `rtcli token inspect` says about a token: never the token itself. Pure: the time is an argument."""
+"""The report of `rtcli token inspect` about a token, without the token itself. Pure."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import jwt
 from rtcli.errors import CliError
 from rtcli.units import format_duration
 
-MAX_EXP = 2.0**53  # beyond that it is no date, whatever it was meant to be
-_MAX_INT = 2**63  # what every JSON encoder writes
+MAX_EXP = 2.0**53  # beyond this it cannot be a date
+_MAX_INT = 2**63  # the largest that every JSON encoder writes
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A secret to try, and what it is called."""
+    """A secret to verify with, and its name."""
 
     name: str
     secret: str = field(repr=False)
@@ -26,7 +26,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class TokenReport:
-    """A token's header and claims, and whose signature it has."""
+    """A token's header and claims, and which key verified its signature."""
 
     header: dict[str, Any]
     claims: dict[str, Any]
@@ -36,7 +36,7 @@ class TokenReport:
 
     @property
     def expires_in_s(self) -> float | None:
-        """Seconds until it expires, negative afterwards; None when that cannot be said."""
+        """Seconds until it expires, negative afterwards; None without a valid claim `exp`."""
         at = self.claims.get("exp")
         if isinstance(at, bool) or not isinstance(at, int | float) or not abs(at) < MAX_EXP:
             return None
@@ -44,7 +44,7 @@ class TokenReport:
 
     @property
     def is_expired(self) -> bool:
-        """Whether no server takes it any more for its age, or ever did: a token without `exp` is refused."""
+        """Whether servers refuse it for its age. Tokens without `exp` are always refused."""
         left = self.expires_in_s
         return left is None or left <= 0
 
@@ -109,7 +109,7 @@ class TokenReport:
 
 
 def _writable(value: object) -> object:
-    """Make foreign JSON fit for writing: no lone surrogates, and numbers that are too large as text."""
+    """Replace what cannot be written as JSON: lone surrogates, and numbers that are too large."""
     if isinstance(value, dict):
         return {_writable(key): _writable(entry) for key, entry in value.items()}
     if isinstance(value, list):
@@ -133,7 +133,7 @@ def _date(value: object) -> str:
 
 
 def inspect_token(token: str, keys: Sequence[Key], *, now: float) -> TokenReport:
-    """Read a token and try the keys on it. Raises CliError (2) when it is no JWT at all."""
+    """Read a token and verify it with the keys. Raises CliError (2) when it is not a JWT."""
     try:
         parts = jwt.api_jwt.decode_complete(token, options={"verify_signature": False})
     except jwt.PyJWTError:

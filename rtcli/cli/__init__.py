@@ -1,4 +1,4 @@
-"""The command line: commands, what they share, signals and exit codes.
+"""The command line: the commands with their options, signals and exit codes.
 
-Nothing outside imports this package but the entry point, which is `app.main`.
+Only the entry points import this package from outside; they call `app.main`.
 """

@@ -1,6 +1,6 @@
-"""The `rtcli` command: which commands there are, and how each one ends.
+"""The `rtcli` command: lists the commands, runs one, and turns its end into an exit code.
 
-Commands are imported only when they run, so that `rtcli --version` and `rtcli --help` stay quick. To add one:
+Commands are imported only when they run, so that `rtcli --version` and `rtcli --help` are fast. To add one:
 
 1. Write `rtcli/cli/commands/NAME.py` (a dash in the name is an underscore there) with a Typer app `app`:
 
@@ -54,7 +54,7 @@ COMPLETION_VARIABLE = "_RTCLI_COMPLETE"  # how a shell asks for completions (`rt
 
 
 class _LazyCommand(TyperCommand):
-    """Stands in for a command in help and completion; imports the real one when it is run."""
+    """A command in help and completion; imports the real one when it is run."""
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:  # noqa: ANN401
         module = importlib.import_module(f"rtcli.cli.commands.{str(self.name).replace('-', '_')}")
@@ -64,7 +64,7 @@ class _LazyCommand(TyperCommand):
 
 
 class _LazyGroup(TyperGroup):
-    """The top of the command line, filled from `COMMANDS`."""
+    """The top of the command line, with all of `COMMANDS`."""
 
     def __init__(self, **attributes: Any) -> None:  # noqa: ANN401
         super().__init__(**attributes)
@@ -108,7 +108,7 @@ def _root(
 
 
 def _read_ahead(arguments: Sequence[str]) -> None:
-    """Set what the console must know even if the arguments turn out to be wrong."""
+    """Set on the console what it must know even if the arguments are wrong."""
     own = list(arguments)
     own = own[: own.index("--")] if "--" in own else own
     console.json = "--json" in own
@@ -125,7 +125,7 @@ def _read_ahead(arguments: Sequence[str]) -> None:
 
 
 def _usage_error(error: typer.TyperException) -> CliError:
-    """Typer's message as ours: one line, with the way to the help of the command in question."""
+    """Typer's error as a CliError: one line, and a hint at the help of the command."""
     message = " ".join(error.format_message().split()).rstrip(".")
     path = getattr(getattr(error, "ctx", None), "command_path", "rtcli")
     return CliError(message[:1].lower() + message[1:], hint=f"see: {path} -h", exit_code=Exit.USAGE)
@@ -149,7 +149,7 @@ def _invoke(arguments: Sequence[str]) -> int:
     if console.env.get(COMPLETION_VARIABLE):
         from typer.completion import get_completion_inspect_parameters  # noqa: PLC0415 - only for a shell
 
-        get_completion_inspect_parameters()  # called for its effect: it makes the shells known
+        get_completion_inspect_parameters()  # called for its effect: it registers the shells
     try:
         result = app(arguments, prog_name="rtcli", standalone_mode=False)
     except CliError as error:
@@ -161,15 +161,15 @@ def _invoke(arguments: Sequence[str]) -> int:
     except StdoutClosedError:
         return Exit.OK
     except SystemExit as error:
-        # Typer's own output (help) met a closed pipe, or a shell's request for completions was answered.
+        # Typer wrote help into a closed pipe, or it answered a shell's request for completions.
         return Exit.OK if isinstance(error.__context__, BrokenPipeError) else int(error.code or 0)
-    except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback for a person
+    except Exception as error:  # noqa: BLE001 - the last resort: people get no traceback
         return _bug(error)
     return int(result or 0)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `rtcli` with `arguments` (default: those of the process) and return its exit code."""
+    """Run `rtcli` with `arguments` (default: those of the process); returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         signals.install()

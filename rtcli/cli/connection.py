@@ -1,54 +1,96 @@
-"""From the options that say where the server is and who we are, to what a client needs."""
+"""From the options that say where the server is and who we are, to the connection that a client needs."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from rtcli.cli import options
 from rtcli.client.connection import Connection
 from rtcli.client.credentials import TokenSource, resolve_token
 from rtcli.client.endpoint import parse_endpoint
-from rtcli.client.http import parse_headers
-from rtcli.client.tls import TlsOptions
+from rtcli.client.http import TlsOptions, parse_headers
 from rtcli.terminal.console import console
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+
+@dataclass(frozen=True)
+class ConnectionOptions:
+    """Where the server is, who we are there, and how to reach it."""
+
+    wait: Annotated[
+        float | None,
+        typer.Option(
+            "--wait",
+            parser=options.duration,
+            metavar="DUR",
+            help="Keep trying the first connection for that long.",
+        ),
+    ] = None
+    url: Annotated[
+        str,
+        typer.Option(
+            "--url",
+            "-u",
+            envvar="RTCLI_URL",
+            metavar="URL",
+            help="The server: http(s)://, ws(s):// or host:port.",
+        ),
+    ] = DEFAULT_URL
+    token_file: options.TokenFile = None
+    secret_file: options.SecretFile = None
+    as_name: Annotated[
+        str | None,
+        typer.Option("--as", metavar="NAME", help="Name to go by, when rtcli signs the token itself."),
+    ] = None
+    header: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--header", "-H", metavar="'K: V'", help="Extra request header, or @FILE with one a line."
+        ),
+    ] = None
+    cacert: Annotated[
+        Path | None, typer.Option("--cacert", metavar="FILE", help="Trust the certificates in FILE (PEM).")
+    ] = None
+    cert: Annotated[Path | None, typer.Option("--cert", metavar="FILE", help="Client certificate (PEM).")] = (
+        None
+    )
+    key: Annotated[
+        Path | None, typer.Option("--key", metavar="FILE", help="Key of the client certificate (PEM).")
+    ] = None
+    insecure: options.Insecure = False
 
 
 def make_connection(
-    url: str,
-    *,
-    token_file: str | None = None,
-    secret_file: Path | None = None,
-    as_name: str | None = None,
-    headers: list[str] | None = None,
-    cacert: Path | None = None,
-    cert: Path | None = None,
-    key: Path | None = None,
-    insecure: bool = False,
-    find_token: bool = True,
-    scope: str | None = None,
+    given: ConnectionOptions, *, find_token: bool = True, scope: str | None = None
 ) -> Connection:
     """Read the options; raises CliError (2) for what cannot be used.
 
-    Without `find_token` only an explicit file or key is used: a token of ours is nothing for foreign servers.
+    Without `find_token` only an explicit file or key is used: our tokens are of no use to foreign servers.
     `scope` is for a token that is signed here.
     """
-    endpoint = parse_endpoint(url)
-    tls = TlsOptions(cacert, cert, key, insecure)
+    endpoint = parse_endpoint(given.url)
+    tls = TlsOptions(given.cacert, given.cert, given.key, given.insecure)
     if endpoint.secure:
-        tls.context()  # what is wrong with the files is told now
-    if insecure:
+        tls.context()  # report now what is wrong with the files
+    if given.insecure:
         console.warning("--insecure: anybody on the way may read and change what is said")
 
     def find() -> TokenSource | None:
-        if not find_token and token_file is None and secret_file is None:
+        if not find_token and given.token_file is None and given.secret_file is None:
             return None
         return resolve_token(
             endpoint,
-            token_file=token_file,
-            secret_file=secret_file,
-            as_name=as_name,
+            token_file=given.token_file,
+            secret_file=given.secret_file,
+            as_name=given.as_name,
             env=console.env,
             warn=console.warning,
             scope=scope,
         )
 
-    return Connection(endpoint, tls, parse_headers(headers), find, find_token, find())
+    return Connection(endpoint, tls, parse_headers(given.header), find, find_token, find())

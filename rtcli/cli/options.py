@@ -1,11 +1,14 @@
 """What commands share: how an app is made, durations, and the options that mean the same everywhere.
 
-def tail_events(room: options.Rooms = None, url: options.Url = options.DEFAULT_URL, ...) -> int: ...
+    def publish(*, room: options.Rooms = None, console_options: options.ConsoleOptions) -> int: ...
+
+Two bundles of options are elsewhere: `connection.ConnectionOptions` and `limits.EndOptions`.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -14,11 +17,9 @@ import typer
 
 from rtcli.units import parse_duration
 
-DEFAULT_URL = "http://127.0.0.1:8000"
-
 
 class ColorChoice(StrEnum):
-    """When to colour."""
+    """When to use colours."""
 
     AUTO = "auto"
     ALWAYS = "always"
@@ -28,7 +29,7 @@ class ColorChoice(StrEnum):
 def duration(value: str | float) -> float:
     """`parse_duration` as a Typer parser: `typer.Option(parser=options.duration, metavar="DUR")`.
 
-    Typer hands defaults over as well: those are seconds already.
+    Typer passes defaults too, which are seconds already.
     """
     if isinstance(value, float):
         return value
@@ -39,12 +40,12 @@ def duration(value: str | float) -> float:
 
 
 def duration_or_forever(value: str | float) -> float:
-    """The same, and `forever` is infinite."""
+    """Like `duration`, but `forever` is infinity."""
     return math.inf if value == "forever" else duration(value)
 
 
 def new_app() -> typer.Typer:
-    """A Typer app as every command module makes one: plain help, -h, no boxes, no completion installer."""
+    """Make the Typer app of a command module: plain help, -h, no boxes, no completion installer."""
     return typer.Typer(
         add_completion=False,
         rich_markup_mode=None,
@@ -54,20 +55,10 @@ def new_app() -> typer.Typer:
 
 
 def examples(*lines: str) -> str:
-    r"""The epilog of a command's help: each line stands by itself (`\b` keeps Typer from joining them)."""
+    r"""The epilog of a command's help, one example per line (`\b` keeps Typer from joining them)."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
-Url = Annotated[
-    str,
-    typer.Option(
-        "--url",
-        "-u",
-        envvar="RTCLI_URL",
-        metavar="URL",
-        help="The server: http(s)://, ws(s):// or host:port.",
-    ),
-]
 TokenFile = Annotated[
     str | None,
     typer.Option(
@@ -82,9 +73,6 @@ SecretFile = Annotated[
     Path | None,
     typer.Option("--secret-file", metavar="FILE", help="Sign a token with the secret in FILE."),
 ]
-AsName = Annotated[
-    str | None, typer.Option("--as", metavar="NAME", help="Name to go by, when rtcli signs the token itself.")
-]
 Rooms = Annotated[
     list[str] | None, typer.Option("--room", "-r", metavar="ROOM", help="A room; may be given several times.")
 ]
@@ -96,32 +84,20 @@ Verbose = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No status lines on stderr.")]
 ColorWhen = Annotated[ColorChoice, typer.Option("--color", help="When to colour.")]
-Wait = Annotated[
-    float | None,
-    typer.Option(
-        "--wait", parser=duration, metavar="DUR", help="Keep trying the first connection for that long."
-    ),
-]
 Timeout = Annotated[
     float | None,
     typer.Option("--timeout", parser=duration, metavar="DUR", help="End with 5 if it is not done by then."),
 ]
-Duration = Annotated[
-    float | None,
-    typer.Option("--duration", parser=duration, metavar="DUR", help="End with 0 after that time."),
-]
-Count = Annotated[int | None, typer.Option("--count", "-n", min=0, metavar="N", help="End with 0 after N.")]
-Headers = Annotated[
-    list[str] | None,
-    typer.Option("--header", "-H", metavar="'K: V'", help="Extra request header, or @FILE with one a line."),
-]
-CaCert = Annotated[
-    Path | None, typer.Option("--cacert", metavar="FILE", help="Trust the certificates in FILE (PEM).")
-]
-Cert = Annotated[Path | None, typer.Option("--cert", metavar="FILE", help="Client certificate (PEM).")]
-Key = Annotated[
-    Path | None, typer.Option("--key", metavar="FILE", help="Key of the client certificate (PEM).")
-]
 Insecure = Annotated[
     bool, typer.Option("--insecure", "-k", help="Do not check the server's certificate. Says so each time.")
 ]
+
+
+@dataclass(frozen=True)
+class ConsoleOptions:
+    """What the console writes and how. `app` sets all of them on the console before a command is called."""
+
+    json: Json = False
+    color: ColorWhen = ColorChoice.AUTO
+    quiet: Quiet = False
+    verbose: Verbose = 0

@@ -1,6 +1,6 @@
-"""Signals and the end of a command: 130 and 143 with clean-up, a second Ctrl-C at once, a closed stdout.
+"""Signals, and a closed stdout: commands end in order with 130 or 143, and at once after a second Ctrl-C.
 
-Handlers are installed always: a background job of a shell script inherits SIGINT ignored, and process 1 of a
+Handlers are always installed: a background job of a shell script inherits SIGINT ignored, and process 1 of a
 container ignores SIGTERM by default.
 """
 
@@ -24,7 +24,7 @@ _GRACE_S = 0.2  # a terminal may deliver one Ctrl-C twice (to the group, and pas
 
 
 class TerminatedError(BaseException):
-    """SIGTERM arrived; like KeyboardInterrupt, not an Exception."""
+    """SIGTERM was received. Like KeyboardInterrupt, this is not an Exception."""
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:
@@ -32,7 +32,7 @@ def _terminate(_number: int, _frame: FrameType | None) -> None:
 
 
 def install() -> None:
-    """Make INT raise KeyboardInterrupt and TERM raise TerminatedError, whatever was inherited."""
+    """Make SIGINT raise KeyboardInterrupt and SIGTERM raise TerminatedError, whatever was inherited."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _terminate)
 
@@ -55,7 +55,7 @@ class _Interrupts:
             os._exit(exit_code)
 
     def on_stdout_readable(self, loop: asyncio.AbstractEventLoop) -> None:
-        # Only an error on the descriptor means that the reader has gone; a socket may have bytes to read.
+        # The reader has gone only if the descriptor has an error; a socket may just have bytes to read.
         loop.remove_reader(1)
         if console.stdout_is_closed() and self.exit_code is None:
             self.exit_code = Exit.OK
@@ -92,16 +92,16 @@ async def _supervise(main: Coroutine[object, object, int]) -> int:
         return Exit.OK
     finally:
         loop.remove_reader(1)
-    # A command that saw the cancellation and ended in order still ends by the signal.
+    # A command that handled the cancellation and returned is still ended by the signal.
     return result if interrupts.exit_code is None else interrupts.exit_code
 
 
 def run(main: Coroutine[object, object, int]) -> int:
     """Run a command's coroutine and return its exit code.
 
-    INT and TERM cancel it, so its `finally` blocks save what they must, and give 130 and 143; a second one
-    ends the process without waiting. HUP gives 129, unless it was ignored on purpose (nohup). A reader of
-    stdout that goes away cancels it too, also while the stream is quiet, and gives 0.
+    SIGINT and SIGTERM cancel it, so its `finally` blocks run, and make the exit code 130 and 143. A second
+    one ends the process at once. SIGHUP makes it 129, unless it was ignored on purpose (nohup). When the
+    reader of stdout goes away, even while nothing is written, it is cancelled too; the exit code is 0.
     """
     import asyncio  # noqa: PLC0415 - see above
 

@@ -1,7 +1,9 @@
-"""When to try again: full jitter, the server's own wish first. No clock and no randomness of its own.
+"""When to try again: after the delay that the server asked for, then with full jitter.
 
-Full jitter, uniform between 0 and the exponentially growing bound, spreads a crowd of clients that lost the
-same server best: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+Time and randomness are arguments.
+
+Full jitter is uniform between 0 and an exponentially growing bound. It spreads the clients of a lost server
+best: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
 """
 
 from __future__ import annotations
@@ -13,11 +15,11 @@ from rtcli.client.failures import Failure
 
 BASE_S = 0.5
 CAP_S = 30.0
-MAX_RETRY_AFTER_S = 3600.0  # a server that asks for more is not followed
+MAX_RETRY_AFTER_S = 3600.0  # longer waits are cut to this
 
 
 def full_jitter(rng: random.Random, *, base_s: float = BASE_S, cap_s: float = CAP_S) -> Iterator[float]:
-    """Yield delays in seconds for ever: each uniform in [0, min(cap, base · 2ⁿ)]."""
+    """Yield delays in seconds, without end: each uniform in [0, min(cap, base · 2ⁿ)]."""
     bound = base_s
     while True:
         yield rng.uniform(0.0, min(cap_s, bound))
@@ -25,10 +27,10 @@ def full_jitter(rng: random.Random, *, base_s: float = BASE_S, cap_s: float = CA
 
 
 class Reconnect:
-    """Decides after each failure how long to wait, or that it is over.
+    """Decides after each failure how long to wait, or to give up.
 
-    Before the first success a failure ends it at once, unless `wait_s` allows to keep trying that long.
-    After it, only what trying again cannot mend ends it.
+    Before the first connection, it gives up at the first failure, or keeps trying for `wait_s` seconds. After
+    that, it gives up only when trying again cannot help.
     """
 
     def __init__(
@@ -45,20 +47,20 @@ class Reconnect:
         self._cap_s = cap_s
         self._deadline = started + (wait_s or 0.0)
         self._delays = self._fresh()
-        self.attempt = 0  # tries since the connection was lost
+        self.attempt = 0  # attempts since the connection was lost
         self.ever_connected = False
 
     def _fresh(self) -> Iterator[float]:
         return full_jitter(self._rng, base_s=self._base_s, cap_s=self._cap_s)
 
     def connected(self) -> None:
-        """The connection stands: the next loss starts from short delays again."""
+        """The connection is open: after the next loss, delays start short again."""
         self.ever_connected = True
         self.attempt = 0
         self._delays = self._fresh()
 
     def delay(self, failure: Failure, *, now: float) -> float:
-        """Seconds to wait before the next try. Raises the failure's error when there is to be none."""
+        """Seconds to wait before the next attempt. Raises the failure's error to give up."""
         if not failure.retry:
             raise failure.error
         self.attempt += 1
@@ -70,5 +72,5 @@ class Reconnect:
         left = self._deadline - now
         if left <= 0:
             raise failure.error
-        # While waiting for a server to start, look often; the last look is at the deadline.
+        # While waiting for a server to start, try often; the last attempt is at the deadline.
         return min(delay, left, 1.0)

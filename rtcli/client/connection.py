@@ -9,23 +9,23 @@ from dataclasses import dataclass
 
 from rtcli.client.credentials import TokenSource, require_token
 from rtcli.client.endpoint import Endpoint
-from rtcli.client.tls import TlsOptions
+from rtcli.client.http import TlsOptions
 from rtcli.errors import CliError, Exit
 
 
 @dataclass
 class Connection:
-    """A server, and how to talk to it."""
+    """A server, and what a client needs for connections to it."""
 
     endpoint: Endpoint
     tls: TlsOptions
     headers: list[tuple[str, str]]
     find_source: Callable[[], TokenSource | None]
-    ours: bool  # a server of ours, for which tokens are looked for
-    source: TokenSource | None  # None: no token was found, and the server will say whether it wants one
+    is_rtcli: bool  # an rtcli server: a token for it is looked up
+    source: TokenSource | None  # None: no token was found; the server may not need one
 
     def token(self) -> str | None:
-        """The token for the next connection. A server that has just started may have made the key for it."""
+        """The token for the next connection. If there was none, look again: a new server makes a key."""
         if self.source is None:
             self.source = self.find_source()
         return None if self.source is None else self.source.token()
@@ -35,11 +35,11 @@ class Connection:
         return self.tls.context() if self.endpoint.secure else None
 
     @contextmanager
-    def explaining(self) -> Iterator[None]:
-        """Say how to give a token when the server refused us and there was none."""
+    def explaining_refusal(self) -> Iterator[None]:
+        """If the server refuses us and there was no token, raise the error that says how to give one."""
         try:
             yield
         except CliError as error:
-            if error.exit_code == Exit.AUTH and self.ours:
+            if error.exit_code == Exit.AUTH and self.is_rtcli:
                 require_token(self.source, self.endpoint)
             raise

@@ -1,10 +1,10 @@
-"""Where a command gets its token from, and the secrets that rtcli signs tokens with itself.
+"""Finds the token for a server, and the secrets that rtcli signs tokens with itself.
 
-Secrets come from files and the environment, never from an argument (everybody can read those), and never
-reach an output: their objects show nothing of them.
+Secrets come from files and the environment, never from an argument (everybody can read those). They are never
+printed: the `repr` of their objects leaves them out.
 
 The development key is a random secret in the user's state directory. `rtcli serve` makes it and the other
-commands find it, so that on one machine and for one user everything just works, and for nobody else.
+commands find it, so that on one machine everything just works for one user, and for nobody else.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _STDIN = "-"
 
 @dataclass(frozen=True, slots=True)
 class TokenSource:
-    """Gives the token for each connection. `renewable`: the next one may be newer than the last."""
+    """Returns the token for each connection. `renewable`: the next one may be newer than the last."""
 
     origin: str  # for people: "RTCLI_TOKEN", "the development key"
     token: Callable[[], str] = field(repr=False)
@@ -103,7 +103,7 @@ def _given_token(token_file: str | None, env: Mapping[str, str], warn: Warn) -> 
         return TokenSource("stdin", lambda: line, renewable=False)
     if token_file is not None:
         path = Path(token_file)
-        read_token(path, warn=warn)  # what is wrong with it is told now, not at the first reconnect
+        read_token(path, warn=warn)  # report a wrong file now, not at the first reconnect
         return TokenSource(token_file, lambda: read_token(path, warn=lambda _text: None), renewable=True)
     if env.get("RTCLI_TOKEN", "").strip():
         token = check_token(env["RTCLI_TOKEN"], "RTCLI_TOKEN")
@@ -137,5 +137,5 @@ def _own_name(env: Mapping[str, str]) -> str:
             return env[variable]
     try:
         return getpass.getuser()
-    except (OSError, KeyError, ImportError):  # a container's user often has no name (Python 3.13: OSError)
+    except (OSError, KeyError, ImportError):  # users in containers often have no name (Python 3.13: OSError)
         return f"user-{os.getuid()}"

@@ -1,4 +1,4 @@
-"""Where the server is: one URL as a person writes it, and the addresses made from it."""
+"""The address of a server: parses the URL that a person writes, and builds URLs from it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHAPE = "a URL is http(s)://host:port or ws(s)://host:port, or host:port"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A server's address. `path` is empty when the person gave none: then ours are used."""
+    """A server's address. `path` is empty when none was given: then the paths of rtcli servers are used."""
 
     secure: bool
     host: str  # ASCII, without brackets
@@ -25,13 +25,13 @@ class Endpoint:
 
     @property
     def authority(self) -> str:
-        """`host:port`, as it is shown to a person; never with user, password or query."""
+        """`host:port` for people, without user, password and query."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
     @property
     def is_loopback(self) -> bool:
-        """Whether the address is this machine, by its spelling alone: nothing is looked up."""
+        """Whether the host is this machine, judged by its spelling: no name is resolved."""
         if self.host == "localhost" or self.host.endswith(".localhost"):
             return True
         try:
@@ -45,16 +45,16 @@ class Endpoint:
         return f"{'https' if self.secure else 'http'}://{self.authority}"
 
     def http_url(self, path: str) -> str:
-        """The HTTP address of `path`, or of the path that the person gave."""
+        """The HTTP URL of the path that was given, else of `path`."""
         return f"{self.base}{self.path or path}"
 
     def ws_url(self, path: str) -> str:
-        """The WebSocket address of `path`, or of the path that the person gave."""
+        """The WebSocket URL of the path that was given, else of `path`."""
         return f"{'wss' if self.secure else 'ws'}://{self.authority}{self.path or path}"
 
 
 def parse_endpoint(text: str) -> Endpoint:
-    """Read a server's URL. Raises CliError (2), never showing a password that stood in it."""
+    """Read a server's URL. Raises CliError (2), in which a password is masked."""
     if not text or any(character.isspace() or not character.isprintable() for character in text):
         raise _bad(text, "it is empty or has white space in it")
     bare = _BARE.fullmatch(text)

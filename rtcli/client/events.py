@@ -1,4 +1,4 @@
-"""What a RealtimeClient tells its user, in the order in which it happened. Text is the server's own."""
+"""The events of a RealtimeClient, in the order in which they happened. Texts in them come from the server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rtcli.protocol.position import Position
 
 @dataclass(frozen=True)
 class Connected:
-    """The connection stands for the first time; rooms are joined next."""
+    """The first connection is open; rooms are joined next."""
 
     connection_id: str
     user_id: int | str | None
@@ -17,7 +17,7 @@ class Connected:
 
 @dataclass(frozen=True)
 class Lost:
-    """The connection is lost; the next try comes in `retry_in_s`."""
+    """The connection is lost; the next attempt is in `retry_in_s` seconds."""
 
     reason: str
     retry_in_s: float
@@ -25,8 +25,8 @@ class Lost:
 
 
 @dataclass(frozen=True)
-class Back:
-    """After a loss, every room is joined again; `caught_up` publications of the time away follow."""
+class Reconnected:
+    """After a loss, every room is joined again. `caught_up` publications of the meantime follow."""
 
     away_s: float
     caught_up: int
@@ -40,13 +40,13 @@ class Joined:
     members: list[tuple[int | str, str]]  # (user id, name), at most 200
     member_count: int
     position: Position | None
-    again: bool
+    rejoined: bool
     replayed: int
 
 
 @dataclass(frozen=True)
 class JoinRefused:
-    """The server does not let us into this room."""
+    """The server refused to let us join this room."""
 
     room: str
     code: str
@@ -55,14 +55,14 @@ class JoinRefused:
 
 @dataclass(frozen=True)
 class Left:
-    """The room is left."""
+    """We have left the room."""
 
     room: str
 
 
 @dataclass(frozen=True)
 class Message:
-    """A publication in a room, each one once and in order."""
+    """A publication in a room. Each one is delivered once and in order."""
 
     room: str
     content: str
@@ -77,16 +77,16 @@ class Message:
 
 @dataclass(frozen=True)
 class Missed:
-    """Publications that will not come: the log no longer has them, or there is another log."""
+    """Publications that cannot be delivered: the log has dropped them, or the server has a new log."""
 
     room: str
-    lost: int | None  # how many, when that is known
+    lost: int | None  # their number, if it is known
     reason: str
 
 
 @dataclass(frozen=True)
 class Acked:
-    """The publication with this id of ours is in the log."""
+    """Our publication with this id is in the log."""
 
     id: str
     room: str
@@ -96,7 +96,7 @@ class Acked:
 
 @dataclass(frozen=True)
 class Rejected:
-    """The server refused the publication with this id of ours for good."""
+    """The server refused our publication with this id for good."""
 
     id: str
     room: str
@@ -107,7 +107,7 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Presence:
-    """A user came into the room or left it."""
+    """A user joined the room or left it."""
 
     room: str
     user_id: int | str
@@ -127,14 +127,14 @@ class TypingChanged:
 
 @dataclass(frozen=True)
 class RoundTrip:
-    """The measured time to the server and back, in seconds."""
+    """The measured round trip to the server."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
-class Trouble:
-    """An error that the server reported, or something odd that it sent; the connection goes on."""
+class ConnectionWarning:
+    """An error that the server reported, or a message that was ignored. The connection stays open."""
 
     code: str
     message: str
@@ -143,7 +143,7 @@ class Trouble:
 ClientEvent = (
     Connected
     | Lost
-    | Back
+    | Reconnected
     | Joined
     | JoinRefused
     | Left
@@ -154,5 +154,5 @@ ClientEvent = (
     | Presence
     | TypingChanged
     | RoundTrip
-    | Trouble
+    | ConnectionWarning
 )

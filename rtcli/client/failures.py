@@ -1,4 +1,4 @@
-"""What goes wrong between a client and a server, whether trying again helps, and what to tell the person."""
+"""Failed connections: whether trying again can help, and the error for the person if not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.codes import CloseCode, should_reconnect
 
-# A peer that went away in mid-conversation, which is no disagreement about TLS.
+# The peer went away; TLS itself did not fail.
 _TLS_ENDED = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 _TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 _TOKEN_HINT = "give a valid one: rtcli token create --sub you > t; then --token-file t"  # noqa: S105 - a hint
@@ -22,14 +22,14 @@ _WRONG_SERVER_HINT = "is that rtcli's port? give the full path with --url ws://h
 class Failure:
     """One failed attempt or lost connection."""
 
-    reason: str  # in a word or two, for `-- lost (1006), retrying`
+    reason: str  # one or two words, for `-- lost (1006), retrying`
     error: CliError  # what to raise when it is final
     retry: bool  # whether trying again can help
-    retry_after_s: float | None = None  # the server's wish
+    retry_after_s: float | None = None  # the delay that the server asked for
 
 
 class ConnectionLostError(Exception):
-    """A connection, or an attempt at one, failed; carries the Failure."""
+    """A connection, or an attempt at one, failed."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.reason)
@@ -37,7 +37,7 @@ class ConnectionLostError(Exception):
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """The error, what caused it, and what is inside groups of errors."""
+    """Yield the error, its causes, and the errors inside of exception groups."""
     seen: set[int] = set()
     todo: list[BaseException | None] = [error]
     while todo:
@@ -52,7 +52,7 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def of_network(error: BaseException, where: str) -> Failure:
-    """The failure behind an OSError or a timeout, also one wrapped by a library. `where` is host:port."""
+    """The failure behind an OSError or a timeout, also if a library wrapped it. `where` is host:port."""
     for cause in chain(error):
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, _TLS_ENDED):
             return _of_tls(cause, where)

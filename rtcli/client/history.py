@@ -1,4 +1,4 @@
-"""Reading what was said in a room over HTTP: `GET /api/v1/rooms/{room}/messages`."""
+"""Reads the last messages of a room over HTTP: `GET /api/v1/rooms/{room}/messages`."""
 
 from __future__ import annotations
 

@@ -1,21 +1,58 @@
-"""HTTP clients as the options want them: TLS, extra headers, proxies, deadlines."""
+"""HTTP clients with TLS, extra headers, proxies and deadlines, as the options say."""
 
 from __future__ import annotations
 
 import re
+import ssl
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
 from rtcli._version import __version__
 from rtcli.client.endpoint import Endpoint
-from rtcli.client.tls import TlsOptions
 from rtcli.errors import CliError
 
 CONNECT_TIMEOUT_S = 10.0
 USER_AGENT = f"rtcli/{__version__}"
 # RFC 9110 section 5.1 (token) and 5.5 (field values: no control characters).
 _FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*")
+
+
+@dataclass(frozen=True)
+class TlsOptions:
+    """The options `--cacert --cert --key -k`. Without them, the system's certificate store is trusted."""
+
+    cacert: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    insecure: bool = False
+
+    def context(self) -> ssl.SSLContext:
+        """Make the context for all connections. Raises CliError (2) for files that cannot be used."""
+        if self.key is not None and self.cert is None:
+            raise CliError("--key needs --cert", hint="both, PEM; or one file with both as --cert")
+        context = self._trusting()
+        if self.cert is not None:
+            try:
+                context.load_cert_chain(self.cert, self.key)
+            except (OSError, ssl.SSLError) as error:
+                raise _unusable_file("--cert", self.cert, error) from None
+        if self.insecure:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+    def _trusting(self) -> ssl.SSLContext:
+        try:
+            return ssl.create_default_context(cafile=None if self.cacert is None else str(self.cacert))
+        except (OSError, ssl.SSLError) as error:
+            raise _unusable_file("--cacert", self.cacert, error) from None
+
+
+def _unusable_file(option: str, path: Path | None, error: Exception) -> CliError:
+    why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return CliError(f"{option} {path}: {why}", hint="a PEM file is wanted")
 
 
 def parse_headers(given: list[str] | None) -> list[tuple[str, str]]:
@@ -49,7 +86,7 @@ def make_http(
     connect_timeout_s: float = CONNECT_TIMEOUT_S,
     read_timeout_s: float | None = None,
 ) -> httpx.AsyncClient:
-    """Make a client for one server. Proxies come from the environment; this machine is reached directly."""
+    """Make a client for one server. Proxies come from the environment, but not for loopback addresses."""
     context = tls.context() if endpoint.secure else True
     return httpx.AsyncClient(
         verify=context,

@@ -1,7 +1,7 @@
-"""Publishing over HTTP: batches that are repeated until each part has its answer.
+"""Publishes over HTTP in batches, which are repeated until each part has its final answer.
 
-Every part has an id, so that one whose answer was lost is not published twice. When a part has to be
-repeated, all that come behind it are repeated too: the order stays.
+Every part has an id, so that a part whose answer was lost is not published twice. When a part has to be
+repeated, all parts behind it are repeated too, which keeps the order.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rtcli.protocol.paths import BATCH_PATH, ROOMS_PATH
 
 MAX_PARTS = 100
 MAX_BODY_BYTES = 900_000  # of the server's 1 MiB
-GIVE_UP_S = 30.0  # after a server that was there has gone
+GIVE_UP_S = 30.0  # after the connection to a server that answered before was lost
 MAX_RETRY_AFTER_S = 60.0
 _TRANSIENT = frozenset({429, 503})
 
@@ -38,12 +38,12 @@ class Part:
 
     @property
     def size(self) -> int:
-        """What it needs of a body, in bytes."""
+        """Bytes that it takes of a request's body."""
         return len(msgspec.json.encode(self.body)) + 1
 
 
 class Published(msgspec.Struct, frozen=True):
-    """Where a part stands in the log."""
+    """Where a part is in the log."""
 
     channel: str
     epoch: str
@@ -71,7 +71,7 @@ _decode = msgspec.json.Decoder(_Results).decode
 
 @dataclass(frozen=True)
 class Server:
-    """Where to publish. `token` is asked for each request."""
+    """Where to publish. `token` is called for each request."""
 
     http: httpx.AsyncClient
     base: str  # http://host:port
@@ -80,26 +80,26 @@ class Server:
 
 
 class Publisher:
-    """Publishes on one server. `on_trouble(failure, delay_s)` hears of each repetition."""
+    """Publishes on one server. `on_retry(failure, delay_s)` is called before each repetition."""
 
     def __init__(
         self,
         server: Server,
         reconnect: Reconnect,
         *,
-        on_trouble: Callable[[Failure, float], None],
+        on_retry: Callable[[Failure, float], None],
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._server = server
         self._reconnect = reconnect
-        self._on_trouble = on_trouble
+        self._on_retry = on_retry
         self._sleep = sleep
         self._clock = clock
         self._lost_since: float | None = None
 
     async def probe(self) -> None:
-        """See that the server is there and takes the token. Raises CliError."""
+        """Check that the server answers and accepts the token. Raises CliError."""
         while True:
             response = await self._request("GET", ROOMS_PATH)
             if response is not None:
@@ -107,14 +107,14 @@ class Publisher:
                 return
 
     async def publish(self, parts: Sequence[Part]) -> list[Result]:
-        """Publish in order and return the final answers. Raises CliError when it cannot go on."""
+        """Publish in order and return the final answers. Raises CliError when publishing fails for good."""
         done: list[Result] = []
         while len(done) < len(parts):
             done += await self._round(parts[len(done) :])
         return done
 
     async def _round(self, parts: Sequence[Part]) -> list[Result]:
-        """Send what is left once; return the answers up to the first that asks to come again."""
+        """Send the parts once; return the answers up to the first that asks for a repetition."""
         body = msgspec.json.encode({"publications": [part.body for part in parts]})
         response = await self._request("POST", BATCH_PATH, body)
         if response is None:
@@ -181,7 +181,7 @@ class Publisher:
         if self._reconnect.ever_connected and now - self._lost_since > GIVE_UP_S:
             raise failure.error
         delay = self._reconnect.delay(failure, now=now)
-        self._on_trouble(failure, delay)
+        self._on_retry(failure, delay)
         await self._sleep(delay)
 
     def _read(self, response: httpx.Response, expected: int) -> list[Result]:
@@ -199,7 +199,7 @@ class Publisher:
 
 
 def _pace_s(response: httpx.Response) -> float:
-    """How long to wait after 429: the problem's milliseconds, else what the header says."""
+    """Seconds to wait after 429: the milliseconds in the problem document, else the header Retry-After."""
     try:
         wait_ms = msgspec.json.decode(response.content, type=Result).retry_after_ms
     except msgspec.DecodeError:

@@ -1,4 +1,4 @@
-"""Tokens, shared secrets and the development key in files. Errors name the file, never its content."""
+"""Reads tokens, shared secrets and the development key from files. Errors never show the content."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read_token(path: Path, *, warn: Warn) -> str:
 
 
 def check_token(text: str, where: str) -> str:
-    """Return the token without white space around it. Raises CliError (2) when it cannot be one."""
+    """Return the token without surrounding white space. Raises CliError (2) for what cannot be a token."""
     token = text.strip()
     if not token:
         raise CliError(f"{where}: there is no token in it", hint="make one: rtcli token create --sub you")
@@ -39,7 +39,7 @@ def check_token(text: str, where: str) -> str:
 
 
 def read_secret(path: Path, *, warn: Warn) -> str:
-    """Read a shared secret; a newline at its end does not count. Raises CliError (2).
+    """Read a shared secret, without the newline at its end. Raises CliError (2).
 
     Warns when others can read the file.
     """
@@ -47,7 +47,7 @@ def read_secret(path: Path, *, warn: Warn) -> str:
 
 
 def check_secret(secret: str, where: str) -> str:
-    """Return the secret if it may sign. Raises CliError (2): empty, short, or another kind of key."""
+    """Return the secret if it can sign tokens. Raises CliError (2): empty, short, or another kind of key."""
     size = len(secret.encode())
     if not secret.strip():
         raise CliError(f"{where}: the secret is empty", hint=_KEYGEN_HINT)
@@ -72,7 +72,7 @@ def _read_private(path: Path, *, warn: Warn) -> str:
         raise CliError(f"{path}: {why}", hint="are its name and its permissions right?") from None
     if len(data) > MAX_FILE_BYTES:
         raise CliError(f"{path}: larger than {MAX_FILE_BYTES} bytes", hint=_KEYGEN_HINT)
-    # Mounted secrets in containers are often readable by all on purpose: said, not refused.
+    # Secrets mounted into containers are often readable by all on purpose: a warning, not an error.
     if stat.S_ISREG(mode) and mode & (stat.S_IRGRP | stat.S_IROTH):
         warn(f"{path} can be read by other users of this machine: chmod 600 {path}")
     try:
@@ -82,8 +82,8 @@ def _read_private(path: Path, *, warn: Warn) -> str:
 
 
 def read_stdin_line() -> str:
-    """Read one line of stdin and nothing beyond it: what follows is the command's own input."""
-    # Hence byte by byte, past Python's buffer.
+    """Read one line of stdin. The rest stays in stdin: it is the command's own input."""
+    # Read single bytes, because Python's buffer would take more.
     line = bytearray()
     while len(line) <= MAX_TOKEN_BYTES + 2:
         byte = os.read(0, 1)
@@ -94,7 +94,7 @@ def read_stdin_line() -> str:
 
 
 def development_key_path(env: Mapping[str, str]) -> Path:
-    """Where the development key is: `$XDG_STATE_HOME/rtcli/dev-secret`. CliError (2) without a home."""
+    """The path of the development key: `$XDG_STATE_HOME/rtcli/dev-secret`. Raises CliError (2): no home."""
     # XDG Base Directory Specification: "All paths ... must be absolute"; a relative one is ignored.
     state = Path(env.get("XDG_STATE_HOME", ""))
     if not state.is_absolute():
@@ -110,10 +110,10 @@ def development_key_path(env: Mapping[str, str]) -> Path:
 def development_secret(env: Mapping[str, str], *, create: bool) -> str | None:
     """The development key; None when there is none and `create` is False.
 
-    Raises CliError (2) when it cannot be made, or may be known to others: then it is no secret any more.
+    Raises CliError (2) when it cannot be made, or when other users may have read it.
     """
     if not create and not (env.get("HOME") or env.get("XDG_STATE_HOME")):
-        return None  # a process without a home has none, and may well do without
+        return None  # a process without a home directory has none
     path = development_key_path(env)
     try:
         secret = _read_own(path)
@@ -142,7 +142,7 @@ def _read_own(path: Path) -> str | None:
 
 
 def _create_atomically(path: Path, secret: str) -> None:
-    """Write the whole file under another name, then link: nobody reads half a key, the first one wins."""
+    """Write a temporary file, then link it: nobody reads half a key, and the first process wins."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".dev-secret-")  # mode 0600
     try:
@@ -152,6 +152,6 @@ def _create_atomically(path: Path, secret: str) -> None:
             os.fsync(descriptor)
         os.link(temporary, path)
     except FileExistsError:
-        return  # another process was first: its key counts
+        return  # another process was first: use its key
     finally:
         os.unlink(temporary)  # noqa: PTH108 - a name from mkstemp, not a Path

@@ -1,7 +1,7 @@
-"""Following an event stream: reconnection and resume as the WHATWG HTML standard has them (section 9.2).
+"""Follows an event stream: reconnection and resume as in the WHATWG HTML standard, section 9.2.
 
-What it adds to the standard: any 5xx, 408 and 429 is tried again (a browser would give up), delays have full
-jitter once the server's own `retry:` was followed, and a stream that is silent for too long counts as lost.
+Beyond the standard: any 5xx, 408 and 429 is tried again (a browser would give up), delays have full jitter
+once the server's own `retry:` was followed, and a stream that is silent for too long counts as lost.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAX_EVENT_BYTES = 4_194_304
 
 @dataclass(frozen=True)
 class Opened:
-    """The stream stands. `away_s` is None for the first time, else how long it was lost."""
+    """The stream is open. `away_s` is how long it was lost, None the first time."""
 
     last_event_id: str
     away_s: float | None
@@ -35,7 +35,7 @@ class Opened:
 
 @dataclass(frozen=True)
 class Lost:
-    """The stream ended or could not be opened; the next try is in `retry_in_s`."""
+    """The stream ended or could not be opened; the next attempt is in `retry_in_s` seconds."""
 
     reason: str
     retry_in_s: float
@@ -44,7 +44,7 @@ class Lost:
 
 @dataclass(frozen=True)
 class Batch:
-    """Events that arrived together, in order; never empty."""
+    """Events that arrived together, in order, at least one."""
 
     events: list[ServerSentEvent]
 
@@ -53,10 +53,10 @@ StreamItem = Opened | Lost | Batch
 
 
 class EventStream:
-    """One event stream that is followed over any number of connections.
+    """One event stream, followed over any number of connections.
 
-    `token` gives the bearer token for each attempt (None: no Authorization header). `last_event_id` is where
-    to resume, opaque; it moves with every event that was handed out.
+    `token` returns the bearer token for each attempt (None: no Authorization header). `last_event_id` is an
+    opaque text that says where to resume; it moves with every batch that was yielded.
     """
 
     def __init__(
@@ -78,16 +78,16 @@ class EventStream:
         self._clock = clock
         self._lost_at: float | None = None
         self._retry_s: float | None = None  # "reconnection time" of the standard, once the server set it
-        self._may_ask_again = False  # a 401 after a good session: the token is read again, once
+        self._may_reread_token = False  # a token that is refused after a good connection is read once more
         self.last_event_id = last_event_id
 
     @property
     def ever_opened(self) -> bool:
-        """Whether the stream stood at least once."""
+        """Whether the stream was open at least once."""
         return self._reconnect.ever_connected
 
     async def items(self) -> AsyncGenerator[StreamItem]:
-        """Yield what happens, in order, until the server says 204. Raises CliError for any other end."""
+        """Yield what happens, in order, until the server answers 204. Raises CliError for any other end."""
         while True:
             failure = None
             try:
@@ -142,8 +142,8 @@ class EventStream:
             failure = failures.of_status(
                 status, self._where, what="no event stream", retry_after=response.headers.get("Retry-After")
             )
-            if status == httpx.codes.UNAUTHORIZED and self._may_ask_again:
-                self._may_ask_again = False
+            if status == httpx.codes.UNAUTHORIZED and self._may_reread_token:
+                self._may_reread_token = False
                 failure = Failure(failure.reason, failure.error, retry=True, retry_after_s=0.0)
             raise ConnectionLostError(failure)
         kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
@@ -161,13 +161,13 @@ class EventStream:
         if self._lost_at is not None and self._reconnect.ever_connected:
             away_s = self._clock() - self._lost_at
         self._lost_at = None
-        self._may_ask_again = True
+        self._may_reread_token = True
         self._reconnect.connected()
         return Opened(self.last_event_id, away_s)
 
     async def _batches(self, response: httpx.Response) -> AsyncIterator[Batch]:
         parser = SSEParser(max_line_bytes=MAX_LINE_BYTES, max_event_bytes=MAX_EVENT_BYTES)
-        # An id seen before the connection was lost stays in force until the server sends another.
+        # The last id of the lost connection is valid until the server sends another.
         parser.last_event_id = self.last_event_id
         async for chunk in response.aiter_bytes():
             try:

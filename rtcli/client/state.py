@@ -1,11 +1,11 @@
 """A client's side of the WebSocket protocol as a state machine: no socket, no clock, no randomness.
 
-What must hold: each publication of a joined room is told once and in order, or that it will not come; each
-text that was handed over is acknowledged, rejected, or still kept. So after a reconnection
+Invariants: each publication of a joined room is delivered once and in order, or reported as missed. Each text
+is acknowledged, rejected, or still kept. Therefore, after a reconnection,
 
-1. each room is joined with the position of the last publication that was told (`since`),
-2. what is replayed is told; a publication of our own among it counts as acknowledged,
-3. what is still unacknowledged is sent again with the same id, which is its idempotency key.
+1. each room is joined with the position of the last publication that was delivered (`since`),
+2. replayed publications are delivered; our own among them count as acknowledged,
+3. unacknowledged texts are sent again with the same id, which is their idempotency key.
 
 One text per room is in flight at a time: a second one could overtake the first when that is rate limited.
 """
@@ -15,15 +15,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rtcli.client.events import (
-    Back,
     ClientEvent,
     Connected,
+    ConnectionWarning,
     JoinRefused,
     Left,
     Presence,
+    Reconnected,
     Rejected,
     RoundTrip,
-    Trouble,
     TypingChanged,
 )
 from rtcli.client.room import Room
@@ -39,93 +39,93 @@ _TRY_AGAIN = frozenset({ErrorCode.RATE_LIMITED, ErrorCode.UNAVAILABLE, ErrorCode
 class ClientState:
     """The state of one client over all its connections.
 
-    The driver hands in what arrives and sends what `take_outgoing()` gives, in that order.
+    The driver passes in each message that arrives, then sends what `take_outgoing()` returns.
     """
 
     def __init__(self, *, id_prefix: str) -> None:
-        self._prefix = id_prefix  # differs between processes: ids are idempotency keys of the user
+        self._prefix = id_prefix  # unique per process: ids are idempotency keys of the user
         self._count = 0
         self._rooms: dict[str, Room] = {}
         self._outgoing: list[mine.ClientMessage] = []
         self._lost_at: float | None = None
-        self._rejoining: set[str] = set()  # the rooms to join before we are back
+        self._rejoining: set[str] = set()  # rooms still to join before we are reconnected
         self._caught_up = 0
         self._ping: tuple[str, float] | None = None
         self.connected = False
         self.retry_after_s: float | None = None  # from `closing`
         self.token_expiring = False
 
-    # -- what the user asks for ----------------------------------------------------------------------------
+    # -- what the user does --------------------------------------------------------------------------------
 
     @property
     def rooms(self) -> list[str]:
-        """The rooms that are wanted, in the order in which they were asked for."""
+        """The rooms that the user has joined, in the order of `join()`."""
         return list(self._rooms)
 
     def unacknowledged(self) -> Iterator[tuple[str, str]]:
-        """(room, content) of every text that is not in the log as far as we know, oldest first per room."""
+        """(room, content) of every text without an acknowledgement, oldest first per room."""
         return ((room.name, text.content) for room in self._rooms.values() for text in room.texts)
 
     @property
     def unsent(self) -> int:
-        """How many texts are not acknowledged."""
+        """Number of texts without an acknowledgement."""
         return sum(len(room.texts) for room in self._rooms.values())
 
     @property
     def settled(self) -> bool:
-        """Whether every wanted room is joined and everything up to then was told."""
+        """Whether every room is joined and everything from before the join has been delivered."""
         return all(room.joined and room.caught_up for room in self._rooms.values())
 
     def position(self, room: str) -> Position | None:
-        """The position of the last publication of that room that was told."""
-        return self._rooms[room].told if room in self._rooms else None
+        """The position of the last publication of that room that was delivered."""
+        return self._rooms[room].last_delivered if room in self._rooms else None
 
     def join(self, room: str, *, history: int = 0) -> None:
-        """Want to be in `room`; the first time with its last `history` publications."""
+        """Join `room` now and after reconnections; the first time with its last `history` publications."""
         if room not in self._rooms:
             self._rooms[room] = Room(room, history)
             if self.connected:
                 self._send_join(self._rooms[room])
 
     def leave(self, room: str) -> None:
-        """Want to be in `room` no longer. Texts for it that are not acknowledged are given up."""
+        """Leave `room`. Its unacknowledged texts are dropped."""
         gone = self._rooms.pop(room, None)
         self._rejoining.discard(room)
         if gone is not None and self.connected:
             self._outgoing.append(mine.LeaveRoom(mine.RoomData(room), id=self._next_id("l")))
 
     def send(self, room: str, content: str) -> str:
-        """Hand over a text for a wanted room; returns the id under which it will be acknowledged."""
+        """Queue a text for a joined room; returns the id of its acknowledgement. Raises KeyError."""
         identifier = self._next_id("c")
         self._rooms[room].add(identifier, content)
         self._pump(self._rooms[room])
         return identifier
 
     def typing(self, room: str, *, is_typing: bool) -> None:
-        """Say that we type, or stopped; only while joined, and never kept."""
+        """Announce that we type or stopped. Not queued: ignored while the room is not joined."""
         if room in self._rooms and self._rooms[room].joined:
             self._outgoing.append(mine.Typing(mine.TypingData(room, is_typing)))
 
     def ping(self, now: float) -> None:
-        """Measure the round trip."""
+        """Start measuring the round trip."""
         if self.connected:
             self._ping = (self._next_id("p"), now)
             self._outgoing.append(mine.Ping(id=self._ping[0]))
 
     def refresh(self, token: str) -> None:
-        """Renew the rights of this connection."""
+        """Send a new token for this connection."""
         self.token_expiring = False
         self._outgoing.append(mine.Refresh(mine.RefreshData(token), id=self._next_id("t")))
 
     # -- what happens to the connection --------------------------------------------------------------------
 
     def take_outgoing(self) -> list[mine.ClientMessage]:
-        """What is to be sent now."""
+        """Return the messages to send now, and forget them."""
         outgoing, self._outgoing = self._outgoing, []
         return outgoing
 
     def lost(self, now: float) -> None:
-        """The connection, or an attempt at one, is gone."""
+        """The connection is lost, or an attempt failed."""
         if self.connected:
             self._lost_at = now
         self.connected = False
@@ -135,12 +135,12 @@ class ClientState:
             room.lost()
 
     def due(self) -> float | None:
-        """When `tick` has something to do, or None."""
+        """The time at which `tick` has something to do, or None."""
         waits = [room.wait_until for room in self._rooms.values() if room.wait_until is not None]
         return min(waits, default=None) if self.connected else None
 
     def tick(self, now: float) -> None:
-        """Do again what the server asked to do later."""
+        """Repeat the joins and texts that the server asked us to repeat later."""
         for room in self._rooms.values():
             if room.wait_until is not None and room.wait_until <= now:
                 room.wait_until = None
@@ -152,7 +152,7 @@ class ClientState:
     # -- what arrives --------------------------------------------------------------------------------------
 
     def receive(self, message: theirs.ServerMessage, now: float) -> list[ClientEvent]:
-        """Take one message of the server; returns what it means for the user. Unknown ones mean nothing."""
+        """Process a message of the server; returns the events for the user. Unknown messages are ignored."""
         match message:
             case theirs.Connected(data=hello):
                 return self._on_connected(hello, now)
@@ -185,7 +185,7 @@ class ClientState:
         for room in self._rooms.values():
             self._send_join(room)
         first = self._lost_at is None
-        return [Connected(data.connection_id, data.user_id)] if first else self._back(now)
+        return [Connected(data.connection_id, data.user_id)] if first else self._reconnected(now)
 
     def _on_publication(self, message: theirs.NewMessage | theirs.Ack | theirs.Gap) -> list[ClientEvent]:
         room = self._rooms.get(message.data.room)
@@ -207,17 +207,17 @@ class ClientState:
         self._caught_up += data.replayed if room.ever_joined else 0
         events = room.on_joined(data)
         self._rejoining.discard(room.name)
-        return self._pumped(room, [events[0], *self._back(now), *events[1:]])
+        return self._pumped(room, [events[0], *self._reconnected(now), *events[1:]])
 
-    def _back(self, now: float) -> list[ClientEvent]:
-        """After a loss: say so once, when the last room is joined again."""
+    def _reconnected(self, now: float) -> list[ClientEvent]:
+        """Report the reconnection once, when the last room is joined again."""
         if self._lost_at is None or self._rejoining:
             return []
         away_s, self._lost_at = now - self._lost_at, None
-        return [Back(away_s, self._caught_up)]
+        return [Reconnected(away_s, self._caught_up)]
 
     def _on_error(self, message: theirs.Error, now: float) -> list[ClientEvent]:
-        """An answer to a join, to a text, or to something else that we said."""
+        """Process an error: the answer to a join, to a text, or to another message."""
         code, text = message.data.code, message.data.message
         again_at = now + _wait_s(message.data)
         for room in list(self._rooms.values()):
@@ -235,7 +235,7 @@ class ClientState:
             if refused is not None:
                 room.texts.remove(refused)
                 return self._pumped(room, [Rejected(refused.id, room.name, refused.content, code, text)])
-        return [Trouble(code, text)]
+        return [ConnectionWarning(code, text)]
 
     def _on_join_error(
         self, room: Room, code: str, text: str, *, again_at: float, now: float
@@ -246,7 +246,7 @@ class ClientState:
         del self._rooms[room.name]
         self._rejoining.discard(room.name)
         rejected = [Rejected(one.id, room.name, one.content, code, text) for one in room.texts]
-        return [JoinRefused(room.name, code, text), *rejected, *self._back(now)]
+        return [JoinRefused(room.name, code, text), *rejected, *self._reconnected(now)]
 
     # -- what is sent --------------------------------------------------------------------------------------
 
@@ -256,7 +256,7 @@ class ClientState:
 
     def _send_join(self, room: Room) -> None:
         room.join_id = self._next_id("j")
-        since = None if room.told is None else str(room.told)
+        since = None if room.last_delivered is None else str(room.last_delivered)
         history = 0 if room.ever_joined else room.history
         self._outgoing.append(mine.JoinRoom(mine.JoinData(room.name, since, history), id=room.join_id))
 
@@ -275,7 +275,7 @@ def _wait_s(data: theirs.ErrorData) -> float:
 
 
 def _members(message: theirs.ServerMessage) -> list[ClientEvent]:
-    """What a message says about the members of a room; nothing for all others."""
+    """Events about the members of a room; none for other messages."""
     match message:
         case theirs.UserJoined(data=who):
             return [Presence(who.room, who.user_id, who.name, here=True)]

@@ -9,7 +9,7 @@ from rtcli.protocol.rooms import is_valid_room
 
 
 def check_room(name: str) -> str:
-    """Return a room's name. Raises CliError (2) when there can be no such room."""
+    """Return the name of a room. Raises CliError (2) for a name that no room can have."""
     if not is_valid_room(name):
         raise CliError(
             f"{name!r} cannot be a room",
@@ -19,7 +19,7 @@ def check_room(name: str) -> str:
 
 
 def problem_with(room: str, content: str) -> str | None:
-    """Say why this text cannot be published, or None when it can."""
+    """The reason why this text cannot be published, or None."""
     if not content:
         return "it is empty"
     if len(content) > MAX_CONTENT:

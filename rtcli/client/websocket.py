@@ -1,6 +1,6 @@
 """The WebSocket client: one conversation over any number of connections.
 
-`state` decides what is said; this module only moves bytes, waits, and turns what goes wrong into Failures.
+`state` decides what is sent. This module moves bytes, waits, and turns errors into Failures.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from rtcli.client import failures
 from rtcli.client.backoff import Reconnect
-from rtcli.client.events import ClientEvent, Lost, Trouble
+from rtcli.client.events import ClientEvent, ConnectionWarning, Lost
 from rtcli.client.failures import ConnectionLostError, Failure
 from rtcli.client.http import CONNECT_TIMEOUT_S, USER_AGENT
 from rtcli.client.state import ClientState
@@ -34,7 +34,7 @@ _STRANGER = "it does not greet as a server of rtcli does"
 
 @dataclass(frozen=True)
 class WebSocketTarget:
-    """Where to connect and how. `token` is asked for each connection."""
+    """Where to connect and how. `token` is called for each connection."""
 
     url: str
     where: str  # host:port, for people
@@ -43,15 +43,14 @@ class WebSocketTarget:
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     use_proxy: bool = True
     connect_timeout_s: float = CONNECT_TIMEOUT_S
-    ping_interval_s: float = 10.0  # RFC 6455 pings; no answer within as long again: the connection is lost
+    ping_interval_s: float = 10.0  # RFC 6455 pings; without an answer in that time the connection is lost
 
 
 class RealtimeClient:
-    """A client of one server that keeps its rooms and its unacknowledged texts through every reconnection.
+    """A client of one server that keeps its rooms and its unacknowledged texts across reconnections.
 
-    What happens is handed to `on_event` at once and in order. `run()` ends when `close()` is called, and
-    raises CliError when the connection is lost for good; `state.unacknowledged()` then says what was not
-    confirmed.
+    `on_event` is called with each event, in order. `run()` returns after `close()`, and raises CliError when
+    the connection is lost for good; `state.unacknowledged()` then has the texts that were not confirmed.
     """
 
     def __init__(
@@ -70,33 +69,33 @@ class RealtimeClient:
         self._on_event = on_event
         self._measure_every_s = measure_every_s
         self._clock = clock
-        self._wake = asyncio.Event()  # there may be something to send, or to stop waiting for
-        self._hurry = asyncio.Event()  # do not wait for the next try
+        self._wake = asyncio.Event()  # there may be something to send
+        self._retry_now = asyncio.Event()  # try again at once
         self._closing = False
-        self._may_ask_again = False  # a refused token after a good session is read again, once
+        self._may_reread_token = False  # a token that is refused after a good connection is read once more
         self._last_token: str | None = None
         self._socket: ClientConnection | None = None
 
-    # -- what the user asks for ----------------------------------------------------------------------------
+    # -- what the user does --------------------------------------------------------------------------------
 
     def join(self, room: str, *, history: int = 0) -> None:
-        """Be in `room` from now on; the first time with its last `history` publications."""
+        """Join `room` now and after reconnections; the first time with its last `history` publications."""
         self.state.join(room, history=history)
         self._wake.set()
 
     def leave(self, room: str) -> None:
-        """Be in `room` no longer."""
+        """Leave `room`. Its unacknowledged texts are dropped."""
         self.state.leave(room)
         self._wake.set()
 
     def send(self, room: str, content: str) -> str:
-        """Publish a text, now or when it is possible again; returns its id. Raises KeyError: not our room."""
+        """Publish a text now or after the next reconnection; returns its id. Raises KeyError: not joined."""
         identifier = self.state.send(room, content)
         self._wake.set()
         return identifier
 
     def typing(self, room: str, *, is_typing: bool) -> None:
-        """Tell the others that we type, or stopped."""
+        """Announce that we type or stopped."""
         self.state.typing(room, is_typing=is_typing)
         self._wake.set()
 
@@ -106,27 +105,27 @@ class RealtimeClient:
         self._wake.set()
 
     async def reconnect(self) -> None:
-        """Drop the connection and come back at once; while waiting for the next try, try now."""
-        self._hurry.set()
+        """Close the connection and open a new one at once. While waiting for the next attempt, try now."""
+        self._retry_now.set()
         if self._socket is not None:
             await self._socket.close(CloseCode.NORMAL)
 
     def cut(self) -> None:
-        """Drop the connection without a word, as a network that fails does; it comes back as always."""
+        """Abort the connection as a failing network does; the client reconnects as always."""
         if self._socket is not None:
             self._socket.transport.abort()
 
     async def close(self) -> None:
-        """Say goodbye; `run()` returns."""
+        """Close the connection; `run()` returns."""
         self._closing = True
-        self._hurry.set()
+        self._retry_now.set()
         if self._socket is not None:
             await self._socket.close(CloseCode.NORMAL)
 
     # -- the conversation ----------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Connect, talk, and come back after each loss."""
+        """Connect, exchange messages, and reconnect after each loss."""
         while True:
             failure = await self._attempt()
             if failure is None or self._closing:
@@ -144,21 +143,21 @@ class RealtimeClient:
             self.state.lost(self._clock())
 
     async def _pause(self, failure: Failure) -> None:
-        if self._hurry.is_set() and self._reconnect.ever_connected:
+        if self._retry_now.is_set() and self._reconnect.ever_connected:
             failure = Failure(failure.reason, failure.error, retry=True, retry_after_s=0.0)
         delay = self._reconnect.delay(failure, now=self._clock())
-        self._hurry.clear()
+        self._retry_now.clear()
         self._on_event(Lost(failure.reason, delay, self._reconnect.attempt))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(delay):
-                await self._hurry.wait()
+                await self._retry_now.wait()
 
     async def _converse(self) -> NoReturn:
-        """One connection from its handshake to its end, which is always a ConnectionLostError."""
+        """Run one connection from its handshake to its end. Always raises ConnectionLostError."""
         socket = await self._open()
         self._socket = socket
         writer = asyncio.ensure_future(self._write(socket))
-        # Nobody would send any more: better a new connection than a silent one.
+        # Without a writer nothing is sent any more: get a new connection.
         writer.add_done_callback(lambda task: None if task.cancelled() else socket.transport.abort())
         try:
             await self._greet(socket)
@@ -203,13 +202,13 @@ class RealtimeClient:
             raise ConnectionLostError(_of_handshake(error, target.where)) from error
 
     async def _greet(self, socket: ClientConnection) -> None:
-        """Wait for the server's first message: only then do we know that it is one of ours and lets us in."""
+        """Wait for the server's `connected`: only it shows that this is an rtcli server that accepts us."""
         message: ServerMessage | None = None
         with contextlib.suppress(TimeoutError, MessageError):
             async with asyncio.timeout(self._target.connect_timeout_s):
                 message = decode_server(await socket.recv())
-                while isinstance(message, Closing | Error):  # it is full, or about to go
-                    self._tell(self.state.receive(message, self._clock()))
+                while isinstance(message, Closing | Error):  # it is full, or shutting down
+                    self._emit(self.state.receive(message, self._clock()))
                     message = decode_server(await socket.recv())
         if not isinstance(message, Connected):
             stranger = CliError(
@@ -219,29 +218,31 @@ class RealtimeClient:
             )
             raise ConnectionLostError(Failure("stranger", stranger, retry=False))
         self._reconnect.connected()
-        self._may_ask_again = True
-        self._tell(self.state.receive(message, self._clock()))
+        self._may_reread_token = True
+        self._emit(self.state.receive(message, self._clock()))
         self.state.ping(self._clock())
         self._wake.set()
 
     def _receive(self, data: str | bytes) -> None:
         try:
             if isinstance(data, bytes):
-                self._on_event(Trouble("binary", "the server sent a binary message, which was ignored"))
+                self._on_event(
+                    ConnectionWarning("binary", "the server sent a binary message, which was ignored")
+                )
                 return
             message = decode_server(data)
         except MessageError as error:
-            self._on_event(Trouble(error.code, "the server sent a message that cannot be read"))
+            self._on_event(ConnectionWarning(error.code, "the server sent a message that cannot be read"))
             return
-        self._tell(self.state.receive(message, self._clock()))
+        self._emit(self.state.receive(message, self._clock()))
         self._wake.set()
 
-    def _tell(self, events: list[ClientEvent]) -> None:
+    def _emit(self, events: list[ClientEvent]) -> None:
         for event in events:
             self._on_event(event)
 
     async def _write(self, socket: ClientConnection) -> None:
-        """Send what is to be said, as soon as it is; ends with the connection."""
+        """Send messages as soon as there are some; ends with the connection."""
         next_measure = None if self._measure_every_s is None else self._clock() + self._measure_every_s
         while True:
             now = self._clock()
@@ -270,15 +271,15 @@ class RealtimeClient:
     def _of_close(self, closed: wse.ConnectionClosed) -> Failure:
         where = self._target.where
         if closed.sent is not None and (closed.rcvd is None or not closed.rcvd_then_sent):
-            # We gave up: no answer to pings, or bytes that are no messages. Another connection may do.
+            # We closed it: pings were not answered, or bytes were no messages. A new connection may work.
             reason = f"{closed.sent.code} {closed.sent.reason}".strip()
             error = CliError(f"the connection to {where} had to be closed: {reason}", exit_code=Exit.SERVER)
             return Failure(reason, error, retry=True)
         code = CloseCode.ABNORMAL if closed.rcvd is None else closed.rcvd.code
         reason = "" if closed.rcvd is None else closed.rcvd.reason
         failure = failures.of_close(code, reason, where, retry_after_s=self.state.retry_after_s)
-        if code == CloseCode.REFUSED and self._may_ask_again and reason.startswith("invalid_token"):
-            self._may_ask_again = False
+        if code == CloseCode.REFUSED and self._may_reread_token and reason.startswith("invalid_token"):
+            self._may_reread_token = False
             return Failure(failure.reason, failure.error, retry=True, retry_after_s=0.0)
         return failure
 

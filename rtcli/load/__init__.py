@@ -1,1 +1,1 @@
-"""The load tester: scenarios, an engine that keeps its timetable, and an audit of every delivery."""
+"""The load tester: scenarios, users that follow them on a fixed schedule, and an audit of every delivery."""

@@ -7,8 +7,9 @@ import from the modules.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from rtcli.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from rtcli.protocol.codes import CloseCode, ErrorCode, GapReason, should_reconnect
@@ -55,10 +56,5 @@ _MODULE_OF = {
     "should_reconnect": "codes",
 }
 
-if not TYPE_CHECKING:  # or type checkers would take every name for one of this module
-
-    def __getattr__(name: str) -> object:
-        module = _MODULE_OF.get(name)
-        if module is None:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(f"{__name__}.{module}"), name)
+if not TYPE_CHECKING:  # or type checkers would accept every name
+    __getattr__ = lazy_exports(__name__, _MODULE_OF)

@@ -1,4 +1,4 @@
-"""Close codes and error codes, and which of them mean "come back" (protocol.md, section 3)."""
+"""Close codes and error codes, and which close codes mean "reconnect" (protocol.md, section 3)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum, StrEnum
 
 
 class CloseCode(IntEnum):
-    """Why a WebSocket ended: RFC 6455 section 7.4.1, the IANA registry, and our own 4000-4999."""
+    """Why a WebSocket was closed: RFC 6455 section 7.4.1, the IANA registry, and our own 4000-4999."""
 
     NORMAL = 1000
     GOING_AWAY = 1001
@@ -47,14 +47,14 @@ class ErrorCode(StrEnum):
 
 
 class GapReason(StrEnum):
-    """Why a resume could not give everything that was missed (sections 3, 4 and 8)."""
+    """Why a resume is not complete (protocol.md, sections 3, 4 and 8)."""
 
     EPOCH_CHANGED = "epoch_changed"
     TRIMMED = "trimmed"
     TOO_MANY = "too_many"
     FUTURE = "future"
     INVALID = "invalid"
-    INVALID_CURSOR = "invalid_cursor"  # the same for a whole SSE cursor that cannot be read
+    INVALID_CURSOR = "invalid_cursor"  # the whole cursor of an event stream cannot be read
 
 
 # The first three texts are a contract with existing clients.
@@ -74,9 +74,9 @@ ERROR_TEXT: dict[ErrorCode, str] = {
     ErrorCode.INTERNAL: "Internal error",
 }
 
-UNAVAILABLE_RETRY_MS = 1_000  # when to come back after `unavailable`
+UNAVAILABLE_RETRY_MS = 1_000  # how long a client should wait after `unavailable`
 
-_STAY_AWAY = frozenset(
+_NO_RECONNECT = frozenset(
     {
         CloseCode.NORMAL,
         CloseCode.PROTOCOL_ERROR,
@@ -89,10 +89,10 @@ _STAY_AWAY = frozenset(
 
 
 def should_reconnect(code: int) -> bool:
-    """Whether a client that saw this close code should come back by itself.
+    """Whether a client should reconnect by itself after this close code.
 
     4000-4499 mean yes and 4500-4999 mean no; a connection lost without a close frame (1005, 1006) means yes.
     """
     if 4000 <= code <= 4999:
         return code < 4500
-    return code not in _STAY_AWAY
+    return code not in _NO_RECONNECT

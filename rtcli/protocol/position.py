@@ -19,17 +19,17 @@ _LONGEST_POSITION = 16 + 1 + 19
 ROOM_PREFIX = "room:"
 USER_PREFIX = "user:"
 BROADCAST = "all"
-CONTROL = "control"  # what instances of one deployment ask of each other; no client gets it
+CONTROL = "control"  # commands between the instances of one deployment; no client gets it
 _ME = "~me"
 _ALL = "~all"
 
 
 class InvalidPositionError(ValueError):
-    """A position or cursor that does not follow its grammar."""
+    """A position or cursor is malformed."""
 
 
 class Position(NamedTuple):
-    """A place in one channel's log: `offset` publications have happened since `epoch` began."""
+    """A place in one channel's log: the publication `offset` (from 1) of `epoch`; 0 is before the first."""
 
     epoch: str
     offset: int
@@ -40,7 +40,7 @@ class Position(NamedTuple):
 
 
 def parse_position(text: str) -> Position:
-    """Read `k3f9-42`. Raises InvalidPositionError for anything else, also for offsets over 2**63 - 1."""
+    """Parse `k3f9-42`. Raises InvalidPositionError for anything else, also for offsets over 2**63 - 1."""
     match = _POSITION.fullmatch(text)
     if match is None:
         raise InvalidPositionError("not a position")
@@ -52,7 +52,7 @@ def parse_position(text: str) -> Position:
 
 @lru_cache(maxsize=4096)
 def cursor_key(channel: str) -> str:
-    """How a channel is named in a cursor: the percent-encoded room, `~me` or `~all`."""
+    """The name of a channel in a cursor: the percent-encoded room, `~me` or `~all`."""
     if channel.startswith(ROOM_PREFIX):
         return quote(channel[len(ROOM_PREFIX) :], safe="")
     return _ALL if channel == BROADCAST else _ME
@@ -76,19 +76,19 @@ def format_cursor(positions: Mapping[str, Position] | Iterable[tuple[str, Positi
 
 
 def longest_cursor(channels: Iterable[str]) -> int | None:
-    """How many bytes a cursor over these channels may take, or None when that is over the limit.
+    """The largest size of a cursor over these channels in bytes, or None when that is over the limit.
 
-    A stream that follows more could not be resumed.
+    A stream over the limit could not be resumed.
     """
     size = sum(len(cursor_key(channel)) + _LONGEST_POSITION + 2 for channel in channels)
     return size if size <= MAX_CURSOR_BYTES else None
 
 
 def parse_cursor(text: str, *, user_channel: str) -> dict[str, Position]:
-    """Read a cursor into positions by channel name.
+    """Parse a cursor into positions by channel name; `user_channel` is what `~me` stands for.
 
-    Raises InvalidPositionError when it is longer than 8 KiB, empty, names a channel twice,
-    or any part of it is malformed: a cursor is understood whole or not at all.
+    Raises InvalidPositionError when it is longer than 8 KiB, empty, names a channel twice, or any part of it
+    is malformed.
     """
     if not text or len(text) > MAX_CURSOR_BYTES or not text.isascii():
         raise InvalidPositionError("not a cursor")
@@ -108,10 +108,10 @@ def parse_cursor(text: str, *, user_channel: str) -> dict[str, Position]:
 def recovery_failure(
     since: Position, top: Position, offsets: list[int], *, max_replay: int
 ) -> GapReason | None:
-    """Say why a resume from `since` is not complete, or None when it is (section 8).
+    """Return why a resume from `since` is not complete, or None when it is (protocol.md, section 8).
 
     `offsets` are those of the publications read after `since`, ascending; a page that was cut at its limit
-    counts as `too_many`. Recovered means: same epoch, and nothing missing between `since` and `top`.
+    counts as `too_many`. Complete means: same epoch, and nothing missing between `since` and `top`.
     """
     if since.epoch != top.epoch:
         return GapReason.EPOCH_CHANGED

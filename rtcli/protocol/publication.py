@@ -1,7 +1,7 @@
-"""One durable event, and the bytes that everyone who should have it gets.
+"""One durable event, and its bytes for clients.
 
-A publication is encoded once for WebSocket and once for SSE, whatever the number of receivers. What differs
-between streams is only the rest of their cursors, which has its place between the two parts of `sse_parts`.
+A publication is encoded once for WebSocket and once for SSE, whatever the number of receivers. Streams differ
+only in the rest of their cursors, which goes between the two parts of `sse_parts`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rtcli.protocol.messages import UserId, format_timestamp_ms
 from rtcli.protocol.position import ROOM_PREFIX, Position, cursor_key
 
 NEW_MESSAGE = "new_message"
-# Names with a meaning of their own: ours, and those that a browser's EventSource fires by itself.
+# Reserved names: our own, and those that a browser's EventSource fires by itself.
 RESERVED_EVENTS = frozenset({NEW_MESSAGE, "ready", "heartbeat", "gap", "closing", "error", "open"})
 _EVENT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,63}", re.ASCII)
 _LINE_ENDS = re.compile(rb"[\r\n]+")
@@ -62,17 +62,17 @@ def chat_data(
     timestamp: str,
     id: str | None = None,  # noqa: A002 - the field's name on the wire
 ) -> bytes:
-    """Build the data of a chat message. `timestamp` is RFC 3339 text; `id` is the sender's own."""
+    """Encode the data of a chat message as JSON. `timestamp` is RFC 3339 text; `id` is the sender's own."""
     return _encode(_Message(room, content, sender_id, sender_name, timestamp, id))
 
 
 def idempotency_key(user_id: str, id: str) -> str:  # noqa: A002 - the field's name on the wire
-    """What a publisher's own id counts under. Told apart by length: `a` with `b:c` is not `a:b` with `c`."""
+    """The key for a publisher's own id. The length keeps `a` with `b:c` apart from `a:b` with `c`."""
     return f"{len(user_id)}:{user_id}:{id}"
 
 
 def is_valid_event_name(name: str) -> bool:
-    """Whether a publisher may use this event name: 1-64 of `A-Za-z0-9_.:/-`, and none of ours."""
+    """Whether a publisher may use this event name: 1-64 of `A-Za-z0-9_.:/-`, and not a reserved one."""
     return _EVENT_NAME.fullmatch(name) is not None and name not in RESERVED_EVENTS
 
 
@@ -82,7 +82,7 @@ def _timestamp(time_ms: int) -> bytes:
 
 
 def _positioned(publication: Publication) -> bytes:
-    """Splice the position into the data of a room's message."""
+    """Insert the position into the data of a room's message."""
     data = publication.data
     comma = b"" if data == b"{}" else b","
     return b'%b%boffset":%d,"epoch":"%b"}' % (
@@ -94,10 +94,10 @@ def _positioned(publication: Publication) -> bytes:
 
 
 def ws_message(publication: Publication) -> bytes:
-    """The JSON text that WebSocket clients get: `new_message` in rooms, `event` elsewhere."""
+    """Encode the message for WebSocket clients: `new_message` in rooms, `event` elsewhere."""
     time = _timestamp(publication.time_ms)
     if publication.channel.startswith(ROOM_PREFIX) and len(publication.data) > 2:
-        # One formatting instead of two: this runs once for every message that is published.
+        # One format operation instead of two: this runs for every publication.
         return b'{"type":"new_message","data":%b,"offset":%d,"epoch":"%b"},"timestamp":"%b"}' % (
             publication.data[:-1],
             publication.offset,
@@ -120,10 +120,10 @@ def ws_message(publication: Publication) -> bytes:
 
 
 def sse_parts(publication: Publication) -> tuple[bytes, bytes]:
-    """Head and tail of the event that streams get: a stream's own event is head + suffix + tail.
+    """Encode the event for streams, as head and tail: each stream gets head + suffix + tail.
 
-    The suffix is the rest of that stream's cursor, `,` and its other channels, or nothing: an event's id is
-    always a whole cursor. JSON needs no line ends, so those between its tokens become spaces.
+    The suffix is the rest of that stream's cursor (`,` and its other channels) or empty: an event's id is
+    always a whole cursor. Line ends between the tokens of the JSON data become spaces.
     """
     data = _positioned(publication) if publication.channel.startswith(ROOM_PREFIX) else publication.data
     if b"\n" in data or b"\r" in data:

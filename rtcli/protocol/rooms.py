@@ -1,4 +1,4 @@
-"""What may be the name of a room (protocol.md, section 1)."""
+"""Names of rooms (protocol.md, section 1)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import unicodedata
 MAX_ROOM_CHARACTERS = 128
 _PLAIN = re.compile(r"[A-Za-z0-9_.:@!$&'()*+;<>\[\]\\^`{|}/-]{1,128}", re.ASCII)
 _RESERVED = frozenset(',=#?%"~')
-# Other, separators, and the marks that change the direction of text all have these categories.
+# Control characters, separators, and the marks that change the direction of text have these categories.
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zs", "Zl", "Zp"})
 
 

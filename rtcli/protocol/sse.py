@@ -1,7 +1,7 @@
 """Server-Sent Events, both ways: WHATWG HTML, section 9.2 (protocol.md, section 4).
 
 `SSEParser` follows section 9.2.6, "Interpreting an event stream", to the letter, with two limits that the
-standard leaves to us: on the length of a line and on the data of one event.
+standard allows: on the length of a line and on the data of one event.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from msgspec import Struct
 
 MAX_LINE_BYTES = 65_536
 MAX_EVENT_BYTES = 1_048_576
-MAX_RETRY_MS = 2**53 - 1  # beyond what any clock needs; larger values are cut to it
+MAX_RETRY_MS = 2**53 - 1  # larger values are cut to it
 
 _BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n|\r|\n")  # bytes.splitlines() would drop the last empty line
@@ -28,11 +28,11 @@ def encode_event(
     data: str | bytes | None = None,
     retry_ms: int | None = None,
 ) -> bytes:
-    """Write one event, up to and with the empty line that ends it.
+    """Encode one event, including the empty line that ends it.
 
     `data` is split at CR, LF and CRLF into one field per line, so that nothing in it can be taken for another
-    field; the reader gets LF for each. Without `data` it dispatches nothing, but takes `id` and `retry_ms`.
-    Raises ValueError for CR, LF or NUL in `id` or `event`, and for a negative `retry_ms`.
+    field; the reader gets LF for each. Without `data` the reader dispatches nothing, but takes `id` and
+    `retry_ms`. Raises ValueError for CR, LF or NUL in `id` or `event`, and for a negative `retry_ms`.
     """
     parts: list[bytes] = []
     if retry_ms is not None:
@@ -60,7 +60,7 @@ def _single_line(field: str, value: str) -> bytes:
 
 
 class ServerSentEvent(Struct, frozen=True):
-    """A dispatched event. `id` is the stream's last event id at that moment, this event's own or an older."""
+    """A dispatched event. `id` is the stream's last event id at that moment: its own or an earlier one."""
 
     event: str
     data: str
@@ -68,15 +68,15 @@ class ServerSentEvent(Struct, frozen=True):
 
 
 class SSELimitError(Exception):
-    """A line or an event is longer than this reader takes."""
+    """A line or an event is longer than the parser's limit."""
 
 
 class SSEParser:
-    """Turns the bytes of an event stream, cut anywhere, into events.
+    """Turns the bytes of an event stream, in pieces of any size, into events.
 
-    `last_event_id` and `retry_ms` (None until the stream says it) are what a client reconnects with. They
-    outlive `end()`, as they do in browsers, so one parser can read one stream after the other; set
-    `last_event_id` to go on from a known place.
+    `last_event_id` and `retry_ms` (None until the stream sets it) are what a client reconnects with. They
+    survive `end()`, as they do in browsers, so one parser can read one stream after the other; set
+    `last_event_id` to resume from a known position.
     """
 
     def __init__(
@@ -103,9 +103,9 @@ class SSEParser:
         self._id: str | None = None
 
     def end(self) -> None:
-        """Take the end of the stream: "any pending data must be discarded".
+        """End the stream: "any pending data must be discarded".
 
-        The next bytes begin a new stream. Raises SSELimitError if this one had gone over a limit.
+        The next bytes start a new stream. Raises SSELimitError if this one had exceeded a limit.
         """
         failure = self._failure
         self._start_stream()
@@ -113,10 +113,10 @@ class SSEParser:
             raise failure
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
-        """Take the next bytes and return the events that they complete.
+        """Parse the next bytes and return the events that they complete.
 
-        Raises SSELimitError when the stream goes over a limit, after the events before that were returned:
-        with none to return at once, otherwise at the next call. The stream is of no use then.
+        Raises SSELimitError when the stream exceeds a limit. Events before that are returned first; then the
+        error is raised at the next call. The rest of the stream cannot be parsed.
         """
         events: list[ServerSentEvent] = []
         if self._failure is None:
@@ -126,9 +126,9 @@ class SSEParser:
         return events
 
     def _complete_lines(self, chunk: bytes) -> list[bytes]:
-        """Cut off all complete lines, whatever ends them, and keep the rest."""
+        """Split off all complete lines (ended by CR, LF or CRLF), and keep the rest."""
         if self._after_cr and chunk:
-            # The line has ended with the CR; an LF right behind belongs to it.
+            # The line has ended with the CR; an LF right after it belongs to it.
             self._after_cr = False
             chunk = chunk.removeprefix(b"\n")
         if b"\n" not in chunk and b"\r" not in chunk:
@@ -170,7 +170,7 @@ class SSEParser:
             if not line:
                 self._dispatch(events)  # "If the line is empty (a blank line): Dispatch the event"
                 continue
-            # A line without a colon is a name with an empty value; one that begins with it, a comment.
+            # A line without a colon is a name with an empty value; one that begins with a colon is a comment.
             name, _, value = line.partition(b":")
             if value[:1] == b" ":
                 value = value[1:]

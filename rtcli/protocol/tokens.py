@@ -1,7 +1,7 @@
-"""Tokens as both sides know them: the claims of protocol.md section 2, and signing with a shared secret.
+"""Tokens: the claims of protocol.md section 2, and signing with a shared secret.
 
-The server only verifies (`rtcli_server.auth`); tokens are made by whoever holds the secret: the command line
-with the development key, the load tester for each of its users, an application's backend.
+The server only verifies tokens (`rtcli_server.auth`). They are signed by whoever has the secret: the command
+line with the development key, the load tester for each of its users, an application's backend.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ MAX_USER_ID = 128  # characters
 
 
 def is_valid_user_id(value: object) -> bool:
-    """Whether `sub` may be that: a string (RFC 7519, 4.1.2) of 1-128 printable characters, not only spaces.
+    """Whether `value` is a valid `sub`: a string (RFC 7519, 4.1.2) of 1-128 printable characters.
 
-    `__proto__` is refused: as an id it would reach the prototype of a JavaScript client's objects.
+    It must not be blank. `__proto__` is refused: as an id it would reach the prototype of a JavaScript
+    client's objects.
     """
     return (
         isinstance(value, str)
@@ -31,14 +32,14 @@ def is_valid_user_id(value: object) -> bool:
 
 
 class RoomGrant(TypedDict):
-    """One entry of the `rooms` claim: a glob, and of `join` and `publish` what is allowed there."""
+    """One entry of the `rooms` claim: a glob, and which of `join` and `publish` it allows there."""
 
     match: str
     can: list[str]
 
 
 class Claims(TypedDict):
-    """What a token says. `exp` and `iat` are in Unix seconds."""
+    """The claims of a token. `exp` and `iat` are in Unix seconds."""
 
     sub: str
     exp: int

@@ -1,4 +1,4 @@
-"""Input and output of a person or a pipe: the console, escaping, stdin.
+"""Input and output of a person or a pipe: the console, stdin, escaping, times of day.
 
-From outside: `console` and `stdin`; nothing in here knows a command or the protocol.
+All modules may be imported from outside; none of them knows a command or the protocol.
 """

@@ -1,13 +1,13 @@
-"""Everything at the edge of the process: printing, TTYs, colour, the environment, file descriptors.
+"""The process's streams and environment: printing, TTYs, colours, file descriptors.
 
-The only module that prints, and the only one that asks what stdin, stdout and stderr are. The rules are those
-of docs/cli.md: stdout is data and stderr is talk, each line of data is flushed by itself, and whatever came
-from the network is escaped before a terminal can see it.
+This is the only module that prints, and the only one that asks what stdin, stdout and stderr are. The rules
+are in docs/cli.md: stdout is for data and stderr for messages to people, each line of data is flushed, and
+text from the network is escaped before a terminal sees it.
 
     from rtcli.terminal.console import console
     console.write_line(f"{escape(name)}: {escape(text)}")      # data
     console.write_json({"type": "message", "ts": now, "text": text})           # data, with --json
-    console.status("back after 3 s, 12 caught up")                             # talk: "-- back after ..."
+    console.status("back after 3 s, 12 caught up")                             # message: "-- back after ..."
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _SGR: dict[str, int] = {
 
 
 class StdoutClosedError(Exception):
-    """The reader of stdout is gone: the command ends with 0. Not an OSError: those are about the network."""
+    """The reader of stdout is gone: the command ends with 0. No OSError, which would mean the network."""
 
 
 class Console:
@@ -59,7 +59,7 @@ class Console:
         return os.environ
 
     def is_tty(self, stream: Literal["stdin", "stdout", "stderr"]) -> bool:
-        """Whether that stream is a terminal. Each stream is asked by itself; a closed one is none."""
+        """Whether this stream is a terminal. A closed one is not."""
         try:
             return os.isatty(("stdin", "stdout", "stderr").index(stream))
         except OSError:
@@ -82,17 +82,17 @@ class Console:
 
     @property
     def is_dumb(self) -> bool:
-        """Whether the terminal can do no more than print lines."""
+        """Whether the terminal can only print lines."""
         return self.env.get("TERM", "") in {"", "dumb", "unknown"}
 
     def use_color(self, stream: Literal["stdout", "stderr"] = "stdout") -> bool:
-        """Whether to colour that stream: --color, then NO_COLOR (when not empty), TERM and the TTY."""
+        """Whether to use colours: decided by --color, then NO_COLOR (if not empty), TERM and the TTY."""
         if self.color != "auto":
             return self.color == "always"
         return self.is_tty(stream) and not self.env.get("NO_COLOR") and not self.is_dumb
 
     def style(self, text: str, *styles: Style, stream: Literal["stdout", "stderr"] = "stdout") -> str:
-        """Colour `text` when that stream takes colour."""
+        """Colour `text` if the stream takes colours."""
         if not styles or not self.use_color(stream):
             return text
         return f"\x1b[{';'.join(str(_SGR[style]) for style in styles)}m{text}\x1b[0m"
@@ -100,17 +100,17 @@ class Console:
     # -- data: stdout --------------------------------------------------------------------------------------
 
     def write_line(self, text: str) -> None:
-        """Write one line of data and flush it. Raises StdoutClosedError when nobody reads any more."""
+        """Write one line of data and flush it. Raises StdoutClosedError when the reader is gone."""
         self.write_text(text + "\n")
 
     def write_lines(self, lines: Iterable[str]) -> None:
-        """Write lines that came together, flushed once."""
+        """Write several lines and flush once."""
         text = "".join(f"{line}\n" for line in lines)
         if text:
             self.write_text(text)
 
     def write_json(self, record: Mapping[str, object]) -> None:
-        """Write one record as one line of JSON and flush it; `type` stands first by convention."""
+        """Write one record as a line of JSON and flush it. By convention, `type` is its first key."""
         self.write_line(json_text(record))
 
     def write_text(self, text: str) -> None:
@@ -128,33 +128,33 @@ class Console:
         except (ValueError, AttributeError) as error:  # stdout was closed, or never open (`>&-`)
             raise StdoutClosedError(str(error)) from error
 
-    # -- talk: stderr --------------------------------------------------------------------------------------
+    # -- messages to people: stderr ------------------------------------------------------------------------
 
     def info(self, text: str) -> None:
-        """Say something to the person, on stderr."""
+        """Write a message, unless --quiet."""
         if not self.quiet:
             self._say(text)
 
     def status(self, text: str) -> None:
-        """Announce a change of state: `-- back after 3 s`."""
+        """Write a change of state, unless --quiet: `-- back after 3 s`."""
         self.info(self.style(f"-- {escape(text)}", "dim", stream="stderr"))
 
     def warning(self, text: str) -> None:
-        """Say that something is not as it should be, though the command goes on."""
+        """Write a warning; the command goes on."""
         self._say(f"{self.style('warning:', 'yellow', stream='stderr')} {escape(text)}")
 
     def debug(self, text: str) -> None:
-        """Say something that is only wanted with -v."""
+        """Write a message for -v."""
         if self.verbose:
             self._say(self.style(f".. {escape(text)}", "dim", stream="stderr"))
 
     def progress(self, text: str) -> None:
-        """Redraw one line of progress on a terminal; elsewhere do nothing. Empty text takes it away."""
+        """Redraw one line of progress on a terminal; elsewhere do nothing. Empty text removes it."""
         if self.stderr_is_tty and not self.quiet and not self.is_dumb:
             self._say_raw(f"\r\x1b[2K{escape(text)}")
 
     def error(self, error: CliError) -> None:
-        """Two lines, `error:` and `hint:`; one line of JSON with --json."""
+        """Write an error: two lines, `error:` and `hint:`, or one line of JSON with --json."""
         if self.json:
             self._say(json_text(self._error_record(error)))
             return
@@ -176,15 +176,15 @@ class Console:
         self._say_raw(f"{text}\n")
 
     def _say_raw(self, text: str) -> None:
-        # Talk that nobody can hear is no reason to fail.
+        # A message that cannot be written is no reason to fail.
         with contextlib.suppress(OSError, ValueError, AttributeError):
             sys.stderr.buffer.write(text.encode("utf-8", "backslashreplace"))
             sys.stderr.buffer.flush()
 
-    # -- the end -------------------------------------------------------------------------------------------
+    # -- closing -------------------------------------------------------------------------------------------
 
     def stdout_is_closed(self) -> bool:
-        """Whether stdout is a pipe or socket whose reader has gone, also when nothing is being written."""
+        """Whether stdout is a pipe or socket whose reader has gone, without writing to it."""
         try:
             mode = os.fstat(1).st_mode
         except OSError:
@@ -196,7 +196,7 @@ class Console:
         return any(event & (select.POLLERR | select.POLLHUP | select.POLLNVAL) for _, event in poll.poll(0))
 
     def close(self) -> None:
-        """Flush what is left, so that the interpreter finds nothing to complain about when it exits."""
+        """Flush the streams, so that the interpreter has nothing to report when it exits."""
         for stream in (sys.stdout, sys.stderr):
             try:
                 stream.flush()

@@ -22,7 +22,7 @@ def _visible(match: re.Match[str]) -> str:
 def escape(text: str, *, limit: int | None = None) -> str:
     r"""Make foreign text harmless for a terminal: control and direction characters become `\x1b`, `\u202e`.
 
-    `limit` cuts to that many characters, for text that is only talk (reasons, names, bodies of errors).
+    `limit` cuts to that many characters: for names, reasons and the like, not for data.
     """
     if limit is not None and len(text) > limit:
         text = text[:limit] + "…"
@@ -37,7 +37,7 @@ def escape_json(text: str) -> str:
 
 
 def json_text(record: Mapping[str, object]) -> str:
-    """One record as one line of JSON that a terminal may see."""
+    """One record as one line of JSON that is harmless for a terminal."""
     import msgspec.json  # noqa: PLC0415 - not needed by `rtcli --version`
 
     return escape_json(msgspec.json.encode(record).decode("utf-8", "replace"))

@@ -1,4 +1,4 @@
-"""Lines from stdin, whatever stdin is, without a thread: a pipe, a terminal, a file, /dev/null, or closed."""
+"""Reads lines from stdin without a thread: a pipe, a terminal, a file, /dev/null, or closed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _CHUNK_BYTES = 65_536
 
 
 async def read_lines(descriptor: int = 0, *, max_bytes: int) -> AsyncGenerator[str | None]:
-    """Yield each line without its end (LF or CRLF), the last one also if it has none.
+    """Yield each line without its line end (LF or CRLF), which the last line need not have.
 
-    A line of more than `max_bytes` yields None in its place. Nothing is read ahead of what is asked for but
-    one chunk, so a slow consumer holds up the writer. Bytes that are not UTF-8 become U+FFFD.
+    A line of more than `max_bytes` yields None. At most one chunk is read ahead, so a slow consumer slows the
+    writer down. Bytes that are not UTF-8 become U+FFFD.
     """
     pending = bytearray()
     too_long = False
@@ -25,7 +25,7 @@ async def read_lines(descriptor: int = 0, *, max_bytes: int) -> AsyncGenerator[s
             pending.clear()
             too_long = False
         pending += rest
-        if len(pending) > max_bytes + 1:  # its CR may still be to come off
+        if len(pending) > max_bytes + 1:  # one byte may be a CR, which does not count
             too_long = True
             pending.clear()
     if too_long or pending:
@@ -37,7 +37,7 @@ def _text(line: bytearray) -> str:
 
 
 async def _read(descriptor: int) -> bytes:
-    """The next bytes; nothing at the end, and for a descriptor that was closed before we began."""
+    """The next bytes; none at the end, and if the descriptor is closed."""
     try:
         await _readable(descriptor)
         return os.read(descriptor, _CHUNK_BYTES)

@@ -24,9 +24,7 @@ class Settings(BaseModel):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65_535)
     workers: int = Field(default=1, ge=1)  # processes of `rtcli serve` on this port
-    worker_port: int | None = Field(
-        default=None, ge=1, le=65_535
-    )  # of the first worker; of the next one 1 more
+    worker_port: int | None = Field(default=None, ge=1, le=65_535)  # the first worker's own; others follow
     trusted_proxies: tuple[IPvAnyNetwork, ...] = ()  # proxies whose X-Forwarded-For is trusted
     tls_cert: Path | None = None
     tls_key: Path | None = None

@@ -1,8 +1,12 @@
-"""docs/architecture.md names only what exists, and every part of the tree."""
+"""docs/architecture.md names only what exists, and all packages; the tree keeps the figures that it has."""
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import sys
+from collections import Counter
+from types import ModuleType
 
 import pytest
 
@@ -10,6 +14,22 @@ from tests.support.paths import ROOT
 
 TEXT = (ROOT / "docs" / "architecture.md").read_text()
 TREE = TEXT.split("```")[1]
+SOURCES = (ROOT / "server" / "rtcli_server", ROOT / "rtcli")
+
+
+def load_script() -> ModuleType:
+    """Load the script that measures the tree."""
+    spec = importlib.util.spec_from_file_location("structure", ROOT / "scripts" / "_structure.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+STRUCTURE = load_script()
+MODULES = STRUCTURE.read(ROOT)
 
 
 def named_in_tree() -> set[str]:
@@ -33,7 +53,42 @@ def test_every_path_of_the_map_exists(name: str) -> None:
     assert any((ROOT / parent / name).exists() for parent in parents), name
 
 
-@pytest.mark.parametrize("package", ["server", "rtcli"])
-def test_every_subpackage_is_on_the_map(package: str) -> None:
-    folders = {path.name for path in (ROOT / package).iterdir() if (path / "__init__.py").exists()}
-    assert folders <= {name.rstrip("/").split("/")[-1] for name in named_in_tree()}
+def test_every_package_is_on_the_map() -> None:
+    packages = {
+        f"{path.parent.relative_to(ROOT)}/"
+        for source in SOURCES
+        for path in source.rglob("__init__.py")
+        if path.parent != source
+    }
+    assert packages <= named_in_tree()
+
+
+def test_every_file_that_a_paragraph_names_exists() -> None:
+    prose = TEXT.replace(TREE, "").partition("## The way of a chat message")[2]
+    files = set(re.findall(r"`((?:[a-z_]+/)*[a-z_]+\.py)`", prose))
+    known = {path.as_posix() for source in SOURCES for path in source.rglob("*.py")}
+    assert files
+    assert [name for name in files if not any(path.endswith(f"/{name}") for path in known)] == []
+
+
+def test_the_picture_is_current() -> None:
+    assert STRUCTURE.page_with(TEXT, STRUCTURE.picture(ROOT)) == TEXT, "run: scripts/structure --picture"
+
+
+def test_there_is_no_cycle_in_any_folder() -> None:
+    graph = STRUCTURE.module_graph(MODULES)
+    cycles = {
+        folder: rings
+        for folder, edges in STRUCTURE.sibling_graphs(MODULES, graph)
+        if (rings := STRUCTURE.components(edges))
+    }
+    assert cycles == {}
+
+
+def test_no_folder_is_a_long_list() -> None:
+    counts = Counter(module.folder for module in MODULES.values() if not module.is_package)
+    assert {folder: count for folder, count in counts.items() if count > 15} == {}
+
+
+def test_every_public_definition_says_what_it_is() -> None:
+    assert STRUCTURE.without_docstring(MODULES.values()) == []

@@ -83,7 +83,7 @@ def test_the_server_tells_no_secret(tmp_path: Path, log_format: str) -> None:
     for part in good.split("."):
         assert part not in output
     assert "connection_id" in output
-    assert "refused" in output
+    assert "rejected" in output
     if log_format == "json":
         lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
         assert {"connected", "gone"} <= {line["message"] for line in lines}

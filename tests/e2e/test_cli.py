@@ -28,7 +28,8 @@ def test_version(tmp_path: Path) -> None:
 
 def test_the_version_imports_nothing_heavy(tmp_path: Path) -> None:
     code = (
-        f"import sys, rtcli.cli as c; c.main(['--version']); print([m for m in {HEAVY} if m in sys.modules])"
+        "import sys, rtcli.cli.app as c; c.main(['--version']); "
+        f"print([m for m in {HEAVY} if m in sys.modules])"
     )
     result = subprocess.run([PYTHON, "-c", code], capture_output=True, env=environment(tmp_path), check=True)
     assert result.stdout.decode().splitlines()[-1] == "[]"

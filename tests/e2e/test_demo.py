@@ -34,14 +34,16 @@ def test_the_demo_shows_everything_and_ends_by_itself(run: Run, tmp_path: Path) 
 @pytest.mark.parametrize("moment", ["rtcli serve:", "a load test"])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_it_can_be_stopped_at_each_stage_and_leaves_nothing(
-    run: Run, moment: str, number: int, code: int
+    run: Run, tmp_path: Path, moment: str, number: int, code: int
 ) -> None:
-    demo = run("demo")
+    demo = run("demo", env={"TMPDIR": str(tmp_path)})
     demo.wait_for(moment)
     started = psutil.Process(demo.process.pid).children(recursive=True)
     demo.signal(number)
     assert demo.end() == code
     wait_until(lambda: not any(child.is_running() and child.status() != "zombie" for child in started))
+    if moment != "a load test":  # whose results stay
+        assert list(tmp_path.glob("rtcli-demo-*")) == []
 
 
 def test_a_directory_that_cannot_be(run: Run, tmp_path: Path) -> None:

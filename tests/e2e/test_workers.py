@@ -96,9 +96,8 @@ def test_a_killed_worker_is_replaced_and_the_others_keep_their_clients(serve: Se
         for name, sender in sockets.items():
             say(sender, f"from {name}")
             assert all(hears(ws, f"from {name}") for ws in sockets.values())
-    assert re.search(
-        rb"WARNING rtcli_server\.process\.supervisor: worker \d was .* worker=\d pid=\d+", deployment.err
-    )
+    record = rb"WARNING rtcli_server\.process\.supervisor: worker \d was .* worker=\d pid=\d+"
+    assert re.search(record, deployment.err)
     deployment.signal(signal.SIGTERM)
     assert deployment.end() == 0
 

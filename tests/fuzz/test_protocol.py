@@ -7,7 +7,8 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rtcli_server.session.session import HeartbeatMode, Session, SessionSettings
+from rtcli_server.session.session import Session
+from rtcli_server.session.settings import HeartbeatMode, SessionSettings
 
 from rtcli.protocol.messages import MessageError, decode_client, decode_server, encode
 from rtcli.protocol.messages.strict_json import NotAcceptedError, check_text, parse

@@ -30,19 +30,19 @@ def body(problem: ProblemError) -> dict[str, Any]:
         (503, "unavailable", "The log cannot take this now; nothing was published, try again"),
     ],
 )
-def test_a_status_alone_says_enough(status: int, code: str, detail: str) -> None:
+def test_a_status_alone_has_a_code_and_a_text(status: int, code: str, detail: str) -> None:
     found = body(ProblemError(status))
     assert (found["status"], found["code"], found["detail"]) == (status, code, detail)
     assert found["title"]
 
 
-def test_a_word_of_the_protocol_brings_its_text() -> None:
+def test_an_error_code_has_its_text() -> None:
     assert body(ProblemError(400, ErrorCode.INVALID_ROOM))["detail"] == "Not a valid room name"
     assert body(ProblemError(409, "conflict"))["detail"] == "Conflict"
     assert body(ProblemError(400, ErrorCode.INVALID_ROOM, "Too strange"))["detail"] == "Too strange"
 
 
-def test_what_can_be_added() -> None:
+def test_optional_parts() -> None:
     problem = ProblemError(
         429, retry_after_ms=1_001, headers={"x": "y"}, errors=[{"field": "data.room", "message": "missing"}]
     )

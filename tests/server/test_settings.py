@@ -27,7 +27,7 @@ def test_the_environment_gives_every_kind_of_value() -> None:
     assert not settings.fast_websockets
 
 
-def test_what_is_given_wins_unless_it_is_none() -> None:
+def test_overrides_win_unless_they_are_none() -> None:
     env = {"RTCLI_SERVER_PORT": "9000", "RTCLI_SERVER_HOST": "::1"}
     settings = Settings.from_env(env, port=1, host=None, rate_limit_per_s="off")
     assert (settings.port, settings.host, settings.rate_limit_per_s) == (1, "::1", None)
@@ -50,7 +50,7 @@ def test_what_is_given_wins_unless_it_is_none() -> None:
         ("WORKERS", "0"),
     ],
 )
-def test_what_cannot_be_is_refused(name: str, text: str) -> None:
+def test_invalid_values_are_refused(name: str, text: str) -> None:
     with pytest.raises(ValidationError) as error:
         Settings.from_env({f"RTCLI_SERVER_{name}": text})
     assert error.value.errors()[0]["loc"] == (name.lower(),)

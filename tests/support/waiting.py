@@ -6,6 +6,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from rtcli_server.timing.tasks import BackgroundTasks
+
 TIMEOUT_S = 30.0
 PAUSE_S = 0.01
 
@@ -28,3 +30,9 @@ def wait_until(
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout_s:.0f} s: {why}"
         time.sleep(PAUSE_S)
+
+
+async def until_idle(tasks: BackgroundTasks) -> None:
+    """Wait until all background tasks are done, those included that they start."""
+    while tasks._tasks:
+        await asyncio.gather(*tasks._tasks)

@@ -1,1 +1,4 @@
-"""The parts of `rtcli chat`: what is shown (pure), what is typed, and the three ways to run it."""
+"""What `rtcli chat` does: on a screen, line by line, or in a pipe.
+
+From outside: `rtcli.cli` imports the three ways to run it, and the demo `render`.
+"""

@@ -1,4 +1,4 @@
-"""What happens when a person enters a line, on a terminal with or without a status line."""
+"""Handles the lines that a person enters on a terminal, with or without a status line."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from rtcli.protocol.rooms import is_valid_room
 from rtcli.terminal.escaping import escape
 
 MAX_UNSENT = 100
-Recall = Callable[[str, int], Awaitable[list[Message]]]  # the last so many messages of a room
+ReadHistory = Callable[[str, int], Awaitable[list[Message]]]  # of a room: its last `limit` messages
 
 
 class Controller:
-    """Connects the person, the model and the client. `show` prints lines; `leave` ends the chat."""
+    """Connects the person, the model and the client. `show` prints lines, `leave` ends the chat."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class Controller:
         clear: Callable[[], None],
         clock: Callable[[], float],
         typing: TypingThrottle,
-        recall: Recall,
+        read_history: ReadHistory,
     ) -> None:
         self.model = model
         self.typing = typing
@@ -41,11 +41,11 @@ class Controller:
         self._leave = leave
         self._clear = clear
         self._clock = clock
-        self._recall = recall
+        self._read_history = read_history
         self._client: RealtimeClient | None = None
 
     def attach(self, client: RealtimeClient, rooms: tuple[str, ...]) -> None:
-        """Begin: these rooms are joined, and the first is the active one."""
+        """Start with this client: join the rooms and make the first one active."""
         self._client = client
         self.model.going_to = rooms[0]
         for room in rooms:
@@ -55,32 +55,32 @@ class Controller:
     def client(self) -> RealtimeClient:
         """The client; only after `attach`."""
         if self._client is None:
-            raise RuntimeError("the chat has not begun")
+            raise RuntimeError("attach() was not called")
         return self._client
 
     def on_event(self, event: ClientEvent) -> None:
-        """Take what the client tells."""
+        """Show what happened in the client."""
         lines = self.model.on_event(event, self._clock())
         if lines:
             self._show(lines)
 
     def text_changed(self, text: str) -> None:
-        """The input line has changed: perhaps others are told that we type."""
-        told = self.typing.changed(text, self._clock())
-        if told is not None and self.model.active:
-            self.client.typing(self.model.active, is_typing=told)
+        """The input line has changed: others may have to know that we type, or stopped."""
+        is_typing = self.typing.changed(text, self._clock())
+        if is_typing is not None and self.model.active:
+            self.client.typing(self.model.active, is_typing=is_typing)
 
     async def enter(self, line: str) -> None:
-        """A line was entered."""
+        """Handle a line that the person entered."""
         match parse_line(line):
             case Say(text=text):
                 self._say(text)
             case Command(name=name, argument=argument):
                 await self._command(name, argument)
             case Mistake(text=text):
-                self._tell(escape(text))
+                self._print(escape(text))
 
-    def _tell(self, *texts: str) -> None:
+    def _print(self, *texts: str) -> None:
         self._show([talk(text) for text in texts])
 
     def _say(self, text: str) -> None:
@@ -92,7 +92,7 @@ class Controller:
         elif self.client.state.unsent >= MAX_UNSENT:
             problem = f"offline, {MAX_UNSENT} are kept already"
         if problem is not None:
-            self._tell(f"not sent: {problem}")
+            self._print(f"not sent: {problem}")
             return
         self.client.send(room, text)
 
@@ -101,15 +101,15 @@ class Controller:
             "who": lambda _: self._show(self.model.who()),
             "join": self._join,
             "part": self._part,
-            "rooms": lambda _: self._tell(self._rooms()),
+            "rooms": lambda _: self._print(self._rooms()),
             "me": lambda text: self._say(f"/me {text}"),
             "history": self._show_history,
             "ping": lambda _: self.client.ping(),
-            "status": lambda _: self._tell(*self._status()),
+            "status": lambda _: self._print(*self._status()),
             "typing": self._switch_typing,
             "reconnect": lambda _: self.client.reconnect(),
             "clear": lambda _: self._clear(),
-            "help": lambda _: self._tell(*COMMANDS.values(), "//text            say /text"),
+            "help": lambda _: self._print(*COMMANDS.values(), "//text            say /text"),
             "quit": lambda _: self._leave(),
         }
         result = actions[name](argument)
@@ -119,10 +119,10 @@ class Controller:
     def _join(self, room: str) -> None:
         room = room.removeprefix("#")
         if not is_valid_room(room):
-            self._tell(f'#{escape(room)} cannot be a room: no white space, none of: , = # ? % " ~')
+            self._print(f'#{escape(room)} cannot be a room: no white space, none of: , = # ? % " ~')
         elif room in self.model.rooms:
             self.model.active = room
-            self._tell(f"you talk in #{escape(room)} now")
+            self._print(f"you talk in #{escape(room)} now")
         else:
             self.model.going_to = room
             self.client.join(room, history=self._history)
@@ -130,7 +130,7 @@ class Controller:
     def _part(self, room: str) -> None:
         room = room.removeprefix("#") or self.model.active
         if room not in self.client.state.rooms:
-            self._tell("you are not in that room")
+            self._print("you are not in that room")
         else:
             self.client.leave(room)
 
@@ -143,21 +143,21 @@ class Controller:
     async def _show_history(self, argument: str) -> None:
         limit = int(argument) if argument.isascii() and argument.isdigit() else 0
         if not 1 <= limit <= MAX_HISTORY:
-            self._tell(f"it goes: /history N, with N from 1 to {MAX_HISTORY}")
+            self._print(f"it goes: /history N, with N from 1 to {MAX_HISTORY}")
             return
         try:
-            messages = await self._recall(self.model.active, limit)
+            messages = await self._read_history(self.model.active, limit)
         except CliError as error:
-            self._tell(escape(error.message))
+            self._print(escape(error.message))
             return
-        self._show(self.model.recalled(messages))
+        self._show(self.model.past_messages(messages))
 
     def _switch_typing(self, argument: str) -> None:
         if argument not in ("on", "off"):
-            self._tell("it goes: /typing on, or /typing off")
+            self._print("it goes: /typing on, or /typing off")
             return
         self.typing.enabled = argument == "on"
-        self._tell(f"others {'see' if self.typing.enabled else 'do not see'} that you type")
+        self._print(f"others {'see' if self.typing.enabled else 'do not see'} that you type")
 
     def _status(self) -> list[str]:
         state = self.client.state
@@ -171,7 +171,7 @@ class Controller:
 
 
 def unsent_lines(client: RealtimeClient) -> list[Line]:
-    """What is lost when we leave now, to be copied."""
+    """The texts that are lost when we leave now, for the person to copy."""
     return [
         talk(f"not sent to #{escape(room)}: {escape(text)}") for room, text in client.state.unacknowledged()
     ]

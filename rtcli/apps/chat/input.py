@@ -33,7 +33,7 @@ class Say:
 
 @dataclass(frozen=True)
 class Command:
-    """A command that is known, with what stood behind it."""
+    """A known command with its argument, empty for none."""
 
     name: str
     argument: str
@@ -41,13 +41,13 @@ class Command:
 
 @dataclass(frozen=True)
 class Mistake:
-    """Something that is not sent, and why."""
+    """A line that is not sent, and the reason."""
 
     text: str
 
 
 def parse_line(line: str) -> Say | Command | Mistake | None:
-    """Understand a line; None for one with nothing in it. `//x` says `/x`; an unknown command is not sent."""
+    """Parse a line; None for an empty one. `//x` is the text `/x`. Unknown commands are not sent."""
     if not line.strip():
         return None
     if not line.startswith("/"):

@@ -1,6 +1,6 @@
-"""What a person sees of a chat: lines in the scrollback, and who is where. Pure.
+"""What a person sees of a chat: lines in the scrollback, and who is in which room. Pure.
 
-`on_event` takes what the client tells and returns the lines to print; everything else is state that the
+`on_event` takes an event of the client and returns the lines to print. Everything else is state that the
 status line shows. A line is text that is safe for a terminal, with a style.
 """
 
@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from rtcli.apps.chat.render import name_of, sentence
 from rtcli.client.events import (
     Acked,
-    Back,
     ClientEvent,
     Connected,
     Joined,
@@ -21,6 +20,7 @@ from rtcli.client.events import (
     Lost,
     Message,
     Presence,
+    Reconnected,
     RoundTrip,
     TypingChanged,
 )
@@ -31,7 +31,7 @@ from rtcli.terminal.escaping import escape
 
 TYPING_S = 6.0  # the server ends it by then as well
 _NAME_STYLES: tuple[Style, ...] = ("cyan", "green", "yellow", "blue", "magenta")
-_MAX_PRESENCE_LINES = 5  # of one batch; more are only counted
+_MAX_PRESENCE_LINES = 5  # of one batch; more are counted
 
 
 @dataclass(frozen=True)
@@ -47,16 +47,16 @@ class Line:
 
 
 def talk(text: str) -> Line:
-    """A line about the chat, not of it."""
+    """A line about the connection or the rooms, not a message."""
     return Line(((f"-- {text}", ("dim",)),))
 
 
 @dataclass
 class RoomView:
-    """One room as a person knows it."""
+    """One room, as far as its members are known."""
 
     name: str
-    people: dict[str, str] = field(default_factory=dict)  # user id → name, those that we were told of
+    people: dict[str, str] = field(default_factory=dict)  # user id → name, at most 200 from the server
     count: int = 0
     typing: dict[str, float] = field(default_factory=dict)  # user id → until when
     history_left: int = 0
@@ -67,8 +67,8 @@ class ChatModel:
 
     def __init__(self, *, wide: bool) -> None:
         self.rooms: dict[str, RoomView] = {}
-        self.active = ""  # the room that is talked in
-        self.going_to = ""  # the one that the person asked for
+        self.active = ""  # the room that typed text goes to
+        self.going_to = ""  # the room that the person asked for
         self.me = ""
         self.round_trip_s: float | None = None
         self.retry_at: float | None = None
@@ -79,7 +79,7 @@ class ChatModel:
     # -- events --------------------------------------------------------------------------------------------
 
     def on_event(self, event: ClientEvent, now: float) -> list[Line]:
-        """Take one event; returns the lines that it adds to the scrollback."""
+        """Update the state; returns the lines that the event adds to the scrollback."""
         match event:
             case Message():
                 return self._on_message(event)
@@ -105,7 +105,7 @@ class ChatModel:
                 self.retry_at, self.attempt = now + event.retry_in_s, event.attempt
                 for room in self.rooms.values():
                     room.typing.clear()
-            case Back():
+            case Reconnected():
                 self.connected, self.retry_at = True, None
                 if event.caught_up:
                     lines.append(self._ruler(f"{event.caught_up} while you were away"))
@@ -122,7 +122,7 @@ class ChatModel:
         room = self.rooms.setdefault(event.room, RoomView(event.room))
         room.people = {str(user_id): name for user_id, name in event.members}
         room.count = event.member_count
-        if event.again:
+        if event.rejoined:
             return []
         if not self.active or event.room == self.going_to:
             self.active = event.room
@@ -149,8 +149,8 @@ class ChatModel:
                 lines.append(self._ruler("now"))
         return lines
 
-    def recalled(self, messages: list[Message]) -> list[Line]:
-        """Older messages that the person asked for, between rulers."""
+    def past_messages(self, messages: list[Message]) -> list[Line]:
+        """Older messages that the person asked for, with a ruler before and after them."""
         lines = [line for message in messages for line in self._message_lines(message)]
         return [
             self._ruler(f"the last {len(messages)} of #{escape(self.active)}"),
@@ -166,7 +166,7 @@ class ChatModel:
         )
         body: tuple[Style, ...] = ("dim",) if event.history else ()
         place = f" #{escape(event.room)}" if len(self.rooms) > 1 else ""
-        first, *others = event.content[:MAX_CONTENT].split("\n")  # a server of ours sends no more
+        first, *others = event.content[:MAX_CONTENT].split("\n")  # rtcli servers send no more
         if first.startswith("/me "):
             yield Line(((f"{clock_time(event.timestamp)}{place} ", ("dim",)), (f"* {name} ", style),
                         (escape(first[4:]), body)))  # fmt: skip
@@ -236,7 +236,7 @@ class ChatModel:
 
 
 def fold_presence(lines: list[Line]) -> list[Line]:
-    """When many came or went at once, only count them: a reconnecting crowd must not push the talk away."""
+    """Count joins and leaves when there are many: a mass reconnection must not push the messages away."""
     marks = [line for line in lines if _is_presence(line)]
     if len(marks) <= _MAX_PRESENCE_LINES:
         return lines

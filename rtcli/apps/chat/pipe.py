@@ -1,7 +1,7 @@
 """`rtcli chat` in a pipe: lines in become messages, messages become lines out.
 
-The connection comes first, then stdin is read: nothing that was read is lost because nobody was there. At the
-end of stdin the acknowledgements are waited for. Text that is not acknowledged makes the exit code not 0.
+It connects first and then reads stdin, so that no line is lost without a server. At the end of stdin it waits
+for the acknowledgements. Lines without one make the exit code 3.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from rtcli.errors import CliError, Exit
 from rtcli.terminal.console import Console
 from rtcli.terminal.stdin import read_lines
 
-MAX_LINE_BYTES = 262_144  # longer than any text that a server takes, also with everything escaped
+MAX_LINE_BYTES = 262_144  # longer than any text that a server accepts, even if all of it is escaped
 MAX_UNSENT = 100
 
 
@@ -43,13 +43,13 @@ class Frame(msgspec.Struct, forbid_unknown_fields=True):
 class PipeOptions:
     """How to run in a pipe."""
 
-    rooms: tuple[str, ...]  # the first one is where plain lines go
+    rooms: tuple[str, ...]  # plain lines go to the first one
     read_stdin: bool = True
     json: bool = False
     typing_events: bool = False
     show_own: bool = False
     history: int = 0
-    count: int | None = None  # messages of others, after which it ends
+    count: int | None = None  # number of messages of others, after which it ends
     linger_s: float = 0.0  # stay that long after the end of stdin
     ack_timeout_s: float = 30.0
 
@@ -64,13 +64,13 @@ class Pipe:
         self._changed = asyncio.Event()  # something was acknowledged, rejected or joined
         self._enough = asyncio.Event()
         self._seen = 0
-        self._lines: dict[str, int] = {}  # the line of stdin of each text that is on its way
+        self._lines: dict[str, int] = {}  # id of each unacknowledged text → its line of stdin
         self._failure: CliError | None = None
 
-    # -- what happens --------------------------------------------------------------------------------------
+    # -- events --------------------------------------------------------------------------------------------
 
     def on_event(self, event: ClientEvent) -> None:
-        """Take what the client tells."""
+        """Write the event, and record acknowledgements and errors."""
         match event:
             case Message():
                 self._on_message(event)
@@ -113,7 +113,7 @@ class Pipe:
     # -- the run -------------------------------------------------------------------------------------------
 
     async def run(self, client: RealtimeClient) -> int:
-        """Connect, join, send what stdin has, and end in order."""
+        """Connect, join, send the lines of stdin, and end in order."""
         for room in self._options.rooms:
             client.join(room, history=self._options.history)
         talking = asyncio.ensure_future(client.run())
@@ -128,7 +128,7 @@ class Pipe:
             await client.close()
             await talking
         except CliError as error:
-            self._say_unconfirmed(client)
+            self._report_unconfirmed(client)
             raise self._failure or error from None
         finally:
             for task in (talking, feeding, enough):
@@ -138,7 +138,7 @@ class Pipe:
 
     def _outcome(self, client: RealtimeClient) -> int:
         if client.state.unsent:
-            self._say_unconfirmed(client)
+            self._report_unconfirmed(client)
             raise CliError(
                 f"{client.state.unsent} of the lines were not confirmed",
                 hint="they may or may not have arrived",
@@ -148,7 +148,7 @@ class Pipe:
             raise self._failure
         return Exit.OK
 
-    def _say_unconfirmed(self, client: RealtimeClient) -> None:
+    def _report_unconfirmed(self, client: RealtimeClient) -> None:
         if client.state.unsent and self._lines:
             numbers = ", ".join(str(number) for number in sorted(self._lines.values())[:20])
             self._console.warning(f"not confirmed: line {numbers}")

@@ -1,4 +1,4 @@
-"""`rtcli chat --plain`, and on terminals that can only print: the same chat, line by line."""
+"""`rtcli chat` line by line: with --plain, and on terminals that can do no more."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from rtcli.apps.chat.controller import Controller, Recall, unsent_lines
+from rtcli.apps.chat.controller import Controller, ReadHistory, unsent_lines
 from rtcli.apps.chat.model import ChatModel, Line, fold_presence
 from rtcli.apps.chat.pipe import MAX_LINE_BYTES
 from rtcli.apps.chat.typing_throttle import TypingThrottle
@@ -18,7 +18,7 @@ from rtcli.terminal.stdin import read_lines
 
 
 class PlainChat:
-    """One run without a status line; the terminal's own line editing, nothing is redrawn."""
+    """One run without a status line. The terminal edits the line; nothing is redrawn."""
 
     def __init__(
         self,
@@ -26,7 +26,7 @@ class PlainChat:
         history: int,
         console: Console,
         make_client: Callable[[Callable[[ClientEvent], None]], RealtimeClient],
-        recall: Recall,
+        read_history: ReadHistory,
     ) -> None:
         self._rooms = rooms
         self._console = console
@@ -38,8 +38,8 @@ class PlainChat:
             leave=self._left.set,
             clear=lambda: None,
             clock=time.monotonic,
-            recall=recall,
-            typing=TypingThrottle(enabled=False),  # what is typed is not known before it is entered
+            read_history=read_history,
+            typing=TypingThrottle(enabled=False),  # the text is not known before it is entered
         )
         self.client = make_client(self.controller.on_event)
 
@@ -50,7 +50,7 @@ class PlainChat:
         )
 
     async def run(self) -> int:
-        """Talk until the person leaves; returns the exit code. Raises CliError when it is lost for good."""
+        """Run until the person leaves; returns the exit code. Raises CliError when it cannot reconnect."""
         self.controller.attach(self.client, self._rooms)
         talking = asyncio.ensure_future(self.client.run())
         typing = asyncio.ensure_future(self._read())

@@ -1,11 +1,11 @@
-"""How what happens in a chat is written: lines for a pipe, records, and sentences for people. Pure."""
+"""Writes the events of a chat as lines for a pipe, as records, and as sentences for people. Pure."""
 
 from __future__ import annotations
 
 from rtcli.client.events import (
     Acked,
-    Back,
     ClientEvent,
+    ConnectionWarning,
     Joined,
     JoinRefused,
     Left,
@@ -13,8 +13,8 @@ from rtcli.client.events import (
     Message,
     Missed,
     Presence,
+    Reconnected,
     Rejected,
-    Trouble,
     TypingChanged,
 )
 from rtcli.terminal.escaping import escape
@@ -37,23 +37,23 @@ def name_of(name: str) -> str:
 
 
 def plain_line(message: Message) -> str:
-    """A message for a pipe: time, room, name and text, between tabs; what could break the line is escaped."""
+    """A message for a pipe: time, room, name and text, separated by tabs, with control characters escaped."""
     parts = (message.timestamp, message.room, message.sender_name, message.content)
     return "\t".join(escape(part) for part in parts)
 
 
 def sentence(event: ClientEvent) -> str | None:
-    """An event of the connection in words, as `-- …` shows it; None for what is not worth a line."""
+    """An event of the connection in words, for a line `-- …`; None for events that need no line."""
     text = None
     match event:
         case Lost(reason=reason, retry_in_s=delay, attempt=1):
             text = f"lost ({reason[:100]}), retrying in {format_duration(delay)}"
-        case Back(away_s=away, caught_up=count):
+        case Reconnected(away_s=away, caught_up=count):
             text = f"back after {format_duration(away)}" + (f", {count} caught up" if count else "")
         case Missed(room=room, lost=lost, reason=reason):
             what = "messages" if lost is None else f"{lost} message{'' if lost == 1 else 's'}"
             text = f"could not resume #{room}: {what} will not come ({_REASONS.get(reason, reason)})"
-        case Joined(room=room, again=False, member_count=count):
+        case Joined(room=room, rejoined=False, member_count=count):
             text = f"joined #{room}, {count} here"
         case JoinRefused(room=room, code=code, message=message):
             text = f"not let into #{room}: {message} ({code})"
@@ -61,13 +61,13 @@ def sentence(event: ClientEvent) -> str | None:
             text = f"left #{room}"
         case Rejected(room=room, content=content, message=message):
             text = f"not sent to #{room}: {content[:60]!r}: {message}"
-        case Trouble(code=code, message=message):
+        case ConnectionWarning(code=code, message=message):
             text = f"{message[:200]} ({code})"
     return text
 
 
 def record(event: ClientEvent, *, now: str) -> dict[str, object] | None:
-    """An event as a record of `--json`; None for what is not data. `now` is an RFC 3339 time."""
+    """An event as a record of `--json`; None for events without one. `now` is an RFC 3339 time."""
     kind, facts = _facts(event)
     if kind is None:
         return None
@@ -94,7 +94,7 @@ def _facts(event: ClientEvent) -> tuple[str | None, dict[str, object]]:
                 "id": None if event.position is None else str(event.position),
                 "present": [name for _, name in event.members],
                 "present_count": event.member_count,
-                "resumed": event.again,
+                "resumed": event.rejoined,
             }
         case Acked():
             place = None if event.position is None else str(event.position)

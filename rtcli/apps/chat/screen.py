@@ -1,8 +1,8 @@
-"""`rtcli chat` on a terminal: an input line and a status line below the talk, which stays in the scrollback.
+"""`rtcli chat` on a terminal: an input line and a status line below the messages.
 
-No alternate screen. Lines are collected and printed together every 50 ms above the input, however many come,
-so that the draft and the cursor stay where they are. Cursor position requests are not sent: some terminals
-answer them late, as text.
+Messages stay in the scrollback: there is no alternate screen. Lines are printed every 50 ms above
+the input, so that the draft and the cursor stay where they are. Cursor position requests are not sent: some
+terminals answer them late, as text.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from prompt_toolkit.output import ColorDepth, Output
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.styles import Style
 
-from rtcli.apps.chat.controller import Controller, Recall, unsent_lines
+from rtcli.apps.chat.controller import Controller, ReadHistory, unsent_lines
 from rtcli.apps.chat.input import COMMANDS
 from rtcli.apps.chat.model import ChatModel, Line, fold_presence
 from rtcli.apps.chat.status import status_line
@@ -79,7 +79,7 @@ class Screen:
         options: ScreenOptions,
         console: Console,
         make_client: Callable[[Callable[[ClientEvent], None]], RealtimeClient],
-        recall: Recall,
+        read_history: ReadHistory,
         *,
         clock: Callable[[], float] = time.monotonic,
         input: Input | None = None,  # noqa: A002 - prompt_toolkit's own word
@@ -102,7 +102,7 @@ class Screen:
             clear=self._clear,
             clock=clock,
             typing=TypingThrottle(enabled=options.typing),
-            recall=recall,
+            read_history=read_history,
         )
         self.client = make_client(self.controller.on_event)
         self.buffer = Buffer(
@@ -116,7 +116,7 @@ class Screen:
     # -- the run -------------------------------------------------------------------------------------------
 
     async def run(self) -> int:
-        """Talk until the person leaves; returns the exit code. Raises CliError when it is lost for good."""
+        """Run until the person leaves; returns the exit code. Raises CliError when it cannot reconnect."""
         self.controller.attach(self.client, self._options.rooms)
         talking = asyncio.ensure_future(self.client.run())
         printing = asyncio.ensure_future(self._print())
@@ -135,7 +135,7 @@ class Screen:
         return code
 
     async def _say_goodbye(self, code: int) -> int:
-        """Wait a moment for the last acknowledgements; what stays without is told by the exit code."""
+        """Wait a moment for the last acknowledgements. If some are missing, the exit code says so."""
         if self.model.connected:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_ACKS_S):
@@ -151,7 +151,7 @@ class Screen:
     # -- what is printed -----------------------------------------------------------------------------------
 
     def show(self, lines: list[Line]) -> None:
-        """Print lines with the next batch."""
+        """Queue lines for the next batch."""
         self._pending += lines
         self._arrived.set()
 
@@ -180,9 +180,9 @@ class Screen:
         task.add_done_callback(self._entering.discard)
 
     def _interrupt(self) -> None:
-        """Ctrl-C: drop the draft; without one, the second within 2 s leaves."""
+        """Ctrl-C drops the draft. Without a draft, the second one within 2 s leaves."""
         if self.buffer.text:
-            self.buffer.reset()  # which tells nobody
+            self.buffer.reset()  # this does not call on_text_changed
             self.controller.text_changed("")
             return
         now = self._clock()
@@ -274,7 +274,7 @@ def _terminal() -> Output:
 
 
 def _history(path: Path | None) -> History:
-    """What was typed before, in a file that only its user can read; in memory when there can be none."""
+    """The lines typed before, in a file that only its user can read; in memory if there is no such file."""
     if path is None:
         return InMemoryHistory()
     try:

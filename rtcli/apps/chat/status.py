@@ -1,4 +1,4 @@
-"""The line below the input: the connection, the room, who types, what is not sent. Pure."""
+"""The status line: the connection, the room, who types, and how many texts are not sent. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _MAX_TYPING_NAMES = 3
 
 
 def status_line(model: ChatModel, *, unsent: int, now: float, width: int) -> str:
-    """The status in at most `width` columns; what is not sent stands at the right end."""
+    """The status in at most `width` columns, with the number of unsent texts at the right end."""
     parts = [_connection(model, now), *_room(model), *_typing(model, now)]
     left = "  ".join(part for part in parts if part)
     right = f"{unsent} unsent " if unsent else ""

@@ -1,1 +1,4 @@
-"""The parts of `rtcli demo`: people who talk by a script, and how it is shown."""
+"""What `rtcli demo` does: a script, its participants, and the transcript that is printed.
+
+From outside: `rtcli.cli` imports `script` and `transcript`.
+"""

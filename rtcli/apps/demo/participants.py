@@ -9,14 +9,13 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 
 from rtcli.apps.chat.render import sentence
-from rtcli.apps.demo.transcript import Stage
-from rtcli.apps.tail.render import Seen
+from rtcli.apps.demo.transcript import Transcript
+from rtcli.apps.tail.render import ReceivedEvent
 from rtcli.client.backoff import Reconnect
 from rtcli.client.endpoint import Endpoint
-from rtcli.client.events import Back, ClientEvent, Joined, Lost, Message, Missed
-from rtcli.client.http import make_http
+from rtcli.client.events import ClientEvent, Joined, Lost, Message, Missed, Reconnected
+from rtcli.client.http import TlsOptions, make_http
 from rtcli.client.sse import Batch, EventStream
-from rtcli.client.tls import TlsOptions
 from rtcli.client.websocket import RealtimeClient, WebSocketTarget
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.paths import EVENT_STREAM_PATH, WEBSOCKET_PATH
@@ -26,8 +25,8 @@ PATIENCE_S = 15.0
 _ROOM_QUERY = f"{EVENT_STREAM_PATH}?room={ROOM}"
 
 
-class Watch:
-    """What was said when, and who has seen it."""
+class Deliveries:
+    """When each text was sent, and who has received it."""
 
     def __init__(self) -> None:
         self._said_at: dict[str, float] = {}
@@ -36,27 +35,27 @@ class Watch:
         self._failure: BaseException | None = None
 
     def ended(self, task: asyncio.Task[None]) -> None:
-        """A part of the demo has ended; if it failed, whoever waits for something hears of it."""
+        """A participant's task has ended. If it failed, `until` raises its error."""
         self._failure = None if task.cancelled() else task.exception()
         self._changed.set()
 
     def said(self, text: str) -> None:
-        """Somebody says this now."""
+        """Record that this text is sent now."""
         self._said_at[text] = time.monotonic()
 
     def seen(self, who: str, text: str) -> float | None:
-        """Somebody sees it; returns the seconds since it was said."""
+        """Record that `who` received this text; returns the seconds since it was sent, if it was."""
         self._seen.setdefault(text, set()).add(who)
         self._changed.set()
         at = self._said_at.get(text)
         return None if at is None else time.monotonic() - at
 
     def happened(self) -> None:
-        """Something else happened that is perhaps waited for."""
+        """Check the conditions that `until` waits for."""
         self._changed.set()
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:
-        """Wait for something, for so long. Raises CliError (6)."""
+        """Wait for a condition, at most PATIENCE_S. Raises CliError (6); `what` names it."""
         try:
             async with asyncio.timeout(PATIENCE_S):
                 while not condition():
@@ -68,21 +67,26 @@ class Watch:
             raise CliError(f"the demo waited in vain for {what}", exit_code=Exit.SERVER) from None
 
     async def until_seen(self, text: str, by: Sequence[str]) -> None:
-        """Wait until everybody has seen it."""
+        """Wait until everybody has received the text."""
         await self.until(lambda: self._seen.get(text, set()) >= set(by), f"{text!r} at {', '.join(by)}")
 
 
 class Person:
-    """Somebody in the room, over WebSocket."""
+    """A member of the room, over WebSocket."""
 
     def __init__(
-        self, name: str, endpoint: Endpoint, token: Callable[[], str], stage: Stage, watch: Watch
+        self,
+        name: str,
+        endpoint: Endpoint,
+        token: Callable[[], str],
+        transcript: Transcript,
+        deliveries: Deliveries,
     ) -> None:
         self.name = name
         self.joined = False
         self.present = False
-        self._stage = stage
-        self._watch = watch
+        self._transcript = transcript
+        self._deliveries = deliveries
         target = WebSocketTarget(
             endpoint.ws_url(WEBSOCKET_PATH), endpoint.authority, token, use_proxy=not endpoint.is_loopback
         )
@@ -92,35 +96,37 @@ class Person:
         )
 
     def say(self, text: str) -> None:
-        """Say it in the room."""
-        self._stage.says(self.name, text)
-        self._watch.said(text)
+        """Send a text to the room."""
+        self._transcript.says(self.name, text)
+        self._deliveries.said(text)
         self.client.send(ROOM, text)
 
     def _on_event(self, event: ClientEvent) -> None:
         match event:
             case Message(own=False, content=text, sender_name=sender):
-                took_s = self._watch.seen(self.name, text)
-                self._stage.sees(self.name, f"{sender}: {text}", took_s=took_s)
+                took_s = self._deliveries.seen(self.name, text)
+                self._transcript.sees(self.name, f"{sender}: {text}", took_s=took_s)
             case Joined():
                 self.joined = self.present = True
             case Lost():
                 self.present = False
             case _:
                 pass
-        if isinstance(event, Lost | Back | Missed):
-            self._stage.is_told(self.name, sentence(event) or "")
-        self._watch.happened()
+        if isinstance(event, Lost | Reconnected | Missed):
+            self._transcript.status(self.name, sentence(event) or "")
+        self._deliveries.happened()
 
 
-class Follower:
+class TailParticipant:
     """A tail of the room, over Server-Sent Events."""
 
-    def __init__(self, endpoint: Endpoint, token: Callable[[], str], stage: Stage, watch: Watch) -> None:
+    def __init__(
+        self, endpoint: Endpoint, token: Callable[[], str], transcript: Transcript, deliveries: Deliveries
+    ) -> None:
         self._endpoint = endpoint
         self._token = token
-        self._stage = stage
-        self._watch = watch
+        self._transcript = transcript
+        self._deliveries = deliveries
         self.ready = False
 
     async def run(self) -> None:
@@ -141,21 +147,23 @@ class Follower:
         for event in batch.events:
             if event.event == "ready":
                 self.ready = True
-                self._watch.happened()
+                self._deliveries.happened()
             elif event.event == "new_message":
-                fields = Seen(event, time.time()).fields
+                fields = ReceivedEvent(event, time.time()).fields
                 text = str(fields.get("content"))
-                took_s = self._watch.seen("tail", text)
+                took_s = self._deliveries.seen("tail", text)
                 place = f"{fields.get('epoch')}-{fields.get('offset')}"
-                self._stage.sees("tail", f"id {place}  {fields.get('sender_name')}: {text}", took_s=took_s)
+                self._transcript.sees(
+                    "tail", f"id {place}  {fields.get('sender_name')}: {text}", took_s=took_s
+                )
 
 
 @asynccontextmanager
-async def running(watch: Watch, *parts: Coroutine[object, object, None]) -> AsyncIterator[None]:
-    """Run these beside the block, and end them with it; whoever waits hears of a part that fails."""
+async def running(deliveries: Deliveries, *parts: Coroutine[object, object, None]) -> AsyncIterator[None]:
+    """Run these coroutines while the block runs. If one fails, `deliveries.until` raises its error."""
     tasks = [asyncio.ensure_future(part) for part in parts]
     for task in tasks:
-        task.add_done_callback(watch.ended)
+        task.add_done_callback(deliveries.ended)
     try:
         yield
     finally:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from rtcli.apps.demo.participants import ROOM, Follower, Person, Watch, running
-from rtcli.apps.demo.transcript import Stage
+from rtcli.apps.demo.participants import ROOM, Deliveries, Person, TailParticipant, running
+from rtcli.apps.demo.transcript import Transcript
 from rtcli.client.endpoint import Endpoint, parse_endpoint
 from rtcli.errors import CliError, Exit
 from rtcli.interpreter import module_command
@@ -47,17 +47,17 @@ class _Summary(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Demo:
-    """One run of the demo; results go to `out`."""
+    """One run of the demo. The results of its load test are written to `out`."""
 
-    stage: Stage
+    transcript: Transcript
     env: Mapping[str, str]
     out: Path
 
     async def run(self) -> int:
-        """Play it; returns the exit code of the load test."""
-        self.stage.scene("a server, and two people who talk in a room")
+        """Run all parts; returns the exit code of the load test."""
+        self.transcript.scene("a server, and two people who talk in a room")
         async with own_server(self.env, {}) as server:
-            self.stage.does("server", f"rtcli serve: {server.url}")
+            self.transcript.does("server", f"rtcli serve: {server.url}")
             await self._talk(server)
             code = await self._load(server)
         self._verdict()
@@ -67,46 +67,46 @@ class Demo:
 
     async def _talk(self, server: OwnServer) -> None:
         endpoint = parse_endpoint(server.url)
-        watch = Watch()
-        ann, bob = (self._person(name, endpoint, server, watch) for name in ("ann", "bob"))
-        follower = Follower(endpoint, _tokens(server, "tail"), self.stage, watch)
-        async with running(watch, ann.client.run(), bob.client.run(), follower.run()):
+        deliveries = Deliveries()
+        ann, bob = (self._person(name, endpoint, server, deliveries) for name in ("ann", "bob"))
+        tail = TailParticipant(endpoint, _tokens(server, "tail"), self.transcript, deliveries)
+        async with running(deliveries, ann.client.run(), bob.client.run(), tail.run()):
             for person in (ann, bob):
                 person.client.join(ROOM)
-            await watch.until(lambda: ann.present and bob.present and follower.ready, "everybody")
-            self.stage.does("ann", f"rtcli chat --room {ROOM}                  (WebSocket)")
-            self.stage.does("bob", f"rtcli chat --room {ROOM}                  (WebSocket)")
-            self.stage.does("tail", f"rtcli tail-events --room {ROOM}           (Server-Sent Events)")
+            await deliveries.until(lambda: ann.present and bob.present and tail.ready, "everybody")
+            self.transcript.does("ann", f"rtcli chat --room {ROOM}                  (WebSocket)")
+            self.transcript.does("bob", f"rtcli chat --room {ROOM}                  (WebSocket)")
+            self.transcript.does("tail", f"rtcli tail-events --room {ROOM}           (Server-Sent Events)")
             await self._converse(
-                watch, (ann, "Hi Bob, is the deploy done?"), (bob, "Yes. All green since noon.")
+                deliveries, (ann, "Hi Bob, is the deploy done?"), (bob, "Yes. All green since noon.")
             )
-            await self._lose(watch, ann, bob)
+            await self._lose(deliveries, ann, bob)
             await asyncio.gather(ann.client.close(), bob.client.close())
 
-    async def _converse(self, watch: Watch, *lines: tuple[Person, str]) -> None:
+    async def _converse(self, deliveries: Deliveries, *lines: tuple[Person, str]) -> None:
         for person, text in lines:
             await asyncio.sleep(_PAUSE_S)
             person.say(text)
-            await watch.until_seen(text, [who for who in _ALL if who != person.name])
+            await deliveries.until_seen(text, [who for who in _ALL if who != person.name])
 
-    async def _lose(self, watch: Watch, ann: Person, bob: Person) -> None:
-        self.stage.scene("Bob's network fails; what Ann says meanwhile reaches him when he is back")
+    async def _lose(self, deliveries: Deliveries, ann: Person, bob: Person) -> None:
+        self.transcript.scene("Bob's network fails; what Ann says meanwhile reaches him when he is back")
         bob.client.cut()
-        await watch.until(lambda: not bob.present, "the loss")
+        await deliveries.until(lambda: not bob.present, "the loss")
         for text in ("Then I release it.", "Done!"):
             await asyncio.sleep(_PAUSE_S / 2)
             ann.say(text)
-            await watch.until_seen(text, ["tail"])
-        await watch.until_seen("Done!", ["bob"])
-        await self._converse(watch, (bob, "I missed nothing."))
+            await deliveries.until_seen(text, ["tail"])
+        await deliveries.until_seen("Done!", ["bob"])
+        await self._converse(deliveries, (bob, "I missed nothing."))
 
-    def _person(self, name: str, endpoint: Endpoint, server: OwnServer, watch: Watch) -> Person:
-        return Person(name, endpoint, _tokens(server, name), self.stage, watch)
+    def _person(self, name: str, endpoint: Endpoint, server: OwnServer, deliveries: Deliveries) -> Person:
+        return Person(name, endpoint, _tokens(server, name), self.transcript, deliveries)
 
     # -- the load test -------------------------------------------------------------------------------------
 
     async def _load(self, server: OwnServer) -> int:
-        self.stage.scene(f"a load test: did every message reach everyone? (rtcli loadtest {SCENARIO})")
+        self.transcript.scene(f"a load test: did every message reach everyone? (rtcli loadtest {SCENARIO})")
         with tempfile.TemporaryDirectory(prefix="rtcli-demo-") as directory:
             secret_file = Path(directory) / "secret"
             secret_file.touch(mode=0o600)
@@ -137,14 +137,14 @@ class Demo:
         except (OSError, msgspec.DecodeError):
             raise CliError("the load test left no results", exit_code=Exit.SERVER) from None
         counts = found.audit.counts
-        self.stage.scene("the verdict of the audit")
-        self.stage.plain(
+        self.transcript.scene("the verdict of the audit")
+        self.transcript.plain(
             f"{found.verdict}: {counts.delivered} of {counts.expected} deliveries arrived, "
             f"{counts.lost} lost, {counts.duplicate} duplicate, {counts.reordered} reordered"
         )
-        self.stage.plain("next: rtcli serve; in other terminals: rtcli chat, rtcli tail-events")
+        self.transcript.plain("next: rtcli serve; in other terminals: rtcli chat, rtcli tail-events")
         page = self.out / "report.html"
-        self.stage.plain(f"report: {page if page.exists() else summary}")
+        self.transcript.plain(f"report: {page if page.exists() else summary}")
 
 
 def _tokens(server: OwnServer, name: str) -> Callable[[], str]:

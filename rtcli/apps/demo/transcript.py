@@ -1,4 +1,4 @@
-"""How a demo is shown: a line for each thing that somebody does or sees, on a terminal and in a pipe."""
+"""What the demo prints: a line for each thing that a participant does or receives."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ _WIDTH = 78
 _STYLES: dict[str, Style] = {"ann": "cyan", "bob": "green", "tail": "magenta", "server": "blue"}
 
 
-class Stage:
-    """Writes the demo's lines to stdout, each with the seconds since it began."""
+class Transcript:
+    """Writes lines to stdout, each with the seconds since the start."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._began = time.monotonic()
 
     def scene(self, title: str) -> None:
-        """Begin a part of the demo."""
+        """Start a part of the demo with a title."""
         rule = "-" * max(2, _WIDTH - len(title) - 4)
         self._console.write_line("")
         self._console.write_line(self._console.style(f"-- {title} {rule}", "bold"))
 
     def says(self, who: str, text: str) -> None:
-        """Somebody says something."""
+        """A participant sends a text."""
         self._line(who, "says", escape(text), "bold")
 
     def sees(self, who: str, text: str, *, took_s: float | None = None) -> None:
-        """Somebody gets something, `took_s` seconds after it was said."""
+        """A participant receives a text, `took_s` seconds after it was sent."""
         took = "" if took_s is None else self._console.style(f"  ({took_s * 1000:.1f} ms later)", "dim")
         self._line(who, "sees", f"{escape(text)}{took}")
 
-    def is_told(self, who: str, text: str) -> None:
-        """Somebody's client says what happened to its connection."""
+    def status(self, who: str, text: str) -> None:
+        """Something happened to a participant's connection."""
         self._line(who, "", self._console.style(f"-- {escape(text)}", "yellow"))
 
     def does(self, who: str, text: str) -> None:
-        """The server, or whoever else, does something."""
+        """The server or a participant does something."""
         self._line(who, "", escape(text))
 
     def plain(self, text: str) -> None:
-        """A line without an actor."""
+        """A line that belongs to nobody."""
         self._console.write_line(text)
 
     def _line(self, who: str, verb: str, text: str, *styles: Style) -> None:

@@ -1,1 +1,4 @@
-"""The parts of `rtcli tail-events`: what to show, how, where it stopped, and a command per event."""
+"""What `rtcli tail-events` does: filter, write and count events, run commands, keep the position.
+
+From outside: `rtcli.cli` imports `plan` and what a plan is made of, and the demo `render`.
+"""

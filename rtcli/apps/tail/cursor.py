@@ -1,4 +1,4 @@
-"""What a stream of ours says about where it stands: its `ready`, its gaps, its cursors. Pure."""
+"""The position of an rtcli stream: reads its `ready`, its gaps and its cursors. Pure."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from rtcli.apps.tail.render import Seen
+from rtcli.apps.tail.render import ReceivedEvent
 from rtcli.protocol.position import InvalidPositionError, Position, parse_cursor, parse_position
 
-_USER = "user:~"  # stands for the token's user, whose name a client need not know
+_USER = "user:~"  # the channel of the token's user, whose id a client need not know
 _OWN_NAMES = {"~me": "your events", "~all": "broadcasts"}
 
 
 @dataclass(frozen=True)
 class GapRecord:
-    """Events that will not come."""
+    """Events that cannot be delivered."""
 
-    channel: str  # the room, or what else it was
+    channel: str  # the room, or a name for the user's own events and broadcasts
     is_room: bool
     start: str | None
     end: str | None
-    lost: int | None  # how many, when that is known
+    lost: int | None  # their number, if it is known
     reason: str
 
     def record(self, timestamp: str) -> dict[str, object]:
@@ -39,21 +39,21 @@ class GapRecord:
 
 @dataclass(frozen=True)
 class Ready:
-    """What the first event of a connection said."""
+    """The content of `ready`, the first event of a connection."""
 
     tops: Mapping[str, Position]  # by channel: the end of what is replayed
-    replayed: int  # how many events follow that were published before
+    replayed: int  # number of older events that follow
     gaps: list[GapRecord]
 
 
-class Order:
-    """How far a stream has come, so that nothing is shown twice whatever the server sends."""
+class DuplicateFilter:
+    """Knows how far the stream has come, so that no event is shown twice whatever the server sends."""
 
     def __init__(self) -> None:
         self._at: dict[str, Position] = {}
 
     def is_new(self, cursor: str) -> bool:
-        """Whether the event with this id moves the stream forward in one of its channels; if so, it does."""
+        """Whether the event with this id is ahead in one of its channels; if so, remember its position."""
         at = positions(cursor)
         moved = not at or any(_is_behind(self._at.get(channel), place) for channel, place in at.items())
         if moved:
@@ -66,7 +66,7 @@ def _is_behind(before: Position | None, place: Position) -> bool:
 
 
 def positions(cursor: str) -> dict[str, Position]:
-    """The positions in a cursor by channel; nothing for one that cannot be read."""
+    """The positions in a cursor by channel; none for an invalid one."""
     try:
         return parse_cursor(cursor, user_channel=_USER)
     except InvalidPositionError:
@@ -74,7 +74,7 @@ def positions(cursor: str) -> dict[str, Position]:
 
 
 def reached(cursor: str, tops: Mapping[str, Position]) -> bool:
-    """Whether a stream whose last event had the id `cursor` has shown everything up to `tops`."""
+    """Whether a stream whose last event had the id `cursor` has reached `tops`."""
     at = positions(cursor)
     return all(
         channel in at and (at[channel].epoch != top.epoch or at[channel].offset >= top.offset)
@@ -82,8 +82,8 @@ def reached(cursor: str, tops: Mapping[str, Position]) -> bool:
     )
 
 
-def read_ready(seen: Seen, last_id: str) -> Ready:
-    """Understand `ready`, given the id that we asked to resume from."""
+def read_ready(seen: ReceivedEvent, last_id: str) -> Ready:
+    """Read a `ready` event. `last_id` is the id that we asked to resume from."""
     start, asked = positions(seen.event.id), positions(last_id)
     channels = seen.fields.get("channels")
     tops: dict[str, Position] = {}
@@ -101,8 +101,8 @@ def read_ready(seen: Seen, last_id: str) -> Ready:
     return Ready(tops, replayed, gaps)
 
 
-def read_gap(seen: Seen) -> GapRecord:
-    """Understand a `gap` event."""
+def read_gap(seen: ReceivedEvent) -> GapRecord:
+    """Read a `gap` event."""
     fields = seen.fields
     lost, start, end = fields.get("lost"), fields.get("from"), fields.get("to")
     return GapRecord(

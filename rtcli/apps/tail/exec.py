@@ -1,4 +1,4 @@
-"""`--exec CMD`: one command per event, one after the other, never through a shell."""
+"""`--exec CMD`: runs a command for each event, one after the other, without a shell."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _KILL_AFTER_S = 2.0
 
 
 class Executor:
-    """Runs a command with an event's data on its stdin and what is known about it in the environment.
+    """Runs a command with an event's data on its stdin and its properties in the environment.
 
     The text of an event is never part of a command line. The child has its own process group, so that
     Ctrl-C reaches rtcli alone, which then ends the child in order.

@@ -1,4 +1,4 @@
-"""Which events of a stream are shown."""
+"""Decides which events of a stream are shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loop of `rtcli tail-events`: an event is written and flushed, its command is run, its id is kept."""
+"""The loop of `rtcli tail-events`: write and flush an event, run its command, save its id."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from rtcli.apps.tail.cursor import GapRecord, Order, Ready, reached, read_gap, read_ready
+from rtcli.apps.tail.cursor import DuplicateFilter, GapRecord, Ready, reached, read_gap, read_ready
 from rtcli.apps.tail.exec import Executor
 from rtcli.apps.tail.filters import EventFilter
-from rtcli.apps.tail.render import Output, Seen, renderer
+from rtcli.apps.tail.render import Output, ReceivedEvent, renderer
 from rtcli.apps.tail.state_file import StateFile
 from rtcli.client.sse import Batch, EventStream, Lost, Opened
 from rtcli.errors import CliError, Exit
@@ -21,16 +21,16 @@ from rtcli.terminal.console import Console
 from rtcli.terminal.escaping import json_text
 from rtcli.units import format_duration
 
-# Of our own streams: about the stream, not in it. Shown when --event asks for them.
+# Events of rtcli streams that are about the stream itself. Shown when --event asks for them.
 PROTOCOL_EVENTS = frozenset({"ready", "heartbeat", "closing", "error", "gap"})
 
 
 @dataclass(frozen=True)
 class TailOptions:
-    """What a tail does with its events."""
+    """What a tail does with the events of its stream."""
 
-    what: str  # what is followed, for people
-    ours: bool  # a stream of our own server, whose protocol events are understood
+    what: str  # the name of the stream, for people
+    is_rtcli: bool  # a stream of an rtcli server, with protocol events
     output: Output = Output.DEFAULT
     count: int | None = None
     follow: bool = True
@@ -67,11 +67,11 @@ class Tail:
         self._away_s: float | None = None
         self._resumed_from = stream.last_event_id
         self._ready: Ready | None = None
-        self._order = Order()
+        self._duplicates = DuplicateFilter()
         self._timer: asyncio.TimerHandle | None = None
 
     async def run(self) -> int:
-        """Follow until the count is reached, the server says 204, or (without following) all is shown."""
+        """Follow until the count is reached, the server answers 204, or (with follow=False) all is shown."""
         try:
             async with aclosing(self._stream.items()) as items:
                 async for item in items:
@@ -83,12 +83,12 @@ class Tail:
         return Exit.OK
 
     async def _handle(self, item: Opened | Lost | Batch) -> bool:
-        """Whether that was the end."""
+        """Process it; returns whether the tail is done."""
         if isinstance(item, Batch):
             return await self._handle_events(item.events)
         if isinstance(item, Opened):
             return self._on_opened(item)
-        if not self._options.follow and not self._options.ours and self._stream.ever_opened:
+        if not self._options.follow and not self._options.is_rtcli and self._stream.ever_opened:
             return True
         self._console.status(f"lost ({item.reason}), retrying in {format_duration(item.retry_in_s)}")
         self._resumed_from = self._stream.last_event_id
@@ -96,8 +96,8 @@ class Tail:
 
     def _on_opened(self, opened: Opened) -> bool:
         self._away_s = opened.away_s
-        if self._options.ours:
-            return False  # `ready` follows, and knows more
+        if self._options.is_rtcli:
+            return False  # `ready` follows, with more details
         if opened.away_s is not None:
             self._console.status(f"back after {format_duration(opened.away_s)}")
         else:
@@ -118,21 +118,21 @@ class Tail:
         done = False
         try:
             for event in events:
-                done = await self._handle_event(Seen(event, self._wall()))
+                done = await self._handle_event(ReceivedEvent(event, self._wall()))
                 last_id = event.id
                 if done:
                     break
         finally:
-            # What was shown is done, also when what came behind it failed.
+            # The events that were shown are done, even if a later one failed.
             self._flush()
             if last_id is not None:
                 self._keep(last_id)
         return done
 
-    async def _handle_event(self, seen: Seen) -> bool:
+    async def _handle_event(self, seen: ReceivedEvent) -> bool:
         event = seen.event
-        protocol = self._options.ours and event.event in PROTOCOL_EVENTS
-        if self._options.ours and not protocol and not self._order.is_new(event.id):
+        protocol = self._options.is_rtcli and event.event in PROTOCOL_EVENTS
+        if self._options.is_rtcli and not protocol and not self._duplicates.is_new(event.id):
             self._console.warning(f"the server sent {event.id} again; it was left out")
             return False
         done = self._on_protocol_event(seen) if protocol else False
@@ -145,7 +145,7 @@ class Tail:
     def _has_shown_all(self, last_id: str) -> bool:
         return not self._options.follow and self._ready is not None and reached(last_id, self._ready.tops)
 
-    async def _execute(self, seen: Seen) -> None:
+    async def _execute(self, seen: ReceivedEvent) -> None:
         if self._executor is None:
             return
         self._flush()
@@ -177,14 +177,14 @@ class Tail:
     def _save(self) -> None:
         self._timer = None
         if self._state is not None:
-            # It stays unsaved then, and the next event or the end says why.
+            # It stays unsaved, and the next event or the end reports why.
             with contextlib.suppress(CliError):
                 self._state.save(now=self._clock())
 
-    # -- what our own streams say about themselves ---------------------------------------------------------
+    # -- protocol events of rtcli streams ------------------------------------------------------------------
 
-    def _on_protocol_event(self, seen: Seen) -> bool:
-        """Whether that was the end."""
+    def _on_protocol_event(self, seen: ReceivedEvent) -> bool:
+        """Process it; returns whether the tail is done."""
         match seen.event.event:
             case "ready":
                 return self._on_ready(seen)
@@ -197,7 +197,7 @@ class Tail:
                 self._console.status(f"the server is closing ({seen.fields.get('reason')})")
         return False
 
-    def _on_ready(self, seen: Seen) -> bool:
+    def _on_ready(self, seen: ReceivedEvent) -> bool:
         ready = self._ready = read_ready(seen, self._resumed_from)
         if self._away_s is None:
             self._announce(resuming=bool(self._resumed_from))

@@ -1,6 +1,6 @@
-r"""How an event of a stream is written: a line for a person, its data, its wire form, or a record.
+r"""Writes an event of a stream as a line for a person, its data, its wire format, or a record.
 
-Every form but `raw` into a pipe is free of control and direction characters, and is one line long.
+All but `raw` into a pipe are one line without control and direction characters.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rtcli.protocol.sse import ServerSentEvent, encode_event
 from rtcli.terminal.clock import clock_time
 from rtcli.terminal.escaping import escape, escape_json, json_text
 
-MAX_SHOWN = 16_384  # characters of an event on a terminal; a pipe gets everything
+MAX_SHOWN = 16_384  # characters of an event on a terminal; there is no limit in a pipe
 
 
 class Output(StrEnum):
@@ -30,15 +30,15 @@ class Output(StrEnum):
 
 
 @dataclass(frozen=True)
-class Seen:
-    """An event as it came, and when (unix seconds)."""
+class ReceivedEvent:
+    """An event, and when it arrived (unix seconds)."""
 
     event: ServerSentEvent
     received: float
 
     @cached_property
     def data(self) -> object:
-        """The data as JSON, or None when it is none."""
+        """The data decoded from JSON, or None if it is not JSON."""
         try:
             return msgspec.json.decode(self.event.data)
         except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
@@ -46,18 +46,18 @@ class Seen:
 
     @property
     def fields(self) -> Mapping[str, object]:
-        """The data's fields when it is a JSON object, else nothing."""
+        """The data if it is a JSON object, else empty."""
         return self.data if isinstance(self.data, dict) else {}
 
     @property
     def room(self) -> str | None:
-        """The room it is about, if it says so."""
+        """The room that it names, if any."""
         room = self.fields.get("room")
         return room if isinstance(room, str) else None
 
     @property
     def timestamp(self) -> str:
-        """When it happened, if it says so, else when it came (RFC 3339)."""
+        """Its own timestamp, else when it arrived (RFC 3339)."""
         said = self.fields.get("timestamp")
         return said if isinstance(said, str) else format_timestamp(self.received)
 
@@ -76,7 +76,7 @@ class Seen:
         return record | {"data": self.data}
 
 
-def render_line(seen: Seen, *, limit: int | None = None) -> str:
+def render_line(seen: ReceivedEvent, *, limit: int | None = None) -> str:
     """One line for a person: time, room, event, and who said what (or the data), cut to `limit`."""
     name, text = seen.fields.get("sender_name"), seen.fields.get("content")
     if seen.event.event == "new_message" and isinstance(text, str):
@@ -88,7 +88,7 @@ def render_line(seen: Seen, *, limit: int | None = None) -> str:
 
 
 def _data_line(data: str) -> str:
-    """The data on one line: JSON keeps its value, other text is escaped."""
+    """The data on one line: JSON without white space, other text escaped."""
     try:
         return escape_json(msgspec.json.format(data, indent=-1))
     except (msgspec.DecodeError, UnicodeEncodeError):
@@ -96,12 +96,12 @@ def _data_line(data: str) -> str:
 
 
 def render_raw(event: ServerSentEvent) -> bytes:
-    """The event's wire form, byte for byte what our encoder would send."""
+    """The event in its wire format, byte for byte as our encoder writes it."""
     return encode_event(id=event.id or None, event=event.event, data=event.data)
 
 
-def renderer(output: Output, *, for_terminal: bool) -> Callable[[Seen], bytes]:
-    """The function that writes one event in the wanted form, with its line break."""
+def renderer(output: Output, *, for_terminal: bool) -> Callable[[ReceivedEvent], bytes]:
+    """The function that writes one event in this format, with its line break."""
     if output is Output.JSON:
         return lambda seen: f"{json_text(seen.record())}\n".encode()
     if output is Output.DATA:

@@ -1,8 +1,8 @@
-"""`--state FILE`: where a tail stopped, kept so that a crash repeats events and never loses one.
+"""`--state FILE`: keeps where a tail stopped. A crash may repeat events but never loses one.
 
 The semantics are journalctl's --cursor-file: if the file holds an id, start after it; else as the other
-options say. The id is saved only after its line was flushed (and its command has succeeded), by rename, at
-most each second and at the end.
+options say. The id is saved after its line was flushed (and its command has succeeded), by rename, at most
+once per second and at the end.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class _Content(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def filter_hash(**parts: Sequence[str] | str | None) -> str:
-    """A digest of what a tail lets through: the same options, in any order, give the same."""
+    """A digest of the options that select events. Their order does not matter."""
     canonical = {
         name: value if value is None or isinstance(value, str) else sorted(set(value))
         for name, value in parts.items()
@@ -41,9 +41,9 @@ def filter_hash(**parts: Sequence[str] | str | None) -> str:
 
 
 class StateFile:
-    """The open state of one tail. `last_id` is None when there is nothing to resume from.
+    """The open state file of one tail. `last_id` is None when there is nothing to resume from.
 
-    Raises CliError (2): when another tail has the file, when it is not one of ours, when it belongs to
+    Raises CliError (2) when another tail has the file open, when it is no state file, when it belongs to
     another server or filter (unless `reset`), and when it cannot be read or written.
     """
 
@@ -118,7 +118,7 @@ class StateFile:
         )
 
     def record(self, last_id: str, *, now: float) -> float | None:
-        """Note the id of an event that is done; save it if a second has passed since the last time.
+        """Record the id of an event that is done; save it if a second has passed since the last save.
 
         Returns the seconds after which `save` is due, or None when nothing is left to save.
         """
@@ -130,7 +130,7 @@ class StateFile:
         return due_s if self._dirty else None
 
     def save(self, *, now: float) -> None:
-        """Write the id if it has changed: a temporary file, flushed to the disk, renamed over the old one."""
+        """Write the id if it has changed: into a temporary file, which then replaces the old one."""
         if not self._dirty or self.last_id is None:
             return
         content = _Content(_VERSION, self._server, self._filter, self.last_id, self._timestamp())
@@ -148,7 +148,7 @@ class StateFile:
         self._saved_at = now
 
     def close(self, *, now: float) -> None:
-        """Save what is left and let others have the file."""
+        """Save what is not saved, and release the file."""
         try:
             self.save(now=now)
         finally:

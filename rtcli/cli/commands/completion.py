@@ -1,6 +1,6 @@
 """`rtcli completion`: print the script that lets a shell complete our commands and options.
 
-It is printed and never installed: a person's start-up files are theirs to change.
+It is printed, not installed: rtcli does not change the start-up files of a user.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ app = options.new_app()
 
 
 class Shell(StrEnum):
-    """Shells that we write scripts for."""
+    """Shells that have a completion script."""
 
     BASH = "bash"
     ZSH = "zsh"
     FISH = "fish"
 
 
-# Each asks rtcli itself, through the variable that Typer looks at (`rtcli.cli.COMPLETION_VARIABLE`).
+# Each calls rtcli with the variable that Typer reads (`rtcli.cli.app.COMPLETION_VARIABLE`).
 _SCRIPTS = {
     Shell.BASH: """\
 _rtcli_completion() {

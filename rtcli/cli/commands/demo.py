@@ -1,14 +1,15 @@
-"""`rtcli demo`: everything at once, on this machine, in a quarter of a minute."""
+"""`rtcli demo`: all parts of rtcli on this machine, in a quarter of a minute."""
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rtcli.apps.demo.script import Demo, default_directory
-from rtcli.apps.demo.transcript import Stage
+from rtcli.apps.demo.transcript import Transcript
 from rtcli.cli import options, signals
 from rtcli.errors import CliError
 from rtcli.terminal.console import console
@@ -32,4 +33,9 @@ def demo(
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CliError(f"--out {directory}: {error.strerror or error}", hint="give a directory") from None
-    return signals.run(Demo(Stage(console), console.env, directory).run())
+    try:
+        return signals.run(Demo(Transcript(console), console.env, directory).run())
+    finally:
+        if out is None:
+            with contextlib.suppress(OSError):  # it is not empty: there are results
+                directory.rmdir()

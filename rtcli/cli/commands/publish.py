@@ -11,9 +11,10 @@ from typing import Annotated
 
 import typer
 
-from rtcli.apps.publish import Run, Texts, argument_texts, batches, line_texts, make_target, whole_text
+from rtcli.apps.publish import PublishRun, Texts, argument_texts, batches, line_texts, make_target, whole_text
 from rtcli.cli import options, signals
-from rtcli.cli.connection import make_connection
+from rtcli.cli.bundles import takes_bundles
+from rtcli.cli.connection import ConnectionOptions, make_connection
 from rtcli.cli.limits import Limit
 from rtcli.client.backoff import Reconnect
 from rtcli.client.connection import Connection
@@ -38,6 +39,7 @@ app = options.new_app()
         "rtcli publish --event maintenance",
     )
 )
+@takes_bundles()
 def publish(
     text: Annotated[
         list[str] | None,
@@ -57,20 +59,8 @@ def publish(
     whole: Annotated[bool, typer.Option("--whole", help="All of stdin is one text, not each line.")] = False,
     ack: Annotated[bool, typer.Option("--ack", help="Print each position in the log.")] = False,
     timeout: options.Timeout = None,
-    wait: options.Wait = None,
-    url: options.Url = options.DEFAULT_URL,
-    token_file: options.TokenFile = None,
-    secret_file: options.SecretFile = None,
-    as_name: options.AsName = None,
-    header: options.Headers = None,
-    cacert: options.CaCert = None,
-    cert: options.Cert = None,
-    key: options.Key = None,
-    insecure: options.Insecure = False,
-    json: options.Json = False,
-    color: options.ColorWhen = options.ColorChoice.AUTO,  # noqa: ARG001 - the console has it
-    quiet: options.Quiet = False,  # noqa: ARG001 - the console has it
-    verbose: options.Verbose = 0,  # noqa: ARG001 - the console has it
+    server: ConnectionOptions,
+    console_options: options.ConsoleOptions,
 ) -> int:
     """Publish messages to rooms, or events to a user or to everyone. Ends with 0 when all are in the log."""
     target = make_target(room, event, user)
@@ -79,35 +69,24 @@ def publish(
     from_stdin = not text and (event is None or whole or _stdin_is_data())
     if from_stdin and console.stdin_is_tty and not whole:
         console.info("reading messages from the terminal, one a line; Ctrl-D ends it")
-    connection = make_connection(
-        url,
-        token_file=token_file,
-        secret_file=secret_file,
-        as_name=as_name,
-        headers=header,
-        cacert=cacert,
-        cert=cert,
-        key=key,
-        insecure=insecure,
-        scope="publish",
-    )
-    run = Run(target, shows=ack or json)
+    connection = make_connection(server, scope="publish")
+    run = PublishRun(target, show_acks=ack or console_options.json)
     texts = argument_texts(text or ["{}"])
     if from_stdin:
         texts = whole_text() if whole else line_texts()
-    with connection.explaining():
-        return signals.run(Limit(timeout=timeout).apply(_publish(run, connection, texts, wait)))
+    with connection.explaining_refusal():
+        return signals.run(Limit(timeout=timeout).apply(_publish(run, connection, texts, server.wait)))
 
 
 def _stdin_is_data() -> bool:
-    """Whether stdin is a pipe or a file: an event without data is published from a terminal, or from cron."""
+    """Whether stdin is a pipe or a file. From a terminal or cron, an event without data is published."""
     try:
         return not stat.S_ISCHR(os.fstat(0).st_mode)
     except OSError:
         return False
 
 
-async def _publish(run: Run, connection: Connection, texts: Texts, wait_s: float | None) -> int:
+async def _publish(run: PublishRun, connection: Connection, texts: Texts, wait_s: float | None) -> int:
     http = make_http(
         connection.endpoint, tls=connection.tls, headers=connection.headers, read_timeout_s=READ_TIMEOUT_S
     )
@@ -115,18 +94,18 @@ async def _publish(run: Run, connection: Connection, texts: Texts, wait_s: float
         endpoint = connection.endpoint
         server = Server(http, endpoint.base, endpoint.authority, connection.token)
         reconnect = Reconnect(random.Random(), started=time.monotonic(), wait_s=wait_s)  # noqa: S311 - jitter
-        publisher = Publisher(server, reconnect, on_trouble=_say_trouble)
-        await publisher.probe()  # before stdin is touched: nothing that was read is lost
+        publisher = Publisher(server, reconnect, on_retry=_report_retry)
+        await publisher.probe()  # before stdin is read: no line is lost if there is no server
         try:
             async with aclosing(batches(texts, run.parts)) as joined:
                 async for batch in joined:
                     for part, result in zip(batch, await publisher.publish(batch), strict=True):
-                        run.answered(part, result)
+                        run.on_result(part, result)
         except CliError:
             run.warn()
             raise
     return run.end()
 
 
-def _say_trouble(failure: Failure, delay_s: float) -> None:
+def _report_retry(failure: Failure, delay_s: float) -> None:
     console.status(f"{failure.reason}, trying again in {format_duration(delay_s)}")

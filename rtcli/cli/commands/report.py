@@ -1,4 +1,4 @@
-"""`rtcli report`: show results again in another form, compare two runs, print the schema of results."""
+"""`rtcli report`: show results in another format, compare two runs, print the schema of results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rtcli.load.reporters.html import page as html
 from rtcli.load.results import summary
 from rtcli.load.results.compare import Comparison, IncomparableError, Row, Tolerance, compare
 from rtcli.load.results.model import RunResult
-from rtcli.load.results.saved import read_result
+from rtcli.load.results.summary import read_result
 from rtcli.terminal.console import Style, console
 from rtcli.units import parse_percent
 
@@ -26,7 +26,7 @@ app = options.new_app()
 
 
 class Form(StrEnum):
-    """How a result is shown."""
+    """The format in which a result is shown."""
 
     TEXT = "text"
     JSON = "json"
@@ -95,7 +95,7 @@ def compare_(
 
 
 def tolerance_of(share: str, floor: float) -> Tolerance:
-    """The tolerance that options say. Raises CliError (2)."""
+    """Read the options of the tolerance. Raises CliError (2)."""
     try:
         return Tolerance(parse_percent(share), floor)
     except ValueError as error:
@@ -105,7 +105,7 @@ def tolerance_of(share: str, floor: float) -> Tolerance:
 
 
 def compare_or_fail(before: RunResult, after: RunResult, tolerance: Tolerance) -> Comparison:
-    """Compare, or raise CliError (2) for runs that have nothing to say about each other."""
+    """Compare two runs. Raises CliError (2) for runs that are not comparable."""
     try:
         return compare(before, after, tolerance)
     except IncomparableError as error:

@@ -9,8 +9,7 @@ import typer
 
 from rtcli.cli import options
 from rtcli.errors import CliError, Exit
-from rtcli.load.run.capacity import describe
-from rtcli.load.run.estimate import estimate
+from rtcli.load.run.estimate import describe_estimate, estimate
 from rtcli.load.scenario.grammar.document import json_schema
 from rtcli.load.scenario.loader import ScenarioError, bundled_names, load_scenario, read_source
 from rtcli.load.scenario.model import Scenario
@@ -29,7 +28,7 @@ Set = Annotated[
 def load_or_fail(
     name: str, *, overrides: list[str] | None = None, thresholds: list[str] | None = None
 ) -> Scenario:
-    """Load a scenario, or say everything that is wrong with it and raise the CliError for exit code 2."""
+    """Load a scenario. Raises CliError (2) after reporting every mistake in it."""
     try:
         return load_scenario(name, overrides=overrides or (), thresholds=thresholds or ())
     except ScenarioError as errors:
@@ -37,7 +36,7 @@ def load_or_fail(
 
 
 def as_cli_error(errors: ScenarioError) -> CliError:
-    """The error for a scenario that cannot be used; several mistakes are said line by line first."""
+    """The error for a scenario with mistakes. If there are several, each is first reported on a line."""
     lines = errors.lines()
     hint = "rtcli scenario list names the bundled ones; docs/scenarios.md describes the language"
     if len(lines) == 1:
@@ -82,7 +81,7 @@ def validate(name: Name, set_: Set = None, as_json: options.Json = False) -> int
     if as_json:
         console.write_json(_record("valid", scenario))
         return Exit.OK
-    console.write_lines([f"{name} is a valid scenario", "", *describe(estimate(scenario))])
+    console.write_lines([f"{name} is a valid scenario", "", *describe_estimate(estimate(scenario))])
     return Exit.OK
 
 

@@ -1,7 +1,7 @@
 """`rtcli token`: create and inspect tokens, and make keys.
 
-A token or key is printed only by the command whose purpose that is, alone on stdout, so that it can be
-redirected. `inspect` shows what a token says and never the token.
+Only the commands that make a token or key print it, alone on stdout, so that it can be redirected. `inspect`
+shows the content of a token, never the token itself.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from rtcli.protocol.tokens import RoomGrant, create_token, is_valid_user_id
 from rtcli.terminal.console import console
 from rtcli.terminal.escaping import escape
 
-MAX_TTL_S = 10 * 365 * 86_400.0  # what a server takes
+MAX_TTL_S = 10 * 365 * 86_400.0  # the longest that a server accepts
 _ACTIONS = ("join", "publish")
 _STDIN = "-"
 
@@ -95,7 +95,7 @@ def create(
         audience=audience,
         issuer=issuer,
     )
-    check_token(token, "the new token")  # so many rooms that no server takes it
+    check_token(token, "the new token")  # with very many rooms it is too long for servers
     if json:
         console.write_json({"type": "token", "token": token, "sub": sub, "expires_at": int(now + ttl)})
     else:
@@ -198,7 +198,7 @@ def _token_to_inspect(file: str | None) -> str:
 def _keys(secret_file: Path | None) -> list[Key]:
     if secret_file is not None:
         return [Key(str(secret_file), read_secret(secret_file, warn=console.warning))]
-    # A damaged development key is no reason not to show a token.
+    # Show the token even if the development key is damaged.
     with contextlib.suppress(CliError):
         secret = development_secret(console.env, create=False)
         if secret is not None:

@@ -21,7 +21,6 @@ class ExportedLog:
     number: int
     publisher: str
     room: str
-    wants_acks: bool
     ended: int | None
     earlier: int
     sent: bytes
@@ -39,7 +38,6 @@ def export_ledger(lifecycle: Lifecycle) -> Ledger:
             log.number,
             log.publisher,
             log.room,
-            log.wants_acks,
             log.ended,
             log.earlier,
             log.sent.tobytes(),
@@ -71,13 +69,11 @@ def _import(lifecycle: Lifecycle, exported: ExportedLog) -> None:
     log = lifecycle.logs.get(exported.number)
     sent, acks = array("q", exported.sent), array("q", exported.acks)
     if log is None:
-        log = SenderLog(
-            exported.number, exported.publisher, exported.room, owned=False, wants_acks=exported.wants_acks
-        )
+        log = SenderLog(exported.number, exported.publisher, exported.room, owned=False)
         lifecycle.logs[exported.number] = log
         lifecycle.room(exported.room).logs.append(log)
     log.publisher, log.room = exported.publisher, exported.room
-    log.wants_acks, log.ended, log.earlier = exported.wants_acks, exported.ended, exported.earlier
+    log.ended, log.earlier = exported.ended, exported.earlier
     if sent:
         log.grow(len(sent) - 1)
     # Messages that were received beyond the end of the log were never sent.

@@ -39,9 +39,9 @@ class Lifecycle:
 
     # -- sending -------------------------------------------------------------------------------------------
 
-    def open_log(self, publisher: str, room: str, *, wants_acks: bool) -> SenderLog:
+    def open_log(self, publisher: str, room: str) -> SenderLog:
         """Start the log of a publisher's messages to a room over one connection."""
-        log = SenderLog(self._next_log, publisher, room, wants_acks=wants_acks)
+        log = SenderLog(self._next_log, publisher, room)
         self._next_log += 1
         own = (other for other in self.room(room).logs if other.publisher == publisher)
         log.earlier = sum(len(other.sent) for other in own)

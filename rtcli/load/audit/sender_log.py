@@ -44,17 +44,13 @@ class SenderLog:
         "sent",
         "top_key",
         "top_number",
-        "wants_acks",
     )
 
-    def __init__(
-        self, number: int, publisher: str, room: str, *, owned: bool = True, wants_acks: bool = True
-    ) -> None:
+    def __init__(self, number: int, publisher: str, room: str, *, owned: bool = True) -> None:
         self.number = number
         self.publisher = publisher
         self.room = room
         self.owned = owned  # False: the sender is in another worker
-        self.wants_acks = wants_acks
         self.earlier = 0  # messages of the publisher to the room over earlier connections
         self.ended: int | None = None  # when its connection was lost
         self.sent = array("q")

@@ -1,7 +1,7 @@
 """Gives each user its data: the values behind `${room}` and `${user.name}` while a scenario runs.
 
-A row is drawn once for a user, or anew at each use (`each`), from the user's own generator: what a user gets
-depends on the seed and on who it is, not on which worker runs it or on who came first.
+A row is drawn once for a user, or at each use (`each`), from the user's own generator: the row depends on the
+seed and the user alone, not on the worker that runs it or on who came first.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _WORDS = _PLAIN_TEXT.split()
 
 
 def lorem(rng: Random, fewest: int, most: int) -> str:
-    """Between `fewest` and `most` plain words."""
+    """From `fewest` to `most` plain words."""
     return " ".join(rng.choices(_WORDS, k=rng.randint(fewest, most)))
 
 
 class Feeders:
-    """The data of a scenario. One for all users of a worker; it keeps no state of its own."""
+    """The data of a scenario, for all users of a worker. It has no state that changes."""
 
     def __init__(self, scenario: Scenario) -> None:
         self._data = scenario.data
@@ -44,7 +44,7 @@ class Feeders:
                 self._share_rows(name, scenario)
 
     def _share_rows(self, name: str, scenario: Scenario) -> None:
-        """Rows that are given out once follow the users of all roles that speak of them, role after role."""
+        """Divide rows that are given out once among the roles that use them, in the order of the roles."""
         offset = 0
         for role in scenario.roles.values():
             if any(path[0] == name for path in paths_in(role)):
@@ -52,13 +52,16 @@ class Feeders:
                 offset += role.users or 0
 
     def draw(self, name: str, *, role: str, index: int, used: int, rng: Random) -> object:
-        """One row for the user who is number `index` (from 0) of its role and has drawn `used` times."""
+        """One row for user number `index` (from 0) of its role, who has drawn `used` times before.
+
+        Raises MissingDataError when there are not enough rows (`pick: unique`).
+        """
         feeder = self._data[name]
         if feeder.lorem is not None:
             return lorem(rng, *feeder.lorem)
-        return feeder.rows[self._place(feeder, role, index, used, rng)]
+        return feeder.rows[self._row_index(feeder, role, index, used, rng)]
 
-    def _place(self, feeder: Feeder, role: str, index: int, used: int, rng: Random) -> int:
+    def _row_index(self, feeder: Feeder, role: str, index: int, used: int, rng: Random) -> int:
         count = len(feeder.rows)
         if isinstance(feeder.pick, Zipf):
             return feeder.pick.index(rng, count)
@@ -66,30 +69,33 @@ class Feeders:
             return rng.randrange(count)
         if feeder.pick == "sequence":
             return (index + used) % count
-        place = self._offsets.get((feeder.name, role), 0) + index
-        if place >= count:
+        position = self._offsets.get((feeder.name, role), 0) + index
+        if position >= count:
             msg = f"{feeder.name!r} has only {count} rows for its users (`pick: unique`)"
             raise MissingDataError(msg)
-        return place
+        return position
 
     def __contains__(self, name: str) -> bool:
         return name in self._data
 
     def once(self, name: str) -> bool:
-        """Whether a user keeps what it drew."""
+        """Whether a user keeps the row that it drew first."""
         return self._data[name].each == "user"
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._data)
 
 
-def already(rng: Random) -> Callable[[], Random]:
-    """A generator that is there, for who makes one only when it is needed."""
+def always(rng: Random) -> Callable[[], Random]:
+    """A function that returns this generator, for a scope whose user has one already."""
     return lambda: rng
 
 
 class UserScope(Mapping[str, object]):
-    """What names mean for one user, for `Template.render`. The engine keeps `phase` and `loop` up to date."""
+    """What names mean for one user, for `Template.render`. Flows keep `phase` and `loop` up to date.
+
+    `rng` returns the user's generator; it is called when the first random row is drawn.
+    """
 
     __slots__ = (
         "_drawn",

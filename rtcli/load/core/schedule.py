@@ -1,9 +1,9 @@
-"""Who comes when, and when messages are due: fixed by the seed before the run, whatever the answers are.
+"""When users come and when messages are due: the seed fixes it before the run, whatever the server does.
 
-All times are seconds since the start of the run. A rate that changes with the phases is turned into moments
-by its integral: the moment number k is where the expected number of events reaches k (evenly spaced) or the
-k-th point of a unit Poisson process. So a phase with four times the rate has four times the moments, and
-nothing that happens during the run shifts any of them.
+All times are seconds since the start of the run. A rate that changes with the phases is turned into times by
+its integral: event number k is due when the expected number of events reaches k (evenly spaced) or the k-th
+point of a unit Poisson process. So a phase with four times the rate has four times the events, and nothing
+that happens during the run shifts any of them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Spread = Literal["even", "poisson"]
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch in which a rate goes in a straight line from `low` (at `start`) to `high` (at `end`)."""
+    """An interval in which a rate changes linearly from `low` (at `start`) to `high` (at `end`)."""
 
     start: float
     end: float
@@ -32,11 +32,11 @@ class Piece:
 
     @property
     def area(self) -> float:
-        """How many events are expected in it."""
+        """Expected number of events in it."""
         return (self.end - self.start) * (self.low + self.high) / 2
 
     def solve(self, area: float) -> float:
-        """The moment at which `area` events have been expected since the start of the piece."""
+        """The time at which `area` events have been expected since the start of the piece."""
         length, slope = self.end - self.start, self.high - self.low
         if not area:
             return self.start
@@ -58,21 +58,21 @@ class Profile:
 
     @property
     def total(self) -> float:
-        """How many events are expected in the whole run."""
+        """Expected number of events in the whole run."""
         return self._areas[-1]
 
-    def moment(self, area: float) -> float | None:
-        """When the integral reaches `area`; None if never."""
+    def time_at(self, area: float) -> float | None:
+        """The time at which the integral reaches `area`; None if it never does."""
         if area >= self.total:
             return None
         index = bisect_right(self._areas, area) - 1
         return self._pieces[index].solve(area - self._areas[index])
 
-    def moments(self, rng: Random, spread: Spread) -> Iterator[float]:
-        """All moments, rising. Evenly spaced ones start at a random fraction of the first interval."""
+    def times(self, rng: Random, spread: Spread) -> Iterator[float]:
+        """The times of all events, rising. Even ones start at a random fraction of the first interval."""
         area = rng.random() if spread == "even" else rng.expovariate(1.0)
-        while (moment := self.moment(area)) is not None:
-            yield moment
+        while (time := self.time_at(area)) is not None:
+            yield time
             area += 1.0 if spread == "even" else rng.expovariate(1.0)
 
 
@@ -86,7 +86,7 @@ def phase_bounds(phases: Sequence[Phase]) -> list[tuple[Phase, float, float]]:
 
 
 def send_profile(rate: float, phases: Sequence[Phase]) -> Profile:
-    """How often messages are due: `rate` times each phase's `rates`, and never where nothing is sent."""
+    """The rate of messages: `rate` times each phase's `rates`, and 0 in phases without publishing."""
     factors = [
         (start, end, rate * phase.rates if phase.publish else 0.0)
         for phase, start, end in phase_bounds(phases)
@@ -95,18 +95,18 @@ def send_profile(rate: float, phases: Sequence[Phase]) -> Profile:
 
 
 def arrival_times(role: Role, phases: Sequence[Phase], rng: Random) -> Iterator[float]:
-    """When users of a role with `arrivals` come; the phases' levels of users scale the rate."""
+    """When the users of a role with `arrivals` come; the phases' levels of users scale the rate."""
     rate = role.arrivals or 0.0
     pieces = [
         Piece(start, end, rate * phase.ramp(role.name).start, rate * phase.ramp(role.name).end)
         for phase, start, end in phase_bounds(phases)
     ]
-    return Profile(pieces).moments(rng, role.spread)
+    return Profile(pieces).times(rng, role.spread)
 
 
 @dataclass(frozen=True, slots=True)
 class Stay:
-    """When a user is there."""
+    """From when to when a user is there."""
 
     number: int  # of the user in its role, from 0
     start: float
@@ -114,7 +114,7 @@ class Stay:
 
 
 def stays(role: Role, phases: Sequence[Phase]) -> list[Stay]:
-    """When each of a role's `users` is there, as the phases' levels rise and fall.
+    """The stays of a role's `users`, as the phases' levels rise and fall.
 
     User number n is there while the level is above n + 1/2 users: the first to come is the last to go.
     Sorted by start.
@@ -142,6 +142,6 @@ def _above(level: float, role: Role, phases: Sequence[Phase]) -> list[tuple[floa
     return [(start, end) for start, end in list(pairwise(changes))[::2] if end > start]
 
 
-def seeded(seed: int, *parts: object) -> Random:
-    """A generator of its own for everything that is drawn, so that nothing shifts anything else."""
+def seeded_rng(seed: int, *parts: object) -> Random:
+    """A random generator of its own for each purpose, so that no draw shifts another."""
     return Random(f"{seed}/{'/'.join(map(str, parts))}")  # noqa: S311 - repeatable on purpose

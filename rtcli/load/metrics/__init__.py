@@ -1,4 +1,4 @@
-"""What a run measures: names, samples, distributions, thresholds.
+"""The metrics of a run: their names, samples, distributions, and how values are written. No I/O.
 
-From outside: all of it; nothing in here does I/O.
+From outside: all modules.
 """

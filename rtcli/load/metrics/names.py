@@ -1,8 +1,8 @@
-"""Every metric of the load tester: its name, kind, unit and meaning, in one place.
+"""The metrics of the load tester: name, kind, unit and meaning of each.
 
-k6's names where the meaning is the same. Values are stored in base units (seconds, bytes, a ratio from 0 to
-1, a plain number). Kinds, as in k6: a *trend* keeps a distribution (`avg min max med p(N) count`), a
-*counter* adds up (`count rate`), a *rate* is the share of samples that were good (`rate`), a *gauge* is the
+They have k6's names where the meaning is the same. Values are stored in base units (seconds, bytes, a ratio
+from 0 to 1, a plain number). Kinds, as in k6: a *trend* keeps a distribution (`avg min max med p(N) count`),
+a *counter* adds up (`count rate`), a *rate* is the share of samples that were good (`rate`), a *gauge* is the
 last value (`value`).
 """
 
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 TAGS = ("phase", "role", "room", "step", "code")
-"""Tags that a sample can carry; `code` is for `close` and `errors` alone."""
+"""Tags that a sample can have; only `close` and `errors` have a `code`."""
 
 
 class Kind(StrEnum):
-    """What is kept of a metric's samples."""
+    """The kind of a metric: what is kept of its samples."""
 
     TREND = "trend"
     COUNTER = "counter"
@@ -44,7 +44,7 @@ AGGREGATIONS: Mapping[Kind, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric. `always` counters exist from the start: 0 is data, not the lack of it."""
+    """One metric. Counters with `always` exist from the start, so that 0 is data."""
 
     name: str
     kind: Kind
@@ -100,7 +100,7 @@ _ALL = (
     _counter("errors", "Errors that the server answered with, by code.", always=True),
     _counter("connect_failed", "Connection attempts that failed.", always=True),
     _counter("reconnects", "Connections opened again after a loss.", always=True),
-    _counter("dropped_sends", "Messages due by the timetable that could not be sent.", always=True),
+    _counter("dropped_sends", "Messages due by the schedule that could not be sent.", always=True),
     _counter(
         "loop_stalls", "Times the generator's event loop stood still for more than 100 ms.", always=True
     ),

@@ -37,8 +37,7 @@ class Bins:
     def __init__(self, phases: Sequence[tuple[str, float]], *, slack: int = 120) -> None:
         names = [name for name, _ in phases]
         ends = list(accumulate(length for _, length in phases))
-        self.duration = ends[-1]
-        marks = {float(second) for second in range(int(self.duration) + slack)}
+        marks = {float(second) for second in range(int(ends[-1]) + slack)}
         self._starts = sorted(marks.union(ends[:-1]))
         self._phases = [names[min(bisect_right(ends, start), len(names) - 1)] for start in self._starts]
 
@@ -184,10 +183,6 @@ class MetricStore:
         return view
 
     # -- asking --------------------------------------------------------------------------------------------
-
-    def keys(self) -> list[tuple[str, Mapping[str, str]]]:
-        """Every metric and set of tags that has a recorder."""
-        return [(metric, dict(tags)) for metric, tags in self._recorders]
 
     def _matching(self, metric: str, tags: Mapping[str, str]) -> Iterable[Recorder]:
         wanted = {item for item in tags.items() if item[0] != "phase"}

@@ -112,11 +112,6 @@ class SseConnection(asyncio.Protocol):
         elif receiver is not None:
             receiver.on_closed(0, self._failure or str(error or ""))
 
-    def abort(self) -> None:
-        """Drop the connection."""
-        if self._transport is not None:
-            self._transport.abort()
-
     def kill(self, how: Kill) -> None:
         """Lose the connection; nothing more is reported of it."""
         self.receiver = None

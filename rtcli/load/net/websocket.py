@@ -157,11 +157,6 @@ class WebSocketConnection(picows.WSListener):
         if self._transport is not None and not self._transport.is_close_frame_sent:
             self._transport.send_close(code, reason.encode()[:123])  # type: ignore[arg-type]
 
-    def abort(self) -> None:
-        """Drop the connection."""
-        if self._transport is not None:
-            self._transport.disconnect(graceful=False)
-
     def kill(self, how: Kill) -> None:
         """Lose the connection; nothing more is reported of it."""
         self.receiver = None

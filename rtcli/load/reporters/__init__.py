@@ -1,1 +1,4 @@
-"""The forms in which a result is handed out: for people, for CI systems and for other tools."""
+"""Reports of a result, for people, CI systems and other tools; each module renders one format.
+
+From outside: the modules' `render`, `html.page.render`, `github.announce`, and `outputs` for all files.
+"""

@@ -1,4 +1,4 @@
-"""Annotations for GitHub Actions: each failed threshold on its own line of the scenario, worst first.
+"""GitHub Actions: an annotation for each failed threshold at its line of the scenario, and the step summary.
 
 GitHub shows ten annotations of a kind for a step and silently hides the rest, so the tenth says how many more
 there are.
@@ -6,11 +6,15 @@ there are.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+from rtcli.load.reporters import markdown
 from rtcli.load.results.model import RunResult, ThresholdResult
 
 LIMIT = 10
+_MAX_SUMMARY = 1_000_000  # GitHub refuses a step summary of more than 1 MiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,7 @@ class _Annotation:
 
 
 def _data(text: str) -> str:
-    """Escaped as the runner wants the message of a command."""
+    """Escape a command's message for the runner."""
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
@@ -32,7 +36,7 @@ def _property(text: str) -> str:
 
 
 def render(result: RunResult) -> str:
-    """Workflow commands, one a line; empty when there is nothing to say."""
+    """Render workflow commands, one a line; empty when nothing failed."""
     found = _audit(result) + [
         _threshold(threshold) for threshold in result.thresholds if threshold.outcome != "passed"
     ]
@@ -79,3 +83,23 @@ def _threshold(threshold: ThresholdResult) -> _Annotation:
     return _Annotation(
         level, title, f"{threshold.outcome}: {threshold.reason}", threshold.line, threshold.column
     )
+
+
+def announce(result: RunResult, env: Mapping[str, str], say: Callable[[str], None]) -> None:
+    """Print annotations with `say` and add to the step summary, when `env` is that of GitHub Actions.
+
+    A step summary that cannot be written is reported with `say`, and is no reason to fail.
+    """
+    if env.get("GITHUB_ACTIONS") != "true":
+        return
+    annotations = render(result)
+    if annotations:
+        say(annotations.rstrip("\n"))
+    target = env.get("GITHUB_STEP_SUMMARY")
+    if not target:
+        return
+    try:
+        with Path(target).open("a", encoding="utf-8") as file:
+            file.write(markdown.render(result)[:_MAX_SUMMARY])
+    except OSError as error:
+        say(f"the step summary cannot be written: {error.strerror}")

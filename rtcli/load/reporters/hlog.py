@@ -1,7 +1,7 @@
 """`samples.hlog`: the distributions of a run, second by second, as an HdrHistogram log (1.3, tagged).
 
-HdrHistogram's own tools read it. The histograms here have its bucket layout already (3 significant digits,
-lowest value 1 µs), so writing one is only encoding: V2 payload, zero runs folded, compressed, base64.
+HdrHistogram's own tools read it. Our histograms have its bucket layout (3 significant digits, lowest value
+1 µs), so they only need encoding: V2 payload, runs of zeros folded, compressed, base64.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Buckets(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """The samples of one metric in one stretch of the run; `start` in seconds since its beginning."""
+    """The samples of one metric in one interval; `start` in seconds since the start of the run."""
 
     tag: str
     start: float
@@ -43,7 +43,7 @@ class Interval:
 
 
 class Distributions(Protocol):
-    """What can give the samples of a metric second by second."""
+    """A source of a metric's samples, second by second."""
 
     def by_second(self, metric: str, tags: Mapping[str, str] | None = None) -> Mapping[int, Buckets]:
         """Histograms by the second of the run."""
@@ -51,7 +51,7 @@ class Distributions(Protocol):
 
 
 def intervals(store: Distributions, metrics: Sequence[str]) -> list[Interval]:
-    """Each second of each metric that has samples in it."""
+    """An interval for each second in which a metric has samples."""
     return [
         Interval(metric, float(second), 1.0, histogram)
         for metric in metrics
@@ -77,7 +77,7 @@ def render(started: float, found: Iterable[Interval]) -> str:
 
 
 def _tag(text: str) -> str:
-    """The log's fields are split at commas, and its tags end at white space."""
+    """Make a text fit for a tag: the log's fields end at commas, and its tags at white space."""
     return "".join("_" if character in ", \r\n\t" else character for character in text)
 
 

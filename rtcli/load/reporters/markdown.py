@@ -1,4 +1,4 @@
-"""A run in Markdown: for a pull request's comment, or the step summary of a CI job (at most 1 MiB there)."""
+"""The report in Markdown, for a comment on a pull request or the step summary of a CI job."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MAX_VIOLATIONS = 10
 
 
 def _text(value: object) -> str:
-    """Text that Markdown leaves alone: no markup, no mentions, no table borders, no control characters."""
+    """Escape a text for Markdown: markup, mentions, table borders and control characters."""
     return _SPECIAL.sub(r"\\\1", escape(str(value), limit=500))
 
 

@@ -1,4 +1,4 @@
-"""The files that a run leaves behind."""
+"""The files that `--out` writes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rtcli.load.results.model import RunResult
 
 
 def evidence_lines(result: RunResult) -> bytes:
-    """Every violation that was kept, one JSON object a line, with the frames around it."""
+    """The violations with their evidence, one JSON object a line."""
     violations = result.audit.violations if result.audit is not None else ()
     records = [{"type": "violation", **msgspec.to_builtins(violation)} for violation in violations]
     return b"".join(msgspec.json.encode(record) + b"\n" for record in records)

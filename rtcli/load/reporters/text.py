@@ -1,4 +1,4 @@
-"""The verdict for a person at a terminal: what was asked, what came out, and what to look at if it is bad."""
+"""The report for a terminal: the verdict, the figures, and evidence of what went wrong."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rtcli.terminal.escaping import escape
 from rtcli.units import format_bytes, format_number
 
 Paint = Callable[[str, str], str]
-"""Colours a text: `paint(text, "red")`. The console's `style` does, and knows when not to."""
+"""Colours a text: `paint(text, "red")`. The console's `style` does so where colours are wanted."""
 
 HEADLINES = {
     Verdict.PASSED: ("PASSED", "green"),
@@ -43,7 +43,7 @@ _LABEL = 15
 
 
 def plain(text: str, _style: str) -> str:
-    """Paint nothing."""
+    """Leave the text as it is."""
     return text
 
 
@@ -71,7 +71,7 @@ def _headline(result: RunResult, paint: Paint) -> Iterator[str]:
 
 
 def sentence(result: RunResult) -> str:
-    """The verdict as half a sentence."""
+    """The verdict as a clause, to follow the scenario's name and a colon."""
     audit = result.audit
     if result.verdict is Verdict.PASSED and audit is not None and audit.counts.get("delivered"):
         order = {"exactly-once": "once", "at-least-once": "at least once", "at-most-once": "at most once"}
@@ -120,7 +120,7 @@ _LATENCIES = (
 
 
 def _latency(result: RunResult) -> Iterator[str]:
-    """A small table: the name of each row, four figures, and from when to when it was measured."""
+    """A table of latencies: a name, four figures, and what they measure."""
     rows = [
         (label, _figures(metric), meaning)
         for name, label, meaning in _LATENCIES

@@ -1,4 +1,4 @@
-"""What a run found: the result, its document, its comparison with another.
+"""The result of a run, its thresholds, its document, and its comparison with another.
 
-From outside: all of it.
+From outside: all modules.
 """

@@ -1,7 +1,7 @@
-"""Is this run worse than that one? Only runs of the same scenario are compared; anything else has no answer.
+"""Compares a run with an older one of the same scenario: which figures got worse.
 
-A figure is worse when it is above the older one by more than a share *and* more than an amount: a share alone
-makes noise of a millisecond a failure, an amount alone hides that a fast thing became slow.
+A figure is worse when it is above the older one by more than a share *and* more than an amount: with a share
+alone, noise of a millisecond would be a failure; an amount alone would hide that something fast became slow.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ FIGURES = (
 
 
 class IncomparableError(ValueError):
-    """The runs have nothing to say about each other; the text says why."""
+    """The runs cannot be compared; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """How much worse is still the same: a share of the older figure, and seconds."""
+    """The difference that counts as equal: a share of the older figure, and seconds."""
 
     share: float = 0.3
     seconds: float = 0.02
@@ -39,7 +39,7 @@ class Tolerance:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure of both runs. None: that run has none."""
+    """One figure of both runs. None: that run does not have it."""
 
     name: str
     unit: Unit
@@ -60,7 +60,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All figures, and what differs between the machines (which makes the answer weaker)."""
+    """All figures, and notes on differences between the machines, which weaken the comparison."""
 
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
@@ -72,7 +72,7 @@ class Comparison:
 
 
 def compare(before: RunResult, after: RunResult, tolerance: Tolerance) -> Comparison:
-    """Compare two runs of one scenario. Raises `IncomparableError`."""
+    """Compare two runs of one scenario. Raises IncomparableError."""
     if before.digest != after.digest:
         raise IncomparableError(
             f"they ran different scenarios: {before.scenario} and {after.scenario} (digests differ)"
@@ -93,7 +93,7 @@ def compare(before: RunResult, after: RunResult, tolerance: Tolerance) -> Compar
 
 
 def against_baseline(result: RunResult, baseline: RunResult, tolerance: Tolerance) -> RunResult:
-    """The result with its verdict also depending on an older run. Raises `IncomparableError`."""
+    """The result with a verdict that takes an older run into account. Raises IncomparableError."""
     found = compare(baseline, result, tolerance)
     interrupted = result.verdict is Verdict.INTERRUPTED
     verdict, reasons = decide(result.audit, result.thresholds, interrupted=interrupted, worse=found.worse)

@@ -1,8 +1,8 @@
-"""What a run of the load tester found: the values that every report is made from.
+"""The result of a run: the values that every report is made from.
 
-The engine fills a `RunResult`; `rtcli.load.summary` writes it as `summary.json` and reads it back, the
-reporters turn it into text, JUnit and more. Times are seconds (of moments: since the start of the run),
-sizes bytes.
+`run.result` makes a `RunResult`, `summary` writes it as `summary.json` and reads it back, and the reporters
+render it as text, JUnit and more. Durations are in seconds, times in seconds since the start of the run,
+sizes in bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rtcli.load.metrics.names import Kind, Unit
 from rtcli.load.results.accounts import Accounts
 
 VIOLATIONS = ("lost", "duplicate", "reordered", "resume_gap", "leak", "phantom", "ghost", "corrupt")
-"""Verdicts of the audit that fail a run, in the order in which reports show them."""
+"""Kinds of violations, in the order in which reports show them."""
 
 COUNTS = (
     "sent",
@@ -33,7 +33,7 @@ COUNTS = (
 
 
 class Verdict(StrEnum):
-    """The one word for a run; the worst that happened."""
+    """The verdict on a run: the worst that happened."""
 
     PASSED = "passed"
     VIOLATION = "violation"  # the delivery audit found one
@@ -57,7 +57,7 @@ Outcome = Literal["passed", "failed", "inconclusive"]
 
 @dataclass(frozen=True, slots=True)
 class ThresholdResult:
-    """How one threshold ended. `value` is None when there was no data."""
+    """The outcome of one threshold. `value` is None when there was no data."""
 
     selector: str  # fanout_latency{phase:storm}
     text: str  # p(99) < 250ms
@@ -65,7 +65,7 @@ class ThresholdResult:
     value: float | None
     bound: float
     unit: Unit
-    reason: str = ""  # why it is not passed
+    reason: str = ""  # why it did not pass
     strict: bool = True  # False: advisory, does not change the verdict
     aborted: bool = False  # it ended the run
     line: int = 0  # in the scenario file; 0: from the command line
@@ -83,7 +83,7 @@ class FrameEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One delivery that broke a rule, with what is needed to look into it."""
+    """One delivery that broke a rule, with its evidence."""
 
     kind: str  # one of VIOLATIONS, or gap_declared
     room: str
@@ -94,13 +94,13 @@ class Violation:
     sent: float | None = None
     acknowledged: float | None = None
     received: float | None = None
-    cause: str = ""  # what groups violations: "within a resume", "right after a join", ...
+    cause: str = ""  # "within a resume", "right after a join", ...; violations are grouped by it
     detail: str = ""
     frames: tuple[FrameEvidence, ...] = ()
 
     @property
     def message(self) -> str:
-        """The message's name: `writer 3 #41837`."""
+        """The message's name, like `writer 3 #41837`."""
         return f"{self.publisher} #{self.number}" if self.number else self.publisher
 
 
@@ -131,13 +131,13 @@ class AuditResult:
 
     @property
     def found(self) -> int:
-        """How many deliveries broke a rule of the scenario."""
+        """Number of deliveries that broke a rule of the scenario."""
         return sum(self.counts.get(kind, 0) for kind in self.failing)
 
 
 @dataclass(frozen=True, slots=True)
 class MetricSummary:
-    """One metric, or one of its tag combinations, over the whole run. What its kind does not have is None."""
+    """One metric, or one set of its tags, over the whole run. Values that its kind does not have are None."""
 
     kind: Kind
     unit: Unit
@@ -153,7 +153,7 @@ class MetricSummary:
 
 @dataclass(frozen=True, slots=True)
 class Second:
-    """One row of the timeline: what happened in this second of the run."""
+    """One second of the run, as a row of the timeline."""
 
     time: int
     phase: str
@@ -171,7 +171,7 @@ class Second:
 
 @dataclass(frozen=True, slots=True)
 class Generator:
-    """What the load generator used itself, and whether it kept its timetable."""
+    """The resources that the load generator used, and whether it kept to its schedule."""
 
     workers: int = 1
     cpu_share: float = 0.0  # of one core, of the busiest worker, average over the run
@@ -185,7 +185,7 @@ class Generator:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """Everything about one run."""
+    """The result of one run."""
 
     scenario: str
     description: str
@@ -210,7 +210,7 @@ class RunResult:
     scenario_path: str = ""
     scenario_text: str = ""
     phases: Sequence[tuple[str, float]] = ()  # name, duration
-    notes: Sequence[str] = ()  # what the reader should know and is no failure
+    notes: Sequence[str] = ()  # for the reader; not failures
     shards: int = 1
 
     @property
@@ -227,11 +227,11 @@ def decide(
     worse: Sequence[str] = (),
     inconclusive: Sequence[str] = (),
 ) -> tuple[Verdict, list[str]]:
-    """The verdict and its reasons, worst first: violation, threshold, worse, inconclusive (98, 99, 97, 96).
+    """Decide the verdict; returns it with its reasons, worst first.
 
-    `worse` and `inconclusive` are reasons that others found: against the baseline, or too little data. A
-    run that was interrupted is never called more than that, since its thresholds saw only a part; what was
-    found is still listed.
+    From worst to best: violation, threshold, worse, inconclusive (exit codes 98, 99, 97, 96). `worse` and
+    `inconclusive` are reasons that the caller found: against the baseline, or too little data. The verdict on
+    an interrupted run is always that, since its thresholds saw only a part; all reasons are still listed.
     """
     reasons: list[tuple[Verdict, str]] = []
     if audit is not None and audit.found:
@@ -256,7 +256,7 @@ def decide(
 
 
 def _too_little(audit: AuditResult | None) -> list[str]:
-    """An audit without a delivery to judge has shown nothing, and must not look as if it had."""
+    """The reason why an audit without expected deliveries is inconclusive; empty when there are some."""
     if audit is None or audit.delivery == "none" or audit.counts.get("expected"):
         return []
     return ["nobody was expected to get a message, so the delivery audit shows nothing"]

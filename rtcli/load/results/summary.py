@@ -1,25 +1,28 @@
-"""`summary.json`: a run's result as a document with a published schema, and back."""
+"""`summary.json`: the result of a run as a document with a published schema, and back."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from rtcli._version import __version__
+from rtcli.errors import CliError, Exit
 from rtcli.load.results.model import RunResult
 
 FORMAT = "rtcli.summary/v1"
+_MAX_BYTES = 256 * 1_048_576
 
 
 class SummaryError(ValueError):
-    """The document is not a summary of a version that is known."""
+    """The document is not a summary, or of an unknown version."""
 
 
 def to_document(result: RunResult) -> dict[str, Any]:
-    """The document of a result: only numbers, texts, lists and mappings."""
+    """The document of a result, as numbers, strings, lists and dictionaries."""
     content: dict[str, Any] = msgspec.to_builtins(result, str_keys=True)
     started = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(result.started))
     head = {
@@ -39,7 +42,7 @@ def encode(result: RunResult) -> bytes:
 
 
 def decode(content: bytes) -> RunResult:
-    """Read a summary back. Raises `SummaryError`."""
+    """Read the document back from JSON. Raises SummaryError."""
     try:
         document = msgspec.json.decode(content)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -50,6 +53,26 @@ def decode(content: bytes) -> RunResult:
         return msgspec.convert(document, RunResult)
     except msgspec.ValidationError as error:
         raise SummaryError(str(error)) from None
+
+
+def read_result(path: Path) -> RunResult:
+    """Read the result in a directory made by `--out`, or in a `summary.json`. Raises CliError (2)."""
+    file = path / "summary.json" if path.is_dir() else path
+    hint = "name a directory that `rtcli loadtest --out` made, or the summary.json in it"
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(_MAX_BYTES + 1)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise CliError(f"{file}: {why}", hint=hint, exit_code=Exit.USAGE) from None
+    except ValueError as error:  # a NUL in the name
+        raise CliError(f"{file}: {error}", hint=hint, exit_code=Exit.USAGE) from None
+    if len(content) > _MAX_BYTES:
+        raise CliError(f"{file}: larger than 256 MiB", hint=hint, exit_code=Exit.USAGE)
+    try:
+        return decode(content)
+    except SummaryError as error:
+        raise CliError(f"{file}: {error}", hint=hint, exit_code=Exit.USAGE) from None
 
 
 def schema() -> dict[str, Any]:

@@ -1,10 +1,10 @@
-"""Thresholds: what is good enough, in k6's grammar with units.
+"""Thresholds on metrics, in k6's grammar with units.
 
     p(99) < 250ms     avg <= 1.5s     count == 0     rate >= 99.9%     rate > 100/s     value < 5000
 
-Evaluated against a `MetricView`, at the end of a run and, for those that abort it, meanwhile. A threshold
-over a metric without samples fails unless it says `no_data: pass`; k6's go green there. One that fails only
-because of windows in which the generator was the bottleneck is inconclusive.
+They are evaluated against a `MetricView` at the end of a run and, if they abort it, meanwhile. A threshold on
+a metric without samples fails unless it says `no_data: pass`, while k6's passes. One that fails only because
+of windows in which the generator was the bottleneck is inconclusive.
 """
 
 from __future__ import annotations
@@ -24,23 +24,35 @@ class HistogramView(Protocol):
     """A distribution of samples, in the metric's base unit."""
 
     @property
-    def count(self) -> int: ...  # noqa: D102
+    def count(self) -> int:
+        """The number of samples."""
+        ...
+
     @property
-    def mean(self) -> float: ...  # noqa: D102
+    def mean(self) -> float:
+        """The average; 0 without any."""
+        ...
+
     @property
-    def minimum(self) -> float: ...  # noqa: D102
+    def minimum(self) -> float:
+        """The lowest sample; 0 without any."""
+        ...
+
     @property
-    def maximum(self) -> float: ...  # noqa: D102
+    def maximum(self) -> float:
+        """The highest sample; 0 without any."""
+        ...
+
     def percentile(self, percent: float) -> float:
         """The value at or below which `percent` (0 to 100) of the samples lie."""
         ...
 
 
 class MetricView(Protocol):
-    """What was measured. Tags select: a sample counts when it has all of them. None means no data."""
+    """The samples of a run. A sample is selected when it has all the `tags`. None: there are no samples."""
 
     def trend(self, metric: str, tags: Mapping[str, str]) -> HistogramView | None:
-        """The samples of a trend, merged over everything that the tags leave open."""
+        """The selected samples of a trend, as one distribution."""
         ...
 
     def count(self, metric: str, tags: Mapping[str, str]) -> float | None:
@@ -67,7 +79,7 @@ _COMPARE: Mapping[str, Callable[[float, float], bool]] = {
 
 
 def measure(spec: ThresholdSpec, view: MetricView, seconds: float) -> float | None:
-    """The value that the threshold speaks of, over `seconds` of run; None: there is no data."""
+    """The value that the threshold is about, over `seconds` of run; None without data."""
     value = _measure(spec, view, seconds)
     return None if value is None or math.isnan(value) else value
 
@@ -104,7 +116,7 @@ def _measure_trend(spec: ThresholdSpec, histogram: HistogramView | None) -> floa
 
 
 def holds(spec: ThresholdSpec, value: float | None) -> bool:
-    """Whether `value` satisfies the threshold. No data does not, unless the threshold says so."""
+    """Whether `value` satisfies the threshold. None (no data) does only if the threshold says so."""
     if value is None:
         return spec.no_data == "pass"
     return _COMPARE[spec.operator](value, spec.bound)
@@ -118,9 +130,9 @@ def evaluate_one(
     clean: MetricView | None = None,
     aborted: bool = False,
 ) -> ThresholdResult:
-    """Judge one threshold. `clean` is the view without the windows in which the generator was the bottleneck.
+    """Judge one threshold, over `seconds` of run.
 
-    None for `clean` means that there were no such windows.
+    `clean` is the view without the windows in which the generator was the bottleneck; None: there were none.
     """
     metric = METRICS[spec.metric]
     unit = Unit.NUMBER if spec.aggregation == "count" and metric.kind is Kind.TREND else metric.unit
@@ -168,17 +180,20 @@ def evaluate(
     view: MetricView,
     elapsed: float,
     *,
-    clean: MetricView | None = None,
+    clean: Callable[[ThresholdSpec], MetricView | None] = lambda _spec: None,
     aborted_by: ThresholdSpec | None = None,
 ) -> list[ThresholdResult]:
-    """Judge all thresholds of a scenario, in the order of the file, after `elapsed` seconds of run."""
+    """Judge all thresholds of a scenario, in the order of the file, after `elapsed` seconds of run.
+
+    `clean` gives the view without the windows in which the generator was the bottleneck for a threshold.
+    """
     lengths = {phase.name: phase.duration for phase in scenario.phases}
     return [
         evaluate_one(
             spec,
             view,
             min(elapsed, lengths.get(spec.tags.get("phase", ""), elapsed)),
-            clean=clean,
+            clean=clean(spec),
             aborted=spec is aborted_by,
         )
         for spec in scenario.thresholds

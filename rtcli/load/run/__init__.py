@@ -1,4 +1,5 @@
-"""A run: the coordinator and its workers, the target, capacity, the live view.
+"""A run: the coordinator and its workers, the target, capacity, progress, and the result.
 
-From outside: `coordinator` runs, `target` probes, `estimate` and `machine` say what fits.
+From outside: `target`, `coordinator` and `result` in this order; `estimate` and `capacity` before a run,
+`progress` during it, `own_server` for `--serve`.
 """

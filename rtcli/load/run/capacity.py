@@ -1,4 +1,4 @@
-"""What this machine allows a load generator, and whether an estimate fits into it."""
+"""The capacity of this machine for a load generator, and whether an estimate fits."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from rtcli.units import format_bytes, format_number
 
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _MEMORY = Path("/proc/meminfo")
-LOOPBACK_SOURCES = 200  # addresses 127.0.x.y that connections are spread over
+LOOPBACK_SOURCES = 200  # source addresses 127.0.x.y that connections are spread over
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What there is. None: not known here."""
+class MachineLimits:
+    """Limits of this machine. None: unknown on this system."""
 
-    descriptors: int | None  # a process may have open
+    descriptors: int | None  # that a process may have open
     ports: int | None  # for connections from one address to one other
-    memory: int | None  # bytes that can be had without swapping
+    memory: int | None  # bytes that are available without swapping
     cores: int
 
 
-def read_limits() -> Limits:
-    """Ask the operating system."""
+def read_machine_limits() -> MachineLimits:
+    """Read the limits of this process and machine."""
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Limits(None if hard == resource.RLIM_INFINITY else hard, _ports(), _memory(), cores)
+    return MachineLimits(None if hard == resource.RLIM_INFINITY else hard, _ports(), _memory(), cores)
 
 
 def _ports() -> int | None:
@@ -51,8 +51,8 @@ def _memory() -> int | None:
     return None
 
 
-def find_obstacles(need: Estimate, limits: Limits, *, loopback: bool, workers: int = 1) -> list[str]:
-    """Why the run cannot work on this machine: one sentence each, with the way out. Empty: nothing known."""
+def find_obstacles(need: Estimate, limits: MachineLimits, *, loopback: bool, workers: int = 1) -> list[str]:
+    """The reasons why the run cannot work on this machine, one sentence each, with what to do about it."""
     found: list[str] = []
     per_worker = need.descriptors // workers
     if limits.descriptors is not None and per_worker > limits.descriptors:
@@ -72,30 +72,3 @@ def find_obstacles(need: Estimate, limits: Limits, *, loopback: bool, workers: i
             "take fewer users, or shard the run"
         )
     return found
-
-
-def describe(need: Estimate, *, workers: int = 1) -> list[str]:
-    """The estimate as lines for a person."""
-    needs = (
-        f"{format_bytes(need.memory)} of memory, {format_number(need.descriptors)} file descriptors, "
-        f"{format_number(need.connections)} local ports; {workers} worker{'s' if workers > 1 else ''}"
-    )
-    rows = [
-        ("Users", ", ".join(f"{format_number(round(count))} {name}" for name, count in need.roles.items())),
-        ("Connections", f"{format_number(need.connections)} at the busiest moment"),
-        ("Length", f"{need.duration:g} s, with the wait for late deliveries"),
-        ("Sent", f"about {format_number(round(need.sent))} messages"),
-        (
-            "Delivered",
-            f"about {format_number(round(need.delivered))}, the largest room has {need.largest_room} members",
-        ),
-        ("Received", f"about {format_bytes(need.received_bytes_per_s)}/s at the busiest moment"),
-        ("Needs", needs),
-    ]
-    lines = [f"{label:<13}{text}" for label, text in rows]
-    lines.append(f"{'Phase':<13}{'users':>8}{'sent/s':>12}{'delivered/s':>14}")
-    lines += [
-        f"  {phase.name:<11}{phase.users:>8.0f}{phase.sent_per_s:>12.1f}{phase.delivered_per_s:>14.0f}"
-        for phase in need.phases
-    ]
-    return lines

@@ -41,17 +41,17 @@ _OVERTIME_S = 30.0  # beyond phases and settling, until a worker that does not a
 
 @dataclass(slots=True)
 class RunState:
-    """What is known of a run while it goes on and after it. Seconds are those of the run."""
+    """What the coordinator knows of a run, while it goes on and after it. Seconds count from its start."""
 
     spec: WorkerSpec
     store: MetricStore
-    base: int = 0  # microseconds of the monotonic clock
+    base: int = 0  # start of the run, in µs of the monotonic clock; 0 before
     health: Health = field(default_factory=Health)
     users: dict[int, int] = field(default_factory=dict)  # by worker
     connections: dict[int, int] = field(default_factory=dict)
     rss: dict[int, int] = field(default_factory=dict)
     violations: dict[int, Mapping[str, int]] = field(default_factory=dict)  # by kind, known by now
-    cpu: defaultdict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+    cpu: defaultdict[int, list[float]] = field(default_factory=lambda: defaultdict(list))  # shares of a core
     peak_users: int = 0
     peak_rss: int = 0
     by_second: dict[int, tuple[int, int]] = field(default_factory=dict)  # users, connections
@@ -60,8 +60,7 @@ class RunState:
     accounts: list[WorkerAccount] = field(default_factory=list)
     interrupted: bool = False
     aborted_by: ThresholdSpec | None = None
-    ended: float | None = None  # when the phases were over, or cut short
-    settled: float | None = None  # when everything had arrived, or the wait for it was over
+    ended: float | None = None  # when the phases ended, or were cut short
 
     def now(self) -> float:
         """Seconds since the start."""
@@ -77,24 +76,24 @@ class RunState:
         self.peak_users = max(self.peak_users, sum(self.users.values()))
         self.peak_rss = max(self.peak_rss, sum(self.rss.values()))
         self.by_second[max(0, second - 1)] = (sum(self.users.values()), sum(self.connections.values()))
-        self.health.busy(max(0, second - 1), tick.cpu)
+        self.health.add_cpu_share(max(0, second - 1), tick.cpu)
         for start, end in tick.stalls:
-            self.health.stalled(start, end)
+            self.health.add_stall(start, end)
         self.log += tick.log
 
 
-class View(Protocol):
-    """Shows a run while it goes on."""
+class ProgressView(Protocol):
+    """Shows the progress of a run."""
 
     def show(self, state: RunState) -> None:
-        """Show what is known now; called about twice a second."""
+        """Show the state of now; called about twice a second."""
         ...
 
 
-class Runner:
-    """Runs one scenario. `stop` ends it before its time, with all results so far."""
+class Coordinator:
+    """Coordinates one run. `stop` ends it early; its results until then are kept."""
 
-    def __init__(self, spec: WorkerSpec, view: View) -> None:
+    def __init__(self, spec: WorkerSpec, view: ProgressView) -> None:
         bins = Bins([(phase.name, phase.duration) for phase in spec.scenario.phases])
         self.state = RunState(spec, MetricStore(bins))
         self._view = view
@@ -117,7 +116,6 @@ class Runner:
             showing = asyncio.create_task(self._show())
             try:
                 await self._handle_until_all(pool, self._ledgers, self._deadline())
-                self.state.settled = self.state.now()
                 for number in range(pool.count):
                     others = [ledger for other, ledger in self._ledgers.items() if other != number]
                     pool.send(number, FinishAudit(others))

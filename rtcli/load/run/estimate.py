@@ -1,8 +1,8 @@
-"""What a scenario will need and cause, worked out before anything is started: `--dry-run`.
+"""An estimate of the load that a scenario makes and of what it needs, before anything starts: `--dry-run`.
 
-Rooms are found by rendering what each user would join and send to, with the scenario's own data and seed,
-so skewed rooms count as they will be. The rest is arithmetic over the phases. It is an estimate: think
-times are taken at their mean, and joins and leaves within a flow count as being in the room.
+The rooms of each user are rendered with the scenario's own data and seed, so skewed rooms get the sizes that
+they will have. The rest is arithmetic over the phases. It is an estimate: think times count with their mean,
+and a user who joins and leaves a room within its flow counts as a member all the time.
 """
 
 from __future__ import annotations
@@ -13,23 +13,24 @@ from dataclasses import dataclass
 from math import inf
 from random import Random
 
-from rtcli.load.core.feeders import Feeders, UserScope, already
+from rtcli.load.core.feeders import Feeders, UserScope, always
 from rtcli.load.scenario import steps
 from rtcli.load.scenario.distributions import Distribution
 from rtcli.load.scenario.expressions import MissingDataError, Template
 from rtcli.load.scenario.model import Phase, Role, Scenario
+from rtcli.units import format_bytes, format_number
 
 BYTES_PER_USER = 48 * 1024
 BYTES_PER_WORKER = 64 * 1024 * 1024
 SPARE_DESCRIPTORS = 64
-_ENVELOPE = 200  # bytes around a message's text
-_SAMPLE = 2_000  # users of a role that are worked out; larger roles are scaled up
-_PAUSE = 0.05  # seconds that a step which waits for the server is taken to need
+_ENVELOPE = 200  # bytes of a message besides its text
+_SAMPLE = 2_000  # users of a role that are looked at; larger roles are scaled up
+_PAUSE = 0.05  # seconds that a step is assumed to wait for the server
 
 
 @dataclass(frozen=True, slots=True)
 class PhaseEstimate:
-    """What happens in one phase at its busiest."""
+    """The load of one phase at its busiest time."""
 
     name: str
     users: float
@@ -39,14 +40,14 @@ class PhaseEstimate:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a run needs and causes. Connections are those at the busiest moment."""
+    """The load of a run, and what the run needs. Sizes in bytes, `duration` in seconds."""
 
-    roles: Mapping[str, float]  # users at the busiest moment
-    connections: int
+    roles: Mapping[str, float]  # users at the busiest time
+    connections: int  # at the busiest time
     phases: tuple[PhaseEstimate, ...]
     sent: float  # messages, over the whole run
-    delivered: float  # deliveries, fan-out multiplied
-    received_bytes_per_s: float  # at the busiest moment
+    delivered: float  # deliveries: each message times its receivers
+    received_bytes_per_s: float  # at the busiest time
     largest_room: int
     memory: int
     descriptors: int
@@ -59,30 +60,30 @@ class Estimate:
 
 
 @dataclass(slots=True)
-class _Crowd:
-    """A role at full strength: how many, who is in which room, messages per second for each room."""
+class _Population:
+    """All users of a role: their number, the members of each room, and messages per second to each room."""
 
     role: Role
     size: float
     members: Counter[str]
-    sends: dict[str, float]  # by timetable: a phase multiplies them
+    scheduled: dict[str, float]  # at a rate that phases multiply
     paced: dict[str, float]  # at the pace of think times
     text_bytes: float
 
 
 def estimate(scenario: Scenario, *, workers: int = 1) -> Estimate:
-    """Work out the whole scenario."""
-    crowds = [_crowd(role, scenario) for role in scenario.roles.values()]
-    phases = [_phase(phase, crowds) for phase in scenario.phases]
+    """Estimate the whole scenario, run with so many worker processes."""
+    populations = [_population(role, scenario) for role in scenario.roles.values()]
+    phases = [_phase(phase, populations) for phase in scenario.phases]
     rows = [row for row, _ in phases]
     peak = max(rows, key=lambda row: row.users)
     members: Counter[str] = Counter()
-    for crowd in crowds:
-        members.update(crowd.members)
+    for population in populations:
+        members.update(population.members)
     connections = round(peak.users)
-    text = max((crowd.text_bytes for crowd in crowds), default=0.0)
+    text = max((population.text_bytes for population in populations), default=0.0)
     return Estimate(
-        roles={crowd.role.name: crowd.size for crowd in crowds},
+        roles={population.role.name: population.size for population in populations},
         connections=connections,
         phases=tuple(rows),
         sent=sum(totals[0] for _, totals in phases),
@@ -95,29 +96,30 @@ def estimate(scenario: Scenario, *, workers: int = 1) -> Estimate:
     )
 
 
-def _phase(phase: Phase, crowds: list[_Crowd]) -> tuple[PhaseEstimate, tuple[float, float]]:
-    """The phase at its busiest, and the messages and deliveries of all of it."""
-    busy, total = _moment(phase, crowds, at=None), (0.0, 0.0)
+def _phase(phase: Phase, populations: list[_Population]) -> tuple[PhaseEstimate, tuple[float, float]]:
+    """The phase at its busiest time, and the messages and deliveries of the whole phase."""
+    busy, total = _load_at(phase, populations, at=None), (0.0, 0.0)
     slices = 10
     for piece in range(slices):
-        row = _moment(phase, crowds, at=(piece + 0.5) / slices)
+        row = _load_at(phase, populations, at=(piece + 0.5) / slices)
         seconds = phase.duration / slices
         total = (total[0] + row.sent_per_s * seconds, total[1] + row.delivered_per_s * seconds)
     return busy, total
 
 
-def _moment(phase: Phase, crowds: list[_Crowd], *, at: float | None) -> PhaseEstimate:
+def _load_at(phase: Phase, populations: list[_Population], *, at: float | None) -> PhaseEstimate:
+    """The load at a point of a phase, from 0 to 1; None: at its busiest time."""
     users = sent = 0.0
     members: Counter[str] = Counter()
     sends: Counter[str] = Counter()
-    for crowd in crowds:
-        ramp = phase.ramp(crowd.role.name)
+    for population in populations:
+        ramp = phase.ramp(population.role.name)
         share = max(ramp.start, ramp.end) if at is None else ramp.at(at)
-        share = 1.0 if crowd.role.users is None else share  # arrivals come at their own rate
-        users += crowd.size * share
-        for room, count in crowd.members.items():
+        share = 1.0 if population.role.users is None else share  # arrivals come at their own rate
+        users += population.size * share
+        for room, count in population.members.items():
             members[room] += count * share  # type: ignore[assignment]
-        for rates, factor in ((crowd.sends, phase.rates), (crowd.paced, 1.0)):
+        for rates, factor in ((population.scheduled, phase.rates), (population.paced, 1.0)):
             for room, rate in rates.items():
                 sends[room] += rate * share * factor * phase.publish  # type: ignore[assignment]
                 sent += rate * share * factor * phase.publish
@@ -125,11 +127,11 @@ def _moment(phase: Phase, crowds: list[_Crowd], *, at: float | None) -> PhaseEst
     return PhaseEstimate(phase.name, users, sent, delivered)
 
 
-def _crowd(role: Role, scenario: Scenario) -> _Crowd:
+def _population(role: Role, scenario: Scenario) -> _Population:
     size = float(role.users) if role.users is not None else _arrived(role, scenario)
     sample = max(1, min(_SAMPLE, round(size)))
     members: Counter[str] = Counter()
-    sends: dict[str, float] = {}
+    scheduled: dict[str, float] = {}
     paced: dict[str, float] = {}
     sizes: list[float] = []
     feeders = Feeders(scenario)
@@ -143,21 +145,21 @@ def _crowd(role: Role, scenario: Scenario) -> _Crowd:
             user_id=f"u{index}",
             name=f"u{index}",
             run="run",
-            rng=already(rng),
+            rng=always(rng),
         )
         for room in {_render(room, scope, rng) for room in _rooms(role.flow)}:
             members[room] += size / sample  # type: ignore[assignment]
         for step, rate in _rates(role.flow):
-            room, rates = _render(step.room, scope, rng), sends if step.rate is not None else paced
+            room, rates = _render(step.room, scope, rng), scheduled if step.rate is not None else paced
             rates[room] = rates.get(room, 0.0) + rate * size / sample
             sizes.append(
                 float(step.size or len(_render(step.text, scope, rng)) if step.text else step.size or 0)
             )
-    return _Crowd(role, size, members, sends, paced, max(sizes, default=0.0))
+    return _Population(role, size, members, scheduled, paced, max(sizes, default=0.0))
 
 
 def _arrived(role: Role, scenario: Scenario) -> float:
-    """How many of a role with arrivals are there at the busiest moment: rate x stay, within the run."""
+    """Users of a role with arrivals at the busiest time: rate times length of stay, within the run."""
     rate = role.arrivals or 0.0
     stay = role.stay.mean if role.stay is not None else _length(role.flow)
     return rate * min(stay, scenario.duration)
@@ -166,7 +168,7 @@ def _arrived(role: Role, scenario: Scenario) -> float:
 def _render(template: Template, scope: UserScope, rng: Random) -> str:
     try:
         return template.render(scope, rng)
-    except MissingDataError:  # what a user captures is only known in the run
+    except MissingDataError:  # values that users capture are known only in the run
         return str(template)
 
 
@@ -183,7 +185,7 @@ def _mean(time: Distribution | None) -> float:
 
 
 def _length(flow: tuple[steps.Step, ...]) -> float:
-    """How long steps take on average, one after another."""
+    """The mean time that steps take one after another, in seconds."""
     return sum(_step_length(step) for step in flow)
 
 
@@ -203,7 +205,7 @@ def _step_length(step: steps.Step) -> float:
 
 
 def _rates(flow: tuple[steps.Step, ...]) -> Iterator[tuple[steps.Send, float]]:
-    """Each send step with its messages per second."""
+    """Each send step, with its messages per second."""
     for step in flow:
         if isinstance(step, steps.Send) and step.rate is not None:
             yield step, step.rate
@@ -213,3 +215,30 @@ def _rates(flow: tuple[steps.Step, ...]) -> Iterator[tuple[steps.Send, float]]:
                 if isinstance(inner, steps.Send) and inner.rate is None and round_length < inf:
                     yield inner, (inner.count or 1) / round_length
             yield from _rates(tuple(s for s in step.steps if not isinstance(s, steps.Send) or s.rate))
+
+
+def describe_estimate(need: Estimate, *, workers: int = 1) -> list[str]:
+    """The estimate as lines of text."""
+    needs = (
+        f"{format_bytes(need.memory)} of memory, {format_number(need.descriptors)} file descriptors, "
+        f"{format_number(need.connections)} local ports; {workers} worker{'s' if workers > 1 else ''}"
+    )
+    rows = [
+        ("Users", ", ".join(f"{format_number(round(count))} {name}" for name, count in need.roles.items())),
+        ("Connections", f"{format_number(need.connections)} at the busiest moment"),
+        ("Length", f"{need.duration:g} s, with the wait for late deliveries"),
+        ("Sent", f"about {format_number(round(need.sent))} messages"),
+        (
+            "Delivered",
+            f"about {format_number(round(need.delivered))}, the largest room has {need.largest_room} members",
+        ),
+        ("Received", f"about {format_bytes(need.received_bytes_per_s)}/s at the busiest moment"),
+        ("Needs", needs),
+    ]
+    lines = [f"{label:<13}{text}" for label, text in rows]
+    lines.append(f"{'Phase':<13}{'users':>8}{'sent/s':>12}{'delivered/s':>14}")
+    lines += [
+        f"  {phase.name:<11}{phase.users:>8.0f}{phase.sent_per_s:>12.1f}{phase.delivered_per_s:>14.0f}"
+        for phase in need.phases
+    ]
+    return lines

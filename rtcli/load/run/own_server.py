@@ -1,6 +1,6 @@
 """The server of `--serve`: `rtcli serve` in a process of its own, on a free port, for this run alone.
 
-Its own process, so that load generator and server do not share an interpreter. It gets a secret made for the
+In its own process it does not share an interpreter with the load generator. It gets a secret made for the
 run, and no limits on rates and connections unless the scenario sets them (`target: serve:`).
 """
 
@@ -35,7 +35,7 @@ _NO_LIMITS = {
 
 @dataclass(frozen=True, slots=True)
 class OwnServer:
-    """Where it listens, and the secret that signs its users' tokens."""
+    """The address of a server, and the secret that signs its users' tokens."""
 
     url: str
     secret: str
@@ -43,7 +43,7 @@ class OwnServer:
 
 
 def server_environment(env: Mapping[str, str], settings: Mapping[str, object], secret: str) -> dict[str, str]:
-    """The environment of the server: the scenario's settings over no limits; nothing of the caller's own."""
+    """The environment of the server: the scenario's settings, else no limits; no setting from `env`."""
     own = {name: value for name, value in env.items() if not name.startswith("RTCLI_")}
     for name, value in {**_NO_LIMITS, **settings}.items():
         text = " ".join(map(str, value)) if isinstance(value, list | tuple) else _text(value)
@@ -72,25 +72,25 @@ async def own_server(env: Mapping[str, str], settings: Mapping[str, object]) -> 
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,  # a terminal's Ctrl-C is for the load test, which ends this one itself
         )
-        said: list[bytes] = []
-        listening = asyncio.create_task(_listen(process, said))
+        log: list[bytes] = []
+        reading = asyncio.create_task(_read_log(process, log))
         try:
-            url = await _wait_ready(process, ready, said)
+            url = await _wait_ready(process, ready, log)
             yield OwnServer(url, secret, process.pid)
         finally:
             await _end(process)
-            await listening
+            await reading
 
 
-async def _listen(process: asyncio.subprocess.Process, said: list[bytes]) -> None:
-    """Keep the last that the server said; its pipe must not fill up."""
+async def _read_log(process: asyncio.subprocess.Process, log: list[bytes]) -> None:
+    """Read the server's log, so that its pipe does not fill up; keep the last 20 lines."""
     assert process.stderr is not None  # noqa: S101 - asked for
     while line := await process.stderr.readline():
-        said.append(line)
-        del said[:-20]
+        log.append(line)
+        del log[:-20]
 
 
-async def _wait_ready(process: asyncio.subprocess.Process, ready: Path, said: list[bytes]) -> str:
+async def _wait_ready(process: asyncio.subprocess.Process, ready: Path, log: list[bytes]) -> str:
     deadline = asyncio.get_running_loop().time() + _START_S
     while asyncio.get_running_loop().time() < deadline and process.returncode is None:
         with contextlib.suppress(OSError):
@@ -98,7 +98,7 @@ async def _wait_ready(process: asyncio.subprocess.Process, ready: Path, said: li
             if url:
                 return url
         await asyncio.sleep(0.01)
-    last = b"".join(said).decode("utf-8", "replace").strip().splitlines()
+    last = b"".join(log).decode("utf-8", "replace").strip().splitlines()
     raise CliError(
         f"the server of --serve did not start{': ' + last[0] if last else ''}",
         hint="does `rtcli serve --port 0` work? see also `target: serve:` in the scenario",

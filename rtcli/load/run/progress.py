@@ -1,4 +1,4 @@
-"""What a person sees of a run while it goes on: a live view on a terminal, a line every 10 s elsewhere."""
+"""The progress of a run, for people: a live view on a terminal, a line every 10 s elsewhere."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from rich.console import Console as RichConsole
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from typing_extensions import override
 
 from rtcli.load.core.schedule import phase_bounds
 from rtcli.load.metrics.formatting import format_seconds
 from rtcli.load.metrics.histogram import Histogram
-from rtcli.load.run.coordinator import RunState
+from rtcli.load.run.coordinator import ProgressView, RunState
 from rtcli.units import format_number
 
 _EVERY_S = 10.0
-_WINDOW = 5  # seconds that rates and percentiles are taken over
+_WINDOW = 5  # seconds that rates and percentiles cover
 
 
-class Figures:
-    """The figures of the last seconds."""
+class ProgressFigures:
+    """The figures of a run's last five seconds."""
 
     def __init__(self, state: RunState) -> None:
         self.now = max(0.0, state.now())
         scenario = state.spec.scenario
-        self.phase, self.phase_start, self.phase_end = "settling", scenario.duration, scenario.duration
+        self.phase = "settling"
         for phase, start, end in phase_bounds(scenario.phases):
             if start <= self.now < end and state.ended is None:
-                self.phase, self.phase_start, self.phase_end = phase.name, start, end
+                self.phase = phase.name
         self.share = min(1.0, self.now / scenario.duration)
         self.duration = scenario.duration
         self.users = sum(state.users.values())
@@ -43,7 +44,7 @@ class Figures:
         seen = Counter({kind: int(state.store.count(kind, {}) or 0) for kind in ("connect_failed", "errors")})
         for violations in state.violations.values():
             seen.update(violations)
-        self.wrong = [
+        self.failures = [
             f"{format_number(count)} {kind.replace('_', ' ')}" for kind, count in seen.items() if count
         ]
 
@@ -53,7 +54,7 @@ def _rate(sums: dict[int, int], seconds: range) -> float:
 
 
 def _merged(state: RunState, metric: str, seconds: range) -> tuple[float, float] | None:
-    """p50 and p99 over some seconds."""
+    """p50 and p99 (seconds) over some seconds of the run; None without samples."""
     whole = Histogram()
     by_second = state.store.by_second(metric)
     for second in seconds:
@@ -62,29 +63,30 @@ def _merged(state: RunState, metric: str, seconds: range) -> tuple[float, float]
     return (whole.percentile(50), whole.percentile(99)) if whole.count else None
 
 
-class Silent:
+class SilentProgress(ProgressView):
     """Shows nothing."""
 
+    @override
     def show(self, state: RunState) -> None:
-        """See View."""
+        """Show nothing."""
 
 
-class Lines:
-    """A line every 10 s."""
+class ProgressLines(ProgressView):
+    """Writes a line every 10 s."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
         self._next = 0.0
 
+    @override
     def show(self, state: RunState) -> None:
-        """See View."""
         if state.base and state.now() >= self._next and state.users:
             self._next = state.now() + _EVERY_S
-            self._write(line(Figures(state)))
+            self._write(line(ProgressFigures(state)))
 
 
-def line(figures: Figures) -> str:
-    """A run in one line."""
+def line(figures: ProgressFigures) -> str:
+    """The figures as one line."""
     parts = [
         f"{figures.now:3.0f}/{figures.duration:.0f} s {figures.phase}:",
         f"{format_number(figures.users)} users,",
@@ -93,7 +95,7 @@ def line(figures: Figures) -> str:
         "fan-out " + _pair(figures.latency) + ",",
         "lag p99 " + ("–" if figures.lag is None else format_seconds(figures.lag[1])),
     ]
-    parts += [f", {what}" for what in figures.wrong]
+    parts += [f", {what}" for what in figures.failures]
     return " ".join(parts).replace(" ,", ",")
 
 
@@ -101,8 +103,8 @@ def _pair(pair: tuple[float, float] | None) -> str:
     return "–" if pair is None else f"p50 {format_seconds(pair[0])} p99 {format_seconds(pair[1])}"
 
 
-class Screen:
-    """A live view on a terminal; use as a context manager."""
+class ProgressScreen(ProgressView):
+    """Shows a table on a terminal and keeps it up to date; a context manager."""
 
     def __init__(self) -> None:
         self._live = Live(console=RichConsole(stderr=True), refresh_per_second=4, transient=True)
@@ -114,14 +116,14 @@ class Screen:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
+    @override
     def show(self, state: RunState) -> None:
-        """See View."""
         if state.base:
-            self._live.update(table(Figures(state)))
+            self._live.update(table(ProgressFigures(state)))
 
 
-def table(figures: Figures) -> Table:
-    """A run as a small table."""
+def table(figures: ProgressFigures) -> Table:
+    """The figures as a small table."""
     grid = Table.grid(padding=(0, 2))
     grid.add_row("phase", f"{figures.phase}  {figures.now:.0f} of {figures.duration:.0f} s")
     grid.add_row("", ProgressBar(total=1.0, completed=figures.share, width=40))
@@ -132,5 +134,5 @@ def table(figures: Figures) -> Table:
     grid.add_row("messages", rates)
     grid.add_row("fan-out", _pair(figures.latency))
     grid.add_row("schedule lag", _pair(figures.lag))
-    grid.add_row("wrong", ", ".join(figures.wrong) or "nothing so far; what is lost is certain at the end")
+    grid.add_row("wrong", ", ".join(figures.failures) or "nothing so far; what is lost is certain at the end")
     return grid

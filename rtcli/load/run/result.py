@@ -1,4 +1,4 @@
-"""From what a run measured to its result: counts, thresholds, timeline and verdict. No I/O."""
+"""Makes the result of a run from what was measured: counts, thresholds, timeline and verdict. No I/O."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from rtcli.load.results.model import (
     ThresholdResult,
     decide,
 )
-from rtcli.load.results.thresholds import evaluate_one
+from rtcli.load.results.thresholds import evaluate
 from rtcli.load.run.coordinator import RunState
 from rtcli.load.run.health import MIN_LAG_S, lag_limit
-from rtcli.load.scenario.model import AuditRules
+from rtcli.load.scenario.model import AuditRules, ThresholdSpec
 
 PERCENTILES = (90.0, 95.0, 99.0, 99.9)
 _SPECTRUM = (0.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 97.5, 99.0, 99.5, 99.9, 99.95, 99.99, 99.999, 100.0)
@@ -83,7 +83,7 @@ def make_result(state: RunState) -> RunResult:
 
 
 def environment() -> dict[str, str]:
-    """What the generator ran on."""
+    """The versions and the machine that the generator ran on."""
     return {
         "rtcli": __version__,
         "python": platform.python_version(),
@@ -97,7 +97,7 @@ def environment() -> dict[str, str]:
 
 
 def _audit(state: RunState) -> AuditResult:
-    """Add the workers' accounts up, and count them as metrics too, for thresholds."""
+    """Add up the workers' accounts, and count them as metrics, too, for thresholds."""
     rules, store = state.spec.scenario.audit, state.store
     counts = dict.fromkeys(COUNTS, 0)
     groups: dict[GroupKey, Group] = {}
@@ -118,7 +118,7 @@ def _audit(state: RunState) -> AuditResult:
     counts["delivered"] = max(0, (arrived.count if arrived is not None else 0) - not_counted)
     counts["expected"] = counts["delivered"] + undelivered
     counts["late"] = _count_late(store, rules.late_after)
-    _count_others(store, counts, undelivered)
+    _count_rest(store, counts, undelivered)
     subscribers = sum(account.subscribers for account in state.accounts)
     return AuditResult(
         delivery=rules.delivery,
@@ -142,7 +142,7 @@ def _count_late(store: MetricStore, late_after: float) -> int:
     return total
 
 
-def _count_others(store: MetricStore, counts: Mapping[str, int], undelivered: int) -> None:
+def _count_rest(store: MetricStore, counts: Mapping[str, int], undelivered: int) -> None:
     for kind in ("gap_declared", "indeterminate"):
         if counts[kind]:
             store.recorder(kind).add(0, counts[kind])
@@ -156,20 +156,11 @@ def _count_others(store: MetricStore, counts: Mapping[str, int], undelivered: in
 
 
 def _thresholds(state: RunState, elapsed: float) -> list[ThresholdResult]:
-    lengths = {phase.name: phase.duration for phase in state.spec.scenario.phases}
-    found = []
-    for spec in state.spec.scenario.thresholds:
+    def clean(spec: ThresholdSpec) -> MetricStore | None:
         flagged = state.health.flagged(state.store, lag_limit(spec))
-        found.append(
-            evaluate_one(
-                spec,
-                state.store,
-                min(elapsed, lengths.get(spec.tags.get("phase", ""), elapsed)),
-                clean=state.store.without(set(flagged)) if flagged else None,
-                aborted=spec is state.aborted_by,
-            )
-        )
-    return found
+        return state.store.without(set(flagged)) if flagged else None
+
+    return evaluate(state.spec.scenario, state.store, elapsed, clean=clean, aborted_by=state.aborted_by)
 
 
 def _metrics(state: RunState, elapsed: float) -> dict[str, MetricSummary]:
@@ -196,7 +187,7 @@ def _metrics(state: RunState, elapsed: float) -> dict[str, MetricSummary]:
 
 
 def summarize(store: MetricStore, name: str, tags: Mapping[str, str], elapsed: float) -> MetricSummary | None:
-    """One metric over the whole run; None when there is nothing to say."""
+    """One metric over the whole run; None without data."""
     metric = METRICS[name]
     if metric.kind is Kind.TREND:
         histogram = store.trend(name, tags)
@@ -236,7 +227,7 @@ def _spectrum(store: MetricStore) -> dict[str, list[tuple[float, float]]]:
     return found
 
 
-# -- time and generator ------------------------------------------------------------------------------------
+# -- timeline and generator --------------------------------------------------------------------------------
 
 
 def _timeline(state: RunState, flagged: Mapping[int, str], elapsed: float) -> list[Second]:

@@ -1,4 +1,4 @@
-"""The deployment under test: where it is, whether it may be tested, and whether it answers at all."""
+"""The deployment under test: its address, whether it may be loaded, and whether it answers."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from rtcli.load.adapters.interface import Opening, WsAdapter
 from rtcli.load.adapters.registry import adapter_for
 from rtcli.load.audit.token import MAX_RUN
 from rtcli.load.core.context import Credentials, WorkerSpec, tls_of
-from rtcli.load.core.feeders import Feeders, UserScope, already
-from rtcli.load.core.schedule import seeded
+from rtcli.load.core.feeders import Feeders, UserScope, always
+from rtcli.load.core.schedule import seeded_rng
 from rtcli.load.errors import RefusedError
 from rtcli.load.net.source_addresses import SourceAddresses, resolve
 from rtcli.load.net.websocket import WebSocketConnection, open_websocket
@@ -43,38 +43,38 @@ async def make_spec(
     unix_start: float,
     insecure: bool = False,
 ) -> WorkerSpec:
-    """What workers need to know; looks up the host. Raises CliError (3)."""
+    """Make the workers' spec; looks up the host. Raises CliError (3)."""
     try:
         address, family = await resolve(endpoint.host, endpoint.port)
     except OSError:
         raise CliError(
             f"{endpoint.host}: no such host", hint="is its name right?", exit_code=Exit.CANNOT_CONNECT
         ) from None
-    run = SystemRandom().randint(1, MAX_RUN)  # not the seed's: runs must not mix
+    run = SystemRandom().randint(1, MAX_RUN)  # not from the seed: runs must not mix
     return WorkerSpec(
         scenario, endpoint, address, family, credentials, run, unix_start, workers=workers, insecure=insecure
     )
 
 
 class _Probe:
-    """Hears the first words of a server."""
+    """Receives the first frame of a server."""
 
     def __init__(self) -> None:
-        self.heard: asyncio.Future[tuple[int, str] | None] = asyncio.get_running_loop().create_future()
+        self.first: asyncio.Future[tuple[int, str] | None] = asyncio.get_running_loop().create_future()
 
     def on_frame(self, data: bytes, now: int) -> None:  # noqa: ARG002 - that there is one is enough
         """See Receiver."""
-        if not self.heard.done():
-            self.heard.set_result(None)
+        if not self.first.done():
+            self.first.set_result(None)
 
     def on_closed(self, code: int, reason: str) -> None:
         """See Receiver."""
-        if not self.heard.done():
-            self.heard.set_result((code, reason))
+        if not self.first.done():
+            self.first.set_result((code, reason))
 
 
 async def probe(spec: WorkerSpec) -> None:
-    """Open one connection as the first WebSocket role does. Raises CliError (3, 4) if it does not work."""
+    """Open one connection as the first WebSocket role does. Raises CliError (3, 4) when that fails."""
     for role in spec.scenario.roles.values():
         try:
             adapter = adapter_for(spec.scenario, role)
@@ -127,7 +127,7 @@ async def _probe_ws(spec: WorkerSpec, role: Role, adapter: WsAdapter) -> None:
 async def _greeting(
     spec: WorkerSpec, role: Role, adapter: WsAdapter, connection: WebSocketConnection, receiver: _Probe
 ) -> tuple[int, str] | None:
-    """Say what a user says first, and hear the answer: None when it is a frame, else how it was closed."""
+    """Send a user's first frames and wait: None when a frame comes back, else how the server closed."""
     scope = UserScope(
         Feeders(spec.scenario),
         role=role.name,
@@ -136,11 +136,11 @@ async def _greeting(
         user_id=f"{role.name}-1",
         name=f"{role.name} 1",
         run=spec.run_word,
-        rng=already(seeded(spec.scenario.seed, role.name, 0)),
+        rng=always(seeded_rng(spec.scenario.seed, role.name, 0)),
     )
     for frame in adapter.hello(scope):
         connection.send(frame)
-    return await asyncio.wait_for(receiver.heard, _PROBE_S)
+    return await asyncio.wait_for(receiver.first, _PROBE_S)
 
 
 def _unreachable(endpoint: Endpoint, error: Exception) -> CliError:

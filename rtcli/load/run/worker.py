@@ -1,4 +1,4 @@
-"""One worker: its share of the users, from the start of the run to the account of what they received."""
+"""One worker: it runs its share of the users, from the start of the run until everything has settled."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rtcli.load.adapters.interface import SseAdapter, WsAdapter
 from rtcli.load.adapters.registry import adapter_for
 from rtcli.load.core.context import WorkerContext, WorkerSpec
 from rtcli.load.core.latches import Latches
-from rtcli.load.core.schedule import arrival_times, phase_bounds, seeded, stays
+from rtcli.load.core.schedule import arrival_times, phase_bounds, seeded_rng, stays
 from rtcli.load.run.messages import FromWorker, PhasesEnded, Tick
 from rtcli.load.scenario.model import Cut, Role
 from rtcli.load.users.flow.actions import ACTIONS
@@ -24,11 +24,11 @@ from rtcli.load.users.user import User, make_user
 STALL_S = 0.1
 _WATCH_S = 0.02
 _SETTLE_STEP_S = 0.05
-_MIN_SETTLE_S = 0.5  # what comes again, comes late
+_MIN_SETTLE_S = 0.5  # duplicates come late
 _CANCEL_AGAIN_S = 0.5
 _GOODBYE_S = 5.0
 _SLICE = 100  # users
-_NUMBERS_PER_ROLE = 1_000_000  # of users who arrive, apart from those who are there
+_NUMBERS_PER_ROLE = 1_000_000  # for the users of a role with arrivals
 
 
 class Worker:
@@ -53,11 +53,11 @@ class Worker:
         self._stop.set()
 
     async def run(self) -> None:
-        """Run to the end of the phases, or until `stop`; then wait until everything has arrived."""
+        """Run to the end of the phases or until `stop`; then wait until everything has arrived."""
         context = self.context
         self._plan()
-        beat = asyncio.create_task(self._tick_every_second())
-        watch = asyncio.create_task(self._watch_loop())
+        ticking = asyncio.create_task(self._tick_every_second())
+        watching = asyncio.create_task(self._watch_loop())
         try:
             left = (context.microseconds(context.scenario.duration) - context.now()) / 1e6
             with contextlib.suppress(TimeoutError):
@@ -65,13 +65,13 @@ class Worker:
             self._send(PhasesEnded(context.seconds(context.now())))
             await self._settle()
         finally:
-            beat.cancel()
-            watch.cancel()
-            await asyncio.gather(beat, watch, return_exceptions=True)
+            ticking.cancel()
+            watching.cancel()
+            await asyncio.gather(ticking, watching, return_exceptions=True)
             await self._collect()
             self._tick()
 
-    # -- who comes when ------------------------------------------------------------------------------------
+    # -- the schedule of users -----------------------------------------------------------------------------
 
     def _plan(self) -> None:
         first = 0
@@ -81,7 +81,9 @@ class Worker:
                 first += role.users
             else:
                 arrivals = arrival_times(
-                    role, self.spec.scenario.phases, seeded(self.spec.scenario.seed, role.name, "arrivals")
+                    role,
+                    self.spec.scenario.phases,
+                    seeded_rng(self.spec.scenario.seed, role.name, "arrivals"),
                 )
                 mine = islice(enumerate(arrivals), self.spec.worker, None, self.spec.workers)
                 self._plan_arrival(role, mine, (place + 1) * _NUMBERS_PER_ROLE)
@@ -95,7 +97,7 @@ class Worker:
                 self._start_at(stay.start, role, stay.number, first + stay.number, stay.end)
 
     def _plan_arrival(self, role: Role, arrivals: Iterator[tuple[int, float]], first: int) -> None:
-        """Plan the next arrival; it plans the one after that."""
+        """Schedule the next arrival, which schedules the one after it."""
         following = next(arrivals, None)
         if following is None:
             return
@@ -103,7 +105,7 @@ class Worker:
         end = self.spec.scenario.duration
         if role.stay is not None:
             end = min(
-                end, start + role.stay.sample(seeded(self.spec.scenario.seed, role.name, index, "stay"))
+                end, start + role.stay.sample(seeded_rng(self.spec.scenario.seed, role.name, index, "stay"))
             )
         self._start_at(start, role, index, first + index, end)
         self.context.timers.call_at(
@@ -113,14 +115,14 @@ class Worker:
     def _start_at(self, start: float, role: Role, index: int, number: int, end: float) -> None:
         def begin(_when: int) -> None:
             if not self.context.stopping:
-                task = asyncio.create_task(self._live(role, index, number, end))
+                task = asyncio.create_task(self._run_user(role, index, number, end))
                 self._flows.add(task)
                 task.add_done_callback(self._flows.discard)
 
         self.context.timers.call_at(self.context.microseconds(start), begin)
 
-    async def _live(self, role: Role, index: int, number: int, end: float) -> None:
-        """One user's stay."""
+    async def _run_user(self, role: Role, index: int, number: int, end: float) -> None:
+        """Run one user from its start to its end."""
         context = self.context
         adapter = self._adapters[role.name]
         user = make_user(context, role, index, number, adapter)
@@ -138,31 +140,31 @@ class Worker:
             context.users -= 1
 
     def _plan_cut(self, phase: str, at: float, cut: Cut) -> None:
-        rng = seeded(self.spec.scenario.seed, "cut", phase, self.spec.worker)
+        rng = seeded_rng(self.spec.scenario.seed, "cut", phase, self.spec.worker)
 
-        def strike(_when: int) -> None:
-            crowd = sorted(
+        def cut_some(_when: int) -> None:
+            connected = sorted(
                 (user for user in self.users if user.context.role.name in cut.roles and user.connected),
                 key=lambda user: user.context.number,
             )
-            for user in rng.sample(crowd, round(len(crowd) * cut.share)):
+            for user in rng.sample(connected, round(len(connected) * cut.share)):
                 user.cut(cut.how)
 
-        self.context.timers.call_at(self.context.microseconds(at), strike)
+        self.context.timers.call_at(self.context.microseconds(at), cut_some)
 
     # -- the end -------------------------------------------------------------------------------------------
 
     async def _settle(self) -> None:
-        """Send nothing more, and wait until everything has arrived, or for as long as the scenario says."""
+        """Stop sending, and wait until everything has arrived, at most as long as the scenario says."""
         context = self.context
         context.stopping = True
         context.timers.stop()
-        while self._flows:  # a library may take a cancellation for its own, as asyncio.wait_for of 3.11 does
+        while self._flows:  # a cancellation may get lost, as in asyncio.wait_for of 3.11
             for task in self._flows:
                 task.cancel()
             await asyncio.wait(self._flows, timeout=_CANCEL_AGAIN_S)
         for user in self.users:
-            user.transport.read_freely()  # slow readers catch up, or find that the server gave up on them
+            user.transport.read_freely()  # slow readers catch up now, or see that the server closed
         rules = context.scenario.audit
         started = context.now()
         while (waited := (context.now() - started) / 1e6) < rules.settle:
@@ -172,7 +174,7 @@ class Worker:
             await asyncio.sleep(_SETTLE_STEP_S)
 
     async def close(self) -> None:
-        """Let everybody go: in order within some seconds, else at once."""
+        """Disconnect all users: with a close handshake within some seconds, else at once."""
         self.context.closing = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_GOODBYE_S):
@@ -180,7 +182,7 @@ class Worker:
         for user in self.users:
             user.abort()
         await self.context.http.aclose()
-        await asyncio.sleep(0)  # transports say goodbye in the next turn
+        await asyncio.sleep(0)  # transports close in the next turn of the loop
 
     # -- each second ---------------------------------------------------------------------------------------
 
@@ -194,7 +196,7 @@ class Worker:
             second = int(self.context.seconds(self.context.now())) + 1
 
     async def _collect(self) -> None:
-        """Take over what connections have counted, in slices that nobody notices."""
+        """Collect what connections have counted, in slices that do not hold up the event loop."""
         for number, user in enumerate(list(self.users)):
             user.transport.collect()
             if number % _SLICE == _SLICE - 1:
@@ -225,7 +227,7 @@ class Worker:
         )
 
     async def _watch_loop(self) -> None:
-        """Notice when the event loop stands still: what is measured meanwhile says nothing of the server."""
+        """Record when the event loop stands still: samples of that time say nothing about the server."""
         context = self.context
         while True:
             before = time.monotonic()
@@ -238,7 +240,7 @@ class Worker:
 
 
 def memory() -> int:
-    """Bytes of this process in memory now."""
+    """Resident memory of this process, in bytes."""
     try:
         with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - nothing of a path in it
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,4 +1,4 @@
-"""Users: what they are, over which transport, and what they do.
+"""Users: their connection, what they send and receive over it, and the flow that they follow.
 
-From outside: `rtcli.load.run` makes them, through `websocket`, `event_stream` and `flow`.
+From outside: `user.User` and `user.make_user`, and `flow`.
 """

@@ -9,7 +9,7 @@ from random import Random
 from rtcli.load.audit.records import Subscriber
 from rtcli.load.core.context import WorkerContext
 from rtcli.load.core.feeders import UserScope
-from rtcli.load.core.schedule import seeded
+from rtcli.load.core.schedule import seeded_rng
 from rtcli.load.scenario.model import Role
 
 
@@ -39,7 +39,7 @@ class UserContext:
     @cached_property
     def rng(self) -> Random:
         """The user's generator of random numbers; made on first use, since it takes 2.5 KB."""
-        return seeded(self.worker.scenario.seed, self.role.name, self.index)
+        return seeded_rng(self.worker.scenario.seed, self.role.name, self.index)
 
     def token(self) -> str | None:
         """A token for this user; None when users have none."""

@@ -117,7 +117,6 @@ class SseTransport(Transport):
 
     @override
     def close(self, code: int, reason: str) -> None:
-        """Close the connection."""
         self.drop(Kill.FIN)
         self.on_closed(0, "")
 
@@ -137,13 +136,11 @@ class SseTransport(Transport):
 
     @override
     def read_freely(self) -> None:
-        """Lift the limit of a slow reader."""
         if self._connection is not None:
             self._connection.read_freely()
 
     @override
     def collect(self) -> None:
-        """Record what the connection has counted since the last time."""
         connection = self._connection
         if connection is not None and connection.received:
             bin_key = self._worker.bin_key(self._worker.now())
@@ -168,12 +165,10 @@ class SseTransport(Transport):
 
     @override
     def add_observer(self, observer: FrameObserver) -> None:
-        """Show the data of every event to an observer from now on."""
         self._frame_observers.append(observer)
 
     @override
     def remove_observer(self, observer: FrameObserver) -> None:
-        """Stop showing events to an observer."""
         self._frame_observers.remove(observer)
 
     def on_event(self, event: ServerSentEvent, now: int) -> None:

@@ -101,7 +101,7 @@ class HttpPublisher:
             return idle.pop()
         self._count += 1
         name = self._user.name if self._count == 1 else f"{self._user.name}.{self._count}"
-        return self._worker.audit.open_log(name, room, wants_acks=True)
+        return self._worker.audit.open_log(name, room)
 
     async def _request(self, request: _Request) -> _Answer | None:
         """Make the request; None: there was no answer."""

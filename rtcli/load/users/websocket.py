@@ -102,7 +102,6 @@ class WebSocketTransport(Transport):
 
     @override
     def close(self, code: int, reason: str) -> None:
-        """Begin the closing handshake."""
         if self._connection is not None:
             self._connection.close(code, reason)
 
@@ -130,13 +129,11 @@ class WebSocketTransport(Transport):
 
     @override
     def read_freely(self) -> None:
-        """Lift the limit of a slow reader."""
         if self._connection is not None:
             self._connection.read_freely()
 
     @override
     def collect(self) -> None:
-        """Record what the connection has counted since the last time."""
         connection = self._connection
         if connection is None:
             return
@@ -182,7 +179,7 @@ class WebSocketTransport(Transport):
     def _log(self, room: str, *, wants_acks: bool) -> SenderLog:
         log = self._logs.get((room, wants_acks))
         if log is None:
-            log = self._worker.audit.open_log(self._user.name, room, wants_acks=wants_acks)
+            log = self._worker.audit.open_log(self._user.name, room)
             self._logs[room, wants_acks] = log
         return log
 
@@ -212,7 +209,6 @@ class WebSocketTransport(Transport):
 
     @override
     def remove_observer(self, observer: FrameObserver) -> None:
-        """Stop showing frames to an observer."""
         self._frame_observers.remove(observer)
 
     def on_frame(self, data: bytes, now: int) -> None:

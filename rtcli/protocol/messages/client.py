@@ -1,6 +1,6 @@
-"""What a client may say: one struct per row of protocol.md, section 3, "Client → server".
+"""What a client may send: one struct per row of protocol.md, section 3, "Client → server".
 
-A struct is the shape on the wire: `{"type": …, "data": {…}, "id": …}`. `id` comes back in every reply.
+A struct is the shape on the wire: `{"type": …, "data": {…}, "id": …}`. Every reply repeats the `id`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ History: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_HISTORY)]
 
 
 class NoData(Struct, frozen=True):
-    """Data of messages that carry none; whatever is in it is not looked at."""
+    """Data of messages that have none; its content is ignored."""
 
 
 class RoomData(Struct, frozen=True):
@@ -45,7 +45,7 @@ class ChatData(Struct, frozen=True):
 
 
 class TypingData(Struct, frozen=True):
-    """Whether the user is writing something for the room."""
+    """Whether the user is typing in the room."""
 
     room: Room
     is_typing: bool
@@ -75,14 +75,14 @@ class Pong(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="pong"
 
 
 class JoinRoom(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="join_room"):
-    """Become a member of a room."""
+    """Join a room."""
 
     data: JoinData
     id: Id = None
 
 
 class LeaveRoom(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="leave_room"):
-    """Cease to be a member."""
+    """Leave a room."""
 
     data: RoomData
     id: Id = None
@@ -96,14 +96,14 @@ class ChatMessage(Struct, frozen=True, omit_defaults=True, tag_field="type", tag
 
 
 class Typing(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="typing"):
-    """Tell the other members that one is writing, or no longer."""
+    """Tell the other members that the user is typing, or has stopped."""
 
     data: TypingData
     id: Id = None
 
 
 class Refresh(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="refresh"):
-    """Go on with a new token."""
+    """Continue with a new token."""
 
     data: RefreshData
     id: Id = None

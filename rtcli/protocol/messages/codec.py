@@ -39,9 +39,9 @@ _decode_any = msgspec.json.Decoder(_AnyMessage).decode
 
 
 def decode_server(text: str | bytes) -> ServerMessage:
-    """Read one message of a server. Raises MessageError only.
+    """Decode one message of a server. Raises MessageError only.
 
-    Unknown keys are ignored, and a type that this version does not know becomes `Unknown`.
+    Unknown keys are ignored; a message of an unknown type becomes `Unknown`.
     """
     try:
         message = _decode_tagged(text)
@@ -66,9 +66,9 @@ _encoder = msgspec.json.Encoder()
 
 
 def encode(message: msgspec.Struct) -> bytes:
-    """Write a message, or a message's data alone, as JSON text in UTF-8.
+    """Encode a message, or a message's data alone, as JSON text in UTF-8.
 
-    Optional fields that are None are left out.
-    Strings must be free of surrogates (UnicodeEncodeError otherwise), as everything that was decoded here is.
+    Optional fields that are None are omitted. Raises UnicodeEncodeError for surrogates in strings; what was
+    decoded here has none.
     """
     return _encoder.encode(message)

@@ -1,10 +1,9 @@
-r"""The one door for what clients send: a strict decoder (protocol.md, section 3, "Envelope").
+r"""The strict decoder for everything that clients send (protocol.md, section 3, "Envelope").
 
-There are two ways through. The fast way decodes with msgspec straight into the message's struct and then
-proves, by counting quotation marks, that the text held nothing but the fields of that struct: then there is
-no unknown key, no name twice and no depth to look into; and a text without `\u` has no escaped surrogate and
-no NUL. Everything else takes the thorough way (strict_json.py), which also finds out what to say about a bad
-message.
+The fast way decodes with msgspec straight into the message's struct and then proves, by counting quotation
+marks, that the text contains only the fields of that struct: then there is no unknown key, no duplicate name
+and no deeper level to check; and a text without `\u` has no escaped surrogate and no NUL. Everything else
+takes the thorough way (strict_json.py), which also finds the error to report for a bad message.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ from rtcli.protocol.messages.client import (
 )
 from rtcli.protocol.messages.strict_json import NotAcceptedError, parse
 
-_MAX_SHOWN = 64  # characters of an unknown type that come back in the error text
+_MAX_SHOWN = 64  # characters of an unknown type that the error text repeats
 
 
 class MessageError(Exception):
-    """A message that is not followed.
+    """A message is rejected.
 
-    `code` is for programs, `message` for people, `id` what to echo (None when none could be read).
+    `code` is for programs, `message` for people, `id` is to be echoed (None when none could be read).
     """
 
     def __init__(self, code: ErrorCode, *, id: str | None = None, shown: str = "") -> None:  # noqa: A002
@@ -50,8 +49,8 @@ _TYPES: dict[str, type[ClientMessage]] = {
     "typing": Typing,
     "refresh": Refresh,
 }
-# Quotation marks in a text that has exactly the fields of its struct: two for each name and each string.
-# Those of `id` come on top. (A join has optional fields and is not frequent: it takes the thorough way.)
+# Quotation marks in a text that has exactly the fields of its struct: two for each name and each string,
+# without those of `id`. (A join has optional fields and is not frequent: it takes the thorough way.)
 _QUOTES: dict[type[ClientMessage], int] = {
     Ping: 4,
     Pong: 4,
@@ -64,9 +63,10 @@ _decode_fast = msgspec.json.Decoder(ClientMessage).decode
 
 
 def decode_client(text: str | bytes | bytearray | memoryview) -> ClientMessage:
-    """Read one message of a client. Raises MessageError only; bytes that are not UTF-8 are `invalid_message`.
+    """Decode one message of a client. Raises MessageError only, also for bytes that are not UTF-8.
 
-    A room's name is only checked to be a string that is not empty; `rooms.is_valid_room` says the rest.
+    Of a room's name this only checks that it is a string and not empty; `rooms.is_valid_room` checks the
+    rest.
     """
     if not isinstance(text, str):
         try:
@@ -98,7 +98,7 @@ def _decode_thoroughly(text: str) -> ClientMessage:
         raise MessageError(ErrorCode.INVALID_MESSAGE)
     name, data = value.get("type"), value.get("data")
     if name == "join_room" and isinstance(data, dict) and not isinstance(data.get("since"), str | None):
-        # A `since` that is no position is answered by `recovered: false`, and so is one that is no text.
+        # A `since` that is no position is answered with `recovered: false`, and so is one that is no string.
         value["data"] = {**data, "since": ""}
     try:
         message: ClientMessage = msgspec.convert(value, ClientMessage)
@@ -108,7 +108,7 @@ def _decode_thoroughly(text: str) -> ClientMessage:
 
 
 def _explain(value: dict[str, object]) -> MessageError:
-    """Say what is wrong with a message that is JSON but none of ours."""
+    """Find out what is wrong with a message that is valid JSON but not a valid message."""
     given, name, data = value.get("id"), value.get("type"), value.get("data", {})
     id_ = given if isinstance(given, str) and len(given) <= MAX_ID else None
     if not isinstance(name, str):
@@ -134,6 +134,6 @@ def _explain_data(kind: type[ClientMessage], data: dict[str, object]) -> ErrorCo
 
 
 def _printable(text: str) -> str:
-    """Cut and escape what a client sent, so that the error text is safe to show anywhere."""
+    """Shorten and escape what a client sent, so that the error text is safe to show anywhere."""
     shown = text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in shown)

@@ -1,4 +1,4 @@
-"""What the server says: one struct per row of protocol.md, section 3, "Server → client".
+"""What the server sends: one struct per row of protocol.md, section 3, "Server → client".
 
 A struct is the shape on the wire: `{"type": …, "data": {…}, "id": …, "timestamp": …}`. `id` is that of the
 message replied to; `timestamp`, and every other time, is RFC 3339 text (`format_timestamp`).
@@ -14,13 +14,13 @@ from msgspec import Struct, field
 from rtcli.protocol.messages.client import NoData, RoomData
 
 PROTOCOL_VERSION = 1
-MAX_MEMBERS = 200  # named in one room_joined; member_count has them all
+MAX_MEMBERS = 200  # listed in one room_joined; member_count counts all of them
 
 UserId: TypeAlias = int | str
 
 
 class ConnectedData(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Who one is, where, and how often a sign of life is due."""
+    """Who the client is, on which instance, and how often a heartbeat is due."""
 
     connection_id: str
     user_id: UserId
@@ -51,7 +51,7 @@ class RoomJoinedData(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class PresenceData(Struct, frozen=True, kw_only=True):
-    """Who came or went."""
+    """Who joined or left."""
 
     user_id: UserId
     name: str
@@ -72,7 +72,7 @@ class NewMessageData(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class UserTypingData(Struct, frozen=True, kw_only=True):
-    """Who writes, or stopped."""
+    """Who is typing, or has stopped."""
 
     user_id: UserId
     name: str
@@ -81,7 +81,7 @@ class UserTypingData(Struct, frozen=True, kw_only=True):
 
 
 class AckData(Struct, frozen=True, kw_only=True):
-    """Where the publication is in the log."""
+    """The position of the publication in the log."""
 
     room: str
     offset: int
@@ -100,7 +100,7 @@ class EventData(Struct, frozen=True, kw_only=True):
 
 
 class GapData(Struct, frozen=True, kw_only=True):
-    """The publications after `from` up to `to` will not come; `lost` is their number where it is known."""
+    """The publications after `from` up to `to` are lost; `lost` is their number where it is known."""
 
     room: str
     from_: str = field(name="from")
@@ -110,13 +110,13 @@ class GapData(Struct, frozen=True, kw_only=True):
 
 
 class ExpiryData(Struct, frozen=True, kw_only=True):
-    """When the token ends."""
+    """When the token expires."""
 
     expires_at: str
 
 
 class ClosingData(Struct, frozen=True, kw_only=True):
-    """The close that follows, and after how many milliseconds this client should come back."""
+    """The close that follows, and after how many milliseconds this client should reconnect."""
 
     code: int
     reason: str
@@ -132,14 +132,14 @@ class ErrorData(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class _Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
-    """What all messages may carry besides their data."""
+    """What every message may have besides its data."""
 
     id: str | None = None
     timestamp: str | None = None
 
 
 class Connected(_Envelope, frozen=True, kw_only=True, tag="pong"):
-    """The first message on every connection; its type is `pong`, as clients of old expect."""
+    """The first message on every connection; its type is `pong`, as old clients expect."""
 
     data: ConnectedData
 
@@ -156,13 +156,13 @@ class ServerPong(_Envelope, frozen=True, kw_only=True, tag="pong"):
 
 
 class ServerPing(_Envelope, frozen=True, kw_only=True, tag="ping"):
-    """The heartbeat of v2, which wants a `pong`."""
+    """The heartbeat of v2, which the client answers with `pong`."""
 
     data: NoData = NoData()
 
 
 class RoomJoined(_Envelope, frozen=True, kw_only=True, tag="room_joined"):
-    """The reply to `join_room`; what was missed follows."""
+    """The reply to `join_room`; the missed publications follow."""
 
     data: RoomJoinedData
 
@@ -174,13 +174,13 @@ class RoomLeft(_Envelope, frozen=True, kw_only=True, tag="room_left"):
 
 
 class UserJoined(_Envelope, frozen=True, kw_only=True, tag="user_joined"):
-    """Another user came."""
+    """Another user joined."""
 
     data: PresenceData
 
 
 class UserLeft(_Envelope, frozen=True, kw_only=True, tag="user_left"):
-    """Another user went."""
+    """Another user left."""
 
     data: PresenceData
 
@@ -192,7 +192,7 @@ class NewMessage(_Envelope, frozen=True, kw_only=True, tag="new_message"):
 
 
 class UserTyping(_Envelope, frozen=True, kw_only=True, tag="user_typing"):
-    """Another member writes, or stopped."""
+    """Another member is typing, or has stopped."""
 
     data: UserTypingData
 
@@ -210,43 +210,43 @@ class Event(_Envelope, frozen=True, kw_only=True, tag="event"):
 
 
 class Gap(_Envelope, frozen=True, kw_only=True, tag="gap"):
-    """Some publications will not come."""
+    """Some publications are lost for this client."""
 
     data: GapData
 
 
 class TokenExpiring(_Envelope, frozen=True, kw_only=True, tag="token_expiring"):
-    """Time for a `refresh`."""
+    """The token expires soon: send `refresh`."""
 
     data: ExpiryData
 
 
 class Refreshed(_Envelope, frozen=True, kw_only=True, tag="refreshed"):
-    """The new token holds."""
+    """The new token is accepted."""
 
     data: ExpiryData
 
 
 class Closing(_Envelope, frozen=True, kw_only=True, tag="closing"):
-    """The server is about to close; come back."""
+    """The server will close the connection; the client should reconnect."""
 
     data: ClosingData
 
 
 class Error(_Envelope, frozen=True, kw_only=True, tag="error"):
-    """A message was not followed. The connection stays."""
+    """A message was rejected. The connection stays open."""
 
     data: ErrorData
 
 
 class Unknown(Struct, frozen=True):
-    """A message of a type that this version does not know: to be ignored."""
+    """A message of a type that this version does not know, to be ignored."""
 
     type: str
     data: Any = None
 
 
-# Those that their `type` alone tells apart; `pong` is two kinds of message.
+# The messages that their `type` identifies; `pong` is two kinds of message.
 TaggedMessage: TypeAlias = (
     ServerPing
     | RoomJoined

@@ -1,10 +1,10 @@
-"""JSON as the protocol takes it (protocol.md, section 3): RFC 8259, less what parsers disagree about.
+"""JSON as the protocol accepts it (protocol.md, section 3): RFC 8259 without what parsers disagree about.
 
-Refused besides what is not JSON: `NaN` and `Infinity`, numbers that no double can hold, lone surrogates,
-NUL, a name that occurs twice in one object (RFC 7493, section 2.3), and more than `MAX_DEPTH` levels. This
-holds for the whole text, also under keys that nobody reads.
+Rejected besides invalid JSON: `NaN` and `Infinity`, numbers that no double can hold, lone surrogates, NUL, a
+name that occurs twice in one object (RFC 7493, section 2.3), and more than `MAX_DEPTH` levels. This holds for
+the whole text, also under unknown keys.
 
-This is the thorough way. decoding.py takes it only for texts that its fast way cannot prove good.
+This is thorough, and slow: decoding.py uses it only for texts that its fast way cannot prove valid.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MAX_DEPTH = 16
 
 
 class NotAcceptedError(ValueError):
-    """A text that is not JSON, or JSON that the protocol refuses."""
+    """A text that is not JSON, or JSON that the protocol rejects."""
 
 
 def _refuse_constant(name: str) -> object:
@@ -35,7 +35,7 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_co
 
 
 def parse(text: str) -> object:
-    """Read one JSON text into plain Python values. Raises NotAcceptedError only."""
+    """Parse one JSON text into plain Python values. Raises NotAcceptedError only."""
     try:
         value: object = _DECODER.decode(text)
     except NotAcceptedError:
@@ -47,7 +47,7 @@ def parse(text: str) -> object:
 
 
 def _check(value: object) -> None:
-    """Walk level by level, so that depth costs no stack."""
+    """Walk level by level, so that depth needs no stack."""
     level = [value]
     depth = 0
     while level:
@@ -72,7 +72,7 @@ def _contents(item: object) -> Iterable[object]:
 
 
 def check_text(text: str) -> None:
-    """Raise NotAcceptedError for NUL and for surrogates, which stand for no character."""
+    """Raise NotAcceptedError for NUL and for surrogates, which are no characters."""
     if "\0" in text:
         raise NotAcceptedError("NUL")
     try:

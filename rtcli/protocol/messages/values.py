@@ -1,11 +1,11 @@
-"""Times and user ids as they stand in messages (protocol.md, section 1)."""
+"""Times and user ids in the form that messages use (protocol.md, section 1)."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import lru_cache
 
-MAX_SAFE_INTEGER = 2**53 - 1  # what a JavaScript number holds exactly
+MAX_SAFE_INTEGER = 2**53 - 1  # the largest integer that a JavaScript number holds exactly
 
 
 @lru_cache(maxsize=8)
@@ -19,15 +19,15 @@ def format_timestamp(unix_s: float) -> str:
 
 
 def format_timestamp_ms(unix_ms: int) -> str:
-    """The same for a time in milliseconds."""
+    """Format a Unix time in milliseconds like `format_timestamp`."""
     second, millisecond = divmod(unix_ms, 1000)
     return f"{_format_second(second)}.{millisecond:03}Z"
 
 
 def user_id_to_wire(sub: str) -> int | str:
-    """A `sub` that is a canonical decimal integer travels as a number, any other as a string.
+    """Give a `sub` that is a canonical decimal integer as a number, any other as a string.
 
-    Integers beyond 2**53 - 1 stay strings: a JavaScript client would read another number, another user.
+    Integers beyond 2**53 - 1 stay strings: a JavaScript client would read another number, so another user.
     """
     if sub.isascii() and len(sub) <= 17 and sub.removeprefix("-").isdigit():
         number = int(sub)

@@ -8,8 +8,8 @@ From outside: the names below, and `page`. Every route of the router checks the 
 
 from __future__ import annotations
 
-from rtcli_server.api.answers import install_problem_handlers, problem_response
+from rtcli_server.api.answers import install_problem_handlers
 from rtcli_server.api.router import api_router
 from rtcli_server.api.services import ApiServices
 
-__all__ = ["ApiServices", "api_router", "install_problem_handlers", "problem_response"]
+__all__ = ["ApiServices", "api_router", "install_problem_handlers"]

@@ -89,12 +89,7 @@ class Publisher:
 
         Raises ProblemError: 400, 403 or 413.
         """
-        if not principal.can_publish_events:
-            raise ProblemError(403)
-        if user_id is not None and not is_valid_user_id(user_id):
-            raise ProblemError(400, ErrorCode.INVALID_MESSAGE, "Not a user id")
-        if not is_valid_event_name(event):
-            raise ProblemError(400, ErrorCode.INVALID_MESSAGE, "Not a name for an event")
+        _check_event(principal, user_id, event)
         # Not msgspec, which limits integers: in JSON they may have any size.
         text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
         if len(text) > MAX_DATA_BYTES:  # a batch may be larger than that
@@ -138,6 +133,15 @@ class Publisher:
         found = [publication for publication in page.publications if publication.offset == position.offset]
         if found and not started.is_same(found[0]):
             raise ProblemError(409, "conflict", "This id was used for something else")
+
+
+def _check_event(principal: Principal, user_id: str | None, event: str) -> None:
+    if not principal.can_publish_events:
+        raise ProblemError(403)
+    if user_id is not None and not is_valid_user_id(user_id):
+        raise ProblemError(400, ErrorCode.INVALID_MESSAGE, "Not a user id")
+    if not is_valid_event_name(event):
+        raise ProblemError(400, ErrorCode.INVALID_MESSAGE, "Not a name for an event")
 
 
 def check_room(room: str) -> None:

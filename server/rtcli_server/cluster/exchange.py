@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Generic, TypeVar
 
 from rtcli_server.broker import BrokerUnavailableError
-from rtcli_server.timing.pacing import groups
+from rtcli_server.timing.pacing import batched
 from rtcli_server.timing.tasks import Spawn
 
 KEYS_AT_ONCE = 50  # announced again at the same time
@@ -80,8 +80,8 @@ class Exchanges(Generic[E]):
 
     async def reannounce(self, keys: Iterable[str], prepare: Callable[[str, E], None]) -> None:
         """Send again for `keys`, and for those with something unsent: `prepare` puts in what holds here."""
-        for group in groups({*keys, *self._exchanges}, KEYS_AT_ONCE):
-            for key in group:
+        for batch in batched({*keys, *self._exchanges}, KEYS_AT_ONCE):
+            for key in batch:
                 prepare(key, self.of(key))
                 self.start(key)
             await asyncio.sleep(PAUSE_S)

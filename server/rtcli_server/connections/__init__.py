@@ -1,5 +1,5 @@
-"""Everyone who is connected: WebSocket connections, event streams, their limits and their orderly end.
+"""The clients of this instance: WebSocket connections, event streams, slow ones, and their orderly end.
 
-From outside: `hub` knows all of them, `websocket`, `event_stream` and `heartbeat_stream` are what
-transports drive through the ports in `*_writer`.
+From outside: `hub` has all of them, `drain` closes them; transports drive `websocket`, `event_stream` and
+`heartbeat_stream` through the ports in `*_writer`; `slow_consumers` and `reply_flusher` are shared by all.
 """

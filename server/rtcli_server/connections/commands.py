@@ -113,6 +113,15 @@ def _enter(
     if before is not None:
         services.rooms.leave(decision.room, sender.user_id, before)
     sender.session.joined(decision.room)
+    sender.send(_room_joined(services, decision, resumed, members))
+    sender.writer.flush()
+    write_items(subscription, resumed.publications)
+    services.fanout.go_live(subscription, resumed.top)
+
+
+def _room_joined(
+    services: WebSocketServices, decision: Join, resumed: RecoveryResult, members: RoomMembers
+) -> RoomJoined:
     resumes = decision.since is not None or decision.since_invalid
     failure = GapReason.INVALID if decision.since_invalid else resumed.failure
     if resumes:
@@ -126,10 +135,7 @@ def _enter(
         recovered=failure is None if resumes else None,
         reason=failure,
     )
-    sender.send(RoomJoined(data=data, id=decision.id, timestamp=services.clock.timestamp()))
-    sender.writer.flush()
-    write_items(subscription, resumed.publications)
-    services.fanout.go_live(subscription, resumed.top)
+    return RoomJoined(data=data, id=decision.id, timestamp=services.clock.timestamp())
 
 
 def leave(sender: Sender, decision: Leave) -> None:
@@ -143,7 +149,7 @@ def leave(sender: Sender, decision: Leave) -> None:
 
 
 async def follow_events(sender: Sender) -> None:
-    """Follow the personal and the broadcast channel from now on."""
+    """Subscribe to the personal and the broadcast channel, from now on."""
     services = sender.services
     for channel in (USER_PREFIX + sender.user_id, BROADCAST):
         subscription = services.fanout.open(channel, sender)
@@ -214,11 +220,11 @@ def _published(sender: Sender, room: str, message_id: str | None, future: asynci
         sender.send(Ack(data=data, id=message_id, timestamp=sender.services.clock.timestamp()))
 
 
-# -- the rest ----------------------------------------------------------------------------------------------
+# -- typing, tokens ---------------------------------------------------------------------------------------
 
 
 def set_typing(sender: Sender, decision: SetTyping) -> None:
-    """Tell the other users of the room."""
+    """Announce typing to the other users of the room."""
     sender.services.rooms.set_typing(decision.room, sender.user_id, sender.name, is_typing=decision.is_typing)
 
 

@@ -1,6 +1,6 @@
-"""The orderly end: tell everyone when to come back, close in batches, cut who is left (protocol.md, 3 and 4).
+"""The orderly end: tell clients when to come back, close in batches, cut off the rest (protocol.md, 3 and 4).
 
-Each client gets a delay of its own, so that a restart is not followed by a storm.
+Each client gets its own delay, so that they do not all come back at once.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _log = logging.getLogger(__name__)
 
 
 def batch_size(count: int, spread_s: float) -> int:
-    """How many to close at once, so that all of `count` are through within `spread_s`."""
+    """Number of clients to close at once, so that all of `count` are closed within `spread_s` (seconds)."""
     return max(MIN_BATCH, math.ceil(count * PAUSE_S / spread_s))
 
 
 async def drain(hub: Hub, *, timeout_s: float, retry_after_ms: Callable[[], int]) -> int:
-    """Close everyone within `timeout_s` (seconds); return how many had to be cut.
+    """Close all clients within `timeout_s` (seconds); return the number of those that had to be cut off.
 
-    A third of the time is for sending, a third for the answers; the rest is left to whoever stops the server.
+    A third of the time is for sending, a third for the answers; the rest is left to the caller.
     """
     hub.draining = True
     clients = list(hub.clients.values())
@@ -49,6 +49,6 @@ async def drain(hub: Hub, *, timeout_s: float, retry_after_ms: Callable[[], int]
 def _shut_down(client: Client, retry_after_ms: int) -> None:
     try:
         client.shut_down(CloseCode.SERVICE_RESTART, "service_restart", retry_after_ms)
-    except Exception:  # noqa: BLE001 - one client's trouble must not keep the others from hearing
+    except Exception:  # noqa: BLE001 - the other clients must be notified all the same
         _log.exception("closing %s failed", client.connection_id)
         client.abort()

@@ -1,23 +1,24 @@
 """One event stream: several channels, one cursor (protocol.md, sections 4 and 6).
 
-The id of every event is the whole cursor at that event. Of the stream's channels only one moves at a time, so
-the part for the others, the suffix, is kept until another one has moved.
+The id of every event is the stream's whole cursor at that event. Only one channel moves at a time, so the
+part for the other channels, the suffix, is kept until another channel moves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import msgspec
+from typing_extensions import override
 
 from rtcli.protocol.codes import ERROR_TEXT, CloseCode, ErrorCode, GapReason
 from rtcli.protocol.position import ROOM_PREFIX, Position, cursor_key, format_cursor
 from rtcli.protocol.sse import encode_event
 from rtcli_server.auth.claims import Principal
 from rtcli_server.connections.event_stream_writer import EventStreamServices, OpenWriter, send_closing
-from rtcli_server.delivery.channel import Subscription
+from rtcli_server.connections.hub import Client
+from rtcli_server.delivery.channel import Subscriber, Subscription, Write
 from rtcli_server.delivery.recovery import RecoveryRequest, RecoveryResult, read_missed
 from rtcli_server.delivery.wire import EventBatch, Format
 from rtcli_server.delivery.writing import write_items
@@ -25,7 +26,7 @@ from rtcli_server.delivery.writing import write_items
 _encode = msgspec.json.Encoder().encode
 
 
-class EventStream:
+class EventStream(Subscriber, Client):
     """One event stream: a `Subscriber` of fan-out, a `Client` of the hub, a `Timer` of the wheel."""
 
     format = Format.EVENTS
@@ -55,38 +56,33 @@ class EventStream:
         self._heartbeat_at = 0.0
         self._retry_ms = retry_ms
         self._subscriptions: list[Subscription] = []
-        self._moved: Subscription | None = None  # the one whose suffix is known
+        self._moved: Subscription | None = None  # the last one written: `_suffix` is for it
         self._suffix = b""
         self._begun = False  # `ready` was written: before that there is no cursor
         self._gone = False
         self.writer = open_writer(self)
 
-    # -- the beginning -------------------------------------------------------------------------------------
+    # -- opening -------------------------------------------------------------------------------------------
 
     async def open(
         self, channels: Sequence[str], cursor: Mapping[str, Position], *, invalid: bool, max_replay: int
     ) -> None:
-        """Resume from `cursor` where it names a channel, else begin at the top; `ready` comes first.
+        """Send `ready`, then what follows `cursor` in the channels that it names; then go live.
 
-        `invalid`: a cursor was given that cannot be read. Raises BrokerUnavailableError.
+        `invalid`: the client sent a cursor that cannot be parsed. Raises BrokerUnavailableError.
         """
         fanout = self._services.fanout
         self._subscriptions = [fanout.open(channel, self) for channel in channels]
         try:
             resumed = await read_missed(
                 self._services.history,
-                [self._want(subscription, cursor, max_replay) for subscription in self._subscriptions],
+                [_request(subscription, cursor, max_replay) for subscription in self._subscriptions],
             )
             if not self._gone:
                 self._begin(resumed, cursor, invalid=invalid)
         finally:
             for subscription in self._subscriptions:
                 subscription.channel.release()
-
-    @staticmethod
-    def _want(subscription: Subscription, cursor: Mapping[str, Position], max_replay: int) -> RecoveryRequest:
-        since = cursor.get(subscription.channel.name)
-        return RecoveryRequest(subscription.channel, since, max_replay if since is not None else 0)
 
     def _begin(
         self, resumed: Sequence[RecoveryResult], cursor: Mapping[str, Position], *, invalid: bool
@@ -107,36 +103,30 @@ class EventStream:
     def _ready(
         self, resumed: Sequence[RecoveryResult], cursor: Mapping[str, Position], *, invalid: bool
     ) -> bytes:
+        """The `ready` event: which channels were recovered, and why others were not."""
         channels: dict[str, dict[str, object]] = {}
         for subscription, result in zip(self._subscriptions, resumed, strict=True):
+            name = subscription.channel.name
             state: dict[str, object] = {"position": str(result.top)}
-            if invalid or subscription.channel.name in cursor:
+            if invalid or name in cursor:
                 reason = GapReason.INVALID_CURSOR if invalid else result.failure
                 self._services.metrics.resumed(reason)
-            if invalid:
-                state |= {"recovered": False, "reason": GapReason.INVALID_CURSOR}
-            elif subscription.channel.name in cursor:
-                state["recovered"] = result.failure is None
-                if result.failure is not None:
-                    state["reason"] = result.failure
-            channels[cursor_key(subscription.channel.name)] = state
+                state |= _recovered([] if reason is None else [reason])
+            channels[cursor_key(name)] = state
         data: dict[str, object] = {
             "connection_id": self.connection_id,
             "cursor": self.cursor,
             "channels": channels,
         }
         if invalid or cursor:
-            failures = [state["reason"] for state in channels.values() if "reason" in state]
-            data["recovered"] = not failures
-            if failures:
-                data["reason"] = failures[0]
+            data |= _recovered([state["reason"] for state in channels.values() if "reason" in state])
         return encode_event(id=self.cursor, event="ready", data=_encode(data), retry_ms=self._retry_ms)
 
     # -- live ----------------------------------------------------------------------------------------------
 
     @property
     def cursor(self) -> str:
-        """Where this stream stands: what was written to it."""
+        """The positions in all channels up to which this stream was written."""
         return format_cursor(
             [(subscription.channel.name, subscription.position) for subscription in self._subscriptions]
         )
@@ -148,17 +138,17 @@ class EventStream:
         return [name.removeprefix(ROOM_PREFIX) for name in names if name.startswith(ROOM_PREFIX)]
 
     @property
+    @override
     def full(self) -> bool:
-        """See Subscriber."""
         return self.writer.full
 
     @property
+    @override
     def waiting_bytes(self) -> int:
-        """See Client."""
         return self.writer.waiting_bytes
 
-    def batch_writer(self, subscription: Subscription) -> Callable[[Any], None]:
-        """See Subscriber."""
+    @override
+    def batch_writer(self, subscription: Subscription) -> Write:
         return partial(self._write, subscription)
 
     def _write(self, subscription: Subscription, batch: EventBatch) -> None:
@@ -175,7 +165,7 @@ class EventStream:
         self._services.wheel.schedule(self, min(self._heartbeat_at, expiry))
 
     def on_timer(self, now: float) -> None:
-        """Send the heartbeat, or end a stream whose token has expired."""
+        """Send a heartbeat, or end a stream whose token has expired."""
         if self._services.clock.wall() >= self.expires_at + self._expiry_grace_s:
             self.fail(ErrorCode.INVALID_TOKEN)
             return
@@ -195,33 +185,33 @@ class EventStream:
         return True
 
     def fail(self, code: ErrorCode) -> None:
-        """Say what went wrong, and end."""
+        """Send an `error` event, and end the stream."""
         data = _encode({"code": code, "message": ERROR_TEXT[code]})
         self.writer.write(encode_event(event="error", data=data))
         self.writer.end()
 
-    # -- slow ----------------------------------------------------------------------------------------------
+    # -- closing -------------------------------------------------------------------------------------------
 
-    def set_writable(self, *, on: bool) -> None:
-        """Hear from the transport that it holds too much, or that it has drained."""
-        if not self._gone:
-            self._services.slow_consumers.set_writable(self, self._subscriptions, on=on)
-
-    # -- the end -------------------------------------------------------------------------------------------
-
+    @override
     def shut_down(self, code: CloseCode, reason: str, retry_after_ms: int | None) -> None:
-        """See Client."""
         self._services.hub.closing(self, code, reason)
         if code is CloseCode.KICKED:
             self._services.hub.remember_kick(self.user_id, now=self._services.clock.now())
         send_closing(self.writer, self.cursor if self._begun else None, code, reason, retry_after_ms)
 
+    @override
     def abort(self) -> None:
-        """See Client."""
         self.writer.abort()
 
+    # -- called by the transport ---------------------------------------------------------------------------
+
+    def set_writable(self, *, on: bool) -> None:
+        """Stop delivery when the transport holds more than its budget; catch up when it has drained."""
+        if not self._gone:
+            self._services.slow_consumers.set_writable(self, self._subscriptions, on=on)
+
     def lost(self) -> None:
-        """The transport is gone: leave everything."""
+        """End the stream, whose transport is closed."""
         if self._gone:
             return
         self._gone = True
@@ -230,3 +220,13 @@ class EventStream:
             self._services.fanout.close(subscription)
         self._services.slow_consumers.forget(self)
         self._services.hub.remove(self)
+
+
+def _request(subscription: Subscription, cursor: Mapping[str, Position], max_replay: int) -> RecoveryRequest:
+    since = cursor.get(subscription.channel.name)
+    return RecoveryRequest(subscription.channel, since, max_replay if since is not None else 0)
+
+
+def _recovered(failures: Sequence[object]) -> dict[str, object]:
+    """The fields `recovered` and, with the first failure, `reason`."""
+    return {"recovered": False, "reason": failures[0]} if failures else {"recovered": True}

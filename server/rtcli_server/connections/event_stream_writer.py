@@ -29,7 +29,7 @@ class EventStreamWriter(Protocol):
 
     @property
     def waiting_bytes(self) -> int:
-        """How much is waiting to be written."""
+        """Number of bytes that are waiting to be written."""
         ...
 
     def write(self, data: bytes) -> None:
@@ -41,11 +41,11 @@ class EventStreamWriter(Protocol):
         ...
 
     def end(self) -> None:
-        """End the stream behind what was written."""
+        """End the stream after what was written."""
         ...
 
     def abort(self) -> None:
-        """Drop the transport, and what it holds."""
+        """Close the transport at once; what it holds is lost."""
         ...
 
     async def run(self) -> None:
@@ -54,7 +54,7 @@ class EventStreamWriter(Protocol):
 
 
 class TransportObserver(Protocol):
-    """Is told what happens to a transport."""
+    """Is notified of what happens to a transport."""
 
     def set_writable(self, *, on: bool) -> None:
         """`on` is False: the transport holds more than its budget. True: it has drained."""
@@ -83,9 +83,9 @@ class EventStreamServices(Protocol):
 def send_closing(
     writer: EventStreamWriter, cursor: str | None, code: CloseCode, reason: str, retry_after_ms: int | None
 ) -> None:
-    """Send `closing` with its own `retry`, and end the stream; a client that does not read is dropped.
+    """Send `closing` with its own `retry`, and end the stream. A client that does not read is cut off.
 
-    Without a `cursor`, the client keeps the one that it came with.
+    Without a `cursor`, the client keeps the one that it has.
     """
     if writer.full:
         writer.abort()

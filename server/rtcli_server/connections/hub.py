@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from rtcli.protocol.codes import CloseCode
 from rtcli_server.limits.connection_caps import ConnectionCaps
 from rtcli_server.metrics.registry import Metrics
 
-KICK_S = 60.0  # beyond its retry: how long a browser may take to come back and be told to stay away
+KICK_S = 60.0  # beyond its retry: how long a browser may take to come back, when it is refused
 
 _log = logging.getLogger(__name__)
 
 
 class Client(Protocol):
     """A WebSocket connection or an event stream."""
+
+    __slots__ = ()
 
     connection_id: str
     user_id: str
@@ -39,7 +41,7 @@ class Client(Protocol):
 
 
 class HubObserver(Protocol):
-    """Is told of each client that comes and goes."""
+    """Is notified of each client that is added or removed."""
 
     def opened(self, connection: Client) -> None:
         """A client was added, and counted."""
@@ -65,7 +67,7 @@ class Hub:
         observer: HubObserver | None = None,
     ) -> None:
         self.caps = caps
-        self.metrics = metrics
+        self._metrics = metrics
         self.clients: dict[str, Client] = {}
         self.draining = False
         self.emptied = asyncio.Event()  # set when the last client of a draining server is gone
@@ -79,7 +81,7 @@ class Hub:
     def add(self, client: Client) -> None:
         """Enter a client that was admitted."""
         self.clients[client.connection_id] = client
-        self.metrics.opened[client.transport] += 1
+        self._metrics.opened[client.transport] += 1
         self._log("connected", client)
         self.caps.add(client.user_id, client.address)
         self._by_user.setdefault(client.user_id, set()).add(client)
@@ -103,7 +105,7 @@ class Hub:
 
     def closing(self, client: Client, code: CloseCode, reason: str) -> None:
         """Record that the server closes this connection, not its client."""
-        self.metrics.closed[code.name.lower()] += 1
+        self._metrics.closed[code.name.lower()] += 1
         self._log(f"closing: {int(code)} {reason}", client)
 
     @staticmethod
@@ -121,10 +123,6 @@ class Hub:
     def user_count(self) -> int:
         """Number of users who are connected."""
         return len(self._by_user)
-
-    def users(self) -> Collection[str]:
-        """The users who are connected."""
-        return self._by_user.keys()
 
     def of_user(self, user_id: str) -> Sequence[Client]:
         """The clients of one user."""

@@ -1,7 +1,7 @@
-"""One WebSocket connection: does what its session decides. Both transports drive this same class.
+"""One WebSocket connection: carries out what its session decides. Both transports drive this same class.
 
-Commands of one connection take effect in their order: while one waits (for the log, for a key), what comes
-after it is kept, and the transport stops reading when that gets long. Publishes do not wait for each other,
+Commands of one connection take effect in their order: while one waits (for the log, for a key), the messages
+after it are kept, and the transport stops reading when there are many. Publishes do not wait for each other,
 up to a limit.
 """
 
@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
+
+from typing_extensions import override
 
 from rtcli.protocol.codes import ERROR_TEXT, CloseCode, ErrorCode
 from rtcli.protocol.messages import (
@@ -23,8 +25,10 @@ from rtcli.protocol.messages import (
 )
 from rtcli.protocol.position import ROOM_PREFIX
 from rtcli_server.connections import commands
+from rtcli_server.connections.hub import Client
 from rtcli_server.connections.websocket_writer import WebSocketServices, WebSocketWriter
-from rtcli_server.delivery.channel import Subscription
+from rtcli_server.delivery.channel import Subscriber, Subscription, Write
+from rtcli_server.delivery.wire import Format
 from rtcli_server.session.decisions import (
     CheckToken,
     Close,
@@ -38,13 +42,13 @@ from rtcli_server.session.decisions import (
 )
 from rtcli_server.session.session import Session
 
-MAX_BACKLOG = 64  # messages kept behind one that waits, before reading stops
+MAX_BACKLOG = 64  # messages kept behind a command that waits, before reading stops
 CLOSE_TIMEOUT_S = 5.0  # for the peer's answer to a close frame
 
 _log = logging.getLogger(__name__)
 
 
-class Connection:
+class Connection(Subscriber, Client):
     """One WebSocket connection: a `Subscriber` of fan-out, a `Client` of the hub, a `Timer` of the wheel."""
 
     transport = "websocket"
@@ -52,6 +56,7 @@ class Connection:
         "_backlog", "_busy", "_reading", "address", "closing", "connection_id", "format", "gone", "name",
         "outstanding", "services", "session", "slot", "subscriptions", "user_id", "wire_id", "writer",
     )  # fmt: skip
+    format: Format
 
     def __init__(
         self,
@@ -75,17 +80,17 @@ class Connection:
         self.address = address
         self.slot = 0
         self.subscriptions: dict[str, Subscription] = {}  # by channel
-        self._backlog: list[str | bytes] = []  # what came while a command waits
+        self._backlog: list[str | bytes] = []  # messages that arrived while a command waits
         self._busy = False  # a command waits
         self.outstanding = 0  # publishes that the log has not answered
         self._reading = True
         self.closing = False  # a close frame was sent
         self.gone = False
 
-    # -- what the transport tells --------------------------------------------------------------------------
+    # -- called by the transport ---------------------------------------------------------------------------
 
     def open(self, *, with_events: bool) -> None:
-        """The handshake is done: greet. `with_events`: personal and broadcast events are wanted."""
+        """Greet the client: the handshake is done. `with_events`: it wants personal and broadcast events."""
         self.services.hub.add(self)
         self.follow(self.session.opening(self.services.clock.wall()))
         if with_events:
@@ -93,7 +98,7 @@ class Connection:
         self.schedule()
 
     def text(self, text: str | bytes) -> None:
-        """A text message has come."""
+        """Handle a text message."""
         if self._busy:
             self.session.heard()
             self._backlog.append(text)
@@ -103,16 +108,16 @@ class Connection:
             self.follow(self.session.receive(text, clock.now(), clock.wall()))
 
     def binary(self) -> None:
-        """A binary message has come."""
+        """Handle a binary message."""
         if not self.closing:
             self.follow(self.session.receive_binary(self.services.clock.wall()))
 
     def pong(self) -> None:
-        """A control frame has come: a sign of life."""
+        """Record a control frame as a sign of life."""
         self.session.heard()
 
     def lost(self) -> None:
-        """The transport is gone: leave everything, but let the user come back within the grace period."""
+        """End the connection, whose transport is closed. Its user may come back within the grace period."""
         if self.gone:
             return
         self.gone = self.closing = True
@@ -131,30 +136,30 @@ class Connection:
         self.subscriptions.clear()
 
     def set_writable(self, *, on: bool) -> None:
-        """The transport holds more than the budget, or has drained."""
+        """Stop delivery when the transport holds more than its budget; catch up when it has drained."""
         if self.gone:
             return
         self.update_reading()
         self.services.slow_consumers.set_writable(self, self.subscriptions.values(), on=on)
 
-    # -- what others ask -----------------------------------------------------------------------------------
+    # -- called by fan-out, hub and timer wheel ------------------------------------------------------------
 
     @property
+    @override
     def full(self) -> bool:
-        """See Subscriber."""
         return self.writer.full
 
     @property
+    @override
     def waiting_bytes(self) -> int:
-        """See Client."""
         return self.writer.waiting_bytes
 
-    def batch_writer(self, subscription: Subscription) -> Callable[[Any], None]:  # noqa: ARG002 - the interface of Subscriber
-        """See Subscriber."""
+    @override
+    def batch_writer(self, subscription: Subscription) -> Write:
         return self.writer.write
 
     def on_timer(self, now: float) -> None:
-        """See Timer: heartbeats and expiry, or the end of waiting for the peer's close frame."""
+        """Send heartbeats, end at the token's expiry; cut off a peer that does not answer a close frame."""
         if self.closing:
             self.writer.abort()
             return
@@ -162,19 +167,19 @@ class Connection:
         self.schedule()
 
     def schedule(self) -> None:
-        """Have `on_timer` called when the session has something to do."""
+        """Schedule the next heartbeat or the end of the token, whichever is first."""
         if not self.closing:
             clock = self.services.clock
             self.services.wheel.schedule(self, self.session.due(clock.now(), clock.wall()))
 
+    @override
     def shut_down(self, code: CloseCode, reason: str, retry_after_ms: int | None) -> None:
-        """See Client."""
         if self.closing:
             return
         self.closing = True
         self.services.hub.closing(self, code, reason)
-        self._leave_all()  # nothing is sent behind a close frame
-        if self.writer.full:  # which would wait behind what is not read
+        self._leave_all()  # nothing may be sent after a close frame
+        if self.writer.full:  # the close frame would wait behind what the client does not read
             self.writer.abort()
             return
         if retry_after_ms is not None:
@@ -184,30 +189,30 @@ class Connection:
         self.writer.close(code, reason)
         self.services.wheel.schedule(self, self.services.clock.now() + CLOSE_TIMEOUT_S)
 
+    @override
     def abort(self) -> None:
-        """See Client."""
         self.closing = True
         self.writer.abort()
 
     # -- decisions -----------------------------------------------------------------------------------------
 
     def follow(self, decisions: Sequence[Decision]) -> None:
-        """Do what the session decided, in order."""
+        """Carry out what the session decided, in order."""
         for decision in decisions:
             _ACTIONS[type(decision)](self, decision)
 
     def send(self, message: ServerMessage) -> None:
-        """Send one message in this loop turn."""
+        """Send one message, in this loop turn."""
         self.writer.send(encode(message))
 
     def refuse(self, code: ErrorCode, message_id: str | None) -> None:
-        """Say that a message was not followed."""
+        """Answer a message with an error."""
         data = ErrorData(code=code, message=ERROR_TEXT[code])
         self.send(Error(data=data, id=message_id, timestamp=self.services.clock.timestamp()))
         self.services.metrics.refused_messages[code] += 1
 
     def reply(self, decision: Reply) -> None:
-        """Send what the session wrote itself."""
+        """Send a message that the session has encoded."""
         self.writer.send(decision.text)
         if decision.code is not None:
             self.services.metrics.refused_messages[decision.code] += 1
@@ -215,7 +220,7 @@ class Connection:
     # -- commands that have to wait ------------------------------------------------------------------------
 
     def start(self, command: Coroutine[Any, Any, None]) -> None:
-        """Run a command; what comes meanwhile is kept until it is done."""
+        """Run a command; messages that arrive meanwhile are kept until it is done."""
         self._busy = True
         self.services.tasks.spawn(self._run(command))
 
@@ -232,9 +237,9 @@ class Connection:
             self.update_reading()
 
     def update_reading(self) -> None:
-        """Stop reading when too much waits, here or in the log; go on when it does not any more.
+        """Stop reading while too much waits, here or in the log.
 
-        Nor is more read of a client that does not read: what it asks for would pile up as answers.
+        Reading also stops for a client that does not read, because the answers to it would pile up.
         """
         wanted = (
             len(self._backlog) < MAX_BACKLOG

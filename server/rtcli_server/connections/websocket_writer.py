@@ -29,11 +29,11 @@ class WebSocketWriter(Protocol):
 
     @property
     def waiting_bytes(self) -> int:
-        """How much is waiting to be written."""
+        """Number of bytes that are waiting to be written."""
         ...
 
     def send(self, text: bytes) -> None:
-        """Send one message, some time in this loop turn."""
+        """Send one message (JSON text) at the latest at the end of this loop turn."""
         ...
 
     def write(self, batch: Any) -> None:  # noqa: ANN401 - by `format`
@@ -41,7 +41,7 @@ class WebSocketWriter(Protocol):
         ...
 
     def flush(self) -> None:
-        """Send now what `send` was given, so that a `write` comes behind it."""
+        """Send now what `send` was given, so that a `write` comes after it."""
         ...
 
     def ping(self) -> None:
@@ -53,11 +53,11 @@ class WebSocketWriter(Protocol):
         ...
 
     def abort(self) -> None:
-        """Drop the transport, and what it holds."""
+        """Close the transport at once; what it holds is lost."""
         ...
 
     def set_reading(self, *, on: bool) -> None:
-        """Stop or go on reading."""
+        """Stop reading, or resume it."""
         ...
 
 

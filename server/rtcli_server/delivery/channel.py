@@ -31,6 +31,8 @@ class State(IntEnum):
 class Subscriber(Protocol):
     """One connection, as fan-out sees it."""
 
+    __slots__ = ()
+
     @property
     def format(self) -> Format:
         """What `batch_writer` takes."""
@@ -59,11 +61,6 @@ class Subscription:
         self.subscriber = subscriber
         self.state = State.RECOVERING
         self.position = NOWHERE  # kept up to date only where the state says so, and for event streams
-
-    @property
-    def written(self) -> Position:
-        """The position up to which this subscription was written. Not known while RECOVERING."""
-        return self.channel.flushed if self.state is State.LIVE else self.position
 
     def make_live(self) -> None:
         """Take part in whole batches from now on."""

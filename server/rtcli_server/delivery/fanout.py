@@ -50,7 +50,7 @@ class Fanout:
         self._subscribe = subscribe
         self._unsubscribe = unsubscribe
         self._timestamp = timestamp
-        self.gaps = 0  # made since the start
+        self.gaps = 0  # number of gaps made since the start
         self._channels: dict[str, Channel] = {}
         self._queue = FlushQueue(call_soon=call_soon, make_gap_before=self.make_gap_before, on_flush=on_flush)
         self._enqueue = self._queue.add

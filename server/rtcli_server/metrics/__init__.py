@@ -1,4 +1,4 @@
-"""What is counted, and how Prometheus reads it.
+"""What is measured, and how Prometheus reads it.
 
 From outside: `registry.Metrics` records, `exposition.Exposition` renders.
 """

@@ -1,4 +1,4 @@
-"""The metrics as Prometheus wants them, collected at the moment when it asks."""
+"""The metrics in Prometheus' formats, collected when they are read."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Watched(Protocol):
 
     @property
     def waiting_bytes(self) -> int:
-        """What its transport holds."""
+        """The bytes that wait in its transport."""
         ...
 
 
@@ -46,26 +46,26 @@ class WatchedHub(Protocol):
 
     @property
     def user_count(self) -> int:
-        """How many users they are."""
+        """The number of users who are connected."""
         ...
 
 
 class WatchedRooms(Protocol):
-    """Who is where."""
+    """Which rooms have users."""
 
     def here(self) -> Mapping[str, int]:
-        """Every room that has users on this instance."""
+        """The rooms that have users on this instance, with the number of users."""
         ...
 
 
 class WatchedFanout(Protocol):
-    """What could not be delivered."""
+    """Counts what could not be delivered."""
 
     gaps: int
 
 
 class Observed(Protocol):
-    """What the server knows at the moment of asking."""
+    """The parts of a server that the metrics read."""
 
     @property
     def metrics(self) -> Metrics:
@@ -79,7 +79,7 @@ class Observed(Protocol):
 
     @property
     def instance_count(self) -> int:
-        """How many instances of the deployment live, as far as this one knows."""
+        """The number of live instances of the deployment, as far as this one knows."""
         ...
 
     @property
@@ -94,24 +94,24 @@ class Observed(Protocol):
 
     @property
     def rooms(self) -> WatchedRooms:
-        """Who is where."""
+        """Which rooms have users."""
         ...
 
     @property
     def fanout(self) -> WatchedFanout:
-        """What could not be delivered."""
+        """Counts what could not be delivered."""
         ...
 
 
 class ServerCollector(Collector):
-    """Gives each metric of `metrics.SPECS` once."""
+    """Gives each metric of `registry.SPECS` once."""
 
     def __init__(self, observed: Observed) -> None:
         self._observed = observed
-        self.log_ready = False  # set before collecting: only a coroutine can find out
+        self.log_ready = False  # set before collecting: only a coroutine can ask the log
 
     def describe(self) -> Iterable[Metric]:
-        """Name the metrics without collecting them."""
+        """List the metrics without their values."""
         return [Metric(spec.name, spec.help, spec.kind.value) for spec in names.SPECS]
 
     def collect(self) -> Iterator[Metric]:
@@ -187,7 +187,7 @@ def _histogram(spec: Spec, histogram: Histogram) -> Metric:
 
 
 class Exposition:
-    """Writes the metrics of one server, and of its process (memory, CPU, descriptors)."""
+    """Writes the metrics of one server and of its process (memory, CPU, descriptors)."""
 
     def __init__(self, observed: Observed) -> None:
         self._registry = CollectorRegistry(auto_describe=False)

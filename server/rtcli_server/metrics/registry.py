@@ -1,8 +1,8 @@
-"""Every metric of the server: what it is called, what it counts, and where it is recorded.
+"""Every metric of the server: its name, what it counts, and its recording.
 
-Recording is plain integers and flat arrays, because it happens for every message; prometheus_client comes in
-only when somebody asks (exposition.py). What can be counted when asked (connections, rooms, bytes waiting) is
-not recorded at all.
+Values are plain integers and flat arrays, because they change with every message; prometheus_client is used
+only when the metrics are read (exposition.py). What can be counted at that moment (connections, rooms, bytes
+waiting) is not recorded at all.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LATENCY_BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 
 
 class Kind(Enum):
-    """How a metric behaves."""
+    """The Prometheus type of a metric."""
 
     COUNTER = "counter"
     GAUGE = "gauge"
@@ -30,7 +30,7 @@ class Kind(Enum):
 
 
 class Spec(NamedTuple):
-    """A metric. `unit` is part of the name where it has one; counters get `_total` when they are shown."""
+    """A metric. `unit` is part of the name where it has one; counters get `_total` when they are exposed."""
 
     name: str
     kind: Kind
@@ -51,35 +51,35 @@ PUBLICATIONS = Spec(
     "rtcli_publications",
     Kind.COUNTER,
     "",
-    "Publications given to the log by clients of this instance",
+    "Publishes by clients of this instance",
     "outcome",
 )
 PUBLISH_SECONDS = Spec(
     "rtcli_log_publish_seconds",
     Kind.HISTOGRAM,
     "seconds",
-    "From giving a publication to the log until it is in it; what is there at once is not in this",
+    "From a publish until the log has it; those that the log takes at once are not counted",
 )
-OUTSTANDING = Spec("rtcli_log_outstanding", Kind.GAUGE, "", "Publications that the log has not answered yet")
-LOG_READY = Spec("rtcli_log_ready", Kind.GAUGE, "", "Whether the log takes and delivers publications")
+OUTSTANDING = Spec("rtcli_log_outstanding", Kind.GAUGE, "", "Publishes that the log has not answered yet")
+LOG_READY = Spec("rtcli_log_ready", Kind.GAUGE, "", "Whether the log accepts and delivers publications")
 DELIVERIES = Spec(
     "rtcli_deliveries",
     Kind.COUNTER,
     "",
-    "Messages written to members' transports by fan-out, ephemeral ones too",
+    "Messages written to members' transports by fan-out, ephemeral ones included",
 )
 FANOUT_SECONDS = Spec(
     "rtcli_fanout_seconds",
     Kind.HISTOGRAM,
     "seconds",
-    "From a publication's timestamp until it is written to the transports; of each write, the oldest one",
+    "From a publication's timestamp until it is written to the transports; per write, of its oldest one",
 )
 WAITING = Spec("rtcli_waiting_bytes", Kind.GAUGE, "bytes", "Bytes waiting in transports for slow clients")
-SLOW = Spec("rtcli_slow_clients", Kind.GAUGE, "", "Clients whose transport holds more than the budget")
-GAPS = Spec("rtcli_gaps", Kind.COUNTER, "", "Times that members were told of publications that will not come")
+SLOW = Spec("rtcli_slow_clients", Kind.GAUGE, "", "Clients whose transport holds more bytes than its budget")
+GAPS = Spec("rtcli_gaps", Kind.COUNTER, "", "Gaps reported to members: publications that they will not get")
 RESUMES = Spec("rtcli_resumes", Kind.COUNTER, "", "Channels resumed from a position", "outcome")
 INVALID = Spec(
-    "rtcli_refused_messages", Kind.COUNTER, "", "Messages of clients that were answered with an error", "code"
+    "rtcli_refused_messages", Kind.COUNTER, "", "Client messages that were answered with an error", "code"
 )
 LOOP_LAG_SECONDS = Spec(
     "rtcli_loop_lag_seconds",
@@ -87,10 +87,8 @@ LOOP_LAG_SECONDS = Spec(
     "seconds",
     "How late the event loop's ticks are (ten per second)",
 )
-DRAINING = Spec("rtcli_draining", Kind.GAUGE, "", "Whether the server is about to end")
-INSTANCES = Spec(
-    "rtcli_instances", Kind.GAUGE, "", "Instances of the deployment that live, this one included"
-)
+DRAINING = Spec("rtcli_draining", Kind.GAUGE, "", "Whether the server is shutting down")
+INSTANCES = Spec("rtcli_instances", Kind.GAUGE, "", "Live instances of the deployment, this one included")
 INFO = Spec("rtcli_server", Kind.GAUGE, "", "1; the label names this instance", "instance")
 
 SPECS = (
@@ -119,7 +117,7 @@ SPECS = (
 
 
 class Histogram:
-    """Counts values by bounds. `counts` has one more entry than `bounds`: what is beyond all of them."""
+    """Counts values by upper bound. `counts` has one more entry than `bounds`, for values over the last."""
 
     __slots__ = ("bounds", "counts", "total")
 
@@ -129,13 +127,13 @@ class Histogram:
         self.total = 0.0
 
     def observe(self, value: float) -> None:
-        """Count one value; what a clock makes negative counts as 0."""
+        """Count one value; a negative one, from clocks that differ, counts as 0."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += max(value, 0.0)
 
 
 class Metrics:
-    """What is recorded while the server runs. `wall` gives Unix seconds; `tick_s` is the tick's length."""
+    """What the server records. `wall` gives Unix seconds; `tick_s` is the time between two ticks."""
 
     def __init__(self, wall: Callable[[], float], *, tick_s: float) -> None:
         self._wall = wall
@@ -156,7 +154,7 @@ class Metrics:
         self.loop_lag_seconds = Histogram()
 
     def flushed(self, items: Sequence[object], writes: int) -> None:
-        """Count a flush: its items (publications and ephemeral events) went to `writes` members."""
+        """Count a flush: its items (publications and ephemeral events) were written to `writes` members."""
         self.deliveries += len(items) * writes
         for item in items:
             if type(item) is Publication:
@@ -175,11 +173,11 @@ class Metrics:
             self.published += 1
 
     def ticked(self, now: float) -> None:
-        """Measure how late a tick is; `now` is monotonic."""
+        """Measure how late a tick is; `now` is in monotonic seconds."""
         if self._ticked_at is not None:
             self.loop_lag_seconds.observe(now - self._ticked_at - self._tick_s)
         self._ticked_at = now
 
     def resumed(self, reason: str | None) -> None:
-        """Count a resume; `reason` None: nothing was missed."""
+        """Count a resume; `reason` is None when nothing is missing."""
         self.resumes["recovered" if reason is None else str(reason)] += 1

@@ -1,4 +1,4 @@
-"""What the members of a room on this instance are told about each other: joined, left, typing."""
+"""Announcements to the members of a room on this instance: who joined, left, is typing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TypingIndicator:
         self.slot = 0
 
     def on_timer(self, now: float) -> None:  # noqa: ARG002 - the interface of Timer
-        """Announce that typing stopped, since the client did not."""
+        """Announce that typing has stopped, since the client did not."""
         self._announcements.typing_expired(self)
 
 

@@ -1,7 +1,7 @@
 """Who is in which room of the deployment: the interface, and its implementation for one instance alone.
 
-`Occupancy` knows the users of this instance. A presence service is told of each user who is new here, or gone
-from here, and announces who is new to the deployment, or gone from it.
+`Occupancy` knows the users of this instance. A presence service is notified of each user who is new here, or
+gone from here, and announces who is new to the deployment, or gone from it.
 """
 
 from __future__ import annotations

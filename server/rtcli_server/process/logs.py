@@ -1,8 +1,8 @@
-"""Logs: one handler for every logger, uvicorn's included, as text or JSON, with secrets taken out.
+"""Logs: one handler for every logger, uvicorn's included, as text or JSON, with secrets redacted.
 
 uvicorn logs the request line of a WebSocket, with `?token=…` in it, to the logger `uvicorn.error`; libraries
-put URLs and headers into exceptions. So redaction is not left to whoever logs: it is done on the finished
-line, and there is no other way out.
+put URLs and headers into exceptions. So redaction does not depend on the code that logs: it is applied to
+every finished line.
 
 Connection ids and other fields come as `extra`: `_log.info("joined", extra={"connection_id": …})`.
 """
@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Literal, TextIO
 
 import msgspec
+from typing_extensions import override
 
 from rtcli.protocol.messages.values import format_timestamp
 
@@ -24,10 +25,10 @@ REDACTED = "[redacted]"
 MAX_MESSAGE = 8_192  # characters of one line's message
 REPEATS = 10  # of one warning or error, per window
 WINDOW_S = 60.0
-LIMITED = frozenset({"rtcli_server.auth.admission"})  # loggers of which lower levels are limited too
-MAX_KINDS = 256  # of repeats that are told apart at a time
+LIMITED = frozenset({"rtcli_server.auth.admission"})  # loggers whose lower levels are limited too
+MAX_KINDS = 256  # of repeated messages that are counted at a time
 
-# Where a token may stand (tokens.py), as it looks in request lines, URLs, headers and their representations.
+# Where a token may be (auth/token_location.py), as it looks in request lines, URLs, headers and their reprs.
 _NAMED = re.compile(
     r"""((?:\b|%22)(?:token|rt_token|access_token|refresh_token|id_token|ticket|secret|password)
          (?:(?:=|%3d)["']?|["']?\s*:\s*["']))  [^\s&;,"'<>\\]+""",
@@ -35,7 +36,7 @@ _NAMED = re.compile(
 )
 _BEARER = re.compile(r"(\bbearer(?:\.|%20|\s+))[^\s,;\"'<>\\]+", re.IGNORECASE)
 _AUTHORIZATION = re.compile(r"(\bauthorization['\"]?\s*[:,=]\s*b?['\"]?\w+\s+)[^\s,;\"'<>\\]+", re.IGNORECASE)
-# Wherever it stands: base64url of `{"`, and two dots.
+# Anywhere: base64url of `{"`, and two dots.
 _JWT = re.compile(r"\bey[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 _USERINFO = re.compile(r"(\w://[^\s/@:]*):[^\s/@]+@")  # redis://user:password@host
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -45,7 +46,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 def redact(text: str) -> str:
-    """Take tokens, secrets and passwords out of a text."""
+    """Replace tokens, secrets and passwords in a text."""
     text = _JWT.sub(REDACTED, text)
     text = _NAMED.sub(rf"\1{REDACTED}", text)
     text = _BEARER.sub(rf"\1{REDACTED}", text)
@@ -59,12 +60,12 @@ def _escape(match: re.Match[str]) -> str:
 
 
 class _Formatter(logging.Formatter):
-    """What both formats share: nothing secret, no control characters, and nothing raised."""
+    """The part that both formats share: nothing secret, no control characters, and no exceptions."""
 
     def message_of(self, record: logging.LogRecord) -> str:
         try:
             message = record.getMessage()
-        except Exception:  # noqa: BLE001 - a log call with wrong arguments must not stop what logs
+        except Exception:  # noqa: BLE001 - a log call with wrong arguments must not fail
             message = f"{record.msg!r} with arguments that do not fit"
         if len(message) > MAX_MESSAGE:
             message = message[:MAX_MESSAGE] + "…"
@@ -80,15 +81,16 @@ class _Formatter(logging.Formatter):
 
     @staticmethod
     def fields_of(record: logging.LogRecord) -> dict[str, object]:
-        """What was given as `extra`."""
+        """The fields that were given as `extra`."""
         return {name: value for name, value in vars(record).items() if name not in _STANDARD}
 
 
 class TextFormatter(_Formatter):
     """`2026-05-01T09:30:00.250Z WARNING rtcli_server.connections.hub: text connection_id=…`, for a person."""
 
+    @override
     def format(self, record: logging.LogRecord) -> str:
-        """Write one record; only a traceback takes more lines than one."""
+        """Format one record on one line; a traceback follows on lines of its own."""
         fields = "".join(f" {name}={value}" for name, value in self.fields_of(record).items())
         line = _NEWLINES.sub(lambda match: repr(match[0])[1:-1], self.message_of(record) + redact(fields))
         line = f"{format_timestamp(record.created)} {record.levelname} {record.name}: {line}"
@@ -99,8 +101,9 @@ class TextFormatter(_Formatter):
 class JsonFormatter(_Formatter):
     """One JSON object a line: `ts`, `level`, `logger`, `message`, the fields, and `exception`."""
 
+    @override
     def format(self, record: logging.LogRecord) -> str:
-        """Write one record."""
+        """Format one record on one line."""
         line: dict[str, object] = {
             "ts": format_timestamp(record.created),
             "level": record.levelname.lower(),
@@ -113,7 +116,7 @@ class JsonFormatter(_Formatter):
         if exception:
             line["exception"] = exception
         clean = {name: _writable(value) for name, value in line.items()}
-        # What is left after JSON's own escapes stands inside of strings.
+        # Control characters that JSON does not escape can only be inside strings.
         return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", msgspec.json.encode(clean).decode())
 
 
@@ -124,23 +127,23 @@ def _writable(value: object) -> object:
 
 
 class WorkerFilter(logging.Filter):
-    """Says in every record which worker of a server wrote it."""
+    """Adds the number and process id of the worker to every record."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
         self._number = number
 
+    @override
     def filter(self, record: logging.LogRecord) -> bool:
-        """Add the fields."""
         record.worker, record.pid = self._number, record.process
         return True
 
 
 class RepeatFilter(logging.Filter):
-    """Lets a warning or error through ten times a minute; the next one after that says how many were not.
+    """Passes a warning or error ten times a minute; the next one after that says how many were dropped.
 
-    What is the same is told by logger, level and unformatted text: out of file descriptors, a loop may log
-    the same error two million times. The same goes for rejected requests, which anybody can cause.
+    Records are the same when logger, level and unformatted text are: out of file descriptors, a loop may log
+    the same error two million times. Rejected requests are limited too: anybody can cause them.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -148,8 +151,8 @@ class RepeatFilter(logging.Filter):
         self._clock = clock
         self._seen: dict[tuple[str, int, str], tuple[float, int]] = {}
 
+    @override
     def filter(self, record: logging.LogRecord) -> bool:
-        """Say whether to log it."""
         if record.levelno < logging.WARNING and record.name not in LIMITED:
             return True
         key = (record.name, record.levelno, str(record.msg))
@@ -171,8 +174,9 @@ class RepeatFilter(logging.Filter):
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Do nothing: logging's own would print the record, unredacted, to a stderr that is broken anyway."""
+    @override
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Do nothing: the default prints the record, unredacted, to a stderr that is broken anyway."""
 
 
 def configure_logging(
@@ -183,10 +187,10 @@ def configure_logging(
     clock: Callable[[], float] = time.monotonic,
     worker: int | None = None,
 ) -> logging.Handler:
-    """Send every logger of this process through one handler to `stream` (stderr). Call it once, at the start.
+    """Send every logger of this process through one handler to `stream` (stderr). Call this once, at start.
 
-    With `worker`, its number and process stand in every line. Give uvicorn `log_config=None`, so that it
-    keeps its hands off. Returns the handler, for tests.
+    With `worker`, every line has its number and process id. Pass `log_config=None` to uvicorn, so that it
+    does not configure logging. Returns the handler, for tests.
     """
     handler = _Handler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
@@ -200,7 +204,7 @@ def configure_logging(
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
-    # httpx logs every request's whole URL at INFO; nobody needs that here.
+    # httpx logs the URL of every request at INFO, which is not needed here.
     for noisy in ("httpx", "httpcore", "asyncio"):
         logging.getLogger(noisy).setLevel(max(level, logging.WARNING))
     logging.captureWarnings(capture=True)

@@ -13,7 +13,8 @@ from rtcli_server.connections.websocket import Connection
 from rtcli_server.connections.websocket_writer import WebSocketServices, WebSocketWriter
 from rtcli_server.limits.user_rates import UserRates
 from rtcli_server.realtime.parts import new_session_settings
-from rtcli_server.session.session import HeartbeatMode, Session
+from rtcli_server.session.session import Session
+from rtcli_server.session.settings import HeartbeatMode
 from rtcli_server.settings import Settings
 
 

@@ -9,7 +9,7 @@ from rtcli_server.broker import Coordinator, Retention
 from rtcli_server.cluster.shared_rates import SharedRates
 from rtcli_server.limits.connection_caps import ConnectionCaps, default_node_limit
 from rtcli_server.limits.user_rates import UserRates
-from rtcli_server.session.session import SessionSettings
+from rtcli_server.session.settings import SessionSettings
 from rtcli_server.settings import Settings
 from rtcli_server.timing.tasks import Spawn
 

@@ -1,4 +1,4 @@
-"""The parts of one server that are not about transports: their construction, their life, and commands to all.
+"""The parts of one server that are not about transports: construction, life, commands to all instances.
 
 `create_app` makes one of these; the transports and the HTTP API ask it for what they need.
 """
@@ -29,9 +29,9 @@ from rtcli_server.cluster.deployment import Deployment
 from rtcli_server.cluster.shared_rates import SharedRates
 from rtcli_server.connections.event_stream import EventStream
 from rtcli_server.connections.hub import Hub
+from rtcli_server.connections.reply_flusher import ReplyFlusher
 from rtcli_server.connections.slow_consumers import SlowConsumers
 from rtcli_server.delivery.fanout import Fanout
-from rtcli_server.delivery.flusher import Flusher
 from rtcli_server.delivery.recovery import ReadHistory
 from rtcli_server.limits.connection_caps import CapReached
 from rtcli_server.metrics.registry import Metrics
@@ -79,7 +79,7 @@ class Realtime:
             timestamp=self.clock.timestamp,
             on_flush=self.metrics.flushed,
         )
-        self.flusher = Flusher()
+        self.reply_flusher = ReplyFlusher()
         # The other instances, rooms, clients
         coordinator = self.broker.coordinator
         self.instance_id = new_instance_id() if coordinator is None else coordinator.instance_id

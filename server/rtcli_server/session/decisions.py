@@ -1,4 +1,4 @@
-"""What a session decides; its driver, which has the socket and the log, does it."""
+"""What a session decides. The connection, which has the socket and the log, carries it out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rtcli.protocol.position import Position
 
 
 class Reply(Struct, frozen=True):
-    """Send this JSON text to this client. `code` is that of an `error`."""
+    """Send this JSON text to this client. `code` is set when it is an `error`."""
 
     text: bytes
     code: ErrorCode | None = None
@@ -22,9 +22,9 @@ class SendPing(Struct, frozen=True):
 
 
 class Close(Struct, frozen=True):
-    """Close with this code; the session takes nothing more.
+    """Close with this code; the session ignores what arrives after it.
 
-    With `retry_after_ms`, say `closing` first: the client should come back after that long.
+    With `retry_after_ms`, send `closing` first: the client should reconnect after that time.
     """
 
     code: CloseCode
@@ -47,14 +47,14 @@ class Join(Struct, frozen=True):
 
 
 class Leave(Struct, frozen=True):
-    """End a membership (the session has forgotten it already), and send `room_left`."""
+    """End a membership, which the session has removed already, and send `room_left`."""
 
     room: str
     id: str | None
 
 
 class Publish(Struct, frozen=True):
-    """Append to the room's log. With an `id`, which is the idempotency key, send `ack` when that is done."""
+    """Append to the room's log. `id` is the idempotency key; with it, send `ack` when that is done."""
 
     room: str
     content: str
@@ -62,7 +62,7 @@ class Publish(Struct, frozen=True):
 
 
 class SetTyping(Struct, frozen=True):
-    """Tell the other members."""
+    """Tell the other members that this one is typing, or has stopped."""
 
     room: str
     is_typing: bool

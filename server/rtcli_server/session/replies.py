@@ -1,4 +1,4 @@
-"""The messages that a session itself sends, as `Reply` decisions. `wall` is the Unix time in seconds."""
+"""The messages that a session sends, as `Reply` decisions. `wall` is the Unix time in seconds."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def connected(
     expires_at: float,
     wall: float,
 ) -> Reply:
-    """Who the client is: the first message on every connection."""
+    """The first message on every connection: it tells the client who it is."""
     data = ConnectedData(
         connection_id=connection_id,
         user_id=user_id_to_wire(user_id),
@@ -51,13 +51,13 @@ def ping(wall: float) -> Reply:
 
 
 def token_expiring(expires_at: float, wall: float) -> Reply:
-    """Time for a refresh."""
+    """The token expires soon: the client should refresh it."""
     data = ExpiryData(expires_at=format_timestamp(expires_at))
     return Reply(encode(TokenExpiring(data=data, timestamp=format_timestamp(wall))))
 
 
 def refreshed(expires_at: float, id_: str | None, wall: float) -> Reply:
-    """The new token holds."""
+    """The new token is accepted."""
     data = ExpiryData(expires_at=format_timestamp(expires_at))
     return Reply(encode(Refreshed(data=data, id=id_, timestamp=format_timestamp(wall))))
 
@@ -70,7 +70,7 @@ def error(
     text: str | None = None,
     retry_after_ms: int | None = None,
 ) -> Reply:
-    """Why a message is not followed; `text` when the code's own does not say enough."""
+    """Why a message was rejected; `text` replaces the standard text of the code."""
     message = ERROR_TEXT[code] if text is None else text
     data = ErrorData(code=code, message=message, retry_after_ms=retry_after_ms)
     return Reply(encode(Error(data=data, id=id_, timestamp=format_timestamp(wall))), code)

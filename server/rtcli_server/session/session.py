@@ -1,8 +1,8 @@
 """One WebSocket connection as a state machine: the rules of protocol.md section 3, and no socket, no clock.
 
-What arrives goes into `receive`, the passing of time into `tick`; both return what is to be done, in order.
-The driver does it and reports how it went: `joined`, `refreshed`, `refresh_failed`. A command
-that has to wait (a join, a refresh) is reported before the next message is handed in: so order is kept.
+Messages go into `receive`, the passing of time into `tick`; both return what is to be done, in order. The
+connection does it and reports the outcome: `joined`, `refreshed`, `refresh_failed`. The outcome of a command
+that takes time (a join, a refresh) is reported before the next message is handed in: so order is kept.
 
 Times: `now` is monotonic seconds, `wall` is Unix seconds.
 """
@@ -45,11 +45,9 @@ from rtcli_server.session.timers import Expiry, ExpiryTimer, HeartbeatAction, He
 
 _CHEAP_CHARACTERS = 4_096
 
-__all__ = ["HeartbeatMode", "Rights", "Session", "SessionSettings"]
-
 
 class Session:
-    """The state of one connection. `rooms` are its memberships; after a Close decision it is `closed`."""
+    """The state of one connection. `rooms` are its memberships; `closed` is set by a Close decision."""
 
     __slots__ = (
         "_bucket", "_expiry", "_heartbeat", "_instance_id", "_invalid", "_refused", "_refused_at",
@@ -72,7 +70,7 @@ class Session:
         self.rights = rights
         self.rooms: set[str] = set()
         self.closed = False
-        self._writable: set[str] = set()  # rooms to publish in: asked once, not for every message
+        self._writable: set[str] = set()  # rooms it may publish in: looked up once, not for every message
         self._instance_id = instance_id
         self._settings = settings
         self._user_bucket = user_bucket  # of all connections of this user
@@ -102,7 +100,7 @@ class Session:
     # -- what arrives --------------------------------------------------------------------------------------
 
     def opening(self, wall: float) -> list[Decision]:
-        """Say who the client is: the first message on every connection."""
+        """Give the first message on every connection: it tells the client who it is."""
         s = self._settings
         reply = replies.connected(
             connection_id=self.connection_id,
@@ -117,11 +115,11 @@ class Session:
         return [reply]
 
     def heard(self) -> None:
-        """Take notice of a sign of life that is no message: an RFC 6455 pong, a message still waiting."""
+        """Record a sign of life other than a received message: an RFC 6455 pong, a message still queued."""
         self._timer.heard = True
 
     def receive(self, text: str | bytes | bytearray | memoryview, now: float, wall: float) -> list[Decision]:
-        """Take one text message. Bytes that are not UTF-8 end the connection (RFC 6455, section 8.1)."""
+        """Handle one text message. Bytes that are not UTF-8 close the connection (RFC 6455, section 8.1)."""
         if self.closed:
             return []
         self._timer.heard = True
@@ -135,18 +133,18 @@ class Session:
             if not wait_s and self._user_bucket is not None:
                 wait_s = self._user_bucket.take(now)
             if wait_s:
-                return self._refuse(text, wait_s, now, wall)
+                return self._on_rate_limited(text, wait_s, now, wall)
         try:
             message = decode_client(text)
         except MessageError as error:
-            return self._complain(error, wall)
+            return self._on_invalid(error, wall)
         self._invalid = 0
         if type(message) is ChatMessage and message.data.room in self._writable:
             return [Publish(message.data.room, message.data.content, message.id or None)]
-        return self._follow(message, wall)
+        return self._handle(message, wall)
 
     def receive_binary(self, wall: float) -> list[Decision]:
-        """Take a binary message: there are none in this protocol."""
+        """Handle a binary message: this protocol has none, so it closes the connection."""
         if self.closed:
             return []
         return [
@@ -154,11 +152,11 @@ class Session:
             self._close(CloseCode.UNSUPPORTED_DATA, ErrorCode.UNSUPPORTED_DATA),
         ]
 
-    def _follow(self, message: ClientMessage, wall: float) -> list[Decision]:
+    def _handle(self, message: ClientMessage, wall: float) -> list[Decision]:
         decision: Decision | None = None
         match message:
             case ChatMessage():
-                decision = self._cannot(message.data.room, message.id, wall)
+                decision = self._room_error(message.data.room, message.id, wall)
             case Typing():
                 decision = self._type(message, wall)
             case JoinRoom():
@@ -170,14 +168,14 @@ class Session:
             case Ping():
                 decision = replies.pong(message.id, wall)
             case Pong():
-                pass  # that something was heard is all there is to it
+                pass  # a sign of life, which `receive` has recorded
         return [] if decision is None else [decision]
 
     def _type(self, message: Typing, wall: float) -> Decision:
         room = message.data.room
         if room in self._writable:
             return SetTyping(room, message.data.is_typing)
-        return self._cannot(room, message.id, wall)
+        return self._room_error(room, message.id, wall)
 
     def _join(self, message: JoinRoom, wall: float) -> Decision:
         room, since_text = message.data.room, message.data.since
@@ -194,27 +192,27 @@ class Session:
     def _leave(self, message: LeaveRoom, wall: float) -> Decision:
         room = message.data.room
         if room not in self.rooms:
-            return self._cannot(room, message.id, wall)
+            return self._room_error(room, message.id, wall)
         self._forget(room)
         return Leave(room, message.id)
 
-    def _cannot(self, room: str, id_: str | None, wall: float) -> Reply:
-        """Say why a message for this room is not followed."""
+    def _room_error(self, room: str, id_: str | None, wall: float) -> Reply:
+        """Say why a message for this room is rejected."""
         if room in self.rooms:
             return replies.error(ErrorCode.FORBIDDEN, id_, wall)
         code = ErrorCode.NOT_IN_ROOM if is_valid_room(room) else ErrorCode.INVALID_ROOM
         return replies.error(code, id_, wall)
 
-    # -- what is refused -----------------------------------------------------------------------------------
+    # -- what is rejected ----------------------------------------------------------------------------------
 
-    def _complain(self, error: MessageError, wall: float) -> list[Decision]:
+    def _on_invalid(self, error: MessageError, wall: float) -> list[Decision]:
         reply = replies.error(error.code, error.id, wall, text=error.message)
         self._invalid += 1
         if self._invalid < self._settings.max_invalid:
             return [reply]
         return [reply, self._close(CloseCode.PROTOCOL_VIOLATION, "protocol_violation")]
 
-    def _refuse(self, text: str, wait_s: float, now: float, wall: float) -> list[Decision]:
+    def _on_rate_limited(self, text: str, wait_s: float, now: float, wall: float) -> list[Decision]:
         s = self._settings
         if s.rate_limit_per_s is not None and now - self._refused_at > s.rate_burst / s.rate_limit_per_s:
             self._refused = 0
@@ -230,10 +228,10 @@ class Session:
         self.closed = True
         return Close(code, reason, retry_after_ms)
 
-    # -- how it went ---------------------------------------------------------------------------------------
+    # -- outcomes ------------------------------------------------------------------------------------------
 
     def joined(self, room: str) -> None:
-        """Take notice that a Join was done."""
+        """Record that a Join has been carried out."""
         self.rooms.add(room)
         if self.rights.can_publish(room):
             self._writable.add(room)
@@ -243,7 +241,7 @@ class Session:
         self._writable.discard(room)
 
     def refreshed(self, rights: Rights, id_: str | None, wall: float) -> list[Decision]:
-        """Go on with a verified token, if it is the same user's; leave the rooms that it does not allow."""
+        """Continue with a verified token of the same user; leave the rooms that it does not allow."""
         if rights.user_id != self.rights.user_id:
             return self.refresh_failed(id_, wall)
         self.rights = rights
@@ -257,17 +255,17 @@ class Session:
         return decisions
 
     def refresh_failed(self, id_: str | None, wall: float) -> list[Decision]:
-        """Say that the token was no good; the one before holds on."""
+        """Reject the new token; the old one stays valid."""
         return [replies.error(ErrorCode.INVALID_TOKEN, id_, wall)]
 
     # -- the passing of time -------------------------------------------------------------------------------
 
     def due(self, now: float, wall: float) -> float:
-        """When (monotonic) `tick` is to be called next; after a jump of the wall clock, ask again."""
+        """The monotonic time of the next `tick`; ask again after the wall clock has jumped."""
         return inf if self.closed else min(self._timer.due, now + max(0.0, self._expiry.due - wall))
 
     def tick(self, now: float, wall: float) -> list[Decision]:
-        """Decide what time alone brings: heartbeats, and the end of the token."""
+        """Decide what is due: heartbeats, and the expiry of the token."""
         if self.closed:
             return []
         expiry = self._expiry.tick(wall)
@@ -294,7 +292,7 @@ def _position(text: str) -> Position | None:
 
 
 def _id_of(text: str) -> str | None:
-    """The `id` of a message that is refused unread, where it costs little to find."""
+    """The `id` of a message over the rate limit, unless the message is too long to be worth decoding."""
     if len(text) > _CHEAP_CHARACTERS:
         return None
     try:

@@ -1,4 +1,4 @@
-"""What a session is made with: whose it is, how it beats, and its limits."""
+"""The parameters of a session: the user's rights, the kind of heartbeat, and the limits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class Rights(Protocol):
-    """Whoever holds the token: what a session needs to know of it."""
+    """What a session needs to know of a token."""
 
     @property
     def user_id(self) -> str:
@@ -30,10 +30,10 @@ class Rights(Protocol):
 
 
 class HeartbeatMode(Enum):
-    """Who asks whom for signs of life."""
+    """Which side sends the pings."""
 
-    CLIENT = 1  # /ws: the client may ping; the server looks after dead peers with RFC 6455 pings
-    SERVER = 2  # /ws/v2: the server sends `ping` messages and wants an answer
+    CLIENT = 1  # /ws: the client may ping; the server finds dead peers with RFC 6455 pings
+    SERVER = 2  # /ws/v2: the server sends `ping` messages, which the client answers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,5 +51,5 @@ class SessionSettings:
     max_invalid: int = 20  # messages in a row
     rate_limit_per_s: float | None = 100.0  # messages of any type; None: no limit
     rate_burst: float = 200.0
-    max_refused: int = 1_000  # messages over the rate, without a pause, until 4003
-    refused_retry_ms: int = 10_000  # and when such a client may come back
+    max_refused: int = 1_000  # messages over the rate, without a pause, until it closes with 4003
+    refused_retry_ms: int = 10_000  # after which such a client may reconnect

@@ -1,4 +1,4 @@
-"""What time alone brings to a connection: heartbeats and its token's end (protocol.md, sections 2 and 3)."""
+"""When heartbeats and the expiry of the token are due (protocol.md, sections 2 and 3)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from math import inf
 
 
 class HeartbeatAction(Enum):
-    """What the heartbeat wants."""
+    """What to do for the heartbeat."""
 
     NOTHING = 0
     PING = 1
@@ -15,10 +15,11 @@ class HeartbeatAction(Enum):
 
 
 class HeartbeatTimer:
-    """When to ask a peer for a sign of life, and when to give it up. Times are monotonic seconds.
+    """When to ping a peer, and when to take it for dead. Times are monotonic seconds.
 
-    A ping every `interval_s`; `timeout_s` later either something was heard since, which sets `heard`, or that
-    is a miss; after `max_misses` in a row the peer is dead. A ping that waits for its answer delays the next.
+    A ping is due every `interval_s`. Whatever the peer sends sets `heard`; when it is still unset `timeout_s`
+    after a ping, that is a miss; after `max_misses` in a row the peer is dead. No ping is sent while another
+    waits for its answer.
     """
 
     __slots__ = ("_answer_by", "_interval_s", "_max_misses", "_ping_at", "_timeout_s", "heard", "misses")
@@ -29,8 +30,8 @@ class HeartbeatTimer:
         self._max_misses = max_misses
         self._ping_at = now + interval_s
         self._answer_by = inf
-        # A flag, not a time: a loop's clock stands still within a turn, so an answer may seem as old as its
-        # ping.
+        # A flag, not a time: the loop's clock does not advance within a turn, so an answer may seem as old as
+        # its ping.
         self.heard = False
         self.misses = 0
 
@@ -55,7 +56,7 @@ class HeartbeatTimer:
 
 
 class Expiry(Enum):
-    """How it stands with the token."""
+    """What to do about the token."""
 
     NOTHING = 0
     SOON = 1
@@ -63,9 +64,10 @@ class Expiry(Enum):
 
 
 class ExpiryTimer:
-    """When to say that a token ends soon, and when to end the connection. Times are Unix seconds.
+    """When to warn that a token expires, and when to close the connection. Times are Unix seconds.
 
-    `notice_s` before it expires, or at half of what is left of a shorter one; `grace_s` after it expired.
+    The warning comes `notice_s` before the expiry, or halfway to it for a shorter token; the close comes
+    `grace_s` after the expiry.
     """
 
     __slots__ = ("_over_at", "_soon_at", "expires_at")

@@ -1,4 +1,4 @@
-"""The two clocks of a server, in one place, so that tests can move them."""
+"""The two clocks of a server, together so that tests can move them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Clock:
         return self.timestamp_of(self.wall_ms())
 
     def timestamp_of(self, time_ms: int) -> str:
-        """A Unix time in milliseconds as messages carry it; written once per millisecond."""
+        """A Unix time in milliseconds as messages carry it; formatted once per millisecond."""
         if time_ms != self._millisecond:
             self._millisecond = time_ms
             self._timestamp = format_timestamp_ms(time_ms)

@@ -1,4 +1,4 @@
-"""Work on many things, a group at a time."""
+"""Work on many things, a batch at a time."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def groups(items: Iterable[T], size: int) -> Iterator[list[T]]:
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
     """Cut `items` into lists of `size`; the last one may be shorter."""
+    # itertools has this from Python 3.12 on.
     source = iter(items)
-    while group := list(islice(source, size)):
-        yield group
+    while batch := list(islice(source, size)):
+        yield batch

@@ -19,10 +19,10 @@ def test_everyone_is_told_when_to_come_back(fast: bool) -> None:
     with ExitStack() as clients, live_server(fast_websockets=fast, **settings) as server:
         sockets = [clients.enter_context(open_ws(server)) for _ in range(20)]
         streams = [clients.enter_context(EventStream(server.port)) for _ in range(10)]
-        pulse = clients.enter_context(EventStream(server.port, path="/api/v1/sse/stream"))
+        heartbeats = clients.enter_context(EventStream(server.port, path="/api/v1/sse/stream"))
         for stream in streams:
             stream.until("ready")
-        pulse.until("heartbeat")
+        heartbeats.until("heartbeat")
         server.stop_soon()
         for ws in sockets:
             closing = ws.until("closing")["data"]
@@ -33,7 +33,7 @@ def test_everyone_is_told_when_to_come_back(fast: bool) -> None:
             assert close.code == 1012
             ws.send_frame(CLOSE, close.payload[:2])
             assert ws.frame() is None
-        for stream in [*streams, pulse]:
+        for stream in [*streams, heartbeats]:
             data = stream.json("closing")
             assert data["code"] == 1012
             assert stream.retry_ms == data["retry_after_ms"]

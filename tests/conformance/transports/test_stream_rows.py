@@ -21,7 +21,7 @@ from tests.support.clients.rooms import join, open_ws, publish_event, say
 from tests.support.servers.live_server import LiveServer, live_server, token
 
 EVENTS = "/api/v1/events/stream"
-PULSE = "/api/v1/sse/stream"
+HEARTBEATS = "/api/v1/sse/stream"
 OK_ORIGIN = "https://ok.example"
 
 
@@ -129,7 +129,7 @@ def test_a_cursor_of_other_rooms_is_no_reason_to_lose_anything(server: LiveServe
         ("text/event-stream;q=0, */*", 406),
     ],
 )
-@pytest.mark.parametrize("path", [EVENTS, PULSE])
+@pytest.mark.parametrize("path", [EVENTS, HEARTBEATS])
 def test_s7_accept(server: LiveServer, path: str, accept: str | None, status: int) -> None:
     response = ask(server, path, *([f"Accept: {accept}"] if accept else []))
     assert response.status == status
@@ -145,7 +145,7 @@ def test_other_methods(server: LiveServer, method: str) -> None:
 
 
 def test_head_has_the_headers_ends_and_holds_nothing(server: LiveServer) -> None:
-    for path in (EVENTS, PULSE):
+    for path in (EVENTS, HEARTBEATS):
         with connect(server.port) as sock:
             request = f"HEAD {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token()}\r\n\r\n"
             sock.sendall(request.encode())
@@ -225,7 +225,7 @@ def test_an_allowed_page_may_ask_and_read(strict: LiveServer, origin: str) -> No
         preflight,
         ask(strict, EVENTS, f"Origin: {origin}"),
         ask(strict, EVENTS, f"Origin: {origin}", auth=""),  # so that the page can read the 401
-        ask(strict, PULSE, f"Origin: {origin}", auth=""),
+        ask(strict, HEARTBEATS, f"Origin: {origin}", auth=""),
     ):
         assert response.headers["access-control-allow-origin"] == origin
         assert response.headers["access-control-allow-credentials"] == "true"
@@ -250,8 +250,8 @@ def test_a_page_that_is_not_allowed_may_not(strict: LiveServer, origin: str) -> 
         (EVENTS, "user_connections"),
         (EVENTS, "address_connections"),
         (EVENTS, "node_connections"),
-        (PULSE, "address_connections"),
-        (PULSE, "node_connections"),
+        (HEARTBEATS, "address_connections"),
+        (HEARTBEATS, "node_connections"),
     ],
 )
 def test_s8_no_limit_puts_a_browser_to_sleep(fast: bool, limit: str, path: str) -> None:
@@ -276,7 +276,7 @@ def test_a_draining_server_sends_browsers_away_until_later(fast: bool) -> None:
 
     with live_server(fast_websockets=fast) as server:
         server.ask(drain)
-        for path in (EVENTS, PULSE):
+        for path in (EVENTS, HEARTBEATS):
             with EventStream(server.port, path=path) as stream:
                 assert stream.status == 200
                 assert stream.json("closing")["retry_after_ms"] == stream.retry_ms

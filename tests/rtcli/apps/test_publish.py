@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import msgspec
 import pytest
 
-from rtcli.apps.publish import Run, Target, Texts, batches, line_texts, make_target, whole_text
+from rtcli.apps.publish import PublishRun, Target, Texts, batches, line_texts, make_target, whole_text
 from rtcli.client.publishing import MAX_BODY_BYTES, MAX_PARTS, Part, Published, Result
 from rtcli.errors import CliError, Exit
 
@@ -76,7 +76,7 @@ def test_data_that_is_refused(text: str) -> None:
 
 
 def test_ids_are_unique_and_short() -> None:
-    run, other = Run(ROOMS, shows=False), Run(ROOMS, shows=False)
+    run, other = PublishRun(ROOMS, show_acks=False), PublishRun(ROOMS, show_acks=False)
     parts = run.parts(1, "x") + run.parts(2, "y") + other.parts(1, "x")
     ids = [part.body["id"] for part in parts]
     assert len(set(ids)) == 6
@@ -88,11 +88,11 @@ PUBLISHED = Published("room:a", "k3f9", 1, "k3f9-1", duplicate=False)
 
 
 def test_the_last_failure_is_the_error_and_the_others_are_said(capfd: pytest.CaptureFixture[str]) -> None:
-    run = Run(ROOMS, shows=True)
+    run = PublishRun(ROOMS, show_acks=True)
     assert run.end() == Exit.OK
     parts = run.parts(1, "x")
-    run.answered(parts[0], Result(201, PUBLISHED))
-    run.answered(parts[1], Result(403, code="forbidden", detail="Not allowed"))
+    run.on_result(parts[0], Result(201, PUBLISHED))
+    run.on_result(parts[1], Result(403, code="forbidden", detail="Not allowed"))
     assert run.parts(2, None) == []
     with pytest.raises(CliError, match="line 2 was not published: it is longer than") as caught:
         run.end()
@@ -104,8 +104,8 @@ def test_the_last_failure_is_the_error_and_the_others_are_said(capfd: pytest.Cap
 
 @pytest.mark.parametrize(("status", "exit_code"), [(403, Exit.AUTH), (400, Exit.SERVER), (409, Exit.SERVER)])
 def test_the_exit_code_says_what_it_was(status: int, exit_code: Exit) -> None:
-    run = Run(ROOMS, shows=False)
-    run.answered(run.parts(1, "x")[0], Result(status, code="c", detail="d"))
+    run = PublishRun(ROOMS, show_acks=False)
+    run.on_result(run.parts(1, "x")[0], Result(status, code="c", detail="d"))
     with pytest.raises(CliError) as caught:
         run.end()
     assert caught.value.exit_code is exit_code

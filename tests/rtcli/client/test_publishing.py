@@ -97,12 +97,12 @@ class Slept:
         self.publisher = Publisher(
             server,
             Reconnect(random.Random(1), started=0.0, wait_s=wait_s),
-            on_trouble=self.on_trouble,
+            on_retry=self.on_retry,
             sleep=self.sleep,
             clock=lambda: self.now,
         )
 
-    def on_trouble(self, failure: Failure, delay_s: float) -> None:
+    def on_retry(self, failure: Failure, delay_s: float) -> None:
         del delay_s
         self.troubles.append(failure.reason)
 

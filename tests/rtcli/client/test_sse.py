@@ -9,9 +9,8 @@ import pytest
 
 from rtcli.client.backoff import Reconnect
 from rtcli.client.endpoint import parse_endpoint
-from rtcli.client.http import make_http
+from rtcli.client.http import TlsOptions, make_http
 from rtcli.client.sse import Batch, EventStream, Lost, Opened, StreamItem
-from rtcli.client.tls import TlsOptions
 from rtcli.errors import CliError, Exit
 from tests.support.fakes.scripted_stream import HEAD, FakeStream, fake_stream, hold, status
 

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from rtcli.client.events import Acked, Back, Joined, Message, Missed
+from rtcli.client.events import Acked, Joined, Message, Missed, Reconnected
 from rtcli.client.state import ClientState
 from rtcli.protocol.messages import client as c
 from rtcli.protocol.messages import decode_server, encode
@@ -135,7 +135,7 @@ class Conversation(RuleBasedStateMachine):
                     self.missed.append(event)
                 case Acked():
                     self.acked.append(event.id)
-                case Back():
+                case Reconnected():
                     self.backs += 1
                 case Joined():
                     pass

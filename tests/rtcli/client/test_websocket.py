@@ -14,17 +14,17 @@ from websockets.asyncio.server import ServerConnection
 from rtcli.client.backoff import Reconnect
 from rtcli.client.events import (
     Acked,
-    Back,
     ClientEvent,
     Connected,
+    ConnectionWarning,
     Joined,
     JoinRefused,
     Lost,
     Message,
     Missed,
+    Reconnected,
     Rejected,
     RoundTrip,
-    Trouble,
 )
 from rtcli.client.websocket import RealtimeClient, WebSocketTarget
 from rtcli.errors import CliError, Exit
@@ -115,10 +115,10 @@ async def test_a_killed_server_that_comes_back_with_its_log_costs_nothing() -> N
         await server.start(server.port)
         await until(lambda: len(me.all(Acked)) == 1)
         assert me.texts() == ["before", "while away 1", "while away 2", "kept"]
-        (back,) = me.all(Back)
+        (back,) = me.all(Reconnected)
         assert back.caught_up == 2
         assert me.all(Missed) == []
-        assert [joined.again for joined in me.all(Joined)] == [False, False, True, True]
+        assert [joined.rejoined for joined in me.all(Joined)] == [False, False, True, True]
 
 
 async def test_a_log_that_was_lost_is_said() -> None:
@@ -130,7 +130,7 @@ async def test_a_log_that_was_lost_is_said() -> None:
         await server.stop()
         server.epoch, server.log = "bbbb", {}
         await server.start(server.port)
-        await until(lambda: len(me.all(Back)) == 1)
+        await until(lambda: len(me.all(Reconnected)) == 1)
         assert me.all(Missed) == [Missed("general", None, "epoch_changed")]
         await server.publish("general", "new")
         await until(lambda: me.texts() == ["old", "new"])
@@ -152,7 +152,7 @@ async def test_an_answer_that_was_lost_is_no_second_publication() -> None:
         me.client.join("general")
         me.client.send("general", "once")
         await until(lambda: len(me.all(Acked)) == 1)
-        await until(lambda: len(me.all(Back)) == 1)
+        await until(lambda: len(me.all(Reconnected)) == 1)
         me.client.send("general", "twice")
         await until(lambda: len(me.all(Acked)) == 2)
         assert me.texts() == ["once", "twice"]
@@ -243,7 +243,7 @@ async def test_what_the_server_repeats_is_told_once_and_what_it_skips_is_said() 
         await until(lambda: me.texts() == ["1", "4"])
         assert me.all(Missed) == [Missed("general", 2, "not_sent")]
         await server.say(connection, s.NewMessage(data=first))
-        await until(lambda: len(me.all(Trouble)) == 1)
+        await until(lambda: len(me.all(ConnectionWarning)) == 1)
         gap = s.GapData(room="general", from_="aaaa-4", to="aaaa-9", lost=5, reason="trimmed")
         await server.say(connection, s.Gap(data=gap))
         server.log["general"] += [first] * 5
@@ -268,11 +268,11 @@ async def test_garbage_is_survived(data: str | bytes, lost: bool) -> None:
         await until(lambda: len(me.all(Joined)) == 1)
         (connection,) = server.connections
         await connection.send(data)
-        await until(lambda: not lost or len(me.all(Back)) == 1)
+        await until(lambda: not lost or len(me.all(Reconnected)) == 1)
         me.client.send("general", "still here")
         await until(lambda: len(me.all(Acked)) == 1)
         assert bool(me.all(Lost)) is lost
-        assert len(me.all(Trouble)) <= 1
+        assert len(me.all(ConnectionWarning)) <= 1
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ async def test_broken_frames_mean_a_new_connection(garbage: bytes) -> None:
         await until(lambda: len(me.all(Joined)) == 1)
         (connection,) = server.connections
         connection.transport.write(garbage)
-        await until(lambda: len(me.all(Back)) == 1)
+        await until(lambda: len(me.all(Reconnected)) == 1)
         assert me.all(Lost)[0].reason.startswith(("1002", "1007", "1009"))
 
 
@@ -323,7 +323,7 @@ async def test_a_drain_is_followed_by_a_return_when_the_server_wishes() -> None:
         closing = s.ClosingData(code=1012, reason="restart", retry_after_ms=20)
         await server.say(connection, s.Closing(data=closing))
         await connection.close(1012, "restart")
-        await until(lambda: len(me.all(Back)) == 1)
+        await until(lambda: len(me.all(Reconnected)) == 1)
         assert me.all(Lost)[0] == Lost("1012 restart", 0.02, 1)
 
 
@@ -339,7 +339,7 @@ async def test_the_token_is_read_again_when_it_expires() -> None:
         await until(lambda: any(isinstance(message, c.Refresh) for message in server.received))
         assert c.RefreshData("new") in [m.data for m in server.received if isinstance(m, c.Refresh)]
         await connection.close(4002, "token expired")
-        await until(lambda: len(me.all(Back)) == 1)
+        await until(lambda: len(me.all(Reconnected)) == 1)
         assert server.tokens == ["Bearer old", "Bearer newer"]
 
 
@@ -446,7 +446,7 @@ async def test_a_server_that_is_waited_for() -> None:
         await server.start(port)
         try:
             await until(lambda: len(me.all(Connected)) == 1)
-            assert me.all(Back) == []
+            assert me.all(Reconnected) == []
         finally:
             await server.stop()
 
@@ -456,5 +456,5 @@ async def test_a_person_may_hurry_it() -> None:
         me.client.join("general")
         await until(lambda: len(me.all(Joined)) == 1)
         await me.client.reconnect()
-        await until(lambda: len(me.all(Back)) == 1)
+        await until(lambda: len(me.all(Reconnected)) == 1)
         assert me.all(Lost)[0].retry_in_s == 0

@@ -1,4 +1,4 @@
-"""What is refused before a route sees it, and what a broken log looks like from outside."""
+"""Errors before a route is called, and the answers when the log fails."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MESSAGES = "/api/v1/rooms/general/messages"
 
 
 @pytest.mark.parametrize("token", ["x", "a.b.c", "x" * 5000])
-async def test_bad_tokens_all_read_the_same(clients: Clients, token: str) -> None:
+async def test_all_bad_tokens_get_the_same_answer(clients: Clients, token: str) -> None:
     bodies = set()
     for method, path in (("GET", MESSAGES), ("POST", MESSAGES), ("DELETE", "/api/v1/users/7/connections")):
         answer = await (await clients(token)).request(method, path, content=b"not even JSON")
@@ -40,7 +40,7 @@ async def test_bad_tokens_all_read_the_same(clients: Clients, token: str) -> Non
     assert bodies == {expired.text, none.text}
 
 
-async def test_the_token_is_looked_at_before_the_body(clients: Clients) -> None:
+async def test_the_token_is_checked_before_the_body(clients: Clients) -> None:
     answer = await (await clients("x")).post(MESSAGES, content=b"x" * 200_000)
     assert_problem(answer, 401, "invalid_token")
 
@@ -90,7 +90,7 @@ async def test_too_many_requests() -> None:
 
 
 class BrokenBroker:
-    """A log in memory that does what it is told to do wrong."""
+    """A log in memory that fails as it is told."""
 
     def __init__(self, good: Broker) -> None:
         self.good = good
@@ -158,7 +158,7 @@ async def broken() -> BrokenBroker:
 
 @pytest.fixture
 async def embedded(broken: BrokenBroker) -> httpx.AsyncClient:
-    """The API alone inside of an application, with short times."""
+    """The API alone in an application, with short timeouts."""
     app = FastAPI()
     app.include_router(api_router(Services(broken), rates=None, log_timeout_s=0.05))
     install_problem_handlers(app)
@@ -171,9 +171,7 @@ Ask = Callable[[httpx.AsyncClient], Any]
 
 
 @pytest.mark.parametrize("fault", ["down", "silent"])
-async def test_a_log_that_does_not_take_it(
-    broken: BrokenBroker, embedded: httpx.AsyncClient, fault: str
-) -> None:
+async def test_a_log_that_fails(broken: BrokenBroker, embedded: httpx.AsyncClient, fault: str) -> None:
     broken.fault = fault
     assert_problem(await embedded.post(MESSAGES, json={"content": "x", "id": "1"}), 503, "unavailable")
     part = {"room": "a", "content": "x"}
@@ -184,7 +182,7 @@ async def test_a_log_that_does_not_take_it(
     assert (await embedded.post(MESSAGES, json={"content": "x", "id": "1"})).status_code == 201
 
 
-async def test_a_bug_tells_nothing(broken: BrokenBroker, embedded: httpx.AsyncClient) -> None:
+async def test_a_bug_reveals_nothing(broken: BrokenBroker, embedded: httpx.AsyncClient) -> None:
     broken.fault = "bug"
     answer = await embedded.get(MESSAGES)
     assert_problem(answer, 500, "internal")

@@ -32,7 +32,7 @@ async def test_a_message_gets_its_position(ann: httpx.AsyncClient) -> None:
 
 
 async def test_an_id_counts_once(ann: httpx.AsyncClient, clients: Clients) -> None:
-    """Row P2: the same again is the same position with 200, something else is 409."""
+    """Row P2: a repeat gets the same position with 200, another message with the id gets 409."""
     first = await post(ann, MESSAGES, content="one", id="c-1")
     again = await post(ann, MESSAGES, content="one", id="c-1")
     assert again.status_code == 200
@@ -44,7 +44,7 @@ async def test_an_id_counts_once(ann: httpx.AsyncClient, clients: Clients) -> No
     assert (other_user.status_code, other_user.json()["offset"]) == (201, 2)
 
 
-async def test_ids_of_users_whose_names_hold_separators(clients: Clients) -> None:
+async def test_ids_of_users_whose_names_contain_separators(clients: Clients) -> None:
     one, other = await clients(token_for("a")), await clients(token_for("a:b"))
     assert (await post(one, MESSAGES, content="x", id="b:c")).json()["offset"] == 1
     assert (await post(other, MESSAGES, content="x", id="c")).json()["offset"] == 2
@@ -101,7 +101,7 @@ async def test_the_same_id_over_websocket_and_http_counts_once(
 
 
 async def raw_exchange(server: ServerHandle, headers: dict[str, str]) -> bytes:
-    """Send a request's head and no body, and read what comes first."""
+    """Send the head of a request without its body, and read the first bytes of the answer."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     fields = {"host": "x", "authorization": f"Bearer {token_for()}", **headers}
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
@@ -112,7 +112,7 @@ async def raw_exchange(server: ServerHandle, headers: dict[str, str]) -> bytes:
 
 
 async def test_bodies_over_the_limit(server: ServerHandle, ann: httpx.AsyncClient) -> None:
-    """Row H22: told by the header, or found out."""
+    """Row H22: by the header, and without one."""
     headers = {"content-type": "application/json"}
     body = b'{"content":"x","y":"%s"}' % (b"z" * 65_536)
     assert_problem(await ann.post(MESSAGES, content=body, headers=headers), 413, "too_long")
@@ -202,7 +202,7 @@ async def test_an_event_in_a_batch_is_no_larger_than_alone(admin: httpx.AsyncCli
     assert [(result["status"], result.get("code")) for result in results] == [(201, None), (413, "too_long")]
 
 
-async def test_batches_that_are_refused_whole(admin: httpx.AsyncClient) -> None:
+async def test_batches_that_are_refused_as_a_whole(admin: httpx.AsyncClient) -> None:
     part = {"room": "a", "content": "x"}
     bodies: list[dict[str, object]] = [
         {},

@@ -15,7 +15,7 @@ MESSAGES = "/api/v1/rooms/general/messages"
 
 
 async def publish(client: httpx.AsyncClient, count: int) -> str:
-    """Publish `m1` to `m<count>`, and give the epoch."""
+    """Publish `m1` to `m<count>`, and return the epoch."""
     epoch = ""
     for number in range(1, count + 1):
         answer = await client.post(MESSAGES, json={"content": f"m{number}", "id": str(number)})
@@ -75,7 +75,7 @@ async def test_an_empty_room(ann: httpx.AsyncClient) -> None:
     assert (await read(ann, since=page["top"]))["recovered"]
 
 
-async def test_positions_that_cannot_be_gone_on_from(ann: httpx.AsyncClient) -> None:
+async def test_positions_that_cannot_be_resumed(ann: httpx.AsyncClient) -> None:
     epoch = await publish(ann, 2)
     for since, reason in (("zzzz-1", "epoch_changed"), (f"{epoch}-3", "future")):
         page = await read(ann, since=since)
@@ -83,7 +83,7 @@ async def test_positions_that_cannot_be_gone_on_from(ann: httpx.AsyncClient) -> 
         assert (page["next"], page["more"]) == (f"{epoch}-2", False)
 
 
-async def test_what_was_trimmed_is_told() -> None:
+async def test_trimmed_messages_are_reported() -> None:
     settings = Settings(port=0, secrets=(SECRET,), history_size=2, rate_limit_per_s=None)
     async with (
         running_server(settings) as server,
@@ -96,7 +96,7 @@ async def test_what_was_trimmed_is_told() -> None:
 
 
 @pytest.mark.parametrize("budget", [{"history_channel_bytes": 1_500}, {"history_total_bytes": 4_000}])
-async def test_what_was_too_much_for_the_budget_in_bytes_is_told(budget: dict[str, int]) -> None:
+async def test_messages_over_the_budget_in_bytes_are_reported(budget: dict[str, int]) -> None:
     settings = Settings.model_validate({"port": 0, "secrets": (SECRET,), **budget})
     async with (
         running_server(settings) as server,

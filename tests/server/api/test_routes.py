@@ -1,4 +1,4 @@
-"""Every route of the whole server refuses who has no token, and the API describes itself."""
+"""Every route of the whole server needs a token, and the OpenAPI document describes the API."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from websockets.exceptions import InvalidStatus
 from tests.support.clients.http_api import Clients, assert_problem, token_for
 from tests.support.forged_tokens import SECRET
 
-# What anybody may see: health, metrics, the description, the page, heartbeats without content.
+# Open to everybody: health, metrics, the OpenAPI document, the page, heartbeats without content.
 PUBLIC = {"/healthz", "/readyz", "/metrics", "/openapi.json", "/api/v1/sse/stream"}
 PAGE = {"/", "/page.css", "/page.js", "/rtclient.js", "/favicon.svg"}
 
@@ -71,7 +71,7 @@ async def test_no_websocket_is_open_by_mistake(server: ServerHandle) -> None:
         url = f"ws://127.0.0.1:{server.port}{fill(route.path)}"
         try:
             async with connect(url, proxy=None) as socket:
-                # Accepted only to be closed with a reason that a browser can read.
+                # It is accepted only to be closed with a reason that a browser can read.
                 async with asyncio.timeout(20):
                     await socket.wait_closed()
                 assert socket.close_code == 1008

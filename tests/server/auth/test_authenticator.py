@@ -55,7 +55,7 @@ def test_each_algorithm_with_its_own_key() -> None:
 
 
 def test_secrets_rotate() -> None:
-    """The old secret verifies until it is taken out; each counts alone."""
+    """The old secret verifies until it is removed; each one verifies by itself."""
     both = authenticator(secrets=[OTHER, SECRET])
     for secret in (SECRET, OTHER):
         assert (
@@ -65,7 +65,7 @@ def test_secrets_rotate() -> None:
     assert_refused(forge(), authenticator(secrets=[OTHER]))
 
 
-def test_no_key_at_all_is_a_mistake() -> None:
+def test_a_configuration_without_a_key_is_refused() -> None:
     with pytest.raises(KeyConfigError, match="no key"):
         Authenticator(secrets=[])
 
@@ -248,13 +248,13 @@ def test_t10_signatures(signature: str) -> None:
 )
 def test_t11_shapes(token: str) -> None:
     if "MTExMTEx" in token and len(token) < 4096:
-        # An unused claim with a number that Python can still read does no harm.
+        # An unused claim with a number that Python can read is accepted.
         assert authenticator().authenticate(token).user_id == "7"
     else:
         assert_refused(token)
 
 
-def test_t11_the_size_is_looked_at_before_anything_else() -> None:
+def test_t11_the_size_is_checked_before_anything_else() -> None:
     padding = 4096 - len(forge(x=""))
     longest = forge(x="y" * (padding * 3 // 4))
     assert len(longest) <= 4096
@@ -273,7 +273,7 @@ def test_t13_a_room_that_is_not_granted() -> None:
     assert not principal.can_join("b")
 
 
-def test_the_reason_is_for_logs_and_holds_nothing_of_the_token() -> None:
+def test_the_reason_is_for_logs_and_contains_nothing_of_the_token() -> None:
     expired = forge(exp=NOW - 100)
     assert assert_refused(expired) == "expired"
     assert assert_refused(expired[:-4] + "AAAA") == "signature"

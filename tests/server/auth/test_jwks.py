@@ -1,4 +1,4 @@
-"""Keys behind a URL: a real HTTP server on loopback, and the cache on its own with a clock in hand."""
+"""Keys behind a URL: with a real HTTP server on loopback, and the cache alone with a manual clock."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ def token(kid: str, *, named: bool = True) -> str:
 
 
 class Source:
-    """What a fetch gives, and how often it was asked; with a gate, fetches wait for it."""
+    """The result of fetches, and their number; with `latch`, fetches wait for it."""
 
     def __init__(self, *kids: str) -> None:
         self.body = document(*kids)
         self.error: JwksError | None = None
         self.count = 0
-        self.gate: threading.Event | None = None
+        self.latch: threading.Event | None = None
         self.now = 1000.0
 
     def __call__(self, _url: str) -> bytes:
         self.count += 1
-        if self.gate is not None:
-            assert self.gate.wait(30)
+        if self.latch is not None:
+            assert self.latch.wait(30)
         if self.error is not None:
             raise self.error
         return self.body
@@ -102,13 +102,13 @@ async def test_a_flood_of_unknown_keys_causes_one_fetch_per_cooldown() -> None:
 
 async def test_one_fetch_at_a_time_and_a_cancelled_caller_stops_nobody_else() -> None:
     source = Source("old")
-    source.gate = threading.Event()
+    source.latch = threading.Event()
     auth = authenticator(source.keys())
     callers = [asyncio.ensure_future(auth.verify(token("old"))) for _ in range(20)]
     await asyncio.sleep(0)
     callers[0].cancel()
     await asyncio.sleep(0)
-    source.gate.set()
+    source.latch.set()
     results = await asyncio.gather(*callers, return_exceptions=True)
     assert isinstance(results[0], asyncio.CancelledError)
     assert all(not isinstance(result, BaseException) for result in results[1:])
@@ -172,7 +172,7 @@ async def test_a_token_without_kid_needs_a_single_key() -> None:
         await auth.verify(token("old", named=False))
 
 
-async def test_a_header_that_is_none_causes_no_fetch() -> None:
+async def test_an_invalid_header_causes_no_fetch() -> None:
     source = Source("old")
     auth = authenticator(source.keys())
     for malformed in ("eyJ9.e30.AAAA", "AAAA.e30.AAAA", jwt.encode({}, "s" * 32, "HS256")):
@@ -209,7 +209,7 @@ async def test_a_shared_secret_beside_a_jwks() -> None:
         "//h",
     ],
 )
-def test_urls_that_are_never_asked(url: str) -> None:
+def test_urls_that_are_refused(url: str) -> None:
     with pytest.raises(KeyConfigError):
         check_jwks_url(url)
     with pytest.raises(KeyConfigError):
@@ -221,7 +221,7 @@ Respond = Callable[[BaseHTTPRequestHandler], None]
 
 @pytest.fixture
 def serve() -> Iterator[Callable[[Respond], str]]:
-    """Start an HTTP server whose answers are given by a function; returns its URL."""
+    """Start an HTTP server that answers with a function; return its URL."""
     servers: list[ThreadingHTTPServer] = []
 
     def start(respond: Respond) -> str:
@@ -266,7 +266,7 @@ def test_redirects_are_not_followed(serve: Callable[[Respond], str]) -> None:
         fetch_jwks(serve(answer(302, Location=elsewhere)))
 
 
-def test_answers_that_are_not_taken(serve: Callable[[Respond], str]) -> None:
+def test_answers_that_are_not_accepted(serve: Callable[[Respond], str]) -> None:
     with pytest.raises(JwksError, match="status 500"):
         fetch_jwks(serve(answer(500, document("old"))))
     with pytest.raises(JwksError, match="more than 524288 bytes"):
@@ -275,7 +275,7 @@ def test_answers_that_are_not_taken(serve: Callable[[Respond], str]) -> None:
         fetch_jwks("http://127.0.0.1:1/keys")
 
 
-def test_a_body_that_drips_is_given_up(serve: Callable[[Respond], str]) -> None:
+def test_a_body_that_comes_too_slowly_is_given_up(serve: Callable[[Respond], str]) -> None:
     ticks = iter(range(0, 1000, 3))
     with pytest.raises(JwksError, match="not complete after 5 s"):
         fetch_jwks(serve(answer(200, document("old") * 100)), clock=lambda: next(ticks) * 2.0)

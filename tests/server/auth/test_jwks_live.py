@@ -22,7 +22,7 @@ KEY, OTHER = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
 
 
 class Issuer:
-    """Publishes one key, and counts who asks."""
+    """Publishes one key, and counts the requests."""
 
     def __init__(self) -> None:
         self.asked = 0

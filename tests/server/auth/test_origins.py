@@ -54,7 +54,7 @@ def test_everything_else_is_refused(origin: str) -> None:
     assert POLICY.check([origin]) is OriginVerdict.REFUSED
 
 
-def test_none_and_several() -> None:
+def test_no_origin_and_several() -> None:
     assert POLICY.check([]) is OriginVerdict.ABSENT
     assert POLICY.check(["https://ok.example"] * 2) is OriginVerdict.REFUSED
 
@@ -75,7 +75,7 @@ def test_the_pages_of_a_server_on_loopback_are_its_own() -> None:
     assert policy.check(["https://localhost:8443"]) is OriginVerdict.ALLOWED
 
 
-def test_mistakes_in_the_configuration_are_told() -> None:
+def test_mistakes_in_the_configuration_raise() -> None:
     for text in ("https://ok.example/", "ok.example", "*", "null", "https://*.example", "https://h:70000"):
         with pytest.raises(InvalidOriginError):
             OriginPolicy([text])

@@ -25,7 +25,7 @@ PAIR: Headers = {"sec-websocket-protocol": ["rt.v1, bearer.a.b.c"]}
 COOKIE: Headers = {"cookie": ["x=1; rt_token=a.b.c; y=2"]}
 
 
-def test_each_place_is_looked_at() -> None:
+def test_each_place_is_read() -> None:
     assert find(AUTHORIZATION) == "a.b.c"
     assert find(PAIR) == "a.b.c"
     assert find({"sec-websocket-protocol": ["rt.v1", "bearer.a.b.c"]}) == "a.b.c"

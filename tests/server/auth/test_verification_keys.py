@@ -38,7 +38,7 @@ def test_a_short_secret_is_refused_by_its_bytes() -> None:
 
 
 def test_public_material_is_no_secret() -> None:
-    """Row T4: with such a secret, anybody who has the public key could sign."""
+    """Row T4: with such a secret, everybody with the public key could sign."""
     for text in (
         pem(RSA),
         pem(P256),

@@ -108,7 +108,7 @@ def test_a_kick_reaches_every_instance(pair: Pair) -> None:
         EventStream(second.port, sub="8") as tail,
     ):
         cursor = tail.until("ready").id
-        wait_until(lambda: "8" in second.ask(lambda realtime: list(realtime.hub.users())))
+        wait_until(lambda: bool(second.ask(lambda realtime: realtime.hub.of_user("8"))))
         answer = http(first, "DELETE", "/api/v1/users/8/connections", "root", scope="admin")
         assert answer.json() == {"closed": 3}
         for ws in (here, there):

@@ -6,57 +6,21 @@ import asyncio
 from typing import Any
 
 import pytest
-from rtcli_server.broker import BrokerUnavailableError, PresenceChange
-from rtcli_server.broker.coordinator import HeartbeatReply, Notification, RoomUsers
+from rtcli_server.broker import BrokerUnavailableError
 from rtcli_server.cluster.membership import ClusterMembership
 from rtcli_server.cluster.presence import ClusterPresence
 from rtcli_server.delivery.channel import Channel, Subscription
 from rtcli_server.presence.occupancy import Occupancy
 from rtcli_server.timing.tasks import BackgroundTasks
 
+from tests.support.fakes.coordinator import FakeCoordinator
 from tests.support.fakes.fanout import FakeSubscriber
-
-
-class Store:
-    """Keeps every request; answers when it is let, or refuses."""
-
-    instance_id = "me"
-    ttl_s = 600.0
-
-    def __init__(self) -> None:
-        self.requests: list[tuple[str, dict[str, str | None], bool | None]] = []
-        self.open = asyncio.Event()
-        self.open.set()
-        self.away = False
-        self.lists = 0
-
-    async def update_presence(self, channel: str, change: PresenceChange, *, limit: int) -> RoomUsers:
-        self.requests.append((channel, dict(change.users), change.here))
-        await self.open.wait()
-        if self.away:
-            raise BrokerUnavailableError("away")
-        return RoomUsers(len(change.users), frozenset({"me", "you"}), [("7", "Ann")][:limit])
-
-    async def list_rooms(self, _alive: object) -> dict[str, int]:
-        self.lists += 1
-        return {"room:a": 3}
-
-    async def heartbeat(self, _lease_s: float) -> HeartbeatReply:
-        raise NotImplementedError
-
-    def notify(self, channel: str, notification: Notification) -> None:
-        raise NotImplementedError
-
-    async def update_connections(self, user_id: str, here: int, gone: object) -> int:
-        raise NotImplementedError
-
-    async def take_tokens(self, user_id: str, count: int, interval_s: float) -> float:
-        raise NotImplementedError
+from tests.support.waiting import until_idle
 
 
 class World:
     def __init__(self) -> None:
-        self.store = Store()
+        self.store = FakeCoordinator()
         self.occupancy = Occupancy()
         self.membership = ClusterMembership()
         self.now = 0.0
@@ -70,8 +34,7 @@ class World:
         return asyncio.ensure_future(self.presence.enter(room, user_id, f"user {user_id}"))
 
     async def rest(self) -> None:
-        while self.tasks._tasks:
-            await asyncio.gather(*self.tasks._tasks)
+        await until_idle(self.tasks)
 
 
 @pytest.fixture
@@ -86,8 +49,8 @@ async def test_a_thousand_joins_of_one_room_are_two_requests(world: World) -> No
     world.store.open.set()
     for answer in await asyncio.gather(*joins):
         assert answer.users == [("7", "Ann")]
-    assert len(world.store.requests) <= 2
-    assert sum(len(users) for _, users, _ in world.store.requests) == 1_000
+    assert len(world.store.presence_requests) <= 2
+    assert sum(len(users) for _, users, _ in world.store.presence_requests) == 1_000
     assert world.membership.on_heartbeat(frozenset({"me"})) == []
     assert world.membership.on_heartbeat(frozenset({"me"})) == ["you"]  # in the answers, not alive
 
@@ -103,7 +66,10 @@ async def test_of_what_changes_during_a_request_the_latest_is_said(world: World)
     world.store.open.set()
     await asyncio.gather(first, second)
     await world.rest()
-    assert [users for _, users, _ in world.store.requests] == [{"1": "user 1"}, {"2": None, "1": None}]
+    assert [users for _, users, _ in world.store.presence_requests] == [
+        {"1": "user 1"},
+        {"2": None, "1": None},
+    ]
 
 
 async def test_what_could_not_be_said_is_said_later_unless_it_has_changed(world: World) -> None:
@@ -114,14 +80,14 @@ async def test_what_could_not_be_said_is_said_later_unless_it_has_changed(world:
     world.presence.leave("a", "2", "user 2")
     await world.rest()
     world.store.away = False
-    world.store.requests.clear()
+    world.store.presence_requests.clear()
     await world.presence.reannounce()
     await world.rest()
-    assert world.store.requests == [("room:a", {"1": "user 1", "2": None}, True)]
-    world.store.requests.clear()
+    assert world.store.presence_requests == [("room:a", {"1": "user 1", "2": None}, True)]
+    world.store.presence_requests.clear()
     await world.presence.reannounce()
     await world.rest()
-    assert world.store.requests == [("room:a", {"1": "user 1"}, True)]
+    assert world.store.presence_requests == [("room:a", {"1": "user 1"}, True)]
 
 
 async def test_who_waits_for_a_request_that_fails_is_refused_too(world: World) -> None:
@@ -140,22 +106,22 @@ async def test_who_waits_for_a_request_that_fails_is_refused_too(world: World) -
 
 async def test_asking_about_a_foreign_room_says_nothing_about_it(world: World) -> None:
     await world.presence.members("elsewhere")
-    assert world.store.requests == [("room:elsewhere", {}, None)]
+    assert world.store.presence_requests == [("room:elsewhere", {}, None)]
 
 
 async def test_a_user_who_is_here_is_not_announced_as_gone(world: World) -> None:
     assert not world.presence.repair("a", "1")
     await world.enter("1")
-    world.store.requests.clear()
+    world.store.presence_requests.clear()
     assert world.presence.repair("a", "1")
     await world.rest()
-    assert world.store.requests == [("room:a", {"1": "user 1"}, True)]
+    assert world.store.presence_requests == [("room:a", {"1": "user 1"}, True)]
 
 
 async def test_the_list_of_rooms_is_asked_for_once_a_second(world: World) -> None:
     for _ in range(3):
         assert await world.presence.counts() == {"a": 3}
-    assert world.store.lists == 1
+    assert world.store.room_lists == 1
     world.now = 1.5
     await world.presence.counts()
-    assert world.store.lists == 2
+    assert world.store.room_lists == 2

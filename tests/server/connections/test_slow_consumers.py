@@ -15,6 +15,7 @@ from rtcli.protocol.codes import CloseCode
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
 from tests.support.fakes.fanout import EPOCH, FakeSubscriber, Turns, at, join, new_fanout, publication
+from tests.support.waiting import until_idle
 
 
 class SlowClient(FakeSubscriber):
@@ -68,8 +69,7 @@ class World:
         self.slow.set_writable(client, subscriptions, on=not full)
 
     async def rest(self) -> None:
-        while self.tasks._tasks:
-            await asyncio.gather(*self.tasks._tasks)
+        await until_idle(self.tasks)
 
 
 @pytest.fixture

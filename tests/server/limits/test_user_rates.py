@@ -6,7 +6,8 @@ import pytest
 from rtcli_server.auth.claims import Principal
 from rtcli_server.limits.user_rates import SWEEP_AT, UserRates
 from rtcli_server.session.decisions import Reply
-from rtcli_server.session.session import HeartbeatMode, Session, SessionSettings
+from rtcli_server.session.session import Session
+from rtcli_server.session.settings import HeartbeatMode, SessionSettings
 
 from rtcli.protocol.codes import ErrorCode
 

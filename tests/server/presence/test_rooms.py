@@ -21,7 +21,7 @@ TYPING_S = 3.0
 
 
 @dataclass
-class Visitor:
+class Person:
     user_id: str
     subscriber: FakeSubscriber = field(default_factory=FakeSubscriber)
     subscription: Subscription | None = None
@@ -48,30 +48,30 @@ class World:
             grace_s=GRACE_S,
         )
 
-    async def enter(self, user_id: str, name: str = "") -> Visitor:
-        visitor = Visitor(user_id)
-        visitor.subscription = join(self.fanout, visitor.subscriber, at(0))
-        await self.rooms.enter("a", user_id, name or f"user {user_id}", visitor.subscription)
+    async def enter(self, user_id: str, name: str = "") -> Person:
+        person = Person(user_id)
+        person.subscription = join(self.fanout, person.subscriber, at(0))
+        await self.rooms.enter("a", user_id, name or f"user {user_id}", person.subscription)
         self.turns.run()
-        return visitor
+        return person
 
-    def lose(self, visitor: Visitor) -> None:
-        assert visitor.subscription is not None
-        self.rooms.lose("a", visitor.user_id, visitor.subscription)
+    def lose(self, person: Person) -> None:
+        assert person.subscription is not None
+        self.rooms.lose("a", person.user_id, person.subscription)
 
-    def leave(self, visitor: Visitor) -> None:
-        assert visitor.subscription is not None
-        self.rooms.leave("a", visitor.user_id, visitor.subscription)
+    def leave(self, person: Person) -> None:
+        assert person.subscription is not None
+        self.rooms.leave("a", person.user_id, person.subscription)
 
     def advance(self, seconds: float) -> None:
         self.now += seconds
         self.wheel.advance(self.now)
 
-    def seen(self, visitor: Visitor) -> list[tuple[str, object]]:
-        """What a visitor was told since the last time: (type, user id)."""
+    def seen(self, person: Person) -> list[tuple[str, object]]:
+        """What a person was told since the last time: (type, user id)."""
         self.turns.run()
-        messages = [json.loads(text) for text in visitor.subscriber.texts]
-        visitor.subscriber.batches.clear()
+        messages = [json.loads(text) for text in person.subscriber.texts]
+        person.subscriber.batches.clear()
         return [(message["type"], message["data"]["user_id"]) for message in messages]
 
 

@@ -18,7 +18,8 @@ from rtcli_server.session.decisions import (
     SendPing,
     SetTyping,
 )
-from rtcli_server.session.session import HeartbeatMode, Session, SessionSettings
+from rtcli_server.session.session import Session
+from rtcli_server.session.settings import HeartbeatMode, SessionSettings
 
 from rtcli.protocol.codes import CloseCode
 from rtcli.protocol.position import Position

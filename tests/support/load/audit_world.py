@@ -149,7 +149,7 @@ class World:
             return
         log = person.logs.get(room)
         if log is None:
-            log = person.logs[room] = self.audit.open_log(person.name, room, wants_acks=True)
+            log = person.logs[room] = self.audit.open_log(person.name, room)
         at = self.tick()
         number, token = self.audit.send(log, at, at)
         message = Message(f"{log.number}/{number}", room, token, log, number, at)

@@ -9,8 +9,8 @@ from textwrap import dedent
 from rtcli.client.endpoint import parse_endpoint
 from rtcli.load.core.context import Credentials
 from rtcli.load.results.model import RunResult
-from rtcli.load.run.coordinator import Runner
-from rtcli.load.run.progress import Silent
+from rtcli.load.run.coordinator import Coordinator
+from rtcli.load.run.progress import SilentProgress
 from rtcli.load.run.result import make_result
 from rtcli.load.run.target import make_spec
 from rtcli.load.scenario.loader import parse_scenario
@@ -35,7 +35,7 @@ async def run(
         workers=workers,
         unix_start=time.time(),
     )
-    runner = Runner(spec, Silent())
+    coordinator = Coordinator(spec, SilentProgress())
     if stop_after is not None:
-        asyncio.get_running_loop().call_later(stop_after, runner.stop)
-    return make_result(await runner.run())
+        asyncio.get_running_loop().call_later(stop_after, coordinator.stop)
+    return make_result(await coordinator.run())

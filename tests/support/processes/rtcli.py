@@ -1,4 +1,4 @@
-"""Starting the installed command as a user would: no PYTHONUNBUFFERED, a home of its own, real pipes."""
+"""Starting the installed command as a user would: in a home of its own, with real pipes."""
 
 from __future__ import annotations
 
@@ -11,26 +11,16 @@ from pathlib import Path
 
 IGNORING_INT = ("bash", "-c", "trap '' INT; exec \"$@\"", "-")
 RTCLI = str(Path(sysconfig.get_path("scripts")) / "rtcli")
-_DROPPED = (
-    "PYTHONUNBUFFERED",
-    "PYTHONPATH",
-    "NO_COLOR",
-    "GITHUB_ACTIONS",
-    "RTCLI_TOKEN",
-    "RTCLI_TOKEN_FILE",
-    "RTCLI_URL",
-)
 
 
 def environment(home: Path, **extra: str) -> dict[str, str]:
     """The environment of a person with an empty home directory."""
-    kept = {name: value for name, value in os.environ.items() if name not in _DROPPED}
     state = {
         "HOME": str(home),
         "XDG_STATE_HOME": str(home / "state"),
         "XDG_CONFIG_HOME": str(home / "config"),
     }
-    return kept | state | {"TERM": "xterm-256color"} | extra
+    return {**os.environ, **state, **extra}
 
 
 def rtcli(

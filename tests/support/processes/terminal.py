@@ -27,9 +27,9 @@ class Terminal:
         own.mkdir()
         self._socket = own / "tmux"
         self._status = own / "status"
-        command = (
-            f"{shlex.join([RTCLI, *arguments])}; echo $? > {shlex.quote(str(self._status))}; exec sleep 600"
-        )
+        status = f"echo $? > {shlex.quote(str(self._status))}"
+        # The shell outlives Ctrl-C, which goes to it, too.
+        command = f"trap : INT; {shlex.join([RTCLI, *arguments])}; {status}; exec sleep 600"
         self._environment = environment(home, **(env or {}))
         # With a configuration of nothing, so that a person's own changes nothing.
         size = ("-x", str(width), "-y", str(height))

@@ -12,7 +12,6 @@ import httpx
 from tests.support.paths import NODE
 from tests.support.ports import free_port
 
-NGINX = "/usr/sbin/nginx"  # where Debian has it, also for those whose PATH is without sbin
 CONFIGURATION = Path(__file__).with_name("nchan.conf")
 _START_S = 20.0
 
@@ -49,7 +48,7 @@ async def nchan(folder: Path, *, kept: int) -> AsyncIterator[str]:
         text = text.replace(f"@{name}@", str(value))
     (folder / "nginx.conf").write_text(text)
     files = ["-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
-    process = await asyncio.create_subprocess_exec(NGINX, *files)
+    process = await asyncio.create_subprocess_exec("nginx", *files)
     async with ended(process):
         url = f"http://127.0.0.1:{port}"
         async with asyncio.timeout(_START_S), httpx.AsyncClient() as client:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import os
 import re
 import socket
 import subprocess
@@ -17,7 +16,6 @@ from tests.support.ports import free_port
 from tests.support.processes.lifetime import DIES_WITH_US
 
 FILE = ROOT / "deploy" / "nginx.conf"
-PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 START_S = 15.0
 
 
@@ -72,9 +70,7 @@ def nginx(
     (directory / "nginx.conf").write_text(adapt(directory, port, instances, changes or {}))
     globals_ = f"daemon off; pid {directory / 'nginx.pid'}; user {getpass.getuser()};"
     files = ("-c", str(directory / "nginx.conf"), "-e", str(directory / "start.log"))
-    process = subprocess.Popen(
-        [*DIES_WITH_US, "nginx", "-p", str(directory), *files, "-g", globals_], env={"PATH": PATH}
-    )
+    process = subprocess.Popen([*DIES_WITH_US, "nginx", "-p", str(directory), *files, "-g", globals_])
     try:
         running = Nginx(directory, port)
         _wait_for(process, running)

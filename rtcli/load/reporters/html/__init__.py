@@ -1,4 +1,4 @@
-"""`report.html`: one file that opens anywhere.
+"""`report.html`: one file with text, tables and plots, which opens anywhere.
 
 From outside: `page.render` alone.
 """

@@ -1,7 +1,7 @@
-"""`report.html`: one file that opens anywhere, offline, and says first whether it was good enough.
+"""`report.html`: one file that opens anywhere, offline, with the verdict first.
 
-No script and no link: disclosure elements and tool tips are the browser's own. Everything that comes from a
-scenario or a server is escaped, and a policy in the file forbids whatever might slip through.
+It has no script and no link: disclosure elements and tool tips are the browser's own. All text from scenarios
+and servers is escaped, and a content security policy in the file forbids everything else.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from rtcli.load.metrics.formatting import format_seconds, format_value
 from rtcli.load.reporters.html.markup import lines, table, text
 from rtcli.load.reporters.html.plots import plots
 from rtcli.load.reporters.html.style import STYLE
-from rtcli.load.reporters.html.violations import explorer
+from rtcli.load.reporters.html.violations import violations
 from rtcli.load.reporters.text import HEADLINES, sentence
 from rtcli.load.results.model import VIOLATIONS, MetricSummary, RunResult, ThresholdResult
 from rtcli.units import format_bytes, format_number
@@ -26,7 +26,7 @@ def render(result: RunResult) -> str:
         _verdict(result),
         _deliveries(result),
         _thresholds(result.thresholds),
-        explorer(result),
+        violations(result),
         plots(result),
         _metrics(result),
         _about(result),
@@ -45,9 +45,9 @@ def render(result: RunResult) -> str:
 def _verdict(result: RunResult) -> str:
     word, color = HEADLINES[result.verdict]
     reasons = "".join(f"<li>{text(reason)}</li>" for reason in result.reasons)
-    said = f"{result.scenario}: {sentence(result)}"
+    headline = f"{result.scenario}: {sentence(result)}"
     return (
-        f'<header class="v {color}"><h1>{word}</h1><p class="big">{text(said)}</p>'
+        f'<header class="v {color}"><h1>{word}</h1><p class="big">{text(headline)}</p>'
         f"<p>{text(result.description)}</p>{f'<ul>{reasons}</ul>' if reasons else ''}</header>"
     )
 

@@ -1,4 +1,4 @@
-"""Small plots as inline SVG: lines over the time of a run, latency by percentile. No scripts, no links."""
+"""Plots as inline SVG: lines over the time of a run, and latency by percentile. No scripts, no links."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ class Scale:
 
 
 def linear(values: Iterable[float | None]) -> Scale:
-    """From zero to a round number above the largest value."""
+    """A scale from zero to a round number above the largest value."""
     top = max((value for value in values if value is not None), default=1.0) or 1.0
     step = 10.0 ** math.floor(math.log10(top))
     return Scale(0.0, next(step * factor for factor in (1, 2, 5, 10) if step * factor >= top), log=False)
 
 
 def logarithmic(values: Iterable[float | None]) -> Scale:
-    """Whole decades around all values."""
+    """A scale of whole decades around all values."""
     known = [value for value in values if value is not None and value > 0] or [0.001, 1.0]
     low, high = math.floor(math.log10(min(known))), math.ceil(math.log10(max(known)))
     return Scale(10.0**low, 10.0 ** max(high, low + 1), log=True)
@@ -131,7 +131,7 @@ def _polyline(points: Sequence[tuple[float, float]], color: str) -> str:
 
 
 def _lag_lane(seconds: Sequence[Second], x: Callable[[float], float]) -> Iterable[str]:
-    """How late the generator was in each second: a bar that is full at 100 ms."""
+    """A bar for the schedule lag of each second, full at 100 ms."""
     base = HEIGHT + LANE - 4
     yield f'<text x="{LEFT - 6}" y="{base}" class="t e">lag</text>'
     for index, row in enumerate(seconds):
@@ -148,7 +148,7 @@ def _figure(body: str, height: int, legend: Sequence[tuple[str, str]]) -> str:
 
 
 def spectrum(curves: Sequence[tuple[str, str, Sequence[tuple[float, float]]]], fmt: Format) -> str:
-    """Latency by percentile: x grows with each further nine, so that the tail has room."""
+    """Latency by percentile, on an axis of nines, so that the tail has space."""
     values = [value for _, _, points in curves for _, value in points]
     scale = logarithmic(values)
     nines = 5.0

@@ -1,4 +1,4 @@
-"""The audit explorer of `report.html`: what went wrong, and each violation with its frames."""
+"""The violations in `report.html`: groups by cause, and each violation with its frames."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OPEN = 5  # of each kind are to be seen at once
 _MAX_FRAME = 2_000
 
 
-def explorer(result: RunResult) -> str:
+def violations(result: RunResult) -> str:
     """The section; empty when nothing went wrong."""
     audit = result.audit
     if audit is None or not (audit.violations or audit.groups):

@@ -1,4 +1,4 @@
-"""What a user does: its flow, step by step.
+"""The flow of a user: what each kind of step does, and the runner that does one after the other.
 
-From outside: `runner.Flow`, and `actions` with what does each kind of step.
+From outside: `runner.Flow`, and `actions.ACTIONS`, which it is made with.
 """

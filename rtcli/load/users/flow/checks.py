@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from typing import NamedTuple
+
+import httpx
+import msgspec
 
 from rtcli.load.core.json_path import has, lookup
+from rtcli.load.scenario.expressions import render_tree
 from rtcli.load.scenario.steps import Expect, Http
-from rtcli.load.users.flow.http import request
+from rtcli.load.users.context import UserContext
 from rtcli.load.users.flow.runner import Flow
 from rtcli.load.users.frame_observers import FrameMatcher, Pattern
 
@@ -38,7 +43,7 @@ async def expect(flow: Flow, step: Expect) -> None:
 
 async def http(flow: Flow, step: Http) -> None:
     """Make a request to the deployment."""
-    answer = await request(flow.context, step)
+    answer = await _request(flow.context, step)
     flow.check(step, good=answer.status in step.status)
     _capture(flow, answer.tree, step.capture)
 
@@ -47,3 +52,39 @@ def _capture(flow: Flow, tree: object, captures: Mapping[str, str]) -> None:
     for name, path in captures.items():
         if has(tree, path):
             flow.context.scope.session[name] = lookup(tree, path)
+
+
+class _Answer(NamedTuple):
+    """The answer. `status` is 0 when there was none; `tree` is its JSON, or None."""
+
+    status: int
+    tree: object
+
+
+async def _request(user: UserContext, step: Http) -> _Answer:
+    """Make the request; its duration is recorded even if it fails."""
+    worker = user.worker
+    headers = {name: value.render(user.scope, user.rng) for name, value in step.headers.items()}
+    token = user.token()
+    if token is not None and "authorization" not in {name.lower() for name in headers}:
+        headers["Authorization"] = f"Bearer {token}"
+    content = None if step.json is None else msgspec.json.encode(render_tree(step.json, user.scope, user.rng))
+    if content is not None:
+        headers.setdefault("Content-Type", "application/json")
+    url = worker.spec.endpoint.base + step.path.render(user.scope, user.rng)
+    started = worker.now()
+    try:
+        response = await worker.http.request(
+            step.method, url, content=content, headers=headers, timeout=step.timeout
+        )
+    except httpx.HTTPError as error:
+        user.report_problem(f"{step.method} failed: {type(error).__name__}")
+        return _Answer(0, None)
+    finally:
+        now = worker.now()
+        recorder = user.recorders.get("http_req_duration", step=step.label)
+        recorder.record(worker.bin_key(now), now - started)
+    try:
+        return _Answer(response.status_code, msgspec.json.decode(response.content))
+    except msgspec.DecodeError:
+        return _Answer(response.status_code, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 
-from rtcli.load.core.schedule import Spread, seeded, send_profile
+from rtcli.load.core.schedule import Spread, seeded_rng, send_profile
 from rtcli.load.scenario.steps import Send, Typing
 from rtcli.load.users.context import UserContext
 
@@ -32,8 +32,8 @@ class SendSchedule:
         if step.time is not None:
             end = min(end, start + round(step.time.sample(context.rng) * 1e6))
         self._left = step.count
-        rng = seeded(worker.scenario.seed, context.name, self._label)
-        times = send_profile(step.rate or 0.0, worker.scenario.phases).moments(rng, spread)
+        rng = seeded_rng(worker.scenario.seed, context.name, self._label)
+        times = send_profile(step.rate or 0.0, worker.scenario.phases).times(rng, spread)
         due = (worker.microseconds(seconds) for seconds in times)
         self._plan_next((when for when in due if when >= start), end, send)
         try:

@@ -1,6 +1,6 @@
 -- The state of one channel. Keys, all with the channel's hash tag: KEYS[1] hash `epoch top bytes`,
--- KEYS[2] stream whose entry `N-0` is the publication with offset N. Prepended to the other scripts,
--- after `local` lines for: ttl_ms (stream), meta_ttl_ms, max_count, max_bytes, key_ttl_ms.
+-- KEYS[2] stream whose entry `N-0` is the publication with offset N. This is prepended to publish.lua and
+-- history.lua, after `local` lines for: ttl_ms (stream), meta_ttl_ms, max_count, max_bytes, key_ttl_ms.
 
 local meta, stream = KEYS[1], KEYS[2]
 
@@ -13,9 +13,9 @@ local function is_epoch(text)
   return type(text) == 'string' and string.match(text, '^[a-z0-9]+$') and #text >= 4 and #text <= 16
 end
 
--- Returns epoch, top, bytes, fresh. The channel begins anew, with the epoch offered, when nothing is known
--- about it, when what is there is damaged, or when it is behind a position that an instance has seen: then
--- Redis has lost its latest writes, and their offsets must not be given to other publications.
+-- Returns epoch, top, bytes, fresh. The channel starts anew, with the epoch offered, when it is unknown,
+-- when its state is damaged, or when it is behind a position that an instance has seen: then Redis has lost
+-- its latest writes, and their offsets must not be given to other publications.
 local function open_channel(new_epoch, known_epoch, known_offset)
   local found = redis.pcall('HMGET', meta, 'epoch', 'top', 'bytes')
   local epoch, top, bytes = found[1], tonumber(found[2] or nil), tonumber(found[3] or nil)

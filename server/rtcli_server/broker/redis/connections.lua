@@ -1,4 +1,4 @@
--- How many connections one user has. KEYS[1] hash: instance -> count.
+-- The number of connections of one user. KEYS[1] hash: instance -> count.
 -- ARGV: instance, count, ttl_ms, instances that are dead, separated by spaces. Returns the count elsewhere.
 
 local kind = redis.call('TYPE', KEYS[1]).ok

@@ -25,7 +25,7 @@ from rtcli_server.broker.coordinator import (
 from rtcli_server.broker.redis.link import Link, pack
 from rtcli_server.broker.redis.scripts import CoordinatorScripts
 from rtcli_server.broker.redis.wire import NOTIFICATION_MARK, ForeignDataError, Names
-from rtcli_server.timing.pacing import groups
+from rtcli_server.timing.pacing import batched
 
 READS_AT_ONCE = 1_000
 
@@ -117,10 +117,10 @@ class RedisCoordinator(Coordinator):
         for key in map(self._rooms_key, alive):
             channels |= await self._request(pack([b"SMEMBERS", key]), _parse_names, key)
         counts: dict[str, int] = {}
-        for group in groups(sorted(channels), READS_AT_ONCE):
-            keys = [self._names.of(channel, "u") for channel in group]
+        for batch in batched(sorted(channels), READS_AT_ONCE):
+            keys = [self._names.of(channel, "u") for channel in batch]
             found = [self._request(pack([b"HLEN", key]), int, key) for key in keys]
-            counts |= zip(group, await asyncio.gather(*found), strict=True)
+            counts |= zip(batch, await asyncio.gather(*found), strict=True)
         return {channel: count for channel, count in counts.items() if count}
 
     @override

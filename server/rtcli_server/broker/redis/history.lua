@@ -1,7 +1,7 @@
 -- One page of a channel and its top, as one snapshot.
 -- ARGV: new epoch, known epoch, known offset, limit, since epoch ('': the last ones), since offset.
--- Returns {epoch, top, entries}. A channel that nothing is known about gets its epoch here, so that the position
--- a reader starts from is valid afterwards; being read keeps a channel's state alive.
+-- Returns {epoch, top, entries}. An unknown channel gets its epoch here, so that the position a reader starts
+-- from is valid afterwards; a read keeps a channel's state alive.
 
 local epoch, top, bytes, fresh = open_channel(ARGV[1], ARGV[2], ARGV[3])
 if fresh then

@@ -1,13 +1,13 @@
--- Who is in one room, over all instances, as one step: take out, take in, tell what changed.
+-- Who is in one room, over all instances, as one step: remove users, add users, notify of changes.
 -- KEYS[1] hash: instance -> '1' for each that has users there. KEYS[2] hash: user -> 'INSTANCE INSTANCE\nNAME'.
--- ARGV: instance; '1' it has users there, '0' it has none, '' it only asks; ttl_ms; limit; pub/sub channel;
+-- ARGV: instance; '1' it has users there, '0' it has none, '' it only reads; ttl_ms; limit; pub/sub channel;
 -- instances that are dead, separated by spaces; then for each change '+' user name, or '-' user ''.
 -- Returns {count, {instance, ...}, {user, value, ...}}.
 
 local instances, users = KEYS[1], KEYS[2]
 local own, here, ttl_ms, limit, pubsub_channel = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 
-local function hash_at(key) -- what else stands there is not ours
+local function hash_at(key) -- a key of another type is foreign
   local kind = redis.call('TYPE', key).ok
   if kind ~= 'hash' and kind ~= 'none' then
     redis.call('DEL', key)

@@ -1,5 +1,5 @@
--- One publication, as one step: dedupe, epoch, offset, append with retention, hand out.
--- KEYS[3], optional: where its idempotency key is remembered.
+-- One publication, as one step: dedupe, epoch, offset, append with retention, publish.
+-- KEYS[3], optional: its idempotency key.
 -- ARGV: new epoch, known epoch, known offset, event, data, time_ms, pub/sub channel.
 -- Returns 'EPOCH-OFFSET 0', or 'EPOCH-OFFSET 1' for a repeat. Nothing is written before XADD succeeded, so an
 -- error (out of memory, read only) means that nothing was published.
@@ -26,7 +26,7 @@ end
 
 local added = append()
 if added.err and (string.find(added.err, 'WRONGTYPE', 1, true) or string.find(added.err, 'equal or smaller', 1, true)) then
-  -- Something else wrote under this key: what was there is no log any more.
+  -- Another program wrote under this key: its content is no log any more.
   redis.call('DEL', meta, stream)
   epoch, offset, bytes = new_epoch, '1', size
   added = append()
@@ -39,7 +39,7 @@ redis.call('HSET', meta, 'epoch', epoch, 'top', offset, 'bytes', decimal(bytes))
 redis.call('PEXPIRE', meta, meta_ttl_ms)
 redis.call('PEXPIRE', stream, ttl_ms)
 
--- `b` of an entry is the sum of sizes up to it. Looked at each time a sixteenth of the budget was written.
+-- `b` of an entry is the sum of sizes up to it. Checked each time a sixteenth of the limit was written.
 local step = max_bytes / 16
 if bytes > max_bytes - step and math.floor(bytes / step) ~= math.floor((bytes - size) / step) then
   local keep_after = bytes - max_bytes + step

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from rtcli_server.broker.redis.link import Connect, pack
 from rtcli_server.broker.redis.timings import RedisTimings
-from rtcli_server.timing.pacing import groups
+from rtcli_server.timing.pacing import batched
 
 CHANNELS_PER_COMMAND = 500
 
@@ -152,4 +152,4 @@ class PubSubListener:
 
 
 def _commands(verb: bytes, names: Iterable[bytes]) -> list[bytes]:
-    return [pack([verb, *group]) for group in groups(names, CHANNELS_PER_COMMAND)]
+    return [pack([verb, *batch]) for batch in batched(names, CHANNELS_PER_COMMAND)]

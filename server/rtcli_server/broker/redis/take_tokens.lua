@@ -1,6 +1,6 @@
--- A user's token bucket, common to all instances: "virtual scheduling" of GCRA (ITU-T I.371).
+-- A user's token bucket, shared by all instances: "virtual scheduling" of GCRA (ITU-T I.371).
 -- KEYS[1]: when it will be full again (microseconds since 1970, by the clock of Redis).
--- ARGV: tokens taken, interval between two tokens in microseconds. Returns in how many microseconds it is full.
+-- ARGV: tokens taken, interval between two tokens in microseconds. Returns the microseconds until it is full.
 
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]

@@ -30,7 +30,7 @@ from rtcli_server.broker.redis.wire import (
     parse_message,
     parse_notification,
 )
-from rtcli_server.timing.pacing import groups
+from rtcli_server.timing.pacing import batched
 
 CHECK_TURNS = 40  # the tracked channels are checked in that many groups
 READS_AT_ONCE = 200
@@ -188,8 +188,8 @@ class ChannelTracker:
         while True:
             for turn in self._turns:
                 await asyncio.sleep(self._timings.check_s / CHECK_TURNS)
-                for group in groups(list(turn), READS_AT_ONCE):
-                    await asyncio.gather(*map(self._check_one, group))
+                for batch in batched(list(turn), READS_AT_ONCE):
+                    await asyncio.gather(*map(self._check_one, batch))
 
     async def _check_one(self, pubsub_channel: bytes) -> None:
         followed = self._followed.get(pubsub_channel)

@@ -1,4 +1,4 @@
 """The log in a SQLite file.
 
-From outside: `broker.SqliteBroker` and `file.open_file` alone.
+From outside: `broker.SqliteBroker` and `file.open_file`.
 """

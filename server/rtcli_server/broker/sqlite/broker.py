@@ -3,11 +3,11 @@
 Theory of operation. `publish` queues its append for the writer thread, which takes everything that arrived
 while its last commit ran, writes it as one transaction, and hands the outcome back to the event loop. The
 loop delivers and resolves the futures in the order of the log. So nothing is delivered or acknowledged
-before it is committed, and the cost of a commit is shared by all who wait for it. Reads have a thread and a
-connection of their own and last for one page, so that they never hold up the writer or a checkpoint.
+before it is committed, and all publishes that wait share the cost of a commit. Reads have a thread and a
+connection of their own and last for one page, so that they never block the writer or a checkpoint.
 
-What an acknowledged publication survives: the death of the process always, the loss of power with
-`synchronous=full` (the default).
+An acknowledged publication always survives the death of the process; with `synchronous=full` (the default) it
+also survives a loss of power.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from rtcli_server.broker.sqlite.reader import Reader
 from rtcli_server.broker.sqlite.thread import Outcome, WriterThread
 from rtcli_server.broker.sqlite.writer import Append, Writer
 
-# What may wait for its commit; further publishes are refused.
+# Publishes that may wait for their commit; further ones are refused.
 MAX_OUTSTANDING = 10_000
 MAX_OUTSTANDING_BYTES = 64 * 1024 * 1024
 
@@ -144,16 +144,16 @@ class SqliteBroker(Broker):
 
     @override
     async def ready(self) -> bool:
-        """Whether it is open and its latest transaction succeeded."""
+        """Whether the log is open and its latest transaction succeeded."""
         return not self._closing and not self._thread.failing
 
     @override
     async def close(self) -> None:
-        """Commit what is queued, then close the file and let another process open it."""
+        """Commit what is queued, then close and unlock the file."""
         self._loop or self._start()
         if not self._closing:
             self._closing = True
-            # The writer's connection goes last: with it the write-ahead log is folded into the file.
+            # The writer's connection is closed last: that folds the write-ahead log into the file.
             reader_closed = self._read_thread.submit(self._reader.close)
             reader_closed.add_done_callback(lambda _: self._thread.stop())
             self._read_thread.shutdown(wait=False)

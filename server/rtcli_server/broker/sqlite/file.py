@@ -1,14 +1,14 @@
-"""A SQLite file as a store: its lock, its schema, and what is refused when it is opened.
+"""A SQLite file as a store: its lock, its schema, and the checks when it is opened.
 
-Theory: `PATH` holds the log, in WAL mode (https://sqlite.org/wal.html), `PATH-lock` is locked by the one
-process that uses it. `application_id` says that a file is ours, `user_version` which schema it has.
+Theory: `PATH` holds the log, in WAL mode (https://sqlite.org/wal.html); `PATH-lock` is locked by the one
+process that uses it. `application_id` marks a file as ours, `user_version` is the version of its schema.
 
-A position must never become valid for another publication. With `synchronous=full` every acknowledged
-commit is on the disk; with `normal` it is with the operating system, and survives the death of the process
-but not of the machine. So a file that was not closed, was written with `normal`, and comes from before the
-last boot, may have lost its latest commits: then every channel gets a new epoch. The same when the file is
-not what the last process left there: a copy from before, or one without its write-ahead log. To see that,
-each process that writes counts up `run`, in the file and in `PATH-lock`, which no backup brings back.
+A position must never become valid for another publication. With `synchronous=full` every acknowledged commit
+is on the disk; with `normal` the operating system has it, and it survives the death of the process but not of
+the machine. So a file that was not closed, was written with `normal`, and was last used before the last boot,
+may have lost its latest commits: then every channel gets a new epoch. The same holds when the file is not
+what the last process left there: an older copy, or one without its write-ahead log. To detect that, each
+process that writes increments `run`, in the file and in `PATH-lock`, which no backup restores.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from rtcli_server.broker.base import InvalidStoreError, new_epoch
 
 APPLICATION_ID = 0x72746C67  # "rtlg"
 SCHEMA_VERSION = 1
-BUSY_TIMEOUT_S = 2.0  # how long a foreign lock is waited for: a publish fails in about this time
-CHECKED_BYTES = 64 * 1024 * 1024  # files up to this size are checked as a whole when they are opened
+BUSY_TIMEOUT_S = 2.0  # the wait for a foreign lock: a publish fails after about this time
+CHECKED_BYTES = 64 * 1024 * 1024  # files up to this size are checked completely when they are opened
 NOTE_BYTES = 20
 _HEADER = b"SQLite format 3\0"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 Synchronous = Literal["full", "normal"]
 
-# migrations[n] leads from schema n to n + 1. A released one is never edited.
+# MIGRATIONS[n] migrates schema n to n + 1. A released one is never edited.
 MIGRATIONS = (
     """
     CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -69,7 +69,7 @@ MIGRATIONS = (
 
 @dataclass(frozen=True, slots=True)
 class StoreFile:
-    """An opened and locked store. `inode` is that of the file that was opened."""
+    """An open and locked store. `inode` is that of the file that was opened."""
 
     path: Path
     lock_fd: int
@@ -83,33 +83,33 @@ class StoreFile:
         return connection
 
     def note_run(self, run: int) -> None:
-        """Say beside the file that it is run `run` that it holds, if that can be written."""
+        """Write the number of the run that the file holds into its lock file, if that is possible."""
         with suppress(OSError):
             _write_note(self.lock_fd, str(run))
 
     def distrust(self) -> None:
-        """Say beside the file that it was damaged, so that whatever is there next begins anew."""
+        """Mark the file as damaged in its lock file, so that the next run starts new epochs."""
         with suppress(OSError):
             _write_note(self.lock_fd, "damaged")
 
     def unlock(self) -> None:
-        """Let another process open it. The lock file stays: removing it would race with that process."""
+        """Let another process open the store. The lock file stays: removing it would race with the other."""
         os.close(self.lock_fd)
 
 
 def open_file(path: Path, synchronous: Synchronous) -> StoreFile:
     """Lock, check, create or migrate the store at `path`.
 
-    Raises InvalidStoreError with a text that names the file and what is wrong with it.
+    Raises InvalidStoreError with a text that names the file and the problem.
     """
     if not path.parent.is_dir():
         raise InvalidStoreError(f"{path}: its directory does not exist")
     lock_fd = _lock(path)
     try:
-        _look_at_header(path)
-        left = _Left(_read_note(lock_fd), _has_wal(path), boot_id())
+        _check_header(path)
+        leftovers = _Leftovers(_read_note(lock_fd), _has_wal(path), boot_id())
         with closing(_connect(path)) as connection:
-            run = _prepare(connection, path, synchronous, left)
+            run = _prepare(connection, path, synchronous, leftovers)
         file = StoreFile(path, lock_fd, path.stat().st_ino, synchronous)
     except (sqlite3.Error, OSError, ValueError) as error:
         os.close(lock_fd)
@@ -145,8 +145,8 @@ def _lock(path: Path) -> int:
     return fd
 
 
-def _look_at_header(path: Path) -> None:
-    """Refuse a file that SQLite would call something else before it can be touched."""
+def _check_header(path: Path) -> None:
+    """Raise InvalidStoreError for a path or a file that is no SQLite file, before SQLite touches it."""
     if path.is_dir():
         raise InvalidStoreError(f"{path} is a directory")
     if not path.exists() or path.stat().st_size == 0:
@@ -164,7 +164,7 @@ def _has_wal(path: Path) -> bool:
 
 
 def _read_note(lock_fd: int) -> str:
-    """What the last run wrote; room is made for what this one will, so that a full disk cannot stop it."""
+    """Read what the last run wrote; reserve the space for this run's note, so that it fits on a full disk."""
     note = os.pread(lock_fd, NOTE_BYTES, 0)
     if len(note) < NOTE_BYTES:
         _write_note(lock_fd, "")
@@ -175,8 +175,10 @@ def _write_note(lock_fd: int, text: str) -> None:
     os.pwrite(lock_fd, text.ljust(NOTE_BYTES - 1).encode() + b"\n", 0)
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, synchronous: Synchronous, left: _Left) -> int:
-    """Make the file what this program can work with; return the number of the last run that wrote to it."""
+def _prepare(
+    connection: sqlite3.Connection, path: Path, synchronous: Synchronous, leftovers: _Leftovers
+) -> int:
+    """Check, create or migrate the schema; return the number of the last run that wrote to the file."""
     version = _number(connection, "user_version")
     application = _number(connection, "application_id")
     is_new = version == 0 and application == 0 and _number(connection, "schema_version") == 0
@@ -198,20 +200,20 @@ def _prepare(connection: sqlite3.Connection, path: Path, synchronous: Synchronou
             connection.execute(statement)
     connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-    run = _begin_run(connection, synchronous, left)
+    run = _begin_run(connection, synchronous, leftovers)
     connection.execute("COMMIT")
     return run
 
 
 @dataclass(frozen=True, slots=True)
-class _Left:
-    """What was found beside the file: the note of the last run, a -wal with content; and which boot it is."""
+class _Leftovers:
+    """The last run's note, whether there is a -wal with content, and the id of the current boot."""
 
     note: str
     has_wal: bool
     boot: str
 
-    def is_whole(self, meta: dict[str, str]) -> bool:
+    def are_complete(self, meta: dict[str, str]) -> bool:
         """Whether the file still holds everything that was ever acknowledged from it."""
         run = int(meta.get("run", "0"))
         if self.note not in {"", str(run), str(run - 1)}:  # killed before it could note its number
@@ -223,19 +225,19 @@ class _Left:
         return meta.get("synchronous") == "full" or bool(self.boot and meta.get("boot_id") == self.boot)
 
 
-def _begin_run(connection: sqlite3.Connection, synchronous: Synchronous, left: _Left) -> int:
+def _begin_run(connection: sqlite3.Connection, synchronous: Synchronous, leftovers: _Leftovers) -> int:
     meta: dict[str, str] = dict(connection.execute("SELECT name, value FROM meta").fetchall())
-    if not meta or not left.is_whole(meta):
+    if not meta or not leftovers.are_complete(meta):
         meta["epoch"] = new_epoch()
         connection.execute("UPDATE channels SET epoch = ?", (meta["epoch"],))
         connection.execute("DELETE FROM keys")
-    meta |= {"clean": "0", "in_wal": "0", "synchronous": synchronous, "boot_id": left.boot}
+    meta |= {"clean": "0", "in_wal": "0", "synchronous": synchronous, "boot_id": leftovers.boot}
     connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta.items())
     return int(meta.get("run", "0"))
 
 
 def boot_id() -> str:
-    """Name the running boot of this machine; empty where the system does not tell."""
+    """The id of the current boot of this machine; empty where the system has none."""
     try:
         return _BOOT_ID.read_text().strip()
     except OSError:

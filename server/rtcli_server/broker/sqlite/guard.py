@@ -1,8 +1,8 @@
-"""Whether the files of the SQLite log are still those that it has open, and whole.
+"""Checks that the files of the SQLite log are still those that it has open, and complete.
 
-SQLite opens its files once and looks at their names no more: into a file that somebody removed, replaced or
-shortened meanwhile it commits without an error, and nobody finds there again what was acknowledged. So the
-writer looks, once per transaction. What is flipped within a file, in place, is not seen here.
+SQLite opens its files once and does not look at their names again: it commits without an error into a file
+that somebody has removed, replaced or truncated meanwhile, and what was acknowledged is lost. So the writer
+checks once per transaction. Bytes that change within a file, in place, are not detected.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from pathlib import Path
 from rtcli_server.broker.sqlite.file import StoreFile
 
 # The beginning of the index of a write-ahead log (https://sqlite.org/walformat.html, section 2.1): the size
-# of a page at byte 14 (1 means 65 536), then how many frames the log holds, in the machine's byte order.
+# of a page at byte 14 (1 means 65 536), then the number of frames in the log, in the machine's byte order.
 _INDEX = struct.Struct("=14xHI")
 _WAL_HEADER_BYTES = 32
 _FRAME_HEADER_BYTES = 24
 
 
 class DamagedFileError(OSError):
-    """Somebody else removed, replaced or shortened a file of the log."""
+    """Another program removed, replaced or truncated a file of the log."""
 
 
 class FileGuard:
@@ -38,22 +38,22 @@ class FileGuard:
         self._index_inode = 0
 
     def check_file(self) -> None:
-        """Look at the file itself, which never shrinks. To be called before a transaction."""
-        self._size = _look_at(self._path, self._inode, self._size)
+        """Check the file itself, which never shrinks. Call this before a transaction."""
+        self._size = _check_size(self._path, self._inode, self._size)
 
     def check_wal(self) -> None:
-        """Look at the write-ahead log. To be called within a transaction, when nobody else can begin it anew.
+        """Check the write-ahead log. Call this within a transaction, when no other program can restart it.
 
-        The index may say that it is empty: then a checkpoint, of ours or of another program, has emptied it.
+        The index may say that it is empty: then a checkpoint, ours or another program's, has emptied it.
         """
         if self._index_fd < 0:
             self._open_index()
         page_bytes, frames = _INDEX.unpack(os.pread(self._index_fd, _INDEX.size, 0))
         frame_bytes = _FRAME_HEADER_BYTES + (65_536 if page_bytes == 1 else page_bytes)
-        _look_at(self._wal, self._wal_inode, _WAL_HEADER_BYTES + frames * frame_bytes if frames else 0)
+        _check_size(self._wal, self._wal_inode, _WAL_HEADER_BYTES + frames * frame_bytes if frames else 0)
 
     def _open_index(self) -> None:
-        """Keep the index open: closing any descriptor of it would drop SQLite's locks there.
+        """Open the index and keep it open: closing any descriptor of it would drop SQLite's locks there.
 
         POSIX: "All locks associated with a file for a given process shall be removed when a file descriptor
         for that file is closed by that process."
@@ -63,7 +63,7 @@ class FileGuard:
         self._wal_inode = self._wal.stat().st_ino
 
     def reconnected(self) -> None:
-        """Take the files as they are if the connection that was closed was the last one, and they are new."""
+        """Accept the files as they are if closing the last connection has made SQLite create them anew."""
         try:
             is_new = self._index.stat().st_ino != self._index_inode
         except FileNotFoundError:
@@ -72,14 +72,14 @@ class FileGuard:
             self.close()
 
     def close(self) -> None:
-        """Let go, after the connection."""
+        """Close the index; call this after the connection was closed."""
         if self._index_fd >= 0:
             os.close(self._index_fd)
             self._index_fd = -1
 
 
-def _look_at(path: Path, inode: int, least_bytes: int) -> int:
-    """Return the size of a file that must still be the same and hold at least so much."""
+def _check_size(path: Path, inode: int, least_bytes: int) -> int:
+    """Return the size of a file that must be the same as before, and have at least `least_bytes` bytes."""
     try:
         status = os.stat(path)  # noqa: PTH116 - once per commit; Path.stat costs several times that
     except FileNotFoundError:

@@ -10,8 +10,8 @@ from rtcli.protocol.publication import Publication
 from rtcli_server.broker.base import MAX_PAGE, BrokerUnavailableError, HistoryPage, Retention
 from rtcli_server.broker.sqlite.file import StoreFile
 
-# Everything behind the first one that is young enough is shown, whatever its age: after the wall clock was
-# set, ages do not fall with the offsets any more, and leaving the old ones out would tear holes.
+# Everything after the first young enough one is shown, whatever its age: after the wall clock was set, ages
+# do not fall with rising offsets any more, and leaving the old ones out would make gaps.
 _FIRST = """
     SELECT offset FROM publications
     WHERE channel_id = ? AND offset > ? AND time_ms >= ? ORDER BY offset LIMIT 1
@@ -27,7 +27,7 @@ _LATEST = """
 
 
 class Reader:
-    """Reads pages on a connection of its own, opened when it is first needed and again after an error."""
+    """Reads pages on a connection of its own, opened when first needed and again after an error."""
 
     def __init__(self, file: StoreFile, retention: Retention, *, now_ms: Callable[[], int]) -> None:
         self._file = file
@@ -36,7 +36,7 @@ class Reader:
         self._connection: sqlite3.Connection | None = None
 
     def page(self, channel: str, since: Position | None, limit: int) -> HistoryPage:
-        """Read as `Broker.history` says. Raises BrokerUnavailableError."""
+        """Read a page as described in `Broker.history`. Raises BrokerUnavailableError."""
         try:
             if self._connection is None:
                 self._connection = self._file.connect(read_only=True)
@@ -71,7 +71,7 @@ class Reader:
         return HistoryPage([Publication(channel, epoch, *row) for row in rows], position)
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection; the next page opens another."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None

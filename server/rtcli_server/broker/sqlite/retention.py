@@ -1,7 +1,7 @@
-"""What the SQLite log removes: publications over their budgets, forgotten keys, forgotten channels.
+"""What the SQLite log removes: publications over the limits, expired keys, channels over their number.
 
 Every function works inside the caller's transaction, in steps of bounded size, so that a publish never waits
-for a large deletion. Removing lags behind the budgets by some rows; readers show only what is within them.
+for a large deletion. Removal lags behind the limits by some rows; readers show only what is within them.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from rtcli.protocol.position import Position
 from rtcli_server.broker.base import Retention
 from rtcli_server.broker.idempotency import IdempotencyKeys
 
-ROW_BYTES = 100  # what a row takes in the file beside its data
+ROW_BYTES = 100  # what a row takes in the file besides its data
 STEP_ROWS = 1_000  # how many rows one transaction removes at most
-MAX_CHANNELS = 1_000_000  # beyond that, empty ones that were not used for longest are forgotten
+MAX_CHANNELS = 1_000_000  # over that, the least recently used empty ones are removed
 
 
 @dataclass(slots=True)
@@ -33,14 +33,14 @@ class ChannelRow:
 
 
 class Removed(NamedTuple):
-    """How many bytes a step gave back, and whether there is more to remove."""
+    """The bytes that a step freed, and whether there is more to remove."""
 
     bytes: int
     more: bool
 
 
 def trim_channel(connection: sqlite3.Connection, row: ChannelRow, retention: Retention) -> int:
-    """Remove what is over one channel's budgets, change `row` to match, and return the bytes given back."""
+    """Remove what is over one channel's limits, update `row`, and return the bytes freed."""
     until = row.first
     too_many = row.top - row.first + 1 - retention.max_count
     if too_many > max(16, retention.max_count // 8):
@@ -76,7 +76,7 @@ def _first_within(connection: sqlite3.Connection, row: ChannelRow, budget: int) 
 def trim_oldest(connection: sqlite3.Connection, *, spare: int, before_ms: int) -> Removed:
     """Remove the oldest rows of the whole log: `spare` bytes of them, and those from before `before_ms`.
 
-    The columns `first` and `bytes` of their channels follow; what the caller mirrors of them is stale then.
+    This updates `first` and `bytes` of their channels: the caller's copies of those are stale afterwards.
     """
     rows = connection.execute(
         "SELECT id, channel_id, offset, length(data), time_ms FROM publications ORDER BY id LIMIT ?",
@@ -98,19 +98,25 @@ def trim_oldest(connection: sqlite3.Connection, *, spare: int, before_ms: int) -
     return Removed(size, more=len(rows) == STEP_ROWS and last == rows[-1][0])
 
 
-def forget_channels(connection: sqlite3.Connection) -> None:
-    """Forget some of the channels that are empty; those not used for longest go first."""
+def forget_channels(connection: sqlite3.Connection, channel_count: int) -> bool:
+    """Remove some of the empty channels if there are too many; return whether there were.
+
+    The least recently used ones go first.
+    """
+    if channel_count <= MAX_CHANNELS:
+        return False
     connection.execute(
         "DELETE FROM channels WHERE id IN"
         " (SELECT id FROM channels WHERE first > top ORDER BY used_ms LIMIT ?)",
         (MAX_CHANNELS // 10,),
     )
+    return True
 
 
 class IdempotencyTable:
     """The idempotency keys in the file, oldest first; ids between `_first` and `_last` are in use.
 
-    Only for those that are read here, from an earlier life of the process, does the wall clock tell the age.
+    The wall clock gives the age of those that are read here, which an earlier process wrote.
     """
 
     def __init__(self, connection: sqlite3.Connection, retention: Retention, now_ms: int) -> None:
@@ -126,7 +132,7 @@ class IdempotencyTable:
             self._last = number
 
     def insert(self, connection: sqlite3.Connection, rows: Sequence[tuple[str, str, str, int, int]]) -> None:
-        """Write (channel, key, epoch, offset, time_ms), and remove as many as are over the bound."""
+        """Write rows of (channel, key, epoch, offset, time_ms), and remove those over the limit."""
         connection.executemany(
             "INSERT INTO keys (channel, key, epoch, offset, time_ms) VALUES (?, ?, ?, ?, ?)", rows
         )
@@ -136,7 +142,7 @@ class IdempotencyTable:
             self._remove(connection, self._first + too_many)
 
     def expire(self, connection: sqlite3.Connection, before_ms: int) -> bool:
-        """Remove some keys from before `before_ms`; returns whether there may be more."""
+        """Remove some keys from before `before_ms`; return whether there may be more."""
         step = connection.execute("SELECT id, time_ms FROM keys ORDER BY id LIMIT ?", (STEP_ROWS,)).fetchall()
         old = [number for number, time_ms in step if time_ms < before_ms]
         if old:

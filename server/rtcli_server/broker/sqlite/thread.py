@@ -1,4 +1,4 @@
-"""The writer thread of the SQLite log: takes what is queued, commits it, tells the event loop."""
+"""The writer thread of the SQLite log: takes what is queued, commits it, reports to the event loop."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from threading import Thread
 from rtcli_server.broker.base import BrokerUnavailableError, Published
 from rtcli_server.broker.sqlite.writer import Append, UnwritableError, Writer
 
-MAX_BATCH = 1_000  # publishes per transaction: what one turn of the loop then delivers
+MAX_BATCH = 1_000  # publishes per transaction, which one turn of the loop then delivers
 MAINTENANCE_S = 30.0
-RETRY_S = 1.0  # after a failure maintenance is also the probe that finds out whether writing works again
+RETRY_S = 1.0  # after a failure, maintenance is the probe that finds out whether writing works again
 
 _log = logging.getLogger(__name__)
 
 Outcome = Published | BrokerUnavailableError
-# Called in the writer thread after each transaction: what was asked, and what became of each.
+# Called in the writer thread after each transaction with the publishes and the outcome of each.
 Report = Callable[[list[Append], Sequence[Outcome]], None]
 
 
 class WriterThread:
     """Owns the writer from `start` on. `report` is called in its thread, once per batch, in order.
 
-    `failing` says whether the latest transaction failed; it may be read from any thread.
+    `failing`: whether the latest transaction failed; it may be read from any thread.
     """
 
     def __init__(self, writer: Writer, report: Report, ended: Callable[[], None]) -> None:
@@ -41,16 +41,12 @@ class WriterThread:
         self.put = self._queue.put
 
     def start(self) -> None:
-        """Begin to write."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
         """Write what is queued, close the file, then call `ended`."""
         self._queue.put(None)
-
-    def join(self) -> None:
-        """Wait for the thread; at once after `ended`."""
-        self._thread.join()
 
     def _run(self) -> None:
         try:
@@ -65,7 +61,7 @@ class WriterThread:
             self._ended()
 
     def _take(self) -> list[Append]:
-        """Wait for a publish, and take all that are there by then."""
+        """Wait for a publish, and take all that are queued by then."""
         batch: list[Append] = []
         try:
             item = self._queue.get(timeout=max(0.0, self._maintain_at - time.monotonic()))

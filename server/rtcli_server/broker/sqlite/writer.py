@@ -1,7 +1,7 @@
 """The writing side of the SQLite log: turns a batch of publishes into one transaction. Blocking, one thread.
 
 Everything that is kept in memory here (channels, keys, sizes) mirrors committed rows only: after a failed
-transaction the mirror is thrown away and read again.
+transaction it is read again.
 """
 
 from __future__ import annotations
@@ -15,10 +15,16 @@ from typing import NamedTuple
 
 from rtcli.protocol.position import Position
 from rtcli_server.broker.base import BrokerUnavailableError, Published, Retention, new_epoch
-from rtcli_server.broker.sqlite import retention as removing
 from rtcli_server.broker.sqlite.file import StoreFile
 from rtcli_server.broker.sqlite.guard import DamagedFileError, FileGuard
-from rtcli_server.broker.sqlite.retention import ROW_BYTES, ChannelRow, IdempotencyTable
+from rtcli_server.broker.sqlite.retention import (
+    ROW_BYTES,
+    ChannelRow,
+    IdempotencyTable,
+    forget_channels,
+    trim_channel,
+    trim_oldest,
+)
 
 CACHED_CHANNELS = 20_000
 
@@ -28,7 +34,7 @@ class UnwritableError(BrokerUnavailableError):
 
 
 class Append(NamedTuple):
-    """One publish that waits for its place."""
+    """One publish that waits to be appended."""
 
     channel: str
     event: str
@@ -39,7 +45,7 @@ class Append(NamedTuple):
 
 @dataclass(slots=True)
 class _Changes:
-    """What one transaction is going to write."""
+    """The rows that one transaction will write."""
 
     rows: list[tuple[int, int, str, bytes, int]] = field(default_factory=list)
     keys: dict[tuple[str, str], tuple[Position, int]] = field(default_factory=dict)
@@ -55,11 +61,13 @@ class Writer:
         self._now_ms = now_ms
         self._connection = file.connect(read_only=False)
         self._guard = FileGuard(file)
-        self._wrote = False  # this process wrote something: the file says so, and so does what lies beside it
+        self._wrote = (
+            False  # whether this process wrote something, which is recorded in the file and beside it
+        )
         self._load()
 
     def _load(self) -> None:
-        """Read what is mirrored. Raises sqlite3.Error."""
+        """Read what is kept in memory. Raises sqlite3.Error."""
         query = self._connection.execute
         self._channels: OrderedDict[str, ChannelRow] = OrderedDict()
         self._keys = IdempotencyTable(self._connection, self._retention, self._now_ms())
@@ -94,7 +102,7 @@ class Writer:
             raise refusal(f"the log cannot be written: {error}") from error
 
     def _count_run(self) -> int:
-        """Note in the file that one more process writes to it, and that its -wal is needed from now on."""
+        """Record in the file that one more process writes to it, and that its -wal is needed from now on."""
         run = 1 + int(dict(self._connection.execute("SELECT name, value FROM meta")).get("run", "0"))
         self._set_meta("run", str(run))
         self._set_meta("in_wal", "1")
@@ -125,7 +133,7 @@ class Writer:
         return published
 
     def _place(self, append: Append, changes: _Changes) -> Published:
-        """Give a publish its place, or that of the first one with its key."""
+        """Give a publish its position, or that of the first one with its key."""
         channel, event, data, key, time_ms = append
         if key is not None:
             earlier = changes.keys.get((channel, key))
@@ -178,7 +186,7 @@ class Writer:
         )
         rows = changes.channels.values()
         for row in rows:
-            self._bytes -= removing.trim_channel(self._connection, row, self._retention)
+            self._bytes -= trim_channel(self._connection, row, self._retention)
         self._connection.executemany(
             "UPDATE channels SET top = ?, first = ?, bytes = ?, used_ms = ? WHERE id = ?",
             [(row.top, row.first, row.bytes, row.used_ms, row.id) for row in rows],
@@ -192,7 +200,7 @@ class Writer:
 
     def _trim_oldest(self) -> bool:
         budget = self._retention.max_total_bytes
-        removed = removing.trim_oldest(
+        removed = trim_oldest(
             self._connection,
             # A little more than needed, so that not every publish has to do this.
             spare=self._bytes - budget * 15 // 16 if self._bytes > budget else 0,
@@ -204,22 +212,22 @@ class Writer:
         return removed.more
 
     def maintain(self) -> bool:
-        """Remove what is too old or too much; returns whether more is left to do.
+        """Remove what is too old or over a limit; return whether more is left to remove.
 
-        Always writes, and so finds out whether a log that failed works again. Raises BrokerUnavailableError.
+        This always writes, and so finds out whether a log that failed works again. Raises
+        BrokerUnavailableError.
         """
         with self._transaction():
             now_ms = self._now_ms()
             more = self._trim_oldest()
             more |= self._keys.expire(self._connection, now_ms - self._retention.idempotency_ms)
-            if self._channel_count > removing.MAX_CHANNELS:
-                self._forget_channels()
+            if forget_channels(self._connection, self._channel_count):
+                self._start_epoch()
             self._set_meta("maintained_ms", str(now_ms))
         return more
 
-    def _forget_channels(self) -> None:
-        """Whatever is unknown from now on gets another epoch: no position there may seem valid again."""
-        removing.forget_channels(self._connection)
+    def _start_epoch(self) -> None:
+        """Give unknown channels another epoch from now on: no old position there may seem valid again."""
         self._epoch = new_epoch()
         self._set_meta("epoch", self._epoch)
         self._channels.clear()
@@ -229,7 +237,7 @@ class Writer:
         self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
     def close(self) -> None:
-        """Note that everything is in the file, fold the write-ahead log into it, and let go."""
+        """Record that everything is in the file, fold the write-ahead log into it, and close it."""
         try:
             with self._transaction():
                 self._set_meta("clean", "1")

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from rtcli.protocol.codes import ERROR_TEXT, CloseCode, ErrorCode
+from rtcli.protocol.codes import CloseCode, ErrorCode
 from rtcli.protocol.paths import EVENT_STREAM_PATH, HEARTBEAT_STREAM_PATH, NOTIFICATION_STREAM_PATH
 from rtcli.protocol.position import BROADCAST, ROOM_PREFIX
 from rtcli.protocol.rooms import is_valid_room
@@ -47,8 +47,8 @@ HEADERS = {
 }
 
 
-def refuse(status: int, code: str, text: str) -> Response:
-    """Answer with problem+json, which stops the client."""
+def _refuse(status: int, code: str, text: str | None = None) -> Response:
+    """Answer with problem+json, which stops the client. Without a text, it gets that of the code."""
     problem = ProblemError(status, code, text)
     return Response(problem.body(), status, problem.headers())
 
@@ -56,7 +56,7 @@ def refuse(status: int, code: str, text: str) -> Response:
 def _reject(rejection: Rejection) -> Response:
     """Stop the client; when it should come back later, answer with a stream that only says when."""
     if rejection.retry_after_ms is None:
-        return refuse(rejection.status, rejection.code, rejection.text)
+        return _refuse(rejection.status, rejection.code, rejection.text)
     data = {
         "code": rejection.close_code,
         "reason": rejection.code,
@@ -69,7 +69,7 @@ def _reject(rejection: Rejection) -> Response:
 def _not_acceptable(request: Request) -> Response | None:
     if accepts_events(request.headers.getlist("accept")):
         return None
-    return refuse(406, "not_acceptable", f"This is {MEDIA_TYPE}")
+    return _refuse(406, "not_acceptable", f"This is {MEDIA_TYPE}")
 
 
 AnyStream = TypeVar("AnyStream", bound=EventStream | HeartbeatStream)
@@ -164,7 +164,7 @@ class EventStreamEndpoints:
         path = scope["raw_path"] + b"?" + scope["query_string"]
         max_head_bytes = self._realtime.settings.max_header_bytes
         if not is_resumable(path, scope["headers"], channels, max_head_bytes=max_head_bytes):
-            return refuse(400, ErrorCode.TOO_MANY_ROOMS, NOT_RESUMABLE)
+            return _refuse(400, ErrorCode.TOO_MANY_ROOMS, NOT_RESUMABLE)
         # Two headers are one with ", " in it (RFC 9110, section 5.3), which is never a valid cursor.
         header = ", ".join(request.headers.getlist("last-event-id"))
         # The header, which a reconnecting browser sends, takes precedence over the parameter.
@@ -187,11 +187,11 @@ class EventStreamEndpoints:
 
     def _refuse_rooms(self, principal: Principal, rooms: list[str]) -> Response | None:
         if len(rooms) > self._realtime.settings.max_rooms:
-            return refuse(400, ErrorCode.TOO_MANY_ROOMS, ERROR_TEXT[ErrorCode.TOO_MANY_ROOMS])
+            return _refuse(400, ErrorCode.TOO_MANY_ROOMS)
         if not all(map(is_valid_room, rooms)):
-            return refuse(400, ErrorCode.INVALID_ROOM, ERROR_TEXT[ErrorCode.INVALID_ROOM])
+            return _refuse(400, ErrorCode.INVALID_ROOM)
         if not all(map(principal.can_join, rooms)):
-            return refuse(403, ErrorCode.FORBIDDEN, ERROR_TEXT[ErrorCode.FORBIDDEN])
+            return _refuse(403, ErrorCode.FORBIDDEN)
         return None
 
 

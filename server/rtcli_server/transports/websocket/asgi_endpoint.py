@@ -24,7 +24,7 @@ from rtcli_server.connections.websocket import Connection
 from rtcli_server.delivery.wire import Format
 from rtcli_server.problems import ProblemError
 from rtcli_server.realtime import Realtime
-from rtcli_server.session.session import HeartbeatMode
+from rtcli_server.session.settings import HeartbeatMode
 from rtcli_server.transports.asgi_extensions import WEBSOCKET_ABORT
 from rtcli_server.transports.send_queue import SendQueue
 

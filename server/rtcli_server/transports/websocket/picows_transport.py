@@ -19,7 +19,7 @@ from rtcli_server.connections.websocket import CLOSE_TIMEOUT_S
 from rtcli_server.delivery.wire import CLOSE, PING, PONG, Format, cut_reason
 from rtcli_server.delivery.wire import frame as make_frame
 from rtcli_server.realtime import Realtime
-from rtcli_server.session.session import HeartbeatMode
+from rtcli_server.session.settings import HeartbeatMode
 from rtcli_server.transports.websocket.frames import (
     ControlFrameLimit,
     FragmentedMessage,
@@ -202,7 +202,7 @@ class PicowsTransport(core.WSListener):
     def _push(self, reply: bytes) -> None:
         self._replies.append(reply)
         if len(self._replies) == 1:
-            self._realtime.flusher.add(self)
+            self._realtime.reply_flusher.add(self)
         elif len(self._replies) >= MAX_REPLIES:
             self.flush()  # one turn may read 32 buffers: what is written counts, and stops the reading
 

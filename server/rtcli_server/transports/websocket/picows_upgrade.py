@@ -20,7 +20,7 @@ from rtcli_server.auth.claims import Principal
 from rtcli_server.headers import header_values
 from rtcli_server.problems import ProblemError
 from rtcli_server.realtime import Realtime
-from rtcli_server.session.session import HeartbeatMode
+from rtcli_server.session.settings import HeartbeatMode
 from rtcli_server.transports.http.handshake import PLAIN_HANDSHAKE
 from rtcli_server.transports.http.protocol import HttpProtocol
 from rtcli_server.transports.websocket.asgi_endpoint import PATHS

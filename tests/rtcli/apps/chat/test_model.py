@@ -4,7 +4,6 @@ from rtcli.apps.chat.model import ChatModel, Line, fold_presence
 from rtcli.apps.chat.status import status_line
 from rtcli.client.events import (
     Acked,
-    Back,
     ClientEvent,
     Connected,
     Joined,
@@ -14,6 +13,7 @@ from rtcli.client.events import (
     Message,
     Missed,
     Presence,
+    Reconnected,
     RoundTrip,
     TypingChanged,
 )
@@ -30,9 +30,9 @@ def message(
     return Message(room, text, sender, sender, NOON, None, Position("aaaa", 1), history, own)
 
 
-def joined(room: str = "general", *, again: bool = False, replayed: int = 0) -> Joined:
+def joined(room: str = "general", *, rejoined: bool = False, replayed: int = 0) -> Joined:
     members: list[tuple[int | str, str]] = [("me", "ann"), ("bob", "bob")]
-    return Joined(room, members, 2, None, again, replayed)
+    return Joined(room, members, 2, None, rejoined, replayed)
 
 
 class Chat:
@@ -77,7 +77,7 @@ def test_both_edges_of_a_loss_and_what_was_missed() -> None:
     chat.happens(joined())
     assert chat.happens(Lost("1006", 0.7, 1)) == ["-- lost (1006), retrying in 0.7 s"]
     assert chat.happens(Lost("refused", 2.0, 2)) == [], "only the first try is worth a line"
-    assert chat.happens(Back(7.0, 12), joined(again=True)) == [
+    assert chat.happens(Reconnected(7.0, 12), joined(rejoined=True)) == [
         "-- back after 7 s, 12 caught up",
         f"── 12 while you were away {'──' * 10}",
     ]

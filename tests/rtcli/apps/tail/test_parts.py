@@ -7,10 +7,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from rtcli.apps.tail.cursor import GapRecord, Order, reached, read_gap, read_ready
+from rtcli.apps.tail.cursor import DuplicateFilter, GapRecord, reached, read_gap, read_ready
 from rtcli.apps.tail.exec import Executor
 from rtcli.apps.tail.filters import make_filter
-from rtcli.apps.tail.render import Seen
+from rtcli.apps.tail.render import ReceivedEvent
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.position import Position
 from rtcli.protocol.sse import ServerSentEvent
@@ -59,7 +59,7 @@ READY = (
 
 
 def test_ready_says_what_follows_and_what_does_not() -> None:
-    seen = Seen(event(READY, kind="ready", identifier="a=aaaa-3,~me=bbbb-0"), 0.0)
+    seen = ReceivedEvent(event(READY, kind="ready", identifier="a=aaaa-3,~me=bbbb-0"), 0.0)
     ready = read_ready(seen, "a=aaaa-3,~me=zzzz-4")
     assert ready.tops["room:a"] == Position("aaaa", 5)
     assert ready.replayed == 2
@@ -71,7 +71,7 @@ def test_ready_says_what_follows_and_what_does_not() -> None:
 
 def test_the_number_lost_is_known_within_one_log() -> None:
     data = '{"channels":{"a":{"position":"aaaa-500","recovered":false,"reason":"too_many"}}}'
-    ready = read_ready(Seen(event(data, kind="ready", identifier="a=aaaa-500"), 0.0), "a=aaaa-100")
+    ready = read_ready(ReceivedEvent(event(data, kind="ready", identifier="a=aaaa-500"), 0.0), "a=aaaa-100")
     assert ready.gaps == [gap("a", "aaaa-100", "aaaa-500", 400, "too_many")]
     assert str(ready.gaps[0]) == "gap in #a: 400 events will not come (too_many)"
 
@@ -80,7 +80,7 @@ def test_the_number_lost_is_known_within_one_log() -> None:
     "data", ["", "[]", "{}", '{"channels":7}', '{"channels":{"a":{"position":"x"}}}', '{"channels":{"a":1}}']
 )
 def test_a_ready_of_another_kind_says_nothing(data: str) -> None:
-    ready = read_ready(Seen(event(data, kind="ready"), 0.0), "")
+    ready = read_ready(ReceivedEvent(event(data, kind="ready"), 0.0), "")
     assert (ready.tops, ready.replayed, ready.gaps) == ({}, 0, [])
 
 
@@ -102,7 +102,7 @@ def test_whether_everything_was_shown(cursor: str, all_shown: bool) -> None:
 
 
 def test_what_the_server_repeats_is_told_by_the_cursor() -> None:
-    order = Order()
+    order = DuplicateFilter()
     cursors = [
         "a=aaaa-1,b=bbbb-1",
         "a=aaaa-2,b=bbbb-1",
@@ -117,11 +117,11 @@ def test_what_the_server_repeats_is_told_by_the_cursor() -> None:
 
 def test_a_gap_event() -> None:
     data = '{"room":"a","from":"aaaa-1","to":"aaaa-4","lost":3,"reason":"trimmed"}'
-    found = read_gap(Seen(event(data, kind="gap"), 0.0))
+    found = read_gap(ReceivedEvent(event(data, kind="gap"), 0.0))
     assert found == gap("a", "aaaa-1", "aaaa-4", 3, "trimmed")
     facts = {"room": "a", "from": "aaaa-1", "to": "aaaa-4", "lost": 3, "reason": "trimmed"}
     assert found.record("now") == {"type": "gap", "ts": "now"} | facts
-    assert read_gap(Seen(event("7", kind="gap"), 0.0)).lost is None
+    assert read_gap(ReceivedEvent(event("7", kind="gap"), 0.0)).lost is None
 
 
 # -- commands ----------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from rtcli.apps.tail.render import Output, Seen, renderer
+from rtcli.apps.tail.render import Output, ReceivedEvent, renderer
 from rtcli.protocol.sse import ServerSentEvent, SSEParser
 from rtcli.terminal.clock import clock_time
 
@@ -14,11 +14,11 @@ CHAT = (
 )
 
 
-def seen(data: str, *, event: str = "new_message", identifier: str = "general=aaaa-1") -> Seen:
-    return Seen(ServerSentEvent(event, data, identifier), 1_777_000_000.0)
+def seen(data: str, *, event: str = "new_message", identifier: str = "general=aaaa-1") -> ReceivedEvent:
+    return ReceivedEvent(ServerSentEvent(event, data, identifier), 1_777_000_000.0)
 
 
-def write(output: Output, item: Seen, *, for_terminal: bool = False) -> str:
+def write(output: Output, item: ReceivedEvent, *, for_terminal: bool = False) -> str:
     return renderer(output, for_terminal=for_terminal)(item).decode()
 
 
@@ -63,8 +63,8 @@ def test_any_json_is_json(data: str) -> None:
 @pytest.mark.parametrize("data", ["one", "two\nlines", "\x1b]52;c;eA==\x07", "", "ä\u202e"])
 def test_the_wire_form_can_be_read_back_from_a_pipe_and_is_safe_on_a_terminal(data: str) -> None:
     event = ServerSentEvent("message", data, "a=aaaa-1")
-    raw = renderer(Output.RAW, for_terminal=False)(Seen(event, 0.0))
+    raw = renderer(Output.RAW, for_terminal=False)(ReceivedEvent(event, 0.0))
     assert SSEParser().feed(raw) == [event]
-    shown = renderer(Output.RAW, for_terminal=True)(Seen(event, 0.0)).decode()
+    shown = renderer(Output.RAW, for_terminal=True)(ReceivedEvent(event, 0.0)).decode()
     assert "\x1b" not in shown
     assert "\u202e" not in shown

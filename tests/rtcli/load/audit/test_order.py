@@ -33,7 +33,7 @@ class Room:
     def send(self, *publishers: str) -> None:
         """Each publisher's messages, all on their way before anybody gets one."""
         for publisher in publishers:
-            log = self.audit.open_log(publisher[0], "hall", wants_acks=False)
+            log = self.audit.open_log(publisher[0], "hall")
             for name in publisher.split():
                 number, self.tokens[name] = self.audit.send(log, self.now, self.now)
                 self.names[log.number, number] = name

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from rtcli.load.core.feeders import Feeders, UserScope, already
+from rtcli.load.core.feeders import Feeders, UserScope, always
 from rtcli.load.scenario.expression_parser import parse_template
 from rtcli.load.scenario.expressions import BUILTINS, MissingDataError
 from rtcli.load.scenario.grammar.data import DataFileError, read_csv, read_json
@@ -43,7 +43,7 @@ def scope(scenario: Scenario, role: str, index: int, seed: int = 1) -> UserScope
         user_id="7",
         name="u",
         run="r",
-        rng=already(Random(seed)),
+        rng=always(Random(seed)),
     )
 
 

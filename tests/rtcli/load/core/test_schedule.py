@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtcli.load.core.schedule import Piece, Profile, arrival_times, seeded, send_profile, stays
+from rtcli.load.core.schedule import Piece, Profile, arrival_times, seeded_rng, send_profile, stays
 from rtcli.load.scenario.model import Phase, Ramp, Role
 
 FULL = Ramp(1.0, 1.0)
@@ -24,7 +24,7 @@ def phases(*given: tuple[float, float, bool]) -> list[Phase]:
 
 def test_even_moments_are_even_and_follow_the_rate() -> None:
     profile = send_profile(2.0, phases((10, 1, True), (10, 4, True), (5, 1, False)))
-    moments = list(profile.moments(Random(1), "even"))
+    moments = list(profile.times(Random(1), "even"))
     assert len([at for at in moments if at < 10]) in {19, 20}
     assert len([at for at in moments if 10 <= at < 20]) in {79, 80, 81}
     assert not [at for at in moments if at >= 20]
@@ -34,13 +34,13 @@ def test_even_moments_are_even_and_follow_the_rate() -> None:
 
 def test_the_timetable_depends_on_the_seed_alone() -> None:
     profile = send_profile(5.0, phases((20, 1, True)))
-    first, again = (list(profile.moments(seeded(7, "writer 1"), "poisson")) for _ in range(2))
-    other = list(profile.moments(seeded(8, "writer 1"), "poisson"))
+    first, again = (list(profile.times(seeded_rng(7, "writer 1"), "poisson")) for _ in range(2))
+    other = list(profile.times(seeded_rng(8, "writer 1"), "poisson"))
     assert first == again != other
 
 
 def test_poisson_gaps_are_exponential() -> None:
-    moments = list(send_profile(50.0, phases((200, 1, True))).moments(Random(3), "poisson"))
+    moments = list(send_profile(50.0, phases((200, 1, True))).times(Random(3), "poisson"))
     gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
     assert mean(gaps) == pytest.approx(0.02, rel=0.05)
     assert stdev(gaps) == pytest.approx(0.02, rel=0.05)
@@ -57,7 +57,7 @@ def test_the_inverse_of_the_integral(shape: list[tuple[float, float, float]], sh
         at += length
     profile = Profile(pieces)
     wanted = profile.total * share * 0.999
-    moment = profile.moment(wanted)
+    moment = profile.time_at(wanted)
     if profile.total == 0:
         assert moment is None
         return
@@ -71,7 +71,7 @@ def test_the_inverse_of_the_integral(shape: list[tuple[float, float, float]], sh
             middle = piece.low + (piece.high - piece.low) * part
             found += (moment - piece.start) * (piece.low + middle) / 2
     assert math.isclose(found, wanted, rel_tol=1e-6, abs_tol=1e-6)
-    assert profile.moment(profile.total) is None
+    assert profile.time_at(profile.total) is None
 
 
 def role(**more: object) -> Role:

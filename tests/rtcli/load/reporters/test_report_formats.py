@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -164,3 +165,19 @@ def test_prometheus_can_read_it() -> None:
     assert families["rtcli_loadtest_checks_ratio"].samples[0].value == pytest.approx(0.995)
     assert families["rtcli_loadtest_passed"].samples[0].value == 0
     assert not re.search(r"\bnan\b|None", text)
+
+
+def test_github_actions_is_told_and_nobody_else(tmp_path: Path) -> None:
+    said: list[str] = []
+    summary = tmp_path / "summary.md"
+    github.announce(failing(), {}, said.append)
+    assert said == []
+    env = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)}
+    github.announce(failing(), env, said.append)
+    github.announce(passing(), env, said.append)
+    assert len(said) == 1
+    assert said[0].startswith("::error ")
+    assert summary.read_text(encoding="utf-8").count("## ") == 2
+    github.announce(passing(), {**env, "GITHUB_STEP_SUMMARY": str(tmp_path)}, said.append)
+    assert said[-1] == "the step summary cannot be written: Is a directory"
+    github.announce(passing(), {"GITHUB_ACTIONS": "true"}, said.append)

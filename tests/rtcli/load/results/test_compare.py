@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from rtcli.errors import CliError
-from rtcli.load.reporters.ci import announce
 from rtcli.load.results.compare import IncomparableError, Tolerance, against_baseline, compare
 from rtcli.load.results.model import Generator, MetricSummary, RunResult, Verdict
-from rtcli.load.results.saved import read_result
-from rtcli.load.results.summary import encode
 from tests.support.load.sample_results import audit, failing, passing
 
 TOLERANCE = Tolerance(0.3, 0.02)
@@ -83,34 +78,3 @@ def test_the_baseline_can_fail_a_run_that_was_good() -> None:
     assert any(reason.startswith("worse than the baseline") for reason in worse_and_lost.reasons)
     interrupted = replace(with_p99(0.5), verdict=Verdict.INTERRUPTED)
     assert against_baseline(interrupted, with_p99(0.2), TOLERANCE).verdict is Verdict.INTERRUPTED
-
-
-def test_results_are_read_from_a_directory_or_a_file(tmp_path: Path) -> None:
-    (tmp_path / "summary.json").write_bytes(encode(failing()))
-    assert read_result(tmp_path) == read_result(tmp_path / "summary.json")
-    for path, expected in (
-        (tmp_path / "no", "no such file"),
-        (tmp_path.parent, "no such file"),
-        (Path("a\0"), "null"),
-    ):
-        with pytest.raises(CliError, match=expected):
-            read_result(path)
-    (tmp_path / "summary.json").write_bytes(b"{}")
-    with pytest.raises(CliError, match="not a summary"):
-        read_result(tmp_path)
-
-
-def test_github_actions_is_told_and_nobody_else(tmp_path: Path) -> None:
-    said: list[str] = []
-    summary = tmp_path / "summary.md"
-    announce(failing(), {}, said.append)
-    assert said == []
-    env = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)}
-    announce(failing(), env, said.append)
-    announce(passing(), env, said.append)
-    assert len(said) == 1
-    assert said[0].startswith("::error ")
-    assert summary.read_text(encoding="utf-8").count("## ") == 2
-    announce(passing(), {**env, "GITHUB_STEP_SUMMARY": str(tmp_path)}, said.append)
-    assert said[-1] == "the step summary cannot be written: Is a directory"
-    announce(passing(), {"GITHUB_ACTIONS": "true"}, said.append)

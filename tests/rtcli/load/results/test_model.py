@@ -1,17 +1,14 @@
-"""From what was found to the verdict, and the document that keeps it."""
+"""The verdict on a run, from what was found."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
-import jsonschema
 import pytest
 
 from rtcli.errors import Exit
-from rtcli.load.results import summary
-from rtcli.load.results.model import EXIT_CODES, RunResult, Verdict, decide
-from tests.support.load.sample_results import LOSS, audit, failing, passing, threshold
+from rtcli.load.results.model import EXIT_CODES, Verdict, decide
+from tests.support.load.sample_results import LOSS, audit, failing, threshold
 
 LOST = audit((LOSS,), lost=37, delivered=63)
 FAILED = threshold("failed", reason="it was 400 ms")
@@ -60,34 +57,3 @@ def test_every_verdict_has_an_exit_code() -> None:
     assert set(EXIT_CODES) == set(Verdict)
     assert len(set(EXIT_CODES.values())) == len(Verdict)
     assert failing().exit_code is Exit.AUDIT
-
-
-@pytest.mark.parametrize("result", [passing(), failing()])
-def test_the_summary_follows_its_schema_and_can_be_read_back(result: RunResult) -> None:
-    content = summary.encode(result)
-    document = json.loads(content)
-    schema = summary.schema()
-    jsonschema.Draft202012Validator.check_schema(schema)
-    jsonschema.validate(document, schema)
-    back = summary.decode(content)
-    assert summary.decode(summary.encode(back)) == back
-    assert document["exit_code"] == int(back.exit_code)
-    assert document["started_at"] == "2023-11-14T22:13:20.500Z"
-
-
-def test_the_summary_has_what_scripts_look_for() -> None:
-    document = json.loads(summary.encode(failing()))
-    assert document["verdict"] == "violation"
-    assert document["audit"]["counts"]["lost"] == 37
-    assert {"expected", "delivered", "lost", "duplicate", "reordered"} <= set(document["audit"]["counts"])
-    assert document["thresholds"][1]["outcome"] == "failed"
-    assert document["audit"]["violations"][0]["publisher"] == "writer 3"
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"[]", b"{}", b'{"format":"other"}', b'{"format":"rtcli.summary/v1"}', b"\xff", b"[" * 100_000],
-)
-def test_what_is_no_summary_is_refused(content: bytes) -> None:
-    with pytest.raises(summary.SummaryError):
-        summary.decode(content)

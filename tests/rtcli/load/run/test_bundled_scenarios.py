@@ -15,9 +15,9 @@ import pytest
 from rtcli.client.endpoint import parse_endpoint
 from rtcli.load.core.context import Credentials
 from rtcli.load.results.model import RunResult, Verdict
-from rtcli.load.run.coordinator import Runner
+from rtcli.load.run.coordinator import Coordinator
 from rtcli.load.run.own_server import own_server
-from rtcli.load.run.progress import Silent
+from rtcli.load.run.progress import SilentProgress
 from rtcli.load.run.result import make_result
 from rtcli.load.run.target import make_spec
 from rtcli.load.scenario.loader import bundled_names, load_scenario
@@ -84,7 +84,7 @@ async def run(scenario: Scenario, url: str, secret: str) -> RunResult:
     spec = await make_spec(
         scenario, parse_endpoint(url), Credentials(secret=secret), workers=1, unix_start=time.time()
     )
-    return make_result(await Runner(spec, Silent()).run())
+    return make_result(await Coordinator(spec, SilentProgress()).run())
 
 
 async def run_on_ours(scenario: Scenario) -> RunResult:

@@ -19,7 +19,7 @@ from tests.support.load.runs import run
 STALL_EVERY_S = 2.5
 STALL_S = 0.5
 
-TIMETABLE_AND_PATIENCE = """
+SCHEDULED_AND_PATIENT = """
     name: stalling
     seed: 11
     phases:
@@ -61,7 +61,7 @@ async def test_a_stall_shows_as_what_the_users_suffered() -> None:
     who waits for each answer before sending again meets each stall once, and reports next to nothing.
     """
     async with faulty_server(Faults({})) as server, background(server.stall(STALL_EVERY_S, STALL_S)):
-        result = await run(TIMETABLE_AND_PATIENCE, server.url)
+        result = await run(SCHEDULED_AND_PATIENT, server.url)
     share = STALL_S / STALL_EVERY_S
     expected = STALL_S * (1 - 0.01 / share)
     assert percentile(result, "fanout_latency{role:writer}") == pytest.approx(expected, rel=0.25)

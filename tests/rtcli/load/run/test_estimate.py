@@ -1,13 +1,16 @@
-"""What a run needs, worked out beforehand: against the arithmetic, and against what a machine allows."""
+"""The estimate of a run, against the arithmetic."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
-from rtcli.load.run.capacity import LOOPBACK_SOURCES, Limits, describe, find_obstacles, read_limits
-from rtcli.load.run.estimate import BYTES_PER_USER, BYTES_PER_WORKER, SPARE_DESCRIPTORS, estimate
+from rtcli.load.run.estimate import (
+    BYTES_PER_USER,
+    BYTES_PER_WORKER,
+    SPARE_DESCRIPTORS,
+    describe_estimate,
+    estimate,
+)
 from rtcli.load.scenario.loader import bundled_names, load_scenario, parse_scenario
 
 BASE = """
@@ -88,7 +91,7 @@ def test_think_times_set_the_pace(flow: str, per_second: float) -> None:
     assert need.phases[1].sent_per_s == pytest.approx(per_second, rel=0.03)
 
 
-def test_only_timetables_are_multiplied_by_a_phase() -> None:
+def test_only_scheduled_sends_are_multiplied_by_a_phase() -> None:
     need = estimate(
         parse_scenario(
             roles("  r: { users: 1, flow: [connect, { join: a }, { loop: [{ send: a }, { think: 1s }] }] }\n")
@@ -106,27 +109,7 @@ def test_those_who_arrive_stay_for_a_while() -> None:
 
 
 @pytest.mark.parametrize("name", bundled_names())
-def test_every_bundled_scenario_fits_a_small_machine(name: str) -> None:
+def test_every_bundled_scenario_has_an_estimate(name: str) -> None:
     need = estimate(load_scenario(name))
-    small = Limits(descriptors=1024, ports=28_000, memory=512 * 2**20, cores=1)
-    assert find_obstacles(need, small, loopback=False) == []
     assert need.delivered > need.sent > 0
-    assert any(line.startswith("Delivered") for line in describe(need))
-
-
-def test_what_cannot_work_is_named_with_the_way_out() -> None:
-    need = replace(estimate(load_scenario("smoke")), connections=50_000, descriptors=50_064, memory=2**40)
-    tight = Limits(descriptors=20_000, ports=28_000, memory=2**33, cores=2)
-    found = find_obstacles(need, tight, loopback=False)
-    assert [sentence.split(":")[1].split()[0] for sentence in found] == ["raise", "widen", "take"]
-    assert len(find_obstacles(need, tight, loopback=False, workers=3)) == 2
-    assert len(find_obstacles(need, tight, loopback=True, workers=3)) == 1
-    assert LOOPBACK_SOURCES > 1
-    assert find_obstacles(need, Limits(None, None, None, 1), loopback=False) == []
-
-
-def test_the_limits_of_this_machine_can_be_read() -> None:
-    limits = read_limits()
-    assert limits.cores >= 1
-    assert limits.descriptors is None or limits.descriptors > 0
-    assert limits.memory is None or limits.memory > 0
+    assert any(line.startswith("Delivered") for line in describe_estimate(need))

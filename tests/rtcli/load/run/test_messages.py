@@ -37,7 +37,6 @@ LEDGER = [
         3,
         "writer 1",
         "hall",
-        wants_acks=True,
         ended=None,
         earlier=2,
         sent=b"\0" * 16,

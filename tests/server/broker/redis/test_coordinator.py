@@ -56,6 +56,7 @@ async def instances(url: str, *listeners: OnNotification) -> AsyncIterator[list[
             await coordinator.heartbeat(LEASE_S)
         for instance in started:
             instance.broker.subscribe(ROOM)
+            await instance.page(ROOM, limit=0)  # waits for the subscription: no notification gets lost then
         yield all_instances
 
 

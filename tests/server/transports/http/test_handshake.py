@@ -22,7 +22,7 @@ def without(name: bytes) -> list[tuple[bytes, bytes]]:
     return [header for header in GOOD if header[0] != name]
 
 
-def test_a_good_one_has_nothing_wrong() -> None:
+def test_a_valid_handshake() -> None:
     assert check_handshake("GET", "1.1", GOOD) is None
 
 
@@ -41,7 +41,7 @@ def test_a_good_one_has_nothing_wrong() -> None:
         ("GET", "1.1", [*GOOD, (b"sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ==")], 400),
     ],
 )
-def test_what_is_wrong(method: str, version: str, headers: list[tuple[bytes, bytes]], status: int) -> None:
+def test_bad_handshakes(method: str, version: str, headers: list[tuple[bytes, bytes]], status: int) -> None:
     problem = check_handshake(method, version, headers)
     assert problem is not None
     assert problem.status == status
@@ -58,7 +58,7 @@ def test_what_is_wrong(method: str, version: str, headers: list[tuple[bytes, byt
         (b"websockets", b"upgrade", False),
     ],
 )
-def test_who_asks_for_a_websocket(upgrade: bytes, connection: bytes, expected: bool) -> None:
+def test_websocket_upgrades_are_recognized(upgrade: bytes, connection: bytes, expected: bool) -> None:
     headers = [(b"upgrade", upgrade), (b"connection", connection)]
     assert is_websocket_upgrade(headers) is expected
 

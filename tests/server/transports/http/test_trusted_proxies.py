@@ -1,4 +1,4 @@
-"""Whose address counts when `X-Forwarded-For` may be believed, and when it may not."""
+"""The client's address when `X-Forwarded-For` is trusted, and when it is not."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def client(peer: str, *headers: str) -> str:
         ("10.0.0.1", ("fe80::1%eth0",), "fe80::1"),
     ],
 )
-def test_the_last_address_that_is_no_proxy_of_ours(
+def test_the_last_address_that_is_not_a_trusted_proxy(
     peer: str, headers: tuple[str, ...], expected: str
 ) -> None:
     assert client(peer, *headers) == expected
 
 
 @pytest.mark.parametrize("peer", ["192.0.2.1", "2001:db8::1", "", "11.0.0.1", "unix"])
-def test_anybody_else_is_not_believed(peer: str) -> None:
+def test_the_header_of_others_is_ignored(peer: str) -> None:
     assert client(peer, "203.0.113.5") == peer
 
 
@@ -51,12 +51,12 @@ def test_anybody_else_is_not_believed(peer: str) -> None:
     "header",
     ["", ",", "unknown", "_hidden", "192.0.2.256", "192.0.2.7, x", "[", "1.2.3.4.5", "\xff", "a" * 9_000],
 )
-def test_what_is_no_address_leaves_the_proxy_that_passed_it_on(header: str) -> None:
+def test_an_invalid_entry_leaves_the_proxy_that_passed_it_on(header: str) -> None:
     assert client("10.0.0.1", header) == "10.0.0.1"
     assert client("10.0.0.1", f"{header}, 10.0.0.2") == "10.0.0.2"
 
 
-def test_without_the_header_it_is_who_connected() -> None:
+def test_without_the_header_the_peer_is_the_client() -> None:
     assert client("10.0.0.1") == "10.0.0.1"
 
 

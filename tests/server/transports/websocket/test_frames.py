@@ -56,7 +56,7 @@ def test_a_character_that_is_not_finished_at_the_end() -> None:
     assert error.value.code == CloseCode.INVALID_PAYLOAD
 
 
-def test_it_says_that_it_is_late() -> None:
+def test_the_deadline_calls_on_late() -> None:
     late: list[bool] = []
     FragmentedMessage(is_text=True, on_late=lambda: late.append(True)).on_timer(0.0)
     assert late == [True]

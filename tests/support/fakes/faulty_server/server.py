@@ -13,7 +13,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import msgspec
 from rtcli_server.session.decisions import Close, Decision, Join, Leave, Publish, Reply
 from rtcli_server.session.replies import error
-from rtcli_server.session.session import HeartbeatMode, Session, SessionSettings
+from rtcli_server.session.session import Session
+from rtcli_server.session.settings import HeartbeatMode, SessionSettings
 from websockets.frames import Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol

@@ -7,21 +7,21 @@ from typing import Protocol
 
 
 class Flushable(Protocol):
-    """Something that holds replies back until the end of the turn."""
+    """Something that holds replies back until the end of the loop turn."""
 
     def flush(self) -> None:
-        """Write them."""
+        """Write the replies."""
         ...
 
 
-class Flusher:
-    """Calls `flush` of everything that was added, once, in the next loop turn: one callback for all."""
+class ReplyFlusher:
+    """Calls `flush` of everything that was added, in the next loop turn: one callback for all."""
 
     def __init__(self) -> None:
         self._waiting: list[Flushable] = []
 
     def add(self, item: Flushable) -> None:
-        """Flush `item` soon; twice in one turn does no harm."""
+        """Flush `item` soon. It may be added twice in one turn."""
         self._waiting.append(item)
         if len(self._waiting) == 1:
             asyncio.get_running_loop().call_soon(self._run)

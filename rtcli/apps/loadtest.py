@@ -1,0 +1,126 @@
+"""What `rtcli loadtest` does: run a scenario against a server, show progress, write and show the results."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from rtcli.client.endpoint import Endpoint, parse_endpoint
+from rtcli.errors import CliError, Exit
+from rtcli.load.core.context import Credentials
+from rtcli.load.reporters import hlog
+from rtcli.load.reporters import text as text_report
+from rtcli.load.reporters.github import announce
+from rtcli.load.reporters.outputs import write_outputs
+from rtcli.load.results.compare import Tolerance, against_baseline
+from rtcli.load.results.model import RunResult
+from rtcli.load.results.summary import to_document
+from rtcli.load.run.coordinator import Coordinator, ProgressView, RunState
+from rtcli.load.run.own_server import own_server
+from rtcli.load.run.progress import ProgressLines, ProgressScreen, SilentProgress
+from rtcli.load.run.result import make_result
+from rtcli.load.run.target import check_allowed, make_spec, probe
+from rtcli.load.run.worker_pool import WorkerFailedError
+from rtcli.load.scenario.model import Scenario
+from rtcli.terminal.console import Style, console
+
+_LOGGED = ("fanout_latency", "fanout_service", "fanout_complete", "send_ack", "schedule_lag", "recovery_time")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadtestPlan:
+    """The options of one load test, read and checked."""
+
+    scenario: Scenario
+    endpoint: Endpoint | None  # None: a server of our own
+    credentials: Credentials
+    workers: int
+    allowed: tuple[str, ...]
+    insecure: bool
+    out: Path | None
+    baseline: RunResult | None
+    progress: bool
+    json: bool
+
+
+async def run_loadtest(plan: LoadtestPlan) -> int:
+    """Run the test, write and show its results; returns the exit code. Raises CliError."""
+    if plan.out is not None:
+        _make_directory(plan.out)
+    async with _target(plan) as (endpoint, credentials):
+        check_allowed(endpoint, plan.allowed)
+        spec = await make_spec(
+            plan.scenario,
+            endpoint,
+            credentials,
+            workers=plan.workers,
+            unix_start=time.time(),
+            insecure=plan.insecure,
+        )
+        await probe(spec)
+        with _view(plan) as view:
+            state = await _run(Coordinator(spec, view))
+    result = make_result(state)
+    if plan.baseline is not None:
+        result = against_baseline(result, plan.baseline, Tolerance())
+    _report(plan, result, hlog.intervals(state.store, _LOGGED))
+    announce(result, console.env, console.info)
+    return result.exit_code
+
+
+@contextlib.asynccontextmanager
+async def _target(plan: LoadtestPlan) -> AsyncIterator[tuple[Endpoint, Credentials]]:
+    if plan.endpoint is not None:
+        yield plan.endpoint, plan.credentials
+        return
+    async with own_server(console.env, plan.scenario.target.serve) as server:
+        yield parse_endpoint(server.url), Credentials(secret=server.secret)
+
+
+async def _run(coordinator: Coordinator) -> RunState:
+    """Run; the first Ctrl-C ends the run in order, and what it found so far is reported."""
+    running = asyncio.ensure_future(coordinator.run())
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        console.info("ending the run; once more ends it at once")
+        coordinator.stop()
+        return await running
+    except WorkerFailedError as error:
+        raise CliError(str(error), hint="please report it, with -v", exit_code=Exit.BUG) from None
+
+
+@contextlib.contextmanager
+def _view(plan: LoadtestPlan) -> Iterator[ProgressView]:
+    if not plan.progress or plan.json:
+        yield SilentProgress()
+    elif console.stderr_is_tty and not console.is_dumb:
+        with ProgressScreen() as screen:
+            yield screen
+    else:
+        yield ProgressLines(console.info)
+
+
+def _make_directory(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise CliError(f"{out}: {why}", hint="--out names a directory, which is made") from None
+
+
+def _report(plan: LoadtestPlan, result: RunResult, samples: list[hlog.Interval]) -> None:
+    if plan.out is not None:
+        written = write_outputs(result, plan.out, samples)
+        console.info(f"results: {', '.join(map(str, written))}")
+    if plan.json:
+        console.write_json({"type": "summary", **to_document(result)})
+    else:
+        console.write_text(
+            text_report.render(result, lambda text, style: console.style(text, cast("Style", style)))
+        )
