@@ -11,7 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-ShortfallKind = Literal["absent", "unsent", "missed"]
+ShortfallKind = Literal["absent", "interrupted", "unsent", "missed"]
+"""absent: never there, or gone at the end of its part. interrupted: kept out for a time, or lost and back."""
+
+GENERATOR = "generator_"
+"""With this begin the codes of what the load generator itself caused: `generator_ports` …"""
+
+GENERATOR_BUG = "generator_bug"
+"""A bug of the load generator or an adapter; with its other codes, it lacked the means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,26 @@ class Shortfall:
     last: float | None = None
     user_seconds: float = 0.0  # of presence that are missing
     allowed: bool = False  # the scenario says that this may happen
+    own: bool = False  # the load generator itself failed, or lacked the means
+
+    @property
+    def by_generator(self) -> bool:
+        """Whether the load generator itself caused it, so that it says nothing about the server."""
+        return self.own or self.code.startswith(GENERATOR)
+
+    @property
+    def is_bug(self) -> bool:
+        """Whether a bug of the load generator or of an adapter caused it."""
+        return self.code == GENERATOR_BUG
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseAttendance:
+    """The user-seconds of one role in one phase."""
+
+    phase: str
+    planned_s: float
+    present_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +66,21 @@ class RoleAttendance:
     role: str
     planned: int
     present: int
-    interrupted: int = 0  # lost without leave, and came back
+    interrupted: int = 0  # kept out for a time, or lost without leave, and back
     planned_s: float = 0.0  # user-seconds
     present_s: float = 0.0
     required: float | None = 0.99  # share of the planned user-seconds; None: not judged
+    phases: Sequence[PhaseAttendance] = ()
 
     @property
     def share(self) -> float:
         """The share of the planned user-seconds; 1 where none was planned."""
-        return self.present_s / self.planned_s if self.planned_s else 1.0
+        return self.present_s / self.planned_s if self.planned_s > 0 else 1.0
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the role was present for less time than the scenario asks for."""
+        return self.required is not None and self.share < self.required
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +122,7 @@ class SendsAccount:
     not_sendable: int = 0
     excused: int = 0  # prevented by what the scenario itself does
     acks: bool = True
+    planned: bool = True  # False: no role sends anything
     shortfalls: Sequence[Shortfall] = ()
     judged: bool = True
 
