@@ -138,7 +138,7 @@ async def test_connecting_joining_chatting_typing_and_leaving(server: ServerProc
         bob.do(leave="general")
         assert (await bob.data("room_left"))["room"] == "general"
         assert await ann.data("user_left") == {"user_id": "b@x", "name": "b@example.org", "room": "general"}
-        assert not [t for c in (ann, bob) for t in c.told if t.get("received", {}).get("type") == "ack"]
+        assert not [t for c in (ann, bob) for t in c.reports if t.get("received", {}).get("type") == "ack"]
         assert await ann.quit() == await bob.quit() == 0
 
 
@@ -181,7 +181,7 @@ async def test_the_heartbeat_of_v2_is_answered_by_itself(server: ServerProcess) 
         for _ in range(8):  # more than three misses would take
             ping = await client.next("received", type="ping")
             assert ping["timestamp"].endswith("Z")
-        assert not [told for told in client.reports if "closed" in told]
+        assert not [report for report in client.reports if "closed" in report]
         client.do(mute=True)
         closed = await client.next("closed")
         assert closed == 4000

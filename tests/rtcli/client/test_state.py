@@ -1,4 +1,4 @@
-"""The client's state machine against a model of a server: everything is delivered once and in order, whatever breaks."""
+"""The client's state machine against a model of a server: deliveries once and in order, whatever breaks."""
 
 from __future__ import annotations
 
