@@ -2,3 +2,5 @@
 
 From outside: only `rtcli.cli` imports it.
 """
+
+DEFAULT_ROOM = "general"  # of `chat` and `publish` without --room

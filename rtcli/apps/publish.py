@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from rtcli.apps import DEFAULT_ROOM
 from rtcli.client.publishing import MAX_BODY_BYTES, MAX_PARTS, Part, Result
 from rtcli.client.validation import check_room, problem_with
 from rtcli.errors import CliError, Exit
@@ -21,7 +22,6 @@ from rtcli.protocol.tokens import is_valid_user_id
 from rtcli.terminal.console import console
 from rtcli.terminal.stdin import read_lines
 
-DEFAULT_ROOM = "general"
 MAX_INPUT_BYTES = 262_144  # of one line, or of all of stdin with --whole
 
 

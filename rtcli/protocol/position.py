@@ -19,7 +19,6 @@ _LONGEST_POSITION = 16 + 1 + 19
 ROOM_PREFIX = "room:"
 USER_PREFIX = "user:"
 BROADCAST = "all"
-CONTROL = "control"  # commands between the instances of one deployment; no client gets it
 _ME = "~me"
 _ALL = "~all"
 

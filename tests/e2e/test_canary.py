@@ -1,4 +1,4 @@
-"""No secret in any output: a canary in every place where a token can stand, then every byte searched."""
+"""No secret in any output: a canary wherever a token can be given, then every byte is searched for it."""
 
 from __future__ import annotations
 

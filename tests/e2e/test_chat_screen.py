@@ -101,7 +101,7 @@ def test_what_was_said_while_away(terminal: Open, tmp_path: Path) -> None:
         ann.wait_for("general>")
         server.kill()
         ann.wait_for("-- lost")
-        # Bob is quicker: he writes before Ann's client looks again, or after; both are told.
+        # Bob is quicker: his message arrives before or after Ann's client is connected again; she gets both.
         server.start_now()
         say(server, "are you there?")
         ann.wait_for("-- back after")

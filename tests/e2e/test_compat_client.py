@@ -28,13 +28,13 @@ class CompatClient:
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
-        self.told: list[Message] = []
+        self.reports: list[Message] = []
         self._seen = 0
 
     async def read(self) -> None:
         assert self._process.stdout is not None
         while line := await self._process.stdout.readline():
-            self.told.append(json.loads(line))
+            self.reports.append(json.loads(line))
 
     def do(self, **command: object) -> None:
         assert self._process.stdin is not None
@@ -50,12 +50,12 @@ class CompatClient:
         """What it tells next under `key`, with these fields; what comes before is skipped."""
         deadline = time.monotonic() + 30
         while True:
-            while self._seen < len(self.told):
-                told = self.told[self._seen]
+            while self._seen < len(self.reports):
+                report = self.reports[self._seen]
                 self._seen += 1
-                if key in told and all(told[key].get(name) == value for name, value in expected.items()):
-                    return told[key]
-            assert time.monotonic() < deadline, f"no {key} {expected} in {self.told}"
+                if key in report and all(report[key].get(name) == value for name, value in expected.items()):
+                    return report[key]
+            assert time.monotonic() < deadline, f"no {key} {expected} in {self.reports}"
             await asyncio.sleep(0.02)
 
     async def data(self, type_: str) -> Message:
@@ -138,7 +138,7 @@ async def test_connecting_joining_chatting_typing_and_leaving(server: ServerProc
         bob.do(leave="general")
         assert (await bob.data("room_left"))["room"] == "general"
         assert await ann.data("user_left") == {"user_id": "b@x", "name": "b@example.org", "room": "general"}
-        assert not [t for c in (ann, bob) for t in c.told if t.get("received", {}).get("type") == "ack"]
+        assert not [t for c in (ann, bob) for t in c.reports if t.get("received", {}).get("type") == "ack"]
         assert await ann.quit() == await bob.quit() == 0
 
 
@@ -181,7 +181,7 @@ async def test_the_heartbeat_of_v2_is_answered_by_itself(server: ServerProcess) 
         for _ in range(8):  # more than three misses would take
             ping = await client.next("received", type="ping")
             assert ping["timestamp"].endswith("Z")
-        assert not [told for told in client.told if "closed" in told]
+        assert not [report for report in client.reports if "closed" in report]
         client.do(mute=True)
         closed = await client.next("closed")
         assert closed == 4000
@@ -194,8 +194,8 @@ async def test_reconnecting_backs_off_and_joins_again(server: ServerProcess) -> 
         client.do(join="general")
         await client.data("room_joined")
         assert server.stop(signal.SIGKILL) == -signal.SIGKILL
-        await until(lambda: sum("waiting_ms" in t for t in client.told) >= 5, why="it does not try again")
-        delays = [told["waiting_ms"] for told in client.told if "waiting_ms" in told]
+        await until(lambda: sum("waiting_ms" in t for t in client.reports) >= 5, why="it does not try again")
+        delays = [report["waiting_ms"] for report in client.reports if "waiting_ms" in report]
         assert delays[:5] == [50, 100, 200, 400, 800]
         await server.start()
         assert (await client.data("room_joined"))["room"] == "general"

@@ -1,4 +1,4 @@
-"""What several workers need, and what they are refused: found before anybody is told that they listen."""
+"""What several workers need: each mistake is refused before the parent prints an address."""
 
 from __future__ import annotations
 

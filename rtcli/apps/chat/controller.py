@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from rtcli.apps.chat.input import COMMANDS, Command, Mistake, Say, parse_line
+from rtcli.apps.chat.input import COMMANDS, MAX_UNSENT, Command, Mistake, Say, parse_line
 from rtcli.apps.chat.model import ChatModel, Line, talk
 from rtcli.apps.chat.typing_throttle import TypingThrottle
 from rtcli.client.events import ClientEvent, Message
@@ -15,7 +15,7 @@ from rtcli.protocol.messages.client import MAX_HISTORY
 from rtcli.protocol.rooms import is_valid_room
 from rtcli.terminal.escaping import escape
 
-MAX_UNSENT = 100
+MakeClient = Callable[[Callable[[ClientEvent], None]], RealtimeClient]  # with what is called for each event
 ReadHistory = Callable[[str, int], Awaitable[list[Message]]]  # of a room: its last `limit` messages
 
 
@@ -32,6 +32,7 @@ class Controller:
         clear: Callable[[], None],
         clock: Callable[[], float],
         typing: TypingThrottle,
+        make_client: MakeClient,
         read_history: ReadHistory,
     ) -> None:
         self.model = model
@@ -42,21 +43,13 @@ class Controller:
         self._clear = clear
         self._clock = clock
         self._read_history = read_history
-        self._client: RealtimeClient | None = None
+        self.client = make_client(self.on_event)
 
-    def attach(self, client: RealtimeClient, rooms: tuple[str, ...]) -> None:
-        """Start with this client: join the rooms and make the first one active."""
-        self._client = client
+    def join(self, rooms: tuple[str, ...]) -> None:
+        """Join the rooms and make the first one active."""
         self.model.going_to = rooms[0]
         for room in rooms:
-            client.join(room, history=self._history)
-
-    @property
-    def client(self) -> RealtimeClient:
-        """The client; only after `attach`."""
-        if self._client is None:
-            raise RuntimeError("attach() was not called")
-        return self._client
+            self.client.join(room, history=self._history)
 
     def on_event(self, event: ClientEvent) -> None:
         """Show what happened in the client."""

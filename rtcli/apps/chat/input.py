@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 
+MAX_LINE_BYTES = 262_144  # longer than any text that a server accepts, even if all of it is escaped
+MAX_UNSENT = 100  # texts without an acknowledgement; then a pipe waits, and a person is refused
 COMMANDS: dict[str, str] = {
     "who": "/who              who is in this room",
     "join": "/join ROOM        go into a room, or back to one that you are in",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from rtcli.apps.chat.input import MAX_LINE_BYTES, MAX_UNSENT
 from rtcli.apps.chat.render import plain_line, record, sentence
 from rtcli.client.events import (
     Acked,
@@ -27,9 +28,6 @@ from rtcli.client.websocket import RealtimeClient
 from rtcli.errors import CliError, Exit
 from rtcli.terminal.console import Console
 from rtcli.terminal.stdin import read_lines
-
-MAX_LINE_BYTES = 262_144  # longer than any text that a server accepts, even if all of it is escaped
-MAX_UNSENT = 100
 
 
 class Frame(msgspec.Struct, forbid_unknown_fields=True):

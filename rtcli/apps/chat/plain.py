@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 
-from rtcli.apps.chat.controller import Controller, ReadHistory, unsent_lines
+from rtcli.apps.chat.controller import Controller, MakeClient, ReadHistory, unsent_lines
+from rtcli.apps.chat.input import MAX_LINE_BYTES
 from rtcli.apps.chat.model import ChatModel, Line, fold_presence
-from rtcli.apps.chat.pipe import MAX_LINE_BYTES
 from rtcli.apps.chat.typing_throttle import TypingThrottle
-from rtcli.client.events import ClientEvent
-from rtcli.client.websocket import RealtimeClient
 from rtcli.errors import Exit
 from rtcli.terminal.console import Console
 from rtcli.terminal.stdin import read_lines
@@ -25,7 +22,7 @@ class PlainChat:
         rooms: tuple[str, ...],
         history: int,
         console: Console,
-        make_client: Callable[[Callable[[ClientEvent], None]], RealtimeClient],
+        make_client: MakeClient,
         read_history: ReadHistory,
     ) -> None:
         self._rooms = rooms
@@ -38,10 +35,11 @@ class PlainChat:
             leave=self._left.set,
             clear=lambda: None,
             clock=time.monotonic,
+            make_client=make_client,
             read_history=read_history,
             typing=TypingThrottle(enabled=False),  # the text is not known before it is entered
         )
-        self.client = make_client(self.controller.on_event)
+        self.client = self.controller.client
 
     def _show(self, lines: list[Line]) -> None:
         self._console.write_lines(
@@ -51,7 +49,7 @@ class PlainChat:
 
     async def run(self) -> int:
         """Run until the person leaves; returns the exit code. Raises CliError when it cannot reconnect."""
-        self.controller.attach(self.client, self._rooms)
+        self.controller.join(self._rooms)
         talking = asyncio.ensure_future(self.client.run())
         typing = asyncio.ensure_future(self._read())
         leaving = asyncio.ensure_future(self._left.wait())

@@ -37,13 +37,11 @@ from prompt_toolkit.output import ColorDepth, Output
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.styles import Style
 
-from rtcli.apps.chat.controller import Controller, ReadHistory, unsent_lines
+from rtcli.apps.chat.controller import Controller, MakeClient, ReadHistory, unsent_lines
 from rtcli.apps.chat.input import COMMANDS
 from rtcli.apps.chat.model import ChatModel, Line, fold_presence
 from rtcli.apps.chat.status import status_line
 from rtcli.apps.chat.typing_throttle import TypingThrottle
-from rtcli.client.events import ClientEvent
-from rtcli.client.websocket import RealtimeClient
 from rtcli.errors import Exit
 from rtcli.terminal.console import Console
 from rtcli.terminal.escaping import escape
@@ -78,7 +76,7 @@ class Screen:
         self,
         options: ScreenOptions,
         console: Console,
-        make_client: Callable[[Callable[[ClientEvent], None]], RealtimeClient],
+        make_client: MakeClient,
         read_history: ReadHistory,
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -102,9 +100,10 @@ class Screen:
             clear=self._clear,
             clock=clock,
             typing=TypingThrottle(enabled=options.typing),
+            make_client=make_client,
             read_history=read_history,
         )
-        self.client = make_client(self.controller.on_event)
+        self.client = self.controller.client
         self.buffer = Buffer(
             completer=WordCompleter([f"/{name}" for name in COMMANDS], sentence=True),
             history=_history(options.history_file),
@@ -117,7 +116,7 @@ class Screen:
 
     async def run(self) -> int:
         """Run until the person leaves; returns the exit code. Raises CliError when it cannot reconnect."""
-        self.controller.attach(self.client, self._options.rooms)
+        self.controller.join(self._options.rooms)
         talking = asyncio.ensure_future(self.client.run())
         printing = asyncio.ensure_future(self._print())
         talking.add_done_callback(lambda _: self._leave(Exit.OK))

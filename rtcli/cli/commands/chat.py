@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from rtcli.apps import DEFAULT_ROOM
 from rtcli.apps.chat.pipe import Pipe, PipeOptions
 from rtcli.apps.chat.plain import PlainChat
 from rtcli.apps.chat.server_access import ServerAccess
@@ -25,7 +26,6 @@ from rtcli.errors import CliError
 from rtcli.protocol.messages import format_timestamp
 from rtcli.terminal.console import console
 
-DEFAULT_ROOM = "general"
 SCREEN_HISTORY = 20
 
 app = options.new_app()

@@ -104,7 +104,7 @@ def _cause(audit: Audit, case: Case) -> tuple[str, int]:
     at = case.finding.at if case.finding is not None else _sent(audit, case)
     if member is None or at is None:
         return (case.finding.detail if case.finding is not None else ""), 0
-    near = [(abs(at - moment), name) for name, moment in _events(member) if abs(at - moment) <= _NEAR_US]
+    near = [(abs(at - time), name) for name, time in _events(member) if abs(at - time) <= _NEAR_US]
     within = [outage for outage in member.outages or () if outage.lost <= at <= outage.back]
     if within:
         return "a resume", max(1, (within[0].back - at) // 1000)

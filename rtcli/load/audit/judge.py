@@ -242,7 +242,7 @@ def _first(unseen: Iterable[tuple[int, SenderLog, int]], member: Membership) -> 
 def _while_away(member: Membership, sent: int, key: int) -> bool:
     """Whether a resume should have brought the message: it was sent before that, and not due before the loss.
 
-    Where no position tells the latter, the order of first arrival does. That is rarely wrong (in 17 of 20 000
+    Where no position shows the latter, the order of first arrival does. That is rarely wrong (in 17 of 20 000
     random faulty worlds): then a loss near a resume is reported as the other of the two kinds.
     """
     for outage in member.outages or ():

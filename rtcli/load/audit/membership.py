@@ -85,7 +85,7 @@ class Membership:
         return self.joined is not None and self.lost is None and self.leaving is None
 
     def take(self, entry: Entry, now: int) -> None:
-        """Count the delivery of the next entry. `WsConnection.on_ws_frame` does the same, inlined."""
+        """Count the delivery of the next entry. `WebSocketConnection.on_ws_frame` inlines it."""
         self.cursor = entry
         entry.last_seen = now
         self.counts[entry.delivery_key + bucket_index(now - entry.intended)] += 1

@@ -1,6 +1,6 @@
 """The end of the audit: who received messages out of order.
 
-If the protocol tells positions, they are the order; if the scenario asks for the order of each publisher
+If the protocol gives positions, they are the order; if the scenario asks for the order of each publisher
 only, the publisher's is. Otherwise the order is that of first arrivals, which may be wrong: stretches in
 which somebody disagrees with it are ordered again, by what all their receivers saw.
 """

@@ -1,4 +1,4 @@
-"""The order that a set of receivers agrees with best, for rooms whose protocol tells no positions.
+"""The order that a set of receivers agrees with best, for rooms whose protocol gives no positions.
 
 If the sequences do not contradict one another, the result has all of them as subsequences, whatever the guess
 was: somebody is out of order only where "came before" has a cycle. Inside such a cycle the majority decides,

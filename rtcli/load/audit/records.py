@@ -41,7 +41,7 @@ class Subscriber:
 class Delivery(NamedTuple):
     """A message that a subscriber received at `now` (µs), in the frame or event `raw`.
 
-    `token`: the 32 bytes from the mark on. `room` and `position`: None when the envelope does not tell them.
+    `token`: the 32 bytes from the mark on. `room` and `position`: None when the envelope has none.
     `frame` or `text` is given when it holds this message alone, so that later deliveries can be compared
     whole.
     """

@@ -5,7 +5,7 @@ expects that entry's `next`; when that comes, one comparison of bytes settles th
 costs one pointer, and entries that everybody has passed are freed by themselves. Exceptions are kept beside
 the chain: `missing` holds the messages that a membership went past without receiving them.
 
-The position of a message in the order is its *key*. If the protocol tells positions (epoch and offset), keys
+The position of a message in the order is its *key*. If the protocol gives positions (epoch and offset), keys
 follow them. If not, the key is the order of first arrival, corrected by what is certain: the numbers in a
 sender log.
 """
@@ -50,7 +50,7 @@ class Room:
     def __init__(self, name: str) -> None:
         self.name = name
         self.tail = Entry(1, -1)
-        self.ordered = False  # whether a position was told: the keys follow positions
+        self.ordered = False  # whether a position was given: then keys follow positions
         self.logs: list[SenderLog] = []
         self.memberships: list[Membership] = []  # those that point into the chain
         self.released: list[Membership] = []  # those that have ended and no longer point into it

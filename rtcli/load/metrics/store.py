@@ -111,7 +111,7 @@ class MetricStore:
         self._recorders: dict[Key, Recorder] = {}
         self._gauges: dict[Key, int] = {}
         self._deliveries: dict[tuple[bool, Tags], defaultdict[int, int]] = {}
-        self._excluded = exclude  # says of a second whether its samples are left out
+        self._excluded = exclude  # whether the samples of a second are left out
 
     def recorder(self, metric: str, **tags: str) -> Recorder:
         """The recorder of a metric with these tags (never `phase`, which follows from the bin).

@@ -106,9 +106,9 @@ def _deliveries(result: RunResult) -> Iterator[str]:
     yield _row("", "  ".join(found[:4]) + "  " + "  ".join(found[4:]))
     more = [(key, counts.get(key, 0)) for key in ("late", "gap_declared", "indeterminate")]
     if any(count for _, count in more):
-        said = "  ".join(f"{key.replace('_', ' ')} {format_number(count)}" for key, count in more)
+        counted = "  ".join(f"{key.replace('_', ' ')} {format_number(count)}" for key, count in more)
         unsure = " (joining, leaving or cut off just then)" if counts.get("indeterminate") else ""
-        yield _row("", said + unsure)
+        yield _row("", counted + unsure)
 
 
 _LATENCIES = (
@@ -190,14 +190,14 @@ def _violations(audit: AuditResult, paint: Paint) -> Iterator[str]:
 def _violation(violation: Violation, paint: Paint) -> Iterator[str]:
     meaning = MEANING.get(violation.kind, violation.kind)
     where = f" in {violation.room}" if violation.room else ""
-    said = f"{violation.message}{where}: {violation.subscriber} {meaning}"
-    yield f"  {paint(violation.kind.replace('_', ' '), 'red')}  {escape(said)}"
-    moments = [
+    summary = f"{violation.message}{where}: {violation.subscriber} {meaning}"
+    yield f"  {paint(violation.kind.replace('_', ' '), 'red')}  {escape(summary)}"
+    times = [
         ("sent", violation.sent),
         ("acknowledged", violation.acknowledged),
         ("received", violation.received),
     ]
-    times = ", ".join(f"{what} at {moment:.3f} s" for what, moment in moments if moment is not None)
-    extra = "; ".join(part for part in (times, violation.cause, violation.detail) if part)
+    shown = ", ".join(f"{what} at {time:.3f} s" for what, time in times if time is not None)
+    extra = "; ".join(part for part in (shown, violation.cause, violation.detail) if part)
     if extra:
         yield paint(f"      {escape(extra)}", "dim")

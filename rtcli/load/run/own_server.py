@@ -1,7 +1,7 @@
 """The server of `--serve`: `rtcli serve` in a process of its own, on a free port, for this run alone.
 
-In its own process it does not share an interpreter with the load generator. It gets a secret made for the
-run, and no limits on rates and connections unless the scenario sets them (`target: serve:`).
+So load generator and server do not share an interpreter. The server gets a secret made for the run, and no
+limits on rates and connections unless the scenario sets them (`target: serve:`).
 """
 
 from __future__ import annotations

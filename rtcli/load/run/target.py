@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Collection
 from random import SystemRandom
 
+from typing_extensions import override
+
 from rtcli.client.endpoint import Endpoint
 from rtcli.errors import CliError, Exit
 from rtcli.load.adapters.interface import Opening, WsAdapter
@@ -16,7 +18,7 @@ from rtcli.load.core.feeders import Feeders, UserScope, always
 from rtcli.load.core.schedule import seeded_rng
 from rtcli.load.errors import RefusedError
 from rtcli.load.net.source_addresses import SourceAddresses, resolve
-from rtcli.load.net.websocket import WebSocketConnection, open_websocket
+from rtcli.load.net.websocket import Receiver, WebSocketConnection, open_websocket
 from rtcli.load.scenario.model import Role, Scenario
 from rtcli.load.scenario.protocols import AdapterError
 from rtcli.load.scenario.steps import Kill
@@ -56,19 +58,19 @@ async def make_spec(
     )
 
 
-class _Probe:
+class _Probe(Receiver):
     """Receives the first frame of a server."""
 
     def __init__(self) -> None:
         self.first: asyncio.Future[tuple[int, str] | None] = asyncio.get_running_loop().create_future()
 
-    def on_frame(self, data: bytes, now: int) -> None:  # noqa: ARG002 - that there is one is enough
-        """See Receiver."""
+    @override
+    def on_frame(self, data: bytes, now: int) -> None:
         if not self.first.done():
             self.first.set_result(None)
 
+    @override
     def on_closed(self, code: int, reason: str) -> None:
-        """See Receiver."""
         if not self.first.done():
             self.first.set_result((code, reason))
 

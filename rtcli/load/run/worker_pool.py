@@ -22,7 +22,7 @@ class WorkerFailedError(Exception):
 
 
 class _Gone:
-    """Stands in the queue behind the last message of a worker that has ended."""
+    """Follows the last message of a worker that has ended, in the queue of messages."""
 
 
 _Received: TypeAlias = FromWorker | _Gone

@@ -1,6 +1,6 @@
 """A worker process: `python -m rtcli.load.run.worker_process FD`, with the channel on that descriptor.
 
-What is said on it is described in `messages`. The process ends when the channel does: a worker never outlives
+Its messages are described in `messages`. The process ends when the channel does: a worker never outlives
 its run.
 """
 
@@ -38,7 +38,7 @@ from rtcli.load.run.worker import Worker
 
 
 async def serve(channel: Channel[FromWorker, ToWorker]) -> None:
-    """Do what the coordinator says until it says `Close`. Raises ChannelClosedError when it is gone."""
+    """Handle the coordinator's messages until `Close`. Raises ChannelClosedError when it is gone."""
     configure = await channel.receive()
     if not isinstance(configure, Configure):
         return

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
 from typing_extensions import override
 
 from rtcli.load.adapters.interface import Opening, SseAdapter, WsAdapter
 from rtcli.load.core.context import WorkerContext
 from rtcli.load.errors import ConnectError, GaveUpError, LostError, RefusedError, StepError
+from rtcli.load.scenario.distributions import Backoff
 from rtcli.load.scenario.model import Role
 from rtcli.load.scenario.steps import Kill
 from rtcli.load.users.context import UserContext
@@ -20,6 +21,7 @@ from rtcli.load.users.websocket import WebSocketTransport
 from rtcli.protocol.codes import should_reconnect
 
 RESUME_TIMEOUT_S = 10.0
+_RETRY_S = 1.0  # before a flow that failed begins again, for roles that never reconnect
 
 MakeTransport = Callable[[UserContext, Memberships, TransportObserver], Transport]
 
@@ -32,10 +34,10 @@ class User(TransportObserver):
         self.memberships = Memberships(context)
         self.transport = make_transport(context, self.memberships, self)
         self.connected = False
-        self.attempt = 0  # to reconnect, in a row
-        self.retry_after: float | None = None  # seconds to wait before reconnecting, as the server said
         self.gave_up = False
         self._worker = context.worker
+        self._attempt = 0  # to reconnect, in a row
+        self._retry_after: float | None = None  # seconds to wait before reconnecting, as the server said
         self._opening = Opening()
         self._lost_at: int | None = None
         self._reconnecting: asyncio.Task[None] | None = None
@@ -43,16 +45,29 @@ class User(TransportObserver):
         self._is_opening = False
         self._is_unwelcome = False  # the server closed with a code that says not to come back
 
-    def prepare(
-        self, *, path: str | None, headers: Mapping[str, str], rooms: Sequence[str], events: bool
-    ) -> None:
-        """Set what connections are opened with, this one and those after a loss."""
-        self._opening = Opening(self.context.token(), path, headers, rooms, events)
-
     # -- opening and losing --------------------------------------------------------------------------------
 
-    async def open(self, timeout: float) -> None:  # noqa: ASYNC109 - of this one attempt
-        """Open the connection. Raises ConnectError; the caller decides whether to try again."""
+    async def connect(self, opening: Opening, timeout: float) -> None:  # noqa: ASYNC109 - of one attempt
+        """Open a connection; if that fails, try again as the role's `reconnect` says. Raises ConnectError.
+
+        Connections after a loss are opened with the same `opening`.
+        """
+        self._opening = opening
+        policy = self.context.role.reconnect
+        while True:
+            try:
+                await self._open(timeout)
+            except ConnectError as error:
+                if not error.retryable or policy is None:
+                    raise
+                await asyncio.sleep(max(policy.delay(self.context.rng, self._attempt), 0.01))
+                self._attempt += 1
+            else:
+                self._attempt = 0
+                return
+
+    async def _open(self, timeout: float) -> None:  # noqa: ASYNC109 - of this one attempt
+        """Open the connection once. Raises ConnectError."""
         self._is_opening, self._is_unwelcome = True, False
         try:
             await self.transport.open(self._opening, timeout)
@@ -83,12 +98,12 @@ class User(TransportObserver):
 
     @override
     def on_closing(self, retry_after: float | None) -> None:
-        self.retry_after = retry_after
+        self._retry_after = retry_after
 
     @override
     def on_closed(self, code: int, reason: str, retry_after: float | None = None) -> None:
-        if self.retry_after is None:
-            self.retry_after = retry_after
+        if self._retry_after is None:
+            self._retry_after = retry_after
         now = self._worker.now()
         planned = self._closing is not None
         if not planned:
@@ -141,10 +156,11 @@ class User(TransportObserver):
         """Reconnect after a loss, if the role does; a flow that is opening a connection goes on by itself."""
         if self._reconnecting is not None or self._is_opening:
             return
-        if self.context.role.reconnect is None or unwelcome or self._worker.closing:
+        policy = self.context.role.reconnect
+        if policy is None or unwelcome or self._worker.closing:
             self.give_up()
         else:
-            self._reconnecting = asyncio.create_task(self._reconnect())
+            self._reconnecting = asyncio.create_task(self._reconnect(policy))
 
     def give_up(self) -> None:
         """Do not reconnect any more: what was lost stays lost."""
@@ -153,14 +169,11 @@ class User(TransportObserver):
         for member in self.memberships:
             self.memberships.end(member, now)
 
-    async def _reconnect(self) -> None:
-        policy = self.context.role.reconnect
-        assert policy is not None  # noqa: S101 - asked before
+    async def _reconnect(self, policy: Backoff) -> None:
         try:
             while not self._worker.closing:
-                delay = policy.delay(self.context.rng, self.attempt)
-                await asyncio.sleep(delay if self.retry_after is None else self.retry_after + delay)
-                self.attempt += 1
+                await self.back_off(policy)
+                self._attempt += 1
                 try:
                     await self._resume(RESUME_TIMEOUT_S)
                 except ConnectError as error:
@@ -174,17 +187,21 @@ class User(TransportObserver):
         finally:
             self._reconnecting = None
 
+    async def back_off(self, policy: Backoff) -> None:
+        """Wait before reconnecting: a delay of the policy, on top of what the server asks for."""
+        await asyncio.sleep(policy.delay(self.context.rng, self._attempt) + (self._retry_after or 0.0))
+
     async def _resume(self, timeout: float) -> None:  # noqa: ASYNC109 - of this one attempt
         """Connect and enter all rooms again. Raises ConnectError, LostError, StepError, TimeoutError."""
         lost_at = self._lost_at
         self.memberships.recovered = None
         async with asyncio.timeout(timeout):
-            await self.open(timeout)
+            await self._open(timeout)
             if self.transport.rooms is not None:
                 await self.transport.rooms.rejoin(timeout)
         now = self._worker.now()
-        self.attempt = 0
-        self.retry_after = None
+        self._attempt = 0
+        self._retry_after = None
         self.context.count("reconnects")
         if lost_at is not None:
             recorder = self.context.recorders.get("recovery_time")
@@ -195,7 +212,7 @@ class User(TransportObserver):
         try:
             await self._resume(timeout)
         except (ConnectError, LostError, StepError, TimeoutError) as error:
-            self.attempt += 1
+            self._attempt += 1
             self._drop()
             return str(error)
         return None
@@ -235,6 +252,15 @@ class User(TransportObserver):
         for member in members:
             if member.ended is None:
                 self.memberships.end(member, now)
+
+    async def start_over(self, timeout: float) -> None:  # noqa: ASYNC109 - of the goodbye
+        """Close, and wait as long as before reconnecting: the flow failed and begins again."""
+        await self.finish(1000, "", timeout)
+        self.gave_up = False
+        policy = self.context.role.reconnect
+        delay = _RETRY_S if policy is None else policy.delay(self.context.rng, self._attempt)
+        self._attempt += 1
+        await asyncio.sleep(max(delay, 0.05))
 
     def _stop_reconnecting(self) -> None:
         if self._reconnecting is not None:

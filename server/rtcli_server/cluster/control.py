@@ -12,6 +12,7 @@ import msgspec
 
 from rtcli_server.auth.claims import Principal
 
+CHANNEL = "control"  # of the log; clients never get it
 EVENT = "control"
 
 

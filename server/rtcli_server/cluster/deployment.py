@@ -7,11 +7,12 @@ import logging
 from collections.abc import Callable
 from random import Random
 
-from rtcli.protocol.position import CONTROL, ROOM_PREFIX
+from rtcli.protocol.position import ROOM_PREFIX
 from rtcli.protocol.publication import Publication
 from rtcli_server.auth.claims import Principal
 from rtcli_server.broker import Broker, Coordinator, Notification
 from rtcli_server.cluster.control import (
+    CHANNEL,
     EVENT,
     Command,
     Kick,
@@ -84,7 +85,7 @@ class Deployment:
 
     async def run(self) -> None:
         """Take part in the deployment until cancelled."""
-        self._broker.subscribe(CONTROL)
+        self._broker.subscribe(CHANNEL)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._heartbeats.run())
             if self._rates is not None:
@@ -143,4 +144,4 @@ class Deployment:
 
     async def _send(self, command: Command) -> None:
         data, time_ms = encode_command(command), self._clock.wall_ms()
-        await self._broker.publish(CONTROL, EVENT, data, key=None, time_ms=time_ms)
+        await self._broker.publish(CHANNEL, EVENT, data, key=None, time_ms=time_ms)

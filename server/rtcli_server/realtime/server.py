@@ -10,7 +10,6 @@ import random
 import time
 
 from rtcli.protocol.codes import CloseCode, ErrorCode
-from rtcli.protocol.position import CONTROL
 from rtcli.protocol.publication import Publication
 from rtcli_server.auth.admission import Admission, Rejection
 from rtcli_server.auth.claims import Principal
@@ -24,6 +23,7 @@ from rtcli_server.broker import (
     new_instance_id,
     open_broker,
 )
+from rtcli_server.cluster import control
 from rtcli_server.cluster.control import Command, Kick
 from rtcli_server.cluster.deployment import Deployment
 from rtcli_server.cluster.shared_rates import SharedRates
@@ -219,7 +219,7 @@ class Realtime:
             return deliver
 
         def deliver_or_handle(publication: Publication) -> None:
-            if publication.channel == CONTROL:
+            if publication.channel == control.CHANNEL:
                 deployment.on_control(publication)
             else:
                 deliver(publication)

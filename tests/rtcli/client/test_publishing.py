@@ -90,7 +90,7 @@ class Slept:
     def __init__(self, base: str, wait_s: float | None = None) -> None:
         self.now = 0.0
         self.slept: list[float] = []
-        self.troubles: list[str] = []
+        self.failures: list[str] = []
         self.tokens = iter(f"t{number}" for number in range(1_000_000))
         self.http = httpx.AsyncClient(trust_env=False, timeout=10)
         server = Server(self.http, base, "here:1", lambda: next(self.tokens))
@@ -104,7 +104,7 @@ class Slept:
 
     def on_retry(self, failure: Failure, delay_s: float) -> None:
         del delay_s
-        self.troubles.append(failure.reason)
+        self.failures.append(failure.reason)
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -148,7 +148,7 @@ async def test_the_order_stays_when_a_part_comes_again(scripted: Scripted, make:
     assert await client.publish("a", "b", "c") == [201, 201, 201]
     assert scripted.asked == [("a", "b", "c"), ("b", "c")]
     assert client.slept == [0.25]
-    assert client.troubles == ([] if status == 429 else ["c"])
+    assert client.failures == ([] if status == 429 else ["c"])
 
 
 async def test_a_pace_is_kept_however_long_it_takes(scripted: Scripted, make: Make) -> None:
@@ -156,7 +156,7 @@ async def test_a_pace_is_kept_however_long_it_takes(scripted: Scripted, make: Ma
     client = make(scripted.base)
     assert await client.publish("a") == [201]
     assert client.slept == [0.25] * 20 + [0.05]
-    assert client.troubles == []
+    assert client.failures == []
 
 
 async def test_a_pace_without_milliseconds(scripted: Scripted, make: Make) -> None:
@@ -172,7 +172,7 @@ async def test_a_lost_answer_is_asked_for_again(scripted: Scripted, make: Make) 
     assert await client.publish("a") == [201]
     assert await client.publish("b", "c") == [201, 201]
     assert scripted.asked == [("a",), ("b", "c"), ("b", "c"), ("b", "c")]
-    assert len(client.troubles) == 2
+    assert len(client.failures) == 2
 
 
 async def test_a_server_that_has_gone_is_given_up_in_the_end(scripted: Scripted, make: Make) -> None:

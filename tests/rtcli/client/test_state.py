@@ -1,4 +1,4 @@
-"""The client's state machine against a model of a server: whatever breaks, all is told once and in order."""
+"""The client's state machine against a model of a server: deliveries once and in order, whatever breaks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Conversation(RuleBasedStateMachine):
         self.up: deque[c.ClientMessage] = deque()
         self.down: deque[bytes] = deque()
         self.connected = False
-        self.told: list[Message] = []
+        self.delivered: list[Message] = []
         self.missed: list[Missed] = []
         self.acked: list[str] = []
         self.sent: list[str] = []
@@ -130,7 +130,7 @@ class Conversation(RuleBasedStateMachine):
         for event in self.state.receive(decode_server(self.down.popleft()), self.now):
             match event:
                 case Message():
-                    self.told.append(event)
+                    self.delivered.append(event)
                 case Missed():
                     self.missed.append(event)
                 case Acked():
@@ -168,7 +168,7 @@ class Conversation(RuleBasedStateMachine):
 
     @invariant()
     def told_once_and_in_order(self) -> None:
-        positions = [(message.position.epoch, message.position.offset) for message in self.told]
+        positions = [(message.position.epoch, message.position.offset) for message in self.delivered]
         assert len(set(positions)) == len(positions)
         for (epoch, offset), (next_epoch, next_offset) in pairwise(positions):
             assert epoch != next_epoch or next_offset > offset

@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 
 class Session:
-    """A client that runs, and what it told."""
+    """A client that runs, and its events."""
 
     def __init__(
         self, port: int, *, token: Callable[[], str | None] = lambda: "t", wait_s: float | None = None

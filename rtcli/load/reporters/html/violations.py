@@ -46,12 +46,12 @@ def _kind(kind: str, found: Sequence[Violation]) -> str:
 
 
 def _violation(violation: Violation) -> str:
-    moments = (
+    times = (
         ("sent", violation.sent),
         ("acknowledged", violation.acknowledged),
         ("received", violation.received),
     )
-    facts = [f"{what} at {moment:.3f} s" for what, moment in moments if moment is not None]
+    facts = [f"{what} at {time:.3f} s" for what, time in times if time is not None]
     facts += [part for part in (violation.cause, violation.detail) if part]
     if violation.connection:
         facts.append(f"connection {violation.connection}")

@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-
-from rtcli.load.errors import ConnectError
+from rtcli.load.adapters import Opening
 from rtcli.load.scenario.steps import BackoffStep, Connect, Disconnect, KillStep, Resume
 from rtcli.load.users.flow.runner import GOODBYE_S, Flow
 
 
 async def connect(flow: Flow, step: Connect) -> None:
-    """Open the connection; try again as the role's `reconnect` says."""
-    user = flow.user
+    """Open the connection; if that fails, try again as the role's `reconnect` says."""
     target = flow.worker.scenario.target
     same = flow.worker.scenario.protocol_of(flow.context.role) == target.protocol
     path = step.path or (target.path if same else None)
-    user.prepare(
+    opening = Opening(
+        token=flow.context.token(),
         path=None if path is None else flow.text(path),
         headers={name: flow.text(value) for name, value in {**target.headers, **step.headers}.items()},
         rooms=[flow.text(room) for room in step.rooms],
         events=step.events,
     )
-    policy = flow.context.role.reconnect
-    while True:
-        try:
-            await user.open(step.timeout)
-        except ConnectError as error:
-            if not error.retryable or policy is None:
-                raise
-            await asyncio.sleep(max(policy.delay(flow.context.rng, user.attempt), 0.01))
-            user.attempt += 1
-        else:
-            user.attempt = 0
-            return
+    await flow.user.connect(opening, step.timeout)
 
 
 async def disconnect(flow: Flow, step: Disconnect) -> None:
@@ -47,11 +34,7 @@ async def kill(flow: Flow, step: KillStep) -> None:
 
 async def backoff(flow: Flow, step: BackoffStep) -> None:
     """Wait before reconnecting."""
-    user = flow.user
-    delay = step.backoff.delay(flow.context.rng, user.attempt)
-    if user.retry_after is not None:
-        delay += user.retry_after
-    await asyncio.sleep(delay)
+    await flow.user.back_off(step.backoff)
 
 
 async def resume(flow: Flow, step: Resume) -> None:

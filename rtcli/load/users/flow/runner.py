@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from itertools import zip_longest
@@ -17,7 +16,6 @@ from rtcli.load.users.user import User
 Action = Callable[["Flow", Any], Awaitable[None]]
 """Runs a step of the kind that it is for."""
 
-_RETRY_S = 1.0  # before a flow that failed begins again, for roles that never reconnect
 GOODBYE_S = 5.0
 
 
@@ -52,21 +50,15 @@ class Flow:
 
     async def _failed(self, error: Exception) -> None:
         """Record what went wrong, and wait before the flow begins again."""
-        user = self.user
         text = str(error) or type(error).__name__.removesuffix("Error").lower()
         self.context.report_problem(text)
         if isinstance(error, StepError | TimeoutError | LostError):
             code = error.code if isinstance(error, StepError) else "timeout"
             self.context.count("errors", code=code)
         if isinstance(error, ConnectError) and not error.retryable:
-            user.give_up()
+            self.user.give_up()
             return
-        await user.finish(1000, "", GOODBYE_S)
-        user.gave_up = False
-        policy = self.context.role.reconnect
-        delay = _RETRY_S if policy is None else policy.delay(self.context.rng, user.attempt)
-        user.attempt += 1
-        await asyncio.sleep(max(delay, 0.05))
+        await self.user.start_over(GOODBYE_S)
 
     async def steps(self, steps: tuple[Step, ...]) -> None:
         """Run steps one after the other."""

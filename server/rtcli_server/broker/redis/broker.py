@@ -87,7 +87,7 @@ class RedisBroker(Broker):
         self._listener = PubSubListener(
             target.connect, timings, self._canary, self._tracker.on_message, self._tracker.on_subscribed
         )
-        self._hearing = False
+        self._canary_arrives = False
         self._closed = asyncio.Event()
         self._started: Link | None = None
         self.skipped = 0  # the number of foreign messages and entries
@@ -188,12 +188,12 @@ class RedisBroker(Broker):
         while True:
             number += 1
             try:
-                self._hearing = await self._hears(b"%d" % number)
+                self._canary_arrives = await self._canary_round_trip(b"%d" % number)
             except BrokerUnavailableError:
-                self._hearing = False  # the listening connection may be fine
+                self._canary_arrives = False  # the listening connection may be fine
             await asyncio.sleep(self._timings.canary_s * (0.9 + random.random() / 5))  # noqa: S311 - jitter
 
-    async def _hears(self, canary: bytes) -> bool:
+    async def _canary_round_trip(self, canary: bytes) -> bool:
         try:
             async with asyncio.timeout(self._timings.canary_s):
                 await self._listener.listening.wait()
@@ -202,7 +202,7 @@ class RedisBroker(Broker):
         await self._link.request(pack([b"PUBLISH", self._canary, canary]), bool, self._canary)
         try:
             async with asyncio.timeout(self._timings.canary_s):
-                await self._listener.heard(canary)
+                await self._listener.wait_for_canary(canary)
         except TimeoutError:
             self._listener.reconnect()
             return False
@@ -215,9 +215,9 @@ class RedisBroker(Broker):
 
     @override
     async def ready(self) -> bool:
-        """Whether Redis answers and the latest canary was heard."""
+        """Whether Redis answers and the latest canary has arrived."""
         connected = self._link.connected and self._listener.listening.is_set()
-        return connected and self._hearing and not self._closed.is_set()
+        return connected and self._canary_arrives and not self._closed.is_set()
 
     @override
     async def close(self) -> None:

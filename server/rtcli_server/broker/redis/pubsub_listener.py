@@ -51,7 +51,7 @@ class PubSubListener:
         self._confirmed: set[bytes] = set()
         self._wake = asyncio.Event()
         self._give_up = asyncio.Event()
-        self._heard = asyncio.Condition()
+        self._canary_arrived = asyncio.Condition()
         self._latest_canary = b""
         self.listening = asyncio.Event()  # the canary's channel is subscribed
 
@@ -72,10 +72,10 @@ class PubSubListener:
         if not self._confirmed <= self._wanted | {self._canary}:
             self._wake.set()
 
-    async def heard(self, canary: bytes) -> None:
+    async def wait_for_canary(self, canary: bytes) -> None:
         """Wait until this payload has arrived on the canary's channel."""
-        async with self._heard:
-            await self._heard.wait_for(lambda: self._latest_canary == canary)
+        async with self._canary_arrived:
+            await self._canary_arrived.wait_for(lambda: self._latest_canary == canary)
 
     def reconnect(self) -> None:
         """Replace this connection, through which no messages come."""
@@ -111,7 +111,9 @@ class PubSubListener:
             await connection.disconnect(nowait=True)
             self._confirmed.clear()
             self.listening.clear()
-        cause = next((result for result in results if isinstance(result, Exception)), "it heard nothing")
+        cause = next(
+            (result for result in results if isinstance(result, Exception)), "no messages came through"
+        )
         _log.warning("subscriptions lost, will subscribe again: %s", cause)
 
     async def _write(self, connection: AbstractConnection) -> None:
@@ -135,7 +137,7 @@ class PubSubListener:
             kind, name, payload = answer
             if kind == b"message":
                 if name == self._canary:
-                    await self._hear(payload)
+                    await self._receive_canary(payload)
                 else:
                     self._on_message(name, payload)
             elif kind == b"subscribe" and name in self._requested:
@@ -145,10 +147,10 @@ class PubSubListener:
                 elif name in self._wanted:
                     self._on_subscribed(name)
 
-    async def _hear(self, payload: bytes) -> None:
-        async with self._heard:
+    async def _receive_canary(self, payload: bytes) -> None:
+        async with self._canary_arrived:
             self._latest_canary = payload
-            self._heard.notify_all()
+            self._canary_arrived.notify_all()
 
 
 def _commands(verb: bytes, names: Iterable[bytes]) -> list[bytes]:

@@ -26,10 +26,6 @@ def _digests(texts: Mapping[str, str]) -> dict[str, bytes]:
     }
 
 
-def _call(digest: bytes, keys: list[bytes], arguments: tuple[bytes, ...]) -> bytes:
-    return pack([b"EVALSHA", digest, b"%d" % len(keys), *keys, *arguments])
-
-
 class LogScripts:
     """publish.lua and history.lua, with a log's limits written into them.
 
@@ -71,12 +67,13 @@ class LogScripts:
     ) -> bytes:
         """Pack a call of publish.lua; `keys` are those of `Names.keys`."""
         arguments = (*self._opening(known), event.encode(), data, b"%d" % time_ms, pubsub_channel)
-        return _call(self._publish_digest, keys, arguments)
+        return pack([b"EVALSHA", self._publish_digest, b"%d" % len(keys), *keys, *arguments])
 
     def history(self, keys: list[bytes], known: Position | None, since: Position | None, limit: int) -> bytes:
         """Pack a call of history.lua."""
         after = (since.epoch.encode(), b"%d" % since.offset) if since else (b"", b"0")
-        return _call(self._history_digest, keys, (*self._opening(known), b"%d" % limit, *after))
+        arguments = (*self._opening(known), b"%d" % limit, *after)
+        return pack([b"EVALSHA", self._history_digest, b"%d" % len(keys), *keys, *arguments])
 
 
 class CoordinatorScripts:
@@ -89,4 +86,4 @@ class CoordinatorScripts:
 
     def call(self, name: str, keys: list[bytes], *arguments: bytes) -> bytes:
         """Pack a call of the script `name`.lua."""
-        return _call(self._digests[name], keys, arguments)
+        return pack([b"EVALSHA", self._digests[name], b"%d" % len(keys), *keys, *arguments])
