@@ -11,6 +11,7 @@ from time import monotonic_ns
 import httpx
 
 from rtcli.client.endpoint import Endpoint
+from rtcli.load.accounts.attendance import Attendance
 from rtcli.load.audit.audit import Audit
 from rtcli.load.core.feeders import Feeders
 from rtcli.load.core.latches import Latches
@@ -109,6 +110,12 @@ class WorkerContext:
             workers=spec.workers,
             max_evidence=max(scenario.audit.evidence, 1),
         )
+        self._phases = phase_bounds(scenario.phases)
+        self.attendance = Attendance(
+            base,
+            [(phase.name, self.microseconds(end)) for phase, _, end in self._phases],
+            keep=scenario.audit.evidence,
+        )
         self.timers = TimerQueue()
         self.feeders = Feeders(scenario)
         self.sources = SourceAddresses(
@@ -123,7 +130,6 @@ class WorkerContext:
         self.closing = False  # users disconnect and do not come back
         self.problems: defaultdict[str, int] = defaultdict(int)  # what went wrong, for the notes, with counts
         self.log: list[str] = []
-        self._phases = phase_bounds(scenario.phases)
         by_room = any("room" in threshold.tags for threshold in scenario.thresholds)
         self._roles = {name: Recorders(self.store, name, by_room=by_room) for name in scenario.roles}
 

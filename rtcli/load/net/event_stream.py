@@ -123,9 +123,10 @@ class SseConnection(asyncio.Protocol):
         elif how is Kill.FIN:
             transport.close()
         else:
-            connection = transport.get_extra_info("socket")
-            with contextlib.suppress(OSError):  # the other side was quicker
-                reset_on_close(connection)
+            connection = transport.get_extra_info("socket")  # None when it is closed already
+            if connection is not None:
+                with contextlib.suppress(OSError):  # the other side was quicker
+                    reset_on_close(connection)
             transport.abort()
 
     def limit_reading(self, rate: float) -> None:

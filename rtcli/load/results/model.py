@@ -7,6 +7,7 @@ sizes in bytes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,7 +15,7 @@ from typing import Literal
 
 from rtcli.errors import Exit
 from rtcli.load.metrics.names import Kind, Unit
-from rtcli.load.results.accounts import Accounts
+from rtcli.load.results.accounts import Accounts, Shortfall
 
 VIOLATIONS = ("lost", "duplicate", "reordered", "resume_gap", "leak", "phantom", "ghost", "corrupt")
 """Kinds of violations, in the order in which reports show them."""
@@ -85,9 +86,9 @@ class FrameEvidence:
 class Violation:
     """One delivery that broke a rule, with its evidence."""
 
-    kind: str  # one of VIOLATIONS, or gap_declared
+    kind: str  # one of VIOLATIONS, or gap_declared, or absent: then `subscriber` was not there
     room: str
-    publisher: str  # "writer 3"
+    publisher: str  # "writer 3"; "" of an absence
     number: int  # of the message, counted by its publisher from 1; 0 unknown
     subscriber: str  # "reader 41"
     connection: str = ""  # the connection's id, as the server gave it
@@ -223,6 +224,7 @@ def decide(
     audit: AuditResult | None,
     thresholds: Sequence[ThresholdResult],
     *,
+    accounts: Accounts | None = None,
     interrupted: bool = False,
     worse: Sequence[str] = (),
     inconclusive: Sequence[str] = (),
@@ -234,6 +236,9 @@ def decide(
     an interrupted run is always that, since its thresholds saw only a part; all reasons are still listed.
     """
     reasons: list[tuple[Verdict, str]] = []
+    short = [] if accounts is None else accounts.shortfalls
+    reasons += [(Verdict.VIOLATION, text) for text in _short_roles(accounts)]
+    reasons += [(Verdict.VIOLATION, _short_reason(item)) for item in short if not item.own]
     if audit is not None and audit.found:
         reasons.append((Verdict.VIOLATION, _audit_reason(audit)))
     strict = [result for result in thresholds if result.strict]
@@ -248,11 +253,35 @@ def decide(
         for result in strict
         if result.outcome == "inconclusive"
     ]
+    reasons += [(Verdict.INCONCLUSIVE, _short_reason(item)) for item in short if item.own]
     reasons += [(Verdict.INCONCLUSIVE, text) for text in (*inconclusive, *_too_little(audit))]
     texts = [text for _, text in reasons]
     if interrupted:
         return Verdict.INTERRUPTED, ["the run was interrupted before its end", *texts]
     return (reasons[0][0] if reasons else Verdict.PASSED), texts
+
+
+def _short_roles(accounts: Accounts | None) -> list[str]:
+    """The roles that were present for less time than the scenario asks for."""
+    if accounts is None or not accounts.users.judged:
+        return []
+    return [
+        f"{role.role} was present for {_percent(role.share)} of the planned time, and "
+        f"{_percent(role.required or 0)} is required"
+        for role in accounts.users.roles
+        if role.is_short
+    ]
+
+
+def _percent(share: float) -> str:
+    """A share as a percentage that is never rounded up to a bound that it misses."""
+    return f"{math.floor(share * 10_000) / 100:g} %"
+
+
+def _short_reason(item: Shortfall) -> str:
+    what = {"missed": "deliveries missed by", "interrupted": "interrupted:"}.get(item.kind, f"{item.kind}:")
+    room = f" in {item.room}" if item.room else ""
+    return f"{item.count} {what} {item.role}{room}: {item.cause}"
 
 
 def _too_little(audit: AuditResult | None) -> list[str]:

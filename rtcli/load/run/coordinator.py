@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from time import monotonic_ns
 from typing import Protocol
 
+from rtcli.load.accounts.attendance import WorkerAttendance
 from rtcli.load.audit.evidence import WorkerAccount
 from rtcli.load.audit.ledger_exchange import Ledger
 from rtcli.load.core.context import WorkerSpec
@@ -58,6 +59,7 @@ class RunState:
     problems: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     log: list[str] = field(default_factory=list)
     accounts: list[WorkerAccount] = field(default_factory=list)
+    attendance: list[WorkerAttendance] = field(default_factory=list)  # of each worker
     interrupted: bool = False
     aborted_by: ThresholdSpec | None = None
     ended: float | None = None  # when the phases ended, or were cut short
@@ -164,8 +166,9 @@ class Coordinator:
                 self._ledgers[number] = ledger
                 for text, count in problems.items():
                     state.problems[text] += count
-            case Audited(account):
+            case Audited(account, attendance):
                 self._accounts[number] = account
+                state.attendance.append(attendance)
             case AtBarrier(latch, users):
                 self._at_barrier[latch] += 1
                 if self._at_barrier[latch] >= users:

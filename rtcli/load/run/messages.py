@@ -20,6 +20,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from rtcli.load.accounts.attendance import WorkerAttendance
 from rtcli.load.audit.evidence import WorkerAccount
 from rtcli.load.audit.ledger_exchange import Ledger
 from rtcli.load.core.context import WorkerSpec
@@ -117,9 +118,10 @@ class Settled(_Message, frozen=True):
 
 
 class Audited(_Message, frozen=True):
-    """The account of what the worker's users received."""
+    """The account of what the worker's users received, and of whether they were there."""
 
     account: WorkerAccount
+    attendance: WorkerAttendance
 
 
 class Failed(_Message, frozen=True):

@@ -7,10 +7,12 @@ import platform
 from collections.abc import Mapping
 
 from rtcli._version import __version__
+from rtcli.load.accounts.users_account import add_up, deliveries_account, users_account
 from rtcli.load.audit.evidence import Group, GroupKey, group_texts
 from rtcli.load.metrics.histogram import INDEX_BITS, Histogram, bucket_index
 from rtcli.load.metrics.names import METRICS, Kind
 from rtcli.load.metrics.store import MetricStore
+from rtcli.load.results.accounts import Accounts
 from rtcli.load.results.model import (
     COUNTS,
     VIOLATIONS,
@@ -54,8 +56,9 @@ def make_result(state: RunState) -> RunResult:
     scenario = state.spec.scenario
     elapsed = min(state.ended if state.ended is not None else state.now(), scenario.duration)
     audit = _audit(state)
+    accounts = _accounts(state, audit)
     thresholds = _thresholds(state, elapsed)
-    verdict, reasons = decide(audit, thresholds, interrupted=state.interrupted)
+    verdict, reasons = decide(audit, thresholds, accounts=accounts, interrupted=state.interrupted)
     flagged = state.health.flagged(state.store, MIN_LAG_S)
     return RunResult(
         scenario=scenario.name,
@@ -72,6 +75,7 @@ def make_result(state: RunState) -> RunResult:
         audit=audit,
         metrics=_metrics(state, elapsed),
         generator=_generator(state, len(flagged)),
+        accounts=accounts,
         environment=environment(),
         timeline=_timeline(state, flagged, elapsed),
         spectrum=_spectrum(state.store),
@@ -93,6 +97,21 @@ def environment() -> dict[str, str]:
     }
 
 
+# -- the accounts --------------------------------------------------------------------------------------------
+
+
+def _accounts(state: RunState, audit: AuditResult) -> Accounts:
+    scenario, attendance = state.spec.scenario, add_up(state.attendance)
+    users = users_account(scenario, attendance, state.base)
+    expected, delivered = audit.counts["expected"], audit.counts["delivered"]
+    return Accounts(
+        users=users,
+        deliveries=deliveries_account(
+            scenario, attendance, users, state.base, expected=expected, delivered=delivered
+        ),
+    )
+
+
 # -- the audit ---------------------------------------------------------------------------------------------
 
 
@@ -101,7 +120,8 @@ def _audit(state: RunState) -> AuditResult:
     rules, store = state.spec.scenario.audit, state.store
     counts = dict.fromkeys(COUNTS, 0)
     groups: dict[GroupKey, Group] = {}
-    violations, undelivered, not_counted = [], 0, 0
+    absent = [violation for worker in state.attendance for violation in worker.violations]
+    violations, undelivered, not_counted = absent[: max(rules.evidence, 0)], 0, 0
     for account in state.accounts:
         for kind, count in account.counts.items():
             if kind in counts:

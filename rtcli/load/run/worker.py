@@ -125,19 +125,28 @@ class Worker:
         """Run one user from its start to its end."""
         context = self.context
         adapter = self._adapters[role.name]
-        user = make_user(context, role, index, number, adapter)
+        until = context.microseconds(end)
+        user = make_user(context, role, index, number, adapter, end=until)
         self.users.add(user)
         context.users += 1
-        until = context.microseconds(end)
         stays = role.users is not None or role.stay is not None
         flow = Flow(user, until, stays=stays, actions=ACTIONS)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout((until - context.now()) / 1e6):
                 await flow.run()
+        self._end_part(user, until, stays=stays)
         if not context.stopping and end < context.scenario.duration - 1e-6:
             await user.finish(1000, "", _GOODBYE_S)
             self.users.discard(user)
             context.users -= 1
+
+    def _end_part(self, user: User, until: int, *, stays: bool) -> None:
+        """End a user's part, now or when its stay is over; with the run, all that are left end together."""
+        now = self.context.now()
+        if not stays or until <= now < self.context.microseconds(self.context.scenario.duration):
+            user.presence.finish(min(now, until), grace=None)
+        elif until > now:  # it gave up
+            self.context.timers.call_at(until, lambda when: user.presence.finish(when, grace=None))
 
     def _plan_cut(self, phase: str, at: float, cut: Cut) -> None:
         rng = seeded_rng(self.spec.scenario.seed, "cut", phase, self.spec.worker)
@@ -159,6 +168,7 @@ class Worker:
         context = self.context
         context.stopping = True
         context.timers.stop()
+        context.attendance.close(context.now())
         while self._flows:  # a cancellation may get lost, as in asyncio.wait_for of 3.11
             for task in self._flows:
                 task.cancel()

@@ -15,7 +15,8 @@ import sys
 
 import uvloop
 
-from rtcli.load.audit.evidence import WorkerAccount, make_worker_account
+from rtcli.load.accounts.missed import count_missed
+from rtcli.load.audit.evidence import make_worker_account
 from rtcli.load.audit.judge import Judge
 from rtcli.load.audit.ledger_exchange import Ledger, export_ledger, import_ledgers
 from rtcli.load.net.source_addresses import raise_descriptor_limit
@@ -74,17 +75,18 @@ def _handle(worker: Worker, channel: Channel[FromWorker, ToWorker], message: ToW
         case OpenLatch(latch):
             worker.context.latches.open(latch)
         case FinishAudit(ledgers):
-            channel.send(Audited(_finish_audit(worker, ledgers)))
+            channel.send(_finish_audit(worker, ledgers))
 
 
-def _finish_audit(worker: Worker, ledgers: list[Ledger]) -> WorkerAccount:
+def _finish_audit(worker: Worker, ledgers: list[Ledger]) -> Audited:
     context = worker.context
     rules = context.scenario.audit
     import_ledgers(context.audit, ledgers)
-    judge = Judge(
-        context.audit, context.now(), patience=round(rules.late_after * 1e6), self_echo=rules.self_echo
-    )
-    return make_worker_account(context.audit, judge.judge(), keep=rules.evidence)
+    patience = round(rules.late_after * 1e6)
+    judge = Judge(context.audit, context.now(), patience=patience, self_echo=rules.self_echo)
+    account = make_worker_account(context.audit, judge.judge(), keep=rules.evidence)
+    missed = count_missed(context.audit, context.attendance.stretches)
+    return Audited(account, context.attendance.export(missed))
 
 
 def main() -> None:

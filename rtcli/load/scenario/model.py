@@ -16,6 +16,7 @@ from rtcli.load.scenario.expressions import Template
 from rtcli.load.scenario.steps import Kill, Location, Step
 
 DEFAULT_RECONNECT = Backoff(0.25, 5.0)
+DEFAULT_ATTENDANCE = 0.99
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class Role:
     read: float | None = None  # at most this many bytes per second, by TCP back-pressure; None: no limit
     expect_close: frozenset[int] = frozenset()  # close codes that the server may end these connections with
     reconnect: Backoff | None = DEFAULT_RECONNECT  # after a loss other than a `kill` step; None: never
+    attendance: float | None = None  # as in Scenario; None: the scenario's
     location: Location | None = None
 
 
@@ -184,6 +186,7 @@ class Scenario:
     target: Target = Target()
     data: Mapping[str, Feeder] = field(default_factory=dict)
     audit: AuditRules = AuditRules()
+    attendance: float = DEFAULT_ATTENDANCE  # share of the planned time for which users must be there; 0: off
     thresholds: tuple[ThresholdSpec, ...] = ()
     path: str = ""  # the file; empty for a bundled one
     text: str = ""  # the source, for the report

@@ -12,10 +12,12 @@ from rtcli.load.core.context import WorkerContext
 from rtcli.load.errors import ConnectError, GaveUpError, LostError, RefusedError, StepError
 from rtcli.load.scenario.distributions import Backoff
 from rtcli.load.scenario.model import Role
-from rtcli.load.scenario.steps import Kill
+from rtcli.load.scenario.steps import Connect, Kill, walk
 from rtcli.load.users.context import UserContext
 from rtcli.load.users.event_stream import SseTransport
 from rtcli.load.users.memberships import Memberships
+from rtcli.load.users.planned_rooms import PlannedRooms
+from rtcli.load.users.presence_reports import PresenceReports
 from rtcli.load.users.transport import Transport, TransportObserver
 from rtcli.load.users.websocket import WebSocketTransport
 from rtcli.protocol.codes import should_reconnect
@@ -27,12 +29,22 @@ MakeTransport = Callable[[UserContext, Memberships, TransportObserver], Transpor
 
 
 class User(TransportObserver):
-    """One user and the transport that it sends and receives over."""
+    """One user and the transport that it sends and receives over. `end` (µs): when its part is over."""
 
-    def __init__(self, context: UserContext, make_transport: MakeTransport) -> None:
+    def __init__(self, context: UserContext, make_transport: MakeTransport, *, end: int) -> None:
         self.context = context
         self.memberships = Memberships(context)
         self.transport = make_transport(context, self.memberships, self)
+        self.planned_rooms = PlannedRooms(context, self.memberships)
+        self.presence = context.worker.attendance.begin(
+            context.name,
+            context.role.name,
+            end,
+            due=not any(isinstance(step, Connect) for step in walk(context.role.flow)),
+            notes=context.subscriber.notes,
+            rooms=self.planned_rooms,
+        )
+        self._reports = PresenceReports(context, self.presence, stream=self.transport.rooms is None)
         self.connected = False
         self.gave_up = False
         self._worker = context.worker
@@ -56,7 +68,8 @@ class User(TransportObserver):
         policy = self.context.role.reconnect
         while True:
             try:
-                await self._open(timeout)
+                with self._reports.attempt():
+                    await self._open(timeout)
             except ConnectError as error:
                 if not error.retryable or policy is None:
                     raise
@@ -95,6 +108,7 @@ class User(TransportObserver):
         self._worker.connections += 1
         subscriber = self.context.subscriber
         subscriber.note(now, f"connected {subscriber.connection}".rstrip())
+        self._reports.opened()
 
     @override
     def on_closing(self, retry_after: float | None) -> None:
@@ -108,6 +122,7 @@ class User(TransportObserver):
         planned = self._closing is not None
         if not planned:
             self._record_close(code, reason, now)
+            self._reports.closed(code, now, opening=self._is_opening)
         self._mark_lost(now)
         if self._closing is not None and not self._closing.done():
             self._closing.set_result(None)
@@ -142,6 +157,7 @@ class User(TransportObserver):
     def cut(self, how: Kill) -> None:
         """Lose the connection as in a phase's `cut`: the user reconnects by itself."""
         if self.connected and self._closing is None:
+            self.presence.asked_away(self._worker.now())
             self.kill(how)
             self._start_reconnecting(unwelcome=False)
 
@@ -195,10 +211,12 @@ class User(TransportObserver):
         """Connect and enter all rooms again. Raises ConnectError, LostError, StepError, TimeoutError."""
         lost_at = self._lost_at
         self.memberships.recovered = None
-        async with asyncio.timeout(timeout):
-            await self._open(timeout)
-            if self.transport.rooms is not None:
-                await self.transport.rooms.rejoin(timeout)
+        with self._reports.attempt(resumes=True):
+            async with asyncio.timeout(timeout):
+                await self._open(timeout)
+                self._reports.greeted()
+                if self.transport.rooms is not None:
+                    await self.transport.rooms.rejoin(timeout)
         now = self._worker.now()
         self._attempt = 0
         self._retry_after = None
@@ -276,10 +294,18 @@ class User(TransportObserver):
 
 
 def make_user(
-    worker: WorkerContext, role: Role, index: int, number: int, adapter: WsAdapter | SseAdapter
+    worker: WorkerContext,
+    role: Role,
+    index: int,
+    number: int,
+    adapter: WsAdapter | SseAdapter,
+    *,
+    end: int,
 ) -> User:
-    """A user with the transport that its role's adapter is for. See UserContext for the numbers."""
+    """A user with the transport that its role's adapter is for. See UserContext for the numbers, and User."""
     context = UserContext(worker, role, index, number)
     if adapter.transport == "ws":
-        return User(context, lambda user, rooms, observer: WebSocketTransport(user, rooms, adapter, observer))
-    return User(context, lambda user, rooms, observer: SseTransport(user, rooms, adapter, observer))
+        return User(
+            context, lambda user, rooms, observer: WebSocketTransport(user, rooms, adapter, observer), end=end
+        )
+    return User(context, lambda user, rooms, observer: SseTransport(user, rooms, adapter, observer), end=end)

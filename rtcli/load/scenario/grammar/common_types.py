@@ -5,7 +5,12 @@ from __future__ import annotations
 from rtcli.load.scenario import steps
 from rtcli.load.scenario.grammar.context import FieldError, ReadContext, Schema, scalar, shorten
 from rtcli.load.scenario.grammar.field_types import NAME, Choice, Integer, Parsed, TemplateText, Text
-from rtcli.load.scenario.grammar.scalars import parse_backoff, parse_distribution, parse_time
+from rtcli.load.scenario.grammar.scalars import (
+    parse_attendance,
+    parse_backoff,
+    parse_distribution,
+    parse_time,
+)
 from rtcli.load.scenario.grammar.sections import MapOf
 from rtcli.load.scenario.nodes import MappingNode, Node, SequenceNode, did_you_mean, plain_value
 from rtcli.load.scenario.protocols import BUILT_IN, AdapterError, protocol_names, transport_of
@@ -16,6 +21,7 @@ TIMEOUT = Parsed(parse_time, "a duration, like 500ms, 10s or 2m", DURATION_PATTE
 TIME = Parsed(parse_distribution, "a time, like 3s or uniform(3s, 8s)")
 RATE = Parsed(parse_rate, "a rate, like 2/s or 30/m", r"^\d+(\.\d+)? ?/ ?(s|m|h)$", positive=True)
 BACKOFF = Parsed(parse_backoff, "a back-off, like exp(250ms..5s)")
+ATTENDANCE = Parsed(parse_attendance, "a share, like 99%, or off", r"^(off|\d+(\.\d+)? ?%)$")
 TEXT = TemplateText()
 ROOM = TemplateText("the name of a room")
 PATH = Text("a path, like data.room", r"[\w~-]+(\.[\w~-]+)*")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rtcli.load.scenario import model
-from rtcli.load.scenario.grammar.common_types import DURATION
+from rtcli.load.scenario.grammar.common_types import ATTENDANCE, DURATION
 from rtcli.load.scenario.grammar.context import ReadContext, Schema
 from rtcli.load.scenario.grammar.data import FEEDER
 from rtcli.load.scenario.grammar.field_types import NAME, Boolean, Choice, Integer, Text
@@ -67,6 +67,7 @@ SCENARIO = Section(
         "roles": Field(NamedSections("role", ROLE), "who does what", required=True),
         "data": Field(NamedSections("name", FEEDER), "values for ${name}"),
         "audit": Field(AUDIT, "what the delivery audit holds the deployment to"),
+        "attendance": Field(ATTENDANCE, "share of the planned time for which users must be there; 99%"),
         "thresholds": Field(Thresholds(), "what is good enough"),
     },
     dict,  # completed by the loader, which knows the file

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from rtcli.load.scenario import model, steps
-from rtcli.load.scenario.grammar.common_types import CLOSE_CODE, PROTOCOL, RATE, TIME
+from rtcli.load.scenario.grammar.common_types import ATTENDANCE, CLOSE_CODE, PROTOCOL, RATE, TIME
 from rtcli.load.scenario.grammar.field_types import Choice, Integer, ListOf, Parsed
 from rtcli.load.scenario.grammar.scalars import parse_reconnect
 from rtcli.load.scenario.grammar.sections import Converted, Field, Section
@@ -60,6 +60,9 @@ ROLE = Section(
         "reconnect": Field(
             Parsed(parse_reconnect, "a back-off, like exp(250ms..5s), or never"),
             "after a lost connection; exp(250ms..5s)",
+        ),
+        "attendance": Field(
+            ATTENDANCE, "share of its planned time for which it must be there; the scenario's"
         ),
         "flow": Field(FLOW, "what each of them does", required=True),
     },

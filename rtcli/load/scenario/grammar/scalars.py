@@ -104,6 +104,20 @@ def parse_reconnect(text: str) -> Backoff | None:
     return None if text == "never" else parse_backoff(text)
 
 
+def parse_attendance(text: str) -> float:
+    """A share from 0 to 1; `off` is 0. Raises ValueError."""
+    if text == "off":
+        return 0.0
+    try:
+        share = parse_percent(text)
+    except ValueError:
+        near = did_you_mean(text, ["off"])
+        raise ValueError(f"{text!r} is not a share{near}: write 99%, or off") from None
+    if share > 1:
+        raise ValueError(f"{text!r}: at most 100%")
+    return share
+
+
 def _parse_level(text: str) -> float:
     level = 0.0 if text == "0" else parse_percent(text)
     if level > 1:

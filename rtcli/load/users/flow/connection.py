@@ -24,11 +24,13 @@ async def connect(flow: Flow, step: Connect) -> None:
 
 async def disconnect(flow: Flow, step: Disconnect) -> None:
     """Close as the protocol wants it."""
+    flow.user.presence.asked_away(flow.worker.now())
     await flow.user.finish(step.code, step.reason, GOODBYE_S)
 
 
 async def kill(flow: Flow, step: KillStep) -> None:
     """Lose the connection."""
+    flow.user.presence.asked_away(flow.worker.now())
     flow.user.kill(step.how)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
+from rtcli.load.accounts.absences import JOIN_UNANSWERED
 from rtcli.load.errors import LostError, StepError
 from rtcli.load.scenario.steps import Join, Leave, Send, Typing
+from rtcli.load.users.absence_causes import of_refused_join
 from rtcli.load.users.flow.runner import Flow
 from rtcli.load.users.flow.send_schedule import SendSchedule
 from rtcli.load.users.room_requests import RoomRequests
@@ -15,13 +17,20 @@ from rtcli.load.users.transport import OutgoingMessage
 
 async def join(flow: Flow, step: Join) -> None:
     """Enter a room; again when the connection is lost before the answer."""
-    room, rooms = flow.text(step.room), _rooms(flow)
+    room, rooms, presence = flow.text(step.room), _rooms(flow), flow.user.presence
+    place = int(step.label.partition(".")[0])
     while True:
         await flow.user.wait_connected()
+        presence.join(flow.worker.now(), room)
         try:
             await rooms.join(room, step.history, step.timeout)
         except LostError:
             continue
+        except (StepError, TimeoutError) as error:
+            cause = of_refused_join(error) if isinstance(error, StepError) else JOIN_UNANSWERED
+            presence.join_failed(flow.worker.now(), place, room, cause)
+            raise
+        presence.joined(flow.worker.now(), place)
         return
 
 

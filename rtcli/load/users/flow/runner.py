@@ -10,6 +10,7 @@ from typing import Any
 from rtcli.load.errors import ConnectError, GaveUpError, LostError, StepError
 from rtcli.load.scenario.expressions import MissingDataError
 from rtcli.load.scenario.steps import Expect, Step
+from rtcli.load.users.absence_causes import of_failed_flow
 from rtcli.load.users.frame_observers import FrameRecorder
 from rtcli.load.users.user import User
 
@@ -58,6 +59,8 @@ class Flow:
         if isinstance(error, ConnectError) and not error.retryable:
             self.user.give_up()
             return
+        if not isinstance(error, ConnectError):
+            self.user.presence.flow_failed(self.worker.now(), of_failed_flow(error))
         await self.user.start_over(GOODBYE_S)
 
     async def steps(self, steps: tuple[Step, ...]) -> None:
@@ -65,6 +68,7 @@ class Flow:
         frames: FrameRecorder | None = None
         for step, following in zip_longest(steps, steps[1:]):
             self.context.scope.phase = self.worker.phase()
+            self.user.planned_rooms.step = step
             self.before, frames = frames, None
             if isinstance(following, Expect):
                 with self._recording() as frames:

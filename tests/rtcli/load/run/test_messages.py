@@ -7,6 +7,8 @@ import socket
 import pytest
 
 from rtcli.client.endpoint import parse_endpoint
+from rtcli.load.accounts.absences import AbsenceGroup, AbsenceKey
+from rtcli.load.accounts.attendance import RoleCount, WorkerAttendance
 from rtcli.load.audit.evidence import Group, WorkerAccount
 from rtcli.load.audit.ledger_exchange import ExportedLog
 from rtcli.load.core.context import Credentials, WorkerSpec
@@ -44,6 +46,11 @@ LEDGER = [
         positions={1: Position("e", 7)},
     )
 ]
+ATTENDANCE = WorkerAttendance(
+    {"reader": RoleCount(5, 4, 1, [5_000_000, 7], [4_000_000, 0])},
+    [AbsenceGroup(AbsenceKey("absent", "reader", "http_503", "503", phase="calm"), 1, ["reader 5"], 1, 9, 8)],
+    [],
+)
 VIOLATION = Violation(
     "lost", "hall", "writer 1", 2, "reader 5", sent=1.5, frames=(FrameEvidence(1.5, "in", "x"),)
 )
@@ -78,7 +85,7 @@ FROM_WORKER: list[FromWorker] = [
     AtBarrier("barrier x", 3),
     Signalled("signal y"),
     Settled(LEDGER, {"reader: gone": 2}),
-    Audited(ACCOUNT),
+    Audited(ACCOUNT, ATTENDANCE),
     Failed("KeyError: 'x'"),
 ]
 

@@ -1,0 +1,318 @@
+"""Whether one user is where the scenario wants it to be, from what happens to it.
+
+A user is *planned* from when its flow reaches `connect` to the end of its part, except while it is away
+because the scenario asks for that (`cut`, `kill`, `disconnect`, `expect_close`). Of that time it is present
+or absent:
+
+- A connect, join or resume that is confirmed counts as present from its start, except after a loss that the
+  scenario did not ask for: then the user is absent until it is back.
+- An absence that was asked for lasts until the first attempt to return has ended. When that fails, the user
+  is absent from then on.
+- A user whose join failed begins its flow again. It is absent until it has got as far as that join.
+
+Pure: times are arguments, in whole microseconds of the monotonic clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+from rtcli.load.accounts.absences import JOIN_UNANSWERED, NO_ANSWER, AbsenceKind, Cause
+from rtcli.load.audit.records import Note
+
+_MAX_STRETCHES = 64  # of one absence; messages that are missed in further ones are not counted
+
+
+class RoomByPlan(NamedTuple):
+    """A room in which the user should be now, or so many µs from now."""
+
+    room: str
+    after: int = 0
+    joined: bool = False  # it was a member, and a resume brings what it misses
+
+
+class Stretch(NamedTuple):
+    """A time without the user in a room."""
+
+    room: str
+    start: int
+    end: int
+
+
+class Absence:
+    """An absence without leave, until the user is back or its part is over."""
+
+    __slots__ = ("absent_us", "cause", "last", "room", "rooms", "since", "stretches")
+
+    def __init__(self, cause: Cause, since: int, room: str, rooms: Sequence[RoomByPlan]) -> None:
+        self.cause = cause
+        self.last: Cause | None = None  # why the last attempt to come back failed
+        self.since = since
+        self.room = room
+        self.rooms = rooms
+        self.absent_us = 0
+        self.stretches: list[tuple[int, int]] = []
+
+    def final_cause(self) -> Cause:
+        """The cause for a user that did not come back."""
+        if self.last is None or self.last == self.cause:
+            return self.cause
+        return self.cause._replace(text=f"{self.cause.text}; then {self.last.text}", own=self.last.own)
+
+    def missed(self, *, resumed: bool) -> list[Stretch]:
+        """The times without the user in each of its rooms; without those that a resume has made up for."""
+        return [
+            Stretch(at.room, start + at.after, end)
+            for at in self.rooms
+            if not (resumed and at.joined)
+            for start, end in self.stretches
+            if start + at.after < end
+        ]
+
+
+class Book(Protocol):
+    """Where a user's presence is accounted for."""
+
+    def planned(self, user: Presence, start: int, end: int, *, present: bool) -> None:
+        """Account for a time in which the user should be there."""
+        ...
+
+    def answered(self, taken: int) -> None:
+        """Account for a request that was confirmed after so many µs."""
+        ...
+
+    def returned(self, user: Presence, absence: Absence, now: int, *, resumed: bool) -> None:
+        """Account for an absence that is over."""
+        ...
+
+    def over(self, user: Presence, outcome: AbsenceKind | None, absence: Absence | None, now: int) -> None:
+        """Account for the end of a user's part. `outcome` None: it was there."""
+        ...
+
+
+class State(Enum):
+    """Where a user is."""
+
+    AWAY = "away"  # before its part, or with leave
+    TRYING = "trying"  # a request is under way, and its end tells whether the user has been there meanwhile
+    PRESENT = "present"
+    ABSENT = "absent"
+    OVER = "over"  # its part is over
+
+
+def _nowhere() -> Sequence[RoomByPlan]:
+    return ()
+
+
+class Presence:
+    """The presence of one user. `end` is when its part is over, by plan.
+
+    `rooms` tells in which rooms it should be; it is asked when an absence begins. `due`: it takes part even
+    if its flow never connects.
+    """
+
+    __slots__ = (
+        "_absence", "_asked", "_book", "_lost", "_place", "_room", "_since", "_tried", "_waits_for",
+        "counted", "due", "end", "name", "notes", "role", "rooms", "state", "took_part",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        book: Book,
+        name: str,
+        role: str,
+        end: int,
+        *,
+        due: bool = False,
+        notes: Sequence[Note] = (),
+        rooms: Callable[[], Sequence[RoomByPlan]] = _nowhere,
+    ) -> None:
+        self.name = name
+        self.role = role
+        self.end = end
+        self.due = due
+        self.notes = notes  # the latest, for evidence
+        self.rooms = rooms
+        self.took_part = False
+        self.state = State.AWAY
+        self.counted: set[object] | None = None  # groups that the book has counted this user in
+        self._book = book
+        self._since = 0  # when the state began
+        self._asked = False  # it is away because the scenario asked for it
+        self._tried: int | None = None  # when the request under way began
+        self._waits_for = NO_ANSWER  # the cause, if that stays without an answer
+        self._lost = False  # its absence began with a loss
+        self._place = -1  # the place in the flow of the join that failed
+        self._room = ""  # of the request under way
+        self._absence: Absence | None = None
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether it is absent without leave now."""
+        return self.state is State.ABSENT
+
+    @property
+    def unanswered(self) -> Cause:
+        """The cause, if the request under way stays without an answer."""
+        return self._waits_for
+
+    # -- connecting ----------------------------------------------------------------------------------------
+
+    def attempt(self, now: int, waits_for: Cause = NO_ANSWER) -> None:
+        """The user begins to connect. `waits_for`: the cause, if it gets no answer."""
+        self.due = True
+        self._tried, self._waits_for, self._room = now, waits_for, ""
+        if self.state is State.AWAY and not self._asked:
+            self._enter(State.TRYING, now)
+
+    def waits(self, cause: Cause) -> None:
+        """The attempt has come further: this is the cause if the rest stays without an answer."""
+        self._waits_for = cause
+
+    def confirmed(self, now: int, *, resumed: bool = False) -> None:
+        """The user is connected. `resumed`: it is in its rooms again, too."""
+        tried = self._answered(now)
+        if self.state is State.TRYING:
+            self._be_present(self._since)
+        elif self.state is State.AWAY:
+            self._be_present(now, resumed=resumed)
+        elif self.state is State.ABSENT and self._place < 0:
+            self._be_present(now if self._lost or tried is None else tried, resumed=resumed)
+
+    def failed(self, now: int, cause: Cause) -> None:
+        """An attempt to connect has failed."""
+        self._tried = None
+        if self.state is State.TRYING:
+            self._be_absent(self._since, cause)
+        elif self.state is State.AWAY and self._asked:
+            self._be_absent(now, cause)
+        elif self.state is State.ABSENT and self._absence is not None:
+            self._absence.last = cause
+            if not self._lost and self._place < 0:
+                self._absence.cause = cause
+
+    def lost(self, now: int, cause: Cause) -> None:
+        """The connection is lost, and nobody asked for that."""
+        if self.state in {State.PRESENT, State.TRYING}:
+            self._be_absent(self._since if self.state is State.TRYING else now, cause, lost=True)
+        self._tried = None
+
+    def asked_away(self, now: int) -> None:
+        """The scenario takes the user away: it is not planned until its first attempt to return has ended."""
+        if self.state is State.OVER:
+            return
+        if self.state is not State.AWAY:
+            self._enter(State.AWAY, now, present=self.state is not State.ABSENT)
+        self._asked = True
+        self._tried, self._lost = None, False
+
+    # -- rooms ---------------------------------------------------------------------------------------------
+
+    def join(self, now: int, room: str) -> None:
+        """The user asks to enter a room."""
+        if self.state is State.PRESENT:
+            self._enter(State.TRYING, now, present=True)
+        elif self.state is not State.ABSENT or self._place < 0:
+            return
+        self._tried, self._room, self._waits_for = now, room, JOIN_UNANSWERED
+
+    def joined(self, now: int, place: int) -> None:
+        """The join at this place is confirmed."""
+        if self.state is State.TRYING:
+            self._answered(now)
+            self._be_present(self._since)
+        elif self.state is State.ABSENT and 0 <= self._place <= place:
+            tried = self._answered(now)
+            self._be_present(now if tried is None else tried)
+
+    def join_failed(self, now: int, place: int, room: str, cause: Cause) -> None:
+        """The join at this place is refused, or nobody answered it; the flow begins again."""
+        if self.state is State.ABSENT and self._absence is not None:
+            self._absence.last = cause
+        elif self.state in {State.TRYING, State.PRESENT}:
+            self._be_absent(self._since if self.state is State.TRYING else now, cause, room=room)
+        else:
+            return
+        self._tried, self._place, self._lost = None, place, False
+
+    # -- the end -------------------------------------------------------------------------------------------
+
+    def flow_failed(self, now: int, cause: Cause) -> None:
+        """The flow fails for another reason, and begins again."""
+        self._tried = None
+        if self.state in {State.PRESENT, State.TRYING}:
+            self._be_absent(self._since if self.state is State.TRYING else now, cause)
+
+    def finish(self, now: int, *, grace: int | None) -> None:
+        """The user's part is over, or the run is. Call it once.
+
+        A request that is still without an answer makes the user absent if it began more than `grace` µs ago.
+        None for `grace`: the user's stay is over, which says nothing of the request.
+        """
+        if self.state is State.OVER:
+            return
+        unanswered = self._tried is not None and grace is not None and now - self._tried >= grace
+        if unanswered:
+            self._stay_unanswered(now)
+        outcome: AbsenceKind | None = None
+        if self.state is State.TRYING and not self.took_part:
+            outcome, self._absence = "unresolved", Absence(self._waits_for, self._since, "", self.rooms())
+            self._absence.stretches.append((self._since, now))
+            self._absence.absent_us = now - self._since
+        elif self.state is not State.TRYING:
+            self._enter(State.OVER, now, present=self.state is State.PRESENT)
+            outcome = None if self._absence is None else "absent"
+        self.state = State.OVER
+        self._book.over(self, outcome, self._absence, now)
+        self._absence = None
+
+    def _stay_unanswered(self, now: int) -> None:
+        """The request under way has been without an answer for too long."""
+        if self.state is State.TRYING:
+            self._be_absent(self._since, self._waits_for, room=self._room)
+        elif self.state is State.AWAY:
+            self._be_absent(now, self._waits_for)
+        elif self._absence is not None:
+            self._absence.last = self._waits_for
+
+    # -- transitions ---------------------------------------------------------------------------------------
+
+    def _answered(self, now: int) -> int | None:
+        """Forget the request under way; returns when it began."""
+        tried, self._tried, self._room = self._tried, None, ""
+        if tried is not None:
+            self._book.answered(now - tried)
+        return tried
+
+    def _be_present(self, since: int, *, resumed: bool = False) -> None:
+        if self.state is State.ABSENT:
+            self._enter(State.PRESENT, since, present=False)
+        elif self.state is State.TRYING:
+            self.state = State.PRESENT
+        else:
+            self._enter(State.PRESENT, since)
+        self.took_part = True
+        self._asked, self._lost, self._place = False, False, -1
+        absence, self._absence = self._absence, None
+        if absence is not None:
+            self._book.returned(self, absence, since, resumed=resumed)
+
+    def _be_absent(self, since: int, cause: Cause, *, room: str = "", lost: bool = False) -> None:
+        self._enter(State.ABSENT, since, present=self.state is State.PRESENT)
+        self._asked, self._lost = False, lost
+        if self._absence is None:
+            self._absence = Absence(cause, since, room, self.rooms())
+        else:
+            self._absence.last = cause
+
+    def _enter(self, state: State, now: int, *, present: bool = False) -> None:
+        """Account for the state so far, and enter another."""
+        if self.state in {State.PRESENT, State.TRYING, State.ABSENT} and now > self._since:
+            self._book.planned(self, self._since, now, present=present)
+            if self.state is State.ABSENT and self._absence is not None:
+                self._absence.absent_us += now - self._since
+                if len(self._absence.stretches) < _MAX_STRETCHES:
+                    self._absence.stretches.append((self._since, now))
+        self.state, self._since = state, now
