@@ -38,6 +38,7 @@ class Shortfall:
     user_seconds: float = 0.0  # of presence that are missing
     allowed: bool = False  # the scenario says that this may happen
     own: bool = False  # the load generator itself failed, or lacked the means
+    outcome: str = ""  # of messages: refused, unanswered, not_sendable
 
     @property
     def by_generator(self) -> bool:
@@ -111,7 +112,7 @@ class UsersAccount:
 class SendsAccount:
     """What should have been said. due = accepted + refused + unanswered + not sendable + excused.
 
-    Where a protocol has no acknowledgement (`acks` False), what was sent counts as accepted.
+    A message without an acknowledgement (`acks` False: some have none) counts as accepted when it is sent.
     """
 
     due: int = 0
@@ -121,6 +122,7 @@ class SendsAccount:
     unanswered: int = 0
     not_sendable: int = 0
     excused: int = 0  # prevented by what the scenario itself does
+    unconfirmed: int = 0  # of the accepted: sent without an acknowledgement, so nobody knows
     acks: bool = True
     planned: bool = True  # False: no role sends anything
     shortfalls: Sequence[Shortfall] = ()

@@ -59,6 +59,18 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectedError:
+    """An error that a role's sends, or its attempts to connect, may end with: its code, as reports tell it.
+
+    `share` is of the sends due (or the users planned) in `phase`; None: in the whole run.
+    """
+
+    code: str  # rate_limited, http_503, close_1013, no_answer ...
+    share: float = 1.0
+    phase: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Role:
     """Users who do the same things. Exactly one of `users` (a number) and `arrivals` (per second) is set."""
 
@@ -71,6 +83,7 @@ class Role:
     protocol: str | None = None  # None: the target's
     read: float | None = None  # at most this many bytes per second, by TCP back-pressure; None: no limit
     expect_close: frozenset[int] = frozenset()  # close codes that the server may end these connections with
+    expect_errors: tuple[ExpectedError, ...] = ()
     reconnect: Backoff | None = DEFAULT_RECONNECT  # after a loss other than a `kill` step; None: never
     attendance: float | None = None  # as in Scenario; None: the scenario's
     location: Location | None = None
@@ -187,6 +200,7 @@ class Scenario:
     data: Mapping[str, Feeder] = field(default_factory=dict)
     audit: AuditRules = AuditRules()
     attendance: float = DEFAULT_ATTENDANCE  # share of the planned time for which users must be there; 0: off
+    sends: bool = True  # whether messages that are due must be accepted
     thresholds: tuple[ThresholdSpec, ...] = ()
     path: str = ""  # the file; empty for a bundled one
     text: str = ""  # the source, for the report

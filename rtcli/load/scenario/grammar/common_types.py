@@ -9,6 +9,7 @@ from rtcli.load.scenario.grammar.scalars import (
     parse_attendance,
     parse_backoff,
     parse_distribution,
+    parse_share,
     parse_time,
 )
 from rtcli.load.scenario.grammar.sections import MapOf
@@ -20,6 +21,7 @@ DURATION = Parsed(parse_time, "a duration, like 500ms, 10s or 2m", DURATION_PATT
 TIMEOUT = Parsed(parse_time, "a duration, like 500ms, 10s or 2m", DURATION_PATTERN, positive=True)
 TIME = Parsed(parse_distribution, "a time, like 3s or uniform(3s, 8s)")
 RATE = Parsed(parse_rate, "a rate, like 2/s or 30/m", r"^\d+(\.\d+)? ?/ ?(s|m|h)$", positive=True)
+SHARE = Parsed(parse_share, "a share, like 50%", r"^\d+(\.\d+)? ?%$")
 BACKOFF = Parsed(parse_backoff, "a back-off, like exp(250ms..5s)")
 ATTENDANCE = Parsed(parse_attendance, "a share, like 99%, or off", r"^(off|\d+(\.\d+)? ?%)$")
 TEXT = TemplateText()

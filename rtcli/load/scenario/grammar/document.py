@@ -68,6 +68,9 @@ SCENARIO = Section(
         "data": Field(NamedSections("name", FEEDER), "values for ${name}"),
         "audit": Field(AUDIT, "what the delivery audit holds the deployment to"),
         "attendance": Field(ATTENDANCE, "share of the planned time for which users must be there; 99%"),
+        "sends": Field(
+            Choice({"on": True, "off": False}), "off: messages that are not accepted fail nothing; on"
+        ),
         "thresholds": Field(Thresholds(), "what is good enough"),
     },
     dict,  # completed by the loader, which knows the file

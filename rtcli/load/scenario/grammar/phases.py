@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from rtcli.load.scenario import model
-from rtcli.load.scenario.grammar.common_types import DURATION, KILL, TIMEOUT
+from rtcli.load.scenario.grammar.common_types import DURATION, KILL, SHARE, TIMEOUT
 from rtcli.load.scenario.grammar.context import ReadContext, Schema
 from rtcli.load.scenario.grammar.field_types import NAME, Choice, ListOf, Parsed, ReferenceTo
-from rtcli.load.scenario.grammar.scalars import parse_factor, parse_ramp, parse_share
+from rtcli.load.scenario.grammar.scalars import parse_factor, parse_ramp
 from rtcli.load.scenario.grammar.sections import ByShape, Field, MapOf, Section
 from rtcli.load.scenario.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from rtcli.load.scenario.steps import Kill
@@ -26,9 +26,7 @@ _CUT = Section(
         "roles": Field(
             ListOf(ReferenceTo("role"), min_items=1, or_single=True), "whose connections die", required=True
         ),
-        "share": Field(
-            Parsed(parse_share, "a share, like 50%", r"^\d+(\.\d+)? ?%$"), "how many of them; 100%"
-        ),
+        "share": Field(SHARE, "how many of them; 100%"),
         "how": Field(KILL, "rst, fin or blackhole; rst"),
         "at": Field(DURATION, "how long after the start of the phase; 0s"),
     },

@@ -7,10 +7,10 @@ from functools import partial
 from typing import Any
 
 from rtcli.load.scenario import model, steps
-from rtcli.load.scenario.grammar.common_types import ATTENDANCE, CLOSE_CODE, PROTOCOL, RATE, TIME
-from rtcli.load.scenario.grammar.field_types import Choice, Integer, ListOf, Parsed
+from rtcli.load.scenario.grammar.common_types import ATTENDANCE, CLOSE_CODE, PROTOCOL, RATE, SHARE, TIME
+from rtcli.load.scenario.grammar.field_types import Choice, Integer, ListOf, Parsed, ReferenceTo, Text
 from rtcli.load.scenario.grammar.scalars import parse_reconnect
-from rtcli.load.scenario.grammar.sections import Converted, Field, Section
+from rtcli.load.scenario.grammar.sections import ByShape, Converted, Field, Section
 from rtcli.load.scenario.grammar.steps import FLOW
 from rtcli.units import parse_byte_rate
 
@@ -31,6 +31,29 @@ def _label_step(step: steps.Step, prefix: str) -> steps.Step:
         )
         return replace(step, label=label, choices=choices)
     return replace(step, label=label)
+
+
+_ERROR_CODE = Text("the code of an error, like rate_limited, http_503 or close_1013", r"[\w.:-]{1,64}")
+
+EXPECTED_ERRORS = ListOf(
+    ByShape(
+        "the code of an error, or a mapping with code, share and phase",
+        scalar=Converted(_ERROR_CODE, model.ExpectedError),
+        mapping=Section(
+            "an expected error",
+            {
+                "code": Field(
+                    _ERROR_CODE, "rate_limited, http_503, close_1013, no_answer ...", required=True
+                ),
+                "share": Field(SHARE, "at most this share of the role's sends, or users; 100%"),
+                "phase": Field(ReferenceTo("phase"), "in this phase alone; in all of them"),
+            },
+            model.ExpectedError,
+        ),
+    ),
+    min_items=1,
+    or_single=True,
+)
 
 
 def _build_role(*, flow: tuple[Any, ...], **values: Any) -> partial[model.Role]:  # noqa: ANN401
@@ -56,6 +79,9 @@ ROLE = Section(
         "expect_close": Field(
             Converted(ListOf(CLOSE_CODE, min_items=1, or_single=True), frozenset),
             "close codes that are as they should be",
+        ),
+        "expect_errors": Field(
+            EXPECTED_ERRORS, "errors that sends and connects may end with: codes, or code, share and phase"
         ),
         "reconnect": Field(
             Parsed(parse_reconnect, "a back-off, like exp(250ms..5s), or never"),
