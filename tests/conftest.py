@@ -25,8 +25,31 @@ settings.register_profile("rtcli", deadline=None, database=examples)
 settings.load_profile("rtcli")
 
 
+QUICK_LEAVES_OUT = {"browser", "deploy", "faults"}  # folders
+NEEDS_A_PACKAGE = {"redis_of_session", "cluster_of_session"}  # fixtures; others have the marker `system`
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="run the fault tests with their full counts (hours)")
+    parser.addoption(
+        "--quick", action="store_true", help="leave out what needs a system package, and the fault tests"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--quick"):
+        left_out = [item for item in items if _is_left_out(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
+def _is_left_out(item: pytest.Item) -> bool:
+    """Whether a test needs a system package, or lies in a folder that `--quick` leaves out."""
+    stores = {"redis", "cluster"} & {*item.name.partition("[")[2].rstrip("]").split("-")}
+    fixtures = NEEDS_A_PACKAGE & set(getattr(item, "fixturenames", ()))
+    folder = item.path.relative_to(ROOT / "tests").parts[0]
+    marked = item.get_closest_marker("system") is not None
+    return bool(stores or fixtures or marked or folder in QUICK_LEAVES_OUT)
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
-import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
 
@@ -115,8 +113,9 @@ class PublishRun:
 
     target: Target
     show_acks: bool
+    id_prefix: str  # different for each run: ids are idempotency keys of the user
+    now: Callable[[], float]  # unix seconds
     failure: CliError | None = None
-    prefix: str = field(default_factory=lambda: secrets.token_hex(5))
     count: int = 0
     published: int = 0
 
@@ -133,7 +132,7 @@ class PublishRun:
         parts = []
         for body in bodies:
             self.count += 1
-            parts.append(Part(number, body | {"id": f"{self.prefix}-{self.count}"}))
+            parts.append(Part(number, body | {"id": f"{self.id_prefix}-{self.count}"}))
         return parts
 
     def reject(self, number: int, why: str, exit_code: Exit) -> None:
@@ -165,7 +164,7 @@ class PublishRun:
             console.write_json(
                 {
                     "type": "ack",
-                    "ts": format_timestamp(time.time()),
+                    "ts": format_timestamp(self.now()),
                     "id": str(part.body["id"]),
                     "channel": published.channel,
                     "position": published.position,

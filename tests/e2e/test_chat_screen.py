@@ -11,6 +11,8 @@ from tests.support.processes.rtcli import rtcli
 from tests.support.processes.terminal import Terminal
 from tests.support.servers.server_process import ServerProcess
 
+pytestmark = pytest.mark.system
+
 Open = Callable[..., Terminal]
 
 

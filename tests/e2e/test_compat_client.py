@@ -18,6 +18,8 @@ from tests.support.paths import NODE
 from tests.support.servers.server_process import SECRET, ServerProcess
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.system
+
 CLIENT = NODE / "compat_client.mjs"
 V1, V2 = "/api/v1/ws", "/api/v1/ws/v2"
 Message = dict[str, Any]

@@ -11,6 +11,8 @@ import pytest
 from tests.support.processes.terminal import Terminal
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.system
+
 SCENARIO = """
 name: watched
 phases:

@@ -21,6 +21,8 @@ from tests.support.paths import NODE
 from tests.support.servers.server_process import SECRET, ServerProcess
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.system
+
 STREAM = f"/api/v1/events/stream?room={ROOM}"
 
 

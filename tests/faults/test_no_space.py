@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import resource
 import shutil
 import signal
@@ -17,12 +18,19 @@ from tests.support.brokers.sqlite_files import rows
 from tests.support.checker import Outcome
 from tests.support.faults.sqlite_server import nothing_can_be_kept, serve_once, started
 from tests.support.faults.witnesses import Scene, kept, receiver, until_status
+from tests.support.processes.rtcli import RTCLI
 from tests.support.servers.server_process import SECRET, ServerProcess
 from tests.support.servers.watch import watched
 
 ACKNOWLEDGED, REFUSED = Outcome.ACKNOWLEDGED, Outcome.REFUSED
 DISK_BYTES = 32 * 1_048_576
 SPARE_BYTES = 200_000  # the rest when it is nearly full
+# Runs a command where there is a full disk at a path. Everything is gone when the command ends.
+FILL_AND_RUN = """
+  mount -t tmpfs -o size=1m tmpfs "$0"
+  cat /dev/zero > "$0/ballast" 2> /dev/null
+  exec "$@"
+"""
 log = logging.getLogger(__name__)
 
 
@@ -120,10 +128,8 @@ async def test_no_space_is_told_and_mended(
 def test_a_disk_that_is_full_from_the_beginning(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(SECRET)
     (tmp_path / "secret").chmod(0o600)
-    with mounted(tmp_path / "disk") as is_disk:
-        path = tmp_path / "disk" / "rt.db"
-        if is_disk:
-            (tmp_path / "disk" / "ballast").write_bytes(bytes(DISK_BYTES))
-        else:
-            path.with_name("rt.db-lock").symlink_to("/dev/full")  # /dev/full is always full
-        assert "No space left" in serve_once(tmp_path, path)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    user = () if os.geteuid() == 0 else ("--map-root-user",)
+    on_full_disk = ("unshare", "--mount", *user, "sh", "-c", FILL_AND_RUN, str(disk), RTCLI)
+    assert "No space left" in serve_once(tmp_path, disk / "rt.db", command=on_full_disk)

@@ -15,15 +15,23 @@ from pathlib import Path
 
 import psutil
 
+from tests.support.paths import ROOT
+
 # Only these are kept: PATH, and what the test run's own machinery says to its processes.
 KEPT = ("PATH", "LD_LIBRARY_PATH")
 KEPT_PREFIXES = ("COVERAGE_", "PYTEST_", "PIP_")
-SET = {"LANG": "C.UTF-8", "TERM": "xterm-256color", "TZ": "UTC", "SHELL": "/bin/sh"}
+SET = {
+    "LANG": "C.UTF-8",
+    "TERM": "xterm-256color",
+    "TZ": "UTC",
+    "SHELL": "/bin/sh",
+    "HYPOTHESIS_STORAGE_DIRECTORY": str(ROOT / ".hypothesis"),  # otherwise where the session is started
+}
 MARK = (
     "TEST_SESSION"  # set in every process of this session, by which it is found when it outlives the session
 )
 SYSTEM = ("/usr/sbin", "/sbin")  # where nginx is, and not on everybody's PATH
-GRACE_S = 5.0
+GRACE_S = 3.0
 # Multiprocessing keeps one for as long as the process lives that asked for it.
 EXPECTED = "multiprocessing.resource_tracker"
 

@@ -29,8 +29,8 @@ class Deliveries:
     """When each text was sent, and who has received it."""
 
     def __init__(self) -> None:
-        self._said_at: dict[str, float] = {}
-        self._seen: dict[str, set[str]] = {}
+        self._sent_at: dict[str, float] = {}
+        self._received_by: dict[str, set[str]] = {}
         self._changed = asyncio.Event()
         self._failure: BaseException | None = None
 
@@ -39,19 +39,19 @@ class Deliveries:
         self._failure = None if task.cancelled() else task.exception()
         self._changed.set()
 
-    def said(self, text: str) -> None:
+    def sent(self, text: str) -> None:
         """Record that this text is sent now."""
-        self._said_at[text] = time.monotonic()
+        self._sent_at[text] = time.monotonic()
 
-    def seen(self, who: str, text: str) -> float | None:
+    def received(self, who: str, text: str) -> float | None:
         """Record that `who` received this text; returns the seconds since it was sent, if it was."""
-        self._seen.setdefault(text, set()).add(who)
+        self._received_by.setdefault(text, set()).add(who)
         self._changed.set()
-        at = self._said_at.get(text)
+        at = self._sent_at.get(text)
         return None if at is None else time.monotonic() - at
 
-    def happened(self) -> None:
-        """Check the conditions that `until` waits for."""
+    def notify(self) -> None:
+        """Something happened: let `until` check its condition."""
         self._changed.set()
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:
@@ -66,9 +66,11 @@ class Deliveries:
         except TimeoutError:
             raise CliError(f"the demo waited in vain for {what}", exit_code=Exit.SERVER) from None
 
-    async def until_seen(self, text: str, by: Sequence[str]) -> None:
+    async def until_received(self, text: str, by: Sequence[str]) -> None:
         """Wait until everybody has received the text."""
-        await self.until(lambda: self._seen.get(text, set()) >= set(by), f"{text!r} at {', '.join(by)}")
+        await self.until(
+            lambda: self._received_by.get(text, set()) >= set(by), f"{text!r} at {', '.join(by)}"
+        )
 
 
 class Person:
@@ -98,13 +100,13 @@ class Person:
     def say(self, text: str) -> None:
         """Send a text to the room."""
         self._transcript.says(self.name, text)
-        self._deliveries.said(text)
+        self._deliveries.sent(text)
         self.client.send(ROOM, text)
 
     def _on_event(self, event: ClientEvent) -> None:
         match event:
             case Message(own=False, content=text, sender_name=sender):
-                took_s = self._deliveries.seen(self.name, text)
+                took_s = self._deliveries.received(self.name, text)
                 self._transcript.sees(self.name, f"{sender}: {text}", took_s=took_s)
             case Joined():
                 self.joined = self.present = True
@@ -114,7 +116,7 @@ class Person:
                 pass
         if isinstance(event, Lost | Reconnected | Missed):
             self._transcript.status(self.name, sentence(event) or "")
-        self._deliveries.happened()
+        self._deliveries.notify()
 
 
 class TailParticipant:
@@ -147,11 +149,11 @@ class TailParticipant:
         for event in batch.events:
             if event.event == "ready":
                 self.ready = True
-                self._deliveries.happened()
+                self._deliveries.notify()
             elif event.event == "new_message":
                 fields = ReceivedEvent(event, time.time()).fields
                 text = str(fields.get("content"))
-                took_s = self._deliveries.seen("tail", text)
+                took_s = self._deliveries.received("tail", text)
                 place = f"{fields.get('epoch')}-{fields.get('offset')}"
                 self._transcript.sees(
                     "tail", f"id {place}  {fields.get('sender_name')}: {text}", took_s=took_s

@@ -87,7 +87,7 @@ class Demo:
         for person, text in lines:
             await asyncio.sleep(_PAUSE_S)
             person.say(text)
-            await deliveries.until_seen(text, [who for who in _ALL if who != person.name])
+            await deliveries.until_received(text, [who for who in _ALL if who != person.name])
 
     async def _lose(self, deliveries: Deliveries, ann: Person, bob: Person) -> None:
         self.transcript.scene("Bob's network fails; what Ann says meanwhile reaches him when he is back")
@@ -96,8 +96,8 @@ class Demo:
         for text in ("Then I release it.", "Done!"):
             await asyncio.sleep(_PAUSE_S / 2)
             ann.say(text)
-            await deliveries.until_seen(text, ["tail"])
-        await deliveries.until_seen("Done!", ["bob"])
+            await deliveries.until_received(text, ["tail"])
+        await deliveries.until_received("Done!", ["bob"])
         await self._converse(deliveries, (bob, "I missed nothing."))
 
     def _person(self, name: str, endpoint: Endpoint, server: OwnServer, deliveries: Deliveries) -> Person:

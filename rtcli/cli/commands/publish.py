@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import secrets
 import stat
 import time
 from contextlib import aclosing
@@ -70,7 +71,7 @@ def publish(
     if from_stdin and console.stdin_is_tty and not whole:
         console.info("reading messages from the terminal, one a line; Ctrl-D ends it")
     connection = make_connection(server, scope="publish")
-    run = PublishRun(target, show_acks=ack or console_options.json)
+    run = PublishRun(target, ack or console_options.json, id_prefix=secrets.token_hex(5), now=time.time)
     texts = argument_texts(text or ["{}"])
     if from_stdin:
         texts = whole_text() if whole else line_texts()

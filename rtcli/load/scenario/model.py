@@ -1,6 +1,6 @@
 """A scenario as the load tester runs it: who the users are, what they do and when, and what counts as good.
 
-Immutable values, which `loader` makes from YAML and the engine interprets. Times are in seconds, rates per
+Immutable values, which `loader` makes from YAML and users follow. Times are in seconds, rates per
 second, sizes in bytes, shares from 0 to 1; texts with `${...}` are parsed templates. All values pickle, since
 workers are processes. `steps` has what a user does, step by step.
 """

@@ -1,7 +1,7 @@
 """What a user of a scenario does, step by step: one immutable value per kind of step.
 
-Times are in seconds, rates per second; texts with `${...}` are parsed templates. The docstrings say what the
-engine does; docs/scenarios.md describes the language of the files.
+Times are in seconds, rates per second; texts with `${...}` are parsed templates. The docstrings say what
+users do; docs/scenarios.md describes the language of the files.
 """
 
 from __future__ import annotations

@@ -75,8 +75,12 @@ def test_data_that_is_refused(text: str) -> None:
         make_target(None, "x", None).bodies(text)
 
 
+def make_run(id_prefix: str = "aaaa", *, show_acks: bool = False) -> PublishRun:
+    return PublishRun(ROOMS, show_acks, id_prefix, now=lambda: 0.0)
+
+
 def test_ids_are_unique_and_short() -> None:
-    run, other = PublishRun(ROOMS, show_acks=False), PublishRun(ROOMS, show_acks=False)
+    run, other = make_run("aaaa"), make_run("bbbb")
     parts = run.parts(1, "x") + run.parts(2, "y") + other.parts(1, "x")
     ids = [part.body["id"] for part in parts]
     assert len(set(ids)) == 6
@@ -88,7 +92,7 @@ PUBLISHED = Published("room:a", "k3f9", 1, "k3f9-1", duplicate=False)
 
 
 def test_the_last_failure_is_the_error_and_the_others_are_said(capfd: pytest.CaptureFixture[str]) -> None:
-    run = PublishRun(ROOMS, show_acks=True)
+    run = make_run(show_acks=True)
     assert run.end() == Exit.OK
     parts = run.parts(1, "x")
     run.on_result(parts[0], Result(201, PUBLISHED))
@@ -104,7 +108,7 @@ def test_the_last_failure_is_the_error_and_the_others_are_said(capfd: pytest.Cap
 
 @pytest.mark.parametrize(("status", "exit_code"), [(403, Exit.AUTH), (400, Exit.SERVER), (409, Exit.SERVER)])
 def test_the_exit_code_says_what_it_was(status: int, exit_code: Exit) -> None:
-    run = PublishRun(ROOMS, show_acks=False)
+    run = make_run()
     run.on_result(run.parts(1, "x")[0], Result(status, code="c", detail="d"))
     with pytest.raises(CliError) as caught:
         run.end()

@@ -24,6 +24,8 @@ from tests.support.servers.two_instances import (
 )
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.system
+
 Pair = tuple[LiveServer, LiveServer]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from rtcli.protocol.position import Position
 from tests.support.checker import Outcome
 from tests.support.clients.peers import StreamPeer, connect, token
 from tests.support.faults.witnesses import ROOM, Scene, status
-from tests.support.processes.rtcli import rtcli
+from tests.support.processes.rtcli import RTCLI, rtcli
 from tests.support.servers.server_process import ServerProcess
 from tests.support.waiting import until
 
@@ -24,10 +25,10 @@ async def started(servers: list[ServerProcess], home: Path, path: Path) -> Serve
     return servers[-1]
 
 
-def serve_once(home: Path, path: Path) -> str:
+def serve_once(home: Path, path: Path, command: Sequence[str] = (RTCLI,)) -> str:
     """What a server says that refuses its log at the start."""
     arguments = ("serve", "--port", "0", "--store", f"sqlite:{path}", "--secret-file", str(home / "secret"))
-    done = rtcli(*arguments, home=home)
+    done = rtcli(*arguments, home=home, command=command)
     assert (done.returncode, done.stdout) == (2, b""), done.stderr
     said = done.stderr.decode()
     assert said.startswith(f"error: {path}")

@@ -42,6 +42,7 @@ def loadtest(site: Path, home: Path, *arguments: str) -> CompletedProcess[bytes]
     return rtcli("loadtest", *arguments, home=home, env={"PYTHONPATH": str(site)})
 
 
+@pytest.mark.system
 async def test_the_example_works_against_a_broker(site: Path, tmp_path: Path) -> None:
     async with node_server("stomp_server.mjs") as url:
         result = loadtest(site, tmp_path, str(EXAMPLE / "chat.yaml"), "--url", url, "--json", *SHORT)
@@ -53,6 +54,7 @@ async def test_the_example_works_against_a_broker(site: Path, tmp_path: Path) ->
     assert counts["expected"] == counts["delivered"] == counts["sent"] * 22
 
 
+@pytest.mark.system
 async def test_what_the_broker_loses_on_a_reconnect_is_named(site: Path, tmp_path: Path) -> None:
     text = (EXAMPLE / "chat.yaml").read_text()
     (tmp_path / "flaky.yaml").write_text(text.replace("thresholds:", FLAKY.lstrip("\n") + "thresholds:"))
@@ -67,6 +69,7 @@ async def test_what_the_broker_loses_on_a_reconnect_is_named(site: Path, tmp_pat
     assert rooms == {"lobby"}
 
 
+@pytest.mark.system
 async def test_a_broker_that_refuses_is_heard(site: Path, tmp_path: Path) -> None:
     text = (EXAMPLE / "chat.yaml").read_text().replace("{ room: lobby", "{ room: forbidden")
     (tmp_path / "refused.yaml").write_text(text)

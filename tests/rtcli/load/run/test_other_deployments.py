@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import httpx
+import pytest
 
 from rtcli.load.results.model import RunResult, Verdict
 from tests.support.load.runs import run
 from tests.support.servers.foreign import nchan, node_server
+
+pytestmark = pytest.mark.system
 
 CHAT = "chat_server.mjs"
 FRAMES = """

@@ -19,6 +19,8 @@ from tests.support.redis.cluster import RedisCluster
 from tests.support.redis.server import RedisServer
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.system
+
 
 async def publish_with_patience(log: Running, channel: str) -> int:
     """Repeat under one key until acknowledged."""

@@ -20,6 +20,8 @@ from tests.support.brokers.running import ROOM, Running, offsets, running
 from tests.support.redis.server import RedisServer
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture
 def server(redis_of_session: RedisServer) -> RedisServer:

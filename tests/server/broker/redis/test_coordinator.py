@@ -20,6 +20,8 @@ from tests.support.brokers.running import Running, running
 from tests.support.redis.server import RedisServer
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.system
+
 ROOM = "room:lobby"
 STORES = ("one", "sharded", "cluster")
 LEASE_S = 5.0

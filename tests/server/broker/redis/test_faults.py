@@ -17,7 +17,7 @@ from tests.support.redis.proxy import RedisProxy
 from tests.support.redis.server import RedisServer
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.timeout(1200)  # with --soak; otherwise each takes a few seconds
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]  # with --soak; otherwise a few seconds each
 
 
 @pytest.fixture

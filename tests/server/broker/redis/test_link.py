@@ -17,6 +17,8 @@ from rtcli_server.broker.redis.wire import ForeignDataError
 from tests.support.redis.server import RedisServer
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.system
+
 TIMINGS = RedisTimings(connect_s=0.5, request_s=0.5, first_retry_s=0.01, max_retry_s=0.05)
 
 
