@@ -44,10 +44,11 @@ class Stretch(NamedTuple):
 class Absence:
     """An absence without leave, until the user is back or its part is over."""
 
-    __slots__ = ("absent_us", "cause", "last", "room", "rooms", "since", "stretches")
+    __slots__ = ("absent_us", "by_attempt", "cause", "last", "room", "rooms", "since", "stretches")
 
     def __init__(self, cause: Cause, since: int, room: str, rooms: Sequence[RoomByPlan]) -> None:
         self.cause = cause
+        self.by_attempt = False  # it began with an attempt to connect that failed
         self.last: Cause | None = None  # why the last attempt to come back failed
         self.since = since
         self.room = room
@@ -185,12 +186,12 @@ class Presence:
         """An attempt to connect has failed."""
         self._tried = None
         if self.state is State.TRYING:
-            self._be_absent(self._since, cause)
+            self._be_absent(self._since, cause, by_attempt=True)
         elif self.state is State.AWAY and self._asked:
-            self._be_absent(now, cause)
+            self._be_absent(now, cause, by_attempt=True)
         elif self.state is State.ABSENT and self._absence is not None:
             self._absence.last = cause
-            if not self._lost and self._place < 0:
+            if self._absence.by_attempt:
                 self._absence.cause = cause
 
     def lost(self, now: int, cause: Cause) -> None:
@@ -299,11 +300,14 @@ class Presence:
         if absence is not None:
             self._book.returned(self, absence, since, resumed=resumed)
 
-    def _be_absent(self, since: int, cause: Cause, *, room: str = "", lost: bool = False) -> None:
+    def _be_absent(
+        self, since: int, cause: Cause, *, room: str = "", lost: bool = False, by_attempt: bool = False
+    ) -> None:
         self._enter(State.ABSENT, since, present=self.state is State.PRESENT)
         self._asked, self._lost = False, lost
         if self._absence is None:
             self._absence = Absence(cause, since, room, self.rooms())
+            self._absence.by_attempt = by_attempt
         else:
             self._absence.last = cause
 
