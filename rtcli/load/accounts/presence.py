@@ -155,6 +155,11 @@ class Presence:
         return self.state is State.ABSENT
 
     @property
+    def absence_cause(self) -> Cause | None:
+        """Why the user is absent without leave now; None if it is not."""
+        return None if self._absence is None else self._absence.cause
+
+    @property
     def unanswered(self) -> Cause:
         """The cause, if the request under way stays without an answer."""
         return self._waits_for

@@ -1,12 +1,14 @@
-"""Adds up the attendance of all workers, and judges it by what the scenario asks for."""
+"""Adds up the attendance of all workers, and judges it by what the scenario allows. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import cast
 
 from rtcli.load.accounts.absences import AbsenceGroup, AbsenceGroups, AbsenceKey
 from rtcli.load.accounts.attendance import RoleCount, WorkerAttendance
+from rtcli.load.accounts.expected_errors import is_allowed
 from rtcli.load.results.accounts import (
     DeliveriesAccount,
     PhaseAttendance,
@@ -17,148 +19,156 @@ from rtcli.load.results.accounts import (
 )
 from rtcli.load.scenario.model import DEFAULT_ATTENDANCE, Scenario
 
-_KINDS: Mapping[str, ShortfallKind] = {"absent": "absent", "interrupted": "interrupted", "missed": "missed"}
 
-
-@dataclass(slots=True)
 class RunAttendance:
-    """The attendance of all workers."""
-
-    roles: dict[str, RoleCount]
-    groups: list[AbsenceGroup]
-
-
-def add_up(workers: Iterable[WorkerAttendance]) -> RunAttendance:
-    """Add up the workers' accounts.
+    """The attendance of all workers. `base` is the start of the run (µs).
 
     Users whose stay ended before their first request was answered were not absent, unless nobody of their
     role was ever let in.
     """
-    roles: dict[str, RoleCount] = {}
-    groups = AbsenceGroups()
-    for worker in workers:
-        for name, count in worker.roles.items():
-            roles.setdefault(name, RoleCount()).add(count)
-        for group in worker.groups:
-            groups.merge(group)
-    found = groups.all()
-    for group in found:
-        count = roles[group.key.role]
-        if group.key.kind == "unresolved" and not count.present and not sum(count.present_us):
-            group.key = group.key._replace(kind="absent")
-            count.planned += group.count
-    return RunAttendance(roles, [group for group in found if group.key.kind in _KINDS])
 
+    def __init__(self, scenario: Scenario, workers: Iterable[WorkerAttendance], base: int) -> None:
+        self._scenario = scenario
+        self._base = base
+        self._counts: dict[str, RoleCount] = {}
+        groups = AbsenceGroups()
+        for worker in workers:
+            for name, count in worker.roles.items():
+                self._counts.setdefault(name, RoleCount()).add(count)
+            for group in worker.groups:
+                groups.merge(group)
+        self._groups = self._resolve(groups)
+        self._expected = self._expected_codes()
+        self._roles = {name: self._role(name) for name in scenario.roles if name in self._counts}
+        self._short = self._short_roles()
 
-def users_account(scenario: Scenario, attendance: RunAttendance, base: int) -> UsersAccount:
-    """Who should have been there, and who was. `base` is the start of the run (µs)."""
-    names = [phase.name for phase in scenario.phases]
-    roles = {
-        name: _role(name, attendance, required_share(scenario, name), names)
-        for name in scenario.roles
-        if name in attendance.roles
-    }
-    return UsersAccount(
-        roles=tuple(roles.values()),
-        shortfalls=tuple(
-            _shortfall(group, base, allowed=_is_allowed(group.key, roles[group.key.role], attendance.groups))
-            for group in attendance.groups
-            if group.key.kind != "missed"
-        ),
-        judged=any(role.required is not None for role in roles.values()),
-    )
+    def _resolve(self, groups: AbsenceGroups) -> list[AbsenceGroup]:
+        """Decide about users of whom nothing is known."""
+        found = []
+        for group in groups.all():
+            count = self._counts[group.key.role]
+            if group.key.kind == "unresolved":
+                if count.present or sum(count.present_us):
+                    continue
+                group.key = group.key._replace(kind="absent")
+                count.planned += group.count
+            found.append(group)
+        return found
 
+    def _expected_codes(self) -> set[tuple[str, str, str]]:
+        """Role, code and phase of the absences that `expect_errors` allows: a share of the role's users."""
+        users: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        for group in self._groups:
+            if group.key.kind != "missed":
+                users[group.key.role, group.key.code][group.key.phase] += group.count
+        return {
+            (role, code, phase)
+            for (role, code), by_phase in users.items()
+            for phase in by_phase
+            for entry in self._scenario.roles[role].expect_errors
+            if is_allowed([entry], code, phase, by_phase, {entry.phase or "": self._counts[role].planned})
+        }
 
-def required_share(scenario: Scenario, role: str) -> float | None:
-    """The share of its planned time for which a role has to be present; None: it is not judged."""
-    own = scenario.roles[role].attendance
-    return (scenario.attendance if own is None else own) or None
+    def _is_expected(self, key: AbsenceKey) -> bool:
+        return (key.role, key.code, key.phase) in self._expected
 
+    def _role(self, name: str) -> RoleAttendance:
+        count = self._counts[name]
+        own = self._scenario.roles[name].attendance
+        # What the scenario allows, and what the generator itself caused, says nothing about the server.
+        excused = sum(
+            group.absent_us
+            for group in self._groups
+            if group.key.role == name and (group.key.own or self._is_expected(group.key))
+        )
+        return RoleAttendance(
+            role=name,
+            planned=count.planned,
+            present=count.present,
+            interrupted=count.interrupted,
+            planned_s=_seconds(sum(count.planned_us) - excused),
+            present_s=_seconds(sum(count.present_us)),
+            required=(self._scenario.attendance if own is None else own) or None,
+            phases=tuple(
+                PhaseAttendance(phase.name, _seconds(planned), _seconds(present))
+                for phase, planned, present in zip(
+                    self._scenario.phases, count.planned_us, count.present_us, strict=True
+                )
+                if planned
+            ),
+        )
 
-def _role(
-    name: str, attendance: RunAttendance, required: float | None, phases: Sequence[str]
-) -> RoleAttendance:
-    count = attendance.roles[name]
-    own = sum(
-        group.absent_us for group in attendance.groups if group.key.role == name and group.key.own
-    )  # what the generator itself caused says nothing about the server
-    return RoleAttendance(
-        role=name,
-        planned=count.planned,
-        present=count.present,
-        interrupted=count.interrupted,
-        planned_s=_seconds(sum(count.planned_us) - own),
-        present_s=_seconds(sum(count.present_us)),
-        required=required,
-        phases=tuple(
-            PhaseAttendance(phase, _seconds(planned), _seconds(present))
-            for phase, planned, present in zip(phases, count.planned_us, count.present_us, strict=False)
-            if planned
-        ),
-    )
+    def _short_roles(self) -> set[str]:
+        """The roles whose absent users are too many, or were away for too long.
 
+        With the default share, nobody may be absent in the end; with less, so many users as of the time.
+        """
+        absent: Counter[str] = Counter()
+        for group in self._groups:
+            if group.key.kind == "absent" and not group.key.own and not self._is_expected(group.key):
+                absent[group.key.role] += group.count
+        short = {name for name, role in self._roles.items() if role.is_short}
+        for name, count in absent.items():
+            required = self._roles[name].required
+            if required is not None:
+                share = 0.0 if required >= DEFAULT_ATTENDANCE else 1 - required
+                if count > share * self._roles[name].planned:
+                    short.add(name)
+        return short
 
-def _is_allowed(key: AbsenceKey, role: RoleAttendance, groups: Sequence[AbsenceGroup]) -> bool:
-    """Whether the scenario allows an absence. With the default, nobody may be absent at the end."""
-    if role.required is None:
-        return True
-    if role.is_short:
-        return False
-    if key.kind == "interrupted" or key.own:
-        return True
-    absent = sum(
-        group.count for group in groups if group.key.role == role.role and group.key.kind == "absent"
-    )
-    return role.required < DEFAULT_ATTENDANCE and absent <= (1 - role.required) * role.planned
+    # -- the accounts --------------------------------------------------------------------------------------
 
+    def users(self) -> UsersAccount:
+        """Who should have been there, and who was."""
+        return UsersAccount(
+            roles=tuple(self._roles.values()),
+            shortfalls=tuple(self._shortfall(group) for group in self._groups if group.key.kind != "missed"),
+            judged=any(role.required is not None for role in self._roles.values()),
+        )
 
-def _shortfall(group: AbsenceGroup, base: int, *, allowed: bool) -> Shortfall:
-    key = group.key
-    return Shortfall(
-        kind=_KINDS[key.kind],
-        role=key.role,
-        code=key.code,
-        cause=key.text,
-        count=group.count,
-        room=key.room,
-        phase=key.phase,
-        who=tuple(group.who),
-        first=_seconds(group.first - base),
-        last=_seconds(group.last - base),
-        user_seconds=_seconds(group.absent_us),
-        allowed=allowed,
-        own=key.own,
-    )
+    def deliveries(self, *, expected: int, delivered: int) -> DeliveriesAccount:
+        """What should have arrived by plan. `expected` and `delivered` are the audit's."""
+        missed = [group for group in self._groups if group.key.kind == "missed"]
+        total = sum(group.count for group in missed)
+        return DeliveriesAccount(
+            planned=expected + total,
+            delivered=delivered,
+            missed=total,
+            shortfalls=tuple(self._shortfall(group) for group in missed),
+            judged=self._scenario.audit.delivery != "none",
+        )
 
+    def _shortfall(self, group: AbsenceGroup) -> Shortfall:
+        key = group.key
+        return Shortfall(
+            kind=cast("ShortfallKind", key.kind),
+            role=key.role,
+            code=key.code,
+            cause=key.text,
+            count=group.count,
+            room=key.room,
+            phase=key.phase,
+            who=tuple(group.who),
+            first=_seconds(group.first - self._base),
+            last=_seconds(group.last - self._base),
+            user_seconds=_seconds(group.absent_us),
+            allowed=self._is_allowed(key),
+            own=key.own,
+        )
 
-def deliveries_account(
-    scenario: Scenario,
-    attendance: RunAttendance,
-    users: UsersAccount,
-    base: int,
-    *,
-    expected: int,
-    delivered: int,
-) -> DeliveriesAccount:
-    """What should have arrived by plan. `expected` and `delivered` are the audit's.
-
-    Missed deliveries fail a run where lost ones do, except for roles whose attendance is as it should be.
-    """
-    loses = scenario.audit.delivery in {"at-most-once", "none"}
-    short = {role.role for role in users.roles if role.is_short}
-    short |= {item.role for item in users.shortfalls if item.kind == "absent" and not item.allowed}
-    missed = [group for group in attendance.groups if group.key.kind == "missed"]
-    total = sum(group.count for group in missed)
-    return DeliveriesAccount(
-        planned=expected + total,
-        delivered=delivered,
-        missed=total,
-        shortfalls=tuple(
-            replace(_shortfall(group, base, allowed=loses or group.key.role not in short), user_seconds=0.0)
-            for group in missed
-        ),
-        judged=scenario.audit.delivery != "none",
-    )
+    def _is_allowed(self, key: AbsenceKey) -> bool:
+        """Whether the scenario allows an absence, or what was missed in it."""
+        if key.kind == "missed" and self._scenario.audit.delivery in {"at-most-once", "none"}:
+            return True
+        if self._roles[key.role].required is None or self._is_expected(key):
+            return True
+        if key.kind == "absent" and key.own:
+            return False
+        if (
+            key.kind == "interrupted"
+        ):  # by itself no violation, but a reason why there was too little presence
+            return not self._roles[key.role].is_short
+        return key.role not in self._short
 
 
 def _seconds(us: int) -> float:

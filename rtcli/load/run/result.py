@@ -7,7 +7,7 @@ import platform
 from collections.abc import Mapping
 
 from rtcli._version import __version__
-from rtcli.load.accounts.users_account import add_up, deliveries_account, users_account
+from rtcli.load.accounts.users_account import RunAttendance
 from rtcli.load.audit.evidence import Group, GroupKey, group_texts
 from rtcli.load.metrics.histogram import INDEX_BITS, Histogram, bucket_index
 from rtcli.load.metrics.names import METRICS, Kind
@@ -101,14 +101,11 @@ def environment() -> dict[str, str]:
 
 
 def _accounts(state: RunState, audit: AuditResult) -> Accounts:
-    scenario, attendance = state.spec.scenario, add_up(state.attendance)
-    users = users_account(scenario, attendance, state.base)
+    attendance = RunAttendance(state.spec.scenario, state.attendance, state.base)
     expected, delivered = audit.counts["expected"], audit.counts["delivered"]
     return Accounts(
-        users=users,
-        deliveries=deliveries_account(
-            scenario, attendance, users, state.base, expected=expected, delivered=delivered
-        ),
+        users=attendance.users(),
+        deliveries=attendance.deliveries(expected=expected, delivered=delivered),
     )
 
 

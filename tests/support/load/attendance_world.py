@@ -1,11 +1,13 @@
 """What happens to a user, driven by a seed: told to a presence as events, and painted on a time line by hand.
 
-The time line has a cell for each unit of time, which says whether the user is planned there, and present. It is
-painted by episodes, with all that follows known: no state is kept, which is what the presence is compared with.
+The time line has a cell for each unit of time, which says whether the user is planned there, and present. It
+is painted by episodes, with all that follows known: no state is kept, and so the presence can be compared
+with it.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from random import Random
 
@@ -23,7 +25,7 @@ ROOMS = (RoomByPlan("hall", joined=True), RoomByPlan("garden", 2 * UNIT))
 Event = tuple[int, Callable[[Presence, int], None]]
 
 
-class _Over(Exception):
+class _OverError(Exception):
     """The user's part is over."""
 
 
@@ -43,20 +45,18 @@ class Story:
         self.absent = 0  # its units
         self.missed: list[tuple[str, int, int]] = []
         self._stretches: list[tuple[int, int]] = []
-        try:
+        with contextlib.suppress(_OverError):
             self._play()
-        except _Over:
-            pass
 
     # -- the time line -------------------------------------------------------------------------------------
 
-    def paint(self, start: int, end: int, present: bool | None) -> None:
+    def paint(self, start: int, end: int, *, present: bool) -> None:
         for cell in range(start, min(end, self.end)):
             self.cells[cell] = present
 
     def paint_absent(self, start: int, end: int) -> None:
         end = min(end, self.end)
-        self.paint(start, end, False)
+        self.paint(start, end, present=False)
         if end > start:
             self.absent += end - start
             self._stretches.append((start, end))
@@ -75,7 +75,7 @@ class Story:
         self.outcome = "absent" if self.code else outcome
         if self.code:
             self._miss(resumed=False)
-        raise _Over
+        raise _OverError
 
     def _miss(self, *, resumed: bool) -> None:
         for room in ROOMS:
@@ -97,7 +97,7 @@ class Story:
         self._connect("new")
         while True:
             stay = self.rng.randint(0, 12)
-            self.paint(self.now, self.now + stay, True)
+            self.paint(self.now, self.now + stay, present=True)
             if not self.wait(stay):
                 self.over(None)
             self.rng.choice([self._lose, self._go_away, self._join, self._join])()
@@ -121,10 +121,10 @@ class Story:
                 self.over("absent")
         self.say(lambda user, at: user.confirmed(at, resumed=resumes))
         if after == "new":
-            self.paint(start, self.now, True)
+            self.paint(start, self.now, present=True)
         elif after == "refused":
             self.paint_absent(since, start)
-            self.paint(start, self.now, True)
+            self.paint(start, self.now, present=True)
         elif after == "lost":
             self.paint_absent(since, self.now)
         self.back(resumed=resumes)
@@ -170,7 +170,7 @@ class Story:
         luck = self.rng.random()
         if luck < 0.5:
             self.say(lambda user, at: user.joined(at, PLACE))
-            self.paint(start, self.now, True)
+            self.paint(start, self.now, present=True)
         elif luck < 0.7:
             self.code = GONE.code
             self.say(lambda user, at: user.lost(at, GONE))
@@ -195,7 +195,7 @@ class Story:
                         if outcome == "joined":
                             self.say(lambda user, at: user.joined(at, PLACE + 1))
                             self.paint_absent(since, start)
-                            self.paint(start, self.now, True)
+                            self.paint(start, self.now, present=True)
                             self.back(resumed=False)
                             return
                         if self._steps([lambda user, at: user.join_failed(at, PLACE, "hall", FULL)]):
