@@ -10,6 +10,12 @@ from rtcli.load.accounts.sends import RoleCount, UnsentGroup, UnsentGroups, Work
 from rtcli.load.results.accounts import SendsAccount, Shortfall
 from rtcli.load.results.model import Violation
 from rtcli.load.scenario.model import Scenario
+from rtcli.load.scenario.steps import Send, walk
+
+
+def plans_sends(scenario: Scenario) -> bool:
+    """Whether any role sends messages."""
+    return any(isinstance(step, Send) for role in scenario.roles.values() for step in walk(role.flow))
 
 
 class RunSends:
@@ -73,6 +79,7 @@ class RunSends:
                 self._shortfall(group, allowed=allowed)
                 for group, allowed in zip(self._groups, self._allowed, strict=True)
             ),
+            planned=plans_sends(self._scenario),
             judged=self._scenario.sends,
         )
 

@@ -1,5 +1,6 @@
-"""GitHub Actions: an annotation for each failed threshold at its line of the scenario, and the step summary.
+"""GitHub Actions: annotations and the step summary.
 
+There is an annotation for each failed threshold, at its line of the scenario, and for all that is missing.
 GitHub shows ten annotations of a kind for a step and silently hides the rest, so the tenth says how many more
 there are.
 """
@@ -11,7 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rtcli.load.reporters import markdown
+from rtcli.load.reporters.headline import sentence
+from rtcli.load.results.kinds import words_of
 from rtcli.load.results.model import RunResult, ThresholdResult
+from rtcli.load.results.wording import shortfall_place, shortfall_title, shortfall_why
 
 LIMIT = 10
 _MAX_SUMMARY = 1_000_000  # GitHub refuses a step summary of more than 1 MiB
@@ -37,7 +41,7 @@ def _property(text: str) -> str:
 
 def render(result: RunResult) -> str:
     """Render workflow commands, one a line; empty when nothing failed."""
-    found = _audit(result) + [
+    found = [*_accounts(result), *_audit(result)] + [
         _threshold(threshold) for threshold in result.thresholds if threshold.outcome != "passed"
     ]
     if not found and result.exit_code:
@@ -67,14 +71,28 @@ def _line(annotation: _Annotation, result: RunResult) -> str:
     return f"::{annotation.level} {','.join(properties)}::{_data(annotation.text)}"
 
 
+def _accounts(result: RunResult) -> list[_Annotation]:
+    """What is missing from the accounts and not allowed; a warning where the generator lacked the means."""
+    if result.accounts is None:
+        return []
+    return [
+        _Annotation(
+            "warning" if item.by_generator and not item.is_bug else "error",
+            f"{shortfall_title(item)} ({item.role})",
+            f"{shortfall_why(item)}; {shortfall_place(item)}",
+        )
+        for item in result.accounts.shortfalls
+    ]
+
+
 def _audit(result: RunResult) -> list[_Annotation]:
     audit = result.audit
     if audit is None or not audit.found:
         return []
     groups = [group for group in audit.groups if group.kind in audit.failing]
     if not groups:
-        return [_Annotation("error", "delivery audit", result.reasons[0])]
-    return [_Annotation("error", f"{group.count} {group.kind}", group.text) for group in groups]
+        return [_Annotation("error", "delivery audit", sentence(result))]
+    return [_Annotation("error", f"{group.count} {words_of(group.kind)}", group.text) for group in groups]
 
 
 def _threshold(threshold: ThresholdResult) -> _Annotation:

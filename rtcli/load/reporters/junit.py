@@ -1,19 +1,34 @@
-"""`junit.xml`: a test case for each threshold and each rule of the audit, as CI systems read it."""
+"""`junit.xml`: a test case for each threshold, each account and each kind of violation, for CI systems."""
 
 from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 from rtcli.load.metrics.formatting import format_value
+from rtcli.load.results.accounts import Accounts, Shortfall
+from rtcli.load.results.kinds import KINDS
 from rtcli.load.results.model import AuditResult, RunResult, ThresholdResult, Violation
+from rtcli.load.results.wording import (
+    causes,
+    deliveries_figures,
+    role_presence,
+    sends_figures,
+    shortfall_sentence,
+    users_figures,
+    violation_facts,
+    violation_sentence,
+)
 
 # XML 1.0 (2.2) allows tab, line feed, carriage return and the characters from U+0020, without surrogates,
 # FFFE and FFFF; and what changes the direction of text has no business in a report.
 _NOT_XML = re.compile(
     "[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
+
+_MAX_LINES = 20  # of each failure's text
 
 
 def _clean(text: str) -> str:
@@ -24,6 +39,8 @@ def render(result: RunResult) -> str:
     """The document as text, with its XML declaration."""
     root = ET.Element("testsuites", name=_clean(f"rtcli loadtest {result.scenario}"))
     _thresholds(root, result)
+    if result.accounts is not None:
+        _accounts(root, result.accounts, result)
     if result.audit is not None:
         _audit(root, result.audit, result)
     _run(root, result)
@@ -80,33 +97,86 @@ def _threshold(case: ET.Element, threshold: ThresholdResult) -> None:
         _outcome(case, tag, f"{threshold.outcome}: {threshold.reason}")
 
 
+# -- accounts and audit ------------------------------------------------------------------------------------
+
+
+def _accounts(root: ET.Element, accounts: Accounts, result: RunResult) -> None:
+    """A case for each account, and one for each kind of violation that only they have."""
+    suite = _suite(root, "accounts")
+    users, sends, deliveries = accounts.users, accounts.sends, accounts.deliveries
+    away = [f"{role.role} was {role_presence(role)}" for role in users.roles if role.is_short]
+    _account(_case(suite, "users", result), users_figures(users), users.shortfalls, users.judged, away)
+    if sends.planned:
+        _account(_case(suite, "sends", result), sends_figures(sends), sends.shortfalls, sends.judged)
+        case = _case(suite, "deliveries", result)
+        _account(
+            case, deliveries_figures(deliveries), deliveries.shortfalls, deliveries.judged, _audited(result)
+        )
+    missing = {"absent": users.shortfalls, "unsent": sends.shortfalls, "missed": deliveries.shortfalls}
+    for kind, shortfalls in missing.items():
+        if kind in result.judged_kinds:
+            found = [item for item in shortfalls if item.kind == kind and not item.allowed]
+            _kind(_case(suite, KINDS[kind].claim, result), found)
+
+
+def _audited(result: RunResult) -> list[str]:
+    """What the audit found that fails the run: how many of each kind, and some of them."""
+    audit = result.audit
+    if audit is None:
+        return []
+    counts = [f"{audit.counts[kind]} {KINDS[kind].words}" for kind in audit.failing if audit.counts.get(kind)]
+    wrong = [_line(violation) for violation in audit.violations if violation.kind in audit.failing]
+    return [*counts, *wrong[:_MAX_LINES]]
+
+
+def _account(
+    case: ET.Element, figures: str, shortfalls: Sequence[Shortfall], judged: bool, more: Sequence[str] = ()
+) -> None:
+    """Fails for what is not allowed; an error where only the generator lacked the means."""
+    missing = [item for item in shortfalls if not item.allowed]
+    body = "\n".join([*map(shortfall_sentence, missing[:_MAX_LINES]), *more])
+    if not judged:
+        _outcome(case, "skipped", figures)
+    elif more or any(not item.by_generator for item in missing):
+        _outcome(case, "failure", figures, body)
+    elif missing:
+        _outcome(case, "error", figures, body)
+    else:
+        ET.SubElement(case, "system-out").text = _clean(
+            "\n".join([figures, *map(shortfall_sentence, shortfalls[:_MAX_LINES])])
+        )
+
+
+def _kind(case: ET.Element, found: Sequence[Shortfall]) -> None:
+    wrong = [item for item in found if not item.by_generator]
+    if found:
+        body = "\n".join(map(shortfall_sentence, (wrong or found)[:_MAX_LINES]))
+        _outcome(case, "failure" if wrong else "error", causes(wrong or found), body)
+
+
 def _audit(root: ET.Element, audit: AuditResult, result: RunResult) -> None:
     suite = _suite(root, "delivery audit")
     for kind in audit.failing:
-        case = _case(suite, f"no delivery is {kind.replace('_', ' ')}", result)
+        case = _case(suite, KINDS[kind].claim, result)
         count = audit.counts.get(kind, 0)
         if count:
-            shown = [violation for violation in audit.violations if violation.kind == kind][:20]
+            shown = [violation for violation in audit.violations if violation.kind == kind][:_MAX_LINES]
             body = "\n".join(_line(violation) for violation in shown)
             _outcome(
                 case, "failure", f"{count} of {audit.counts.get('expected', 0)} expected deliveries", body
             )
+    if result.accounts is not None and not result.accounts.sends.planned:
+        return
     case = _case(suite, "something was delivered", result)
     if audit.delivery != "none" and not audit.counts.get("delivered"):
         _outcome(case, "failure", "nothing was delivered, so nothing was shown")
 
 
 def _line(violation: Violation) -> str:
-    parts = [
-        f"{violation.message} in {violation.room}",
-        violation.subscriber,
-        violation.cause,
-        violation.detail,
-    ]
-    return "; ".join(part for part in parts if part)
+    return "; ".join(part for part in (violation_sentence(violation), violation_facts(violation)) if part)
 
 
 def _run(root: ET.Element, result: RunResult) -> None:
     case = _case(_suite(root, "run"), f"verdict: {result.verdict.value}", result)
-    if result.verdict.value in {"inconclusive", "interrupted", "worse"}:
+    if result.verdict.value in {"broken", "inconclusive", "interrupted", "worse"}:
         _outcome(case, "failure", "; ".join(result.reasons))

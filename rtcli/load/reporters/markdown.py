@@ -6,8 +6,18 @@ import re
 from collections.abc import Iterator
 
 from rtcli.load.metrics.formatting import format_seconds, format_value
-from rtcli.load.reporters.text import HEADLINES, sentence
-from rtcli.load.results.model import VIOLATIONS, RunResult, Verdict
+from rtcli.load.reporters.headline import HEADLINES, sentence
+from rtcli.load.results.accounts import Accounts
+from rtcli.load.results.kinds import KINDS
+from rtcli.load.results.model import RunResult, Verdict
+from rtcli.load.results.wording import (
+    accounts_line,
+    role_presence,
+    shortfall_place,
+    shortfall_title,
+    shortfall_why,
+    violation_sentence,
+)
 from rtcli.terminal.escaping import escape
 from rtcli.units import format_number
 
@@ -16,6 +26,7 @@ _SIGNS = {Verdict.PASSED: "✅", Verdict.INCONCLUSIVE: "⚠️", Verdict.INTERRU
 _OUTCOMES = {"passed": "✅", "failed": "❌", "inconclusive": "⚠️"}
 _BARS = "▁▂▃▄▅▆▇█"
 _MAX_VIOLATIONS = 10
+_MAX_SHORTFALLS = 20
 
 
 def _text(value: object) -> str:
@@ -32,13 +43,39 @@ def _lines(result: RunResult) -> Iterator[str]:
     sign, word = _SIGNS.get(result.verdict, "❌"), HEADLINES[result.verdict][0]
     yield f"## {sign} {_text(result.scenario)}: {word.lower()}"
     yield ""
-    yield _text(f"{result.description} {sentence(result).capitalize()}".strip())
+    if result.accounts is not None:
+        yield f"**{_text(accounts_line(result.accounts))}**"
+        yield ""
+    said = sentence(result)
+    yield _text(f"{result.description} {said[:1].upper()}{said[1:]}".strip())
     yield ""
     yield from (f"- {_text(reason)}" for reason in result.reasons)
     yield ""
+    if result.accounts is not None:
+        yield from _accounts(result.accounts)
     yield from _table(result)
     yield from _deliveries(result)
     yield from _latency(result)
+
+
+def _accounts(accounts: Accounts) -> Iterator[str]:
+    """What is missing from the accounts, by cause; and the roles that were not all there."""
+    found = [*accounts.users.shortfalls, *accounts.sends.shortfalls, *accounts.deliveries.shortfalls]
+    if found:
+        yield "| | missing | role | why | when and who |"
+        yield "|---|---|---|---|---|"
+    for item in sorted(found, key=lambda each: each.allowed)[:_MAX_SHORTFALLS]:
+        sign = "⚠️" if item.allowed or item.by_generator else "❌"
+        cells = (shortfall_title(item), item.role, shortfall_why(item), shortfall_place(item))
+        yield f"| {sign} | {' | '.join(map(_text, cells))} |"
+    if len(found) > _MAX_SHORTFALLS:
+        yield f"| | {len(found) - _MAX_SHORTFALLS} more causes | | | |"
+    if found:
+        yield ""
+    short = [role for role in accounts.users.roles if role.is_short]
+    yield from (f"- {_text(role.role)} was {_text(role_presence(role))}" for role in short)
+    if short:
+        yield ""
 
 
 def _table(result: RunResult) -> Iterator[str]:
@@ -59,19 +96,21 @@ def _deliveries(result: RunResult) -> Iterator[str]:
     audit = result.audit
     if audit is None:
         return
-    counts = audit.counts
-    found = (
-        ", ".join(f"{counts[kind]} {_text(kind)}" for kind in VIOLATIONS if counts.get(kind))
-        or "no violation"
-    )
-    expected, arrived = format_number(counts.get("expected", 0)), format_number(counts.get("delivered", 0))
-    yield f"**Deliveries**: {expected} expected, {arrived} arrived, {found}."
+    if audit.delivery == "none":
+        yield "**Deliveries**: not judged."
+        yield ""
+        return
+    counts = result.violation_counts
+    kinds = [kind for kind in KINDS.values() if kind.account == "deliveries"]
+    found = [f"{format_number(counts[kind.name])} {_text(kind.words)}" for kind in kinds if counts[kind.name]]
+    expected, arrived = (format_number(audit.counts.get(key, 0)) for key in ("expected", "delivered"))
+    yield f"**Deliveries**: {expected} expected, {arrived} arrived, {', '.join(found) or 'no violation'}."
     yield ""
     yield from (
         f"- **{group.count} {_text(group.kind)}**: {_text(group.text)}" for group in audit.groups[:20]
     )
     for violation in audit.violations[:_MAX_VIOLATIONS]:
-        yield f"- {_text(violation.kind)}: {_text(violation.message)} → {_text(violation.subscriber)}"
+        yield f"- {_text(violation.kind)}: {_text(violation_sentence(violation))}"
     yield ""
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rtcli.load.metrics.names import METRICS, Kind, Unit
+from rtcli.load.results.accounts import Accounts
 from rtcli.load.results.model import MetricSummary, RunResult
 
 _SELECTOR = re.compile(r"(\w+)(?:\{(.*)\})?")
@@ -26,6 +27,8 @@ def render(result: RunResult) -> str:
         if match is not None and match[1] in METRICS:
             by_name.setdefault(match[1], []).append((_labels(result, match[2] or ""), summary))
     lines = [line for name, rows in by_name.items() for line in _metric(name, rows)]
+    if result.accounts is not None:
+        lines += _accounts(result, result.accounts)
     labels = ",".join([*_labels(result, ""), _label("verdict", result.verdict.value)])
     lines += [
         "# HELP rtcli_loadtest_passed Whether the run was good enough.",
@@ -33,6 +36,46 @@ def render(result: RunResult) -> str:
         f"rtcli_loadtest_passed{{{labels}}} {int(result.exit_code == 0)}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _accounts(result: RunResult, accounts: Accounts) -> Iterator[str]:
+    """The three accounts, what is missing by kind, role and code, and the presence of each role."""
+    users, sends, deliveries = accounts.users, accounts.sends, accounts.deliveries
+    figures = {
+        "users": (users.planned, users.present),
+        "sends": (sends.due, sends.accepted),
+        "deliveries": (deliveries.planned, deliveries.delivered),
+    }
+    for place, (name, text) in enumerate(
+        (
+            ("planned", "By the plan of the scenario."),
+            ("actual", "Of those, who was there or what was accepted and arrived."),
+        )
+    ):
+        rows = [([_label("account", account)], pair[place]) for account, pair in figures.items()]
+        yield from _gauge(result, f"account_{name}", text, rows)
+    missing: dict[tuple[str, ...], int] = {}
+    for item in (*users.shortfalls, *sends.shortfalls, *deliveries.shortfalls):
+        key = (item.kind, item.role, item.code, str(item.allowed).lower())
+        missing[key] = missing.get(key, 0) + item.count
+    names = ("kind", "role", "code", "allowed")
+    shortfalls: list[tuple[list[str], float]] = [
+        ([_label(name, value) for name, value in zip(names, key, strict=True)], count)
+        for key, count in missing.items()
+    ]
+    yield from _gauge(result, "shortfall", "Missing users, messages and deliveries.", shortfalls)
+    presence = [([_label("role", role.role)], role.share) for role in users.roles]
+    yield from _gauge(
+        result, "presence_ratio", "Share of a role's planned time in which it was there.", presence
+    )
+
+
+def _gauge(result: RunResult, name: str, text: str, rows: Sequence[tuple[list[str], float]]) -> Iterator[str]:
+    full = f"rtcli_loadtest_{name}"
+    yield f"# HELP {full} {text}"
+    yield f"# TYPE {full} gauge"
+    for labels, value in rows:
+        yield f"{full}{{{','.join([*_labels(result, ''), *labels])}}} {value!r}"
 
 
 def _labels(result: RunResult, tags: str) -> list[str]:

@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from rtcli.load.metrics.formatting import format_seconds, format_value
-from rtcli.load.results.model import (
-    VIOLATIONS,
-    AuditResult,
-    MetricSummary,
-    RunResult,
-    ThresholdResult,
-    Verdict,
-    Violation,
+from rtcli.load.reporters.headline import HEADLINES, sentence
+from rtcli.load.results.accounts import Shortfall
+from rtcli.load.results.kinds import KINDS, words_of
+from rtcli.load.results.model import AuditResult, MetricSummary, RunResult, ThresholdResult, Violation
+from rtcli.load.results.wording import (
+    accounts_line,
+    counted,
+    deliveries_figures,
+    role_presence,
+    sends_details,
+    shortfall_place,
+    shortfall_title,
+    shortfall_why,
+    users_details,
+    violation_facts,
+    violation_sentence,
 )
 from rtcli.terminal.escaping import escape
 from rtcli.units import format_bytes, format_number
@@ -20,24 +28,6 @@ from rtcli.units import format_bytes, format_number
 Paint = Callable[[str, str], str]
 """Colours a text: `paint(text, "red")`. The console's `style` does so where colours are wanted."""
 
-HEADLINES = {
-    Verdict.PASSED: ("PASSED", "green"),
-    Verdict.VIOLATION: ("DELIVERY VIOLATION", "red"),
-    Verdict.THRESHOLD: ("THRESHOLD FAILED", "red"),
-    Verdict.WORSE: ("WORSE THAN THE BASELINE", "red"),
-    Verdict.INCONCLUSIVE: ("INCONCLUSIVE", "yellow"),
-    Verdict.INTERRUPTED: ("INTERRUPTED", "yellow"),
-}
-MEANING = {
-    "lost": "an expected receiver never got it",
-    "duplicate": "got it more than once",
-    "reordered": "got it out of order",
-    "resume_gap": "lost while away, although nothing was said to be missing",
-    "leak": "got it without being a member of its room",
-    "phantom": "got something that this run never sent",
-    "ghost": "got it although its sender was told that it failed",
-    "corrupt": "got it changed on the way",
-}
 _MAX_SHOWN = 5
 _LABEL = 15
 
@@ -49,10 +39,10 @@ def plain(text: str, _style: str) -> str:
 
 def render(result: RunResult, paint: Paint = plain) -> str:
     """The whole report, several lines, ending with a newline."""
-    lines = [*_headline(result, paint), "", *_deliveries(result), *_latency(result)]
-    lines += [*_thresholds(result.thresholds, paint), *_generator(result, paint)]
+    lines = [*_headline(result, paint), "", *_accounts(result, paint), *_deliveries(result)]
+    lines += [*_latency(result), *_thresholds(result.thresholds, paint), *_generator(result, paint)]
     if result.audit is not None and result.audit.violations:
-        lines += ["", *_violations(result.audit, paint)]
+        lines += ["", *_violations(result, result.audit, paint)]
     lines += [_row("" if number else "Notes", escape(note)) for number, note in enumerate(result.notes)]
     return "\n".join(lines) + "\n"
 
@@ -63,38 +53,58 @@ def _row(label: str, text: str) -> str:
 
 def _headline(result: RunResult, paint: Paint) -> Iterator[str]:
     word, color = HEADLINES[result.verdict]
-    yield f"{paint(word, color)}  {result.scenario}: {sentence(result)}"
+    yield f"{paint(word, color)}  {escape(result.scenario)}: {escape(sentence(result))}"
+    if result.accounts is not None:
+        yield f"  {paint(escape(accounts_line(result.accounts)), 'bold')}"
     if result.description:
-        yield _row("", paint(result.description, "dim"))
+        yield f"  {paint(escape(result.description), 'dim')}"
     for reason in result.reasons:
         yield f"  - {escape(reason)}"
 
 
-def sentence(result: RunResult) -> str:
-    """The verdict as a clause, to follow the scenario's name and a colon."""
-    audit = result.audit
-    if result.verdict is Verdict.PASSED and audit is not None and audit.counts.get("delivered"):
-        order = {"exactly-once": "once", "at-least-once": "at least once", "at-most-once": "at most once"}
-        ordered = " and in order" if audit.order != "none" else ""
-        if audit.delivery == "none":
-            return "every threshold holds."
-        return f"every message reached everyone who should have it, {order[audit.delivery]}{ordered}."
-    return {
-        Verdict.PASSED: "every threshold holds.",
-        Verdict.VIOLATION: "messages did not reach everyone as they should.",
-        Verdict.THRESHOLD: "it is not good enough.",
-        Verdict.WORSE: "it was better before.",
-        Verdict.INCONCLUSIVE: "the load generator could not keep up: this says little about the server.",
-        Verdict.INTERRUPTED: "this is what was seen until then.",
-    }[result.verdict]
+# -- the three accounts ------------------------------------------------------------------------------------
+
+
+def _accounts(result: RunResult, paint: Paint) -> Iterator[str]:
+    """Users and messages, and of all three what is missing."""
+    if result.accounts is None:
+        yield _row("Users", "not accounted for: a result of an earlier version")
+        return
+    users, sends, deliveries = result.accounts.users, result.accounts.sends, result.accounts.deliveries
+    yield _row("Users", users_details(users))
+    for role in users.roles:
+        if role.is_short or role.present < role.planned:
+            figures = (
+                f"{format_number(role.present)} of {counted(role.planned, 'users')}, {role_presence(role)}"
+            )
+            yield _row("", f"{escape(role.role)}: {figures}")
+    yield from _shortfalls(users.shortfalls, paint)
+    if sends.planned:
+        yield _row("Messages", sends_details(sends))
+        yield from _shortfalls(sends.shortfalls, paint)
+        if deliveries.missed:
+            yield _row("Missed", f"{deliveries_figures(deliveries)}: what absent users should have got")
+            yield from _shortfalls(deliveries.shortfalls, paint)
+
+
+def _shortfalls(shortfalls: Sequence[Shortfall], paint: Paint) -> Iterator[str]:
+    """Two lines for each: how many and why, when and who. The largest first, what is allowed last."""
+    found = sorted(shortfalls, key=lambda item: (item.allowed, -item.count))
+    for item in found[:_MAX_SHOWN]:
+        color = "yellow" if item.allowed or item.by_generator else "red"
+        yield f"  {paint(shortfall_title(item), color)}  {escape(f'{item.role}: {shortfall_why(item)}')}"
+        yield f"      {paint(escape(shortfall_place(item)), 'dim')}"
+    if len(found) > _MAX_SHOWN:
+        rest = sum(item.count for item in found[_MAX_SHOWN:])
+        yield f"  and {format_number(rest)} more for {len(found) - _MAX_SHOWN} other causes"
 
 
 def _deliveries(result: RunResult) -> Iterator[str]:
     audit = result.audit
-    if audit is None:
-        yield _row("Deliveries", "not audited (audit: delivery: none)")
+    if audit is None or audit.delivery == "none":
+        yield _row("Deliveries", "not judged (audit: delivery: none)")
         return
-    counts = audit.counts
+    counts = {**audit.counts, **result.violation_counts}
     sent, expected, delivered = (
         format_number(counts.get(key, 0)) for key in ("sent", "expected", "delivered")
     )
@@ -102,20 +112,21 @@ def _deliveries(result: RunResult) -> Iterator[str]:
         "Deliveries",
         f"{expected} expected, {delivered} arrived ({sent} messages, {audit.subscribers} subscribers)",
     )
-    found = [f"{kind.replace('_', ' ')} {format_number(counts.get(kind, 0))}" for kind in VIOLATIONS]
-    yield _row("", "  ".join(found[:4]) + "  " + "  ".join(found[4:]))
-    more = [(key, counts.get(key, 0)) for key in ("late", "gap_declared", "indeterminate")]
-    if any(count for _, count in more):
-        counted = "  ".join(f"{key.replace('_', ' ')} {format_number(count)}" for key, count in more)
+    kinds = [kind.name for kind in KINDS.values() if kind.account == "deliveries"]
+    found = [f"{KINDS[kind].words} {format_number(counts.get(kind, 0))}" for kind in kinds]
+    yield _row("", "  ".join(found[:5]))
+    yield _row("", "  ".join(found[5:]))
+    if counts.get("late") or counts.get("indeterminate"):
         unsure = " (joining, leaving or cut off just then)" if counts.get("indeterminate") else ""
-        yield _row("", counted + unsure)
+        late, unknown = (format_number(counts.get(key, 0)) for key in ("late", "indeterminate"))
+        yield _row("", f"late {late}  indeterminate {unknown}{unsure}")
 
 
 _LATENCIES = (
-    ("fanout_latency", "to each", "from when the message should have been sent"),
-    ("fanout_service", "  service", "from when it really was sent"),
-    ("fanout_complete", "to the last", "from when it should have been sent"),
-    ("recovery_time", "recovery", "from a lost connection to being back in all rooms"),
+    ("fanout_latency", "to each", "since it was due"),
+    ("fanout_service", "  service", "since it was sent"),
+    ("fanout_complete", "to the last", "since it was due"),
+    ("recovery_time", "recovery", "from lost to back"),
 )
 
 
@@ -172,32 +183,23 @@ def _generator(result: RunResult, paint: Paint) -> Iterator[str]:
         yield _row("", paint(found, "yellow"))
 
 
-def _violations(audit: AuditResult, paint: Paint) -> Iterator[str]:
+def _violations(result: RunResult, audit: AuditResult, paint: Paint) -> Iterator[str]:
     yield paint("What went wrong", "bold")
     for group in audit.groups[:_MAX_SHOWN]:
-        yield f"  {format_number(group.count)} {group.kind.replace('_', ' ')}: {escape(group.text)}"
+        yield f"  {format_number(group.count)} {words_of(group.kind)}: {escape(group.text)}"
     if len(audit.groups) > _MAX_SHOWN:
         yield f"  and {len(audit.groups) - _MAX_SHOWN} more groups"
     yield ""
     shown = audit.violations[:_MAX_SHOWN]
     for violation in shown:
         yield from _violation(violation, paint)
-    rest = sum(audit.counts.get(kind, 0) for kind in (*VIOLATIONS, "gap_declared")) - len(shown)
+    rest = sum(result.violation_counts.values()) - len(shown)
     if rest > 0:
-        yield f"  and {format_number(rest)} more; --out DIR keeps them with their frames"
+        yield f"  and {format_number(rest)} more; --out DIR keeps the evidence of some of each kind"
 
 
 def _violation(violation: Violation, paint: Paint) -> Iterator[str]:
-    meaning = MEANING.get(violation.kind, violation.kind)
-    where = f" in {violation.room}" if violation.room else ""
-    summary = f"{violation.message}{where}: {violation.subscriber} {meaning}"
-    yield f"  {paint(violation.kind.replace('_', ' '), 'red')}  {escape(summary)}"
-    times = [
-        ("sent", violation.sent),
-        ("acknowledged", violation.acknowledged),
-        ("received", violation.received),
-    ]
-    shown = ", ".join(f"{what} at {time:.3f} s" for what, time in times if time is not None)
-    extra = "; ".join(part for part in (shown, violation.cause, violation.detail) if part)
+    yield f"  {paint(words_of(violation.kind), 'red')}  {escape(violation_sentence(violation))}"
+    extra = violation_facts(violation)
     if extra:
         yield paint(f"      {escape(extra)}", "dim")

@@ -14,6 +14,9 @@ from typing import Literal
 ShortfallKind = Literal["absent", "interrupted", "unsent", "missed"]
 """absent: never there, or gone at the end of its part. interrupted: kept out for a time, or lost and back."""
 
+MAX_WHO = 5
+"""The number of users that a shortfall names."""
+
 GENERATOR = "generator_"
 """With this begin the codes of what the load generator itself caused: `generator_ports` …"""
 
@@ -32,7 +35,7 @@ class Shortfall:
     count: int  # of users, sends or deliveries
     room: str = ""  # "" where it concerns no room, or several
     phase: str = ""  # in which it began
-    who: tuple[str, ...] = ()  # some of the users, at most five
+    who: tuple[str, ...] = ()  # some of the users, at most MAX_WHO
     first: float | None = None  # seconds since the start of the run
     last: float | None = None
     user_seconds: float = 0.0  # of presence that are missing
@@ -58,6 +61,11 @@ class PhaseAttendance:
     phase: str
     planned_s: float
     present_s: float
+
+    @property
+    def share(self) -> float:
+        """The share of the planned user-seconds; 1 where none was planned."""
+        return self.present_s / self.planned_s if self.planned_s > 0 else 1.0
 
 
 @dataclass(frozen=True, slots=True)

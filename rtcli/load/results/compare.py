@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 
 from rtcli.load.metrics.formatting import format_value
 from rtcli.load.metrics.names import Kind, Unit
-from rtcli.load.results.model import VIOLATIONS, MetricSummary, RunResult, Verdict, decide
+from rtcli.load.results.kinds import VIOLATIONS
+from rtcli.load.results.model import MetricSummary, RunResult, Verdict
+from rtcli.load.results.verdict import decide
 
 FIGURES = (
     ("fanout_latency", "50"),
@@ -96,7 +98,13 @@ def against_baseline(result: RunResult, baseline: RunResult, tolerance: Toleranc
     """The result with a verdict that takes an older run into account. Raises IncomparableError."""
     found = compare(baseline, result, tolerance)
     interrupted = result.verdict is Verdict.INTERRUPTED
-    verdict, reasons = decide(result.audit, result.thresholds, interrupted=interrupted, worse=found.worse)
+    verdict, reasons = decide(
+        result.audit,
+        result.thresholds,
+        accounts=result.accounts,
+        interrupted=interrupted,
+        worse=found.worse,
+    )
     notes = [*result.notes, *(f"not as in the baseline: {note}" for note in found.notes)]
     return replace(result, verdict=verdict, reasons=reasons, notes=notes)
 

@@ -7,7 +7,6 @@ sizes in bytes.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,10 +14,8 @@ from typing import Literal
 
 from rtcli.errors import Exit
 from rtcli.load.metrics.names import Kind, Unit
-from rtcli.load.results.accounts import Accounts, Shortfall
-
-VIOLATIONS = ("lost", "duplicate", "reordered", "resume_gap", "leak", "phantom", "ghost", "corrupt")
-"""Kinds of violations, in the order in which reports show them."""
+from rtcli.load.results.accounts import Accounts
+from rtcli.load.results.kinds import KINDS, VIOLATIONS
 
 COUNTS = (
     "sent",
@@ -34,18 +31,20 @@ COUNTS = (
 
 
 class Verdict(StrEnum):
-    """The verdict on a run: the worst that happened."""
+    """The verdict on a run: the worst that happened. Worst first; `interrupted` hides all but the first."""
 
-    PASSED = "passed"
-    VIOLATION = "violation"  # the delivery audit found one
+    BROKEN = "broken"  # the load generator itself, or an adapter
+    VIOLATION = "violation"  # an account is short, or the delivery audit found something
     THRESHOLD = "threshold"
     WORSE = "worse"  # than the baseline
     INCONCLUSIVE = "inconclusive"
     INTERRUPTED = "interrupted"
+    PASSED = "passed"
 
 
 EXIT_CODES: Mapping[Verdict, Exit] = {
     Verdict.PASSED: Exit.OK,
+    Verdict.BROKEN: Exit.BUG,
     Verdict.VIOLATION: Exit.AUDIT,
     Verdict.THRESHOLD: Exit.THRESHOLD,
     Verdict.WORSE: Exit.WORSE,
@@ -84,9 +83,9 @@ class FrameEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One delivery that broke a rule, with its evidence."""
+    """One delivery, user or message for which a rule was broken, with its evidence."""
 
-    kind: str  # one of VIOLATIONS, or gap_declared, or absent: then `subscriber` was not there
+    kind: str  # one of `kinds.KINDS`
     room: str
     publisher: str  # "writer 3"; "" of an absence
     number: int  # of the message, counted by its publisher from 1; 0 unknown
@@ -219,79 +218,24 @@ class RunResult:
         """The exit code that belongs to the verdict."""
         return EXIT_CODES[self.verdict]
 
+    @property
+    def judged_kinds(self) -> list[str]:
+        """The kinds of violations that fail this run by the rules of its scenario."""
+        judged = set(() if self.audit is None else self.audit.failing)
+        if self.accounts is not None:
+            judged |= {"absent"} if self.accounts.users.judged else set()
+            judged |= {"unsent"} if self.accounts.sends.judged else set()
+            judged |= {"missed"} if self.accounts.deliveries.judged and "lost" in judged else set()
+        return [kind for kind in KINDS if kind in judged]
 
-def decide(
-    audit: AuditResult | None,
-    thresholds: Sequence[ThresholdResult],
-    *,
-    accounts: Accounts | None = None,
-    interrupted: bool = False,
-    worse: Sequence[str] = (),
-    inconclusive: Sequence[str] = (),
-) -> tuple[Verdict, list[str]]:
-    """Decide the verdict; returns it with its reasons, worst first.
-
-    From worst to best: violation, threshold, worse, inconclusive (exit codes 98, 99, 97, 96). `worse` and
-    `inconclusive` are reasons that the caller found: against the baseline, or too little data. The verdict on
-    an interrupted run is always that, since its thresholds saw only a part; all reasons are still listed.
-    """
-    reasons: list[tuple[Verdict, str]] = []
-    short = [] if accounts is None else accounts.shortfalls
-    reasons += [(Verdict.VIOLATION, text) for text in _short_roles(accounts)]
-    reasons += [(Verdict.VIOLATION, _short_reason(item)) for item in short if not item.own]
-    if audit is not None and audit.found:
-        reasons.append((Verdict.VIOLATION, _audit_reason(audit)))
-    strict = [result for result in thresholds if result.strict]
-    reasons += [
-        (Verdict.THRESHOLD, f"{result.selector}: {result.text} failed: {result.reason}")
-        for result in strict
-        if result.outcome == "failed"
-    ]
-    reasons += [(Verdict.WORSE, text) for text in worse]
-    reasons += [
-        (Verdict.INCONCLUSIVE, f"{result.selector}: {result.text}: {result.reason}")
-        for result in strict
-        if result.outcome == "inconclusive"
-    ]
-    reasons += [(Verdict.INCONCLUSIVE, _short_reason(item)) for item in short if item.own]
-    reasons += [(Verdict.INCONCLUSIVE, text) for text in (*inconclusive, *_too_little(audit))]
-    texts = [text for _, text in reasons]
-    if interrupted:
-        return Verdict.INTERRUPTED, ["the run was interrupted before its end", *texts]
-    return (reasons[0][0] if reasons else Verdict.PASSED), texts
-
-
-def _short_roles(accounts: Accounts | None) -> list[str]:
-    """The roles that were present for less time than the scenario asks for."""
-    if accounts is None or not accounts.users.judged:
-        return []
-    return [
-        f"{role.role} was present for {_percent(role.share)} of the planned time, and "
-        f"{_percent(role.required or 0)} is required"
-        for role in accounts.users.roles
-        if role.is_short
-    ]
-
-
-def _percent(share: float) -> str:
-    """A share as a percentage that is never rounded up to a bound that it misses."""
-    return f"{math.floor(share * 10_000) / 100:g} %"
-
-
-def _short_reason(item: Shortfall) -> str:
-    what = {"missed": "deliveries missed by", "interrupted": "interrupted:"}.get(item.kind, f"{item.kind}:")
-    room = f" in {item.room}" if item.room else ""
-    return f"{item.count} {what} {item.role}{room}: {item.cause}"
-
-
-def _too_little(audit: AuditResult | None) -> list[str]:
-    """The reason why an audit without expected deliveries is inconclusive; empty when there are some."""
-    if audit is None or audit.delivery == "none" or audit.counts.get("expected"):
-        return []
-    return ["nobody was expected to get a message, so the delivery audit shows nothing"]
-
-
-def _audit_reason(audit: AuditResult) -> str:
-    kinds = [(audit.counts[kind], kind.replace("_", " ")) for kind in audit.failing if audit.counts.get(kind)]
-    found = ", ".join(f"{count} {kind}" for count, kind in kinds)
-    return f"the delivery audit found {found} in {audit.counts.get('expected', 0)} expected deliveries"
+    @property
+    def violation_counts(self) -> dict[str, int]:
+        """How often each kind was found; of users, sends and missed deliveries only what is not allowed."""
+        counts = dict.fromkeys(KINDS, 0)
+        if self.audit is not None:
+            counts.update({kind: self.audit.counts.get(kind, 0) for kind in KINDS})
+        if self.accounts is not None:
+            for item in self.accounts.shortfalls:
+                if item.kind in counts and not item.by_generator:
+                    counts[item.kind] += item.count
+        return counts

@@ -7,48 +7,32 @@ import platform
 from collections.abc import Mapping
 
 from rtcli._version import __version__
+from rtcli.load.accounts.sends_account import plans_sends
 from rtcli.load.accounts.users_account import RunAttendance
 from rtcli.load.audit.evidence import Group, GroupKey, group_texts
 from rtcli.load.metrics.histogram import INDEX_BITS, Histogram, bucket_index
 from rtcli.load.metrics.names import METRICS, Kind
 from rtcli.load.metrics.store import MetricStore
-from rtcli.load.results.accounts import Accounts
+from rtcli.load.results.accounts import Accounts, SendsAccount
+from rtcli.load.results.kinds import KINDS, failing_kinds
 from rtcli.load.results.model import (
     COUNTS,
-    VIOLATIONS,
     AuditResult,
     Generator,
     MetricSummary,
     RunResult,
     Second,
     ThresholdResult,
-    decide,
 )
 from rtcli.load.results.thresholds import evaluate
+from rtcli.load.results.verdict import decide
 from rtcli.load.run.coordinator import RunState
 from rtcli.load.run.health import MIN_LAG_S, lag_limit
-from rtcli.load.scenario.model import AuditRules, ThresholdSpec
+from rtcli.load.scenario.model import ThresholdSpec
 
 PERCENTILES = (90.0, 95.0, 99.0, 99.9)
 _SPECTRUM = (0.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 97.5, 99.0, 99.5, 99.9, 99.95, 99.99, 99.999, 100.0)
 _BY_PHASE = ("fanout_latency", "fanout_service")
-_ALLOWED: Mapping[str, tuple[str, ...]] = {
-    "exactly-once": (),
-    "at-least-once": ("duplicate",),
-    "at-most-once": ("lost", "resume_gap"),
-    "none": VIOLATIONS,
-}
-
-
-def failing_kinds(rules: AuditRules) -> tuple[str, ...]:
-    """The kinds of violation that fail a run under these rules."""
-    allowed = set(_ALLOWED[rules.delivery])
-    if rules.order == "none":
-        allowed.add("reordered")
-    kinds = [kind for kind in VIOLATIONS if kind not in allowed]
-    if rules.gaps == "fail" and rules.delivery in {"exactly-once", "at-least-once"}:
-        kinds.append("gap_declared")
-    return tuple(kinds)
 
 
 def make_result(state: RunState) -> RunResult:
@@ -57,6 +41,7 @@ def make_result(state: RunState) -> RunResult:
     elapsed = min(state.ended if state.ended is not None else state.now(), scenario.duration)
     audit = _audit(state)
     accounts = _accounts(state, audit)
+    _count_shortfalls(state.store, accounts)
     thresholds = _thresholds(state, elapsed)
     verdict, reasons = decide(audit, thresholds, accounts=accounts, interrupted=state.interrupted)
     flagged = state.health.flagged(state.store, MIN_LAG_S)
@@ -73,9 +58,9 @@ def make_result(state: RunState) -> RunResult:
         reasons=reasons,
         thresholds=thresholds,
         audit=audit,
+        accounts=accounts,
         metrics=_metrics(state, elapsed),
         generator=_generator(state, len(flagged)),
-        accounts=accounts,
         environment=environment(),
         timeline=_timeline(state, flagged, elapsed),
         spectrum=_spectrum(state.store),
@@ -105,8 +90,17 @@ def _accounts(state: RunState, audit: AuditResult) -> Accounts:
     expected, delivered = audit.counts["expected"], audit.counts["delivered"]
     return Accounts(
         users=attendance.users(),
+        sends=SendsAccount(planned=plans_sends(state.spec.scenario), judged=False),
         deliveries=attendance.deliveries(expected=expected, delivered=delivered),
     )
+
+
+def _count_shortfalls(store: MetricStore, accounts: Accounts) -> None:
+    """Count as metrics what is missing and not allowed, at the time when it began, for thresholds."""
+    for item in accounts.shortfalls:
+        if item.kind in METRICS and not item.by_generator:
+            tags = {"role": item.role, "room": item.room} if item.room else {"role": item.role}
+            store.recorder(item.kind, **tags).add(store.bins.at(item.first or 0.0), item.count)
 
 
 # -- the audit ---------------------------------------------------------------------------------------------
@@ -253,7 +247,7 @@ def _timeline(state: RunState, flagged: Mapping[int, str], elapsed: float) -> li
     lag = store.by_second("schedule_lag")
     received = store.sums_by_second("fanout_latency")
     bad: dict[int, int] = {}
-    for kind in VIOLATIONS:
+    for kind in KINDS:
         for second, count in store.sums_by_second(kind).items():
             bad[second] = bad.get(second, 0) + count
     rows = []

@@ -5,9 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rtcli.load.metrics.names import Kind, Unit
+from rtcli.load.results.accounts import (
+    Accounts,
+    DeliveriesAccount,
+    PhaseAttendance,
+    RoleAttendance,
+    SendsAccount,
+    Shortfall,
+    UsersAccount,
+)
+from rtcli.load.results.kinds import VIOLATIONS
 from rtcli.load.results.model import (
     COUNTS,
-    VIOLATIONS,
     AuditResult,
     FrameEvidence,
     Generator,
@@ -17,8 +26,8 @@ from rtcli.load.results.model import (
     ThresholdResult,
     Violation,
     ViolationGroup,
-    decide,
 )
+from rtcli.load.results.verdict import decide
 
 EVIL = "<b>&\x1b[31m\u202e\x00\"'"
 
@@ -71,12 +80,96 @@ LOSS = Violation(
 )
 
 
+ABSENT = Shortfall(
+    "absent",
+    "reader",
+    "http_503",
+    "the server answered 503 to the handshake",
+    6,
+    phase="steady",
+    who=("reader 1", "reader 2", "reader 3", "reader 4", "reader 5"),
+    first=0.12,
+    last=3.4,
+    user_seconds=66.0,
+)
+INTERRUPTED = Shortfall(
+    "interrupted",
+    "reader",
+    "close_1006",
+    "the connection broke off (1006)",
+    2,
+    phase="storm",
+    who=("reader 7", "reader 8"),
+    first=6.2,
+    last=7.1,
+    user_seconds=0.05,
+    allowed=True,
+)
+UNSENT = Shortfall(
+    "unsent",
+    "writer",
+    "rate_limited",
+    "refused: rate_limited",
+    7,
+    room="lobby",
+    phase="storm",
+    who=("writer 1", "writer 2"),
+    first=6.0,
+    last=11.5,
+)
+MISSED = Shortfall(
+    "missed", "reader", "http_503", "the server answered 503 to the handshake", 60, room="lobby", first=0.5
+)
+PORTS = Shortfall(
+    "absent", "reader", "generator_ports", "the load generator has no ports left", 3, who=("reader 9",)
+)
+
+
+def users_account(*shortfalls: Shortfall, present: int = 10, present_s: float = 120.0) -> UsersAccount:
+    """8 readers and 2 writers, for 12 seconds."""
+    away = 10 - present
+    interrupted = sum(item.count for item in shortfalls if item.kind == "interrupted")
+    lost = 120.0 - present_s
+    readers = RoleAttendance(
+        "reader",
+        8,
+        8 - away,
+        interrupted,
+        96.0,
+        96.0 - lost,
+        phases=(PhaseAttendance("steady", 48.0, 48.0 - lost), PhaseAttendance("storm", 48.0, 48.0)),
+    )
+    return UsersAccount((readers, RoleAttendance("writer", 2, 2, 0, 24.0, 24.0)), shortfalls)
+
+
+def accounts(
+    users: UsersAccount | None = None,
+    sends: SendsAccount | None = None,
+    deliveries: DeliveriesAccount | None = None,
+) -> Accounts:
+    """All three, whole where nothing else is given."""
+    return Accounts(
+        users or users_account(),
+        sends or SendsAccount(10, 10, 10),
+        deliveries or DeliveriesAccount(100, 100),
+    )
+
+
 def result(
-    *, audited: AuditResult | None = None, thresholds: tuple[ThresholdResult, ...] = (), **values: object
+    *,
+    audited: AuditResult | None = None,
+    thresholds: tuple[ThresholdResult, ...] = (),
+    accounted: Accounts | None = None,
+    **values: object,
 ) -> RunResult:
-    """A run of 12 seconds with a bit of everything; the verdict follows from audit and thresholds."""
+    """A run of 12 seconds with a bit of everything; the verdict follows from the rest."""
     audited = audited or audit()
-    verdict, reasons = decide(audited, thresholds, interrupted=bool(values.pop("interrupted", False)))
+    if accounted is None:
+        counts = audited.counts
+        accounted = accounts(deliveries=DeliveriesAccount(counts["expected"], counts["delivered"]))
+    verdict, reasons = decide(
+        audited, thresholds, accounts=accounted, interrupted=bool(values.pop("interrupted", False))
+    )
     trend = MetricSummary(
         Kind.TREND,
         Unit.SECONDS,
@@ -109,6 +202,7 @@ def result(
             "vus": MetricSummary(Kind.GAUGE, Unit.NUMBER, value=10),
             "data_received": MetricSummary(Kind.COUNTER, Unit.BYTES, 2048, rate=170.0),
         },
+        accounts=accounted,
         generator=Generator(1, 0.12, 50_000_000, 10, lag_p99=0.0012, flagged_seconds=1),
         environment={"python": "3.11", "system": "Linux"},
         timeline=[
@@ -147,4 +241,16 @@ def failing() -> RunResult:
             threshold("failed", value=0.4, reason="it was 400 ms"),
             threshold("failed", value=None),
         ),
+    )
+
+
+def short() -> RunResult:
+    """A run that is short in all three accounts."""
+    return result(
+        accounted=Accounts(
+            users_account(ABSENT, INTERRUPTED, present=4, present_s=54.0),
+            SendsAccount(10, 10, 3, {"rate_limited": 7}, shortfalls=(UNSENT,)),
+            DeliveriesAccount(160, 100, 60, (MISSED,)),
+        ),
+        thresholds=(threshold(),),
     )

@@ -25,3 +25,13 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     top = "".join(f"<th>{cell}</th>" for cell in head)
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def tile(value: str, label: str, *, bad: bool = False) -> str:
+    """A figure and what it is of; red when it is bad."""
+    return f'<div class="tile{" bad" if bad else ""}"><b>{text(value)}</b><span>{text(label)}</span></div>'
+
+
+def tiles(shown: Iterable[str]) -> str:
+    """Figures in rows."""
+    return f'<div class="tiles">{"".join(shown)}</div>'

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rtcli.load.metrics.formatting import format_seconds, format_value
-from rtcli.load.reporters.html.markup import lines, table, text
+from rtcli.load.reporters.headline import HEADLINES, sentence
+from rtcli.load.reporters.html.accounts import accounts
+from rtcli.load.reporters.html.markup import lines, table, text, tile, tiles
 from rtcli.load.reporters.html.plots import plots
 from rtcli.load.reporters.html.style import STYLE
 from rtcli.load.reporters.html.violations import violations
-from rtcli.load.reporters.text import HEADLINES, sentence
-from rtcli.load.results.model import VIOLATIONS, MetricSummary, RunResult, ThresholdResult
+from rtcli.load.results.kinds import KINDS
+from rtcli.load.results.model import MetricSummary, RunResult, ThresholdResult
+from rtcli.load.results.wording import accounts_line
 from rtcli.units import format_bytes, format_number
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -24,6 +27,7 @@ def render(result: RunResult) -> str:
     """The whole page."""
     sections = [
         _verdict(result),
+        accounts(result),
         _deliveries(result),
         _thresholds(result.thresholds),
         violations(result),
@@ -46,43 +50,33 @@ def _verdict(result: RunResult) -> str:
     word, color = HEADLINES[result.verdict]
     reasons = "".join(f"<li>{text(reason)}</li>" for reason in result.reasons)
     headline = f"{result.scenario}: {sentence(result)}"
+    line = (
+        "" if result.accounts is None else f'<p class="big"><b>{text(accounts_line(result.accounts))}</b></p>'
+    )
     return (
-        f'<header class="v {color}"><h1>{word}</h1><p class="big">{text(headline)}</p>'
+        f'<header class="v {color}"><h1>{word}</h1><p class="big">{text(headline)}</p>{line}'
         f"<p>{text(result.description)}</p>{f'<ul>{reasons}</ul>' if reasons else ''}</header>"
     )
-
-
-def _tile(value: str, label: str, *, bad: bool = False) -> str:
-    return f'<div class="tile{" bad" if bad else ""}"><b>{text(value)}</b><span>{text(label)}</span></div>'
 
 
 def _deliveries(result: RunResult) -> str:
     audit = result.audit
     if audit is None or audit.delivery == "none":
-        return "<section><h2>Deliveries</h2><p>They were not audited in this run.</p></section>"
-    counts = audit.counts
-    tiles = [
-        _tile(format_number(counts.get(key, 0)), label)
-        for key, label in (
-            ("sent", "messages sent"),
-            ("expected", "deliveries expected"),
-            ("delivered", "arrived"),
-        )
+        return "<section><h2>Deliveries</h2><p>They were not judged in this run.</p></section>"
+    counts = {**audit.counts, **result.violation_counts}
+    labels = (("sent", "messages sent"), ("expected", "deliveries expected"), ("delivered", "arrived"))
+    shown = [tile(format_number(counts.get(key, 0)), label) for key, label in labels]
+    shown += [
+        tile(format_number(counts[kind.name]), kind.words, bad=bool(counts[kind.name]))
+        for kind in KINDS.values()
+        if kind.account == "deliveries"
     ]
-    tiles += [
-        _tile(format_number(counts.get(kind, 0)), kind.replace("_", " "), bad=bool(counts.get(kind)))
-        for kind in VIOLATIONS
-    ]
-    tiles += [
-        _tile(format_number(counts.get(key, 0)), key.replace("_", " "))
-        for key in ("late", "gap_declared", "indeterminate")
-    ]
+    shown += [tile(format_number(counts.get(key, 0)), key) for key in ("late", "indeterminate")]
     note = (
         f"{audit.subscribers} subscribers; every message carries a token, and every arrival is matched to "
         "its message and its receiver. Indeterminate: someone was just joining, leaving or cut off."
     )
-    body = f'<div class="tiles">{"".join(tiles)}</div><p class="dim">{note}</p>'
-    return f"<section><h2>Deliveries</h2>{body}</section>"
+    return f'<section><h2>Deliveries</h2>{tiles(shown)}<p class="dim">{note}</p></section>'
 
 
 _MARKS = {

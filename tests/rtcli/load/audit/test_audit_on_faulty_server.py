@@ -6,7 +6,8 @@ from collections import Counter
 
 import pytest
 
-from rtcli.load.results.model import VIOLATIONS, RunResult, Verdict
+from rtcli.load.results.kinds import VIOLATIONS
+from rtcli.load.results.model import RunResult, Verdict
 from tests.support.fakes.faulty_server.faults import Faults, Made
 from tests.support.fakes.faulty_server.server import faulty_server
 from tests.support.load.runs import run

@@ -75,7 +75,7 @@ def test_the_verdict_comes_first_and_what_went_wrong_before_the_plots() -> None:
     text = html.render(failing())
     places = [
         text.index(part)
-        for part in ("<h1>DELIVERY VIOLATION", "Deliveries</h2>", "What went wrong", "Over time")
+        for part in ("<h1>FAILED", "Accounts</h2>", "Deliveries</h2>", "What went wrong", "Over time")
     ]
     assert places == sorted(places)
     assert "writer 3 #41837" in text
@@ -114,7 +114,7 @@ def test_plots_of_little_or_nothing() -> None:
 
 def test_markdown_says_the_same() -> None:
     text = markdown.render(failing())
-    assert text.startswith("## ❌ evening: delivery violation\n")
+    assert text.startswith("## ❌ evening: failed\n")
     assert "| ❌ | fanout\\_latency\\{phase:storm\\} p\\(99\\) \\< 250ms | 400 ms | it was 400 ms |" in text
     assert "**37 lost**: all in lobby, within 420 ms of a resume" in text
     assert markdown.render(passing()).startswith("## ✅ evening: passed\n")

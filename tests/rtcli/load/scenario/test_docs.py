@@ -7,7 +7,7 @@ import re
 import pytest
 
 from rtcli.load.metrics.names import METRICS
-from rtcli.load.results.model import VIOLATIONS
+from rtcli.load.results.kinds import KINDS
 from rtcli.load.scenario.expressions import BUILTINS, FUNCTIONS
 from rtcli.load.scenario.grammar.data import FEEDER
 from rtcli.load.scenario.grammar.document import AUDIT, SCENARIO
@@ -44,7 +44,7 @@ def test_every_step_and_each_of_its_keys_is_described() -> None:
 def test_names_functions_and_verdicts_are_described() -> None:
     assert [name for name in BUILTINS if f"${{{name}" not in TEXT] == []
     assert [name for name in FUNCTIONS if f"`{name}(" not in TEXT] == []
-    assert [name for name in (*VIOLATIONS, *BUILT_IN) if f"`{name}`" not in TEXT] == []
+    assert [name for name in (*KINDS, *BUILT_IN) if f"`{name}`" not in TEXT] == []
 
 
 def test_the_table_of_metrics_is_the_registry() -> None:

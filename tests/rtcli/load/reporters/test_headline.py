@@ -1,0 +1,154 @@
+"""The sentence of a verdict names the reason, and claims no more than was shown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from rtcli.load.reporters.headline import sentence
+from rtcli.load.results.accounts import DeliveriesAccount, RoleAttendance, SendsAccount, UsersAccount
+from rtcli.load.results.model import RunResult, Verdict
+from rtcli.load.results.wording import accounts_line
+from tests.support.load.sample_results import (
+    ABSENT,
+    INTERRUPTED,
+    MISSED,
+    PORTS,
+    UNSENT,
+    accounts,
+    audit,
+    failing,
+    passing,
+    result,
+    short,
+    threshold,
+    users_account,
+)
+
+NO_SENDS = SendsAccount(planned=False)
+NONE = replace(audit(expected=0, delivered=0), delivery="none")
+NOBODY = UsersAccount((RoleAttendance("reader", 10, 0, planned_s=120.0),), (replace(ABSENT, count=10),))
+UNANSWERED = replace(UNSENT, code="no_answer", cause="no acknowledgement came", count=2)
+UNJUDGED = DeliveriesAccount(judged=False)
+
+
+@pytest.mark.parametrize(
+    ("run", "said"),
+    [
+        (passing(), "everybody was there, and everything arrived, once and in order."),
+        (
+            result(audited=replace(audit(), delivery="at-least-once", order="none")),
+            "everybody was there, and everything arrived, at least once.",
+        ),
+        (
+            result(accounted=accounts(users_account(INTERRUPTED))),
+            (
+                "everybody was there, and everything arrived, once and in order; "
+                "2 users lost the connection and came back."
+            ),
+        ),
+        (
+            result(accounted=accounts(sends=SendsAccount(10, 8, 8, shortfalls=(
+                replace(UNANSWERED, allowed=True),)))),
+            "nothing is missing but what the scenario allows.",
+        ),
+        (
+            result(accounted=accounts(replace(users_account(ABSENT, present=4), judged=False))),
+            "everything arrived, once and in order; not judged: users.",
+        ),
+        (
+            result(accounted=accounts(sends=SendsAccount(10, 8, 3, judged=False))),
+            "everybody was there, and what was sent arrived, once and in order; not judged: messages.",
+        ),
+        (
+            result(audited=NONE, accounted=accounts(deliveries=UNJUDGED)),
+            "everybody was there, and everything was sent; not judged: deliveries.",
+        ),
+        (result(accounted=accounts(sends=NO_SENDS)), "everybody was there."),
+        (
+            replace(passing(), accounts=None),
+            "every threshold holds; it was not counted who was there and what was sent.",
+        ),
+        (short(), "6 of 10 users absent, 7 of 10 messages refused, 60 deliveries missing."),
+        (failing(), "37 deliveries missing."),
+        (replace(failing(), accounts=None), "37 deliveries missing."),
+        (result(audited=audit(duplicate=3, reordered=1200)), "3 duplicate, 1 200 reordered."),
+        (
+            result(accounted=accounts(NOBODY)),
+            "nobody took part: the server answered 503 to the handshake (10).",
+        ),
+        (
+            result(accounted=accounts(sends=SendsAccount(10, 10, 8, unanswered=2, shortfalls=(UNANSWERED,)))),
+            "2 of 10 messages not accepted.",
+        ),
+        (
+            result(accounted=accounts(users_account(present_s=110.0))),
+            "reader present for 89.58 % of its time, 99 % required.",
+        ),
+        (result(thresholds=(threshold("failed", reason="it was 1 s"),)), "it is not good enough."),
+        (
+            result(thresholds=(threshold("failed", value=None, reason="there is no data"),)),
+            "there is no data for fanout_latency{phase:storm}.",
+        ),
+        (
+            result(thresholds=(threshold("inconclusive"),)),
+            "the load generator could not keep up: this says little about the server.",
+        ),
+        (
+            result(accounted=accounts(users_account(PORTS, present=7))),
+            "the load generator lacked the means: the load generator has no ports left (3).",
+        ),
+        (
+            result(audited=audit(expected=0, delivered=0)),
+            "nobody was expected to get a message, so the delivery audit shows nothing.",
+        ),
+        (
+            result(accounted=accounts(users_account(replace(PORTS, code="generator_bug"), present=7))),
+            "a bug of the load generator or of an adapter; this says nothing about the server.",
+        ),
+    ],
+)  # fmt: skip
+def test_the_sentence_names_the_reason(run: RunResult, said: str) -> None:
+    assert sentence(run) == said
+
+
+def test_could_not_keep_up_is_said_of_nothing_but_that() -> None:
+    unsure = result(audited=audit(expected=0, delivered=0), accounted=accounts(sends=SendsAccount()))
+    assert unsure.verdict is Verdict.INCONCLUSIVE
+    assert sentence(unsure) == "no message was due, although the scenario sends some."
+
+
+@pytest.mark.parametrize(
+    ("run", "line"),
+    [
+        (passing(), "10 of 10 users · 10 of 10 messages · 100 of 100 deliveries"),
+        (short(), "4 of 10 users (2 interrupted) · 3 of 10 messages · 100 of 160 deliveries"),
+        (
+            result(accounted=accounts(
+                replace(users_account(ABSENT, present=4), judged=False),
+                SendsAccount(1500, 1400, 1300, excused=150, shortfalls=(
+                    replace(UNSENT, count=50, allowed=True),)),
+                DeliveriesAccount(1, 1),
+            )),
+            (
+                "4 of 10 users (not judged) · 1 300 of 1 500 messages (50 allowed, 150 excused) · "
+                "1 of 1 delivery"
+            ),
+        ),
+        (
+            result(accounted=accounts(
+                sends=SendsAccount(10, 10, 10, unconfirmed=10, acks=False), deliveries=UNJUDGED)),
+            "10 of 10 users · 10 of 10 messages (10 without acknowledgement) · deliveries not judged",
+        ),
+        (result(accounted=accounts(sends=NO_SENDS)), "10 of 10 users · no messages planned"),
+        (
+            result(accounted=accounts(deliveries=DeliveriesAccount(160, 100, 60, (
+                replace(MISSED, allowed=True),)))),
+            "10 of 10 users · 10 of 10 messages · 100 of 160 deliveries (60 allowed)",
+        ),
+    ],
+)  # fmt: skip
+def test_the_line_of_the_accounts(run: RunResult, line: str) -> None:
+    assert run.accounts is not None
+    assert accounts_line(run.accounts) == line
