@@ -104,8 +104,11 @@ _ALL = (
     _counter("connect_failed", "Connection attempts that failed.", always=True),
     _counter("reconnects", "Connections opened again after a loss.", always=True),
     _counter("dropped_sends", "Messages due by the schedule that could not be sent.", always=True),
+    _trend("loop_lag", "How late the event loop of a worker was, sends or not: its own health, too."),
     _counter(
-        "loop_stalls", "Times the generator's event loop stood still for more than 100 ms.", always=True
+        "loop_stalls",
+        "Times an event loop stood still for longer than the tightest threshold on a time can bear.",
+        always=True,
     ),
 )
 

@@ -18,6 +18,7 @@ from rtcli.load.results.wording import (
     shortfall_place,
     shortfall_title,
     shortfall_why,
+    taken_time,
     users_details,
     violation_facts,
     violation_sentence,
@@ -172,15 +173,20 @@ def _generator(result: RunResult, paint: Paint) -> Iterator[str]:
     workers = "1 worker" if own.workers == 1 else f"{own.workers} workers"
     parts = [workers, f"{own.cpu_share * 100:.0f} % of a core", format_bytes(own.rss), f"{own.users} users"]
     lag = "" if own.lag_p99 is None else f"; sent on time within {format_seconds(own.lag_p99)} (99 %)"
+    if own.loop_lag_p99 is not None:
+        lag += f", received within {format_seconds(own.loop_lag_p99)}"
     yield _row("Generator", ", ".join(parts) + lag)
     troubles = [
         (own.dropped_sends, "messages could not be sent"),
-        (own.stalls, "stalls of more than 100 ms"),
+        (own.stalls, f"stalls of more than {format_seconds(own.stall_s)}"),
         (own.flagged_seconds, f"of {result.duration:.0f} seconds in which it was the bottleneck"),
     ]
-    found = ", ".join(f"{format_number(count)} {what}" for count, what in troubles if count)
+    found = [f"{format_number(count)} {what}" for count, what in troubles if count]
     if found:
-        yield _row("", paint(found, "yellow"))
+        yield _row("", paint(", ".join(found), "yellow"))
+    taken = taken_time(own, result.duration)
+    if taken:
+        yield _row("", paint(taken, "yellow"))
 
 
 def _violations(result: RunResult, audit: AuditResult, paint: Paint) -> Iterator[str]:

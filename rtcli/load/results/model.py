@@ -171,16 +171,23 @@ class Second:
 
 @dataclass(frozen=True, slots=True)
 class Generator:
-    """The resources that the load generator used, and whether it kept to its schedule."""
+    """The resources that the load generator used, and whether it kept to its schedule.
+
+    `lag_p99` is how late messages left, `loop_lag_p99` how late the workers' event loops were, sends or not.
+    """
 
     workers: int = 1
     cpu_share: float = 0.0  # of one core, of the busiest worker, average over the run
     rss: int = 0  # all workers together
     users: int = 0  # most at one time
-    stalls: int = 0
+    stalls: int = 0  # times an event loop stood still for longer than `stall_s`
     dropped_sends: int = 0
     lag_p99: float | None = None
     flagged_seconds: int = 0
+    stall_s: float = 0.1
+    loop_lag_p99: float | None = None
+    stolen_s: float = 0.0  # by the hypervisor, of all processors
+    throttled_s: float = 0.0  # for which a quota held processes back
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from rtcli.load.results.accounts import (
     UsersAccount,
 )
 from rtcli.load.results.kinds import KINDS
-from rtcli.load.results.model import Violation
+from rtcli.load.results.model import Generator, Violation
 from rtcli.units import format_number
 
 _MAX_CAUSES = 4
@@ -213,3 +213,12 @@ def violation_facts(violation: Violation) -> str:
     )
     times = ", ".join(f"{what} at {moment:.3f} s" for what, moment in moments if moment is not None)
     return "; ".join(part for part in (times, violation.cause, violation.detail) if part)
+
+
+def taken_time(own: Generator, duration: float) -> str:
+    """The processor time that the load generator did not get; "" below a hundredth of the run."""
+    parts = [
+        (own.stolen_s, "taken by the hypervisor"),
+        (own.throttled_s, "held back by a quota of its control group"),
+    ]
+    return ", ".join(f"{format_seconds(time)} {what}" for time, what in parts if time >= 0.01 * duration > 0)

@@ -8,6 +8,7 @@ what it received by what all of them have sent.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from rtcli.load.core.context import WorkerSpec
 from rtcli.load.core.latches import AtBarrier, Signalled
 from rtcli.load.metrics.store import Bins, MetricStore
 from rtcli.load.results.thresholds import to_abort
-from rtcli.load.run.health import Health
+from rtcli.load.run.health import Health, lag_limits
 from rtcli.load.run.messages import (
     Audited,
     FinishAudit,
@@ -46,8 +47,8 @@ class RunState:
 
     spec: WorkerSpec
     store: MetricStore
+    health: Health
     base: int = 0  # start of the run, in µs of the monotonic clock; 0 before
-    health: Health = field(default_factory=Health)
     users: dict[int, int] = field(default_factory=dict)  # by worker
     connections: dict[int, int] = field(default_factory=dict)
     rss: dict[int, int] = field(default_factory=dict)
@@ -71,14 +72,16 @@ class RunState:
     def add_tick(self, worker: int, tick: Tick) -> None:
         """Add what a worker has measured."""
         self.store.merge(tick.samples)
-        second = max(0, int(self.now()))
+        before = max(0, int(self.now()) - 1)
         self.users[worker], self.connections[worker] = tick.users, tick.connections
         self.rss[worker], self.violations[worker] = tick.rss, tick.violations
         self.cpu[worker].append(tick.cpu)
         self.peak_users = max(self.peak_users, sum(self.users.values()))
         self.peak_rss = max(self.peak_rss, sum(self.rss.values()))
-        self.by_second[max(0, second - 1)] = (sum(self.users.values()), sum(self.connections.values()))
-        self.health.add_cpu_share(max(0, second - 1), tick.cpu)
+        self.by_second[before] = (sum(self.users.values()), sum(self.connections.values()))
+        self.health.add_cpu_share(before, tick.cpu)
+        self.health.add_taken(worker, before, tick.taken)
+        self.health.add_samples(worker, tick.samples)
         for start, end in tick.stalls:
             self.health.add_stall(start, end)
         self.log += tick.log
@@ -97,7 +100,9 @@ class Coordinator:
 
     def __init__(self, spec: WorkerSpec, view: ProgressView) -> None:
         bins = Bins([(phase.name, phase.duration) for phase in spec.scenario.phases])
-        self.state = RunState(spec, MetricStore(bins))
+        limits = lag_limits(spec.scenario.thresholds)
+        health = Health(limits, bins, cores=os.cpu_count() or 1)
+        self.state = RunState(spec, MetricStore(bins), health)
         self._view = view
         self._stop = asyncio.Event()
         self._ledgers: dict[int, Ledger] = {}

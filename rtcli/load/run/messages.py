@@ -26,6 +26,7 @@ from rtcli.load.audit.ledger_exchange import Ledger
 from rtcli.load.core.context import WorkerSpec
 from rtcli.load.core.latches import AtBarrier, Signalled
 from rtcli.load.metrics.store import Snapshot
+from rtcli.load.run.processor_time import TakenTime
 
 
 class _Message(msgspec.Struct, frozen=True, tag=True):
@@ -100,6 +101,7 @@ class Tick(_Message, frozen=True):
     cpu: float  # share of one core
     rss: int  # bytes
     stalls: tuple[tuple[float, float], ...]  # from and to, in seconds since the start of the run
+    taken: TakenTime  # processor time that the worker's machine and group did not get
     log: tuple[str, ...]
     violations: Mapping[str, int]  # by kind, those that are known by now
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from collections.abc import Mapping
@@ -27,7 +28,7 @@ from rtcli.load.results.model import (
 from rtcli.load.results.thresholds import evaluate
 from rtcli.load.results.verdict import decide
 from rtcli.load.run.coordinator import RunState
-from rtcli.load.run.health import MIN_LAG_S, lag_limit
+from rtcli.load.run.health import lag_limit, stall_limit
 from rtcli.load.scenario.model import ThresholdSpec
 
 PERCENTILES = (90.0, 95.0, 99.0, 99.9)
@@ -37,6 +38,7 @@ _BY_PHASE = ("fanout_latency", "fanout_service")
 
 def make_result(state: RunState) -> RunResult:
     """The result of a run that is over."""
+    state.health.finish()
     scenario = state.spec.scenario
     elapsed = min(state.ended if state.ended is not None else state.now(), scenario.duration)
     audit = _audit(state)
@@ -44,7 +46,7 @@ def make_result(state: RunState) -> RunResult:
     _count_shortfalls(state.store, accounts)
     thresholds = _thresholds(state, elapsed)
     verdict, reasons = decide(audit, thresholds, accounts=accounts, interrupted=state.interrupted)
-    flagged = state.health.flagged(state.store, MIN_LAG_S)
+    seconds = range(math.ceil(elapsed))
     return RunResult(
         scenario=scenario.name,
         description=scenario.description,
@@ -60,9 +62,9 @@ def make_result(state: RunState) -> RunResult:
         audit=audit,
         accounts=accounts,
         metrics=_metrics(state, elapsed),
-        generator=_generator(state, len(flagged)),
+        generator=_generator(state, seconds),
         environment=environment(),
-        timeline=_timeline(state, flagged, elapsed),
+        timeline=_timeline(state, seconds),
         spectrum=_spectrum(state.store),
         scenario_path=scenario.path,
         scenario_text=scenario.text,
@@ -168,8 +170,10 @@ def _count_rest(store: MetricStore, counts: Mapping[str, int], undelivered: int)
 
 def _thresholds(state: RunState, elapsed: float) -> list[ThresholdResult]:
     def clean(spec: ThresholdSpec) -> MetricStore | None:
-        flagged = state.health.flagged(state.store, lag_limit(spec))
-        return state.store.without(set(flagged)) if flagged else None
+        limit = lag_limit(spec)
+        level = 0 if limit is None else state.health.level_of(limit)
+        bad = {second for second in range(math.ceil(state.now()) + 1) if state.health.level(second) > level}
+        return state.store.without(bad) if bad else None
 
     return evaluate(state.spec.scenario, state.store, elapsed, clean=clean, aborted_by=state.aborted_by)
 
@@ -241,7 +245,7 @@ def _spectrum(store: MetricStore) -> dict[str, list[tuple[float, float]]]:
 # -- timeline and generator --------------------------------------------------------------------------------
 
 
-def _timeline(state: RunState, flagged: Mapping[int, str], elapsed: float) -> list[Second]:
+def _timeline(state: RunState, seconds: range) -> list[Second]:
     store = state.store
     latency, service = store.by_second("fanout_latency"), store.by_second("fanout_service")
     lag = store.by_second("schedule_lag")
@@ -251,7 +255,7 @@ def _timeline(state: RunState, flagged: Mapping[int, str], elapsed: float) -> li
         for second, count in store.sums_by_second(kind).items():
             bad[second] = bad.get(second, 0) + count
     rows = []
-    for second in range(int(elapsed) + (elapsed % 1 > 0)):
+    for second in seconds:
         users, connections = state.by_second.get(second, (0, 0))
         rows.append(
             Second(
@@ -266,14 +270,14 @@ def _timeline(state: RunState, flagged: Mapping[int, str], elapsed: float) -> li
                 service_p99=service[second].percentile(99) if second in service else None,
                 lag_p99=lag[second].percentile(99) if second in lag else None,
                 violations=bad.get(second, 0),
-                flagged=flagged.get(second, ""),
+                flagged=state.health.reason(second),
             )
         )
     return rows
 
 
-def _generator(state: RunState, flagged: int) -> Generator:
-    lag = state.store.trend("schedule_lag", {})
+def _generator(state: RunState, seconds: range) -> Generator:
+    lag, loop = (state.store.trend(name, {}) for name in ("schedule_lag", "loop_lag"))
     averages = [sum(shares) / len(shares) for shares in state.cpu.values() if shares]
     return Generator(
         workers=state.spec.workers,
@@ -281,9 +285,13 @@ def _generator(state: RunState, flagged: int) -> Generator:
         rss=state.peak_rss,
         users=state.peak_users,
         stalls=state.health.stalls,
+        stall_s=stall_limit(state.spec.scenario.thresholds),
         dropped_sends=int(state.store.count("dropped_sends", {}) or 0),
         lag_p99=lag.percentile(99) if lag is not None else None,
-        flagged_seconds=flagged,
+        loop_lag_p99=loop.percentile(99) if loop is not None else None,
+        stolen_s=state.health.stolen,
+        throttled_s=state.health.throttled,
+        flagged_seconds=len(state.health.flagged(seconds)),
     )
 
 

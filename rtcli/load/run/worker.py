@@ -15,14 +15,15 @@ from rtcli.load.adapters.registry import adapter_for
 from rtcli.load.core.context import WorkerContext, WorkerSpec
 from rtcli.load.core.latches import Latches
 from rtcli.load.core.schedule import arrival_times, phase_bounds, seeded_rng, stays
+from rtcli.load.run.health import stall_limit
+from rtcli.load.run.loop_watch import LoopWatch
 from rtcli.load.run.messages import FromWorker, PhasesEnded, Tick
+from rtcli.load.run.processor_time import ProcessorTime
 from rtcli.load.scenario.model import Cut, Role
 from rtcli.load.users.flow.actions import ACTIONS
 from rtcli.load.users.flow.runner import Flow
 from rtcli.load.users.user import User, make_user
 
-STALL_S = 0.1
-_WATCH_S = 0.02
 _SETTLE_STEP_S = 0.05
 _MIN_SETTLE_S = 0.5  # duplicates come late
 _CANCEL_AGAIN_S = 0.5
@@ -44,7 +45,8 @@ class Worker:
             role.name: adapter_for(spec.scenario, role) for role in spec.scenario.roles.values()
         }
         self._stop = asyncio.Event()
-        self._stalls: list[tuple[float, float]] = []
+        self._watch = LoopWatch(self.context, stall_limit(spec.scenario.thresholds))
+        self._processors = ProcessorTime()
         self._cpu = time.process_time()
         self._wall = time.monotonic()
 
@@ -57,7 +59,7 @@ class Worker:
         context = self.context
         self._plan()
         ticking = asyncio.create_task(self._tick_every_second())
-        watching = asyncio.create_task(self._watch_loop())
+        watching = asyncio.create_task(self._watch.run())
         try:
             left = (context.microseconds(context.scenario.duration) - context.now()) / 1e6
             with contextlib.suppress(TimeoutError):
@@ -221,7 +223,6 @@ class Worker:
         cpu, wall = time.process_time(), time.monotonic()
         share = (cpu - self._cpu) / max(wall - self._wall, 1e-9)
         self._cpu, self._wall = cpu, wall
-        stalls, self._stalls = tuple(self._stalls), []
         log, context.log = tuple(context.log), []
         self._send(
             Tick(
@@ -230,23 +231,12 @@ class Worker:
                 context.connections,
                 share,
                 memory(),
-                stalls,
+                self._watch.take_stalls(),
+                self._processors.taken(),
                 log,
                 context.audit.violations_so_far(),
             )
         )
-
-    async def _watch_loop(self) -> None:
-        """Record when the event loop stands still: samples of that time say nothing about the server."""
-        context = self.context
-        while True:
-            before = time.monotonic()
-            await asyncio.sleep(_WATCH_S)
-            late = time.monotonic() - before - _WATCH_S
-            if late > STALL_S:
-                now = context.seconds(context.now())
-                self._stalls.append((now - late, now))
-                context.store.recorder("loop_stalls").add(context.bin_key(context.now()))
 
 
 def memory() -> int:

@@ -16,8 +16,8 @@ from rtcli.load.reporters.html.plots import plots
 from rtcli.load.reporters.html.style import STYLE
 from rtcli.load.reporters.html.violations import violations
 from rtcli.load.results.kinds import KINDS
-from rtcli.load.results.model import MetricSummary, RunResult, ThresholdResult
-from rtcli.load.results.wording import accounts_line
+from rtcli.load.results.model import Generator, MetricSummary, RunResult, ThresholdResult
+from rtcli.load.results.wording import accounts_line, taken_time
 from rtcli.units import format_bytes, format_number
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -138,6 +138,13 @@ def _figures(metric: MetricSummary) -> Iterator[str]:
         yield "" if figure is None else text(format_value(figure, metric.unit))
 
 
+def _loops(own: Generator) -> str:
+    if own.loop_lag_p99 is None:
+        return "-"
+    late = f"99 % late by at most {format_seconds(own.loop_lag_p99)}"
+    return f"{late}, {format_number(own.stalls)} stalls of more than {format_seconds(own.stall_s)}"
+
+
 def _about(result: RunResult) -> str:
     own = result.generator
     workers = f"{own.workers} worker{'s' if own.workers > 1 else ''}"
@@ -148,7 +155,9 @@ def _about(result: RunResult) -> str:
         ("seed", str(result.seed)),
         ("scenario", f"{result.scenario_path or 'bundled'} {result.digest[:12]}"),
         ("generator", f"{workers}, {own.cpu_share * 100:.0f} % of a core, {format_bytes(own.rss)}"),
-        ("its lateness", "-" if own.lag_p99 is None else f"99 % within {format_seconds(own.lag_p99)}"),
+        ("its sends", "-" if own.lag_p99 is None else f"99 % late by at most {format_seconds(own.lag_p99)}"),
+        ("its event loops", _loops(own)),
+        ("its processor time", taken_time(own, result.duration) or "all that it asked for"),
         *result.environment.items(),
     ]
     known = table(("", ""), [(text(name), text(value)) for name, value in facts])

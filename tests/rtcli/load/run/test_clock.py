@@ -70,18 +70,22 @@ async def test_a_stall_shows_as_what_the_users_suffered() -> None:
     assert result.verdict is Verdict.THRESHOLD
 
 
-async def stop_and_go() -> None:
-    """Stop the worker processes of this process for 300 ms, again and again."""
+def worker_processes() -> list[int]:
+    """The worker processes of this process, in the order of their numbers."""
+    workers = [
+        child for child in psutil.Process().children() if "rtcli.load.run.worker_process" in child.cmdline()
+    ]
+    return [worker.pid for worker in sorted(workers, key=lambda worker: (worker.create_time(), worker.pid))]
+
+
+async def stop_and_go(*, first: int = 0, go: float = 0.2, stop: float = 0.3) -> None:
+    """Stop the workers from number `first` on for 300 ms, again and again."""
     while True:
-        await asyncio.sleep(0.2)
-        workers = [
-            child.pid
-            for child in psutil.Process().children()
-            if "rtcli.load.run.worker_process" in child.cmdline()
-        ]
+        await asyncio.sleep(go)
+        workers = worker_processes()[first:]
         for pid in workers:
             os.kill(pid, signal.SIGSTOP)
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(stop)
         for pid in workers:
             os.kill(pid, signal.SIGCONT)
 
@@ -107,6 +111,41 @@ async def test_a_slowed_generator_is_inconclusive_and_not_red() -> None:
     assert result.verdict is Verdict.INCONCLUSIVE
     assert result.exit_code == 96
     assert result.generator.stalls > 0
+    assert result.audit is not None
+    assert not result.audit.violations
+
+
+STARVED = """
+    name: starved
+    seed: 13
+    phases:
+      - { name: run, for: 2s }
+      - { name: drain, for: 500ms, publish: stop }
+    roles:
+      writer: { users: 1, flow: [connect, { join: table }, { send: { room: table, rate: 40/s } }] }
+      reader: { users: 8, flow: [connect, { join: table }, hold] }
+    thresholds: { fanout_latency: ["p(95) < 30ms"] }
+"""
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+async def test_a_receiver_that_gets_too_little_processor_time_is_not_the_server(workers: int) -> None:
+    """All users of the last worker only receive. Its pauses are short, but the threshold is tight.
+
+    The worker that sends is on time, so the sends say nothing about it.
+    """
+    starving = stop_and_go(first=workers - 1, go=0.06, stop=0.12)
+    async with faulty_server(Faults({})) as server, background(starving):
+        result = await run(STARVED, server.url, workers=workers)
+    (threshold,) = result.thresholds
+    assert threshold.outcome == "inconclusive"
+    assert result.exit_code == 96
+    own = result.generator
+    assert own.stalls > 0
+    assert own.flagged_seconds > 0
+    assert own.loop_lag_p99 is not None
+    assert own.loop_lag_p99 > 0.02
+    assert any("event loop of a worker" in row.flagged for row in result.timeline)
     assert result.audit is not None
     assert not result.audit.violations
 

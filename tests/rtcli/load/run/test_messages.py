@@ -31,6 +31,7 @@ from rtcli.load.run.messages import (
     Tick,
     ToWorker,
 )
+from rtcli.load.run.processor_time import TakenTime
 from rtcli.protocol.position import Position
 from tests.support.load.runs import scenario
 
@@ -78,6 +79,7 @@ FROM_WORKER: list[FromWorker] = [
         cpu=0.25,
         rss=1 << 33,
         stalls=((0.5, 0.75),),
+        taken=TakenTime(0.5, 0.0),
         log=("reader 1: here",),
         violations={"lost": 1},
     ),
