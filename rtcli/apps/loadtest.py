@@ -122,5 +122,7 @@ def _report(plan: LoadtestPlan, result: RunResult, samples: list[hlog.Interval])
         console.write_json({"type": "summary", **to_document(result)})
     else:
         console.write_text(
-            text_report.render(result, lambda text, style: console.style(text, cast("Style", style)))
+            text_report.render(
+                result, lambda text, style: console.style(text, cast("Style", style)), console.columns
+            )
         )

@@ -81,6 +81,14 @@ class Console:
         return self.is_tty("stderr")
 
     @property
+    def columns(self) -> int | None:
+        """The width of the terminal that stdout is; None when it is none, or does not tell."""
+        try:
+            return os.get_terminal_size(1).columns or None
+        except OSError:
+            return None
+
+    @property
     def is_dumb(self) -> bool:
         """Whether the terminal can only print lines."""
         return self.env.get("TERM", "") in {"", "dumb", "unknown"}

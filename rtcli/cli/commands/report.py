@@ -42,7 +42,7 @@ def _paint(part: str, style: str) -> str:
 
 
 _RENDER: dict[Form, Callable[[RunResult], str]] = {
-    Form.TEXT: lambda result: text.render(result, _paint),
+    Form.TEXT: lambda result: text.render(result, _paint, console.columns),
     Form.JSON: lambda result: summary.encode(result).decode(),
     Form.JUNIT: junit.render,
     Form.HTML: html.render,

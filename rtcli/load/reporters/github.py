@@ -16,6 +16,7 @@ from rtcli.load.reporters.headline import sentence
 from rtcli.load.results.kinds import words_of
 from rtcli.load.results.model import RunResult, ThresholdResult
 from rtcli.load.results.wording import shortfall_place, shortfall_title, shortfall_why
+from rtcli.terminal.escaping import escape
 
 LIMIT = 10
 _MAX_SUMMARY = 1_000_000  # GitHub refuses a step summary of more than 1 MiB
@@ -31,8 +32,9 @@ class _Annotation:
 
 
 def _data(text: str) -> str:
-    """Escape a command's message for the runner."""
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    """Escape a command's message for the runner; control characters become visible."""
+    shown = "\n".join(map(escape, text.split("\n")))
+    return shown.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from rtcli.load.results.accounts import Accounts
 from rtcli.load.results.kinds import KINDS
 from rtcli.load.results.model import AuditResult, RunResult, Verdict
-from rtcli.load.results.wording import causes, counted, role_presence
+from rtcli.load.results.wording import counted, main_cause, role_presence
 from rtcli.units import format_number
 
 HEADLINES = {
@@ -109,8 +109,10 @@ def _short_accounts(accounts: Accounts) -> Iterable[str]:
     missing = [item for item in accounts.shortfalls if not item.by_generator]
     absent = [item for item in missing if item.kind == "absent"]
     users = accounts.users
-    if absent and not users.present:
-        yield f"nobody took part: {causes(absent)}"
+    if absent and not any(role.present_s for role in users.roles):
+        yield f"nobody got in: {main_cause(absent)}"
+    elif absent and not users.present:
+        yield f"nobody was there in the end: {main_cause(absent)}"
     elif absent:
         count = format_number(sum(item.count for item in absent))
         yield f"{count} of {counted(users.planned, 'users')} absent"
@@ -145,5 +147,5 @@ def _inconclusive(result: RunResult) -> str:
         return "the load generator could not keep up: this says little about the server."
     own = [] if result.accounts is None else [it for it in result.accounts.shortfalls if it.by_generator]
     if own:
-        return f"the load generator lacked the means: {causes(own)}."
+        return f"the load generator lacked the means: {main_cause(own)}."
     return f"{result.reasons[0]}." if result.reasons else "there is too little to tell."

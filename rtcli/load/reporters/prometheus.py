@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from rtcli.load.metrics.names import METRICS, Kind, Unit
 from rtcli.load.results.accounts import Accounts
 from rtcli.load.results.model import MetricSummary, RunResult
+from rtcli.terminal.escaping import escape
 
 _SELECTOR = re.compile(r"(\w+)(?:\{(.*)\})?")
 _SUFFIX = {Unit.SECONDS: "_seconds", Unit.BYTES: "_bytes", Unit.RATIO: "_ratio", Unit.NUMBER: ""}
@@ -15,7 +16,7 @@ _QUANTILES = (("0.5", "50"), ("0.9", "90"), ("0.95", "95"), ("0.99", "99"), ("0.
 
 
 def _label(name: str, value: str) -> str:
-    quoted = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    quoted = escape(value).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'{name}="{quoted}"'
 
 

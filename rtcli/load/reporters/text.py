@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 from rtcli.load.metrics.formatting import format_seconds, format_value
@@ -11,9 +12,8 @@ from rtcli.load.results.kinds import KINDS, words_of
 from rtcli.load.results.model import AuditResult, MetricSummary, RunResult, ThresholdResult, Violation
 from rtcli.load.results.wording import (
     accounts_line,
-    counted,
     deliveries_figures,
-    role_presence,
+    role_time,
     sends_details,
     shortfall_place,
     shortfall_title,
@@ -30,6 +30,8 @@ Paint = Callable[[str, str], str]
 """Colours a text: `paint(text, "red")`. The console's `style` does so where colours are wanted."""
 
 _MAX_SHOWN = 5
+_MAX_OF_MANY = 2  # violations of each kind, where there are several kinds
+_COLOR = re.compile("\x1b\\[[0-9;]*m")
 _LABEL = 15
 
 
@@ -38,14 +40,35 @@ def plain(text: str, _style: str) -> str:
     return text
 
 
-def render(result: RunResult, paint: Paint = plain) -> str:
-    """The whole report, several lines, ending with a newline."""
+def render(result: RunResult, paint: Paint = plain, width: int | None = None) -> str:
+    """The whole report, several lines, ending with a newline; no line is wider than `width` columns."""
     lines = [*_headline(result, paint), "", *_accounts(result, paint), *_deliveries(result)]
     lines += [*_latency(result), *_thresholds(result.thresholds, paint), *_generator(result, paint)]
     if result.audit is not None and result.audit.violations:
         lines += ["", *_violations(result, result.audit, paint)]
     lines += [_row("" if number else "Notes", escape(note)) for number, note in enumerate(result.notes)]
+    if width is not None:
+        lines = [part for line in lines for part in fold(line, width)]
     return "\n".join(lines) + "\n"
+
+
+def fold(line: str, width: int) -> list[str]:
+    """Fold a line at its spaces; what follows is indented like its text. Colours take no space."""
+    if len(_COLOR.sub("", line)) <= width:
+        return [line]
+    plain_line = _COLOR.sub("", line)
+    indent = len(plain_line) - len(plain_line.lstrip())
+    indent = indent + 2 if indent else _LABEL
+    folded, used = [""], 0
+    for word in re.findall(r" *[^ ]+", line):
+        size = len(_COLOR.sub("", word))
+        if used and used + size > width:
+            folded.append(" " * indent + word.lstrip())
+            used = indent + size - (len(word) - len(word.lstrip()))
+        else:
+            folded[-1] += word
+            used += size
+    return folded
 
 
 def _row(label: str, text: str) -> str:
@@ -75,9 +98,7 @@ def _accounts(result: RunResult, paint: Paint) -> Iterator[str]:
     yield _row("Users", users_details(users))
     for role in users.roles:
         if role.is_short or role.present < role.planned:
-            figures = (
-                f"{format_number(role.present)} of {counted(role.planned, 'users')}, {role_presence(role)}"
-            )
+            figures = f"{format_number(role.present)} of {format_number(role.planned)}, {role_time(role)}"
             yield _row("", f"{escape(role.role)}: {figures}")
     yield from _shortfalls(users.shortfalls, paint)
     if sends.planned:
@@ -195,8 +216,14 @@ def _violations(result: RunResult, audit: AuditResult, paint: Paint) -> Iterator
         yield f"  {format_number(group.count)} {words_of(group.kind)}: {escape(group.text)}"
     if len(audit.groups) > _MAX_SHOWN:
         yield f"  and {len(audit.groups) - _MAX_SHOWN} more groups"
-    yield ""
-    shown = audit.violations[:_MAX_SHOWN]
+    if audit.groups:
+        yield ""
+    kinds = {violation.kind for violation in audit.violations}
+    limit = _MAX_OF_MANY if len(kinds) > 1 or kinds & {"absent", "unsent"} else _MAX_SHOWN
+    by_kind = [
+        [found for found in audit.violations if found.kind == kind] for kind in (*KINDS, *kinds - {*KINDS})
+    ]
+    shown = [violation for found in by_kind for violation in found[:limit]]
     for violation in shown:
         yield from _violation(violation, paint)
     rest = sum(result.violation_counts.values()) - len(shown)

@@ -230,9 +230,10 @@ class RunResult:
         """The kinds of violations that fail this run by the rules of its scenario."""
         judged = set(() if self.audit is None else self.audit.failing)
         if self.accounts is not None:
-            judged |= {"absent"} if self.accounts.users.judged else set()
-            judged |= {"unsent"} if self.accounts.sends.judged else set()
-            judged |= {"missed"} if self.accounts.deliveries.judged and "lost" in judged else set()
+            users, sends, deliveries = self.accounts.users, self.accounts.sends, self.accounts.deliveries
+            judged |= {"absent"} if users.judged else set()
+            judged |= {"unsent"} if sends.judged and sends.planned else set()
+            judged |= {"missed"} if deliveries.judged and sends.planned and "lost" in judged else set()
         return [kind for kind in KINDS if kind in judged]
 
     @property

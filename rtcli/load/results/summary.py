@@ -11,9 +11,18 @@ import msgspec
 
 from rtcli._version import __version__
 from rtcli.errors import CliError, Exit
+from rtcli.load.results.accounts import UsersAccount
 from rtcli.load.results.model import RunResult
 
-FORMAT = "rtcli.summary/v1"
+FORMAT = "rtcli.summary/v2"
+OLDER = ("rtcli.summary/v1",)
+"""Formats that can still be read: the first had no accounts of users and sends."""
+
+_TOTALS = {
+    "planned": "users who should have taken part",
+    "present": "users who took part until the end of their part",
+    "interrupted": "users who were lost without leave and came back",
+}
 _MAX_BYTES = 256 * 1_048_576
 
 
@@ -25,6 +34,8 @@ def to_document(result: RunResult) -> dict[str, Any]:
     """The document of a result, as numbers, strings, lists and dictionaries."""
     content: dict[str, Any] = msgspec.to_builtins(result, str_keys=True)
     started = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(result.started))
+    if result.accounts is not None:
+        content["accounts"]["users"] |= _totals(result.accounts.users)
     head = {
         "format": FORMAT,
         "version": __version__,
@@ -34,6 +45,11 @@ def to_document(result: RunResult) -> dict[str, Any]:
         "started_at": f"{started}.{int(result.started % 1 * 1000):03d}Z",
     }
     return {**head, **content}
+
+
+def _totals(users: UsersAccount) -> dict[str, int]:
+    """Sums over the roles, for scripts; they are not read back."""
+    return {name: getattr(users, name) for name in _TOTALS}
 
 
 def encode(result: RunResult) -> bytes:
@@ -47,7 +63,7 @@ def decode(content: bytes) -> RunResult:
         document = msgspec.json.decode(content)
     except (msgspec.DecodeError, RecursionError) as error:
         raise SummaryError(f"not JSON: {error}") from None
-    if not isinstance(document, Mapping) or document.get("format") != FORMAT:
+    if not isinstance(document, Mapping) or document.get("format") not in {FORMAT, *OLDER}:
         raise SummaryError(f"not a summary of a load test ({FORMAT})")
     try:
         return msgspec.convert(document, RunResult)
@@ -79,6 +95,10 @@ def schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of the document."""
     (result,), components = msgspec.json.schema_components([RunResult], ref_template="#/$defs/{name}")
     body = components.pop(str(result["$ref"]).rpartition("/")[2])
+    users = components["UsersAccount"]
+    for name, text in _TOTALS.items():
+        users["properties"][name] = {"type": "integer", "description": text}
+    users["required"] = [*users.get("required", ()), *_TOTALS]
     head = {
         "format": {"const": FORMAT},
         "version": {"type": "string"},

@@ -88,11 +88,11 @@ def _short_users(users: UsersAccount) -> Iterable[str]:
     if absent:
         count = format_number(sum(item.count for item in absent))
         yield f"{count} of {counted(users.planned, 'users')} were absent: {causes(absent)}"
+    told = {item.role for item in absent}
     for role in users.roles:
-        if role.is_short:
+        if role.is_short and role.role not in told:
             away = [item for item in missing if item.role == role.role]
-            why = f": {causes(away)}" if away and not absent else ""
-            yield f"{role.role} was {role_presence(role)}{why}"
+            yield f"{role.role} was {role_presence(role)}{f': {causes(away)}' if away else ''}"
 
 
 def _not_by_generator(shortfalls: Iterable[Shortfall]) -> list[Shortfall]:

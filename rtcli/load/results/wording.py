@@ -120,16 +120,28 @@ def _remarks(shortfalls: Iterable[Shortfall], *, judged: bool, more: Sequence[st
 
 def causes(shortfalls: Iterable[Shortfall]) -> str:
     """The causes with their counts, the most frequent first: `no answer (4), refused: rate_limited (2)`."""
-    counts: dict[str, int] = {}
-    for item in shortfalls:
-        cause = item.cause or item.code or "unknown"
-        counts[cause] = counts.get(cause, 0) + item.count
-    ordered = sorted(counts.items(), key=lambda pair: -pair[1])
+    ordered = _by_cause(shortfalls)
     said = [f"{cause} ({format_number(count)})" for cause, count in ordered[:_MAX_CAUSES]]
     if len(ordered) > _MAX_CAUSES:
         rest = sum(count for _, count in ordered[_MAX_CAUSES:])
         said.append(f"other causes ({format_number(rest)})")
     return ", ".join(said)
+
+
+def main_cause(shortfalls: Iterable[Shortfall]) -> str:
+    """The most frequent cause; `and other causes` when there are more."""
+    counts = _by_cause(shortfalls)
+    more = ", and other causes" if len(counts) > 1 else ""
+    return f"{counts[0][0]}{more}" if counts else "unknown"
+
+
+def _by_cause(shortfalls: Iterable[Shortfall]) -> list[tuple[str, int]]:
+    """The causes with their counts, the most frequent first."""
+    counts: dict[str, int] = {}
+    for item in shortfalls:
+        cause = item.cause or item.code or "unknown"
+        counts[cause] = counts.get(cause, 0) + item.count
+    return sorted(counts.items(), key=lambda pair: -pair[1])
 
 
 def shortfall_title(item: Shortfall) -> str:
@@ -185,9 +197,13 @@ def shortfall_sentence(item: Shortfall) -> str:
 
 def role_presence(role: RoleAttendance) -> str:
     """`present for 93.1 % of its time, 99 % required`."""
-    share = f"{floor_percent(role.share)} of its time"
+    return f"present for {role_time(role)}"
+
+
+def role_time(role: RoleAttendance) -> str:
+    """`93.1 % of its time, 99 % required`."""
     needed = "not judged" if role.required is None else f"{role.required * 100:g} % required"
-    return f"present for {share}, {needed}"
+    return f"{floor_percent(role.share)} of its time, {needed}"
 
 
 def floor_percent(share: float) -> str:

@@ -137,7 +137,10 @@ def users_account(*shortfalls: Shortfall, present: int = 10, present_s: float = 
         interrupted,
         96.0,
         96.0 - lost,
-        phases=(PhaseAttendance("steady", 48.0, 48.0 - lost), PhaseAttendance("storm", 48.0, 48.0)),
+        phases=(
+            PhaseAttendance("steady", 48.0, 48.0 - lost / 2),
+            PhaseAttendance("storm", 48.0, 48.0 - lost / 2),
+        ),
     )
     return UsersAccount((readers, RoleAttendance("writer", 2, 2, 0, 24.0, 24.0)), shortfalls)
 

@@ -7,10 +7,14 @@ from dataclasses import replace
 
 from rtcli.load.metrics.formatting import format_seconds
 from rtcli.load.reporters.html import svg
+from rtcli.load.results.accounts import Accounts
 from rtcli.load.results.model import RunResult, Second
+from rtcli.load.results.wording import shortfall_title, shortfall_why
 from rtcli.units import format_number
 
 _MAX_POINTS = 300
+_MAX_SPANS = 200
+_MAX_TIPS = 8  # lines of a tool tip
 _SPECTRA = (
     ("fanout_latency", "to each receiver", "c2"),
     ("fanout_service", "to each, from the actual send", "c3"),
@@ -21,12 +25,31 @@ _SPECTRA = (
 def plots(result: RunResult) -> str:
     """The section; empty when there is nothing to draw."""
     seconds, step = condense(result.timeline)
-    parts = [*_latency(seconds, step), *_spectrum(result), *_traffic(seconds, step)]
+    spans = [] if result.accounts is None else missing_spans(result.accounts)
+    parts = [*_latency(seconds, step, spans), *_spectrum(result), *_traffic(seconds, step, spans)]
     note = (
         "Latency counts from when a message should have been sent. Under each plot: how late the load "
-        "generator itself was; shaded seconds are those in which it was the bottleneck."
+        "generator itself was; yellow seconds are those in which it was the bottleneck. Red: users or "
+        "messages were missing then."
     )
     return f'<section><h2>Over time</h2>{"".join(parts)}<p class="dim">{note}</p></section>' if parts else ""
+
+
+def missing_spans(accounts: Accounts) -> list[svg.Span]:
+    """When something was missing that is not allowed. Times that overlap become one."""
+    found: list[svg.Span] = []
+    shortfalls = [item for item in accounts.shortfalls if item.first is not None and item.kind != "missed"]
+    for item in sorted(shortfalls, key=lambda each: each.first or 0.0):
+        start = item.first or 0.0
+        end = start if item.last is None else item.last
+        text = f"{shortfall_title(item)} ({item.role}): {shortfall_why(item)}"
+        if found and start <= found[-1].end:
+            before = found.pop()
+            lines = before.text.split("\n")
+            text = before.text if len(lines) >= _MAX_TIPS or text in lines else f"{before.text}\n{text}"
+            start, end = before.start, max(before.end, end)
+        found.append(svg.Span(start, end, text))
+    return found[:_MAX_SPANS]
 
 
 def condense(seconds: Sequence[Second]) -> tuple[list[Second], int]:
@@ -53,7 +76,7 @@ def _worst(chunk: Sequence[Second]) -> Second:
     )
 
 
-def _latency(seconds: Sequence[Second], step: int) -> list[str]:
+def _latency(seconds: Sequence[Second], step: int, spans: Sequence[svg.Span]) -> list[str]:
     lines = [
         svg.Line("half of the deliveries", "c1", [row.fanout_p50 for row in seconds]),
         svg.Line("99 %", "c2", [row.fanout_p99 for row in seconds]),
@@ -62,7 +85,7 @@ def _latency(seconds: Sequence[Second], step: int) -> list[str]:
     scale = svg.logarithmic(value for line in lines for value in line.values)
     if not seconds:
         return []
-    drawing = svg.timeline(seconds, lines, scale, format_seconds, step)
+    drawing = svg.timeline(seconds, lines, scale, format_seconds, step, spans=spans)
     return ["<h3>Fan-out latency over time</h3>", drawing]
 
 
@@ -73,7 +96,7 @@ def _spectrum(result: RunResult) -> list[str]:
     return ["<h3>Latency by percentile</h3>", svg.spectrum(curves, format_seconds)] if curves else []
 
 
-def _traffic(seconds: Sequence[Second], step: int) -> list[str]:
+def _traffic(seconds: Sequence[Second], step: int, spans: Sequence[svg.Span]) -> list[str]:
     people = [
         svg.Line("users", "c1", [float(row.users) for row in seconds]),
         svg.Line("connections", "c2", [float(row.connections) for row in seconds]),
@@ -83,5 +106,5 @@ def _traffic(seconds: Sequence[Second], step: int) -> list[str]:
     parts: list[str] = []
     for title, lines in (("Users and connections", people), ("Sent", sent), ("Received", received)):
         scale = svg.linear(value for line in lines for value in line.values)
-        parts += [f"<h3>{title}</h3>", svg.timeline(seconds, lines, scale, format_number, step)]
+        parts += [f"<h3>{title}</h3>", svg.timeline(seconds, lines, scale, format_number, step, spans=spans)]
     return parts if seconds else []

@@ -30,7 +30,8 @@ svg .c3 { stroke: var(--c3); } svg .c4 { stroke: var(--c4); } svg .g { stroke: v
 stroke: var(--dim);
   stroke-dasharray: 3 3; } svg .t { fill: var(--dim); font-size: 11px; } svg .e { text-anchor: end; } svg .m
   { text-anchor: middle; }
-svg .f { fill: var(--yellow); opacity: .18; } svg .l { fill: var(--dim); }
+svg .f { fill: var(--yellow); opacity: .18; }
+svg .s { fill: var(--red); opacity: .12; } svg .l { fill: var(--dim); }
 .k { margin-right: 1rem; font-size: .85rem; } .k.c1 { color: var(--c1); } .k.c2 { color: var(--c2); } .k.c3
 { color: var(--c3); } .k.c4 { color: var(--c4); } @media print { details { break-inside: avoid; } main {
 max-width: none; padding: 0; } }

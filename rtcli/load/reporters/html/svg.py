@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from rtcli.load.reporters.html import markup
 from rtcli.load.results.model import Second
 
 WIDTH, HEIGHT = 760, 190
@@ -24,6 +25,15 @@ class Line:
     name: str
     color: str
     values: Sequence[float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of time that is shaded, in seconds of the run; the text is its tool tip."""
+
+    start: float
+    end: float
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +75,15 @@ def logarithmic(values: Iterable[float | None]) -> Scale:
 
 
 def timeline(
-    seconds: Sequence[Second], lines: Sequence[Line], scale: Scale, fmt: Format, step: int = 1
+    seconds: Sequence[Second],
+    lines: Sequence[Line],
+    scale: Scale,
+    fmt: Format,
+    step: int = 1,
+    *,
+    spans: Sequence[Span] = (),
 ) -> str:
-    """Lines over time: phases marked, flagged seconds shaded, and the schedule lag in a lane below.
+    """Lines over time: phases marked, flagged seconds and `spans` shaded, the schedule lag in a lane below.
 
     A point, and an item of `seconds`, stands for `step` seconds.
     """
@@ -76,7 +92,8 @@ def timeline(
     def x(second: float) -> float:
         return LEFT + second / count * _INNER
 
-    parts = [*_shading(seconds, x), *_phases(seconds, x), *_grid(scale, fmt)]
+    parts = [*_shading(seconds, x), *_spans(spans, count * step, lambda second: x(second / step))]
+    parts += [*_phases(seconds, x), *_grid(scale, fmt)]
     for line in lines:
         points = [
             (x(index + 0.5), scale.at(value)) for index, value in enumerate(line.values) if value is not None
@@ -102,9 +119,16 @@ def _shading(seconds: Sequence[Second], x: Callable[[float], float]) -> Iterable
             yield _rect((x(index), TOP), (x(1) - x(0), HEIGHT + LANE - TOP - 4), "f", why)
 
 
+def _spans(spans: Sequence[Span], duration: float, x: Callable[[float], float]) -> Iterable[str]:
+    """At least two pixels wide, so that a moment is seen, too."""
+    for span in spans:
+        start, end = (min(max(moment, 0.0), duration) for moment in (span.start, span.end))
+        yield _rect((x(start), TOP), (max(2.0, x(end) - x(start)), HEIGHT - BOTTOM - TOP), "s", span.text)
+
+
 def _rect(corner: tuple[float, float], size: tuple[float, float], kind: str, title: str) -> str:
     place = f'x="{corner[0]:.1f}" y="{corner[1]:.1f}" width="{size[0]:.1f}" height="{size[1]:.1f}"'
-    return f'<rect {place} class="{kind}"><title>{escape(title)}</title></rect>'
+    return f'<rect {place} class="{kind}"><title>{markup.lines(title)}</title></rect>'
 
 
 def _phases(seconds: Sequence[Second], x: Callable[[float], float]) -> Iterable[str]:

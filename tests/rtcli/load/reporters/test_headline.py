@@ -29,6 +29,10 @@ from tests.support.load.sample_results import (
 NO_SENDS = SendsAccount(planned=False)
 NONE = replace(audit(expected=0, delivered=0), delivery="none")
 NOBODY = UsersAccount((RoleAttendance("reader", 10, 0, planned_s=120.0),), (replace(ABSENT, count=10),))
+LOST_IN_THE_END = UsersAccount(
+    (RoleAttendance("reader", 10, 0, planned_s=120.0, present_s=60.0),),
+    (replace(ABSENT, count=4), replace(INTERRUPTED, kind="absent", count=6, allowed=False)),
+)
 UNANSWERED = replace(UNSENT, code="no_answer", cause="no acknowledgement came", count=2)
 UNJUDGED = DeliveriesAccount(judged=False)
 
@@ -76,7 +80,11 @@ UNJUDGED = DeliveriesAccount(judged=False)
         (result(audited=audit(duplicate=3, reordered=1200)), "3 duplicate, 1 200 reordered."),
         (
             result(accounted=accounts(NOBODY)),
-            "nobody took part: the server answered 503 to the handshake (10).",
+            "nobody got in: the server answered 503 to the handshake.",
+        ),
+        (
+            result(accounted=accounts(LOST_IN_THE_END)),
+            "nobody was there in the end: the connection broke off (1006), and other causes.",
         ),
         (
             result(accounted=accounts(sends=SendsAccount(10, 10, 8, unanswered=2, shortfalls=(UNANSWERED,)))),
@@ -97,7 +105,7 @@ UNJUDGED = DeliveriesAccount(judged=False)
         ),
         (
             result(accounted=accounts(users_account(PORTS, present=7))),
-            "the load generator lacked the means: the load generator has no ports left (3).",
+            "the load generator lacked the means: the load generator has no ports left.",
         ),
         (
             result(audited=audit(expected=0, delivered=0)),

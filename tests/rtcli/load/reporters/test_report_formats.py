@@ -79,7 +79,7 @@ def test_the_verdict_comes_first_and_what_went_wrong_before_the_plots() -> None:
     ]
     assert places == sorted(places)
     assert "writer 3 #41837" in text
-    assert "shaded" in text
+    assert "yellow seconds are those in which it was the bottleneck" in text
     assert text.count('class="f"') == 4  # the flagged second, under each plot
 
 

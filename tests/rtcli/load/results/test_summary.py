@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -11,10 +12,10 @@ import pytest
 from rtcli.errors import CliError
 from rtcli.load.results import summary
 from rtcli.load.results.model import RunResult
-from tests.support.load.sample_results import failing, passing
+from tests.support.load.sample_results import failing, passing, short
 
 
-@pytest.mark.parametrize("result", [passing(), failing()])
+@pytest.mark.parametrize("result", [passing(), failing(), short()])
 def test_the_summary_follows_its_schema_and_can_be_read_back(result: RunResult) -> None:
     content = summary.encode(result)
     document = json.loads(content)
@@ -36,9 +37,18 @@ def test_the_summary_has_what_scripts_look_for() -> None:
     assert document["audit"]["violations"][0]["publisher"] == "writer 3"
 
 
+def test_a_summary_of_an_earlier_version_has_no_accounts() -> None:
+    document = json.loads(summary.encode(passing()))
+    assert document["format"] == "rtcli.summary/v2"
+    del document["accounts"]
+    old = summary.decode(json.dumps({**document, "format": "rtcli.summary/v1"}).encode())
+    assert old.accounts is None
+    assert old == replace(summary.decode(summary.encode(passing())), accounts=None)
+
+
 @pytest.mark.parametrize(
     "content",
-    [b"", b"[]", b"{}", b'{"format":"other"}', b'{"format":"rtcli.summary/v1"}', b"\xff", b"[" * 100_000],
+    [b"", b"[]", b"{}", b'{"format":"other"}', b'{"format":"rtcli.summary/v2"}', b"\xff", b"[" * 100_000],
 )
 def test_what_is_no_summary_is_refused(content: bytes) -> None:
     with pytest.raises(summary.SummaryError):

@@ -119,7 +119,6 @@ def test_every_reason_is_listed_worst_first() -> None:
 def test_each_account_that_is_short_has_its_sentence() -> None:
     assert list(short().reasons) == [
         "6 of 10 users were absent: the server answered 503 to the handshake (6)",
-        "reader was present for 31.25 % of its time, 99 % required",
         "7 of 10 messages were not accepted: refused: rate_limited (7)",
         (
             "60 of 160 deliveries were missed by users who were absent: "
