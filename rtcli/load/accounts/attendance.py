@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 from rtcli.load.accounts.absences import AbsenceGroup, AbsenceGroups, AbsenceKey, AbsenceKind
 from rtcli.load.accounts.presence import Absence, Presence, RoomByPlan
+from rtcli.load.audit.evidence import frame_of
 from rtcli.load.audit.records import Note
-from rtcli.load.results.model import FrameEvidence, Violation
+from rtcli.load.results.model import Violation
 
 MIN_GRACE_US = 1_000_000  # a request that began this long before the end of the run may be without an answer
 _MAX_STRETCHES = 50_000  # of one worker; what is missed in further ones is not counted
-_FRAME_CHARACTERS = 400
 
 
 class MissedStretch(NamedTuple):
@@ -187,14 +187,9 @@ class Attendance:
                 subscriber=user.name,
                 cause=key.text,
                 detail=f"{gone}, absent from {since:.3f} s to {until:.3f} s",
-                frames=tuple(self._frame(note) for note in user.notes),
+                frames=tuple(frame_of(note, self._base) for note in user.notes),
             )
         )
-
-    def _frame(self, note: Note) -> FrameEvidence:
-        text = note.text.decode("utf-8", "replace")[:_FRAME_CHARACTERS]
-        direction = {"in": "in", "out": "out"}.get(note.direction, "note")
-        return FrameEvidence(self._seconds(note.at), direction, text)  # type: ignore[arg-type]
 
     def _seconds(self, at: int) -> float:
         return round((at - self._base) / 1e6, 6)

@@ -115,8 +115,8 @@ class Presence:
     """
 
     __slots__ = (
-        "_absence", "_asked", "_book", "_lost", "_place", "_room", "_since", "_tried", "_waits_for",
-        "counted", "due", "end", "name", "notes", "role", "rooms", "state", "took_part",
+        "_absence", "_asked", "_book", "_last_absence", "_lost", "_place", "_room", "_since", "_tried",
+        "_waits_for", "counted", "due", "end", "name", "notes", "role", "rooms", "state", "took_part",
     )  # fmt: skip
 
     def __init__(
@@ -148,6 +148,7 @@ class Presence:
         self._place = -1  # the place in the flow of the join that failed
         self._room = ""  # of the request under way
         self._absence: Absence | None = None
+        self._last_absence: Absence | None = None  # which is over
 
     @property
     def is_absent(self) -> bool:
@@ -156,8 +157,16 @@ class Presence:
 
     @property
     def absence_cause(self) -> Cause | None:
-        """Why the user is absent without leave now; None if it is not."""
-        return None if self._absence is None else self._absence.cause
+        """Why the user is absent without leave; when it is not, why it was the last time."""
+        absence = self._absence or self._last_absence
+        return None if absence is None else absence.cause
+
+    def absent(self, now: int) -> list[tuple[int, int]]:
+        """From when to when it is absent without leave; when it is not, as it was the last time."""
+        absence = self._absence or self._last_absence
+        if absence is None:
+            return []
+        return [*absence.stretches, *([(self._since, now)] if self.is_absent else [])]
 
     @property
     def unanswered(self) -> Cause:
@@ -272,6 +281,8 @@ class Presence:
             outcome = None if self._absence is None else "absent"
         self.state = State.OVER
         self._book.over(self, outcome, self._absence, now)
+        if outcome == "absent":
+            self._last_absence = self._absence
         self._absence = None
 
     def _stay_unanswered(self, now: int) -> None:
@@ -303,6 +314,7 @@ class Presence:
         self._asked, self._lost, self._place = False, False, -1
         absence, self._absence = self._absence, None
         if absence is not None:
+            self._last_absence = absence
             self._book.returned(self, absence, since, resumed=resumed)
 
     def _be_absent(

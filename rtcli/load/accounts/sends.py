@@ -20,7 +20,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from rtcli.load.results.model import FrameEvidence, Violation
+from rtcli.load.audit.evidence import frame_of
+from rtcli.load.audit.records import Note
+from rtcli.load.results.model import Violation
 
 MAX_GROUPS = 500  # of one worker: codes come from the server; further groups lose their code
 _NAMED = 5  # users that a group names
@@ -90,7 +92,7 @@ class UnsentGroups:
 
 
 @dataclass(slots=True)
-class RoleCount:
+class SendCounts:
     """The messages of a role that were accepted or excused. `excused` and `accepted` by phase."""
 
     accepted: dict[str, int] = field(default_factory=dict)
@@ -99,7 +101,7 @@ class RoleCount:
     excused_sent: int = 0  # of the excused: sent, and the answer was prevented
     unsent_sent: int = 0  # of the refused, unanswered and not sendable: really sent
 
-    def add(self, other: RoleCount) -> None:
+    def add(self, other: SendCounts) -> None:
         """Add the counts of another worker."""
         for mine, others in ((self.accepted, other.accepted), (self.excused, other.excused)):
             for phase, count in others.items():
@@ -113,7 +115,7 @@ class RoleCount:
 class WorkerSends:
     """The account of a worker, as it goes to the coordinator."""
 
-    roles: dict[str, RoleCount] = field(default_factory=dict)
+    roles: dict[str, SendCounts] = field(default_factory=dict)
     groups: list[UnsentGroup] = field(default_factory=list)
 
 
@@ -135,7 +137,7 @@ class UnsentMessage(NamedTuple):
     due: int
     number: int = 0  # of the message, counted by its user in its room from 1; 0: it got none
     sent: int | None = None  # None: it was not sent
-    frames: tuple[FrameEvidence, ...] = ()
+    notes: Sequence[Note] = ()  # the user's latest, for evidence
 
 
 class Sends:
@@ -154,7 +156,7 @@ class Sends:
         self._phase_of_bin = phase_of_bin
         self._keep = keep
         self._users: dict[str, RoleSends] = {}
-        self._roles: dict[str, RoleCount] = {}
+        self._roles: dict[str, SendCounts] = {}
         self._groups = UnsentGroups()
 
     def role(self, name: str) -> RoleSends:
@@ -205,8 +207,8 @@ class Sends:
         self.fold()
         return WorkerSends(self._roles, self._groups.all())
 
-    def _count(self, role: str) -> RoleCount:
-        return self._roles.setdefault(role, RoleCount())
+    def _count(self, role: str) -> SendCounts:
+        return self._roles.setdefault(role, SendCounts())
 
     def _evidence(self, key: UnsentKey, message: UnsentMessage) -> Violation:
         words = {"refused": "refused", "unanswered": "unanswered", "not_sendable": "could not be sent"}
@@ -219,7 +221,7 @@ class Sends:
             sent=None if message.sent is None else self._seconds(message.sent),
             cause=key.cause,
             detail=f"due at {self._seconds(message.due):.3f} s, {words[key.outcome]}: {key.code}",
-            frames=message.frames,
+            frames=tuple(frame_of(note, self._base) for note in message.notes),
         )
 
     def _seconds(self, at: int) -> float:

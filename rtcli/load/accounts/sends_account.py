@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from rtcli.load.accounts.expected_errors import is_allowed
-from rtcli.load.accounts.sends import RoleCount, UnsentGroup, UnsentGroups, WorkerSends
+from rtcli.load.accounts.sends import SendCounts, UnsentGroup, UnsentGroups, WorkerSends
 from rtcli.load.results.accounts import SendsAccount, Shortfall
 from rtcli.load.results.model import Violation
 from rtcli.load.scenario.model import Scenario
@@ -24,11 +24,11 @@ class RunSends:
     def __init__(self, scenario: Scenario, workers: Iterable[WorkerSends], base: int) -> None:
         self._scenario = scenario
         self._base = base
-        self._roles: dict[str, RoleCount] = {}
+        self._roles: dict[str, SendCounts] = {}
         groups = UnsentGroups()
         for worker in workers:
             for name, count in worker.roles.items():
-                self._roles.setdefault(name, RoleCount()).add(count)
+                self._roles.setdefault(name, SendCounts()).add(count)
             for group in worker.groups:
                 groups.merge(group)
         self._groups = groups.all()

@@ -179,6 +179,11 @@ def _frames(audit: Audit, case: Case) -> Iterable[FrameEvidence]:
             notes.append(Note(skip.at, "in", skip.raw))
     for note in sorted(notes, key=lambda note: note.at):
         if note.text:
-            text = note.text.decode("utf-8", "replace")[:_FRAME_CHARACTERS]
-            direction = {"in": "in", "out": "out"}.get(note.direction, "note")
-            yield FrameEvidence(round((note.at - audit.base) / 1e6, 6), direction, text)  # type: ignore[arg-type]
+            yield frame_of(note, audit.base)
+
+
+def frame_of(note: Note, base: int) -> FrameEvidence:
+    """A subscriber's note as evidence. `base` is the start of the run (µs)."""
+    text = note.text.decode("utf-8", "replace")[:_FRAME_CHARACTERS]
+    direction = {"in": "in", "out": "out"}.get(note.direction, "note")
+    return FrameEvidence(round((note.at - base) / 1e6, 6), direction, text)  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ import httpx
 
 from rtcli.client.endpoint import Endpoint
 from rtcli.load.accounts.attendance import Attendance
+from rtcli.load.accounts.sends import Sends
 from rtcli.load.audit.audit import Audit
 from rtcli.load.core.feeders import Feeders
 from rtcli.load.core.latches import Latches
@@ -111,11 +112,9 @@ class WorkerContext:
             max_evidence=max(scenario.audit.evidence, 1),
         )
         self._phases = phase_bounds(scenario.phases)
-        self.attendance = Attendance(
-            base,
-            [(phase.name, self.microseconds(end)) for phase, _, end in self._phases],
-            keep=scenario.audit.evidence,
-        )
+        phases = [(phase.name, self.microseconds(end)) for phase, _, end in self._phases]
+        self.attendance = Attendance(base, phases, keep=scenario.audit.evidence)
+        self.sends = Sends(base, phases, phase_of_bin=self.bins.phase, keep=scenario.audit.evidence)
         self.timers = TimerQueue()
         self.feeders = Feeders(scenario)
         self.sources = SourceAddresses(
@@ -161,6 +160,13 @@ class WorkerContext:
         """The name of the current phase; after the end, of the last one."""
         now = self.seconds(self.now())
         return next((phase.name for phase, _, end in self._phases if now < end), self._phases[-1][0].name)
+
+    def publishes_at(self, at: int) -> bool:
+        """Whether the phase at a time lets anything be sent."""
+        seconds = self.seconds(at)
+        return next(
+            (phase.publish for phase, _, end in self._phases if seconds < end), self._phases[-1][0].publish
+        )
 
     def phase_start(self, name: str) -> int:
         """The time at which a phase begins."""

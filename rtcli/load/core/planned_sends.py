@@ -38,6 +38,10 @@ class Place:
     rounds: int = 1
     until: float | None = None
 
+    def begin(self, index: int, now: float) -> None:
+        """The flow begins the step at this index."""
+        self.index, self.started, self.sent, self.scheduled = index, now, 0, False
+
 
 class Due(NamedTuple):
     """A message that is due by the plan. `endless`: of a loop or schedule that goes on while the user stays.

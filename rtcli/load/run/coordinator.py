@@ -16,6 +16,7 @@ from time import monotonic_ns
 from typing import Protocol
 
 from rtcli.load.accounts.attendance import WorkerAttendance
+from rtcli.load.accounts.sends import WorkerSends
 from rtcli.load.audit.evidence import WorkerAccount
 from rtcli.load.audit.ledger_exchange import Ledger
 from rtcli.load.core.context import WorkerSpec
@@ -61,6 +62,7 @@ class RunState:
     log: list[str] = field(default_factory=list)
     accounts: list[WorkerAccount] = field(default_factory=list)
     attendance: list[WorkerAttendance] = field(default_factory=list)  # of each worker
+    sends: list[WorkerSends] = field(default_factory=list)  # of each worker
     interrupted: bool = False
     aborted_by: ThresholdSpec | None = None
     ended: float | None = None  # when the phases ended, or were cut short
@@ -167,8 +169,9 @@ class Coordinator:
                 self._watch_thresholds()
             case PhasesEnded(at):
                 state.ended = max(state.ended or 0.0, at)
-            case Settled(ledger, problems):
+            case Settled(ledger, problems, sends):
                 self._ledgers[number] = ledger
+                state.sends.append(sends)
                 for text, count in problems.items():
                     state.problems[text] += count
             case Audited(account, attendance):

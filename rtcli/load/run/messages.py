@@ -21,6 +21,7 @@ from typing import TypeAlias
 import msgspec
 
 from rtcli.load.accounts.attendance import WorkerAttendance
+from rtcli.load.accounts.sends import WorkerSends
 from rtcli.load.audit.evidence import WorkerAccount
 from rtcli.load.audit.ledger_exchange import Ledger
 from rtcli.load.core.context import WorkerSpec
@@ -113,10 +114,11 @@ class PhasesEnded(_Message, frozen=True):
 
 
 class Settled(_Message, frozen=True):
-    """Everything has arrived, or the wait for it is over."""
+    """Everything has arrived, or the wait for it is over: what the worker has sent."""
 
     ledger: Ledger
     problems: dict[str, int]  # what went wrong with users, and how often
+    sends: WorkerSends
 
 
 class Audited(_Message, frozen=True):

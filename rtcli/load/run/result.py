@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rtcli._version import __version__
-from rtcli.load.accounts.sends_account import plans_sends
+from rtcli.load.accounts.sends_account import RunSends
 from rtcli.load.accounts.users_account import RunAttendance
 from rtcli.load.audit.evidence import Group, GroupKey, group_texts
 from rtcli.load.metrics.histogram import INDEX_BITS, Histogram, bucket_index
@@ -24,6 +24,7 @@ from rtcli.load.results.model import (
     RunResult,
     Second,
     ThresholdResult,
+    Violation,
 )
 from rtcli.load.results.thresholds import evaluate
 from rtcli.load.results.verdict import decide
@@ -41,8 +42,9 @@ def make_result(state: RunState) -> RunResult:
     state.health.finish()
     scenario = state.spec.scenario
     elapsed = min(state.ended if state.ended is not None else state.now(), scenario.duration)
-    audit = _audit(state)
-    accounts = _accounts(state, audit)
+    sends = RunSends(scenario, state.sends, state.base)
+    audit = _audit(state, sends.evidence())
+    accounts = _accounts(state, audit, sends.account())
     _count_shortfalls(state.store, accounts)
     thresholds = _thresholds(state, elapsed)
     verdict, reasons = decide(audit, thresholds, accounts=accounts, interrupted=state.interrupted)
@@ -87,12 +89,12 @@ def environment() -> dict[str, str]:
 # -- the accounts --------------------------------------------------------------------------------------------
 
 
-def _accounts(state: RunState, audit: AuditResult) -> Accounts:
+def _accounts(state: RunState, audit: AuditResult, sends: SendsAccount) -> Accounts:
     attendance = RunAttendance(state.spec.scenario, state.attendance, state.base)
     expected, delivered = audit.counts["expected"], audit.counts["delivered"]
     return Accounts(
         users=attendance.users(),
-        sends=SendsAccount(planned=plans_sends(state.spec.scenario), judged=False),
+        sends=sends,
         deliveries=attendance.deliveries(expected=expected, delivered=delivered),
     )
 
@@ -108,13 +110,13 @@ def _count_shortfalls(store: MetricStore, accounts: Accounts) -> None:
 # -- the audit ---------------------------------------------------------------------------------------------
 
 
-def _audit(state: RunState) -> AuditResult:
+def _audit(state: RunState, unsent: Sequence[Violation]) -> AuditResult:
     """Add up the workers' accounts, and count them as metrics, too, for thresholds."""
     rules, store = state.spec.scenario.audit, state.store
     counts = dict.fromkeys(COUNTS, 0)
     groups: dict[GroupKey, Group] = {}
     absent = [violation for worker in state.attendance for violation in worker.violations]
-    violations, undelivered, not_counted = absent[: max(rules.evidence, 0)], 0, 0
+    violations, undelivered, not_counted = [*absent, *unsent][: max(rules.evidence, 0)], 0, 0
     for account in state.accounts:
         for kind, count in account.counts.items():
             if kind in counts:

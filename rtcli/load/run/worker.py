@@ -41,6 +41,8 @@ class Worker:
         self._send = send
         self.users: set[User] = set()
         self._flows: set[asyncio.Task[None]] = set()
+        self._parts: set[Flow] = set()  # flows of users whose part is not over
+        self._gone: list[User] = []  # whose part is over, and who still wait for answers over HTTP
         self._adapters: dict[str, WsAdapter | SseAdapter] = {
             role.name: adapter_for(spec.scenario, role) for role in spec.scenario.roles.values()
         }
@@ -133,22 +135,31 @@ class Worker:
         context.users += 1
         stays = role.users is not None or role.stay is not None
         flow = Flow(user, until, stays=stays, actions=ACTIONS)
+        self._parts.add(flow)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout((until - context.now()) / 1e6):
                 await flow.run()
-        self._end_part(user, until, stays=stays)
+        self._end_part(flow)
         if not context.stopping and end < context.scenario.duration - 1e-6:
             await user.finish(1000, "", _GOODBYE_S)
             self.users.discard(user)
+            self._gone = [gone for gone in self._gone if gone.transport.is_waiting]
+            if user.transport.is_waiting:
+                self._gone.append(user)
             context.users -= 1
 
-    def _end_part(self, user: User, until: int, *, stays: bool) -> None:
+    def _end_part(self, flow: Flow) -> None:
         """End a user's part, now or when its stay is over; with the run, all that are left end together."""
-        now = self.context.now()
-        if not stays or until <= now < self.context.microseconds(self.context.scenario.duration):
-            user.presence.finish(min(now, until), grace=None)
+        now, until = self.context.now(), flow.end
+        if not flow.stays or until <= now < self.context.microseconds(self.context.scenario.duration):
+            self._part_over(flow, min(now, until))
         elif until > now:  # it gave up
-            self.context.timers.call_at(until, lambda when: user.presence.finish(when, grace=None))
+            self.context.timers.call_at(until, lambda when: self._part_over(flow, when))
+
+    def _part_over(self, flow: Flow, now: int) -> None:
+        flow.user.presence.finish(now, grace=None)
+        flow.out_of_reach.over(never_back=flow.user.gave_up and not flow.stays)
+        self._parts.discard(flow)
 
     def _plan_cut(self, phase: str, at: float, cut: Cut) -> None:
         rng = seeded_rng(self.spec.scenario.seed, "cut", phase, self.spec.worker)
@@ -171,6 +182,8 @@ class Worker:
         context.stopping = True
         context.timers.stop()
         context.attendance.close(context.now())
+        for flow in self._parts:
+            flow.out_of_reach.over()
         while self._flows:  # a cancellation may get lost, as in asyncio.wait_for of 3.11
             for task in self._flows:
                 task.cancel()
@@ -180,10 +193,14 @@ class Worker:
         rules = context.scenario.audit
         started = context.now()
         while (waited := (context.now() - started) / 1e6) < rules.settle:
-            busy = any(user.is_reconnecting for user in self.users) or context.audit.outstanding()
+            busy = context.audit.outstanding() or any(
+                user.is_reconnecting or user.transport.is_waiting for user in (*self.users, *self._gone)
+            )
             if waited >= min(_MIN_SETTLE_S, rules.settle) and not busy:
                 break
             await asyncio.sleep(_SETTLE_STEP_S)
+        for user in (*self.users, *self._gone):
+            user.settle_messages()
 
     async def close(self) -> None:
         """Disconnect all users: with a close handshake within some seconds, else at once."""
@@ -220,6 +237,7 @@ class Worker:
         context = self.context
         patience = round((context.scenario.audit.late_after + 1) * 1e6)
         context.audit.sweep(context.now(), patience=patience)
+        context.sends.fold()
         cpu, wall = time.process_time(), time.monotonic()
         share = (cpu - self._cpu) / max(wall - self._wall, 1e-9)
         self._cpu, self._wall = cpu, wall

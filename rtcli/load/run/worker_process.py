@@ -61,7 +61,8 @@ async def serve(channel: Channel[FromWorker, ToWorker]) -> None:
 async def _run(worker: Worker, channel: Channel[FromWorker, ToWorker]) -> None:
     try:
         await worker.run()
-        channel.send(Settled(export_ledger(worker.context.audit), dict(worker.context.problems)))
+        context = worker.context
+        channel.send(Settled(export_ledger(context.audit), dict(context.problems), context.sends.export()))
     except Exception as error:
         logging.getLogger("rtcli.loadtest").exception("a worker failed")
         channel.send(Failed(f"{type(error).__name__}: {error}"))

@@ -6,6 +6,8 @@ import errno
 import os
 import ssl
 
+import httpx
+
 from rtcli.load.accounts.absences import Cause
 from rtcli.load.errors import RefusedError, StepError
 
@@ -75,3 +77,32 @@ def _of_system_error(error: OSError) -> Cause:
     if isinstance(error, ssl.SSLError):
         return Cause("tls", f"TLS failed: {error.reason or 'unknown'}")
     return Cause("unreachable", os.strerror(error.errno).lower() if error.errno else "unreachable")
+
+
+def of_lost_answer(closed: int | None) -> Cause:
+    """A message was not answered. `closed`: its connection ended with this code; None: it did not end."""
+    if closed is None:
+        return Cause("no_answer", "no acknowledgement came")
+    end = of_close(closed)
+    return end._replace(text=f"{end.text} before the acknowledgement")
+
+
+def of_failed_publish(error: httpx.HTTPError) -> Cause:
+    """A request to publish had no answer, or could not be made."""
+    if isinstance(error, httpx.PoolTimeout):
+        return Cause("own_connections", "too many requests to publish at once", own=True)
+    if isinstance(error, httpx.ConnectTimeout | httpx.ReadTimeout | httpx.WriteTimeout):
+        return Cause("no_answer", "no answer to the request to publish")
+    if isinstance(error, httpx.ConnectError):
+        return _of_system_error(_system_error(error))
+    return Cause("connection_reset", "the server broke off the request to publish")
+
+
+def _system_error(error: BaseException) -> OSError:
+    """The system's error that led to another one."""
+    reason: BaseException | None = error
+    while reason is not None:
+        if isinstance(reason, OSError) and reason.errno:
+            return reason
+        reason = reason.__cause__ or reason.__context__
+    return OSError(str(error))

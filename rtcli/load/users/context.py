@@ -24,6 +24,7 @@ class UserContext:
         self.name = f"{role.name} {index + 1}"
         self.id = f"{role.name}-{index + 1}"
         self.recorders = worker.recorders(role)
+        self.sends = worker.sends.role(role.name)
         self.subscriber = Subscriber(self.name)
         self.scope = UserScope(
             worker.feeders,
@@ -48,6 +49,10 @@ class UserContext:
     def count(self, metric: str, amount: int = 1, *, code: str = "") -> None:
         """Add to a counter of the user's role, in the current bin."""
         self.worker.count(self.role, metric, amount, code=code)
+
+    def expects(self, code: str) -> bool:
+        """Whether the role expects errors with this code, of whatever share."""
+        return any(error.code == code for error in self.role.expect_errors)
 
     def report_problem(self, text: str) -> None:
         """Record what went wrong for the notes of the run, which count equal texts of a role."""

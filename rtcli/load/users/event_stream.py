@@ -19,7 +19,13 @@ from rtcli.load.users.frame_observers import FrameObserver
 from rtcli.load.users.http_publisher import HttpPublisher
 from rtcli.load.users.memberships import Memberships
 from rtcli.load.users.pending import fail, resolve
-from rtcli.load.users.transport import Capabilities, OutgoingMessage, Transport, TransportObserver
+from rtcli.load.users.transport import (
+    Capabilities,
+    OutgoingMessage,
+    Transport,
+    TransportObserver,
+    UnacceptedMessage,
+)
 from rtcli.protocol.sse import ServerSentEvent, SSEParser
 
 _NOTED = 400  # characters of an event that are kept for evidence
@@ -50,7 +56,7 @@ class SseTransport(Transport):
         self._frame_observers: list[FrameObserver] = []
         self._connection: SseConnection | None = None
         self._parser = SSEParser()  # it knows the last event id, so it outlives connections
-        self._publisher = HttpPublisher(user, user.worker.scenario.target.publish)
+        self._publisher = HttpPublisher(user, user.worker.scenario.target.publish, observer)
         self._greeting: asyncio.Future[None] | None = None  # done when the server has let the user in
         self._opening = events.Opening()
         self._unconfirmed: set[str] = set()  # rooms of the request
@@ -155,6 +161,15 @@ class SseTransport(Transport):
         """Publish a message over HTTP, with or without a stream."""
         self._publisher.send(message)
         return True
+
+    @property
+    @override
+    def is_waiting(self) -> bool:
+        return self._publisher.is_waiting
+
+    @override
+    def take_unanswered(self) -> list[tuple[UnacceptedMessage, str]]:
+        return [(message, "") for message in self._publisher.take_unanswered()]
 
     @override
     def typing(self, room: str, *, is_typing: bool) -> bool:

@@ -9,21 +9,25 @@ from __future__ import annotations
 import asyncio
 from collections import ChainMap
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import httpx
 import msgspec
 
+from rtcli.load.accounts.absences import Cause
 from rtcli.load.audit.sender_log import SenderLog
 from rtcli.load.audit.token import LENGTH
 from rtcli.load.errors import StepError
 from rtcli.load.scenario.expressions import Template, render_tree
 from rtcli.load.scenario.model import HttpPublish
+from rtcli.load.users.absence_causes import of_failed_publish
 from rtcli.load.users.context import UserContext
-from rtcli.load.users.transport import OutgoingMessage
+from rtcli.load.users.transport import OutgoingMessage, TransportObserver, UnacceptedMessage
 from rtcli.protocol.paths import room_messages_path
 from rtcli.protocol.position import InvalidPositionError, Position, parse_position
 
+_BEFORE_IT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)  # before the request was written
 _PUBLISHED = frozenset({200, 201, 202, 204})
 
 
@@ -41,6 +45,13 @@ class _Answer(NamedTuple):
     position: Position | None = None
 
 
+class _NoAnswer(NamedTuple):
+    """Why there is no answer, and whether the request was made."""
+
+    cause: Cause
+    sent: bool
+
+
 class _Request(NamedTuple):
     method: str
     path: str
@@ -48,24 +59,46 @@ class _Request(NamedTuple):
     content_type: str
 
 
+@dataclass(slots=True)
+class _UnderWay:
+    """A request under way."""
+
+    message: UnacceptedMessage
+
+
 class HttpPublisher:
     """Publishes for one user, as the scenario describes it (`target: publish:`); None: over our own API."""
 
-    def __init__(self, user: UserContext, described: HttpPublish | None) -> None:
+    def __init__(self, user: UserContext, described: HttpPublish | None, observer: TransportObserver) -> None:
         self._user = user
         self._worker = user.worker
         self._described = described
+        self._observer = observer
         self._idle: dict[str, list[SenderLog]] = {}  # by room, logs without a request under way
         self._count = 0  # of logs
-        self._requests: set[asyncio.Task[None]] = set()
+        self._requests: dict[asyncio.Task[None], _UnderWay] = {}
 
     def send(self, message: OutgoingMessage) -> None:
         """Begin to publish a message."""
-        request = asyncio.create_task(self._publish(message))
-        self._requests.add(request)
-        request.add_done_callback(self._requests.discard)
+        under_way = _UnderWay(UnacceptedMessage(message.room, message.intended))
+        request = asyncio.create_task(self._publish(message, under_way))
+        self._requests[request] = under_way
+        request.add_done_callback(lambda done: self._requests.pop(done, None))
 
-    async def _publish(self, message: OutgoingMessage) -> None:
+    @property
+    def is_waiting(self) -> bool:
+        """Whether requests are under way."""
+        return bool(self._requests)
+
+    def take_unanswered(self) -> list[UnacceptedMessage]:
+        """Cancel the requests under way; returns their messages."""
+        taken = list(self._requests.items())
+        self._requests.clear()
+        for request, _ in taken:
+            request.cancel()
+        return [under_way.message for _, under_way in taken]
+
+    async def _publish(self, message: OutgoingMessage, under_way: _UnderWay) -> None:
         worker, audit = self._worker, self._worker.audit
         now = worker.now()
         log, number, text = None, 0, message.text
@@ -75,13 +108,16 @@ class HttpPublisher:
             log = self._take_log(message.room)
             number, token = audit.send(log, message.intended, now)
             text = f"{text} {token.decode()}" if text else token.decode()
+        ordinal = log.earlier + number + 1 if log is not None else 0
+        sent = under_way.message = UnacceptedMessage(message.room, message.intended, ordinal, now)
         bin_key = worker.bin_key(message.intended)
         self._user.recorders.get("schedule_lag").record(bin_key, now - message.intended)
         answer = await self._request(self._describe(message.room, text))
-        if answer is None:  # nobody knows whether it was published
+        if isinstance(answer, _NoAnswer):  # nobody knows whether it was published
             if log is not None:
                 log.ended = worker.now()
-            _settle(message.done, "no answer")
+            self._observer.on_failed(sent if answer.sent else sent._replace(sent=None), answer.cause)
+            _settle(message.done, answer.cause.code)
             return
         if log is not None:
             if answer.refusal:
@@ -89,7 +125,10 @@ class HttpPublisher:
             else:
                 audit.acknowledge(log, number, worker.now(), answer.position)
             self._idle[message.room].append(log)
-        if not answer.refusal:
+        if answer.refusal:
+            self._observer.on_refused(sent, answer.refusal)
+        else:
+            self._user.sends.acknowledged[bin_key] += 1
             recorder = self._user.recorders.get("send_ack", step=message.label)
             recorder.record(bin_key, worker.now() - message.intended)
         _settle(message.done, answer.refusal)
@@ -103,8 +142,8 @@ class HttpPublisher:
         name = self._user.name if self._count == 1 else f"{self._user.name}.{self._count}"
         return self._worker.audit.open_log(name, room)
 
-    async def _request(self, request: _Request) -> _Answer | None:
-        """Make the request; None: there was no answer."""
+    async def _request(self, request: _Request) -> _Answer | _NoAnswer:
+        """Make the request; returns the answer, or why there was none."""
         user, worker = self._user, self._worker
         token = user.token()
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
@@ -116,11 +155,11 @@ class HttpPublisher:
         except httpx.HTTPError as error:
             user.report_problem(f"publishing failed: {type(error).__name__}")
             user.count("errors", code="http")
-            return None
+            return _NoAnswer(of_failed_publish(error), sent=not isinstance(error, _BEFORE_IT))
         good = _PUBLISHED if self._described is None else self._described.status
         if response.status_code not in good:
             user.count("errors", code=str(response.status_code))
-            return _Answer(str(response.status_code))
+            return _Answer(f"http_{response.status_code}")
         return _Answer("", _position_in(response.content))
 
     def _describe(self, room: str, text: str) -> _Request:

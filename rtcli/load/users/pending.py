@@ -23,9 +23,10 @@ class PendingMessage:
 class PendingReplies:
     """Messages by id, requests by id and by room: protocols confirm with the one or the other."""
 
-    __slots__ = ("_by_room", "_messages", "_requests")
+    __slots__ = ("_by_room", "_messages", "_requests", "_unclaimed")
 
     def __init__(self) -> None:
+        self._unclaimed: list[str] = []  # codes of errors that do not tell what they answer
         self._messages: dict[str, PendingMessage] = {}
         self._requests: dict[str, asyncio.Future[None]] = {}
         self._by_room: dict[str, str] = {}
@@ -64,13 +65,36 @@ class PendingReplies:
             request.set_exception(StepError(code, f"refused: {code}"))
         return message
 
-    def fail_all(self) -> None:
-        """Fail everything with LostError: the connection is lost."""
-        for future in [*self._requests.values(), *(message.done for message in self._messages.values())]:
+    def note_error(self, code: str) -> None:
+        """Record an error that does not tell what it answers."""
+        if self._messages and len(self._unclaimed) < len(self._messages):
+            self._unclaimed.append(code)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a message waits for its acknowledgement."""
+        return bool(self._messages)
+
+    def take_messages(self) -> list[tuple[PendingMessage, str]]:
+        """Take out all messages that nothing has answered, oldest first, and fail who waits for them.
+
+        Each comes with the code of an error that may have been its answer, or with "": some errors do not
+        tell what they answer.
+        """
+        codes = self._unclaimed + [""] * len(self._messages)
+        taken = list(zip(self._messages.values(), codes, strict=False))
+        self._messages.clear()
+        self._unclaimed.clear()
+        for message, _ in taken:
+            fail(message.done)
+        return taken
+
+    def fail_requests(self) -> None:
+        """Fail all requests with LostError: the connection is lost."""
+        for future in self._requests.values():
             fail(future)
         self._requests.clear()
         self._by_room.clear()
-        self._messages.clear()
 
 
 def fail(future: asyncio.Future[None] | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple, Protocol
 
+from rtcli.load.accounts.absences import Cause
 from rtcli.load.adapters.interface import Opening
 from rtcli.load.scenario.steps import Kill
 from rtcli.load.users.frame_observers import FrameObserver
@@ -29,6 +30,15 @@ class OutgoingMessage(NamedTuple):
     done: asyncio.Future[None] | None = None
 
 
+class UnacceptedMessage(NamedTuple):
+    """A message that is not accepted, or not yet. Times in µs of the monotonic clock."""
+
+    room: str
+    due: int
+    number: int = 0  # counted by its user in its room from 1; 0: it has none
+    sent: int | None = None  # None: it was not sent
+
+
 class Capabilities(NamedTuple):
     """What a transport can do with its adapter: flows ask these flags, not for types."""
 
@@ -49,6 +59,18 @@ class TransportObserver(Protocol):
 
     def on_closed(self, code: int, reason: str, retry_after: float | None = None) -> None:
         """The connection has ended. `code` is 0 where the protocol has none; not called after `drop`."""
+        ...
+
+    def on_refused(self, message: UnacceptedMessage, code: str) -> None:
+        """The server answered a message with an error."""
+        ...
+
+    def on_unanswered(self, message: UnacceptedMessage, closed: int | None) -> None:
+        """The connection ended before a message was answered. `closed`: its code; None: the user ended it."""
+        ...
+
+    def on_failed(self, message: UnacceptedMessage, cause: Cause) -> None:
+        """A request to publish had no answer, or could not be made."""
         ...
 
 
@@ -74,6 +96,18 @@ class Transport(Protocol):
 
     def typing(self, room: str, *, is_typing: bool) -> bool:
         """Say that the user is typing; False when that is not possible now. Raises StepError."""
+        ...
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether messages wait for their answers."""
+        ...
+
+    def take_unanswered(self) -> list[tuple[UnacceptedMessage, str]]:
+        """Stop waiting for answers: the messages that got none by now.
+
+        With the code of an error that may have been the answer, or "".
+        """
         ...
 
     def close(self, code: int, reason: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from typing_extensions import override
 
+from rtcli.load.accounts.absences import Cause
 from rtcli.load.adapters.interface import Opening, SseAdapter, WsAdapter
 from rtcli.load.core.context import WorkerContext
 from rtcli.load.errors import ConnectError, GaveUpError, LostError, RefusedError, StepError
@@ -18,7 +19,8 @@ from rtcli.load.users.event_stream import SseTransport
 from rtcli.load.users.memberships import Memberships
 from rtcli.load.users.planned_rooms import PlannedRooms
 from rtcli.load.users.presence_reports import PresenceReports
-from rtcli.load.users.transport import Transport, TransportObserver
+from rtcli.load.users.send_reports import SendReports
+from rtcli.load.users.transport import Transport, TransportObserver, UnacceptedMessage
 from rtcli.load.users.websocket import WebSocketTransport
 from rtcli.protocol.codes import should_reconnect
 
@@ -45,6 +47,7 @@ class User(TransportObserver):
             rooms=self.planned_rooms,
         )
         self._reports = PresenceReports(context, self.presence, stream=self.transport.rooms is None)
+        self.send_reports = SendReports(context, self.presence)
         self.connected = False
         self.gave_up = False
         self._worker = context.worker
@@ -109,6 +112,18 @@ class User(TransportObserver):
         subscriber = self.context.subscriber
         subscriber.note(now, f"connected {subscriber.connection}".rstrip())
         self._reports.opened()
+
+    @override
+    def on_refused(self, message: UnacceptedMessage, code: str) -> None:
+        self.send_reports.refused(message, code)
+
+    @override
+    def on_unanswered(self, message: UnacceptedMessage, closed: int | None) -> None:
+        self.send_reports.unanswered(message, closed, closing=self._closing is not None)
+
+    @override
+    def on_failed(self, message: UnacceptedMessage, cause: Cause) -> None:
+        self.send_reports.failed(message, cause)
 
     @override
     def on_closing(self, retry_after: float | None) -> None:
@@ -235,9 +250,14 @@ class User(TransportObserver):
             return str(error)
         return None
 
+    @property
+    def is_back(self) -> bool:
+        """Whether it is connected, and in all its rooms again if it had lost the connection."""
+        return self.connected and self._reconnecting is None
+
     async def wait_connected(self) -> None:
         """Wait until the user is back in all its rooms. Raises GaveUpError, StepError (no connection)."""
-        while not self.connected or self._reconnecting is not None:
+        while not self.is_back:
             if self.gave_up:
                 raise GaveUpError
             if self._reconnecting is None:
@@ -245,6 +265,11 @@ class User(TransportObserver):
             await asyncio.wait([self._reconnecting])
 
     # -- the end -------------------------------------------------------------------------------------------
+
+    def settle_messages(self) -> None:
+        """Account for the messages that are still without an answer: the run has settled."""
+        for message, error in self.transport.take_unanswered():
+            self.send_reports.never_answered(message, error, self._worker.now())
 
     async def finish(self, code: int, reason: str, timeout: float) -> None:  # noqa: ASYNC109 - then abort
         """Close in order, and leave all rooms.

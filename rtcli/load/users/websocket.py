@@ -20,7 +20,13 @@ from rtcli.load.users.frame_observers import FrameObserver
 from rtcli.load.users.memberships import Memberships
 from rtcli.load.users.pending import PendingMessage, PendingReplies, fail, resolve
 from rtcli.load.users.room_requests import RoomRequests
-from rtcli.load.users.transport import Capabilities, OutgoingMessage, Transport, TransportObserver
+from rtcli.load.users.transport import (
+    Capabilities,
+    OutgoingMessage,
+    Transport,
+    TransportObserver,
+    UnacceptedMessage,
+)
 
 _NOTED = 400  # bytes of a frame that are kept for evidence
 _MAX_DIRECT = 8  # rooms whose expected frames are compared before a frame is parsed
@@ -42,6 +48,7 @@ class WebSocketTransport(Transport):
         self._user = user
         self._worker = user.worker
         self._recorders = user.recorders
+        self._acknowledged, self._unconfirmed = user.sends.acknowledged, user.sends.unconfirmed
         self._subscriber = user.subscriber
         self._memberships = memberships
         self._adapter = adapter
@@ -97,7 +104,7 @@ class WebSocketTransport(Transport):
 
     def on_closed(self, code: int, reason: str) -> None:
         """The connection has ended: see `net.websocket.Receiver`."""
-        self._release()
+        self._release(code)
         self._observer.on_closed(code, reason)
 
     @override
@@ -107,12 +114,15 @@ class WebSocketTransport(Transport):
 
     @override
     def drop(self, how: Kill) -> None:
-        connection = self._release()
+        connection = self._release(None)
         if connection is not None:
             connection.kill(how)
 
-    def _release(self) -> WebSocketConnection | None:
-        """Let go of the connection: record what it counted, fail what waits for its answers."""
+    def _release(self, code: int | None) -> WebSocketConnection | None:
+        """Let go of the connection: record what it counted, fail what waits for its answers.
+
+        `code`: how it ended; None: the user ends it.
+        """
         connection = self._connection
         now = self._worker.now()
         if connection is not None:
@@ -123,7 +133,12 @@ class WebSocketTransport(Transport):
         for log in self._logs.values():
             log.ended = now
         self._logs.clear()
-        self._pending.fail_all()
+        for message, error in self.take_unanswered():
+            if error:
+                self._observer.on_refused(message, error)
+            else:
+                self._observer.on_unanswered(message, code)
+        self._pending.fail_requests()
         fail(self._greeting)
         return connection
 
@@ -173,8 +188,20 @@ class WebSocketTransport(Transport):
             pending = PendingMessage(log, number, intended, message.label, message.done)
             self._pending.add(request_id, pending)
         self._write(self._adapter.send(room, text, request_id, self._user.scope))
-        self._recorders.get("schedule_lag").record(worker.bin_key(intended), now - intended)
+        bin_key = worker.bin_key(intended)
+        self._recorders.get("schedule_lag").record(bin_key, now - intended)
+        if not ack:
+            self._unconfirmed[bin_key] += 1
         return True
+
+    @property
+    @override
+    def is_waiting(self) -> bool:
+        return self._pending.is_waiting
+
+    @override
+    def take_unanswered(self) -> list[tuple[UnacceptedMessage, str]]:
+        return [(_unaccepted(message), code) for message, code in self._pending.take_messages()]
 
     def _log(self, room: str, *, wants_acks: bool) -> SenderLog:
         log = self._logs.get((room, wants_acks))
@@ -267,13 +294,21 @@ class WebSocketTransport(Transport):
         if pending.log is not None:
             worker.audit.acknowledge(pending.log, pending.number, now, event.position)
         recorder = self._recorders.get("send_ack", step=pending.label)
-        recorder.record(worker.bin_key(pending.intended), now - pending.intended)
+        bin_key = worker.bin_key(pending.intended)
+        recorder.record(bin_key, now - pending.intended)
+        self._acknowledged[bin_key] += 1
 
     def _on_refused(self, event: events.Refused, now: int) -> None:  # noqa: ARG002 - one signature
         self._user.count("errors", code=event.code)
-        pending = self._pending.refuse(event.id or "", event.code)
-        if pending is not None and pending.log is not None:
+        if event.id is None:
+            self._pending.note_error(event.code)
+            return
+        pending = self._pending.refuse(event.id, event.code)
+        if pending is None:
+            return
+        if pending.log is not None:
             self._worker.audit.fail(pending.log, pending.number)
+        self._observer.on_refused(_unaccepted(pending), event.code)
 
     def _on_joined(self, event: events.Joined, now: int) -> None:
         self._memberships.confirm(event, now)
@@ -308,3 +343,11 @@ class WebSocketTransport(Transport):
         events.Reply: _on_reply,
         events.Closing: _on_closing,
     }
+
+
+def _unaccepted(pending: PendingMessage) -> UnacceptedMessage:
+    """What a pending message is for the account of sends."""
+    log, number = pending.log, pending.number
+    if log is None:
+        return UnacceptedMessage("", pending.intended, sent=pending.intended)
+    return UnacceptedMessage(log.room, pending.intended, log.earlier + number + 1, log.sent[number])

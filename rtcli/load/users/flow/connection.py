@@ -19,6 +19,7 @@ async def connect(flow: Flow, step: Connect) -> None:
         rooms=[flow.text(room) for room in step.rooms],
         events=step.events,
     )
+    flow.out_of_reach.hold_up()
     await flow.user.connect(opening, step.timeout)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from rtcli.load.core.planned_sends import Place
 from rtcli.load.scenario.steps import Choose, Hold, Log, Loop, Signal, Think, Wait
 from rtcli.load.users.flow.runner import Flow
 
@@ -25,6 +26,7 @@ async def loop(flow: Flow, step: Loop) -> None:
     """Repeat; an iteration without any pause still lets others run."""
     until = None if step.time is None else flow.worker.now() + round(step.time.sample(flow.context.rng) * 1e6)
     rounds = 0
+    until_s = None if until is None else flow.worker.seconds(until)
     before = flow.context.scope.loop
     while (step.times is None or rounds < step.times) and not flow.worker.stopping:
         now = flow.worker.now()
@@ -32,7 +34,7 @@ async def loop(flow: Flow, step: Loop) -> None:
             break
         rounds += 1
         flow.context.scope.loop = rounds
-        await flow.steps(step.steps)
+        await flow.steps(step.steps, Place(step.steps, loop=step, rounds=rounds, until=until_s))
         flow.count_iteration(now)
         await asyncio.sleep(0)
     flow.context.scope.loop = before

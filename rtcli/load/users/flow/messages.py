@@ -20,7 +20,7 @@ async def join(flow: Flow, step: Join) -> None:
     room, rooms, presence = flow.text(step.room), _rooms(flow), flow.user.presence
     place = int(step.label.partition(".")[0])
     while True:
-        await flow.user.wait_connected()
+        await flow.wait_connected()
         presence.join(flow.worker.now(), room)
         try:
             await rooms.join(room, step.history, step.timeout)
@@ -37,7 +37,7 @@ async def join(flow: Flow, step: Join) -> None:
 async def leave(flow: Flow, step: Leave) -> None:
     """Leave a room."""
     rooms = _rooms(flow)
-    await flow.user.wait_connected()
+    await flow.wait_connected()
     await rooms.leave(flow.text(step.room), step.timeout)
 
 
@@ -50,20 +50,37 @@ def _rooms(flow: Flow) -> RoomRequests:
 
 async def send(flow: Flow, step: Send) -> None:
     """Send messages: on a schedule, or one after the other."""
+    place = flow.places[-1]
     if step.rate is not None:
+        flow.out_of_reach.reached()
+        place.scheduled = True
         schedule = SendSchedule(flow.context, step.label, flow.end)
         await schedule.run(step, partial(_send, flow, step, None), spread=step.spread)
         return
     can = flow.user.transport.capabilities
     for _ in range(step.count or 1):
         if can.sends_on_connection:
-            await flow.user.wait_connected()
+            await flow.wait_connected()
+        flow.out_of_reach.reached()
+        place.sent += 1
         done = asyncio.get_running_loop().create_future() if step.ack and can.acks else None
         if not _send(flow, step, done, flow.worker.now()):
             flow.context.count("dropped_sends")
         elif done is not None:
-            async with asyncio.timeout(step.timeout):
-                await done
+            await _wait_for_answer(flow, done, step.timeout)
+
+
+async def _wait_for_answer(flow: Flow, done: asyncio.Future[None], timeout: float) -> None:  # noqa: ASYNC109
+    """Wait for the answer to a message. Raises StepError and TimeoutError, unless the role expects those."""
+    try:
+        async with asyncio.timeout(timeout):
+            await done
+    except StepError as error:
+        if not flow.context.expects(error.code):
+            raise
+    except TimeoutError:
+        if not flow.context.expects("no_answer"):
+            raise
 
 
 def _send(flow: Flow, step: Send, done: asyncio.Future[None] | None, intended: int) -> bool:
@@ -77,7 +94,10 @@ def _send(flow: Flow, step: Send, done: asyncio.Future[None] | None, intended: i
         size=step.size,
         done=done,
     )
-    return flow.user.transport.send(message)
+    if flow.user.transport.send(message):
+        return True
+    flow.user.send_reports.dropped(message.room, intended)
+    return False
 
 
 async def typing(flow: Flow, step: Typing) -> None:
@@ -86,7 +106,7 @@ async def typing(flow: Flow, step: Typing) -> None:
         schedule = SendSchedule(flow.context, step.label, flow.end)
         await schedule.run(step, partial(_type, flow, step), spread="even")
         return
-    await flow.user.wait_connected()
+    await flow.wait_connected()
     _type(flow, step, flow.worker.now())
 
 

@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from itertools import zip_longest
 from typing import Any
 
+from rtcli.load.core.planned_sends import Place
 from rtcli.load.errors import ConnectError, GaveUpError, LostError, StepError
 from rtcli.load.scenario.expressions import MissingDataError
 from rtcli.load.scenario.steps import Expect, Step
 from rtcli.load.users.absence_causes import of_failed_flow
+from rtcli.load.users.flow.out_of_reach import OutOfReach
 from rtcli.load.users.frame_observers import FrameRecorder
 from rtcli.load.users.user import User
 
@@ -31,6 +33,8 @@ class Flow:
         self.stays = stays
         self._actions = actions
         self.before: FrameRecorder | None = None  # the frames that came during the step before
+        self.places: list[Place] = []  # where it is, the outermost first; also after a step has failed
+        self.out_of_reach = OutOfReach(user, self.places, end)
 
     async def run(self) -> None:
         """Run the flow, again from its start when it fails, until the stay is over or the user gave up."""
@@ -51,6 +55,8 @@ class Flow:
 
     async def _failed(self, error: Exception) -> None:
         """Record what went wrong, and wait before the flow begins again."""
+        self.out_of_reach.hold_up()
+        self.places.clear()
         text = str(error) or type(error).__name__.removesuffix("Error").lower()
         self.context.report_problem(text)
         if isinstance(error, StepError | TimeoutError | LostError):
@@ -63,18 +69,24 @@ class Flow:
             self.user.presence.flow_failed(self.worker.now(), of_failed_flow(error))
         await self.user.start_over(GOODBYE_S)
 
-    async def steps(self, steps: tuple[Step, ...]) -> None:
-        """Run steps one after the other."""
+    async def steps(self, steps: tuple[Step, ...], place: Place | None = None) -> None:
+        """Run steps one after the other. `place` tells where the flow is in them."""
         frames: FrameRecorder | None = None
-        for step, following in zip_longest(steps, steps[1:]):
+        place = Place(steps) if place is None else place
+        self.places.append(place)
+        for number, (step, following) in enumerate(zip_longest(steps, steps[1:])):
             self.context.scope.phase = self.worker.phase()
             self.user.planned_rooms.step = step
+            place.begin(number, self.worker.seconds(self.worker.now()))
             self.before, frames = frames, None
             if isinstance(following, Expect):
                 with self._recording() as frames:
                     await self._actions[type(step)](self, step)
             else:
                 await self._actions[type(step)](self, step)
+            if self.out_of_reach.is_held_up:
+                self.out_of_reach.reached()
+        self.places.pop()
 
     @contextlib.contextmanager
     def _recording(self) -> Iterator[FrameRecorder]:
@@ -86,6 +98,14 @@ class Flow:
             self.user.transport.remove_observer(frames)
 
     # -- what steps share ----------------------------------------------------------------------------------
+
+    async def wait_connected(self) -> None:
+        """Wait until the user is back in all its rooms. Raises GaveUpError, StepError (no connection)."""
+        if self.user.is_back:
+            return
+        self.out_of_reach.hold_up()
+        await self.user.wait_connected()
+        self.out_of_reach.reached()
 
     async def until(self, when: int) -> None:
         """Wait until a time of the run's clock."""

@@ -9,6 +9,7 @@ import pytest
 from rtcli.client.endpoint import parse_endpoint
 from rtcli.load.accounts.absences import AbsenceGroup, AbsenceKey
 from rtcli.load.accounts.attendance import RoleCount, WorkerAttendance
+from rtcli.load.accounts.sends import SendCounts, UnsentGroup, UnsentKey, WorkerSends
 from rtcli.load.audit.evidence import Group, WorkerAccount
 from rtcli.load.audit.ledger_exchange import ExportedLog
 from rtcli.load.core.context import Credentials, WorkerSpec
@@ -63,6 +64,9 @@ ACCOUNT = WorkerAccount(
     not_counted=0,
     times=[("lost", "reader 5", "hall", 1.5)],
 )
+_UNSENT = UnsentGroup(UnsentKey("refused", "writer", "rate_limited", "refused: rate_limited", "peak"))
+_UNSENT.add(2, ["writer 1"], "hall", first=10**12, last=10**12 + 5)
+SENDS = WorkerSends({"writer": SendCounts({"peak": 3}, {"peak": 1}, 2, 1, 2)}, [_UNSENT])
 TO_WORKER: list[ToWorker] = [
     Start(10**12),
     Stop(),
@@ -86,7 +90,7 @@ FROM_WORKER: list[FromWorker] = [
     PhasesEnded(12.5),
     AtBarrier("barrier x", 3),
     Signalled("signal y"),
-    Settled(LEDGER, {"reader: gone": 2}),
+    Settled(LEDGER, {"reader: gone": 2}, SENDS),
     Audited(ACCOUNT, ATTENDANCE),
     Failed("KeyError: 'x'"),
 ]

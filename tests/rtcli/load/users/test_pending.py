@@ -61,12 +61,27 @@ async def test_a_request_that_is_not_confirmed_in_time_is_given_up() -> None:
 
 async def test_a_lost_connection_answers_nothing_and_leaves_nobody_waiting() -> None:
     pending, done = PendingReplies(), waiting()
-    pending.add("m1", PendingMessage(None, 0, 0, "send", done))
+    message = PendingMessage(None, 0, 0, "send", done)
+    pending.add("m1", message)
     request = asyncio.create_task(pending.confirmation("lobby", "q1", 5))
     await asyncio.sleep(0)
-    pending.fail_all()
+    pending.fail_requests()
+    assert [(taken, code) for taken, code in pending.take_messages()] == [(message, "")]
     with pytest.raises(LostError):
         await request
     with pytest.raises(LostError):
         await done
     assert pending.acknowledge("m1") is None
+
+
+async def test_errors_that_tell_no_id_may_be_the_answers_to_the_oldest_messages() -> None:
+    pending = PendingReplies()
+    pending.note_error("too_early")  # nothing waits for an answer
+    messages = [PendingMessage(None, number, 0, "send", None) for number in range(3)]
+    for number, message in enumerate(messages):
+        pending.add(f"m{number}", message)
+    assert pending.is_waiting
+    pending.note_error("rate_limited")
+    pending.acknowledge("m0")
+    assert pending.take_messages() == [(messages[1], "rate_limited"), (messages[2], "")]
+    assert pending.take_messages() == []
