@@ -1,4 +1,4 @@
-"""`rtcli loadtest`: replay many users, and account for every delivery."""
+"""`rtcli loadtest`: replay many users, and account for every user, message and delivery."""
 
 from __future__ import annotations
 
@@ -134,10 +134,10 @@ def loadtest(
     verbose: options.Verbose = 0,  # noqa: ARG001 - set on the console
     quiet: options.Quiet = False,  # noqa: ARG001 - set on the console
 ) -> int:
-    """Replay a scenario of many users against a deployment, and account for every delivery.
+    """Replay a scenario of many users against a deployment, and account for every user, message and delivery.
 
-    Ends with 0 when all is well, 98 when a message was lost, repeated or misplaced, 99 when a threshold
-    failed, 96 when the load generator itself was too slow to tell.
+    Ends with 0 when all is well; 98 when a user was absent, or a message was not accepted, lost, repeated or
+    misplaced; 99 when a threshold failed; 96 when the load generator itself was too slow to tell.
     """
     loaded = changes.load(scenario)
     address = target.url or loaded.target.url
