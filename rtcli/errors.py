@@ -20,6 +20,7 @@ class Exit(IntEnum):
     WORSE = 97
     AUDIT = 98
     THRESHOLD = 99
+    SIGHUP = 129
     SIGINT = 130
     SIGTERM = 143
 

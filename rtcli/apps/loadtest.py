@@ -16,7 +16,8 @@ from rtcli.load.core.context import Credentials
 from rtcli.load.reporters import hlog
 from rtcli.load.reporters import text as text_report
 from rtcli.load.reporters.github import announce
-from rtcli.load.reporters.outputs import write_outputs
+from rtcli.load.reporters.output_directory import locked_directory
+from rtcli.load.reporters.outputs import OUTPUTS, write_outputs
 from rtcli.load.results.compare import Tolerance, against_baseline
 from rtcli.load.results.model import RunResult
 from rtcli.load.results.summary import to_document
@@ -27,7 +28,7 @@ from rtcli.load.run.result import make_result
 from rtcli.load.run.target import check_allowed, make_spec, probe
 from rtcli.load.run.worker_pool import WorkerFailedError
 from rtcli.load.scenario.model import Scenario
-from rtcli.terminal.console import Style, console
+from rtcli.terminal.console import StdoutClosedError, Style, console
 
 _LOGGED = ("fanout_latency", "fanout_service", "fanout_complete", "send_ack", "schedule_lag", "recovery_time")
 
@@ -49,28 +50,33 @@ class LoadtestPlan:
 
 
 async def run_loadtest(plan: LoadtestPlan) -> int:
-    """Run the test, write and show its results; returns the exit code. Raises CliError."""
-    if plan.out is not None:
-        _make_directory(plan.out)
-    async with _target(plan) as (endpoint, credentials):
-        check_allowed(endpoint, plan.allowed)
-        spec = await make_spec(
-            plan.scenario,
-            endpoint,
-            credentials,
-            workers=plan.workers,
-            unix_start=time.time(),
-            insecure=plan.insecure,
-        )
-        await probe(spec)
-        with _view(plan) as view:
-            state = await _run(Coordinator(spec, view))
-    result = make_result(state)
-    if plan.baseline is not None:
-        result = against_baseline(result, plan.baseline, Tolerance())
-    _report(plan, result, hlog.intervals(state.store, _LOGGED))
-    announce(result, console.env, console.info)
+    """Run the test, show and write its results; returns the exit code. Raises CliError."""
+    with _output_directory(plan):
+        async with _target(plan) as (endpoint, credentials):
+            check_allowed(endpoint, plan.allowed)
+            spec = await make_spec(
+                plan.scenario,
+                endpoint,
+                credentials,
+                workers=plan.workers,
+                unix_start=time.time(),
+                insecure=plan.insecure,
+            )
+            await probe(spec)
+            with _view(plan) as view:
+                state = await _run(Coordinator(spec, view))
+            # The server of our own is still there: what goes wrong while it ends takes no result away.
+            result = make_result(state)
+            if plan.baseline is not None:
+                result = against_baseline(result, plan.baseline, Tolerance())
+            _report(plan, result, hlog.intervals(state.store, _LOGGED))
     return result.exit_code
+
+
+def _output_directory(plan: LoadtestPlan) -> contextlib.AbstractContextManager[None]:
+    if plan.out is None:
+        return contextlib.nullcontext()
+    return locked_directory(plan.out, OUTPUTS, warn=console.warning)
 
 
 @contextlib.asynccontextmanager
@@ -83,13 +89,13 @@ async def _target(plan: LoadtestPlan) -> AsyncIterator[tuple[Endpoint, Credentia
 
 
 async def _run(coordinator: Coordinator) -> RunState:
-    """Run; the first Ctrl-C ends the run in order, and what it found so far is reported."""
+    """Run; the first signal ends the run in order, and what it found so far is reported."""
     running = asyncio.ensure_future(coordinator.run())
     try:
         return await asyncio.shield(running)
-    except asyncio.CancelledError:
+    except asyncio.CancelledError as cancelled:
         console.info("ending the run; once more ends it at once")
-        coordinator.stop()
+        coordinator.stop(interrupted_by=str(cancelled) or "SIGINT")
         return await running
     except WorkerFailedError as error:
         raise CliError(str(error), hint="please report it, with -v", exit_code=Exit.BUG) from None
@@ -106,18 +112,22 @@ def _view(plan: LoadtestPlan) -> Iterator[ProgressView]:
         yield ProgressLines(console.info)
 
 
-def _make_directory(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise CliError(f"{out}: {why}", hint="--out names a directory, which is made") from None
-
-
 def _report(plan: LoadtestPlan, result: RunResult, samples: list[hlog.Interval]) -> None:
+    """Show the verdict, then write the files. Failing to changes neither verdict nor exit code."""
+    try:
+        _show(plan, result)
+    except StdoutClosedError:
+        console.warning("stdout: the verdict is not shown, since nobody reads it")
+    except CliError as error:
+        console.warning(error.message)
     if plan.out is not None:
-        written = write_outputs(result, plan.out, samples)
-        console.info(f"results: {', '.join(map(str, written))}")
+        written = write_outputs(result, plan.out, samples, warn=console.warning)
+        if written:
+            console.info(f"results: {', '.join(map(str, written))}")
+    announce(result, console.env, console.info)
+
+
+def _show(plan: LoadtestPlan, result: RunResult) -> None:
     if plan.json:
         console.write_json({"type": "summary", **to_document(result)})
     else:

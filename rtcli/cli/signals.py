@@ -50,7 +50,7 @@ class _Interrupts:
         if self.exit_code is None:
             self.exit_code = exit_code
             self.first_at = self.clock()
-            self.task.cancel()
+            self.task.cancel(Exit(exit_code).name)
         elif self.clock() - self.first_at > _GRACE_S:
             os._exit(exit_code)
 
@@ -71,7 +71,7 @@ def _watch_stdout(loop: asyncio.AbstractEventLoop, callback: Callable[[], None])
         return
 
 
-async def _supervise(main: Coroutine[object, object, int]) -> int:
+async def _supervise(main: Coroutine[object, object, int], *, needs_stdout: bool) -> int:
     import asyncio  # noqa: PLC0415 - see above
 
     loop = asyncio.get_running_loop()
@@ -80,8 +80,9 @@ async def _supervise(main: Coroutine[object, object, int]) -> int:
     loop.add_signal_handler(signal.SIGINT, interrupts.on_signal, Exit.SIGINT)
     loop.add_signal_handler(signal.SIGTERM, interrupts.on_signal, Exit.SIGTERM)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        loop.add_signal_handler(signal.SIGHUP, interrupts.on_signal, 128 + signal.SIGHUP)
-    _watch_stdout(loop, lambda: interrupts.on_stdout_readable(loop))
+        loop.add_signal_handler(signal.SIGHUP, interrupts.on_signal, Exit.SIGHUP)
+    if needs_stdout:
+        _watch_stdout(loop, lambda: interrupts.on_stdout_readable(loop))
     try:
         result = await task
     except asyncio.CancelledError:
@@ -91,22 +92,24 @@ async def _supervise(main: Coroutine[object, object, int]) -> int:
     except StdoutClosedError:
         return Exit.OK
     finally:
-        loop.remove_reader(1)
-    # A command that handled the cancellation and returned is still ended by the signal.
-    return result if interrupts.exit_code is None else interrupts.exit_code
+        if needs_stdout:
+            loop.remove_reader(1)
+    # A command that handled the cancellation and returned is still ended by the signal, unless by a bug.
+    return result if interrupts.exit_code is None or result == Exit.BUG else interrupts.exit_code
 
 
-def run(main: Coroutine[object, object, int]) -> int:
+def run(main: Coroutine[object, object, int], *, needs_stdout: bool = True) -> int:
     """Run a command's coroutine and return its exit code.
 
-    SIGINT and SIGTERM cancel it, so its `finally` blocks run, and make the exit code 130 and 143. A second
-    one ends the process at once. SIGHUP makes it 129, unless it was ignored on purpose (nohup). When the
-    reader of stdout goes away, even while nothing is written, it is cancelled too; the exit code is 0.
+    SIGINT and SIGTERM cancel it, so its `finally` blocks run, and make the exit code 130 and 143; the
+    CancelledError has the signal's name. A second one ends the process at once. SIGHUP makes it 129, unless
+    it was ignored on purpose (nohup). When the reader of stdout goes away, even while nothing is written, it
+    is cancelled too, and the exit code is 0; with `needs_stdout=False` it goes on.
     """
     import asyncio  # noqa: PLC0415 - see above
 
     with asyncio.Runner() as runner:
         try:
-            return runner.run(_supervise(main))
+            return runner.run(_supervise(main, needs_stdout=needs_stdout))
         finally:
             install()

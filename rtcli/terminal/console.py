@@ -126,13 +126,20 @@ class Console:
         self.write_bytes(text.encode("utf-8", "backslashreplace"))
 
     def write_bytes(self, data: bytes) -> None:
-        """Write raw bytes to stdout and flush them."""
+        """Write raw bytes to stdout and flush them.
+
+        Raises StdoutClosedError when the reader is gone, CliError when stdout takes nothing (a full disk).
+        """
         try:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
         except (BrokenPipeError, ConnectionResetError) as error:
             self._discard(sys.stdout)
             raise StdoutClosedError(str(error)) from error
+        except OSError as error:
+            self._discard(sys.stdout)
+            why = (error.strerror or str(error)).lower()
+            raise CliError(f"stdout: {why}", hint="what was written there is incomplete") from error
         except (ValueError, AttributeError) as error:  # stdout was closed, or never open (`>&-`)
             raise StdoutClosedError(str(error)) from error
 

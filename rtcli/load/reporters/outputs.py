@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 
-from rtcli.errors import CliError
 from rtcli.load.reporters import hlog, junit, prometheus
 from rtcli.load.reporters.html import page as html
+from rtcli.load.reporters.output_directory import OutputError, write_whole
 from rtcli.load.results import summary
 from rtcli.load.results.model import RunResult
 
@@ -21,23 +21,34 @@ def evidence_lines(result: RunResult) -> bytes:
     return b"".join(msgspec.json.encode(record) + b"\n" for record in records)
 
 
-def write_outputs(result: RunResult, directory: Path, samples: Iterable[hlog.Interval] = ()) -> list[Path]:
-    """Write the summary, the reports and the evidence; return their paths. Raises CliError (2)."""
-    contents = {
-        "summary.json": summary.encode(result),
-        "junit.xml": junit.render(result).encode(),
-        "report.html": html.render(result).encode(),
-        "metrics.prom": prometheus.render(result).encode(),
-        "samples.hlog": hlog.render(result.started, samples).encode(),
-        "evidence.ndjson": evidence_lines(result),
-    }
+OUTPUTS: Mapping[str, Callable[[RunResult, Iterable[hlog.Interval]], bytes]] = {
+    "summary.json": lambda result, _: summary.encode(result),
+    "evidence.ndjson": lambda result, _: evidence_lines(result),
+    "junit.xml": lambda result, _: junit.render(result).encode(),
+    "report.html": lambda result, _: html.render(result).encode(),
+    "metrics.prom": lambda result, _: prometheus.render(result).encode(),
+    "samples.hlog": lambda result, samples: hlog.render(result.started, samples).encode(),
+}
+"""The files, and what they hold; the most important first, if space is short."""
+
+
+def write_outputs(
+    result: RunResult,
+    directory: Path,
+    samples: Iterable[hlog.Interval] = (),
+    *,
+    warn: Callable[[str], None],
+) -> list[Path]:
+    """Write the summary, the reports and the evidence, each file whole or not at all.
+
+    Returns the paths of those that were written; `warn` is told of the others.
+    """
     written = []
-    for name, content in contents.items():
-        path = directory / name
+    for name, render in OUTPUTS.items():
         try:
-            path.write_bytes(content)
-        except OSError as error:
-            why = (error.strerror or str(error)).lower()
-            raise CliError(f"{path}: {why}", hint="is there space, and may you write there?") from None
-        written.append(path)
+            write_whole(directory / name, render(result, samples))
+        except OutputError as error:
+            warn(f"not written: {error}")
+        else:
+            written.append(directory / name)
     return written

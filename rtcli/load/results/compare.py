@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from rtcli.load.metrics.formatting import format_value
 from rtcli.load.metrics.names import Kind, Unit
 from rtcli.load.results.kinds import VIOLATIONS
-from rtcli.load.results.model import MetricSummary, RunResult, Verdict
+from rtcli.load.results.model import MetricSummary, RunResult
 from rtcli.load.results.verdict import decide
 
 FIGURES = (
@@ -97,12 +97,11 @@ def compare(before: RunResult, after: RunResult, tolerance: Tolerance) -> Compar
 def against_baseline(result: RunResult, baseline: RunResult, tolerance: Tolerance) -> RunResult:
     """The result with a verdict that takes an older run into account. Raises IncomparableError."""
     found = compare(baseline, result, tolerance)
-    interrupted = result.verdict is Verdict.INTERRUPTED
     verdict, reasons = decide(
         result.audit,
         result.thresholds,
         accounts=result.accounts,
-        interrupted=interrupted,
+        interrupted_by=result.interrupted_by,
         worse=found.worse,
     )
     notes = [*result.notes, *(f"not as in the baseline: {note}" for note in found.notes)]

@@ -219,10 +219,13 @@ class RunResult:
     phases: Sequence[tuple[str, float]] = ()  # name, duration
     notes: Sequence[str] = ()  # for the reader; not failures
     shards: int = 1
+    interrupted_by: str = ""  # the signal that ended the run before its time: SIGINT, SIGTERM, SIGHUP
 
     @property
     def exit_code(self) -> Exit:
-        """The exit code that belongs to the verdict."""
+        """The exit code that belongs to the verdict; of an interrupted run, that of the signal."""
+        if self.verdict is Verdict.INTERRUPTED and self.interrupted_by in Exit.__members__:
+            return Exit[self.interrupted_by]
         return EXIT_CODES[self.verdict]
 
     @property

@@ -18,7 +18,7 @@ def decide(
     thresholds: Sequence[ThresholdResult],
     *,
     accounts: Accounts | None = None,
-    interrupted: bool = False,
+    interrupted_by: str = "",
     failures: Sequence[str] = (),
     worse: Sequence[str] = (),
     inconclusive: Sequence[str] = (),
@@ -45,8 +45,8 @@ def decide(
     reasons.sort(key=lambda reason: order.index(reason[0]))
     verdict = reasons[0][0] if reasons else Verdict.PASSED
     texts = [text for _, text in reasons]
-    if interrupted and verdict is not Verdict.BROKEN:
-        return Verdict.INTERRUPTED, ["the run was interrupted before its end", *texts]
+    if interrupted_by and verdict is not Verdict.BROKEN:
+        return Verdict.INTERRUPTED, [f"the run was interrupted by {interrupted_by} before its end", *texts]
     return verdict, texts
 
 

@@ -63,7 +63,7 @@ class RunState:
     accounts: list[WorkerAccount] = field(default_factory=list)
     attendance: list[WorkerAttendance] = field(default_factory=list)  # of each worker
     sends: list[WorkerSends] = field(default_factory=list)  # of each worker
-    interrupted: bool = False
+    interrupted_by: str = ""  # the signal that ended the run before its time
     aborted_by: ThresholdSpec | None = None
     ended: float | None = None  # when the phases ended, or were cut short
 
@@ -111,9 +111,9 @@ class Coordinator:
         self._accounts: dict[int, WorkerAccount] = {}
         self._at_barrier: defaultdict[str, int] = defaultdict(int)  # users, by latch
 
-    def stop(self) -> None:
-        """End the run before its time, because it was interrupted."""
-        self.state.interrupted = True
+    def stop(self, *, interrupted_by: str) -> None:
+        """End the run before its time, because of a signal: `SIGINT`, `SIGTERM` or `SIGHUP`."""
+        self.state.interrupted_by = interrupted_by
         self._stop.set()
 
     async def run(self) -> RunState:

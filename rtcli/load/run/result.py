@@ -47,7 +47,7 @@ def make_result(state: RunState) -> RunResult:
     accounts = _accounts(state, audit, sends.account())
     _count_shortfalls(state.store, accounts)
     thresholds = _thresholds(state, elapsed)
-    verdict, reasons = decide(audit, thresholds, accounts=accounts, interrupted=state.interrupted)
+    verdict, reasons = decide(audit, thresholds, accounts=accounts, interrupted_by=state.interrupted_by)
     seconds = range(math.ceil(elapsed))
     return RunResult(
         scenario=scenario.name,
@@ -72,6 +72,7 @@ def make_result(state: RunState) -> RunResult:
         scenario_text=scenario.text,
         phases=[(phase.name, phase.duration) for phase in scenario.phases],
         notes=_notes(state),
+        interrupted_by=state.interrupted_by,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from textwrap import dedent
 
 from rtcli.client.endpoint import parse_endpoint
@@ -37,5 +38,5 @@ async def run(
     )
     coordinator = Coordinator(spec, SilentProgress())
     if stop_after is not None:
-        asyncio.get_running_loop().call_later(stop_after, coordinator.stop)
+        asyncio.get_running_loop().call_later(stop_after, partial(coordinator.stop, interrupted_by="SIGINT"))
     return make_result(await coordinator.run())

@@ -171,7 +171,7 @@ def result(
         counts = audited.counts
         accounted = accounts(deliveries=DeliveriesAccount(counts["expected"], counts["delivered"]))
     verdict, reasons = decide(
-        audited, thresholds, accounts=accounted, interrupted=bool(values.pop("interrupted", False))
+        audited, thresholds, accounts=accounted, interrupted_by=str(values.get("interrupted_by", ""))
     )
     trend = MetricSummary(
         Kind.TREND,

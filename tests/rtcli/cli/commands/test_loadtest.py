@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import signal
 import socket
-import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -13,7 +11,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from tests.support.fakes.strange_targets import Answer, close_frame, plain, silence, target, websocket
-from tests.support.processes.rtcli import RTCLI, rtcli, start
+from tests.support.processes.rtcli import RTCLI, rtcli
 
 QUICK = """
 name: quick
@@ -87,28 +85,6 @@ def test_dry_run_starts_nothing(tmp_path: Path, quick: str) -> None:
     result = rtcli("loadtest", quick, "--dry-run", home=tmp_path)
     assert result.returncode == 0
     assert "Connections" in result.stdout.decode()
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_run_with_its_results(tmp_path: Path, quick: str, number: signal.Signals) -> None:
-    process = start(
-        "loadtest", quick, "--serve", "--out", "results", "--set", "phases.run.for=60s", home=tmp_path
-    )
-    deadline = time.monotonic() + 30
-    seen = b""
-    assert process.stderr is not None
-    while b"users" not in seen and time.monotonic() < deadline:
-        seen += process.stderr.readline()
-    time.sleep(0.5)  # some messages are to be under way
-    process.send_signal(number)
-    out, err = process.communicate(timeout=30)
-    assert process.returncode == 128 + number
-    assert b"Traceback" not in err
-    summary = json.loads((tmp_path / "results" / "summary.json").read_text())
-    assert summary["verdict"] == "interrupted"
-    assert summary["audit"]["counts"]["lost"] == 0
-    assert summary["duration"] < 30
-    assert out.decode().startswith("INTERRUPTED")
 
 
 # -- targets that do not work ------------------------------------------------------------------------------

@@ -100,7 +100,7 @@ def test_a_tag_cannot_break_a_line() -> None:
 
 
 def test_it_is_left_with_the_other_results(tmp_path: Path) -> None:
-    written = write_outputs(passing(), tmp_path, [hlog.Interval("x", 0, 1, histogram([1]))])
+    written = write_outputs(passing(), tmp_path, [hlog.Interval("x", 0, 1, histogram([1]))], warn=print)
     assert sorted(path.name for path in written) == [
         "evidence.ndjson",
         "junit.xml",

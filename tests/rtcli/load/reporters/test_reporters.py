@@ -55,7 +55,7 @@ def test_colours_are_the_callers() -> None:
         replace(passing(), audit=None, metrics={}, thresholds=(), notes=("3 x refused",)),
         result(audited=audit(late=3, gap_declared=2, indeterminate=1)),
         result(thresholds=(threshold("inconclusive", strict=False, aborted=True),)),
-        result(interrupted=True),
+        result(interrupted_by="SIGTERM"),
     ],
 )
 def test_whatever_is_missing_both_reports_are_whole(run: RunResult) -> None:

@@ -76,5 +76,5 @@ def test_the_baseline_can_fail_a_run_that_was_good() -> None:
     worse_and_lost = against_baseline(failing(), passing(), TOLERANCE)
     assert worse_and_lost.verdict is Verdict.VIOLATION
     assert any(reason.startswith("worse than the baseline") for reason in worse_and_lost.reasons)
-    interrupted = replace(with_p99(0.5), verdict=Verdict.INTERRUPTED)
+    interrupted = replace(with_p99(0.5), verdict=Verdict.INTERRUPTED, interrupted_by="SIGINT")
     assert against_baseline(interrupted, with_p99(0.2), TOLERANCE).verdict is Verdict.INTERRUPTED

@@ -53,7 +53,7 @@ NO_SENDS = SendsAccount(planned=False)
         ({"thresholds": [UNSURE], "worse": ["x"]}, Verdict.WORSE, 97),
         ({"thresholds": [FAILED], "worse": ["x"], "audit": LOST}, Verdict.VIOLATION, 98),
         ({"thresholds": [replace(FAILED, strict=False), replace(UNSURE, strict=False)]}, Verdict.PASSED, 0),
-        ({"audit": LOST, "interrupted": True}, Verdict.INTERRUPTED, 130),
+        ({"audit": LOST, "interrupted_by": "SIGINT"}, Verdict.INTERRUPTED, 130),
         ({"audit": audit(expected=0, delivered=0)}, Verdict.INCONCLUSIVE, 96),
         ({"audit": None}, Verdict.PASSED, 0),
         ({"audit": replace(audit(expected=0), delivery="none")}, Verdict.PASSED, 0),
@@ -62,14 +62,14 @@ NO_SENDS = SendsAccount(planned=False)
         ({"audit": audit(late=5, indeterminate=7)}, Verdict.PASSED, 0),
         ({"failures": ["the adapter chess raised KeyError"]}, Verdict.BROKEN, 1),
         ({"failures": ["x"], "audit": LOST, "thresholds": [FAILED]}, Verdict.BROKEN, 1),
-        ({"failures": ["x"], "interrupted": True}, Verdict.BROKEN, 1),
+        ({"failures": ["x"], "interrupted_by": "SIGINT"}, Verdict.BROKEN, 1),
         # the accounts
         ({"accounts": accounts()}, Verdict.PASSED, 0),
         ({"accounts": accounts(GONE)}, Verdict.VIOLATION, 98),
         ({"accounts": accounts(sends=REFUSED)}, Verdict.VIOLATION, 98),
         ({"accounts": accounts(deliveries=MISSING)}, Verdict.VIOLATION, 98),
         ({"accounts": accounts(GONE), "thresholds": [FAILED, UNSURE]}, Verdict.VIOLATION, 98),
-        ({"accounts": accounts(GONE), "interrupted": True}, Verdict.INTERRUPTED, 130),
+        ({"accounts": accounts(GONE), "interrupted_by": "SIGINT"}, Verdict.INTERRUPTED, 130),
         ({"accounts": accounts(users_account(INTERRUPTED))}, Verdict.PASSED, 0),
         ({"accounts": accounts(users_account(present_s=110.0))}, Verdict.VIOLATION, 98),  # away for too long
         # what is allowed, or not judged
