@@ -128,7 +128,7 @@ class Publisher:
         return final
 
     def _got_on(self) -> None:
-        """Take notice that the server does its work: a failure after this is a new one."""
+        """Record that the server works: a failure after this is a new one."""
         self._reconnect.connected()
         self._lost_since = None
 

@@ -38,13 +38,14 @@ def instances(redis: RedisServer, tmp_path: Path) -> Instances:
     async def run(number: int, *options: str, **settings: object) -> AsyncIterator[list[ServerProcess]]:
         redis.command("FLUSHALL")
         store = f"redis://rtcli:change-me@127.0.0.1:{redis.port}"
-        prefix = ("env", *(f"RTCLI_SERVER_{name.upper()}={value}" for name, value in settings.items()))
         started: list[ServerProcess] = []
         try:
             for _ in range(number):
                 home = next(homes)
                 home.mkdir()
-                server = ServerProcess(home, store, "--trusted-proxy", "127.0.0.1", *options, prefix=prefix)
+                server = ServerProcess(
+                    home, store, "--trusted-proxy", "127.0.0.1", *options, settings=settings
+                )
                 started.append(server)
                 await server.start()
             yield started

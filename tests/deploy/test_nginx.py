@@ -83,8 +83,8 @@ async def test_a_large_batch_and_long_headers_pass(instances: Instances, tmp_pat
             assert {result["status"] for result in answer.json()["results"]} == {201}
 
 
-SHORT = {"proxy_read_timeout 120s": "proxy_read_timeout 3500ms"}
-QUIET_S = 6.0
+SHORT = {"proxy_read_timeout 120s": "proxy_read_timeout 1500ms"}
+QUIET_S = 3.0
 TIMES = (
     "ping_interval_s",
     "pong_timeout_s",
@@ -108,7 +108,7 @@ async def all_kinds(front: Nginx) -> list[Peer]:
 async def test_heartbeats_keep_quiet_connections(instances: Instances, tmp_path: Path) -> None:
     """With heartbeats rarer than its timeout, nginx does cut: so heartbeats keep the others alive."""
     async with (
-        instances(1, **dict.fromkeys(TIMES, 2.0)) as often,
+        instances(1, **dict.fromkeys(TIMES, 0.7)) as often,
         instances(1, **dict.fromkeys(TIMES, 30.0)) as rarely,
     ):
         with (

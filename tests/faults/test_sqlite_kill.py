@@ -42,7 +42,7 @@ async def test_every_acknowledged_event_reaches_every_tail_once_in_order(tmp_pat
             enough = len(crowd.sent) + 20
             await until(partial(has_sent, crowd, enough), why="nothing is published")
             await asyncio.sleep(rng.uniform(0.0, 0.4))  # the random moment is the purpose
-            assert server.stop(signal.SIGKILL) == -signal.SIGKILL
+            assert await asyncio.to_thread(server.stop, signal.SIGKILL) == -signal.SIGKILL
             await server.start()
         await crowd.rest(publishers)
         verdict = crowd.check()
@@ -117,7 +117,7 @@ async def test_a_drained_server_says_so_and_loses_nothing(tmp_path: Path) -> Non
         )
         publishers = [crowd.publisher("writer")]
         await until(lambda: len(crowd.sent) > 50, why="nothing is published")
-        assert server.stop(signal.SIGTERM) == 0
+        assert await asyncio.to_thread(server.stop, signal.SIGTERM) == 0
         await server.start()
         await crowd.rest(publishers)
         verdict = crowd.check()

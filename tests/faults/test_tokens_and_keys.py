@@ -182,3 +182,4 @@ async def test_a_secret_rotates_over_restarts() -> None:
                 peer.send("refresh", token=made_with(new))
                 await until(lambda: bool(peer.of_type("refreshed")), why="the new secret is refused")  # noqa: B023 - at once
             drop([peer])
+            await peer.lost  # otherwise the server waits for it

@@ -38,6 +38,10 @@ def _patience(rng: random.Random) -> Reconnect:
     return Reconnect(rng, started=time.monotonic(), wait_s=60, base_s=0.05, cap_s=0.5)
 
 
+# How long clients wait before they come back, where the server says it.
+SOON_BACK = {"stream_retry_ms": 100, "retry_spread_s": 0.5}
+
+
 @dataclass
 class Crowd:
     """Publishers and receivers of one room, on one server."""
@@ -171,7 +175,7 @@ async def deployment(
     home: Path, store: str, *options: str, seed: int
 ) -> AsyncIterator[tuple[ServerProcess, Crowd]]:
     """Run a server, and a crowd on it; both are ended with the block."""
-    server = ServerProcess(home, store, *options)
+    server = ServerProcess(home, store, *options, settings=SOON_BACK)
     crowd = Crowd(server.url, random.Random(seed))
     try:
         await server.start()

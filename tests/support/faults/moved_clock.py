@@ -33,14 +33,14 @@ class MovedClock:
             "env",
             f"LD_PRELOAD={found[0]}",
             f"FAKETIME_TIMESTAMP_FILE={self._file}",
-            "FAKETIME_CACHE_DURATION=1",  # seconds after which it reads the file again
+            "FAKETIME_NO_CACHE=1",  # it reads the file each time it is asked
             "FAKETIME_DONT_FAKE_MONOTONIC=1",
             "FAKETIME_FORCE_MONOTONIC_FIX=0",  # for old libcs; here it makes waits for a lock spin
             "NO_FAKE_STAT=1",
         )
 
     def set(self, offset_s: int) -> None:
-        """Put the process's clock that far ahead of the machine's; it notices within about a second."""
+        """Put the process's clock that far ahead of the machine's; it notices at once."""
         new = self._file.with_suffix(".new")
         new.write_text(f"{offset_s:+d}\n")
         new.replace(self._file)

@@ -8,7 +8,7 @@ import signal
 import ssl
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -25,8 +25,8 @@ PAUSE_S = 0.02
 class ServerProcess:
     """`rtcli serve` on one port for all its lives; what it says goes to one log file.
 
-    It takes tokens that are signed with `SECRET`, and limits no rate. With `development`, it is as people
-    start it who only try it: with the key that it makes in their home.
+    It takes tokens that are signed with `SECRET`, and limits no rate. `settings`: others of them, by name.
+    With `development`, it is as people start it who only try it: with the key that it makes in their home.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class ServerProcess:
         home: Path,
         store: str = "memory:",
         *options: str,
+        settings: Mapping[str, object] | None = None,
         development: bool = False,
         prefix: tuple[str, ...] = (),
         host: str = LOOPBACK,
@@ -45,11 +46,13 @@ class ServerProcess:
         self._tls = "--tls-cert" in options
         self.url = f"http{'s' * self._tls}://{host}:{self.port}"
         self._command = [*DIES_WITH_US, *prefix, RTCLI, "serve", "--host", host, "--port", str(self.port)]
-        self._command += ["--store", store, *options]
+        self._command += ["--store", store]
         if not development:
             (home / "secret").write_text(SECRET)
             (home / "secret").chmod(0o600)
             self._command += ["--secret-file", str(home / "secret"), "--rate-limit", "off"]
+        self._command += options
+        self._settings = {f"RTCLI_SERVER_{name.upper()}": f"{it}" for name, it in (settings or {}).items()}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -97,7 +100,11 @@ class ServerProcess:
     def _launch(self) -> float:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, cwd=self.home, env=environment(self.home), stdout=log, stderr=log
+                self._command,
+                cwd=self.home,
+                env=environment(self.home, **self._settings),
+                stdout=log,
+                stderr=log,
             )
         return time.monotonic() + START_DEADLINE_S
 
