@@ -20,6 +20,7 @@ from rtcli.load.adapters.interface import (
     Reply,
     SseAdapter,
     WsAdapter,
+    unreadable,
 )
 from rtcli.load.scenario.model import Target
 from rtcli.protocol.position import Position
@@ -43,4 +44,5 @@ __all__ = [
     "SseAdapter",
     "Target",
     "WsAdapter",
+    "unreadable",
 ]

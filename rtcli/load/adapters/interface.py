@@ -12,14 +12,20 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from rtcli.client.endpoint import Endpoint
+from rtcli.load.audit.token import MARK
 from rtcli.protocol.position import InvalidPositionError, Position, parse_position
 
 
 class Data(NamedTuple):
-    """A message of a room. `room` and `position` are None when the frame does not tell them."""
+    """A message of a room. Each is None when the frame does not tell it.
+
+    `text` is the message's text as its readers get it, decoded. Without it the text is looked for in the
+    received bytes.
+    """
 
     room: str | None
     position: Position | None
+    text: str | None = None
 
 
 class Acked(NamedTuple):
@@ -83,6 +89,11 @@ class Other(NamedTuple):
 
 Event: TypeAlias = Data | Acked | Refused | Joined | Left | Gap | Hello | Reply | Closing | Other
 OTHER = Other()
+
+
+def unreadable(frame: bytes) -> Event:
+    """What a frame that is not in the protocol's format means: a damaged message if a token is in it."""
+    return Data(None, None, "") if MARK in frame else OTHER
 
 
 def read_position(text: str) -> Position | None:

@@ -11,7 +11,17 @@ import msgspec
 from typing_extensions import override
 
 from rtcli.client.endpoint import Endpoint
-from rtcli.load.adapters.interface import OTHER, Acked, Data, Event, Joined, Opening, Refused, WsAdapter
+from rtcli.load.adapters.interface import (
+    OTHER,
+    Acked,
+    Data,
+    Event,
+    Joined,
+    Opening,
+    Refused,
+    WsAdapter,
+    unreadable,
+)
 from rtcli.load.core.json_path import as_text, has, lookup
 from rtcli.load.scenario.expressions import render_tree
 from rtcli.load.scenario.model import FrameMatch, Frames, Target
@@ -91,7 +101,7 @@ class JsonWs(WsAdapter):
         try:
             tree = _decode(frame)
         except (msgspec.DecodeError, UnicodeError, RecursionError):
-            return OTHER
+            return unreadable(frame)
         frames = self._frames
         if frames.joined is not None and _matches(frames.joined, tree):
             return Joined(_text_at(tree, frames.joined.room) or "", None, None)
@@ -100,7 +110,7 @@ class JsonWs(WsAdapter):
         if frames.error is not None and _matches(frames.error, tree):
             return Refused(_text_at(tree, frames.error.id), "error")
         if _matches(frames.data, tree):
-            return Data(_text_at(tree, frames.data.room), None)
+            return Data(_text_at(tree, frames.data.room), None, _text_at(tree, frames.data.text))
         return OTHER
 
 

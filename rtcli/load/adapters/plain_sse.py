@@ -35,4 +35,4 @@ class PlainSse(SseAdapter):
     @override
     def parse(self, event: str, data: str, last_id: str) -> list[Event]:
         """What an event means. Its room is not known here: the token in the message tells it."""
-        return [Data(None, None)] if _MARK in data else []
+        return [Data(None, None)] if _MARK in data or "\\u00" in data else []

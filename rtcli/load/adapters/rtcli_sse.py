@@ -19,6 +19,7 @@ from rtcli.load.adapters.interface import (
     Opening,
     SseAdapter,
     read_position,
+    unreadable,
 )
 from rtcli.protocol.paths import EVENT_STREAM_PATH
 from rtcli.protocol.position import Position
@@ -38,6 +39,7 @@ class _Message(msgspec.Struct):
     room: str
     epoch: str
     offset: int
+    content: str | None = None
 
 
 class _Gap(msgspec.Struct):
@@ -82,13 +84,13 @@ class RtcliSse(SseAdapter):
         try:
             return _events(event, data)
         except (msgspec.DecodeError, UnicodeError):
-            return []
+            return [unreadable(data.encode())]
 
 
 def _events(event: str, data: str) -> list[Event]:
     if event == "new_message":
         message = _decode_message(data)
-        return [Data(message.room, Position(message.epoch, message.offset))]
+        return [Data(message.room, Position(message.epoch, message.offset), message.content)]
     if event == "ready":
         ready = _decode_ready(data)
         rooms: list[Event] = [

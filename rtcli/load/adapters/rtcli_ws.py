@@ -23,6 +23,7 @@ from rtcli.load.adapters.interface import (
     Reply,
     WsAdapter,
     read_position,
+    unreadable,
 )
 from rtcli.protocol import messages
 from rtcli.protocol.paths import WEBSOCKET_PATH
@@ -95,7 +96,7 @@ class RtcliWs(WsAdapter):
         try:
             return _event(messages.decode_server(frame))
         except messages.MessageError:
-            return OTHER
+            return unreadable(frame)
 
 
 def _acked(message: messages.Ack) -> Event:
@@ -104,7 +105,9 @@ def _acked(message: messages.Ack) -> Event:
 
 
 _READERS: Mapping[type, Callable[[Any], Event]] = {
-    messages.NewMessage: lambda it: Data(it.data.room, Position(it.data.epoch, it.data.offset)),
+    messages.NewMessage: lambda it: Data(
+        it.data.room, Position(it.data.epoch, it.data.offset), it.data.content
+    ),
     messages.Ack: _acked,
     messages.Error: lambda it: Refused(it.id, it.data.code),
     messages.RoomJoined: lambda it: Joined(it.data.room, read_position(it.data.position), it.data.recovered),

@@ -17,6 +17,7 @@ from rtcli.load.audit.lifecycle import LOGS_PER_WORKER, Lifecycle
 from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.records import Delivery, Finding, Skip
 from rtcli.load.audit.sender_log import SenderLog, message_id, split_id
+from rtcli.load.audit.texts import difference, find_text, is_whole
 from rtcli.load.audit.token import Token, decode_token
 from rtcli.load.metrics.histogram import bucket_index
 
@@ -29,7 +30,7 @@ class Audit(Lifecycle):
     `delivery_key_of` gives the key that deliveries of a message are counted under, from the time at which the
     message was due and its lag (see `store.delivery_key`). `on_complete` is called for each message that has
     reached everybody, with the time (µs) that took. `order` is the scenario's: per-room, per-publisher or
-    none.
+    none. `text` is, too: whole, or token when texts may be changed.
     """
 
     def __init__(
@@ -40,12 +41,14 @@ class Audit(Lifecycle):
         delivery_key_of: Callable[[int, int], int],
         on_complete: Callable[[Entry, int], None],
         order: str = "per-room",
+        text: str = "whole",
         worker: int = 0,
         workers: int = 1,
         max_evidence: int = 1000,
     ) -> None:
         super().__init__(run, base, worker=worker)
         self.order = order
+        self._judges_text = text == "whole"
         self.findings: list[Finding] = []
         self.skips: dict[tuple[int, int], Skip] = {}  # by the membership's id() and the message's
         self._on_complete = on_complete
@@ -60,7 +63,7 @@ class Audit(Lifecycle):
         member = None if delivery.room is None else delivery.user.memberships.get(delivery.room)
         if member is not None:
             entry = member.cursor.next
-            if entry is not None and entry.token == delivery.token:
+            if entry is not None and entry.token == delivery.token and self._is_same(delivery, entry):
                 _keep(entry, delivery)
                 member.take(entry, delivery.now)
                 delivery.user.counted += 1
@@ -104,9 +107,14 @@ class Audit(Lifecycle):
             detail = f"it was sent to {log.room}" if where != log.room else "the user is not in the room"
             self._find("leak", delivery, member, identity, detail=detail)
             return member
+        form = self._whole(delivery, member, token) if self._judges_text else b""
+        if form is None:
+            self._find("corrupt", delivery, member, identity, detail=difference(token, delivery.content))
+            return member
         key = log.keys[token.number]
         if not key:
             entry = self._first_sight(member, log, token, delivery)
+            _keep_form(entry, form)
             key = entry.key
         if key > member.cursor.key:
             entry = self._advance(delivery, member, key)
@@ -116,6 +124,27 @@ class Audit(Lifecycle):
         self._count(member, self.base + token.intended, token.lag, delivery.now)
         delivery.user.counted += 1
         return member
+
+    def _is_same(self, delivery: Delivery, entry: Entry) -> bool:
+        """Whether the text came in a form in which it is known to be whole."""
+        if not self._judges_text:
+            return True
+        if delivery.content is not None:
+            return delivery.content == entry.content
+        return bool(entry.wire) and delivery.raw.startswith(entry.wire or b"", delivery.at)
+
+    def _whole(self, delivery: Delivery, member: Membership, token: Token) -> str | bytes | None:
+        """The form in which the text came as it was sent; None when it did not."""
+        content = delivery.content
+        form: str | bytes | None = None
+        if content is None:
+            form = find_text(token, delivery.raw, delivery.at)
+        elif is_whole(token, content) and content.startswith(delivery.token.decode()):
+            form = content
+        entry = member.cursor.next
+        if form and entry is not None and entry.token == delivery.token:
+            _keep_form(entry, form)
+        return form
 
     def _first_sight(self, member: Membership, log: SenderLog, token: Token, delivery: Delivery) -> Entry:
         room = self.rooms[member.room]
@@ -212,9 +241,11 @@ class Audit(Lifecycle):
         member.counts[self._delivery_key_of(intended, lag) + bucket_index(now - intended)] += 1
 
     def _corrupt(self, delivery: Delivery, member: Membership | None) -> None:
+        """Record a message with a damaged token. The judge finds out which it was: it knows all messages."""
         key = None if delivery.room is None else self.room(delivery.room).key_of(delivery.position)
         reached = 0 if member is None else member.cursor.key
-        self._find("corrupt", delivery, member, -1, reference=reached if key is None else -key)
+        detail = "its token is damaged"
+        self._find("corrupt", delivery, member, -1, reference=reached if key is None else -key, detail=detail)
 
     def _phantom(self, delivery: Delivery, member: Membership | None, token: Token) -> None:
         if token.run == self.run:
@@ -248,6 +279,7 @@ class Audit(Lifecycle):
                 detail,
                 delivery.raw if keep else b"",
                 tuple(user.notes) if keep else (),
+                delivery.token if kind == "corrupt" else b"",
             )
         )
 
@@ -287,3 +319,11 @@ def _keep(entry: Entry, delivery: Delivery) -> None:
         entry.frame = delivery.frame
     if entry.text is None:
         entry.text = delivery.text
+
+
+def _keep_form(entry: Entry, form: str | bytes) -> None:
+    """Keep a form in which the text is known to be whole."""
+    if isinstance(form, str):
+        entry.content = form
+    elif form:
+        entry.wire = form

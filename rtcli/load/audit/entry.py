@@ -9,6 +9,7 @@ class Entry:
     """A message in its room's order, linked to the next one. Times are microseconds."""
 
     __slots__ = (
+        "content",
         "delivery_key",
         "first_seen",
         "frame",
@@ -22,6 +23,7 @@ class Entry:
         "position",
         "text",
         "token",
+        "wire",
     )
 
     def __init__(
@@ -45,6 +47,8 @@ class Entry:
         self.first_seen = 0  # time of the first delivery
         self.frame: bytes | None = None  # payload of the WebSocket frame, when it holds this message alone
         self.text: str | None = None  # data of the event stream's event, when it holds this message alone
+        self.content: str | None = None  # its text where the protocol says what that is, known to be whole
+        self.wire: bytes | None = None  # its text as it stands in frames, known to be whole
         self.next: Entry | None = None
         self.last_seen = 0  # time of the latest delivery
         self.missed_by = 0  # number of memberships that went past it without receiving it

@@ -8,10 +8,10 @@ not looked at again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from rtcli.load.audit.audit import Audit
+from rtcli.load.audit.damaged import DamagedMessages, unseen_messages, was_waited_for
 from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.order import settle_order
 from rtcli.load.audit.records import Finding
@@ -60,6 +60,7 @@ class Judge:
         self._patience = patience
         self._self_echo = self_echo
         self._account = Account()
+        self._damaged = DamagedMessages(audit)
 
     def judge(self) -> Account:
         """Find all violations. Releases all memberships; call it once."""
@@ -67,7 +68,7 @@ class Judge:
             self._close(room)
         self._add_findings()
         for room in self._audit.rooms.values():
-            unseen = list(_unseen(room))
+            unseen = list(unseen_messages(room))
             for member in room.released:
                 self._judge_member(room, member, unseen)
             self._judge_unwanted(room)
@@ -84,10 +85,11 @@ class Judge:
     def _add_findings(self) -> None:
         reordered = [finding for finding in self._audit.findings if finding.kind == "reordered"]
         for finding in self._audit.findings:
-            if finding.kind != "reordered":
-                identity = self._match_corrupt(finding) if finding.kind == "corrupt" else finding.identity
+            if finding.kind == "corrupt":
+                self._account.cases.append(self._corrupt_case(finding))
+            elif finding.kind != "reordered":
                 self._account.cases.append(
-                    Case(finding.kind, finding.user, finding.room, identity, finding.member, finding)
+                    Case(finding.kind, finding.user, finding.room, finding.identity, finding.member, finding)
                 )
         if self._audit.order != "none":
             for member, identity, after, seen in settle_order(
@@ -97,29 +99,16 @@ class Judge:
                     Case("reordered", member.user, member.room, identity, member, seen, after)
                 )
 
-    def _match_corrupt(self, finding: Finding) -> int:
-        """The id of the message that came damaged: by position, else the next missing one; -1: unknown."""
-        member = finding.member
-        if member is None:
-            return -1
-        if finding.reference < 0:
-            identity = _at(self._audit.rooms[member.room], member, -finding.reference)
-        else:
-            identity = _next_missing(self._audit.rooms[member.room], member, finding.reference)
-        if identity >= 0 and self._stop_waiting(member, identity):
+    def _corrupt_case(self, finding: Finding) -> Case:
+        """The case of a message that came damaged: which one it was, and that it is not missing, too."""
+        member, identity = finding.member, finding.identity
+        if identity < 0:
+            identity, member = self._damaged.match(finding)
+        if member is not None and identity >= 0 and was_waited_for(self._audit, member, identity):
+            member.mark_damaged(identity)
             self._account.undelivered += 1
-        return identity
-
-    def _stop_waiting(self, member: Membership, identity: int) -> bool:
-        """Count a message as damaged instead of missing; False when it was not missing."""
-        log_number, number = split_id(identity)
-        waited = identity in member.missing or identity in member.trailing
-        unseen = not self._audit.logs[log_number].keys[number] and identity not in member.damaged
-        if waited or unseen:
-            member.missing.pop(identity, None)
-            member.trailing.pop(identity, None)
-            member.damaged = (*member.damaged, identity)
-        return waited or unseen
+        room = finding.room or ("" if member is None else member.room)
+        return Case("corrupt", finding.user, room, identity, member, finding)
 
     # -- missing deliveries --------------------------------------------------------------------------------
 
@@ -133,7 +122,7 @@ class Judge:
         for identity, key in member.trailing.items():
             self._judge_missing(room, member, identity, key, is_tail=True)
         for identity, log, number in unseen:
-            if identity not in member.damaged:
+            if not member.has_damaged(identity):
                 key = log.ack_keys.get(number, 0)
                 is_tail = broke and (not key or key > member.cursor.key)  # it may have been on its way
                 self._judge_missing(room, member, identity, key, is_tail=is_tail)
@@ -206,37 +195,6 @@ class Judge:
             if member.received(identity, key):
                 self._account.cases.append(Case(kind, member.user, room.name, identity, member))
                 self._account.not_counted += 1
-
-
-def _unseen(room: Room) -> Iterator[tuple[int, SenderLog, int]]:
-    """Messages of the room that nobody has received and that were not refused: id, log, number."""
-    for log in room.logs:
-        if log.room == room.name:
-            for number, key in enumerate(log.keys):
-                if not key and log.sent[number] and log.acks[number] != FAILED:
-                    yield message_id(log.number, number), log, number
-
-
-def _at(room: Room, member: Membership, key: int) -> int:
-    """The id of the message with this key; without one, of the first that has no key; -1 without any."""
-    for log in room.logs:
-        keys = log.ack_keys | {number: own for number, own in enumerate(log.keys) if own}
-        for number, own in keys.items():
-            if own == key:
-                return message_id(log.number, number)
-    return _first([item for item in _unseen(room) if item[2] not in item[1].ack_keys], member)
-
-
-def _next_missing(room: Room, member: Membership, key: int) -> int:
-    """The id of the first missing message behind a key that others received, else of one that nobody did."""
-    behind = [(own, identity) for identity, own in (member.missing | member.trailing).items() if own > key]
-    return min(behind)[1] if behind else _first(_unseen(room), member)
-
-
-def _first(unseen: Iterable[tuple[int, SenderLog, int]], member: Membership) -> int:
-    """The id of the one that was sent first and is not known as damaged; -1 without any."""
-    rest = (item for item in unseen if item[0] not in member.damaged)
-    return min(rest, key=lambda item: item[1].sent[item[2]], default=(-1,))[0]
 
 
 def _while_away(member: Membership, sent: int, key: int) -> bool:

@@ -6,7 +6,7 @@ from rtcli.load.audit.membership import Membership, Outage
 from rtcli.load.audit.records import Subscriber
 from rtcli.load.audit.room import Room
 from rtcli.load.audit.sender_log import FAILED, SenderLog
-from rtcli.load.audit.token import encode_token
+from rtcli.load.audit.token import digest_of, encode_token
 from rtcli.protocol.position import Position
 
 LOGS_PER_WORKER = 1 << 18
@@ -49,11 +49,15 @@ class Lifecycle:
         self.room(room).logs.append(log)
         return log
 
-    def send(self, log: SenderLog, intended: int, now: int) -> tuple[int, bytes]:
-        """Record that a message is about to be written. Returns its number and its token."""
+    def send(self, log: SenderLog, intended: int, now: int, rest: str = "") -> tuple[int, bytes]:
+        """Record that a message is about to be written: a token and `rest`. Returns its number and token."""
+        digest = digest_of(rest) if rest else 0
         number = log.append(now)
         self.sent += 1
-        return number, encode_token(self.run, log.number, number, intended - self.base, now - intended)
+        token = encode_token(
+            self.run, log.number, number, intended - self.base, now - intended, len(rest), digest
+        )
+        return number, token
 
     def acknowledge(self, log: SenderLog, number: int, now: int, position: Position | None) -> None:
         """Record the acknowledgement of a message."""

@@ -70,7 +70,7 @@ class Membership:
         self.missing: dict[int, int] = {}  # messages that it went past without receiving them: key by id
         self.trailing: dict[int, int] = {}  # the same behind the last received, if it ended without a leave
         self.early: dict[int, int] | None = None  # received although not behind `start_key`: key by id
-        self.damaged: tuple[int, ...] = ()  # ids of messages that came damaged
+        self.damaged: set[int] | None = None  # ids of messages that came damaged
         self.outages: list[Outage] | None = None
         self.gaps: list[tuple[int, int]] | None = None  # keys (after, to) that will not come
 
@@ -118,12 +118,24 @@ class Membership:
             self.early = {}
         self.early[identity] = key
 
+    def has_damaged(self, identity: int) -> bool:
+        """Whether the message came damaged."""
+        return self.damaged is not None and identity in self.damaged
+
+    def mark_damaged(self, identity: int) -> None:
+        """Record that a message came damaged, so that it is not missing."""
+        self.missing.pop(identity, None)
+        self.trailing.pop(identity, None)
+        if self.damaged is None:
+            self.damaged = set()
+        self.damaged.add(identity)
+
     def received(self, identity: int, key: int) -> bool:
         """Whether this membership received the message with this id and key."""
         if self.has_early(identity):
             return True
         passed = self.start_key < key <= self.cursor.key
-        return passed and identity not in self.missing and identity not in self.damaged
+        return passed and identity not in self.missing and not self.has_damaged(identity)
 
     def release(self) -> None:
         """Let go of the chain, after the end; record which entries behind the last received concern it."""

@@ -162,7 +162,12 @@ def _sequence(member: Membership, stretch: Stretch) -> tuple[int, ...]:
     late = stretch.late.get(id(member), {})
     keys = stretch.keys.keys()
     covers = member.start_key < stretch.low and stretch.high <= member.cursor.key
-    if covers and not late and keys.isdisjoint(member.missing.keys()) and keys.isdisjoint(member.damaged):
+    if (
+        covers
+        and not late
+        and keys.isdisjoint(member.missing.keys())
+        and keys.isdisjoint(member.damaged or ())
+    ):
         return tuple(keys)  # the usual case
     behind: defaultdict[int, list[int]] = defaultdict(list)
     for identity, finding in late.items():

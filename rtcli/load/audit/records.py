@@ -41,9 +41,10 @@ class Subscriber:
 class Delivery(NamedTuple):
     """A message that a subscriber received at `now` (µs), in the frame or event `raw`.
 
-    `token`: the 32 bytes from the mark on. `room` and `position`: None when the envelope has none.
-    `frame` or `text` is given when it holds this message alone, so that later deliveries can be compared
-    whole.
+    `token`: the 40 bytes from the mark on, which is at `at` in `raw`. `room` and `position`: None when the
+    envelope has none. `frame` or `text` is given when it holds this message alone, so that later deliveries
+    can be compared whole. `content`: the message's text, token included; None when the protocol does not say
+    what that is.
     """
 
     user: Subscriber
@@ -54,6 +55,8 @@ class Delivery(NamedTuple):
     raw: bytes
     frame: bytes | None = None
     text: str | None = None
+    at: int = 0
+    content: str | None = None
 
 
 class Finding(NamedTuple):
@@ -72,6 +75,7 @@ class Finding(NamedTuple):
     detail: str
     raw: bytes
     context: tuple[Note, ...]
+    token: bytes = b""  # of a message that came with a damaged one
 
 
 class Skip(NamedTuple):

@@ -107,6 +107,7 @@ class WorkerContext:
             delivery_key_of=lambda at, lag: delivery_key(self.bin_key(at), lag),
             on_complete=lambda entry, taken: complete.record(bin_key_of_delivery(entry.delivery_key), taken),
             order=scenario.audit.order,
+            text=scenario.audit.text,
             worker=spec.worker,
             workers=spec.workers,
             max_evidence=max(scenario.audit.evidence, 1),

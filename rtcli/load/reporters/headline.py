@@ -84,7 +84,9 @@ def _manner(audit: AuditResult | None) -> str:
     """`, once and in order`, as far as that was judged."""
     if audit is None or audit.delivery == "none":
         return ""
-    return f", {_ONCE[audit.delivery]}{' and in order' if audit.order != 'none' else ''}"
+    ordered = " and in order" if audit.order != "none" else ""
+    texts = "; texts were not compared" if audit.text == "token" else ""
+    return f", {_ONCE[audit.delivery]}{ordered}{texts}"
 
 
 def _unjudged(accounts: Accounts) -> list[str]:

@@ -121,6 +121,12 @@ def _shortfalls(shortfalls: Sequence[Shortfall], paint: Paint) -> Iterator[str]:
         yield f"  and {format_number(rest)} more for {len(found) - _MAX_SHOWN} other causes"
 
 
+_TEXTS = {
+    "whole": "texts compared with what was sent",
+    "token": "texts not compared, only their tokens (audit: text: token)",
+}
+
+
 def _deliveries(result: RunResult) -> Iterator[str]:
     audit = result.audit
     if audit is None or audit.delivery == "none":
@@ -142,6 +148,8 @@ def _deliveries(result: RunResult) -> Iterator[str]:
         unsure = " (joining, leaving or cut off just then)" if counts.get("indeterminate") else ""
         late, unknown = (format_number(counts.get(key, 0)) for key in ("late", "indeterminate"))
         yield _row("", f"late {late}  indeterminate {unknown}{unsure}")
+    if audit.text in _TEXTS:
+        yield _row("", _TEXTS[audit.text])
 
 
 _LATENCIES = (

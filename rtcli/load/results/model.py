@@ -128,6 +128,7 @@ class AuditResult:
     subscribers: int = 0
     violations: Sequence[Violation] = ()
     groups: Sequence[ViolationGroup] = ()
+    text: str = ""  # what was judged of texts: whole or token, as in the scenario; "": an earlier version
 
     @property
     def found(self) -> int:

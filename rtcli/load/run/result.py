@@ -139,6 +139,7 @@ def _audit(state: RunState, unsent: Sequence[Violation]) -> AuditResult:
     return AuditResult(
         delivery=rules.delivery,
         order=rules.order,
+        text=rules.text,
         counts=counts,
         failing=failing_kinds(rules),
         subscribers=subscribers,

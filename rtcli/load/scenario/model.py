@@ -102,11 +102,12 @@ class Feeder:
 
 @dataclass(frozen=True, slots=True)
 class FrameMatch:
-    """How to recognize a JSON frame, and the paths (like `data.room`) of the room and the id in it."""
+    """How to recognize a JSON frame, and the paths (like `data.room`) of room, id and text in it."""
 
     match: Mapping[str, object]
     room: str | None = None
     id: str | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,7 @@ class AuditRules:
 
     delivery: Literal["exactly-once", "at-least-once", "at-most-once", "none"] = "exactly-once"
     order: Literal["per-room", "per-publisher", "none"] = "per-room"
+    text: Literal["whole", "token"] = "whole"  # token: the server may change what is around it
     late_after: float = 2.0
     gaps: Literal["fail", "allow"] = "fail"  # deliveries that the server declared as lost
     self_echo: bool = True  # senders expect their own messages

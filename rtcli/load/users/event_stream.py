@@ -8,13 +8,13 @@ from dataclasses import replace
 from typing_extensions import override
 
 from rtcli.load.adapters import interface as events
-from rtcli.load.audit.records import Delivery, Note
-from rtcli.load.audit.token import LENGTH, MARK
+from rtcli.load.audit.records import Note
 from rtcli.load.errors import StepError
 from rtcli.load.net.event_stream import SseConnection, open_sse
 from rtcli.load.net.http_stream import encode_request
 from rtcli.load.scenario.steps import Kill
 from rtcli.load.users.context import UserContext
+from rtcli.load.users.deliveries import deliveries
 from rtcli.load.users.frame_observers import FrameObserver
 from rtcli.load.users.http_publisher import HttpPublisher
 from rtcli.load.users.memberships import Memberships
@@ -29,7 +29,6 @@ from rtcli.load.users.transport import (
 from rtcli.protocol.sse import ServerSentEvent, SSEParser
 
 _NOTED = 400  # characters of an event that are kept for evidence
-_MARK = MARK.decode()
 
 
 class SseTransport(Transport):
@@ -203,15 +202,8 @@ class SseTransport(Transport):
                 self._on_other(parsed, data, now)
 
     def _on_data(self, event: events.Data, data: str, now: int) -> None:
-        at = data.find(_MARK)
-        only = data.find(_MARK, at + LENGTH) < 0
-        raw = data.encode()
-        while at >= 0:
-            token = data[at : at + LENGTH].encode()
-            text = data if only else None
-            delivery = Delivery(self._subscriber, event.room, token, event.position, now, raw, None, text)
+        for delivery in deliveries(self._subscriber, event, data.encode(), now, text=data):
             self._worker.audit.receive(delivery)
-            at = data.find(_MARK, at + LENGTH)
 
     def _on_other(self, event: events.Event, data: str, now: int) -> None:
         self._subscriber.notes.append(Note(now, "in", data[:_NOTED].encode()))

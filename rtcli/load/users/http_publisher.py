@@ -17,7 +17,6 @@ import msgspec
 
 from rtcli.load.accounts.absences import Cause
 from rtcli.load.audit.sender_log import SenderLog
-from rtcli.load.audit.token import LENGTH
 from rtcli.load.errors import StepError
 from rtcli.load.scenario.expressions import Template, render_tree
 from rtcli.load.scenario.model import HttpPublish
@@ -101,13 +100,13 @@ class HttpPublisher:
     async def _publish(self, message: OutgoingMessage, under_way: _UnderWay) -> None:
         worker, audit = self._worker, self._worker.audit
         now = worker.now()
-        log, number, text = None, 0, message.text
-        if message.size is not None:
-            text = text.rjust(message.size - LENGTH - 1, ".")
+        log, number = None, 0
         if message.audit:
-            log = self._take_log(message.room)
-            number, token = audit.send(log, message.intended, now)
-            text = f"{text} {token.decode()}" if text else token.decode()
+            log, rest = self._take_log(message.room), message.behind_token()
+            number, token = audit.send(log, message.intended, now, rest)
+            text = token.decode() + rest
+        else:
+            text = message.without_token()
         ordinal = log.earlier + number + 1 if log is not None else 0
         sent = under_way.message = UnacceptedMessage(message.room, message.intended, ordinal, now)
         bin_key = worker.bin_key(message.intended)

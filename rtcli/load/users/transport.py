@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 from rtcli.load.accounts.absences import Cause
 from rtcli.load.adapters.interface import Opening
+from rtcli.load.audit.token import LENGTH
 from rtcli.load.scenario.steps import Kill
 from rtcli.load.users.frame_observers import FrameObserver
 from rtcli.load.users.room_requests import RoomRequests
@@ -28,6 +29,20 @@ class OutgoingMessage(NamedTuple):
     ack: bool = True
     size: int | None = None
     done: asyncio.Future[None] | None = None
+
+    def behind_token(self) -> str:
+        """What follows the token in an audited message's text, padded to the message's size."""
+        rest = f" {self.text}" if self.text else ""
+        return rest if self.size is None else rest + _padding(self.size - LENGTH - len(rest))
+
+    def without_token(self) -> str:
+        """The text of a message that is not audited, padded to its size."""
+        return self.text if self.size is None else self.text + _padding(self.size - len(self.text))
+
+
+def _padding(missing: int) -> str:
+    """Padding of so many characters; a text never ends with a space that a server might remove."""
+    return " " + "." * (missing - 1) if missing > 1 else "." * missing
 
 
 class UnacceptedMessage(NamedTuple):

@@ -10,12 +10,12 @@ from typing_extensions import override
 
 from rtcli.load.adapters import interface as events
 from rtcli.load.audit.membership import Membership
-from rtcli.load.audit.records import Delivery, Note
+from rtcli.load.audit.records import Note
 from rtcli.load.audit.sender_log import SenderLog
-from rtcli.load.audit.token import LENGTH, MARK
 from rtcli.load.net.websocket import NO_MEMBERSHIP, WebSocketConnection, open_websocket
 from rtcli.load.scenario.steps import Kill
 from rtcli.load.users.context import UserContext
+from rtcli.load.users.deliveries import deliveries
 from rtcli.load.users.frame_observers import FrameObserver
 from rtcli.load.users.memberships import Memberships
 from rtcli.load.users.pending import PendingMessage, PendingReplies, fail, resolve
@@ -175,13 +175,13 @@ class WebSocketTransport(Transport):
         now = worker.now()
         ack = message.ack and self._adapter.acks
         self._count += 1
-        log, number, text = None, self._count, message.text
+        log, number = None, self._count
         if message.audit:
-            log = self._log(room, wants_acks=ack)
-            number, token = worker.audit.send(log, intended, now)
-            text = f"{text} {token.decode()}" if text else token.decode()
-        if message.size is not None and len(text) < message.size:
-            text = "." * (message.size - len(text) - 1) + " " + text
+            log, rest = self._log(room, wants_acks=ack), message.behind_token()
+            number, token = worker.audit.send(log, intended, now, rest)
+            text = token.decode() + rest
+        else:
+            text = message.without_token()
         request_id = ""
         if ack:
             request_id = f"{worker.spec.run_word}-{log.number if log else self._user.id}-{number}"
@@ -275,16 +275,8 @@ class WebSocketTransport(Transport):
             self._connection.member = NO_MEMBERSHIP if idle or member is None else member
 
     def _on_data(self, event: events.Data, data: bytes, now: int) -> None:
-        at = data.find(MARK)
-        if at < 0:
-            return
-        only = data.find(MARK, at + LENGTH) < 0
-        while at >= 0:
-            token = data[at : at + LENGTH]
-            frame = data if only else None
-            delivery = Delivery(self._subscriber, event.room, token, event.position, now, data, frame)
+        for delivery in deliveries(self._subscriber, event, data, now, frame=data):
             self._expect_from(self._worker.audit.receive(delivery))
-            at = data.find(MARK, at + LENGTH)
 
     def _on_acked(self, event: events.Acked, now: int) -> None:
         pending = self._pending.acknowledge(event.id)

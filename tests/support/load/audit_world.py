@@ -6,6 +6,7 @@ follows loadtest.md section 4. No pointer, no exception list: that is what the a
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from random import Random
@@ -16,10 +17,11 @@ from rtcli.load.audit.judge import Account, Judge
 from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.records import Delivery, Subscriber
 from rtcli.load.audit.sender_log import SenderLog, split_id
-from rtcli.load.audit.token import encode_token
+from rtcli.load.audit.token import LENGTH, encode_token
 from rtcli.protocol.position import Position
 
 PATIENCE = 50
+CHARACTERS = 'ab "\\/\n\t\x01<&>\u00e9\u4e2d\u0645\u2028\U0001f600~'
 RUN = 77
 Named = Counter[tuple[str, str, str, str]]
 """(kind, subscriber, room, message), counted."""
@@ -35,6 +37,7 @@ class Message:
     log: SenderLog
     number: int
     sent: int
+    text: str = ""  # token included
     offset: int = 0
     acked: int | None = None
     failed: bool = False
@@ -50,6 +53,7 @@ class Item:
     message: Message | None = None
     token: bytes = b""
     offset: int = 0
+    text: str = ""
 
 
 @dataclass
@@ -66,6 +70,7 @@ class Stay:
     lost: int | None = None
     seen: list[tuple[Message, int]] = field(default_factory=list)
     outages: list[tuple[int, int, int]] = field(default_factory=list)  # highest offset seen, lost, back
+    spoilt: set[str] = field(default_factory=set)  # messages that came damaged
     top: int = 0  # the highest offset seen
     start: int = 0  # the highest offset that anybody had seen when it was in
     since: int = 0  # where the log stood when the server took the subscriber in
@@ -86,11 +91,24 @@ class Person:
 
 
 class World:
-    """The deployment. `ordered`: its envelopes tell offsets. `faults`: the chances of each kind."""
+    """The deployment. `ordered`: its envelopes tell offsets. `faults`: the chances of each kind.
 
-    def __init__(self, seed: int, *, ordered: bool, users: int, rooms: int, faults: dict[str, float]) -> None:
+    `told`: the audit learns which part of an envelope is the text.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        *,
+        ordered: bool,
+        users: int,
+        rooms: int,
+        faults: dict[str, float],
+        told: bool = True,
+    ) -> None:
         self.rng = Random(seed)
         self.ordered = ordered
+        self.told = told
         self.faults = faults
         self.now = 1_000
         self.counts: dict[int, int] = defaultdict(int)
@@ -151,8 +169,10 @@ class World:
         if log is None:
             log = person.logs[room] = self.audit.open_log(person.name, room)
         at = self.tick()
-        number, token = self.audit.send(log, at, at)
-        message = Message(f"{log.number}/{number}", room, token, log, number, at)
+        rest = random_text(self.rng)
+        number, token = self.audit.send(log, at, at, rest)
+        text = token.decode() + rest
+        message = Message(f"{log.number}/{number}", room, token, log, number, at, text)
         self.messages.append(message)
         self.by_token[token] = message
         if self.fault("swallow"):  # neither published nor answered
@@ -175,11 +195,14 @@ class World:
 
     def hand_out(self, person: Person, message: Message) -> None:
         """Fan-out to one user, with the faults that are due."""
-        item = Item("data", message.room, message, message.token, message.offset)
+        item = Item("data", message.room, message, message.token, message.offset, message.text)
         if self.fault("drop"):
             return
         if self.fault("corrupt"):
-            item.token = item.token[:10] + (b"A" if item.token[10:11] != b"A" else b"B") + item.token[11:]
+            item.token = damage(self.rng, item.token)
+            item.text = item.token.decode() + item.text[LENGTH:]
+        if self.fault("alter"):
+            item.text = alter(self.rng, item.text)
         if self.fault("swap"):
             person.held.setdefault(message.room, []).append(item)
             return
@@ -197,7 +220,7 @@ class World:
                 other.way.append(item)
         if self.fault("phantom"):
             token = encode_token(self.rng.choice([RUN, RUN + 1]), 200_000, 5, 1, 1)
-            person.way.append(Item("data", message.room, None, token, message.offset))
+            person.way.append(Item("data", message.room, None, token, message.offset, token.decode()))
 
     def flush(self, person: Person, room: str) -> None:
         person.way.extend(person.held.pop(room, ()))
@@ -244,7 +267,7 @@ class World:
         if self.fault("excess") and since:
             missed = self.log[room][since - 1 :]
         for message in missed:
-            person.way.append(Item("data", room, message, message.token, message.offset))
+            person.way.append(Item("data", room, message, message.token, message.offset, message.text))
 
     def give_up(self, person: Person) -> None:
         if person.connected:
@@ -317,17 +340,24 @@ class World:
 
     def on_data(self, person: Person, item: Item, at: int) -> None:
         place = Position("e", item.offset) if self.ordered else None
-        self.audit.receive(Delivery(person.subscriber, item.room, item.token, place, at, b"frame"))
+        self._receive(person, item, place, at)
         message = item.message
         if message is None:
             self.named["phantom", person.name, item.room, ""] += 1
             return
         stay = person.stays.get(item.room)
         if item.token != message.token:
-            name = "" if stay is None else message.name
+            # What is readable of the token tells which message it was, if those parts agree.
+            agree = item.token[7:27] == message.token[7:27]
+            name = message.name if agree or stay is not None else ""
             self.named["corrupt", person.name, item.room, name] += 1
+            if stay is not None:
+                stay.spoilt.add(message.name)
         elif stay is None:
             self.named["leak", person.name, item.room, message.name] += 1
+        elif item.text != message.text:
+            self.named["corrupt", person.name, item.room, message.name] += 1
+            stay.spoilt.add(message.name)
         elif self.had(person, item.room, message):
             self.named["duplicate", person.name, item.room, message.name] += 1
         else:
@@ -337,6 +367,16 @@ class World:
             stay.top = max(stay.top, message.offset)
             self.seen_up_to[item.room] = max(self.seen_up_to[item.room], message.offset)
             self.counted += 1
+
+    def _receive(self, person: Person, item: Item, place: Position | None, at: int) -> None:
+        """Tell the audit of a frame: JSON, each one a little different, some with everything escaped."""
+        written = json.dumps(item.text, ensure_ascii=self.rng.random() < 0.5)
+        frame = b'{"n":%d,"text":%b}' % (self.now, written.encode("utf-8", "surrogatepass"))
+        content = item.text if self.told else None
+        where = frame.find(item.token)
+        self.audit.receive(
+            Delivery(person.subscriber, item.room, item.token, place, at, frame, at=where, content=content)
+        )
 
     def had(self, person: Person, room: str, message: Message) -> bool:
         return any(
@@ -373,13 +413,12 @@ class World:
     def by_hand(self) -> tuple[Named, Counter[str]]:
         """What should be named, and counts of what is only counted."""
         named, counts = Counter(self.named), Counter[str]()
-        spoilt = {(user, room, name) for kind, user, room, name in named if kind == "corrupt"}
         for stay in self.stays:
             self._judge_order(stay, named)
             for message, _ in stay.seen:
                 if message.failed:
                     named["ghost", stay.user, stay.room, message.name] += 1
-            self._judge_missing(stay, named, counts, spoilt)
+            self._judge_missing(stay, named, counts)
         return named, counts
 
     def _judge_order(self, stay: Stay, named: Named) -> None:
@@ -389,14 +428,12 @@ class World:
                 named["reordered", stay.user, stay.room, message.name] += 1
             highest = max(highest, message.offset)
 
-    def _judge_missing(
-        self, stay: Stay, named: Named, counts: Counter[str], spoilt: set[tuple[str, str, str]]
-    ) -> None:
+    def _judge_missing(self, stay: Stay, named: Named, counts: Counter[str]) -> None:
         got = {id(message) for message, _ in stay.seen}
         for message in self.messages:
             if message.room != stay.room or id(message) in got or message.failed or stay.joined is None:
                 continue
-            if (stay.user, stay.room, message.name) in spoilt:
+            if message.name in stay.spoilt:
                 continue
             verdict = self._verdict(stay, message)
             if verdict in {"lost", "resume_gap"}:
@@ -435,6 +472,31 @@ class World:
             if message.sent <= back and (message.offset > top if placed else message.sent >= lost):
                 return "resume_gap"
         return "lost"
+
+
+def random_text(rng: Random) -> str:
+    """A text of all kinds of characters; often none."""
+    if rng.random() < 0.3:
+        return ""
+    return " " + "".join(rng.choice(CHARACTERS) for _ in range(rng.randint(1, 12)))
+
+
+def alter(rng: Random, text: str) -> str:
+    """Another text with the same token: cut, replaced, or with a character changed."""
+    rest = text[LENGTH:]
+    if not rest:
+        return text
+    at = rng.randrange(len(rest))
+    other = rng.choice(
+        [rest[:at], "*" * len(rest), rest[:at] + "x" + rest[at + 1 :], rest[:at] + "\\" + rest[at:]]
+    )
+    return text[:LENGTH] + ("" if other.startswith(rest) else other)
+
+
+def damage(rng: Random, token: bytes) -> bytes:
+    """The token with one of its characters changed, behind the mark."""
+    at = rng.randrange(3, LENGTH - 1)
+    return token[:at] + (b"A" if token[at : at + 1] != b"A" else b"B") + token[at + 1 :]
 
 
 def play(world: World, steps: int) -> None:

@@ -47,6 +47,10 @@ AUDIT = Section(
         "order": Field(
             Choice.of("per-room", "per-publisher", "none"), "what order receivers must see; per-room"
         ),
+        "text": Field(
+            Choice.of("whole", "token"),
+            "whole: texts must come as they were sent; token: the server may change what follows the token",
+        ),
         "late_after": Field(DURATION, "later than this counts as late; 2s"),
         "gaps": Field(Choice.of("fail", "allow"), "losses that the server declares; fail"),
         "self_echo": Field(Boolean(), "senders get their own messages; true"),

@@ -41,6 +41,7 @@ _MATCH = Section(
         ),
         "room": Field(PATH, "where the room's name stands"),
         "id": Field(PATH, "where the message's id stands"),
+        "text": Field(PATH, "where the message's text stands"),
     },
     model.FrameMatch,
 )

@@ -21,6 +21,7 @@ FAULTS = {
     "ghost": 0.5,
     "lie": 0.2,
     "excess": 0.2,
+    "alter": 0.03,
 }
 
 
@@ -33,7 +34,12 @@ def worlds(seeds: range, *, ordered: bool, faults: dict[str, float]) -> Iterator
     for seed in seeds:
         size = Random(seed)
         world = World(
-            seed, ordered=ordered, users=size.randint(2, 7), rooms=size.randint(1, 3), faults=faults
+            seed,
+            ordered=ordered,
+            users=size.randint(2, 7),
+            rooms=size.randint(1, 3),
+            faults=faults,
+            told=size.random() < 0.5,
         )
         play(world, size.randint(20, 250))
         yield world
@@ -60,7 +66,16 @@ def test_every_fault_is_named_and_nothing_else(seeds: range) -> None:
         assert account.gap_declared == counts["gap_declared"]
         assert sum(world.counts.values()) == world.counted
         seen.update(kind for kind, *_ in truth)
-    assert set(seen) == {"lost", "duplicate", "reordered", "leak", "phantom", "ghost", "resume_gap"}
+    assert set(seen) == {
+        "lost",
+        "duplicate",
+        "reordered",
+        "leak",
+        "phantom",
+        "ghost",
+        "resume_gap",
+        "corrupt",
+    }
 
 
 @pytest.mark.parametrize("kind", sorted(set(FAULTS) - {"ghost"}))
@@ -72,11 +87,11 @@ def test_each_fault_by_itself(kind: str) -> None:
 
 
 def test_damaged_messages_are_named_and_not_called_lost_too() -> None:
-    for world in worlds(range(60), ordered=True, faults={"corrupt": 0.05}):
-        named, _ = world.finish()
-        truth, _ = world.by_hand()
-        assert {kind for kind, *_ in named} <= {"corrupt"}
-        assert sum(named.values()) == sum(truth.values())
+    for ordered in (True, False):
+        for world in worlds(range(60), ordered=ordered, faults={"corrupt": 0.05, "alter": 0.05}):
+            named, _ = world.finish()
+            truth, _ = world.by_hand()
+            assert named == truth
 
 
 def test_without_positions_nobody_is_accused_wrongly(seeds: range) -> None:

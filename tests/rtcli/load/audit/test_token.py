@@ -16,6 +16,8 @@ tokens = st.builds(
     st.integers(0, token.MAX_NUMBER),
     st.integers(0, token.MAX_TIME),
     st.integers(0, token.MAX_LAG),
+    st.integers(0, token.MAX_TEXT),
+    st.integers(0, 0xFF_FFFF),
 )
 
 
@@ -44,7 +46,7 @@ def test_a_changed_byte_is_noticed(value: Token, at: int, byte: int) -> None:
 @given(st.binary(max_size=64))
 def test_anything_else_is_no_token(data: bytes) -> None:
     assert decode_token(data) is None
-    assert decode_token(MARK + data[:28] + b"~") is None or len(data) >= 28
+    assert decode_token(MARK + data[:36] + b"~") is None or len(data) >= 36
 
 
 @given(tokens, st.integers(0, LENGTH - 1))

@@ -14,7 +14,7 @@ from rtcli.protocol.publication import NEW_MESSAGE, Publication, chat_data
 from tests.support.fakes.faulty_server.faults import Faults, subscriber_of
 
 EPOCH = "f4ke"
-_TOKEN = re.compile(rb"~rt[A-Za-z0-9_-]{28}~")
+_TOKEN = re.compile(rb"~rt[A-Za-z0-9_-]{36}~")
 _HELD_S = 0.5
 _ON_DELIVERY = ("drop", "repeat", "swap", "corrupt", "leak", "misplace", "phantom", "gap")
 
@@ -220,5 +220,5 @@ def _invent(data: bytes) -> bytes:
     assert match is not None
     token = decode_token(match[0])
     assert token is not None
-    fake = encode_token(token.run, token.log, token.number + 100_000, token.intended, token.lag)
+    fake = encode_token(*token._replace(number=token.number + 100_000))
     return data.replace(match[0], fake)
