@@ -108,6 +108,10 @@ class Attendance:
         """The account for the coordinator, with what `missed` has counted."""
         return WorkerAttendance(self.roles, [*self.groups.all(), *missed], self.violations)
 
+    def count_absent(self) -> int:
+        """The number of users who are absent without leave now."""
+        return sum(user.is_absent for user in self._open)
+
     # -- what presences report -----------------------------------------------------------------------------
 
     def planned(self, user: Presence, start: int, end: int, *, present: bool) -> None:

@@ -202,6 +202,11 @@ class Sends:
             users.acknowledged.clear()
             users.unconfirmed.clear()
 
+    def totals(self) -> tuple[int, int]:
+        """The number of messages that were accepted, and of those that were not, until the last `fold`."""
+        accepted = sum(sum(counts.accepted.values()) for counts in self._roles.values())
+        return accepted, sum(group.count for group in self._groups.all())
+
     def export(self) -> WorkerSends:
         """The account for the coordinator."""
         self.fold()

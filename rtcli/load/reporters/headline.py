@@ -104,7 +104,8 @@ def _unjudged(accounts: Accounts) -> list[str]:
 def _violation(result: RunResult) -> str:
     clauses = [] if result.accounts is None else [*_short_accounts(result.accounts)]
     clauses += _audited(result)
-    return f"{', '.join(clauses) or 'messages did not reach everyone as they should'}."
+    joined = "; ".join(clauses) if any(":" in clause for clause in clauses) else ", ".join(clauses)
+    return f"{joined or 'messages did not reach everyone as they should'}."
 
 
 def _short_accounts(accounts: Accounts) -> Iterable[str]:

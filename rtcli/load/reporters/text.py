@@ -12,7 +12,7 @@ from rtcli.load.results.kinds import KINDS, words_of
 from rtcli.load.results.model import AuditResult, MetricSummary, RunResult, ThresholdResult, Violation
 from rtcli.load.results.wording import (
     accounts_line,
-    deliveries_figures,
+    counted,
     role_time,
     sends_details,
     shortfall_place,
@@ -105,7 +105,10 @@ def _accounts(result: RunResult, paint: Paint) -> Iterator[str]:
         yield _row("Messages", sends_details(sends))
         yield from _shortfalls(sends.shortfalls, paint)
         if deliveries.missed:
-            yield _row("Missed", f"{deliveries_figures(deliveries)}: what absent users should have got")
+            yield _row(
+                "Missed",
+                f"{counted(deliveries.missed, 'deliveries')}, published while their receivers were absent",
+            )
             yield from _shortfalls(deliveries.shortfalls, paint)
 
 
@@ -118,7 +121,8 @@ def _shortfalls(shortfalls: Sequence[Shortfall], paint: Paint) -> Iterator[str]:
         yield f"      {paint(escape(shortfall_place(item)), 'dim')}"
     if len(found) > _MAX_SHOWN:
         rest = sum(item.count for item in found[_MAX_SHOWN:])
-        yield f"  and {format_number(rest)} more for {len(found) - _MAX_SHOWN} other causes"
+        others = len(found) - _MAX_SHOWN
+        yield f"  and {format_number(rest)} more, in {others} {'group' if others == 1 else 'groups'}"
 
 
 _TEXTS = {

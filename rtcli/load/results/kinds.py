@@ -13,7 +13,7 @@ AccountName = Literal["users", "sends", "deliveries"]
 
 @dataclass(frozen=True, slots=True)
 class ViolationKind:
-    """One kind of violation. `meaning` is a predicate; its subject is the user whom a violation names."""
+    """One kind of violation. `meaning` is a predicate; its subject is a user, of `unsent` the message."""
 
     name: str
     account: AccountName
@@ -51,9 +51,7 @@ _AUDITED = (
 )
 _ALL = (
     ViolationKind("absent", "users", "was not there, although it should have been", "attendance"),
-    ViolationKind(
-        "unsent", "sends", "could not send it, or was not told that it was accepted", "sends, expect_errors"
-    ),
+    ViolationKind("unsent", "sends", "could not be sent, or was not accepted", "sends, expect_errors"),
     ViolationKind(
         "missed",
         "deliveries",

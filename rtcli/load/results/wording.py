@@ -129,10 +129,10 @@ def causes(shortfalls: Iterable[Shortfall]) -> str:
 
 
 def main_cause(shortfalls: Iterable[Shortfall]) -> str:
-    """The most frequent cause; `and other causes` when there are more."""
+    """How the most frequent cause began; `and other causes` when there are more."""
     counts = _by_cause(shortfalls)
-    more = ", and other causes" if len(counts) > 1 else ""
-    return f"{counts[0][0]}{more}" if counts else "unknown"
+    more = " and other causes" if len(counts) > 1 else ""
+    return f"{counts[0][0].partition(';')[0]}{more}" if counts else "unknown"
 
 
 def _by_cause(shortfalls: Iterable[Shortfall]) -> list[tuple[str, int]]:
@@ -216,8 +216,12 @@ def violation_sentence(violation: Violation) -> str:
     known = KINDS.get(violation.kind)
     meaning = violation.kind if known is None else known.meaning
     where = f" in {violation.room}" if violation.room else ""
-    subject = f"{violation.subscriber} {meaning}"
-    return f"{violation.message}{where}: {subject}" if violation.publisher else f"{subject}{where}"
+    if not violation.publisher:
+        return f"{violation.subscriber}{where} {meaning}"
+    if not violation.subscriber:
+        message = violation.message if violation.number else f"a message of {violation.publisher}"
+        return f"{message}{where} {meaning}"
+    return f"{violation.message}{where}: {violation.subscriber} {meaning}"
 
 
 def violation_facts(violation: Violation) -> str:

@@ -52,6 +52,8 @@ class RunState:
     base: int = 0  # start of the run, in µs of the monotonic clock; 0 before
     users: dict[int, int] = field(default_factory=dict)  # by worker
     connections: dict[int, int] = field(default_factory=dict)
+    absent: dict[int, int] = field(default_factory=dict)  # users who are absent without leave now
+    messages: dict[int, tuple[int, int]] = field(default_factory=dict)  # accepted and unsent, since the start
     rss: dict[int, int] = field(default_factory=dict)
     violations: dict[int, Mapping[str, int]] = field(default_factory=dict)  # by kind, known by now
     cpu: defaultdict[int, list[float]] = field(default_factory=lambda: defaultdict(list))  # shares of a core
@@ -77,6 +79,7 @@ class RunState:
         before = max(0, int(self.now()) - 1)
         self.users[worker], self.connections[worker] = tick.users, tick.connections
         self.rss[worker], self.violations[worker] = tick.rss, tick.violations
+        self.absent[worker], self.messages[worker] = tick.absent, (tick.accepted, tick.unsent)
         self.cpu[worker].append(tick.cpu)
         self.peak_users = max(self.peak_users, sum(self.users.values()))
         self.peak_rss = max(self.peak_rss, sum(self.rss.values()))

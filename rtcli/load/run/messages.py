@@ -105,6 +105,9 @@ class Tick(_Message, frozen=True):
     taken: TakenTime  # processor time that the worker's machine and group did not get
     log: tuple[str, ...]
     violations: Mapping[str, int]  # by kind, those that are known by now
+    absent: int = 0  # users who are absent without leave now
+    accepted: int = 0  # messages, since the start
+    unsent: int = 0
 
 
 class PhasesEnded(_Message, frozen=True):

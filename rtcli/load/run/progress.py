@@ -35,6 +35,9 @@ class ProgressFigures:
         self.share = min(1.0, self.now / scenario.duration)
         self.duration = scenario.duration
         self.users = sum(state.users.values())
+        self.absent = sum(state.absent.values())
+        self.accepted = sum(accepted for accepted, _ in state.messages.values())
+        self.unsent = sum(unsent for _, unsent in state.messages.values())
         self.connections = sum(state.connections.values())
         last = range(max(0, int(self.now) - _WINDOW), int(self.now))
         self.sent = _rate(state.store.sums_by_second("schedule_lag"), last)
@@ -42,6 +45,7 @@ class ProgressFigures:
         self.latency = _merged(state, "fanout_latency", last)
         self.lag = _merged(state, "schedule_lag", last)
         seen = Counter({kind: int(state.store.count(kind, {}) or 0) for kind in ("connect_failed", "errors")})
+        seen.update({"absent": self.absent, "unsent": self.unsent})
         for violations in state.violations.values():
             seen.update(violations)
         self.failures = [
@@ -89,7 +93,8 @@ def line(figures: ProgressFigures) -> str:
     """The figures as one line."""
     parts = [
         f"{figures.now:3.0f}/{figures.duration:.0f} s {figures.phase}:",
-        f"{format_number(figures.users)} users,",
+        f"{_of(figures.users - figures.absent, figures.users)} users,",
+        f"{_of(figures.accepted, figures.accepted + figures.unsent)} messages,",
         f"{format_number(round(figures.sent))} sent/s,",
         f"{format_number(round(figures.received))} received/s,",
         "fan-out " + _pair(figures.latency) + ",",
@@ -97,6 +102,10 @@ def line(figures: ProgressFigures) -> str:
     ]
     parts += [f", {what}" for what in figures.failures]
     return " ".join(parts).replace(" ,", ",")
+
+
+def _of(actual: int, planned: int) -> str:
+    return f"{format_number(max(0, actual))} of {format_number(planned)}"
 
 
 def _pair(pair: tuple[float, float] | None) -> str:
@@ -127,11 +136,13 @@ def table(figures: ProgressFigures) -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_row("phase", f"{figures.phase}  {figures.now:.0f} of {figures.duration:.0f} s")
     grid.add_row("", ProgressBar(total=1.0, completed=figures.share, width=40))
-    grid.add_row("users", f"{format_number(figures.users)}, {format_number(figures.connections)} connections")
+    there = _of(figures.users - figures.absent, figures.users)
+    grid.add_row("users", f"{there}, {format_number(figures.connections)} connections")
+    accepted = _of(figures.accepted, figures.accepted + figures.unsent)
     rates = (
         f"{format_number(round(figures.sent))}/s sent, {format_number(round(figures.received))}/s received"
     )
-    grid.add_row("messages", rates)
+    grid.add_row("messages", f"{accepted} accepted, {rates}")
     grid.add_row("fan-out", _pair(figures.latency))
     grid.add_row("schedule lag", _pair(figures.lag))
     grid.add_row("wrong", ", ".join(figures.failures) or "nothing so far; what is lost is certain at the end")

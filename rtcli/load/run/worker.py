@@ -253,6 +253,8 @@ class Worker:
                 self._processors.taken(),
                 log,
                 context.audit.violations_so_far(),
+                context.attendance.count_absent(),
+                *context.sends.totals(),
             )
         )
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from functools import partial
 from textwrap import dedent
 
 from rtcli.client.endpoint import parse_endpoint
-from rtcli.load.core.context import Credentials
+from rtcli.load.core.context import Credentials, WorkerSpec
 from rtcli.load.results.model import RunResult
-from rtcli.load.run.coordinator import Coordinator
+from rtcli.load.run.coordinator import Coordinator, RunState
 from rtcli.load.run.progress import SilentProgress
 from rtcli.load.run.result import make_result
 from rtcli.load.run.target import make_spec
@@ -23,6 +24,15 @@ SECRET = "s" * 40
 def scenario(text: str) -> Scenario:
     """A scenario from its text."""
     return parse_scenario(dedent(text), "test.yaml")
+
+
+def new_state(text: str) -> RunState:
+    """The state of a run that begins now, and of which nothing is known yet."""
+    endpoint = parse_endpoint("http://127.0.0.1:1")
+    spec = WorkerSpec(scenario(text), endpoint, "127.0.0.1", socket.AF_INET, Credentials(), 1, time.time())
+    state = Coordinator(spec, SilentProgress()).state
+    state.base = time.monotonic_ns() // 1000
+    return state
 
 
 async def run(

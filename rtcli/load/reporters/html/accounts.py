@@ -47,7 +47,7 @@ def _tiles(result: RunResult, found: Accounts) -> Iterator[str]:
         ),
     )
     audited = result.audit is not None and bool(result.audit.found)
-    for actual, planned, name, judged, shortfalls in figures:
+    for actual, planned, name, judged, shortfalls in figures if found.sends.planned else figures[:1]:
         bad = judged and any(not item.allowed for item in shortfalls)
         bad |= name == "deliveries" and audited
         label = name if judged else f"{name}, not judged"

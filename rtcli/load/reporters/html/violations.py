@@ -53,11 +53,8 @@ def _violation(violation: Violation) -> str:
         for frame in violation.frames
     )
     table = f"<table class=frames><tbody>{frames}</tbody></table>" if frames else ""
-    room = f" in {violation.room}" if violation.room else ""
-    first, rest = (
-        (violation.message, f"{room}: {violation.subscriber}")
-        if violation.publisher
-        else (violation.subscriber, room)
-    )
+    rest = f" in {violation.room}" if violation.room else ""
+    rest += f": {violation.subscriber}" if violation.publisher and violation.subscriber else ""
+    first = violation.message if violation.publisher else violation.subscriber
     summary = f"<summary><b>{text(first)}</b>{text(rest)}</summary>"
     return f"<details>{summary}<p>{text('; '.join(facts))}</p>{table}</details>"

@@ -105,7 +105,7 @@ def test_the_terminal_says_who_when_and_why() -> None:
 def test_many_causes_are_cut_short() -> None:
     many = [replace(ABSENT, cause=f"cause {number}", code="", count=1) for number in range(30)]
     run = result(accounted=accounts(replace(users_account(*many), roles=())))
-    assert "  and 25 more for 25 other causes" in text.render(run)
+    assert "  and 25 more, in 25 groups" in text.render(run)
     assert "10 more causes" in markdown.render(run)
     assert len(github.render(run).splitlines()) == 10
 
@@ -264,6 +264,15 @@ def test_absences_are_among_the_evidence() -> None:
     assert "      connection refused; gone at 3.1 s\n" in shown
     assert "<summary><b>reader 3</b></summary>" in html.render(run)
     assert "absent: reader 3 was not there" in markdown.render(run)
+
+
+def test_messages_that_were_not_accepted_are_named() -> None:
+    refused = Violation("unsent", "lobby", "writer 1", 4, "", sent=1.023, cause="refused: rate_limited")
+    never = replace(refused, number=0, sent=None, cause="", detail="due at 2.187 s")
+    shown = text.render(result(audited=audit((refused, never))))
+    assert "  unsent  writer 1 #4 in lobby could not be sent, or was not accepted\n" in shown
+    assert "      sent at 1.023 s; refused: rate_limited\n" in shown
+    assert "  unsent  a message of writer 1 in lobby could not be sent, or was not accepted\n" in shown
 
 
 def test_scripts_find_sums_in_the_summary() -> None:

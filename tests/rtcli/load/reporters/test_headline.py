@@ -84,7 +84,7 @@ UNJUDGED = DeliveriesAccount(judged=False)
         ),
         (
             result(accounted=accounts(LOST_IN_THE_END)),
-            "nobody was there in the end: the connection broke off (1006), and other causes.",
+            "nobody was there in the end: the connection broke off (1006) and other causes.",
         ),
         (
             result(accounted=accounts(sends=SendsAccount(10, 10, 8, unanswered=2, shortfalls=(UNANSWERED,)))),
