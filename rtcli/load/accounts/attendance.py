@@ -100,7 +100,7 @@ class Attendance:
 
     def close(self, now: int) -> None:
         """The phases are over, or were cut short: nobody is planned any more."""
-        grace = max(MIN_GRACE_US, 2 * self._slowest)
+        grace = max(MIN_GRACE_US, 2 * self._slowest)  # slow is not absent
         for user in list(self._open):
             user.finish(min(now, user.end), grace=grace)
 

@@ -149,11 +149,11 @@ class Worker:
             context.users -= 1
 
     def _end_part(self, flow: Flow) -> None:
-        """End a user's part, now or when its stay is over; with the run, all that are left end together."""
-        now, until = self.context.now(), flow.end
-        if not flow.stays or until <= now < self.context.microseconds(self.context.scenario.duration):
-            self._part_over(flow, min(now, until))
-        elif until > now:  # it gave up
+        """End a user's part now, or when its stay is over; those that last as long as the run end with it."""
+        until = flow.end
+        if not flow.stays:
+            self._part_over(flow, self.context.now())
+        elif until < self.context.microseconds(self.context.scenario.duration):
             self.context.timers.call_at(until, lambda when: self._part_over(flow, when))
 
     def _part_over(self, flow: Flow, now: int) -> None:

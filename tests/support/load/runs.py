@@ -11,7 +11,7 @@ from textwrap import dedent
 from rtcli.client.endpoint import parse_endpoint
 from rtcli.load.core.context import Credentials, WorkerSpec
 from rtcli.load.results.model import RunResult
-from rtcli.load.run.coordinator import Coordinator, RunState
+from rtcli.load.run.coordinator import Coordinator, ProgressView, RunState
 from rtcli.load.run.progress import SilentProgress
 from rtcli.load.run.result import make_result
 from rtcli.load.run.target import make_spec
@@ -36,9 +36,15 @@ def new_state(text: str) -> RunState:
 
 
 async def run(
-    text: str, url: str, *, workers: int = 1, stop_after: float | None = None, secret: str = SECRET
+    text: str,
+    url: str,
+    *,
+    workers: int = 1,
+    stop_after: float | None = None,
+    secret: str = SECRET,
+    view: ProgressView | None = None,
 ) -> RunResult:
-    """Run a scenario against a server."""
+    """Run a scenario against a server. `view` sees the run as it goes on."""
     spec = await make_spec(
         scenario(text),
         parse_endpoint(url),
@@ -46,7 +52,7 @@ async def run(
         workers=workers,
         unix_start=time.time(),
     )
-    coordinator = Coordinator(spec, SilentProgress())
+    coordinator = Coordinator(spec, view or SilentProgress())
     if stop_after is not None:
         asyncio.get_running_loop().call_later(stop_after, partial(coordinator.stop, interrupted_by="SIGINT"))
     return make_result(await coordinator.run())

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from base64 import urlsafe_b64decode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from itertools import count
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -24,6 +24,7 @@ from rtcli.protocol.messages import Ack, AckData, RoomData, RoomJoined, RoomJoin
 from rtcli.protocol.position import Position, parse_cursor
 from rtcli.protocol.publication import Publication, sse_parts, ws_message
 from rtcli.protocol.sse import encode_event
+from tests.support.fakes.faulty_server.door import OPEN, Door
 from tests.support.fakes.faulty_server.faults import Faults
 from tests.support.fakes.faulty_server.rooms import EPOCH, Rooms
 
@@ -94,7 +95,11 @@ class WsClient:
                     self._writer.close()
 
     def _join(self, join: Join) -> None:
-        rooms = self._server.rooms
+        rooms, door = self._server.rooms, self._server.door_for(self.user_id)
+        if door.join_error:
+            self._follow([error(ErrorCode.FORBIDDEN, join.id, time.time())])
+        if door.join_error or not door.confirms:
+            return
         top = len(rooms[join.room].log)
         since = join.since.offset if join.since is not None else None
         denied = since is not None and self._server.faults.roll("deny")
@@ -157,16 +162,26 @@ class SseClient:
 class FaultyServer:
     """The server. `url` is where it listens; `stall` stops it altogether for a while, again and again."""
 
-    def __init__(self, faults: Faults) -> None:
+    def __init__(self, faults: Faults, door: Door = OPEN) -> None:
         self.faults = faults
+        self.door = door
         self.rooms = Rooms(faults)
         self.url = ""
         self._tasks: set[asyncio.Task[None]] = set()
 
+    def door_for(self, user_id: str) -> Door:
+        """The door as this user finds it."""
+        return self.door if self.door.concerns(user_id) else OPEN
+
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             head = await reader.readuntil(b"\r\n\r\n")
-            if b"upgrade: websocket" in head.lower():
+            door = self.door_for(user_of(head))
+            if door.silent:
+                await reader.read()
+            elif door.status is not None:
+                writer.write(f"HTTP/1.1 {door.status} No\r\nContent-Length: 0\r\n\r\n".encode())
+            elif b"upgrade: websocket" in head.lower():
                 await self._handle_ws(head, reader, writer)
             else:
                 await self._handle_sse(head, reader, writer)
@@ -182,6 +197,7 @@ class FaultyServer:
         protocol.send_response(protocol.accept(request))
         self._flush(protocol, writer)
         client = WsClient(self, user_of(head), writer)
+        self._close_later(client.user_id, lambda code: writer.write(b"\x88\x02" + code.to_bytes(2, "big")))
         try:
             while data := await reader.read(65_536):
                 protocol.receive_data(data)
@@ -212,6 +228,10 @@ class FaultyServer:
         since = cursor_of(head)
         for room in names:
             client.cursor[room] = since.get(room, len(self.rooms[room].log))
+        self._close_later(client.user_id, lambda _code: writer.write(b"0\r\n\r\n"))
+        if not self.door_for(client.user_id).confirms:
+            await reader.read()
+            return
         client.begin({room: True if room in since else None for room in names})
         for room in names:
             if room in since:
@@ -223,6 +243,12 @@ class FaultyServer:
             for room in names:
                 self.rooms[room].held.pop(id(client), None)
                 self.rooms.leave(client, room)
+
+    def _close_later(self, user_id: str, close: Callable[[int], None]) -> None:
+        door = self.door_for(user_id)
+        if door.close is not None:
+            seconds, code = door.close
+            asyncio.get_running_loop().call_later(seconds, close, code)
 
     async def stall(self, every: float, length: float) -> None:
         """Stand still for `length` seconds, every so many seconds."""
@@ -252,9 +278,9 @@ def cursor_of(head: bytes) -> dict[str, int]:
 
 
 @contextlib.asynccontextmanager
-async def faulty_server(faults: Faults) -> AsyncIterator[FaultyServer]:
+async def faulty_server(faults: Faults | None = None, door: Door = OPEN) -> AsyncIterator[FaultyServer]:
     """A faulty server on a free port."""
-    faulty = FaultyServer(faults)
+    faulty = FaultyServer(faults or Faults({}), door)
     listening = await asyncio.start_server(faulty.handle, "127.0.0.1", 0, backlog=1024)
     faulty.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
     try:

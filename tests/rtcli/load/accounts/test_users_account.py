@@ -1,0 +1,116 @@
+"""What of an attendance the scenario allows, and the end of a run for users who wait for an answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from rtcli.load.accounts.absences import AbsenceGroup, AbsenceKey, AbsenceKind
+from rtcli.load.accounts.attendance import Attendance, RoleCount, WorkerAttendance
+from rtcli.load.accounts.users_account import RunAttendance
+from rtcli.load.scenario.model import Scenario
+from tests.support.load.runs import scenario
+
+SECOND = 1_000_000
+
+
+def hall(role: str = "", top: str = "") -> Scenario:
+    return scenario(f"""
+        name: hall
+        phases: [{{ name: calm, for: 6s }}, {{ name: storm, for: 4s }}]
+        {top}
+        roles:
+          reader: {{ users: 100, {role} flow: [connect, {{ join: lobby }}, hold] }}
+        """)
+
+
+def worker(
+    absent: int = 0,
+    away_us: int = 0,
+    *,
+    code: str = "http_503",
+    kind: AbsenceKind = "absent",
+    own: bool = False,
+) -> WorkerAttendance:
+    """A hundred readers, each planned for ten seconds."""
+    there = absent if kind == "absent" else 0
+    planned = [600 * SECOND, 400 * SECOND]
+    count = RoleCount(100, 100 - there, 0, planned, [planned[0], planned[1] - away_us])
+    groups = [
+        AbsenceGroup(AbsenceKey(kind, "reader", code, "why", own, "", "storm"), absent, [], 0, 9, away_us),
+        AbsenceGroup(AbsenceKey("missed", "reader", code, "why", own, "lobby", "storm"), 7 * absent),
+    ]
+    return WorkerAttendance({"reader": count}, groups if absent else [])
+
+
+@pytest.mark.parametrize(
+    ("role", "top", "absent", "away_s", "passes"),
+    [
+        ("", "", 0, 0, True),
+        ("", "", 1, 0.1, False),  # with the default, nobody may be absent
+        ("", "attendance: 99%", 1, 0.1, False),
+        ("", "attendance: 95%", 5, 40, True),
+        ("", "attendance: 95%", 6, 40, False),  # too many users
+        ("", "attendance: 95%", 5, 51, False),  # for too long
+        ("attendance: 90%,", "attendance: 95%", 6, 40, True),
+        ("attendance: 95%,", "attendance: 90%", 6, 40, False),
+        ("attendance: off,", "", 100, 400, True),
+        ("", 'attendance: "off"', 100, 400, True),
+        ("expect_errors: [http_503],", "", 100, 400, True),
+        ("expect_errors: [http_502],", "", 1, 1, False),
+        ("expect_errors: [{ code: http_503, share: 5% }],", "", 5, 40, True),
+        ("expect_errors: [{ code: http_503, share: 5% }],", "", 6, 40, False),
+        ("expect_errors: [{ code: http_503, phase: storm, share: 5% }],", "", 5, 40, True),
+        ("expect_errors: [{ code: http_503, phase: calm }],", "", 5, 40, False),
+    ],
+)
+def test_what_a_scenario_allows(role: str, top: str, absent: int, away_s: float, passes: bool) -> None:
+    attendance = RunAttendance(hall(role, top), [worker(absent, round(away_s * SECOND))], 0)
+    users, deliveries = attendance.users(), attendance.deliveries(expected=1000, delivered=1000)
+    assert (users.planned, users.present) == (100, 100 - absent)
+    assert deliveries.planned - deliveries.delivered == deliveries.missed == 7 * absent
+    short = [item for item in (*users.shortfalls, *deliveries.shortfalls) if not item.allowed]
+    assert bool(short) is not passes
+    assert len(short) in {0, 2}
+
+
+def test_interruptions_fail_only_by_the_time_that_they_take() -> None:
+    little = RunAttendance(hall(), [worker(50, 9 * SECOND, kind="interrupted")], 0).users()
+    much = RunAttendance(hall(), [worker(50, 11 * SECOND, kind="interrupted")], 0).users()
+    assert [item.allowed for item in (*little.shortfalls, *much.shortfalls)] == [True, False]
+    assert [role.is_short for role in (*little.roles, *much.roles)] == [False, True]
+
+
+def test_what_the_generator_caused_is_not_held_against_the_server() -> None:
+    attendance = RunAttendance(hall(), [worker(9, 90 * SECOND, own=True, code="generator_ports")], 0)
+    users = attendance.users()
+    assert users.roles[0].share == 1.0
+    assert [(item.own, item.allowed) for item in users.shortfalls] == [(True, False)]
+
+
+def test_losses_that_are_allowed_may_be_missed() -> None:
+    loose = scenario("""
+        name: hall
+        phases: [{ name: calm, for: 6s }, { name: storm, for: 4s }]
+        roles: { reader: { users: 100, flow: [connect, { join: lobby }, hold] } }
+        audit: { delivery: at-most-once }
+        """)
+    attendance = RunAttendance(loose, [worker(9, SECOND)], 0)
+    assert all(not item.allowed for item in attendance.users().shortfalls)
+    assert all(item.allowed for item in attendance.deliveries(expected=1, delivered=1).shortfalls)
+
+
+def test_slow_is_not_absent_at_the_end_of_a_run() -> None:
+    def pending(slowest: int, waits: int) -> int:
+        attendance = Attendance(0, [("all", 100 * SECOND)], keep=1)
+        quick = attendance.begin("reader 1", "reader", 100 * SECOND, rooms=tuple)
+        quick.attempt(0)
+        quick.confirmed(slowest)
+        late = attendance.begin("reader 2", "reader", 100 * SECOND, rooms=tuple)
+        late.attempt(50 * SECOND - waits)
+        attendance.close(50 * SECOND)
+        return attendance.roles["reader"].planned - attendance.roles["reader"].present
+
+    assert pending(SECOND // 10, SECOND - 1) == 0
+    assert pending(SECOND // 10, SECOND) == 1
+    assert pending(3 * SECOND, 5 * SECOND) == 0
+    assert pending(3 * SECOND, 6 * SECOND) == 1
