@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -112,7 +112,7 @@ def _view(plan: LoadtestPlan) -> Iterator[ProgressView]:
         yield ProgressLines(console.info)
 
 
-def _report(plan: LoadtestPlan, result: RunResult, samples: list[hlog.Interval]) -> None:
+def _report(plan: LoadtestPlan, result: RunResult, samples: Iterable[hlog.Interval]) -> None:
     """Show the verdict, then write the files. Failing to changes neither verdict nor exit code."""
     try:
         _show(plan, result)

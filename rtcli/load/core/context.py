@@ -67,10 +67,10 @@ class WorkerSpec:
 class Recorders:
     """The recorders of a role, each looked up in the store once."""
 
-    def __init__(self, store: MetricStore, role: str, *, by_room: bool) -> None:
+    def __init__(self, store: MetricStore, role: str, *, rooms: frozenset[str]) -> None:
         self._store = store
         self._role = role
-        self._by_room = by_room
+        self._rooms = rooms
         self._known: dict[tuple[str, str, str], Recorder] = {}
 
     def get(self, metric: str, *, step: str = "", code: str = "", room: str = "") -> Recorder:
@@ -84,8 +84,8 @@ class Recorders:
         return found
 
     def deliveries(self, room: str, *, websocket: bool) -> dict[int, int]:
-        """The counts of deliveries in a room; rooms have counts of their own only where the scenario asks."""
-        tags = {"role": self._role, "room": room} if self._by_room else {"role": self._role}
+        """The counts of deliveries in a room; only rooms that thresholds name have counts of their own."""
+        tags = {"role": self._role, "room": room} if room in self._rooms else {"role": self._role}
         return self._store.deliveries(websocket=websocket, **tags)
 
 
@@ -130,8 +130,8 @@ class WorkerContext:
         self.closing = False  # users disconnect and do not come back
         self.problems: defaultdict[str, int] = defaultdict(int)  # what went wrong, for the notes, with counts
         self.log: list[str] = []
-        by_room = any("room" in threshold.tags for threshold in scenario.thresholds)
-        self._roles = {name: Recorders(self.store, name, by_room=by_room) for name in scenario.roles}
+        rooms = scenario.measured_rooms
+        self._roles = {name: Recorders(self.store, name, rooms=rooms) for name in scenario.roles}
 
     def now(self) -> int:
         """The current time."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
 from rtcli.load.metrics.histogram import INDEX_BITS, Histogram, bucket_bounds, bucket_index
@@ -40,6 +40,16 @@ class Bins:
         marks = {float(second) for second in range(int(ends[-1]) + slack)}
         self._starts = sorted(marks.union(ends[:-1]))
         self._phases = [names[min(bisect_right(ends, start), len(names) - 1)] for start in self._starts]
+
+    @property
+    def end(self) -> float:
+        """The time at which the last bin begins."""
+        return self._starts[-1]
+
+    @property
+    def end_key(self) -> int:
+        """A key above those of all bins."""
+        return len(self._starts) << INDEX_BITS
 
     def at(self, seconds: float) -> int:
         """The key of the bin that a time falls into; `seconds` since the start of the run."""
@@ -104,14 +114,13 @@ def bin_key_of_delivery(key: int) -> int:
 
 
 class MetricStore:
-    """All samples of a run, or those of a worker since its last `drain`. A `thresholds.MetricView`."""
+    """The samples of a worker since its last `drain`. A `thresholds.MetricView`, as is the store of a run."""
 
-    def __init__(self, bins: Bins, exclude: Callable[[int], bool] | None = None) -> None:
+    def __init__(self, bins: Bins) -> None:
         self.bins = bins
         self._recorders: dict[Key, Recorder] = {}
         self._gauges: dict[Key, int] = {}
         self._deliveries: dict[tuple[bool, Tags], defaultdict[int, int]] = {}
-        self._excluded = exclude  # whether the samples of a second are left out
 
     def recorder(self, metric: str, **tags: str) -> Recorder:
         """The recorder of a metric with these tags (never `phase`, which follows from the bin).
@@ -176,32 +185,27 @@ class MetricStore:
             for key, count in counts.items():
                 own[key] += count
 
-    def without(self, seconds: set[int]) -> MetricStore:
-        """A view of the same samples without some seconds of the run."""
-        view = MetricStore(self.bins, seconds.__contains__)
-        view._recorders, view._gauges = self._recorders, self._gauges
-        return view
-
     # -- asking --------------------------------------------------------------------------------------------
 
-    def _matching(self, metric: str, tags: Mapping[str, str]) -> Iterable[Recorder]:
+    def _matching(self, metric: str, tags: Mapping[str, str]) -> Iterable[tuple[Key, Recorder]]:
         wanted = {item for item in tags.items() if item[0] != "phase"}
-        for (name, own), recorder in self._recorders.items():
-            if name == metric and wanted.issubset(own):
-                yield recorder
+        for key, recorder in self._recorders.items():
+            if key[0] == metric and wanted.issubset(key[1]):
+                yield key, recorder
+
+    def _cells(self, key: Key, phase: str | None) -> Iterator[tuple[int, int]]:
+        """Buckets and counts of one metric with one set of tags, in one phase or in all."""
+        for sample, count in self._recorders[key].counts.items():
+            if phase is None or self.bins.phase(sample) == phase:
+                yield sample & _INDEX, count
 
     def _samples(self, metric: str, tags: Mapping[str, str]) -> dict[int, int] | None:
         """Counts by bucket of all matching samples; None when there is no matching recorder."""
         phase = tags.get("phase")
         counts: dict[int, int] | None = None
-        for recorder in self._matching(metric, tags):
+        for key, _ in self._matching(metric, tags):
             counts = {} if counts is None else counts
-            for key, count in recorder.counts.items():
-                if phase is not None and self.bins.phase(key) != phase:
-                    continue
-                if self._excluded is not None and self._excluded(self.bins.second(key)):
-                    continue
-                index = key & _INDEX
+            for index, count in self._cells(key, phase):
                 counts[index] = counts.get(index, 0) + count
         return counts
 
@@ -229,24 +233,6 @@ class MetricStore:
             if name == metric and {item for item in tags.items() if item[0] != "phase"}.issubset(own)
         ]
         return float(sum(values)) if values else None
-
-    def by_second(self, metric: str, tags: Mapping[str, str] | None = None) -> dict[int, Histogram]:
-        """The samples of a trend, by second."""
-        seconds: dict[int, Histogram] = {}
-        for recorder in self._matching(metric, tags or {}):
-            for key, count in recorder.counts.items():
-                histogram = seconds.setdefault(self.bins.second(key), Histogram())
-                histogram.add([(key & _INDEX, count)])
-        return seconds
-
-    def sums_by_second(self, metric: str, tags: Mapping[str, str] | None = None) -> dict[int, int]:
-        """The sum of a counter's samples in each second."""
-        sums: dict[int, int] = {}
-        for recorder in self._matching(metric, tags or {}):
-            for key, count in recorder.counts.items():
-                second = self.bins.second(key)
-                sums[second] = sums.get(second, 0) + count
-        return sums
 
     def tag_sets(self, metric: str) -> list[Tags]:
         """The sets of tags that a metric was recorded with."""

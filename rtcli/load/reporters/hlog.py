@@ -1,4 +1,4 @@
-"""`samples.hlog`: the distributions of a run, second by second, as an HdrHistogram log (1.3, tagged).
+"""`samples.hlog`: the distributions of a run, interval by interval, as an HdrHistogram log (1.3, tagged).
 
 HdrHistogram's own tools read it. Our histograms have its bucket layout (3 significant digits, lowest value
 1 µs), so they only need encoding: V2 payload, runs of zeros folded, compressed, base64.
@@ -10,8 +10,9 @@ import base64
 import struct
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Protocol
 
 _COOKIE = 0x1C849313  # V2, word size 1
@@ -43,20 +44,23 @@ class Interval:
 
 
 class Distributions(Protocol):
-    """A source of a metric's samples, second by second."""
+    """A source of a metric's samples, interval by interval."""
 
-    def by_second(self, metric: str, tags: Mapping[str, str] | None = None) -> Mapping[int, Buckets]:
-        """Histograms by the second of the run."""
+    @property
+    def step(self) -> int:
+        """The length of an interval, in seconds."""
+        ...
+
+    def intervals(self, metric: str) -> Iterable[tuple[int, Buckets]]:
+        """The start of each interval, in order, and its histogram."""
         ...
 
 
-def intervals(store: Distributions, metrics: Sequence[str]) -> list[Interval]:
-    """An interval for each second in which a metric has samples."""
-    return [
-        Interval(metric, float(second), 1.0, histogram)
-        for metric in metrics
-        for second, histogram in sorted(store.by_second(metric).items())
-    ]
+def intervals(store: Distributions, metrics: Sequence[str]) -> Iterator[Interval]:
+    """Each interval in which a metric has samples: a second, or more in a long run."""
+    for metric in metrics:
+        for start, histogram in store.intervals(metric):
+            yield Interval(metric, float(start), float(store.step), histogram)
 
 
 def render(started: float, found: Iterable[Interval]) -> str:
@@ -68,12 +72,14 @@ def render(started: float, found: Iterable[Interval]) -> str:
         f"#[StartTime: {started:.3f} (seconds since epoch), {date}]",
         '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"',
     ]
-    for interval in sorted(found, key=lambda each: each.start):
-        times = (
-            f"{started + interval.start:.3f},{interval.length:.3f},{interval.histogram.maximum * 1000:.3f}"
-        )
-        lines.append(f"Tag={_tag(interval.tag)},{times},{encode(interval.histogram)}")
-    return "\n".join(lines) + "\n"
+    logged = sorted(((interval.start, _line(started, interval)) for interval in found), key=itemgetter(0))
+    return "\n".join([*lines, *(line for _, line in logged)]) + "\n"
+
+
+def _line(started: float, interval: Interval) -> str:
+    at, highest = started + interval.start, interval.histogram.maximum * 1000
+    times = f"{at:.3f},{interval.length:.3f},{highest:.3f}"
+    return f"Tag={_tag(interval.tag)},{times},{encode(interval.histogram)}"
 
 
 def _tag(text: str) -> str:

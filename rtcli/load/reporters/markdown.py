@@ -122,7 +122,7 @@ def _latency(result: RunResult) -> Iterator[str]:
     shown = ", ".join(f"{name} {format_seconds(value)}" for name, value in figures)
     yield f"**Fan-out latency** (from when a message should have been sent): {shown}."
     yield ""
-    yield f"`{sparkline([row.fanout_p99 for row in result.timeline])}` 99 % in each second"
+    yield f"`{sparkline([row.fanout_p99 for row in result.timeline])}` 99 % over time"
 
 
 def sparkline(values: list[float | None]) -> str:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import defaultdict
-from collections.abc import Mapping
+from array import array
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from time import monotonic_ns
 from typing import Protocol
@@ -21,7 +22,8 @@ from rtcli.load.audit.evidence import WorkerAccount
 from rtcli.load.audit.ledger_exchange import Ledger
 from rtcli.load.core.context import WorkerSpec
 from rtcli.load.core.latches import AtBarrier, Signalled
-from rtcli.load.metrics.store import Bins, MetricStore
+from rtcli.load.metrics.run_store import RunStore
+from rtcli.load.metrics.store import Bins
 from rtcli.load.results.thresholds import to_abort
 from rtcli.load.run.health import Health, lag_limits
 from rtcli.load.run.messages import (
@@ -39,7 +41,54 @@ from rtcli.load.run.worker_pool import WorkerFailedError, WorkerPool, running_wo
 from rtcli.load.scenario.model import ThresholdSpec
 
 _LEAD_US = 200_000  # from sending `Start` to the start of the run, so that all workers have it in time
+_FOLD_EVERY_S = 5.0
+_MAX_LOG = 1_000  # lines
 _OVERTIME_S = 30.0  # beyond phases and settling, until a worker that does not answer counts as failed
+
+
+def _monotonic_us() -> int:
+    return monotonic_ns() // 1000
+
+
+class Presence:
+    """How many users and connections there were in each second: 16 bytes a second."""
+
+    def __init__(self) -> None:
+        self._users = array("Q")
+        self._connections = array("Q")
+
+    def set(self, second: int, users: int, connections: int) -> None:
+        """Set the numbers of a second."""
+        missing = [0] * (second + 1 - len(self._users))
+        self._users.extend(missing)
+        self._connections.extend(missing)
+        self._users[second], self._connections[second] = users, connections
+
+    def users(self, seconds: range) -> int:
+        """The most users in one of some seconds; 0 where none is known."""
+        return max(self._users[seconds.start : seconds.stop], default=0)
+
+    def connections(self, seconds: range) -> int:
+        """The fewest connections in one of some seconds; 0 where none is known."""
+        return min(self._connections[seconds.start : seconds.stop], default=0)
+
+
+@dataclass(slots=True)
+class CpuShare:
+    """The average share of a core that a worker used."""
+
+    total: float = 0.0
+    ticks: int = 0
+
+    def add(self, share: float) -> None:
+        """Add the share of one tick."""
+        self.total += share
+        self.ticks += 1
+
+    @property
+    def average(self) -> float:
+        """The average of all ticks."""
+        return self.total / self.ticks if self.ticks else 0.0
 
 
 @dataclass(slots=True)
@@ -47,7 +96,7 @@ class RunState:
     """What the coordinator knows of a run, while it goes on and after it. Seconds count from its start."""
 
     spec: WorkerSpec
-    store: MetricStore
+    store: RunStore
     health: Health
     base: int = 0  # start of the run, in µs of the monotonic clock; 0 before
     users: dict[int, int] = field(default_factory=dict)  # by worker
@@ -56,12 +105,14 @@ class RunState:
     messages: dict[int, tuple[int, int]] = field(default_factory=dict)  # accepted and unsent, since the start
     rss: dict[int, int] = field(default_factory=dict)
     violations: dict[int, Mapping[str, int]] = field(default_factory=dict)  # by kind, known by now
-    cpu: defaultdict[int, list[float]] = field(default_factory=lambda: defaultdict(list))  # shares of a core
+    cpu: dict[int, CpuShare] = field(default_factory=dict)
     peak_users: int = 0
     peak_rss: int = 0
-    by_second: dict[int, tuple[int, int]] = field(default_factory=dict)  # users, connections
+    presence: Presence = field(default_factory=Presence)
     problems: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
-    log: list[str] = field(default_factory=list)
+    log: deque[str] = field(default_factory=lambda: deque(maxlen=_MAX_LOG))
+    clock: Callable[[], int] = _monotonic_us
+    folded: float = 0.0  # when samples were folded last
     accounts: list[WorkerAccount] = field(default_factory=list)
     attendance: list[WorkerAttendance] = field(default_factory=list)  # of each worker
     sends: list[WorkerSends] = field(default_factory=list)  # of each worker
@@ -71,7 +122,7 @@ class RunState:
 
     def now(self) -> float:
         """Seconds since the start."""
-        return (monotonic_ns() // 1000 - self.base) / 1e6
+        return (self.clock() - self.base) / 1e6
 
     def add_tick(self, worker: int, tick: Tick) -> None:
         """Add what a worker has measured."""
@@ -80,16 +131,19 @@ class RunState:
         self.users[worker], self.connections[worker] = tick.users, tick.connections
         self.rss[worker], self.violations[worker] = tick.rss, tick.violations
         self.absent[worker], self.messages[worker] = tick.absent, (tick.accepted, tick.unsent)
-        self.cpu[worker].append(tick.cpu)
+        self.cpu.setdefault(worker, CpuShare()).add(tick.cpu)
         self.peak_users = max(self.peak_users, sum(self.users.values()))
         self.peak_rss = max(self.peak_rss, sum(self.rss.values()))
-        self.by_second[before] = (sum(self.users.values()), sum(self.connections.values()))
+        self.presence.set(before, sum(self.users.values()), sum(self.connections.values()))
         self.health.add_cpu_share(before, tick.cpu)
         self.health.add_taken(worker, before, tick.taken)
         self.health.add_samples(worker, tick.samples)
         for start, end in tick.stalls:
             self.health.add_stall(start, end)
         self.log += tick.log
+        if self.now() >= self.folded + _FOLD_EVERY_S:
+            self.folded = self.now()
+            self.store.fold(self.folded)
 
 
 class ProgressView(Protocol):
@@ -107,7 +161,7 @@ class Coordinator:
         bins = Bins([(phase.name, phase.duration) for phase in spec.scenario.phases])
         limits = lag_limits(spec.scenario.thresholds)
         health = Health(limits, bins, cores=os.cpu_count() or 1)
-        self.state = RunState(spec, MetricStore(bins), health)
+        self.state = RunState(spec, RunStore(bins, health.level), health)
         self._view = view
         self._stop = asyncio.Event()
         self._ledgers: dict[int, Ledger] = {}

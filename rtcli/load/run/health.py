@@ -160,6 +160,11 @@ class Health:
         """The number of limits that a second is over: 0 is a good second for every threshold."""
         return bisect_left(self.limits, self._lateness[second]) if second < len(self._lateness) else 0
 
+    @property
+    def worst(self) -> int:
+        """The highest level of any second."""
+        return bisect_left(self.limits, max(self._lateness, default=0.0))
+
     def level_of(self, limit: float) -> int:
         """The highest level of seconds that are within a limit."""
         return bisect_left(self.limits, limit)

@@ -40,10 +40,9 @@ class ProgressFigures:
         self.unsent = sum(unsent for _, unsent in state.messages.values())
         self.connections = sum(state.connections.values())
         last = range(max(0, int(self.now) - _WINDOW), int(self.now))
-        self.sent = _rate(state.store.sums_by_second("schedule_lag"), last)
-        self.received = _rate(state.store.sums_by_second("fanout_latency"), last)
-        self.latency = _merged(state, "fanout_latency", last)
-        self.lag = _merged(state, "schedule_lag", last)
+        latency, lag = (state.store.recent(name, last) for name in ("fanout_latency", "schedule_lag"))
+        self.sent, self.received = _rate(lag, last), _rate(latency, last)
+        self.latency, self.lag = _pair_of(latency), _pair_of(lag)
         seen = Counter({kind: int(state.store.count(kind, {}) or 0) for kind in ("connect_failed", "errors")})
         seen.update({"absent": self.absent, "unsent": self.unsent})
         for violations in state.violations.values():
@@ -53,18 +52,13 @@ class ProgressFigures:
         ]
 
 
-def _rate(sums: dict[int, int], seconds: range) -> float:
-    return sum(sums.get(second, 0) for second in seconds) / len(seconds) if seconds else 0.0
+def _rate(samples: Histogram, seconds: range) -> float:
+    return samples.count / len(seconds) if seconds else 0.0
 
 
-def _merged(state: RunState, metric: str, seconds: range) -> tuple[float, float] | None:
-    """p50 and p99 (seconds) over some seconds of the run; None without samples."""
-    whole = Histogram()
-    by_second = state.store.by_second(metric)
-    for second in seconds:
-        if second in by_second:
-            whole.add(by_second[second].items())
-    return (whole.percentile(50), whole.percentile(99)) if whole.count else None
+def _pair_of(samples: Histogram) -> tuple[float, float] | None:
+    """p50 and p99 (seconds); None without samples."""
+    return (samples.percentile(50), samples.percentile(99)) if samples.count else None
 
 
 class SilentProgress(ProgressView):

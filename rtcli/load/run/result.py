@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import os
 import platform
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from rtcli._version import __version__
 from rtcli.load.accounts.sends_account import RunSends
 from rtcli.load.accounts.users_account import RunAttendance
 from rtcli.load.audit.evidence import Group, GroupKey, group_texts
-from rtcli.load.metrics.histogram import INDEX_BITS, Histogram, bucket_index
+from rtcli.load.metrics.histogram import Histogram, bucket_index
 from rtcli.load.metrics.names import METRICS, Kind
-from rtcli.load.metrics.store import MetricStore
+from rtcli.load.metrics.run_store import RunStore
 from rtcli.load.results.accounts import Accounts, SendsAccount
 from rtcli.load.results.kinds import KINDS, failing_kinds
 from rtcli.load.results.model import (
@@ -29,7 +31,7 @@ from rtcli.load.results.model import (
 from rtcli.load.results.thresholds import evaluate
 from rtcli.load.results.verdict import decide
 from rtcli.load.run.coordinator import RunState
-from rtcli.load.run.health import lag_limit, stall_limit
+from rtcli.load.run.health import Health, lag_limit, stall_limit
 from rtcli.load.scenario.model import ThresholdSpec
 
 PERCENTILES = (90.0, 95.0, 99.0, 99.9)
@@ -40,6 +42,7 @@ _BY_PHASE = ("fanout_latency", "fanout_service")
 def make_result(state: RunState) -> RunResult:
     """The result of a run that is over."""
     state.health.finish()
+    state.store.fold(math.inf)
     scenario = state.spec.scenario
     elapsed = min(state.ended if state.ended is not None else state.now(), scenario.duration)
     sends = RunSends(scenario, state.sends, state.base)
@@ -100,7 +103,7 @@ def _accounts(state: RunState, audit: AuditResult, sends: SendsAccount) -> Accou
     )
 
 
-def _count_shortfalls(store: MetricStore, accounts: Accounts) -> None:
+def _count_shortfalls(store: RunStore, accounts: Accounts) -> None:
     """Count as metrics what is missing and not allowed, at the time when it began, for thresholds."""
     for item in accounts.shortfalls:
         if item.kind in METRICS and not item.by_generator:
@@ -113,7 +116,7 @@ def _count_shortfalls(store: MetricStore, accounts: Accounts) -> None:
 
 def _audit(state: RunState, unsent: Sequence[Violation]) -> AuditResult:
     """Add up the workers' accounts, and count them as metrics, too, for thresholds."""
-    rules, store = state.spec.scenario.audit, state.store
+    rules, rooms, store = state.spec.scenario.audit, state.spec.scenario.measured_rooms, state.store
     counts = dict.fromkeys(COUNTS, 0)
     groups: dict[GroupKey, Group] = {}
     absent = [violation for worker in state.attendance for violation in worker.violations]
@@ -129,11 +132,12 @@ def _audit(state: RunState, unsent: Sequence[Violation]) -> AuditResult:
             groups.setdefault(key, Group()).add(group)
         for kind, user, room, seconds in account.times:
             role = user.rpartition(" ")[0]
-            store.recorder(kind, role=role, room=room).add(store.bins.at(seconds))
+            tags = {"role": role, "room": room} if room in rooms else {"role": role}
+            store.recorder(kind, **tags).add(store.bins.at(seconds))
     arrived = store.trend("fanout_latency", {})
     counts["delivered"] = max(0, (arrived.count if arrived is not None else 0) - not_counted)
     counts["expected"] = counts["delivered"] + undelivered
-    counts["late"] = _count_late(store, rules.late_after)
+    counts["late"] = store.count_above("fanout_latency", bucket_index(round(rules.late_after * 1e6)), "late")
     _count_rest(store, counts, undelivered)
     subscribers = sum(account.subscribers for account in state.accounts)
     return AuditResult(
@@ -148,18 +152,7 @@ def _audit(state: RunState, unsent: Sequence[Violation]) -> AuditResult:
     )
 
 
-def _count_late(store: MetricStore, late_after: float) -> int:
-    limit, total = bucket_index(round(late_after * 1e6)), 0
-    for tags in store.tag_sets("fanout_latency"):
-        late = store.recorder("late", **dict(tags))
-        for key, count in store.recorder("fanout_latency", **dict(tags)).counts.items():
-            if key & ((1 << INDEX_BITS) - 1) > limit:
-                late.add(key >> INDEX_BITS << INDEX_BITS, count)
-                total += count
-    return total
-
-
-def _count_rest(store: MetricStore, counts: Mapping[str, int], undelivered: int) -> None:
+def _count_rest(store: RunStore, counts: Mapping[str, int], undelivered: int) -> None:
     for kind in ("gap_declared", "indeterminate"):
         if counts[kind]:
             store.recorder(kind).add(0, counts[kind])
@@ -173,11 +166,10 @@ def _count_rest(store: MetricStore, counts: Mapping[str, int], undelivered: int)
 
 
 def _thresholds(state: RunState, elapsed: float) -> list[ThresholdResult]:
-    def clean(spec: ThresholdSpec) -> MetricStore | None:
+    def clean(spec: ThresholdSpec) -> RunStore | None:
         limit = lag_limit(spec)
         level = 0 if limit is None else state.health.level_of(limit)
-        bad = {second for second in range(math.ceil(state.now()) + 1) if state.health.level(second) > level}
-        return state.store.without(bad) if bad else None
+        return state.store.within(level) if state.health.worst > level else None
 
     return evaluate(state.spec.scenario, state.store, elapsed, clean=clean, aborted_by=state.aborted_by)
 
@@ -205,7 +197,7 @@ def _metrics(state: RunState, elapsed: float) -> dict[str, MetricSummary]:
     return summaries
 
 
-def summarize(store: MetricStore, name: str, tags: Mapping[str, str], elapsed: float) -> MetricSummary | None:
+def summarize(store: RunStore, name: str, tags: Mapping[str, str], elapsed: float) -> MetricSummary | None:
     """One metric over the whole run; None without data."""
     metric = METRICS[name]
     if metric.kind is Kind.TREND:
@@ -237,7 +229,7 @@ def _trend(histogram: Histogram, unit: object) -> MetricSummary:
     )
 
 
-def _spectrum(store: MetricStore) -> dict[str, list[tuple[float, float]]]:
+def _spectrum(store: RunStore) -> dict[str, list[tuple[float, float]]]:
     found = {}
     for name in (*_BY_PHASE, "fanout_complete", "schedule_lag"):
         histogram = store.trend(name, {})
@@ -251,41 +243,63 @@ def _spectrum(store: MetricStore) -> dict[str, list[tuple[float, float]]]:
 
 def _timeline(state: RunState, seconds: range) -> list[Second]:
     store = state.store
-    latency, service = store.by_second("fanout_latency"), store.by_second("fanout_service")
-    lag = store.by_second("schedule_lag")
-    received = store.sums_by_second("fanout_latency")
-    bad: dict[int, int] = {}
+    latency, service, lag = (
+        {start: _LatencyRow.of(samples) for start, samples in store.intervals(name)}
+        for name in ("fanout_latency", "fanout_service", "schedule_lag")
+    )
+    bad: Counter[int] = Counter()
     for kind in KINDS:
-        for second, count in store.sums_by_second(kind).items():
-            bad[second] = bad.get(second, 0) + count
+        bad.update(store.sums(kind))
+    nothing = _LatencyRow()
     rows = []
-    for second in seconds:
-        users, connections = state.by_second.get(second, (0, 0))
+    for start in seconds[:: store.step]:
+        row = range(start, min(start + store.step, seconds.stop))
         rows.append(
             Second(
-                time=second,
-                phase=store.bins.phase(store.bins.at(second + 0.0001)),
-                users=users,
-                connections=connections,
-                sent=lag[second].count if second in lag else 0,
-                received=received.get(second, 0),
-                fanout_p50=latency[second].percentile(50) if second in latency else None,
-                fanout_p99=latency[second].percentile(99) if second in latency else None,
-                service_p99=service[second].percentile(99) if second in service else None,
-                lag_p99=lag[second].percentile(99) if second in lag else None,
-                violations=bad.get(second, 0),
-                flagged=state.health.reason(second),
+                time=start,
+                phase=store.bins.phase(store.bins.at(start + 0.0001)),
+                users=state.presence.users(row),
+                connections=state.presence.connections(row),
+                sent=lag.get(start, nothing).samples,
+                received=latency.get(start, nothing).samples,
+                fanout_p50=latency.get(start, nothing).p50,
+                fanout_p99=latency.get(start, nothing).p99,
+                service_p99=service.get(start, nothing).p99,
+                lag_p99=lag.get(start, nothing).p99,
+                violations=bad[start],
+                flagged=_flagged(state.health, row),
+                seconds=len(row),
             )
         )
     return rows
 
 
+class _LatencyRow(NamedTuple):
+    """What the timeline shows of the samples of one interval."""
+
+    samples: int = 0
+    p50: float | None = None
+    p99: float | None = None
+
+    @classmethod
+    def of(cls, samples: Histogram) -> _LatencyRow:
+        return cls(samples.count, samples.percentile(50), samples.percentile(99))
+
+
+def _flagged(health: Health, seconds: range) -> str:
+    """Why some of the seconds are flagged: the reason of the first; "" when none is."""
+    flagged = health.flagged(seconds)
+    if not flagged:
+        return ""
+    reason = health.reason(flagged[0])
+    return reason if len(seconds) == 1 else f"{len(flagged)} of {len(seconds)} seconds, as {reason}"
+
+
 def _generator(state: RunState, seconds: range) -> Generator:
     lag, loop = (state.store.trend(name, {}) for name in ("schedule_lag", "loop_lag"))
-    averages = [sum(shares) / len(shares) for shares in state.cpu.values() if shares]
     return Generator(
         workers=state.spec.workers,
-        cpu_share=max(averages, default=0.0),
+        cpu_share=max((share.average for share in state.cpu.values()), default=0.0),
         rss=state.peak_rss,
         users=state.peak_users,
         stalls=state.health.stalls,

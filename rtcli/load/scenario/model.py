@@ -213,6 +213,11 @@ class Scenario:
         """Seconds from the start of the first phase to the end of the last."""
         return sum(phase.duration for phase in self.phases)
 
+    @property
+    def measured_rooms(self) -> frozenset[str]:
+        """The rooms that thresholds name; only these have distributions of their own."""
+        return frozenset(spec.tags["room"] for spec in self.thresholds if "room" in spec.tags)
+
     def protocol_of(self, role: Role) -> str:
         """The protocol that the role speaks."""
         return role.protocol or self.target.protocol

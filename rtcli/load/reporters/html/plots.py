@@ -53,21 +53,26 @@ def missing_spans(accounts: Accounts) -> list[svg.Span]:
 
 
 def condense(seconds: Sequence[Second]) -> tuple[list[Second], int]:
-    """At most 300 points, so that the page of a long run stays small; each shows the worst of its seconds."""
+    """At most 300 points, so that the page of a long run stays small, and how many seconds a point is.
+
+    Each point shows the worst of its seconds.
+    """
     step = max(1, -(-len(seconds) // _MAX_POINTS))
-    return [_worst(seconds[start : start + step]) for start in range(0, len(seconds), step)], step
+    points = [_worst(seconds[start : start + step]) for start in range(0, len(seconds), step)]
+    return points, step * (seconds[0].seconds if seconds else 1)
 
 
 def _worst(chunk: Sequence[Second]) -> Second:
     def top(values: Iterable[float | None]) -> float | None:
         return max((value for value in values if value is not None), default=None)
 
+    length = sum(row.seconds for row in chunk)
     return replace(
         chunk[0],
         users=max(row.users for row in chunk),
         connections=min(row.connections for row in chunk),
-        sent=round(sum(row.sent for row in chunk) / len(chunk)),
-        received=round(sum(row.received for row in chunk) / len(chunk)),
+        sent=round(sum(row.sent for row in chunk) / length),
+        received=round(sum(row.received for row in chunk) / length),
         fanout_p50=top(row.fanout_p50 for row in chunk),
         fanout_p99=top(row.fanout_p99 for row in chunk),
         service_p99=top(row.service_p99 for row in chunk),

@@ -72,21 +72,6 @@ def test_merging_workers_is_the_same_as_one() -> None:
     assert merged.drain() == both.drain()
 
 
-def test_seconds_can_be_left_out() -> None:
-    store = filled()
-    rest = store.without({2}).trend("fanout_latency", {})
-    assert rest is not None
-    assert rest.count == 1
-    assert store.without({0, 2}).trend("fanout_latency", {}) is None
-
-
-def test_by_second() -> None:
-    store = filled()
-    assert {second: it.count for second, it in store.by_second("fanout_latency").items()} == {0: 1, 2: 2}
-    assert store.sums_by_second("close") == {0: 1, 2: 3}
-    assert (("code", "4001"),) in store.tag_sets("close")
-
-
 def test_unknown_metrics_are_refused() -> None:
     with pytest.raises(KeyError, match="fanout_latencies"):
         MetricStore(bins()).recorder("fanout_latencies")

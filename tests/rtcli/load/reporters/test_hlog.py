@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtcli.load.metrics.histogram import Histogram
-from rtcli.load.metrics.store import Bins, MetricStore
+from rtcli.load.metrics.run_store import RunStore
+from rtcli.load.metrics.store import Bins
 from rtcli.load.reporters import hlog
 from rtcli.load.reporters.outputs import write_outputs
 from tests.support.load.sample_results import passing
@@ -78,7 +79,7 @@ def test_what_is_written_can_be_read(values: list[int], times: int) -> None:
 
 
 def test_a_log_has_a_line_for_each_second_and_metric() -> None:
-    store = MetricStore(Bins([("steady", 3.0)]))
+    store = RunStore(Bins([("steady", 3.0)]))
     for second in range(3):
         for microseconds in (100, 2_000 + second):
             store.recorder("fanout_latency", role="reader").record(store.bins.at(second + 0.5), microseconds)
