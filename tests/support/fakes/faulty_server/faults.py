@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from random import Random
 
 Made = Counter[tuple[str, str, str, str]]
@@ -17,12 +17,21 @@ def subscriber_of(user_id: str) -> str:
 
 
 class Faults:
-    """Rolls dice for each delivery to a victim: users whose id begins with one of `victims`."""
+    """Rolls dice for each delivery to a victim: users whose id begins with one of `victims`.
+
+    `change` makes what everybody gets of a text.
+    """
 
     def __init__(
-        self, chances: Mapping[str, float], *, victims: tuple[str, ...] = ("reader",), seed: int = 1
+        self,
+        chances: Mapping[str, float],
+        *,
+        victims: tuple[str, ...] = ("reader",),
+        seed: int = 1,
+        change: Callable[[str], str] = str,
     ) -> None:
         self.chances = chances
+        self.change = change
         self.victims = victims
         self.made: Made = Counter()
         self.declared = 0  # deliveries that a `gap` said would not come

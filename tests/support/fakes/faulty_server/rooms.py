@@ -88,7 +88,7 @@ class Rooms:
         name = f"{subscriber_of(sender)} #{self._published[sender, room_name]}"
         data = chat_data(
             room=room_name,
-            content=content,
+            content=self.faults.change(content),
             sender_id=sender,
             sender_name=sender,
             timestamp=format_timestamp(0),
