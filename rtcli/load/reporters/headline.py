@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from rtcli.load.results.accounts import Accounts
+from rtcli.load.results.accounts import Accounts, Shortfall
 from rtcli.load.results.kinds import KINDS
 from rtcli.load.results.model import AuditResult, RunResult, Verdict
 from rtcli.load.results.wording import counted, main_cause, role_presence
@@ -25,6 +25,7 @@ _ALWAYS = {
     Verdict.INTERRUPTED: "this is what was seen until then.",
 }
 _MISSING = ("lost", "resume_gap", "gap_declared", "missed")
+_MAX_CODES = 3
 _ONCE = {"exactly-once": "once", "at-least-once": "at least once", "at-most-once": "at most once"}
 
 
@@ -104,28 +105,35 @@ def _unjudged(accounts: Accounts) -> list[str]:
 def _violation(result: RunResult) -> str:
     clauses = [] if result.accounts is None else [*_short_accounts(result.accounts)]
     clauses += _audited(result)
-    joined = "; ".join(clauses) if any(":" in clause for clause in clauses) else ", ".join(clauses)
-    return f"{joined or 'messages did not reach everyone as they should'}."
+    return f"{', '.join(clauses) or 'messages did not reach everyone as they should'}."
 
 
 def _short_accounts(accounts: Accounts) -> Iterable[str]:
     missing = [item for item in accounts.shortfalls if not item.by_generator]
     absent = [item for item in missing if item.kind == "absent"]
-    users = accounts.users
-    if absent and not any(role.present_s for role in users.roles):
-        yield f"nobody got in: {main_cause(absent)}"
-    elif absent and not users.present:
-        yield f"nobody was there in the end: {main_cause(absent)}"
+    users, sends = accounts.users, accounts.sends
+    if absent and not users.present:
+        was_there = any(role.present_s for role in users.roles)
+        yield f"{'nobody was there in the end' if was_there else 'nobody got in'} ({main_cause(absent)})"
     elif absent:
-        count = format_number(sum(item.count for item in absent))
-        yield f"{count} of {counted(users.planned, 'users')} absent"
+        yield f"{_count(absent)} of {counted(users.planned, 'users')} absent ({main_cause(absent)})"
     elif users.judged and any(role.is_short for role in users.roles):
         yield next(f"{role.role} {role_presence(role)}" for role in users.roles if role.is_short)
     unsent = [item for item in missing if item.kind == "unsent"]
     if unsent:
-        count = format_number(sum(item.count for item in unsent))
-        refused = sum(accounts.sends.refused.values()) >= sum(item.count for item in unsent)
-        yield f"{count} of {counted(accounts.sends.due, 'sends')} {'refused' if refused else 'not accepted'}"
+        yield f"{_count(unsent)} of {counted(sends.due, 'sends')} {_unsent(unsent, is_told=bool(absent))}"
+
+
+def _unsent(unsent: Sequence[Shortfall], *, is_told: bool) -> str:
+    """What happened to messages. `is_told`: the cause need not be named, since users were absent, too."""
+    if all(item.outcome == "refused" for item in unsent):
+        codes = dict.fromkeys(item.code for item in unsent)
+        return f"refused ({', '.join(codes) if len(codes) <= _MAX_CODES else 'several codes'})"
+    return "not accepted" if is_told else f"not accepted ({main_cause(unsent)})"
+
+
+def _count(shortfalls: Iterable[Shortfall]) -> str:
+    return format_number(sum(item.count for item in shortfalls))
 
 
 def _audited(result: RunResult) -> Iterable[str]:

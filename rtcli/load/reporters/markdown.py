@@ -94,7 +94,7 @@ def _table(result: RunResult) -> Iterator[str]:
 
 def _deliveries(result: RunResult) -> Iterator[str]:
     audit = result.audit
-    if audit is None:
+    if audit is None or (result.accounts is not None and not result.accounts.sends.planned):
         return
     if audit.delivery == "none":
         yield "**Deliveries**: not judged."

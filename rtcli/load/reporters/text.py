@@ -133,6 +133,8 @@ _TEXTS = {
 
 def _deliveries(result: RunResult) -> Iterator[str]:
     audit = result.audit
+    if result.accounts is not None and not result.accounts.sends.planned:
+        return
     if audit is None or audit.delivery == "none":
         yield _row("Deliveries", "not judged (audit: delivery: none)")
         return

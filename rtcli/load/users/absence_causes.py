@@ -63,7 +63,7 @@ def _of_refusal(error: RefusedError, *, stream: bool) -> Cause:
     if error.status and str(error) == f"HTTP {error.status}":
         what = "request for the event stream" if stream else "handshake"
         return Cause(f"http_{error.status}", f"the server answered {error.status} to the {what}")
-    return Cause("bad_answer", f"the server's answer: {str(error)[:_WORDS]}")
+    return Cause("bad_answer", str(error)[:_WORDS])
 
 
 def _of_system_error(error: OSError) -> Cause:

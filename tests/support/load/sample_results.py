@@ -116,6 +116,7 @@ UNSENT = Shortfall(
     who=("writer 1", "writer 2"),
     first=6.0,
     last=11.5,
+    outcome="refused",
 )
 MISSED = Shortfall(
     "missed", "reader", "http_503", "the server answered 503 to the handshake", 60, room="lobby", first=0.5

@@ -61,6 +61,8 @@ def _verdict(result: RunResult) -> str:
 
 def _deliveries(result: RunResult) -> str:
     audit = result.audit
+    if result.accounts is not None and not result.accounts.sends.planned:
+        return ""
     if audit is None or audit.delivery == "none":
         return "<section><h2>Deliveries</h2><p>They were not judged in this run.</p></section>"
     counts = {**audit.counts, **result.violation_counts}

@@ -87,6 +87,72 @@ def test_dry_run_starts_nothing(tmp_path: Path, quick: str) -> None:
     assert "Connections" in result.stdout.decode()
 
 
+# -- the accounts ------------------------------------------------------------------------------------------
+
+
+def outcomes(results: Path) -> dict[str, str]:
+    """The test cases of the accounts, each with its outcome."""
+    suites = ET.parse(results / "junit.xml").getroot()  # noqa: S314 - our own
+    cases = next(suite for suite in suites if suite.get("name") == "accounts")
+    return {case.get("name") or "": "".join(child.tag for child in case) for case in cases}
+
+
+def test_a_whole_run_begins_with_its_accounts(tmp_path: Path, quick: str) -> None:
+    result = rtcli("loadtest", quick, "--serve", "--out", "results", home=tmp_path)
+    headline, line = result.stdout.decode().splitlines()[:2]
+    assert headline == "PASSED  quick: everybody was there, and everything arrived, once and in order."
+    document = json.loads((tmp_path / "results" / "summary.json").read_text())
+    due, planned = document["accounts"]["sends"]["due"], document["accounts"]["deliveries"]["planned"]
+    assert line == f"  8 of 8 users · {due} of {due} messages · {planned} of {planned} deliveries"
+    shown = rtcli("report", "show", "results", home=tmp_path)
+    assert shown.stdout.decode().splitlines()[:2] == [headline, line]
+    assert {"failure", "error", "skipped"}.isdisjoint(outcomes(tmp_path / "results").values())
+
+
+def test_a_server_that_refuses_messages_is_red_for_that(tmp_path: Path, quick: str) -> None:
+    limit = ("--set", "target.serve={rate_limit_per_s: 1}")
+    result = rtcli("loadtest", quick, "--serve", *limit, "--out", "results", home=tmp_path)
+    assert result.returncode == 98
+    headline, line = result.stdout.decode().splitlines()[:2]
+    assert headline.endswith("messages refused (rate_limited).")
+    assert line.startswith("  8 of 8 users · ")
+    found = outcomes(tmp_path / "results")
+    assert found["sends"] == found["no message is unsent"] == "failure"
+    assert found["users"] == found["deliveries"] == "system-out"
+
+
+STREAMS = """
+name: streams
+target: { protocol: sse, publish: { path: "/publish/${room}", body: "${text}" } }
+phases: [{ name: run, for: 600ms }]
+audit: { settle: 100ms }
+roles:
+  tail: { users: 3, flow: [{ connect: { path: /news, rooms: [news] } }, hold] }
+"""
+
+
+def test_a_page_instead_of_an_event_stream_is_named(tmp_path: Path) -> None:
+    (tmp_path / "streams.yaml").write_text(STREAMS)
+    page = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nhi"
+    with target(plain(page)) as url:
+        result = rtcli("loadtest", "streams.yaml", "--url", url, home=tmp_path)
+    assert result.returncode == 98
+    assert result.stdout.decode().splitlines()[:2] == [
+        "FAILED  streams: nobody got in (the answer is text/html, not text/event-stream).",
+        "  0 of 3 users · no messages planned",
+    ]
+
+
+def test_a_scenario_that_sends_nothing_can_pass(tmp_path: Path, quick: str) -> None:
+    writers = ("--set", "roles.writer.flow=[connect, hold]", "--set", "thresholds={}")
+    result = rtcli("loadtest", quick, "--serve", *writers, home=tmp_path)
+    assert result.returncode == 0, result.stdout
+    assert result.stdout.decode().splitlines()[:2] == [
+        "PASSED  quick: everybody was there.",
+        "  8 of 8 users · no messages planned",
+    ]
+
+
 # -- targets that do not work ------------------------------------------------------------------------------
 
 

@@ -85,8 +85,9 @@ def test_the_line_of_accounts_is_among_the_first(form: str) -> None:
 
 def test_the_terminal_says_who_when_and_why() -> None:
     lines = text.render(short()).splitlines()
-    assert (
-        lines[0] == "FAILED  evening: 6 of 10 users absent, 7 of 10 messages refused, 60 deliveries missing."
+    assert lines[0] == (
+        "FAILED  evening: 6 of 10 users absent (the server answered 503 to the handshake), "
+        "7 of 10 messages refused (rate_limited), 60 deliveries missing."
     )
     assert "               reader: 2 of 8, 31.25 % of its time, 99 % required" in lines
     where = lines.index("  6 users absent  reader: the server answered 503 to the handshake (http_503)")

@@ -33,7 +33,7 @@ LOST_IN_THE_END = UsersAccount(
     (RoleAttendance("reader", 10, 0, planned_s=120.0, present_s=60.0),),
     (replace(ABSENT, count=4), replace(INTERRUPTED, kind="absent", count=6, allowed=False)),
 )
-UNANSWERED = replace(UNSENT, code="no_answer", cause="no acknowledgement came", count=2)
+UNANSWERED = replace(UNSENT, outcome="unanswered", code="no_answer", cause="no acknowledgement came", count=2)
 UNJUDGED = DeliveriesAccount(judged=False)
 
 
@@ -74,21 +74,27 @@ UNJUDGED = DeliveriesAccount(judged=False)
             replace(passing(), accounts=None),
             "every threshold holds; it was not counted who was there and what was sent.",
         ),
-        (short(), "6 of 10 users absent, 7 of 10 messages refused, 60 deliveries missing."),
+        (
+            short(),
+            (
+                "6 of 10 users absent (the server answered 503 to the handshake), "
+                "7 of 10 messages refused (rate_limited), 60 deliveries missing."
+            ),
+        ),
         (failing(), "37 deliveries missing."),
         (replace(failing(), accounts=None), "37 deliveries missing."),
         (result(audited=audit(duplicate=3, reordered=1200)), "3 duplicate, 1 200 reordered."),
         (
             result(accounted=accounts(NOBODY)),
-            "nobody got in: the server answered 503 to the handshake.",
+            "nobody got in (the server answered 503 to the handshake).",
         ),
         (
             result(accounted=accounts(LOST_IN_THE_END)),
-            "nobody was there in the end: the connection broke off (1006) and other causes.",
+            "nobody was there in the end (the connection broke off (1006) and other causes).",
         ),
         (
             result(accounted=accounts(sends=SendsAccount(10, 10, 8, unanswered=2, shortfalls=(UNANSWERED,)))),
-            "2 of 10 messages not accepted.",
+            "2 of 10 messages not accepted (no acknowledgement came).",
         ),
         (
             result(accounted=accounts(users_account(present_s=110.0))),
