@@ -45,6 +45,7 @@ class LoadtestPlan:
     insecure: bool
     out: Path | None
     baseline: RunResult | None
+    tolerance: Tolerance
     progress: bool
     json: bool
 
@@ -68,7 +69,7 @@ async def run_loadtest(plan: LoadtestPlan) -> int:
             # The server of our own is still there: what goes wrong while it ends takes no result away.
             result = make_result(state)
             if plan.baseline is not None:
-                result = against_baseline(result, plan.baseline, Tolerance())
+                result = against_baseline(result, plan.baseline, plan.tolerance)
             _report(plan, result, hlog.intervals(state.store, _LOGGED))
     return result.exit_code
 

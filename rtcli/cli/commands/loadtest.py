@@ -13,11 +13,13 @@ from rtcli.apps.loadtest import LoadtestPlan, run_loadtest
 from rtcli.cli import options, signals
 from rtcli.cli.bundles import takes_bundles
 from rtcli.cli.commands.scenario import load_or_fail
+from rtcli.cli.tolerance import RECORD_ANEW, ToleranceOptions
 from rtcli.client.credentials import read_secret
 from rtcli.client.endpoint import Endpoint, parse_endpoint
 from rtcli.client.secret_files import check_token, development_secret
 from rtcli.errors import CliError, Exit
 from rtcli.load.core.context import Credentials
+from rtcli.load.results.compare import incompleteness
 from rtcli.load.results.model import RunResult
 from rtcli.load.results.summary import read_result
 from rtcli.load.run.capacity import find_obstacles, read_machine_limits
@@ -129,6 +131,7 @@ def loadtest(
     target: TargetOptions,
     changes: ScenarioOptions,
     how: RunOptions,
+    tolerance: ToleranceOptions,
     insecure: options.Insecure = False,
     json: options.Json = False,
     verbose: options.Verbose = 0,  # noqa: ARG001 - set on the console
@@ -155,6 +158,7 @@ def loadtest(
         insecure=insecure,
         out=how.out,
         baseline=None if how.baseline is None else _read_baseline(how.baseline, loaded),
+        tolerance=tolerance.read(),
         progress=not how.no_progress,
         json=json,
     )
@@ -177,6 +181,9 @@ def _check_machine(scenario: Scenario, endpoint: Endpoint | None, *, workers: in
 def _read_baseline(path: Path, scenario: Scenario) -> RunResult:
     """An older result of the same scenario. Raises CliError (2) before anything is run."""
     found = read_result(path)
+    why = incompleteness(found)
+    if why:
+        raise CliError(f"{path} cannot be a baseline: it {why}", hint=RECORD_ANEW)
     if found.digest != scenario.digest:
         raise CliError(
             f"{path} is of another scenario ({found.scenario}, digest {found.digest[:12]})",

@@ -11,16 +11,24 @@ from typing import Annotated, cast
 import typer
 
 from rtcli.cli import options
+from rtcli.cli.bundles import takes_bundles
+from rtcli.cli.tolerance import RECORD_ANEW, ToleranceOptions
 from rtcli.errors import CliError, Exit
 from rtcli.load.metrics.formatting import format_value
 from rtcli.load.reporters import github, junit, markdown, prometheus, text
 from rtcli.load.reporters.html import page as html
 from rtcli.load.results import summary
-from rtcli.load.results.compare import Comparison, IncomparableError, Row, Tolerance, compare
-from rtcli.load.results.model import RunResult
+from rtcli.load.results.compare import (
+    Comparison,
+    IncomparableError,
+    IncompleteError,
+    Row,
+    Tolerance,
+    compare,
+)
+from rtcli.load.results.model import RunResult, Verdict
 from rtcli.load.results.summary import read_result
 from rtcli.terminal.console import Style, console
-from rtcli.units import parse_percent
 
 app = options.new_app()
 
@@ -70,22 +78,20 @@ def show(
 @app.command(
     "compare", epilog=options.examples("rtcli report compare results-of-main results --tolerance 20%")
 )
+@takes_bundles()
 def compare_(
     before: Annotated[Path, typer.Argument(metavar="BASELINE", help="The run to compare with.")],
     after: Annotated[Path, typer.Argument(metavar="DIR", help="The run in question.")],
-    tolerance: Annotated[
-        str, typer.Option("--tolerance", metavar="SHARE", help="How much worse is still the same.")
-    ] = "30%",
-    floor: Annotated[
-        float,
-        typer.Option(
-            "--floor", metavar="DUR", parser=options.duration, help="Differences below this are noise."
-        ),
-    ] = "20ms",  # type: ignore[assignment]
+    *,
+    tolerance: ToleranceOptions,
     as_json: options.Json = False,
 ) -> int:
-    """Compare two runs of one scenario. Ends with 97 when the second is worse, 2 when there is no answer."""
-    found = compare_or_fail(read_result(before), read_result(after), tolerance_of(tolerance, floor))
+    """Compare two complete runs of one scenario: users, sends and deliveries, then latency.
+
+    Ends with 97 when the second is worse, with 2 when there is no answer, and as the second run did when that
+    was interrupted.
+    """
+    found = compare_or_fail(read_result(before), read_result(after), tolerance.read())
     if as_json:
         for row in found.rows:
             console.write_json(_record(row))
@@ -94,20 +100,17 @@ def compare_(
     return Exit.WORSE if found.worse else Exit.OK
 
 
-def tolerance_of(share: str, floor: float) -> Tolerance:
-    """Read the options of the tolerance. Raises CliError (2)."""
-    try:
-        return Tolerance(parse_percent(share), floor)
-    except ValueError as error:
-        raise CliError(
-            f"--tolerance: {error}", hint="rtcli report compare -h", exit_code=Exit.USAGE
-        ) from None
-
-
 def compare_or_fail(before: RunResult, after: RunResult, tolerance: Tolerance) -> Comparison:
-    """Compare two runs. Raises CliError (2) for runs that are not comparable."""
+    """Compare two runs. Raises CliError: 2 if they cannot be compared, 130 if the second was stopped."""
     try:
         return compare(before, after, tolerance)
+    except IncompleteError as error:
+        stopped = error.run is after and after.verdict is Verdict.INTERRUPTED
+        raise CliError(
+            f"these runs cannot be compared: {error}",
+            hint="only complete runs can: run it again" if error.run is after else RECORD_ANEW,
+            exit_code=after.exit_code if stopped else Exit.USAGE,
+        ) from None
     except IncomparableError as error:
         hint = "compare runs of the same scenario with the same --set; thresholds and description may differ"
         raise CliError(f"these runs cannot be compared: {error}", hint=hint, exit_code=Exit.USAGE) from None

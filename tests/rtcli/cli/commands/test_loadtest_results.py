@@ -7,11 +7,15 @@ import os
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rtcli.load.reporters.outputs import OUTPUTS
+from rtcli.load.results.summary import encode
+from rtcli.load.scenario.loader import load_scenario
+from tests.support.load.sample_results import passing
 from tests.support.processes.rtcli import RTCLI, rtcli, start
 from tests.support.servers.live_server import SECRET, live_server
 
@@ -119,6 +123,21 @@ def test_the_summary_tells_which_signal_ended_the_run(
     assert b"Traceback" not in err
     shown = rtcli("report", "show", "results", home=tmp_path)
     assert shown.returncode == 128 + number
+
+
+def test_an_interrupted_run_is_not_compared_with_its_baseline(tmp_path: Path, quick: str) -> None:
+    baseline = replace(passing(), digest=load_scenario(quick, overrides=["phases.run.for=60s"]).digest)
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "summary.json").write_bytes(encode(baseline))
+    process = running(quick, "--serve", "--baseline", "base", "--out", "results", home=tmp_path)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert b"interrupted by SIGINT" in out
+    summary = json.loads((tmp_path / "results" / "summary.json").read_text())
+    assert summary["verdict"] == "interrupted"
+    assert not any("worse" in reason for reason in summary["reasons"])
+    assert any(note.startswith("not compared with the baseline: ") for note in summary["notes"])
 
 
 def test_a_second_run_into_the_same_directory_is_refused(tmp_path: Path, quick: str) -> None:

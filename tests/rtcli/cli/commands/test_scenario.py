@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
 import pytest
 
+from rtcli.load.results.model import RunResult, Verdict
 from rtcli.load.results.summary import encode
 from rtcli.load.scenario.loader import bundled_names, read_source
 from tests.support.load.sample_results import failing, passing
@@ -123,8 +125,55 @@ def test_runs_are_compared(tmp_path: Path) -> None:
         line.startswith("lost ") and line.endswith("worse") for line in worse.stdout.decode().splitlines()
     )
     same = rtcli(
-        "report", "compare", "a", "a", "--tolerance", "10%", "--floor", "1ms", "--json", home=tmp_path
-    )
+        "report", "compare", "a", "a", "--tolerance", "10%", "--floor", "1ms", "--tail-floor", "2ms",
+        "--factor", "2", "--factor-floor", "1ms", "--json", home=tmp_path,
+    )  # fmt: skip
     assert same.returncode == 0
     assert all(json.loads(line)["type"] == "comparison" for line in same.stdout.splitlines())
-    assert rtcli("report", "compare", "a", "b", "--tolerance", "much", home=tmp_path).returncode == 2
+    for option, value in (("--tolerance", "much"), ("--tail-floor", "9"), ("--factor", "0.5")):
+        refused = rtcli("report", "compare", "a", "b", option, value, home=tmp_path)
+        assert refused.returncode == 2
+        assert option in refused.stderr.decode()
+
+
+STOPPED = replace(passing(), verdict=Verdict.INTERRUPTED, interrupted_by="SIGTERM")
+
+
+@pytest.mark.parametrize(
+    ("runs", "code", "text", "hint"),
+    [
+        ((STOPPED, passing()), 2, "the baseline was interrupted by SIGTERM", "record the baseline anew"),
+        ((passing(), STOPPED), 143, "the run in question was interrupted", "run it again"),
+        (
+            (replace(passing(), accounts=None), passing()),
+            2,
+            "the baseline has no account",
+            "record the baseline",
+        ),
+    ],
+)
+def test_incomplete_runs_are_not_compared(
+    tmp_path: Path, runs: tuple[RunResult, RunResult], code: int, text: str, hint: str
+) -> None:
+    for name, run in zip("ab", runs, strict=True):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "summary.json").write_bytes(encode(run))
+    refused = rtcli("report", "compare", "a", "b", home=tmp_path)
+    assert refused.returncode == code
+    assert text in refused.stderr.decode()
+    assert hint in refused.stderr.decode()
+
+
+def test_an_unusable_baseline_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    for run, text in (
+        (STOPPED, "it was interrupted by SIGTERM"),
+        (replace(passing(), accounts=None), "it has"),
+    ):
+        (tmp_path / "old" / "summary.json").write_bytes(encode(run))
+        result = rtcli("loadtest", "smoke", "--serve", "--baseline", "old", "--out", "new", home=tmp_path)
+        assert result.returncode == 2
+        error, hint = result.stderr.decode().splitlines()
+        assert error.startswith(f"error: old cannot be a baseline: {text}")
+        assert "record the baseline anew" in hint
+        assert not (tmp_path / "new").exists()
