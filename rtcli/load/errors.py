@@ -38,3 +38,11 @@ class StepError(Exception):
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
         self.code = code
+
+
+class AdapterFailedError(Exception):
+    """A method of an installed adapter raised, or returned what it must not; the text says which."""
+
+    def __init__(self, protocol: str, text: str) -> None:
+        super().__init__(text)
+        self.protocol = protocol

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rtcli.load.adapters.guarded import GuardedSse, GuardedWs
 from rtcli.load.adapters.interface import SseAdapter, WsAdapter
 from rtcli.load.adapters.json_ws import JsonWs
 from rtcli.load.adapters.plain_sse import PlainSse
@@ -36,7 +37,9 @@ def _make_installed(protocol: str, target: Target) -> WsAdapter | SseAdapter:
     missing = [name for name in _members(_INTERFACES[adapter.transport]) if not hasattr(adapter, name)]
     if missing:
         raise AdapterError(f"the adapter for {protocol!r} lacks {', '.join(missing)} (see docs/adapters.md)")
-    return adapter
+    if adapter.transport == "ws":
+        return GuardedWs(protocol, adapter)
+    return GuardedSse(protocol, adapter)
 
 
 def _members(interface: type) -> list[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from rtcli.load.audit.audit import Audit
 from rtcli.load.audit.damaged import DamagedMessages, unseen_messages, was_waited_for
+from rtcli.load.audit.lifecycle import LOGS_PER_WORKER
 from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.order import settle_order
 from rtcli.load.audit.records import Finding
@@ -51,14 +52,23 @@ class Judge:
     """Judges the audit of one worker after the run has settled at `now` (µs).
 
     A message without acknowledgement may be published up to `patience` µs after it was sent. `self_echo` says
-    whether senders expect their own messages.
+    whether senders expect their own messages. `unknown` are workers that cannot say what they have sent.
     """
 
-    def __init__(self, audit: Audit, now: int, *, patience: int, self_echo: bool) -> None:
+    def __init__(
+        self,
+        audit: Audit,
+        now: int,
+        *,
+        patience: int,
+        self_echo: bool,
+        unknown: frozenset[int] = frozenset(),
+    ) -> None:
         self._audit = audit
         self._now = now
         self._patience = patience
         self._self_echo = self_echo
+        self._unknown = unknown
         self._account = Account()
         self._damaged = DamagedMessages(audit)
 
@@ -177,6 +187,8 @@ class Judge:
     def _judge_unwanted(self, room: Room) -> None:
         """Find receivers of messages that were refused, or that another worker never sent, or not here."""
         for log in room.logs:
+            if log.number // LOGS_PER_WORKER in self._unknown:
+                continue
             for number, key in enumerate(log.keys):
                 kind = ""
                 if not key:

@@ -14,6 +14,7 @@ from rtcli.client.endpoint import Endpoint
 from rtcli.load.accounts.attendance import Attendance
 from rtcli.load.accounts.sends import Sends
 from rtcli.load.audit.audit import Audit
+from rtcli.load.core.failures import Failures
 from rtcli.load.core.feeders import Feeders
 from rtcli.load.core.latches import Latches
 from rtcli.load.core.schedule import phase_bounds
@@ -92,8 +93,9 @@ class Recorders:
 class WorkerContext:
     """What the users of one worker share during a run. Times are microseconds of the monotonic clock."""
 
-    def __init__(self, spec: WorkerSpec, base: int, latches: Latches) -> None:
+    def __init__(self, spec: WorkerSpec, base: int, latches: Latches, failures: Failures) -> None:
         scenario = spec.scenario
+        self.failures = failures
         self.spec = spec
         self.scenario = scenario
         self.base = base
@@ -116,7 +118,7 @@ class WorkerContext:
         phases = [(phase.name, self.microseconds(end)) for phase, _, end in self._phases]
         self.attendance = Attendance(base, phases, keep=scenario.audit.evidence)
         self.sends = Sends(base, phases, phase_of_bin=self.bins.phase, keep=scenario.audit.evidence)
-        self.timers = TimerQueue()
+        self.timers = TimerQueue(failures.record)
         self.feeders = Feeders(scenario)
         self.sources = SourceAddresses(
             spec.address, spec.endpoint.port, spec.family, worker=spec.worker, workers=spec.workers

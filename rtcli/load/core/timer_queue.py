@@ -12,9 +12,13 @@ _SLICE_US = 2_000  # how long due callbacks may run before connections get their
 
 
 class TimerQueue:
-    """Callbacks by time, in microseconds of the monotonic clock. None is called before its time."""
+    """Callbacks by time, in microseconds of the monotonic clock. None is called before its time.
 
-    def __init__(self) -> None:
+    A callback that raises does not hold up the others: `on_error` gets its exception.
+    """
+
+    def __init__(self, on_error: Callable[[Exception], None]) -> None:
+        self._on_error = on_error
         self._loop = asyncio.get_running_loop()
         self._due: list[tuple[int, int, Callable[[int], None]]] = []
         self._order = count()
@@ -44,7 +48,10 @@ class TimerQueue:
         stop = now + _SLICE_US
         while self._due and self._due[0][0] <= now < stop:
             when, _, callback = heappop(self._due)
-            callback(when)
+            try:
+                callback(when)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is reported
+                self._on_error(error)
             now = monotonic_ns() // 1000
         self._arm()
 

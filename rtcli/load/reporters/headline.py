@@ -20,7 +20,7 @@ HEADLINES = {
     Verdict.INTERRUPTED: ("INTERRUPTED", "yellow"),
 }
 _ALWAYS = {
-    Verdict.BROKEN: "a bug of the load generator or of an adapter; this says nothing about the server.",
+    Verdict.BROKEN: "a bug of rtcli, an adapter or the scenario; this says nothing about the server.",
     Verdict.WORSE: "it was better before.",
     Verdict.INTERRUPTED: "this is what was seen until then.",
 }

@@ -26,12 +26,14 @@ def decide(
     """Decide the verdict; returns it with its reasons, worst first.
 
     From worst to best: broken, violation, threshold, worse, inconclusive (exit codes 1, 98, 99, 97, 96).
-    `failures` are bugs of the load generator or of an adapter, after which nothing can be told; `worse` and
-    `inconclusive` are reasons that the caller found: against the baseline, or too little data. The verdict on
-    an interrupted run is that, unless the generator is broken, since its thresholds saw only a part; all
-    reasons are still listed.
+    `failures` are bugs of the load generator or of an adapter: what else went wrong may be their doing, so it
+    is no reason. `worse` and `inconclusive` are reasons that the caller found: against the baseline, too
+    little data, no means. The verdict on an interrupted run is that, unless the generator is broken, since
+    its thresholds saw only a part; all reasons are still listed.
     """
-    reasons: list[_Reason] = [(Verdict.BROKEN, text) for text in failures]
+    if failures:
+        return Verdict.BROKEN, list(failures)
+    reasons: list[_Reason] = []
     if accounts is not None:
         reasons += _account_reasons(accounts)
     if audit is not None and audit.found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from typing import Generic, TypeVar
 
@@ -48,6 +49,12 @@ class Channel(Generic[Sent, Received]):
         except (asyncio.IncompleteReadError, OSError):
             raise ChannelClosedError from None
         return self._decode(data)
+
+    async def finish(self) -> None:
+        """Close this end, and wait until all that was sent is written."""
+        self._writer.close()
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
 
     def close(self) -> None:
         """Close this end."""

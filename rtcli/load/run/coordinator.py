@@ -21,15 +21,16 @@ from rtcli.load.accounts.sends import WorkerSends
 from rtcli.load.audit.evidence import WorkerAccount
 from rtcli.load.audit.ledger_exchange import Ledger
 from rtcli.load.core.context import WorkerSpec
-from rtcli.load.core.latches import AtBarrier, Signalled
+from rtcli.load.core.failures import OwnFailure
+from rtcli.load.core.latches import AtBarrier, LatchReport, Signalled
 from rtcli.load.metrics.run_store import RunStore
 from rtcli.load.metrics.store import Bins
 from rtcli.load.results.thresholds import to_abort
 from rtcli.load.run.health import Health, lag_limits
 from rtcli.load.run.messages import (
     Audited,
+    Failed,
     FinishAudit,
-    FromWorker,
     OpenLatch,
     PhasesEnded,
     Settled,
@@ -37,7 +38,7 @@ from rtcli.load.run.messages import (
     Stop,
     Tick,
 )
-from rtcli.load.run.worker_pool import WorkerFailedError, WorkerPool, running_workers
+from rtcli.load.run.worker_pool import Gone, Received, WorkerPool, running_workers
 from rtcli.load.scenario.model import ThresholdSpec
 
 _LEAD_US = 200_000  # from sending `Start` to the start of the run, so that all workers have it in time
@@ -119,6 +120,8 @@ class RunState:
     interrupted_by: str = ""  # the signal that ended the run before its time
     aborted_by: ThresholdSpec | None = None
     ended: float | None = None  # when the phases ended, or were cut short
+    failures: list[OwnFailure] = field(default_factory=list)  # at most one of each worker
+    gone: set[int] = field(default_factory=set)  # workers that ended without an account of their users
 
     def now(self) -> float:
         """Seconds since the start."""
@@ -174,7 +177,10 @@ class Coordinator:
         self._stop.set()
 
     async def run(self) -> RunState:
-        """Run to the end. Raises WorkerFailedError."""
+        """Run to the end, or until a worker fails: then what the others have found is kept.
+
+        Raises WorkerFailedError when the workers cannot be started.
+        """
         async with running_workers(self.state.spec) as pool:
             self.state.base = monotonic_ns() // 1000 + _LEAD_US
             pool.send_all(Start(self.state.base))
@@ -182,9 +188,10 @@ class Coordinator:
             showing = asyncio.create_task(self._show())
             try:
                 await self._handle_until_all(pool, self._ledgers, self._deadline())
+                missing = sorted(self.state.gone)
                 for number in range(pool.count):
                     others = [ledger for other, ledger in self._ledgers.items() if other != number]
-                    pool.send(number, FinishAudit(others))
+                    pool.send(number, FinishAudit(others, missing))
                 await self._handle_until_all(pool, self._accounts, self.state.now() + _OVERTIME_S)
             finally:
                 stopping.cancel()
@@ -209,18 +216,41 @@ class Coordinator:
     async def _handle_until_all(
         self, pool: WorkerPool, answers: Mapping[int, object], deadline: float
     ) -> None:
-        """Handle messages until `answers` has one of each worker; `deadline` in seconds of the run."""
-        while len(answers) < pool.count:
+        """Handle messages until `answers` has one of each worker that is left.
+
+        A worker that has not answered at `deadline` (seconds of the run) is killed.
+        """
+        while waiting := set(range(pool.count)) - answers.keys() - self.state.gone:
             try:
                 async with asyncio.timeout(deadline - self.state.now()):
                     number, message = await pool.receive()
             except TimeoutError:
-                raise WorkerFailedError("a worker does not come to an end") from None
+                for number in waiting:
+                    self._lose(number, f"worker {number + 1} did not come to an end", is_bug=True)
+                    pool.kill(number)
+                return
             self._handle(pool, number, message)
 
-    def _handle(self, pool: WorkerPool, number: int, message: FromWorker) -> None:
+    def _lose(self, number: int, text: str, *, is_bug: bool) -> None:
+        """Go on without a worker. Its failure is the one that it has reported, if any."""
+        state = self.state
+        if number in state.gone:
+            return
+        state.gone.add(number)
+        if not any(failure.worker == number for failure in state.failures):
+            state.failures.append(OwnFailure(text, is_bug, number))
+        self._stop.set()
+
+    def _handle(self, pool: WorkerPool, number: int, message: Received) -> None:
         state = self.state
         match message:
+            case Gone():
+                self._lose(number, f"worker {number + 1} {message.reason}", is_bug=message.is_bug)
+            case Failed(failure):
+                state.failures.append(failure)
+                self._stop.set()
+            case AtBarrier() | Signalled():
+                self._open_latch(pool, message)
             case Tick():
                 state.add_tick(number, message)
                 self._watch_thresholds()
@@ -234,12 +264,14 @@ class Coordinator:
             case Audited(account, attendance):
                 self._accounts[number] = account
                 state.attendance.append(attendance)
-            case AtBarrier(latch, users):
-                self._at_barrier[latch] += 1
-                if self._at_barrier[latch] >= users:
-                    pool.send_all(OpenLatch(latch))
-            case Signalled(latch):
-                pool.send_all(OpenLatch(latch))
+
+    def _open_latch(self, pool: WorkerPool, message: LatchReport) -> None:
+        """Open the latch for the users of all workers, a barrier once enough of them are there."""
+        if isinstance(message, AtBarrier):
+            self._at_barrier[message.latch] += 1
+            if self._at_barrier[message.latch] < message.users:
+                return
+        pool.send_all(OpenLatch(message.latch))
 
     def _watch_thresholds(self) -> None:
         state = self.state

@@ -6,7 +6,7 @@
    `Stop` meanwhile.
 3. When all have settled, it sends `FinishAudit` to each, with what the others have sent; the worker answers
    `Audited`.
-4. `Close` ends the worker. `Failed` may come at any time, and is the worker's last message.
+4. `Close` ends the worker. `Failed` may come at any time: the worker settles then, if it still can.
 
 They travel as MessagePack: ledgers and accounts, the large ones, are written and read two to seven times as
 fast as with pickle.
@@ -25,6 +25,7 @@ from rtcli.load.accounts.sends import WorkerSends
 from rtcli.load.audit.evidence import WorkerAccount
 from rtcli.load.audit.ledger_exchange import Ledger
 from rtcli.load.core.context import WorkerSpec
+from rtcli.load.core.failures import OwnFailure
 from rtcli.load.core.latches import AtBarrier, Signalled
 from rtcli.load.metrics.store import Snapshot
 from rtcli.load.run.processor_time import TakenTime
@@ -74,9 +75,10 @@ class OpenLatch(_Message, frozen=True):
 
 
 class FinishAudit(_Message, frozen=True):
-    """Judge what was received by what the other workers have sent."""
+    """Judge what was received by what the other workers have sent. `missing`: workers without a ledger."""
 
     ledgers: list[Ledger]
+    missing: list[int] = []
 
 
 class Close(_Message, frozen=True):
@@ -132,9 +134,9 @@ class Audited(_Message, frozen=True):
 
 
 class Failed(_Message, frozen=True):
-    """The worker ends because of an error of its own."""
+    """The worker had a failure of its own, and ends its part of the run. It settles, if it still can."""
 
-    error: str
+    failure: OwnFailure
 
 
 FromWorker: TypeAlias = Ready | Tick | PhasesEnded | AtBarrier | Signalled | Settled | Audited | Failed

@@ -13,6 +13,7 @@ from rtcli._version import __version__
 from rtcli.load.accounts.sends_account import RunSends
 from rtcli.load.accounts.users_account import RunAttendance
 from rtcli.load.audit.evidence import Group, GroupKey, group_texts
+from rtcli.load.core.lost_workers import attendance_of_lost
 from rtcli.load.metrics.histogram import Histogram, bucket_index
 from rtcli.load.metrics.names import METRICS, Kind
 from rtcli.load.metrics.run_store import RunStore
@@ -47,10 +48,17 @@ def make_result(state: RunState) -> RunResult:
     elapsed = min(state.ended if state.ended is not None else state.now(), scenario.duration)
     sends = RunSends(scenario, state.sends, state.base)
     audit = _audit(state, sends.evidence())
-    accounts = _accounts(state, audit, sends.account())
+    accounts = _accounts(state, audit, sends.account(), elapsed)
     _count_shortfalls(state.store, accounts)
     thresholds = _thresholds(state, elapsed)
-    verdict, reasons = decide(audit, thresholds, accounts=accounts, interrupted_by=state.interrupted_by)
+    verdict, reasons = decide(
+        audit,
+        thresholds,
+        accounts=accounts,
+        interrupted_by=state.interrupted_by,
+        failures=_failures(state, bugs=True),
+        inconclusive=_failures(state, bugs=False),
+    )
     seconds = range(math.ceil(elapsed))
     return RunResult(
         scenario=scenario.name,
@@ -79,6 +87,15 @@ def make_result(state: RunState) -> RunResult:
     )
 
 
+def _failures(state: RunState, *, bugs: bool) -> list[str]:
+    """The failures of the generator itself, equal ones of several workers once."""
+    return list(
+        {
+            failure.text: str(failure) for failure in reversed(state.failures) if failure.is_bug is bugs
+        }.values()
+    )[::-1]
+
+
 def environment() -> dict[str, str]:
     """The versions and the machine that the generator ran on."""
     return {
@@ -93,8 +110,11 @@ def environment() -> dict[str, str]:
 # -- the accounts --------------------------------------------------------------------------------------------
 
 
-def _accounts(state: RunState, audit: AuditResult, sends: SendsAccount) -> Accounts:
-    attendance = RunAttendance(state.spec.scenario, state.attendance, state.base)
+def _accounts(state: RunState, audit: AuditResult, sends: SendsAccount, elapsed: float) -> Accounts:
+    scenario, workers = state.spec.scenario, state.spec.workers
+    lost = [failure for failure in state.failures if failure.worker in state.gone]
+    unknown = [attendance_of_lost(scenario, failure, workers, elapsed) for failure in lost]
+    attendance = RunAttendance(scenario, [*state.attendance, *unknown], state.base)
     expected, delivered = audit.counts["expected"], audit.counts["delivered"]
     return Accounts(
         users=attendance.users(),

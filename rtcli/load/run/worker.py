@@ -9,15 +9,17 @@ import resource
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
+from typing import Any
 
 from rtcli.load.adapters.interface import SseAdapter, WsAdapter
 from rtcli.load.adapters.registry import adapter_for
 from rtcli.load.core.context import WorkerContext, WorkerSpec
+from rtcli.load.core.failures import Failures, OwnFailure
 from rtcli.load.core.latches import Latches
 from rtcli.load.core.schedule import arrival_times, phase_bounds, seeded_rng, stays
 from rtcli.load.run.health import stall_limit
 from rtcli.load.run.loop_watch import LoopWatch
-from rtcli.load.run.messages import FromWorker, PhasesEnded, Tick
+from rtcli.load.run.messages import Failed, FromWorker, PhasesEnded, Tick
 from rtcli.load.run.processor_time import ProcessorTime
 from rtcli.load.scenario.model import Cut, Role
 from rtcli.load.users.flow.actions import ACTIONS
@@ -36,7 +38,7 @@ class Worker:
     """Runs its share of the users. `base` is the start of the run (µs); `send` sends to the coordinator."""
 
     def __init__(self, spec: WorkerSpec, base: int, send: Callable[[FromWorker], None]) -> None:
-        self.context = WorkerContext(spec, base, Latches(send))
+        self.context = WorkerContext(spec, base, Latches(send), Failures(self._failed, worker=spec.worker))
         self.spec = spec
         self._send = send
         self.users: set[User] = set()
@@ -56,12 +58,20 @@ class Worker:
         """End the phases now."""
         self._stop.set()
 
+    def _failed(self, failure: OwnFailure) -> None:
+        """Report a failure of our own, and end the phases: what comes after it shows nothing."""
+        self._send(Failed(failure))
+        self.stop()
+
     async def run(self) -> None:
         """Run to the end of the phases or until `stop`; then wait until everything has arrived."""
         context = self.context
+        asyncio.get_running_loop().set_exception_handler(self._on_loop_error)
         self._plan()
         ticking = asyncio.create_task(self._tick_every_second())
         watching = asyncio.create_task(self._watch.run())
+        for task in (ticking, watching):
+            task.add_done_callback(self._report)
         try:
             left = (context.microseconds(context.scenario.duration) - context.now()) / 1e6
             with contextlib.suppress(TimeoutError):
@@ -121,9 +131,27 @@ class Worker:
             if not self.context.stopping:
                 task = asyncio.create_task(self._run_user(role, index, number, end))
                 self._flows.add(task)
-                task.add_done_callback(self._flows.discard)
+                task.add_done_callback(self._flow_ended)
 
         self.context.timers.call_at(self.context.microseconds(start), begin)
+
+    def _flow_ended(self, task: asyncio.Task[None]) -> None:
+        self._flows.discard(task)
+        self._report(task)
+
+    def _report(self, task: asyncio.Task[None]) -> None:
+        """Report the exception with which a task has ended, if any."""
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
+            self.context.failures.record(error)
+
+    def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Report what a callback raised; connections that break are no failure of ours."""
+        error = context.get("exception")
+        if isinstance(error, Exception) and not isinstance(error, OSError) and "handle" in context:
+            self.context.failures.record(error)
+        else:
+            loop.default_exception_handler(context)
 
     async def _run_user(self, role: Role, index: int, number: int, end: float) -> None:
         """Run one user from its start to its end."""
@@ -136,9 +164,13 @@ class Worker:
         stays = role.users is not None or role.stay is not None
         flow = Flow(user, until, stays=stays, actions=ACTIONS)
         self._parts.add(flow)
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout((until - context.now()) / 1e6):
                 await flow.run()
+        except TimeoutError:
+            pass
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is reported
+            user.on_failure(error)
         self._end_part(flow)
         if not context.stopping and end < context.scenario.duration - 1e-6:
             await user.finish(1000, "", _GOODBYE_S)
@@ -193,6 +225,8 @@ class Worker:
         rules = context.scenario.audit
         started = context.now()
         while (waited := (context.now() - started) / 1e6) < rules.settle:
+            if context.failures.first is not None:  # what is still missing shows nothing
+                break
             busy = context.audit.outstanding() or any(
                 user.is_reconnecting or user.transport.is_waiting for user in (*self.users, *self._gone)
             )

@@ -4,38 +4,65 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from rtcli.interpreter import module_command
 from rtcli.load.core.context import WorkerSpec
 from rtcli.load.run.channel import Channel, ChannelClosedError, coordinator_channel
-from rtcli.load.run.messages import Close, Configure, Failed, FromWorker, Ready, ToWorker
+from rtcli.load.run.messages import Close, Configure, FromWorker, Ready, ToWorker
 
 _END_S = 10.0
 
 
 class WorkerFailedError(Exception):
-    """A worker could not be started, reported an error, or ended before the run did."""
+    """A worker could not be started."""
 
 
-class _Gone:
-    """Follows the last message of a worker that has ended, in the queue of messages."""
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Follows the last message of a worker that has ended. `status`: as in `Popen`, negative for a signal."""
+
+    status: int
+
+    @property
+    def reason(self) -> str:
+        """How it ended, for people."""
+        if self.status >= 0:
+            return f"ended with exit code {self.status}" if self.status else "ended before its time"
+        return f"was killed (signal {-self.status}, {_signal_name(-self.status)})"
+
+    @property
+    def is_bug(self) -> bool:
+        """Whether it ended because of an error, not because somebody else ended it."""
+        return -self.status not in _FROM_OUTSIDE
 
 
-_Received: TypeAlias = FromWorker | _Gone
+_FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGXCPU}
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "unknown"
+
+
+Received: TypeAlias = FromWorker | Gone
 
 
 class WorkerPool:
     """The worker processes of one run, numbered from 0."""
 
     def __init__(self) -> None:
-        self._received: asyncio.Queue[tuple[int, _Received]] = asyncio.Queue()
+        self._received: asyncio.Queue[tuple[int, Received]] = asyncio.Queue()
         self._channels: list[Channel[ToWorker, FromWorker]] = []
         self._processes: list[asyncio.subprocess.Process] = []
         self._readers: list[asyncio.Task[None]] = []
+        self._ended: set[int] = set()
 
     @property
     def count(self) -> int:
@@ -50,7 +77,8 @@ class WorkerPool:
         while waiting:
             number, message = await self._received.get()
             if not isinstance(message, Ready):
-                raise WorkerFailedError("a worker did not start")
+                why = message.reason if isinstance(message, Gone) else "did not start"
+                raise WorkerFailedError(f"worker {number + 1} {why}")
             waiting.discard(number)
 
     async def _start_one(self, spec: WorkerSpec) -> None:
@@ -65,34 +93,35 @@ class WorkerPool:
         channel = await coordinator_channel(ours)
         self._channels.append(channel)
         channel.send(Configure.of(spec))
-        self._readers.append(asyncio.create_task(self._read(spec.worker, channel)))
+        self._readers.append(asyncio.create_task(self._read(spec.worker, channel, process)))
 
-    async def _read(self, number: int, channel: Channel[ToWorker, FromWorker]) -> None:
+    async def _read(
+        self, number: int, channel: Channel[ToWorker, FromWorker], process: asyncio.subprocess.Process
+    ) -> None:
         with contextlib.suppress(ChannelClosedError):
             while True:
                 self._received.put_nowait((number, await channel.receive()))
-        self._received.put_nowait((number, _Gone()))
+        self._ended.add(number)
+        self._received.put_nowait((number, Gone(await process.wait())))
 
-    async def receive(self) -> tuple[int, FromWorker]:
-        """Wait for the next message of any worker; returns it behind the worker's number.
-
-        Raises WorkerFailedError when a worker has failed, or has ended without being told to.
-        """
-        number, message = await self._received.get()
-        if isinstance(message, _Gone):
-            raise WorkerFailedError("a worker ended before its time")
-        if isinstance(message, Failed):
-            raise WorkerFailedError(message.error)
-        return number, message
+    async def receive(self) -> tuple[int, Received]:
+        """Wait for the next message of any worker, or for its end; returns it behind the worker's number."""
+        return await self._received.get()
 
     def send_all(self, message: ToWorker) -> None:
-        """Send a message to all workers."""
-        for channel in self._channels:
-            channel.send(message)
+        """Send a message to all workers that are left."""
+        for number in range(self.count):
+            self.send(number, message)
 
     def send(self, number: int, message: ToWorker) -> None:
-        """Send a message to one worker."""
-        self._channels[number].send(message)
+        """Send a message to one worker, if it is left."""
+        if number not in self._ended:
+            self._channels[number].send(message)
+
+    def kill(self, number: int) -> None:
+        """Kill a worker that does not answer."""
+        with contextlib.suppress(ProcessLookupError):
+            self._processes[number].kill()
 
     async def end(self) -> None:
         """Let every worker close its connections and end; kill those that need more than 10 s."""

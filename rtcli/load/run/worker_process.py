@@ -19,6 +19,7 @@ from rtcli.load.accounts.missed import count_missed
 from rtcli.load.audit.evidence import make_worker_account
 from rtcli.load.audit.judge import Judge
 from rtcli.load.audit.ledger_exchange import Ledger, export_ledger, import_ledgers
+from rtcli.load.core.failures import Failures
 from rtcli.load.net.source_addresses import raise_descriptor_limit
 from rtcli.load.run.channel import Channel, ChannelClosedError, worker_channel
 from rtcli.load.run.messages import (
@@ -47,11 +48,21 @@ async def serve(channel: Channel[FromWorker, ToWorker]) -> None:
     start = await channel.receive()
     if not isinstance(start, Start):  # the run was over before it began
         return
-    worker = Worker(configure.spec(), start.base, channel.send)
+    spec = configure.spec()
+    try:
+        worker = Worker(spec, start.base, channel.send)
+    except Exception as error:  # noqa: BLE001 - an adapter may raise anything
+        Failures(lambda failure: channel.send(Failed(failure)), worker=spec.worker).record(error)
+        await channel.finish()
+        return
     running = asyncio.create_task(_run(worker, channel))
     try:
         while not isinstance(message := await channel.receive(), Close):
-            _handle(worker, channel, message)
+            try:
+                _handle(worker, channel, message)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is reported
+                worker.context.failures.record(error)
+                await channel.finish()
         await worker.close()
     finally:
         running.cancel()
@@ -63,10 +74,9 @@ async def _run(worker: Worker, channel: Channel[FromWorker, ToWorker]) -> None:
         await worker.run()
         context = worker.context
         channel.send(Settled(export_ledger(context.audit), dict(context.problems), context.sends.export()))
-    except Exception as error:
-        logging.getLogger("rtcli.loadtest").exception("a worker failed")
-        channel.send(Failed(f"{type(error).__name__}: {error}"))
-        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is reported
+        worker.context.failures.record(error)
+        await channel.finish()
 
 
 def _handle(worker: Worker, channel: Channel[FromWorker, ToWorker], message: ToWorker) -> None:
@@ -75,16 +85,18 @@ def _handle(worker: Worker, channel: Channel[FromWorker, ToWorker], message: ToW
             worker.stop()
         case OpenLatch(latch):
             worker.context.latches.open(latch)
-        case FinishAudit(ledgers):
-            channel.send(_finish_audit(worker, ledgers))
+        case FinishAudit(ledgers, missing):
+            channel.send(_finish_audit(worker, ledgers, missing))
 
 
-def _finish_audit(worker: Worker, ledgers: list[Ledger]) -> Audited:
+def _finish_audit(worker: Worker, ledgers: list[Ledger], missing: list[int]) -> Audited:
     context = worker.context
     rules = context.scenario.audit
     import_ledgers(context.audit, ledgers)
     patience = round(rules.late_after * 1e6)
-    judge = Judge(context.audit, context.now(), patience=patience, self_echo=rules.self_echo)
+    judge = Judge(
+        context.audit, context.now(), patience=patience, self_echo=rules.self_echo, unknown=frozenset(missing)
+    )
     account = make_worker_account(context.audit, judge.judge(), keep=rules.evidence)
     missed = count_missed(context.audit, context.attendance.stretches)
     return Audited(account, context.attendance.export(missed))

@@ -29,7 +29,14 @@ BUILTINS: Mapping[str, str] = {
 
 
 class MissingDataError(LookupError):
-    """The data of this user does not have what an expression needs."""
+    """The data of this user does not have what an expression needs.
+
+    `captured`: it uses what was captured of the server's answers, so the server may be the reason.
+    """
+
+    def __init__(self, text: str, *, captured: bool = False) -> None:
+        super().__init__(text)
+        self.captured = captured
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +64,7 @@ def _step_into(value: object, part: str, path: str) -> object:
     ):
         return value[int(part)]
     msg = f"${{{path}}}: there is no {part!r}"
-    raise MissingDataError(msg)
+    raise MissingDataError(msg, captured=path.startswith("session."))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +92,16 @@ class Call:
             return FUNCTIONS[self.name].apply(rng, *values)
         except (TypeError, ValueError, ArithmeticError) as error:
             msg = f"${{{self.name}(...)}} cannot use {values}: {error}"
-            raise MissingDataError(msg) from None
+            raise MissingDataError(msg, captured=_uses_captures(self)) from None
 
 
 Node = Path | Literal | Call
+
+
+def _uses_captures(node: Node) -> bool:
+    if isinstance(node, Call):
+        return any(map(_uses_captures, node.arguments))
+    return isinstance(node, Path) and node.parts[0] == "session"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,10 @@ import httpx
 
 from rtcli.load.accounts.absences import Cause
 from rtcli.load.errors import RefusedError, StepError
+from rtcli.load.results.accounts import GENERATOR_BUG
+from rtcli.load.scenario.expressions import MissingDataError
 
+GENERATOR_FAILED = Cause(GENERATOR_BUG, "the load generator or an adapter failed", own=True)
 LOST = Cause("lost", "the connection was lost")
 _LACKING = {
     errno.EMFILE: Cause("generator_descriptors", "the load generator has no file descriptors left", own=True),
@@ -38,6 +41,8 @@ def of_refused_join(error: StepError) -> Cause:
 
 def of_failed_flow(error: Exception) -> Cause:
     """A step failed that is no connect and no join."""
+    if isinstance(error, MissingDataError):
+        return Cause("missing_data", f"a step failed, and the flow began again: {error}")
     code = error.code if isinstance(error, StepError) else "flow_timeout"
     return Cause(code, f"a step failed ({code}), and the flow began again")
 

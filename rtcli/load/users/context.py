@@ -11,6 +11,7 @@ from rtcli.load.core.context import WorkerContext
 from rtcli.load.core.feeders import UserScope
 from rtcli.load.core.schedule import seeded_rng
 from rtcli.load.scenario.model import Role
+from rtcli.load.scenario.steps import Step
 
 
 class UserContext:
@@ -36,6 +37,7 @@ class UserContext:
             run=worker.spec.run_word,
             rng=lambda: self.rng,
         )
+        self.step: Step | None = None  # at which the flow is; the flow keeps it up to date
 
     @cached_property
     def rng(self) -> Random:
@@ -53,6 +55,10 @@ class UserContext:
     def expects(self, code: str) -> bool:
         """Whether the role expects errors with this code, of whatever share."""
         return any(error.code == code for error in self.role.expect_errors)
+
+    def report_failure(self, error: Exception) -> None:
+        """Record what our own code, an adapter or a template raised for this user: it ends the run."""
+        self.worker.failures.record(error, user=self.name, step=self.step)
 
     def report_problem(self, text: str) -> None:
         """Record what went wrong for the notes of the run, which count equal texts of a role."""

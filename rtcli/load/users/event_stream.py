@@ -100,6 +100,12 @@ class SseTransport(Transport):
 
     def on_open(self, connection: SseConnection) -> None:
         """The response is an event stream: see `net.event_stream.SseReceiver`."""
+        try:
+            self._on_open(connection)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is reported
+            self._observer.on_failure(error)
+
+    def _on_open(self, connection: SseConnection) -> None:
         now = self._worker.now()
         self._connection = connection
         self._user.recorders.get("sse_connecting").record(self._worker.bin_key(now), now - self._started)
@@ -117,8 +123,11 @@ class SseTransport(Transport):
     def on_closed(self, code: int, reason: str) -> None:
         """The stream has ended. The server's `retry:` is how long to wait before coming back."""
         retry_ms = self._parser.retry_ms if self._user.role.reconnect is None else None
-        self._release()
-        self._observer.on_closed(code, reason, None if retry_ms is None else retry_ms / 1000)
+        try:
+            self._release()
+            self._observer.on_closed(code, reason, None if retry_ms is None else retry_ms / 1000)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is reported
+            self._observer.on_failure(error)
 
     @override
     def close(self, code: int, reason: str) -> None:
@@ -186,7 +195,13 @@ class SseTransport(Transport):
         self._frame_observers.remove(observer)
 
     def on_event(self, event: ServerSentEvent, now: int) -> None:
-        """An event came: see `net.event_stream.SseReceiver`."""
+        """An event came: see `net.event_stream.SseReceiver`. Nothing is raised."""
+        try:
+            self._on_event(event, now)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is reported
+            self._observer.on_failure(error)
+
+    def _on_event(self, event: ServerSentEvent, now: int) -> None:
         data = event.data
         for observer in self._frame_observers:
             observer.observe(data)

@@ -20,7 +20,7 @@ from rtcli.load.audit.sender_log import SenderLog
 from rtcli.load.errors import StepError
 from rtcli.load.scenario.expressions import Template, render_tree
 from rtcli.load.scenario.model import HttpPublish
-from rtcli.load.users.absence_causes import of_failed_publish
+from rtcli.load.users.absence_causes import GENERATOR_FAILED, of_failed_publish
 from rtcli.load.users.context import UserContext
 from rtcli.load.users.transport import OutgoingMessage, TransportObserver, UnacceptedMessage
 from rtcli.protocol.paths import room_messages_path
@@ -80,7 +80,7 @@ class HttpPublisher:
     def send(self, message: OutgoingMessage) -> None:
         """Begin to publish a message."""
         under_way = _UnderWay(UnacceptedMessage(message.room, message.intended))
-        request = asyncio.create_task(self._publish(message, under_way))
+        request = asyncio.create_task(self._run(message, under_way))
         self._requests[request] = under_way
         request.add_done_callback(lambda done: self._requests.pop(done, None))
 
@@ -96,6 +96,13 @@ class HttpPublisher:
         for request, _ in taken:
             request.cancel()
         return [under_way.message for _, under_way in taken]
+
+    async def _run(self, message: OutgoingMessage, under_way: _UnderWay) -> None:
+        try:
+            await self._publish(message, under_way)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is reported
+            self._observer.on_failed(under_way.message, GENERATOR_FAILED)
+            self._observer.on_failure(error)
 
     async def _publish(self, message: OutgoingMessage, under_way: _UnderWay) -> None:
         worker, audit = self._worker, self._worker.audit

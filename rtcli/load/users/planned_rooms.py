@@ -8,7 +8,7 @@ from random import Random
 from rtcli.load.accounts.presence import RoomByPlan
 from rtcli.load.scenario.distributions import Const
 from rtcli.load.scenario.expressions import BUILTINS, MissingDataError, Template
-from rtcli.load.scenario.steps import Connect, Hold, Join, Log, Loop, Signal, Step, Think, walk
+from rtcli.load.scenario.steps import Connect, Hold, Join, Log, Loop, Signal, Think, walk
 from rtcli.load.users.context import UserContext
 from rtcli.load.users.memberships import Memberships
 
@@ -16,15 +16,13 @@ from rtcli.load.users.memberships import Memberships
 class PlannedRooms:
     """The rooms of a user: those that it is in, and those that its flow joins next.
 
-    `step` is the step at which the flow is; the flow keeps it up to date. Only joins that surely follow are
-    told: up to the first step that takes an unknown time, or leaves, or chooses; and only rooms whose names
-    are known before.
+    Only joins that surely follow the user's current step are told: up to the first step that takes an unknown
+    time, or leaves, or chooses; and only rooms whose names are known before.
     """
 
-    __slots__ = ("_memberships", "_user", "step")
+    __slots__ = ("_memberships", "_user")
 
     def __init__(self, user: UserContext, memberships: Memberships) -> None:
-        self.step: Step | None = None
         self._user = user
         self._memberships = memberships
 
@@ -45,7 +43,7 @@ class PlannedRooms:
         """The rooms of the joins that follow, and how many µs later."""
         after, reached = 0, False
         for step in walk(self._user.role.flow):
-            is_current = step is self.step
+            is_current = step is self._user.step
             reached = reached or is_current
             if not reached:
                 continue

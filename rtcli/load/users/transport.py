@@ -88,6 +88,10 @@ class TransportObserver(Protocol):
         """A request to publish had no answer, or could not be made."""
         ...
 
+    def on_failure(self, error: Exception) -> None:
+        """The adapter or our own code has failed, which says nothing of the server."""
+        ...
+
 
 class Transport(Protocol):
     """A user's way to send and receive. It owns the connection and all that waits for an answer over it."""

@@ -14,6 +14,7 @@ from rtcli.load.errors import ConnectError, GaveUpError, LostError, RefusedError
 from rtcli.load.scenario.distributions import Backoff
 from rtcli.load.scenario.model import Role
 from rtcli.load.scenario.steps import Connect, Kill, walk
+from rtcli.load.users.absence_causes import GENERATOR_FAILED
 from rtcli.load.users.context import UserContext
 from rtcli.load.users.event_stream import SseTransport
 from rtcli.load.users.memberships import Memberships
@@ -145,6 +146,12 @@ class User(TransportObserver):
         if not planned:
             self._start_reconnecting(unwelcome=self._is_unwelcome)
 
+    @override
+    def on_failure(self, error: Exception) -> None:
+        """Report what an adapter or our own code raised for this user, who is absent by that."""
+        self.context.report_failure(error)
+        self.presence.flow_failed(self._worker.now(), GENERATOR_FAILED)
+
     def _record_close(self, code: int, reason: str, now: int) -> None:
         """Record that the connection has ended although the user did not ask for it."""
         self.context.count("close", code=str(code))
@@ -214,6 +221,9 @@ class User(TransportObserver):
                     self._drop()
                 else:
                     return
+            self.give_up()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is reported
+            self.on_failure(error)
             self.give_up()
         finally:
             self._reconnecting = None

@@ -104,8 +104,11 @@ class WebSocketTransport(Transport):
 
     def on_closed(self, code: int, reason: str) -> None:
         """The connection has ended: see `net.websocket.Receiver`."""
-        self._release(code)
-        self._observer.on_closed(code, reason)
+        try:
+            self._release(code)
+            self._observer.on_closed(code, reason)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is reported
+            self._observer.on_failure(error)
 
     @override
     def close(self, code: int, reason: str) -> None:
@@ -239,16 +242,25 @@ class WebSocketTransport(Transport):
         self._frame_observers.remove(observer)
 
     def on_frame(self, data: bytes, now: int) -> None:
-        """A frame that the connection did not account for itself: see `net.websocket.Receiver`."""
-        if self._frame_observers:
-            for observer in list(self._frame_observers):
-                observer.observe(data)
-        elif self._is_expected(data, now):
-            return
-        event = self._adapter.parse(data)
-        if isinstance(event, events.Data):
-            self._on_data(event, data, now)
-            return
+        """A frame that the connection did not account for itself: see `net.websocket.Receiver`.
+
+        Nothing is raised: picows would close the connection with 1011, which looks like the server's doing.
+        """
+        try:
+            if self._frame_observers:
+                for observer in list(self._frame_observers):
+                    observer.observe(data)
+            elif self._is_expected(data, now):
+                return
+            event = self._adapter.parse(data)
+            if isinstance(event, events.Data):
+                self._on_data(event, data, now)
+            else:
+                self._on_other(event, data, now)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is reported
+            self._observer.on_failure(error)
+
+    def _on_other(self, event: events.Event, data: bytes, now: int) -> None:
         handler = self._handlers.get(type(event))
         if handler is not None:
             self._subscriber.notes.append(Note(now, "in", data[:_NOTED]))

@@ -9,6 +9,7 @@ from time import monotonic_ns
 
 from rtcli.client.endpoint import parse_endpoint
 from rtcli.load.core.context import Credentials, WorkerContext, WorkerSpec
+from rtcli.load.core.failures import Failures, OwnFailure
 from rtcli.load.core.latches import Latches
 from rtcli.load.users.context import UserContext
 from tests.support.load.runs import SECRET, scenario
@@ -18,6 +19,10 @@ SCENARIO = """
     phases: [{ name: run, for: 1h }]
     roles: { user: { users: 2, flow: [connect, { join: lobby }, hold] } }
 """
+
+
+def _fail(failure: OwnFailure) -> None:
+    raise AssertionError(failure.text)
 
 
 @contextlib.asynccontextmanager
@@ -32,7 +37,7 @@ async def user_context(text: str = SCENARIO) -> AsyncIterator[UserContext]:
         run=1,
         unix_start=0.0,
     )
-    worker = WorkerContext(spec, monotonic_ns() // 1000, Latches(lambda _report: None))
+    worker = WorkerContext(spec, monotonic_ns() // 1000, Latches(lambda _report: None), Failures(_fail))
     try:
         yield UserContext(worker, next(iter(spec.scenario.roles.values())), 0, 0)
     finally:

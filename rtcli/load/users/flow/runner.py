@@ -37,7 +37,10 @@ class Flow:
         self.out_of_reach = OutOfReach(user, self.places, end)
 
     async def run(self) -> None:
-        """Run the flow, again from its start when it fails, until the stay is over or the user gave up."""
+        """Run the flow, again from its start when it fails, until the stay is over or the user gave up.
+
+        Raises what is not the server's doing: errors of adapters, of the scenario's data, and our own.
+        """
         user = self.user
         started = self.worker.now()
         while not user.gave_up and not self.worker.stopping:
@@ -46,6 +49,8 @@ class Flow:
             except GaveUpError:
                 return
             except (StepError, ConnectError, LostError, TimeoutError, MissingDataError) as error:
+                if isinstance(error, MissingDataError) and not error.captured:
+                    raise
                 await self._failed(error)
                 continue
             break
@@ -76,7 +81,7 @@ class Flow:
         self.places.append(place)
         for number, (step, following) in enumerate(zip_longest(steps, steps[1:])):
             self.context.scope.phase = self.worker.phase()
-            self.user.planned_rooms.step = step
+            self.context.step = step
             place.begin(number, self.worker.seconds(self.worker.now()))
             self.before, frames = frames, None
             if isinstance(following, Expect):

@@ -53,7 +53,12 @@ class SendSchedule:
                 return
             if self._left is not None:
                 self._left -= 1
-            if not send(when):
+            try:
+                sent = send(when)
+            except Exception as error:  # noqa: BLE001 - the flow that waits for the schedule gets it
+                self._done.set_exception(error)
+                return
+            if not sent:
                 self._context.count("dropped_sends")
             self._plan_next(due, end, send)
 

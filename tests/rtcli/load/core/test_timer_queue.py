@@ -4,7 +4,13 @@ import asyncio
 import itertools
 from time import monotonic_ns
 
+import pytest
+
 from rtcli.load.core.timer_queue import TimerQueue
+
+
+def fail(error: Exception) -> None:
+    pytest.fail(str(error))
 
 
 def now() -> int:
@@ -12,7 +18,7 @@ def now() -> int:
 
 
 async def test_calls_come_in_the_order_of_their_times_and_not_before() -> None:
-    timers = TimerQueue()
+    timers = TimerQueue(fail)
     called: list[tuple[int, int]] = []
     done = asyncio.Event()
     start = now()
@@ -25,7 +31,7 @@ async def test_calls_come_in_the_order_of_their_times_and_not_before() -> None:
 
 
 async def test_calls_may_plan_further_calls() -> None:
-    timers = TimerQueue()
+    timers = TimerQueue(fail)
     seen: list[int] = []
     done = asyncio.Event()
 
@@ -42,7 +48,7 @@ async def test_calls_may_plan_further_calls() -> None:
 
 
 async def test_many_calls_at_once_leave_room_for_others() -> None:
-    timers = TimerQueue()
+    timers = TimerQueue(fail)
     calls = 0
     turns = 0
 
@@ -62,7 +68,7 @@ async def test_many_calls_at_once_leave_room_for_others() -> None:
 
 
 async def test_sleep_and_stop() -> None:
-    timers = TimerQueue()
+    timers = TimerQueue(fail)
     start = now()
     await timers.sleep_until(start + 5_000)
     assert now() - start >= 5_000
@@ -72,3 +78,19 @@ async def test_sleep_and_stop() -> None:
     timers.call_at(now(), seen.append)
     await asyncio.sleep(0.01)
     assert not seen
+
+
+async def test_a_callback_that_raises_does_not_hold_up_the_others() -> None:
+    errors: list[Exception] = []
+    timers = TimerQueue(errors.append)
+    done = asyncio.Event()
+
+    def raise_it(_when: int) -> None:
+        raise KeyError("x")
+
+    start = now()
+    timers.call_at(start, raise_it)
+    timers.call_at(start, lambda _when: timers.call_at(start + 2_000, raise_it))
+    timers.call_at(start + 4_000, lambda _when: done.set())
+    await asyncio.wait_for(done.wait(), 10)
+    assert [type(error) for error in errors] == [KeyError, KeyError]

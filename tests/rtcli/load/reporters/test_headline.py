@@ -119,7 +119,7 @@ UNJUDGED = DeliveriesAccount(judged=False)
         ),
         (
             result(accounted=accounts(users_account(replace(PORTS, code="generator_bug"), present=7))),
-            "a bug of the load generator or of an adapter; this says nothing about the server.",
+            "a bug of rtcli, an adapter or the scenario; this says nothing about the server.",
         ),
     ],
 )  # fmt: skip

@@ -13,6 +13,7 @@ from rtcli.load.accounts.sends import SendCounts, UnsentGroup, UnsentKey, Worker
 from rtcli.load.audit.evidence import Group, WorkerAccount
 from rtcli.load.audit.ledger_exchange import ExportedLog
 from rtcli.load.core.context import Credentials, WorkerSpec
+from rtcli.load.core.failures import OwnFailure
 from rtcli.load.core.latches import AtBarrier, Signalled
 from rtcli.load.results.model import FrameEvidence, Violation
 from rtcli.load.run.channel import ChannelClosedError, coordinator_channel, worker_channel
@@ -71,7 +72,7 @@ TO_WORKER: list[ToWorker] = [
     Start(10**12),
     Stop(),
     OpenLatch("barrier x"),
-    FinishAudit([LEDGER, []]),
+    FinishAudit([LEDGER, []], [2]),
     Close(),
 ]
 FROM_WORKER: list[FromWorker] = [
@@ -92,7 +93,7 @@ FROM_WORKER: list[FromWorker] = [
     Signalled("signal y"),
     Settled(LEDGER, {"reader: gone": 2}, SENDS),
     Audited(ACCOUNT, ATTENDANCE),
-    Failed("KeyError: 'x'"),
+    Failed(OwnFailure("a bug in the adapter `stomp`", is_bug=True, worker=1)),
 ]
 
 
