@@ -29,9 +29,20 @@ STEPS = (1, 5, 10, 30, 60, 120, 600, 3_600, 86_400)
 """Lengths of intervals in seconds. Each is a multiple of the one before, so that intervals can be joined."""
 
 _INDEX = (1 << INDEX_BITS) - 1
+_TRENDS = 6  # with many samples in every interval
+_BYTES_PER_INTERVAL = 8 * 1024  # of such a trend
+_BYTES_PER_TOTAL = 96 * 1024  # of a trend with one set of tags in one phase
+_BYTES_PER_SECOND = 128  # of the run: its bins, and the health and presence of each second
 _CHUNK_BITS = 5
 _IN_CHUNK = (1 << _CHUNK_BITS) - 1
 _EMPTY = bytes(8 << _CHUNK_BITS)
+
+
+def estimated_bytes(duration: float, *, phases: int, tag_sets: int) -> int:
+    """The memory of a run's samples, with deliveries tagged in `tag_sets` ways and spread widely."""
+    intervals = min(MAX_INTERVALS, math.ceil(duration)) * _TRENDS * _BYTES_PER_INTERVAL
+    totals = phases * (2 * tag_sets + _TRENDS) * _BYTES_PER_TOTAL  # latency and service time
+    return intervals + totals + math.ceil(duration) * _BYTES_PER_SECOND
 
 
 class Counts:

@@ -14,6 +14,7 @@ from math import inf
 from random import Random
 
 from rtcli.load.core.feeders import Feeders, UserScope, always
+from rtcli.load.metrics.run_store import estimated_bytes
 from rtcli.load.scenario import steps
 from rtcli.load.scenario.distributions import Distribution
 from rtcli.load.scenario.expressions import MissingDataError, Template
@@ -22,6 +23,7 @@ from rtcli.units import format_bytes, format_number
 
 BYTES_PER_USER = 48 * 1024
 BYTES_PER_WORKER = 64 * 1024 * 1024
+BYTES_OF_COORDINATOR = 56 * 1024 * 1024  # without the samples of the run
 SPARE_DESCRIPTORS = 64
 _ENVELOPE = 200  # bytes of a message besides its text
 _SAMPLE = 2_000  # users of a role that are looked at; larger roles are scaled up
@@ -49,7 +51,8 @@ class Estimate:
     delivered: float  # deliveries: each message times its receivers
     received_bytes_per_s: float  # at the busiest time
     largest_room: int
-    memory: int
+    memory: int  # of all processes
+    coordinator: int  # of it, of the main process with the samples of the whole run
     descriptors: int
     duration: float
 
@@ -82,6 +85,11 @@ def estimate(scenario: Scenario, *, workers: int = 1) -> Estimate:
         members.update(population.members)
     connections = round(peak.users)
     text = max((population.text_bytes for population in populations), default=0.0)
+    coordinator = BYTES_OF_COORDINATOR + estimated_bytes(
+        scenario.duration,
+        phases=len(scenario.phases),
+        tag_sets=len(scenario.roles) * (1 + len(scenario.measured_rooms)),
+    )
     return Estimate(
         roles={population.role.name: population.size for population in populations},
         connections=connections,
@@ -90,7 +98,8 @@ def estimate(scenario: Scenario, *, workers: int = 1) -> Estimate:
         delivered=sum(totals[1] for _, totals in phases),
         received_bytes_per_s=max(row.delivered_per_s for row in rows) * (text + _ENVELOPE),
         largest_room=round(max(members.values(), default=0)),
-        memory=connections * BYTES_PER_USER + workers * BYTES_PER_WORKER,
+        memory=connections * BYTES_PER_USER + workers * BYTES_PER_WORKER + coordinator,
+        coordinator=coordinator,
         descriptors=connections + SPARE_DESCRIPTORS * workers,
         duration=scenario.duration + scenario.audit.settle,
     )
@@ -220,7 +229,8 @@ def _rates(flow: tuple[steps.Step, ...]) -> Iterator[tuple[steps.Send, float]]:
 def describe_estimate(need: Estimate, *, workers: int = 1) -> list[str]:
     """The estimate as lines of text."""
     needs = (
-        f"{format_bytes(need.memory)} of memory, {format_number(need.descriptors)} file descriptors, "
+        f"{format_bytes(need.memory)} of memory, {format_bytes(need.coordinator)} of it in the main process "
+        f"however long the run is, {format_number(need.descriptors)} file descriptors, "
         f"{format_number(need.connections)} local ports; {workers} worker{'s' if workers > 1 else ''}"
     )
     rows = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rtcli.load.run.estimate import (
+    BYTES_OF_COORDINATOR,
     BYTES_PER_USER,
     BYTES_PER_WORKER,
     SPARE_DESCRIPTORS,
@@ -48,7 +49,7 @@ def test_one_room_multiplies_by_its_members() -> None:
     assert need.sent == pytest.approx(10 * 1 + 10 * 10 + 30 * 4)  # half of the writers' time in the ramp
     assert need.delivered == pytest.approx(1100 * 10 + 3300 * 4 + 1100 * 2 / 3, rel=0.02)
     assert need.received_bytes_per_s == pytest.approx(3300 * 500)
-    assert need.memory == 110 * BYTES_PER_USER + BYTES_PER_WORKER
+    assert need.memory == 110 * BYTES_PER_USER + BYTES_PER_WORKER + need.coordinator
     assert need.descriptors == 110 + SPARE_DESCRIPTORS
     assert need.duration == 19
 
@@ -113,3 +114,23 @@ def test_every_bundled_scenario_has_an_estimate(name: str) -> None:
     need = estimate(load_scenario(name))
     assert need.delivered > need.sent > 0
     assert any(line.startswith("Delivered") for line in describe_estimate(need))
+
+
+def test_a_day_needs_little_more_memory_than_an_hour() -> None:
+    """Of the rooms, only those that thresholds name count."""
+    text = roles(
+        "  r:\n    users: 1000\n"
+        '    flow: [connect, { join: "${room}" }, { send: { room: "${room}", rate: 1/s } }]\n'
+        'data: { room: { gen: "room-{1..10000}", pick: sequence } }\n'
+    )
+    hour, day = (
+        estimate(parse_scenario(text.replace("steady, for: 10s", f"steady, for: {length}"))).coordinator
+        for length in ("1h", "24h")
+    )
+    assert hour < day < hour + 12 * 2**20
+    measured = (
+        text
+        + "thresholds:\n"
+        + "".join(f'  "fanout_latency{{room:room-{number}}}": "p(99) < 1s"\n' for number in range(1, 101))
+    )
+    assert BYTES_OF_COORDINATOR < estimate(parse_scenario(measured)).coordinator < 200 * 2**20
