@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from rtcli.apps.demo.participants import ROOM, Deliveries, Person, TailParticipant, running
 from rtcli.apps.demo.transcript import Transcript
 from rtcli.client.endpoint import Endpoint, parse_endpoint
 from rtcli.errors import CliError, Exit
 from rtcli.interpreter import module_command
+from rtcli.load.results.summary import read_result
+from rtcli.load.results.wording import accounts_line
 from rtcli.load.run.own_server import OwnServer, own_server
 from rtcli.protocol.tokens import create_token
 
@@ -24,25 +24,6 @@ SCENARIO = "smoke"
 _PAUSE_S = 0.35  # so that a person can read along
 _ALL = ("ann", "bob", "tail")
 _END_S = 10.0
-
-
-class _Counts(msgspec.Struct):
-    expected: int
-    delivered: int
-    lost: int
-    duplicate: int
-    reordered: int
-
-
-class _Audit(msgspec.Struct):
-    counts: _Counts
-
-
-class _Summary(msgspec.Struct):
-    """What the demo reads of summary.json."""
-
-    verdict: str
-    audit: _Audit
 
 
 @dataclass(frozen=True)
@@ -131,20 +112,17 @@ class Demo:
                 await _end(process)
 
     def _verdict(self) -> None:
-        summary = self.out / "summary.json"
         try:
-            found = msgspec.json.decode(summary.read_bytes(), type=_Summary)
-        except (OSError, msgspec.DecodeError):
+            found = read_result(self.out)
+        except CliError:
             raise CliError("the load test left no results", exit_code=Exit.SERVER) from None
-        counts = found.audit.counts
-        self.transcript.scene("the verdict of the audit")
-        self.transcript.plain(
-            f"{found.verdict}: {counts.delivered} of {counts.expected} deliveries arrived, "
-            f"{counts.lost} lost, {counts.duplicate} duplicate, {counts.reordered} reordered"
-        )
+        self.transcript.scene("the verdict")
+        accounts = "" if found.accounts is None else accounts_line(found.accounts)
+        counts = [f"{found.violation_counts[kind]} {kind}" for kind in ("lost", "duplicate", "reordered")]
+        self.transcript.plain(f"{found.verdict.value}: {accounts}; {', '.join(counts)}")
         self.transcript.plain("next: rtcli serve; in other terminals: rtcli chat, rtcli tail-events")
         page = self.out / "report.html"
-        self.transcript.plain(f"report: {page if page.exists() else summary}")
+        self.transcript.plain(f"report: {page if page.exists() else self.out}")
 
 
 def _tokens(server: OwnServer, name: str) -> Callable[[], str]:
