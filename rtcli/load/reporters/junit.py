@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 from rtcli.load.metrics.formatting import format_value
-from rtcli.load.results.accounts import Accounts, Shortfall
-from rtcli.load.results.kinds import KINDS
+from rtcli.load.results.accounts import Accounts, DeliveriesAccount, SendsAccount, Shortfall, UsersAccount
+from rtcli.load.results.kinds import KINDS, UNJUDGED
 from rtcli.load.results.model import AuditResult, RunResult, ThresholdResult, Violation
 from rtcli.load.results.wording import (
     causes,
@@ -105,12 +105,11 @@ def _accounts(root: ET.Element, accounts: Accounts, result: RunResult) -> None:
     suite = _suite(root, "accounts")
     users, sends, deliveries = accounts.users, accounts.sends, accounts.deliveries
     away = [f"{role.role} was {role_presence(role)}" for role in users.roles if role.is_short]
-    _account(_case(suite, "users", result), users_figures(users), users.shortfalls, users.judged, away)
+    _account(_case(suite, "users", result), users, users_figures(users), away)
     if sends.planned:
-        _account(_case(suite, "sends", result), sends_figures(sends), sends.shortfalls, sends.judged)
-        case = _case(suite, "deliveries", result)
+        _account(_case(suite, "sends", result), sends, sends_figures(sends))
         _account(
-            case, deliveries_figures(deliveries), deliveries.shortfalls, deliveries.judged, _audited(result)
+            _case(suite, "deliveries", result), deliveries, deliveries_figures(deliveries), _audited(result)
         )
     missing = {"absent": users.shortfalls, "unsent": sends.shortfalls, "missed": deliveries.shortfalls}
     for kind, shortfalls in missing.items():
@@ -130,13 +129,17 @@ def _audited(result: RunResult) -> list[str]:
 
 
 def _account(
-    case: ET.Element, figures: str, shortfalls: Sequence[Shortfall], judged: bool, more: Sequence[str] = ()
+    case: ET.Element,
+    account: UsersAccount | SendsAccount | DeliveriesAccount,
+    figures: str,
+    more: Sequence[str] = (),
 ) -> None:
-    """Fails for what is not allowed; an error where only the generator lacked the means."""
+    """Fails for what is not allowed and for `more`; an error where only the generator lacked the means."""
+    shortfalls, name = account.shortfalls, case.get("name", "")
     missing = [item for item in shortfalls if not item.allowed]
     body = "\n".join([*map(shortfall_sentence, missing[:_MAX_LINES]), *more])
-    if not judged:
-        _outcome(case, "skipped", figures)
+    if not account.judged:
+        _outcome(case, "skipped", figures, next(rule for known, rule in UNJUDGED.items() if known == name))
     elif more or any(not item.by_generator for item in missing):
         _outcome(case, "failure", figures, body)
     elif missing:

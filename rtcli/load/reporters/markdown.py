@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from rtcli.load.metrics.formatting import format_seconds, format_value
 from rtcli.load.reporters.headline import HEADLINES, sentence
 from rtcli.load.results.accounts import Accounts
-from rtcli.load.results.kinds import KINDS
+from rtcli.load.results.kinds import KINDS, UNJUDGED
 from rtcli.load.results.model import RunResult, Verdict
 from rtcli.load.results.wording import (
     accounts_line,
@@ -97,7 +97,7 @@ def _deliveries(result: RunResult) -> Iterator[str]:
     if audit is None or (result.accounts is not None and not result.accounts.sends.planned):
         return
     if audit.delivery == "none":
-        yield "**Deliveries**: not judged."
+        yield f"**Deliveries**: not judged ({_text(UNJUDGED['deliveries'])})."
         yield ""
         return
     counts = result.violation_counts

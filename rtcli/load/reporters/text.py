@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from rtcli.load.metrics.formatting import format_seconds, format_value
 from rtcli.load.reporters.headline import HEADLINES, sentence
 from rtcli.load.results.accounts import Shortfall
-from rtcli.load.results.kinds import KINDS, words_of
+from rtcli.load.results.kinds import KINDS, UNJUDGED, words_of
 from rtcli.load.results.model import AuditResult, MetricSummary, RunResult, ThresholdResult, Violation
 from rtcli.load.results.wording import (
     accounts_line,
@@ -136,7 +136,7 @@ def _deliveries(result: RunResult) -> Iterator[str]:
     if result.accounts is not None and not result.accounts.sends.planned:
         return
     if audit is None or audit.delivery == "none":
-        yield _row("Deliveries", "not judged (audit: delivery: none)")
+        yield _row("Deliveries", f"not judged ({UNJUDGED['deliveries']})")
         return
     counts = {**audit.counts, **result.violation_counts}
     sent, expected, delivered = (

@@ -18,12 +18,18 @@ class ViolationKind:
     name: str
     account: AccountName
     meaning: str
-    rule: str  # the key of the scenario that says whether it fails the run
+    rules: tuple[str, ...]  # keys of the scenario that say whether it fails the run
 
     @property
     def words(self) -> str:
         """The name for people: `resume gap`."""
         return words_of(self.name)
+
+    @property
+    def sentence(self) -> str:
+        """What happened: `a receiver never got it`."""
+        subject = {"users": "a user", "sends": "a message", "deliveries": "a receiver"}[self.account]
+        return f"{subject} {self.meaning}"
 
     @property
     def claim(self) -> str:
@@ -33,34 +39,43 @@ class ViolationKind:
 
 
 _AUDITED = (
-    ViolationKind("lost", "deliveries", "never got it", "audit.delivery"),
-    ViolationKind("duplicate", "deliveries", "got it more than once", "audit.delivery"),
-    ViolationKind("reordered", "deliveries", "got it out of order", "audit.order"),
+    ViolationKind("lost", "deliveries", "never got it", ("audit.delivery",)),
+    ViolationKind("duplicate", "deliveries", "got it more than once", ("audit.delivery",)),
+    ViolationKind("reordered", "deliveries", "got it out of order", ("audit.order",)),
     ViolationKind(
         "resume_gap",
         "deliveries",
         "lost it while away, although nothing was said to be missing",
-        "audit.delivery",
+        ("audit.delivery",),
     ),
-    ViolationKind("leak", "deliveries", "got it without being a member of its room", "audit.delivery"),
-    ViolationKind("phantom", "deliveries", "got something that this run never sent", "audit.delivery"),
+    ViolationKind("leak", "deliveries", "got it without being a member of its room", ("audit.delivery",)),
+    ViolationKind("phantom", "deliveries", "got something that this run never sent", ("audit.delivery",)),
     ViolationKind(
-        "ghost", "deliveries", "got it although its sender was told that it failed", "audit.delivery"
+        "ghost", "deliveries", "got it although its sender was told that it failed", ("audit.delivery",)
     ),
-    ViolationKind("corrupt", "deliveries", "got it changed on the way", "audit.delivery"),
+    ViolationKind("corrupt", "deliveries", "got it changed on the way", ("audit.delivery", "audit.text")),
 )
 _ALL = (
-    ViolationKind("absent", "users", "was not there, although it should have been", "attendance"),
-    ViolationKind("unsent", "sends", "could not be sent, or was not accepted", "sends, expect_errors"),
+    ViolationKind(
+        "absent", "users", "was not there, although it should have been", ("attendance", "expect_errors")
+    ),
+    ViolationKind("unsent", "sends", "could not be sent, or was not accepted", ("sends", "expect_errors")),
     ViolationKind(
         "missed",
         "deliveries",
         "did not get it, since it was absent without leave",
-        "audit.delivery, attendance",
+        ("audit.delivery", "attendance"),
     ),
     *_AUDITED,
-    ViolationKind("gap_declared", "deliveries", "did not get it, as the server said", "audit.gaps"),
+    ViolationKind("gap_declared", "deliveries", "did not get it, as the server said", ("audit.gaps",)),
 )
+
+UNJUDGED: Mapping[AccountName, str] = {
+    "users": "attendance: off",
+    "sends": "sends: off",
+    "deliveries": "audit: { delivery: none }",
+}
+"""What a scenario says so that an account is not judged."""
 
 KINDS: Mapping[str, ViolationKind] = {kind.name: kind for kind in _ALL}
 """Every kind, in the order in which reports show them."""

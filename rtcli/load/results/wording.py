@@ -15,7 +15,7 @@ from rtcli.load.results.accounts import (
     Shortfall,
     UsersAccount,
 )
-from rtcli.load.results.kinds import KINDS
+from rtcli.load.results.kinds import KINDS, UNJUDGED, AccountName
 from rtcli.load.results.model import Generator, Violation
 from rtcli.units import format_number
 
@@ -60,7 +60,7 @@ def users_details(users: UsersAccount) -> str:
         parts.append(f"{format_number(users.interrupted)} interrupted")
     if planned_s > 0:
         parts.append(f"{floor_percent(present_s / planned_s)} of their time")
-    return ", ".join(parts) + ("" if users.judged else " (not judged)")
+    return ", ".join(parts) + ("" if users.judged else _unjudged("users"))
 
 
 def sends_figures(sends: SendsAccount) -> str:
@@ -95,7 +95,7 @@ def sends_details(sends: SendsAccount) -> str:
         (sends.excused, "excused"),
     )
     parts += [f"{format_number(count)} {what}" for count, what in rest if count]
-    return ", ".join(parts) + ("" if sends.judged else " (not judged)")
+    return ", ".join(parts) + ("" if sends.judged else _unjudged("sends"))
 
 
 def deliveries_figures(deliveries: DeliveriesAccount) -> str:
@@ -116,6 +116,10 @@ def _remarks(shortfalls: Iterable[Shortfall], *, judged: bool, more: Sequence[st
     remarks.append("" if judged else "not judged")
     said = ", ".join(remark for remark in remarks if remark)
     return f" ({said})" if said else ""
+
+
+def _unjudged(account: AccountName) -> str:
+    return f" (not judged: {UNJUDGED[account]})"
 
 
 def causes(shortfalls: Iterable[Shortfall]) -> str:

@@ -15,7 +15,7 @@ from rtcli.load.reporters.html.markup import lines, table, text, tile, tiles
 from rtcli.load.reporters.html.plots import plots
 from rtcli.load.reporters.html.style import STYLE
 from rtcli.load.reporters.html.violations import violations
-from rtcli.load.results.kinds import KINDS
+from rtcli.load.results.kinds import KINDS, UNJUDGED
 from rtcli.load.results.model import Generator, MetricSummary, RunResult, ThresholdResult
 from rtcli.load.results.wording import accounts_line, taken_time
 from rtcli.units import format_bytes, format_number
@@ -64,7 +64,8 @@ def _deliveries(result: RunResult) -> str:
     if result.accounts is not None and not result.accounts.sends.planned:
         return ""
     if audit is None or audit.delivery == "none":
-        return "<section><h2>Deliveries</h2><p>They were not judged in this run.</p></section>"
+        why = f"They were not judged in this run ({UNJUDGED['deliveries']})."
+        return f"<section><h2>Deliveries</h2><p>{why}</p></section>"
     counts = {**audit.counts, **result.violation_counts}
     labels = (("sent", "messages sent"), ("expected", "deliveries expected"), ("delivered", "arrived"))
     shown = [tile(format_number(counts.get(key, 0)), label) for key, label in labels]

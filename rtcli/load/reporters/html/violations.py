@@ -36,7 +36,9 @@ def _kind(kind: str, found: Sequence[Violation]) -> str:
     if not found:
         return ""
     known = KINDS.get(kind)
-    heading = f"<h3>{text(words_of(kind))}{'' if known is None else text(f': {known.meaning}')}</h3>"
+    meaning = "" if known is None else f": {known.sentence}"
+    rules = "" if known is None else f' <span class="dim">{", ".join(known.rules)}</span>'
+    heading = f"<h3>{text(words_of(kind))}{text(meaning)}{rules}</h3>"
     shown = "".join(_violation(violation) for violation in found[:_OPEN])
     rest = "".join(_violation(violation) for violation in found[_OPEN:])
     more = f"<details><summary>{len(found) - _OPEN} more</summary>{rest}</details>" if rest else ""

@@ -134,12 +134,14 @@ def test_every_report_of_every_result_is_whole_and_harmless(form: str, run: RunR
 def test_what_is_not_judged_is_said() -> None:
     shown = text.render(UNJUDGED)
     assert "4 of 10 users (not judged) · 3 of 10 messages (not judged) · deliveries not judged" in shown
-    assert "Deliveries     not judged (audit: delivery: none)" in shown
+    assert "4 present to the end, 100 % of their time (not judged: attendance: off)" in shown
+    assert "7 refused (rate_limited 7) (not judged: sends: off)" in shown
+    assert "Deliveries     not judged (audit: { delivery: none })" in shown
     found = cases(UNJUDGED)
     assert {name: outcome(case)[0] for name, case in found.items()} == {
         "users": "skipped", "sends": "skipped", "deliveries": "skipped"
     }  # fmt: skip
-    assert outcome(found["users"])[1] == "4 of 10 users (not judged)"
+    assert outcome(found["users"])[1:] == ("4 of 10 users (not judged)", "attendance: off")
     assert "Users          not accounted for" in text.render(NO_ACCOUNTS)
     assert "were not accounted for" in html.render(NO_ACCOUNTS)
     assert cases(NO_ACCOUNTS) == {}

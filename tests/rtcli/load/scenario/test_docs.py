@@ -47,6 +47,17 @@ def test_names_functions_and_verdicts_are_described() -> None:
     assert [name for name in (*KINDS, *BUILT_IN) if f"`{name}`" not in TEXT] == []
 
 
+def test_the_table_of_violations_is_that_of_the_code() -> None:
+    rows = [
+        f"| `{kind.name}` | {kind.sentence} | {', '.join(f'`{rule}`' for rule in kind.rules)} |"
+        for kind in KINDS.values()
+    ]
+    written = TEXT.partition("<!-- violations -->\n")[2].partition("<!-- /violations -->")[0]
+    assert [line for line in written.splitlines() if line.startswith("| `")] == rows
+    keys = {*SCENARIO.fields, *ROLE.fields, *(f"audit.{key}" for key in AUDIT.fields)}
+    assert {rule for kind in KINDS.values() for rule in kind.rules} <= keys
+
+
 def test_the_table_of_metrics_is_the_registry() -> None:
     rows = [f"| `{metric.name}` | {metric.kind} | {metric.help} |" for metric in METRICS.values()]
     written = TEXT.partition("<!-- metrics -->\n")[2].partition("<!-- /metrics -->")[0]
