@@ -110,7 +110,9 @@ class JsonWs(WsAdapter):
         if frames.error is not None and _matches(frames.error, tree):
             return Refused(_text_at(tree, frames.error.id), "error")
         if _matches(frames.data, tree):
-            return Data(_text_at(tree, frames.data.room), None, _text_at(tree, frames.data.text))
+            data = frames.data
+            text = None if data.text is None else _text_at(tree, data.text)
+            return Data(_text_at(tree, data.room), None, text)
         return OTHER
 
 

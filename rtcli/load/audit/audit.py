@@ -63,7 +63,15 @@ class Audit(Lifecycle):
         member = None if delivery.room is None else delivery.user.memberships.get(delivery.room)
         if member is not None:
             entry = member.cursor.next
-            if entry is not None and entry.token == delivery.token and self._is_same(delivery, entry):
+            if (
+                entry is not None
+                and entry.token == delivery.token
+                and (
+                    entry.content == delivery.content
+                    if delivery.content is not None
+                    else entry.wire is not None and delivery.raw.startswith(entry.wire, delivery.at)
+                )
+            ):
                 _keep(entry, delivery)
                 member.take(entry, delivery.now)
                 delivery.user.counted += 1
@@ -107,7 +115,7 @@ class Audit(Lifecycle):
             detail = f"it was sent to {log.room}" if where != log.room else "the user is not in the room"
             self._find("leak", delivery, member, identity, detail=detail)
             return member
-        form = self._whole(delivery, member, token) if self._judges_text else b""
+        form = self._form(delivery, member, token)
         if form is None:
             self._find("corrupt", delivery, member, identity, detail=difference(token, delivery.content))
             return member
@@ -125,17 +133,11 @@ class Audit(Lifecycle):
         delivery.user.counted += 1
         return member
 
-    def _is_same(self, delivery: Delivery, entry: Entry) -> bool:
-        """Whether the text came in a form in which it is known to be whole."""
-        if not self._judges_text:
-            return True
-        if delivery.content is not None:
-            return delivery.content == entry.content
-        return bool(entry.wire) and delivery.raw.startswith(entry.wire or b"", delivery.at)
-
-    def _whole(self, delivery: Delivery, member: Membership, token: Token) -> str | bytes | None:
-        """The form in which the text came as it was sent; None when it did not."""
+    def _form(self, delivery: Delivery, member: Membership, token: Token) -> str | bytes | None:
+        """The form in which the text came as it was sent; None when it did not, and that is judged."""
         content = delivery.content
+        if not self._judges_text:
+            return content or delivery.token
         form: str | bytes | None = None
         if content is None:
             form = find_text(token, delivery.raw, delivery.at)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from binascii import Error, a2b_base64, b2a_base64
 from re import compile as compile_pattern
+from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
 
@@ -26,6 +27,7 @@ MAX_LAG = 0xFF_FFFF
 MAX_TEXT = 0xFF_FFFF
 _END = ord("~")
 _FIELDS = 24  # bytes in front of the token's own checksum
+_pack = Struct(">QQQ").pack
 _TO_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _FROM_URL_SAFE = bytes.maketrans(b"-_+/", b"+/!!")  # `!` is not base64: refuse `+` and `/`
 _READABLE = compile_pattern(rb"~rt((?:[A-Za-z0-9_-]{4})+)")
@@ -64,12 +66,15 @@ def encode_token(  # noqa: PLR0917 - the fields of a token, in their order
     run: int, log: int, number: int, intended: int, lag: int, length: int = 0, digest: int = 0
 ) -> bytes:
     """Write a token of 40 bytes. `lag` is limited to 16 s; OverflowError is raised for other excess."""
-    times = (intended << 24) | min(max(lag, 0), MAX_LAG)
-    low = (((number << 64) | times) << 48) | (length << 24) | digest
+    lag = min(max(lag, 0), MAX_LAG)
     in_range = run <= MAX_RUN and log <= MAX_LOG and number <= MAX_NUMBER and length <= MAX_TEXT
     if not (in_range and 0 <= intended <= MAX_TIME):
         raise OverflowError("a token cannot hold these numbers")
-    fields = ((run << 168) | (log << 144) | low).to_bytes(_FIELDS, "big")
+    fields = _pack(
+        run << 40 | log << 16 | number >> 16,
+        (number & 0xFFFF) << 48 | intended << 8 | lag >> 16,
+        (lag & 0xFFFF) << 48 | length << 24 | digest,
+    )
     check = (crc32(fields) & 0xFF_FFFF).to_bytes(3, "big")
     return MARK + b2a_base64(fields + check, newline=False).translate(_TO_URL_SAFE) + b"~"
 

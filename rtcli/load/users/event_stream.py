@@ -217,7 +217,7 @@ class SseTransport(Transport):
                 self._on_other(parsed, data, now)
 
     def _on_data(self, event: events.Data, data: str, now: int) -> None:
-        for delivery in deliveries(self._subscriber, event, data.encode(), now, text=data):
+        for delivery in deliveries(self._subscriber, event, data.encode(), now, None, data):
             self._worker.audit.receive(delivery)
 
     def _on_other(self, event: events.Event, data: str, now: int) -> None:

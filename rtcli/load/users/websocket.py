@@ -287,7 +287,7 @@ class WebSocketTransport(Transport):
             self._connection.member = NO_MEMBERSHIP if idle or member is None else member
 
     def _on_data(self, event: events.Data, data: bytes, now: int) -> None:
-        for delivery in deliveries(self._subscriber, event, data, now, frame=data):
+        for delivery in deliveries(self._subscriber, event, data, now, data):
             self._expect_from(self._worker.audit.receive(delivery))
 
     def _on_acked(self, event: events.Acked, now: int) -> None:
