@@ -103,6 +103,12 @@ async def test_it_passes_on_our_server(name: str) -> None:
     assert audit is not None
     assert audit.counts["delivered"] == audit.counts["expected"] > 50
     assert audit.found == 0, result.reasons
+    assert result.accounts is not None
+    users = result.accounts.users
+    assert users.planned == users.present >= 11
+    assert users.shortfalls == ()
+    assert {role.share for role in users.roles} == {1.0}
+    assert result.accounts.deliveries.missed == 0
     assert [threshold for threshold in result.thresholds if threshold.value is None] == []
 
 
