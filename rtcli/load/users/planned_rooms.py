@@ -34,7 +34,7 @@ class PlannedRooms:
             if member.leaving is None
         }
         for template, after in self._ahead():
-            room = self._name(template)
+            room = self.name(template)
             if room is not None:
                 found.setdefault(room, RoomByPlan(room, after))
         return tuple(found.values())
@@ -56,7 +56,7 @@ class PlannedRooms:
             elif not isinstance(step, Log | Signal | Loop):
                 return
 
-    def _name(self, template: Template) -> str | None:
+    def name(self, template: Template) -> str | None:
         """The room's name; None when it is drawn at each use."""
         if template.constant is not None:
             return template.constant

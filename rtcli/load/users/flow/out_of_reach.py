@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from rtcli.load.core.planned_sends import FlowPlan, Place, copy_of, count_messages
 from rtcli.load.core.schedule import seeded_rng
-from rtcli.load.scenario.expressions import Template
 from rtcli.load.users.user import User
 
 
@@ -70,11 +69,7 @@ class OutOfReach:
             back=None if back is None else worker.seconds(back),
         )
         for step, _, amount, first, last in found:
+            room = self._user.planned_rooms.name(step.room) or str(step.room)
             self._user.send_reports.not_reached(
-                _name(step.room), amount, worker.microseconds(first), worker.microseconds(last)
+                room, amount, worker.microseconds(first), worker.microseconds(last)
             )
-
-
-def _name(room: Template) -> str:
-    """A room's name as far as it is known without drawing anything."""
-    return room.constant or str(room)
