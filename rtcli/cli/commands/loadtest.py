@@ -50,6 +50,11 @@ class TargetOptions:
 
     def endpoint(self, url: str | None) -> Endpoint | None:
         """The server at `url`; None with --serve. Raises CliError (2)."""
+        if self.serve and self.url is not None:
+            raise CliError(
+                "--serve and --url exclude each other",
+                hint="--url URL tests that deployment, --serve a fresh server of our own",
+            )
         if self.serve:
             return None
         if url is None:

@@ -83,10 +83,13 @@ class SseConnection(asyncio.Protocol):
     def _check_response(self) -> None:
         status = self._response.status
         kind = self._response.fields.get("content-type", "").partition(";")[0].strip().lower()
+        coding = self._response.fields.get("content-encoding", "").strip().lower()
         if status != 200:
             self._fail(status, f"HTTP {status}")
         elif kind != "text/event-stream":
             self._fail(status, f"the answer is {kind or 'of no type'}, not text/event-stream")
+        elif coding not in {"", "identity"}:
+            self._fail(status, f"the event stream is compressed ({coding}), and `identity` was asked for")
         else:
             self.opened.set_result(None)
             if self.receiver is not None:

@@ -75,7 +75,10 @@ class ResponseReader:
                 raise HttpError("a header field that cannot be read")
             fields[field[1].decode().lower()] = field[2].decode("latin-1")
         self.status, self.fields = int(match[1]), fields
-        self._chunked = fields.get("transfer-encoding", "").lower().endswith("chunked")
+        coding = fields.get("transfer-encoding", "").strip().lower()
+        if coding not in {"", "identity", "chunked"}:
+            raise HttpError(f"the transfer coding {coding!r}, which was not asked for")
+        self._chunked = coding == "chunked"
         length = fields.get("content-length")
         if length is not None and not self._chunked:
             if not length.isdecimal():

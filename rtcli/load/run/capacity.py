@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rtcli.load.run.estimate import Estimate
-from rtcli.units import format_bytes, format_number
+from rtcli.units import format_bytes, format_duration, format_number
 
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _MEMORY = Path("/proc/meminfo")
+MAX_SENT_PER_S = 1_000_000  # by a worker: ten times what one has ever done
+MAX_DELIVERED_PER_S = 10_000_000  # to a worker: the same
+MAX_DURATION_S = 0xFF_FFFF_FFFF / 1e6  # as much time as the tokens in messages have room for
 LOOPBACK_SOURCES = 200  # source addresses 127.0.x.y that connections are spread over
 
 
@@ -71,4 +74,25 @@ def find_obstacles(need: Estimate, limits: MachineLimits, *, loopback: bool, wor
             f"{format_bytes(need.memory)} of memory are needed, {format_bytes(limits.memory)} are free: "
             "take fewer users, or shard the run"
         )
+    return found + _beyond_any_machine(need, workers)
+
+
+def _beyond_any_machine(need: Estimate, workers: int) -> list[str]:
+    """Why the plan cannot be run on any machine."""
+    found: list[str] = []
+    if need.duration > MAX_DURATION_S:
+        most = format_duration(MAX_DURATION_S)
+        found.append(f"a run of {format_duration(need.duration)} is planned, and it can take {most} at most")
+    sent_per_s = max(phase.sent_per_s for phase in need.phases)
+    if sent_per_s > MAX_SENT_PER_S * workers:
+        found.append(_too_many("messages", need.sent, sent_per_s, MAX_SENT_PER_S))
+    if need.delivered_per_s > MAX_DELIVERED_PER_S * workers:
+        found.append(_too_many("deliveries", need.delivered, need.delivered_per_s, MAX_DELIVERED_PER_S))
     return found
+
+
+def _too_many(what: str, total: float, per_s: float, most: int) -> str:
+    return (
+        f"{format_number(round(total))} {what} are planned, {format_number(round(per_s))} a second, and "
+        f"a worker cannot do more than {format_number(most)}: take a lower rate, or fewer users"
+    )

@@ -217,7 +217,7 @@ def _rates(flow: tuple[steps.Step, ...]) -> Iterator[tuple[steps.Send, float]]:
     """Each send step, with its messages per second."""
     for step in flow:
         if isinstance(step, steps.Send) and step.rate is not None:
-            yield step, step.rate
+            yield step, step.rate if step.count is None else min(step.rate, step.count)
         elif isinstance(step, steps.Loop):
             round_length = max(_length(step.steps), _PAUSE)
             for inner in steps.walk(step.steps):

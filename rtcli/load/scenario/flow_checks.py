@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from rtcli.load.scenario import steps
 from rtcli.load.scenario.expressions import Template
-from rtcli.load.scenario.model import Role
+from rtcli.load.scenario.model import STREAM_END, Role, close_name
 from rtcli.load.scenario.nodes import Diagnostic
 from rtcli.load.scenario.protocols import transport_of
 from rtcli.protocol.rooms import is_valid_room
@@ -44,6 +44,7 @@ def check_flow(role: Role, protocol: str, *, publishes: bool) -> Iterator[Diagno
     `publishes`: users of event streams can publish by HTTP. Raises AdapterError for an unknown protocol.
     """
     state = _State(transport_of(protocol) == "sse", protocol in {"rtcli", "sse"}, publishes)
+    yield from _check_close_codes(role, stream=state.stream)
     found = list(_check_steps(role.flow, state))
     yield from found
     if not found and not any(
@@ -55,6 +56,17 @@ def check_flow(role: Role, protocol: str, *, publishes: bool) -> Iterator[Diagno
         yield Diagnostic.at(
             role.location, "users keep arriving and never go: give it `stay`, or an end to its flow"
         )
+
+
+def _check_close_codes(role: Role, *, stream: bool) -> Iterator[Diagnostic]:
+    codes = sorted(code for code in role.expect_close if (code == STREAM_END) is not stream)
+    if codes and stream:
+        yield Diagnostic.at(
+            role.location,
+            f"an event stream has no close code {codes[0]}: its end is {close_name(STREAM_END)!r}",
+        )
+    elif codes:
+        yield Diagnostic.at(role.location, f"{close_name(STREAM_END)!r} is the end of an event stream")
 
 
 def _check_steps(flow: tuple[steps.Step, ...], state: _State) -> Iterator[Diagnostic]:

@@ -70,6 +70,15 @@ class ExpectedError:
     phase: str | None = None
 
 
+STREAM_END = 0
+"""The end of an event stream among close codes, of which HTTP has none. Its name is `stream_ended`."""
+
+
+def close_name(code: int) -> str:
+    """A close code as tags, notes and scenarios have it: `1006`, or `stream_ended`."""
+    return "stream_ended" if code == STREAM_END else str(code)
+
+
 @dataclass(frozen=True, slots=True)
 class Role:
     """Users who do the same things. Exactly one of `users` (a number) and `arrivals` (per second) is set."""
@@ -82,7 +91,7 @@ class Role:
     stay: Distribution | None = None  # how long a user stays after its arrival; None: until its flow ends
     protocol: str | None = None  # None: the target's
     read: float | None = None  # at most this many bytes per second, by TCP back-pressure; None: no limit
-    expect_close: frozenset[int] = frozenset()  # close codes that the server may end these connections with
+    expect_close: frozenset[int] = frozenset()  # close codes, or STREAM_END, that are as they should be
     expect_errors: tuple[ExpectedError, ...] = ()
     reconnect: Backoff | None = DEFAULT_RECONNECT  # after a loss other than a `kill` step; None: never
     attendance: float | None = None  # as in Scenario; None: the scenario's

@@ -86,7 +86,8 @@ class SseTransport(Transport):
 
     def _encode_request(self) -> bytes:
         opening, endpoint = self._opening, self._worker.spec.endpoint
-        fields = [("Accept", "text/event-stream"), ("Cache-Control", "no-store")]
+        fields = [("Accept", "text/event-stream"), ("Accept-Encoding", "identity")]
+        fields.append(("Cache-Control", "no-store"))
         fields += self._adapter.headers(opening)
         if opening.last_event_id:
             fields.append(("Last-Event-ID", opening.last_event_id))

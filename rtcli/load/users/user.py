@@ -12,7 +12,7 @@ from rtcli.load.adapters.interface import Opening, SseAdapter, WsAdapter
 from rtcli.load.core.context import WorkerContext
 from rtcli.load.errors import ConnectError, GaveUpError, LostError, RefusedError, StepError
 from rtcli.load.scenario.distributions import Backoff
-from rtcli.load.scenario.model import Role
+from rtcli.load.scenario.model import Role, close_name
 from rtcli.load.scenario.steps import Connect, Kill, walk
 from rtcli.load.users.absence_causes import GENERATOR_FAILED
 from rtcli.load.users.context import UserContext
@@ -154,10 +154,11 @@ class User(TransportObserver):
 
     def _record_close(self, code: int, reason: str, now: int) -> None:
         """Record that the connection has ended although the user did not ask for it."""
-        self.context.count("close", code=str(code))
-        self.context.subscriber.note(now, f"connection closed: {code} {reason}".rstrip())
+        name = close_name(code)
+        self.context.count("close", code=name)
+        self.context.subscriber.note(now, f"connection closed: {name} {reason}".rstrip())
         if code not in self.context.role.expect_close and not self._worker.stopping:
-            self.context.report_problem(f"connection closed with {code} {reason}".rstrip())
+            self.context.report_problem(f"connection closed with {name} {reason}".rstrip())
 
     def _mark_lost(self, now: int) -> None:
         if self.connected:

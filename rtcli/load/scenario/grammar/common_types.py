@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rtcli.load.scenario import steps
+from rtcli.load.scenario import model, steps
 from rtcli.load.scenario.grammar.context import FieldError, ReadContext, Schema, scalar, shorten
 from rtcli.load.scenario.grammar.field_types import NAME, Choice, Integer, Parsed, TemplateText, Text
 from rtcli.load.scenario.grammar.scalars import (
@@ -34,6 +34,21 @@ KILL = Choice({kind.value: kind for kind in steps.Kill})
 RECOVERY = Choice.of("any", "recovered", "fresh")
 CLOSE_CODE = Integer(1000, 4999)
 HTTP_STATUS = Integer(100, 599)
+
+
+class CloseName:
+    """A close code, or `stream_ended` for the end of an event stream."""
+
+    def read(self, node: Node, context: ReadContext) -> int:
+        """The code."""
+        if scalar(node, "a close code").text == model.close_name(model.STREAM_END):
+            return model.STREAM_END
+        return CLOSE_CODE.read(node, context)
+
+    def schema(self) -> Schema:
+        """A number, or the word."""
+        return {"anyOf": [CLOSE_CODE.schema(), {"const": model.close_name(model.STREAM_END)}]}
+
 
 _CAPTURE = MapOf(NAME, PATH, expected="a mapping of names to paths")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import stat
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -27,8 +28,9 @@ class DataFileError(ValueError):
 
 def _read_text(path: Path) -> str:
     try:
-        if path.is_dir():
-            raise DataFileError(f"{path} is a directory")
+        kind = path.stat().st_mode
+        if not stat.S_ISREG(kind):  # a FIFO without a writer would never answer
+            raise DataFileError(f"{path} is {'a directory' if stat.S_ISDIR(kind) else 'not a regular file'}")
         with path.open("rb") as file:
             content = file.read(_MAX_FILE_BYTES + 1)
     except OSError as error:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from rtcli.load.scenario import model, steps
-from rtcli.load.scenario.grammar.common_types import ATTENDANCE, CLOSE_CODE, PROTOCOL, RATE, SHARE, TIME
+from rtcli.load.scenario.grammar.common_types import ATTENDANCE, PROTOCOL, RATE, SHARE, TIME, CloseName
 from rtcli.load.scenario.grammar.field_types import Choice, Integer, ListOf, Parsed, ReferenceTo, Text
 from rtcli.load.scenario.grammar.scalars import parse_reconnect
 from rtcli.load.scenario.grammar.sections import ByShape, Converted, Field, Section
@@ -77,8 +77,8 @@ ROLE = Section(
             "read at most so much, by TCP back-pressure",
         ),
         "expect_close": Field(
-            Converted(ListOf(CLOSE_CODE, min_items=1, or_single=True), frozenset),
-            "close codes that are as they should be",
+            Converted(ListOf(CloseName(), min_items=1, or_single=True), frozenset),
+            "close codes that are as they should be; stream_ended for an event stream",
         ),
         "expect_errors": Field(
             EXPECTED_ERRORS, "errors that sends and connects may end with: codes, or code, share and phase"

@@ -69,7 +69,11 @@ def parse_expression(text: str, metric: Metric) -> tuple[str, float | None, Oper
     if percentile is not None and percentile > 100:
         raise ThresholdError(f"p({match[2]}) is not a percentile: 0 to 100")
     sign = "==" if match[3] == "===" else match[3]
-    return aggregation, percentile, sign, _bound(match[4], metric, aggregation)  # type: ignore[return-value]
+    bound = _bound(match[4], metric, aggregation)
+    why = _impossible(sign, bound, metric, aggregation)
+    if why:
+        raise ThresholdError(f"{text.strip()!r} can never hold: {why}")
+    return aggregation, percentile, sign, bound  # type: ignore[return-value]
 
 
 def _example(metric: Metric) -> str:
@@ -97,6 +101,23 @@ def _bound(text: str, metric: Metric, aggregation: str) -> float:
         return _plain(text)
     except ValueError as error:
         raise ThresholdError(str(error)) from None
+
+
+def _impossible(sign: str, bound: float, metric: Metric, aggregation: str) -> str:
+    """Why no value holds; empty when one may. Nothing that is measured is below 0, and no share above 100 %.
+
+    A share is never compared with more than 100 %, even where that holds always: `rate < 101` lacks its `%`.
+    """
+    if metric.kind is Kind.RATE and bound > 1:
+        near = f": write {bound:g}%" if bound <= 100 else ""
+        return f"a share is at most 100%{near}"
+    if metric.kind is Kind.RATE and bound == 1 and sign == ">":
+        return "a share is at most 100%"
+    if bound == 0 and sign == "<":
+        return "it is never less than 0"
+    if aggregation == "count" and sign == "==" and not bound.is_integer():
+        return "a count is a whole number"
+    return ""
 
 
 def _plain(text: str) -> float:

@@ -165,6 +165,21 @@ def test_nothing_to_test(tmp_path: Path, quick: str) -> None:
     ]
 
 
+def test_our_own_server_and_another_at_once(tmp_path: Path, quick: str) -> None:
+    result = rtcli("loadtest", quick, "--serve", "--url", "http://127.0.0.1:9", home=tmp_path)
+    assert result.returncode == 2
+    assert errors(result)[0] == "error: --serve and --url exclude each other"
+
+
+def test_a_plan_that_cannot_be_run_is_refused(tmp_path: Path, quick: str) -> None:
+    many = ("--set", "roles.writer.flow.2.send.rate=999999999/s", "--set", "phases.run.rates=x999999")
+    result = rtcli("loadtest", quick, "--serve", *many, home=tmp_path)
+    assert result.returncode == 2
+    *_, first, second = errors(result)
+    assert "messages are planned, 1 999 997 998" in first
+    assert second.startswith("hint: ")
+
+
 def test_an_unknown_scenario(tmp_path: Path) -> None:
     result = rtcli("loadtest", "smokey", "--serve", home=tmp_path)
     assert result.returncode == 2

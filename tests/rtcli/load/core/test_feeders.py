@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from random import Random
 
@@ -128,5 +129,8 @@ def test_a_wrong_json_file_is_refused(tmp_path: Path, content: bytes) -> None:
 def test_missing_files_and_directories_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataFileError, match="No such file"):
         read_csv(tmp_path / "x.csv")
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(DataFileError, match="fifo is not a regular file"):
+        read_csv(tmp_path / "fifo")  # nobody writes: reading would never end
     with pytest.raises(DataFileError, match="is a directory"):
         read_json(tmp_path)

@@ -84,6 +84,9 @@ class View:
         ("checks: rate > 99.5%", ("checks", "rate", None, ">", 0.995)),
         ("checks: rate > 0.995", ("checks", "rate", None, ">", 0.995)),
         ("vus: value < 5000", ("vus", "value", None, "<", 5000)),
+        ("checks: rate >= 100%", ("checks", "rate", None, ">=", 1.0)),
+        ("delivery_ratio: rate == 1", ("delivery_ratio", "rate", None, "==", 1.0)),
+        ("fanout_latency: min <= 0ms", ("fanout_latency", "min", None, "<=", 0.0)),
     ],
 )
 def test_grammar(text: str, expected: tuple[object, ...] | None) -> None:
@@ -116,6 +119,16 @@ def test_grammar(text: str, expected: tuple[object, ...] | None) -> None:
         ("checks: rate > 99 percent", "is not a threshold"),
         ("checks: count > 1", "is a rate and has no count"),
         ("", "is not a metric"),
+        ("checks: rate > 101%", "'rate > 101%' can never hold: a share is at most 100%"),
+        ("checks: rate > 99", "a share is at most 100%: write 99%"),
+        ("checks: rate < 101%", "a share is at most 100%"),
+        ("checks: rate > 100%", "can never hold"),
+        ("checks: rate < 0%", "it is never less than 0"),
+        ("lost: count < 0", "'count < 0' can never hold: it is never less than 0"),
+        ("lost: count == 0.5", "a count is a whole number"),
+        ("fanout_latency: p(99) < 0ms", "'p(99) < 0ms' can never hold: it is never less than 0"),
+        ("fanout_latency: count < 0", "can never hold"),
+        ("vus: value < 0", "can never hold"),
     ],
 )
 def test_mistakes(text: str, expected: str) -> None:
