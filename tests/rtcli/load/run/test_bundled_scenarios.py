@@ -109,6 +109,8 @@ async def test_it_passes_on_our_server(name: str) -> None:
     assert users.shortfalls == ()
     assert {role.share for role in users.roles} == {1.0}
     assert result.accounts.deliveries.missed == 0
+    sends = result.accounts.sends
+    assert sends.due == sends.accepted + sends.excused > 10
     assert [threshold for threshold in result.thresholds if threshold.value is None] == []
 
 

@@ -122,7 +122,9 @@ class WsClient:
         entry, refused = self._server.rooms.publish(self.user_id, room, content, id_)
         if refused:
             self._follow([error(ErrorCode.UNAVAILABLE, id_, time.time())])
-        elif id_ is not None:
+        elif id_ is not None and not (
+            "mute" in self._server.faults.chances and self._server.faults.roll("mute")
+        ):
             data = AckData(room=room, offset=entry.publication.offset, epoch=EPOCH, duplicate=False)
             self.send(encode(Ack(data=data, id=id_)))
 
