@@ -9,11 +9,9 @@ import pytest
 from rtcli.load.reporters.headline import sentence
 from rtcli.load.results.accounts import DeliveriesAccount, RoleAttendance, SendsAccount, UsersAccount
 from rtcli.load.results.model import RunResult, Verdict
-from rtcli.load.results.wording import accounts_line
 from tests.support.load.sample_results import (
     ABSENT,
     INTERRUPTED,
-    MISSED,
     PORTS,
     UNSENT,
     accounts,
@@ -131,38 +129,3 @@ def test_could_not_keep_up_is_said_of_nothing_but_that() -> None:
     unsure = result(audited=audit(expected=0, delivered=0), accounted=accounts(sends=SendsAccount()))
     assert unsure.verdict is Verdict.INCONCLUSIVE
     assert sentence(unsure) == "no message was due, although the scenario sends some."
-
-
-@pytest.mark.parametrize(
-    ("run", "line"),
-    [
-        (passing(), "10 of 10 users · 10 of 10 messages · 100 of 100 deliveries"),
-        (short(), "4 of 10 users (2 interrupted) · 3 of 10 messages · 100 of 160 deliveries"),
-        (
-            result(accounted=accounts(
-                replace(users_account(ABSENT, present=4), judged=False),
-                SendsAccount(1500, 1400, 1300, excused=150, shortfalls=(
-                    replace(UNSENT, count=50, allowed=True),)),
-                DeliveriesAccount(1, 1),
-            )),
-            (
-                "4 of 10 users (not judged) · 1 300 of 1 500 messages (50 allowed, 150 excused) · "
-                "1 of 1 delivery"
-            ),
-        ),
-        (
-            result(accounted=accounts(
-                sends=SendsAccount(10, 10, 10, unconfirmed=10, acks=False), deliveries=UNJUDGED)),
-            "10 of 10 users · 10 of 10 messages (10 without acknowledgement) · deliveries not judged",
-        ),
-        (result(accounted=accounts(sends=NO_SENDS)), "10 of 10 users · no messages planned"),
-        (
-            result(accounted=accounts(deliveries=DeliveriesAccount(160, 100, 60, (
-                replace(MISSED, allowed=True),)))),
-            "10 of 10 users · 10 of 10 messages · 100 of 160 deliveries (60 allowed)",
-        ),
-    ],
-)  # fmt: skip
-def test_the_line_of_the_accounts(run: RunResult, line: str) -> None:
-    assert run.accounts is not None
-    assert accounts_line(run.accounts) == line
