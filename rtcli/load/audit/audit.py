@@ -9,13 +9,13 @@ bytes with the entry's and counts it itself (see `Membership.take`). This module
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 
 from rtcli.load.audit.entry import Entry
 from rtcli.load.audit.lifecycle import LOGS_PER_WORKER, Lifecycle
 from rtcli.load.audit.membership import Membership
-from rtcli.load.audit.records import Delivery, Finding, Skip
+from rtcli.load.audit.records import KEPT_BYTES, Delivery, Finding, Note, Skip
 from rtcli.load.audit.sender_log import SenderLog, message_id, split_id
 from rtcli.load.audit.texts import difference, find_text, is_whole
 from rtcli.load.audit.token import Token, decode_token
@@ -57,6 +57,7 @@ class Audit(Lifecycle):
         self._known = range(workers * LOGS_PER_WORKER)
         self._max_evidence = max_evidence
         self._found: Counter[str] = Counter()
+        self._kept: defaultdict[str, list[int]] = defaultdict(list)  # places of findings with frames, by kind
 
     def receive(self, delivery: Delivery) -> Membership | None:
         """Account for one delivery. Returns the membership that it belongs to, if any."""
@@ -173,21 +174,31 @@ class Audit(Lifecycle):
 
     def _advance(self, delivery: Delivery, member: Membership, key: int) -> Entry:
         """Move the membership ahead to the entry with this key, and record what it skips."""
-        before = member.cursor
+        before, skipped = member.cursor, []
         entry = before.next
         while entry is not None and entry.key != key:
+            skipped.append(entry.identity)
             entry = entry.next
         if entry is None:
             raise AssertionError("an entry ahead of a membership is in its chain")
-        if member.advance(entry) and len(self.skips) < self._max_evidence:
-            skip = Skip(delivery.now, before, delivery.raw, tuple(delivery.user.notes))
-            self.skips[id(member), entry.identity] = skip
+        if skipped and len(self.skips) < self._max_evidence:
+            seen = _frame_of(before)
+            skip = Skip(
+                Note(member.received_at, "in", seen) if seen and member.received_at else None,
+                Note(delivery.now, "in", delivery.raw[:KEPT_BYTES]),
+                tuple(delivery.user.notes),
+            )
+            for identity in skipped[: self._max_evidence - len(self.skips)]:
+                self.skips[id(member), identity] = skip
+        member.advance(entry)
+        member.received_at = delivery.now
         return entry
 
     def _is_new(self, delivery: Delivery, member: Membership, identity: int, key: int) -> bool:
         """Judge the delivery of a message at or before the membership's cursor; False: a duplicate."""
         if identity in member.missing:
             del member.missing[identity]
+            self.skips.pop((id(member), identity), None)
             for entry in self.rooms[member.room].recent:
                 if entry.identity == identity:
                     entry.missed_by -= 1
@@ -195,9 +206,19 @@ class Audit(Lifecycle):
             self._reordered(delivery, member, identity, member.cursor.identity)
             return True
         if key > member.start_key:
-            self._find("duplicate", delivery, member, identity)
+            self._find("duplicate", delivery, member, identity, before=self._first_copy(member, identity))
             return False
         return self._is_new_early(delivery, member, identity, key)
+
+    def _first_copy(self, member: Membership, identity: int) -> Note | None:
+        """The first arrival of a message that came to a membership again, as far as it is known."""
+        if member.cursor.identity == identity:
+            frame = _frame_of(member.cursor)
+            return Note(member.received_at, "in" if frame else "note", frame or b"its first copy came")
+        for entry in self.rooms[member.room].recent:
+            if entry.identity == identity:
+                return Note(entry.first_seen, "note", b"its first copy had come to the first in the room")
+        return None
 
     def _is_new_early(self, delivery: Delivery, member: Membership, identity: int, key: int) -> bool:
         """The same for a message that others had received before this membership started."""
@@ -264,10 +285,12 @@ class Audit(Lifecycle):
         *,
         reference: int = -1,
         detail: str = "",
+        before: Note | None = None,
     ) -> None:
         user = delivery.user
         self._found[kind] += 1
-        keep = len(self.findings) < self._max_evidence
+        keep = self._make_place(kind)
+        context = (*user.notes, before) if before is not None else tuple(user.notes)
         self.findings.append(
             Finding(
                 kind,
@@ -279,11 +302,26 @@ class Audit(Lifecycle):
                 delivery.now,
                 reference,
                 detail,
-                delivery.raw if keep else b"",
-                tuple(user.notes) if keep else (),
+                delivery.raw[:KEPT_BYTES] if keep else b"",
+                context if keep else (),
                 delivery.token if kind == "corrupt" else b"",
             )
         )
+
+    def _make_place(self, kind: str) -> bool:
+        """Whether the next finding, which is of this kind, may keep its frames.
+
+        When all places are taken, a kind that has fewer takes one from the kind that has most.
+        """
+        kept = self._kept[kind]
+        if sum(map(len, self._kept.values())) >= self._max_evidence:
+            most = max(self._kept.values(), key=len)
+            if len(most) <= len(kept) + 1:
+                return False
+            place = most.pop()
+            self.findings[place] = self.findings[place]._replace(raw=b"", context=())
+        kept.append(len(self.findings))
+        return True
 
     def violations_so_far(self) -> dict[str, int]:
         """Number of violations by kind that are known now; `missing` are deliveries that may still come."""
@@ -313,6 +351,11 @@ class Audit(Lifecycle):
         while self._ending and (self._ending[0].ended or 0) + patience <= now:
             member = self._ending.pop(0)
             self.rooms[member.room].release(member)
+
+
+def _frame_of(entry: Entry) -> bytes:
+    """The frame or event in which a message came to the first, cut for evidence; empty if it is not kept."""
+    return (entry.frame or (entry.text or "").encode())[:KEPT_BYTES]
 
 
 def _keep(entry: Entry, delivery: Delivery) -> None:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from rtcli.load.audit.audit import Audit
 from rtcli.load.audit.judge import Account, Case
 from rtcli.load.audit.membership import Membership
+from rtcli.load.audit.neighbours import neighbours
 from rtcli.load.audit.records import Note
 from rtcli.load.audit.sender_log import FAILED, split_id
 from rtcli.load.results.model import FrameEvidence, Violation, ViolationGroup
 
 _NEAR_US = 1_000_000
-_FRAME_CHARACTERS = 400
+_LOSSES = frozenset({"lost", "resume_gap"})
 
 
 @dataclass(slots=True)
@@ -156,8 +157,7 @@ def _violation(audit: Audit, case: Case, cause: str) -> Violation:
 
 def _name(audit: Audit, identity: int) -> str:
     log_number, number = split_id(identity)
-    log = audit.logs[log_number]
-    return f"{log.publisher} #{log.earlier + number + 1}"
+    return audit.logs[log_number].message_name(number)
 
 
 def _seconds(audit: Audit, at: int | None) -> float | None:
@@ -171,12 +171,10 @@ def _frames(audit: Audit, case: Case) -> Iterable[FrameEvidence]:
         notes = [*case.finding.context, Note(case.finding.at, "in", case.finding.raw)]
     elif case.member is not None:
         skip = audit.skips.get((id(case.member), case.identity))
-        if skip is not None:
-            before = skip.before
-            notes = list(skip.context)
-            if before.frame or before.text:
-                notes.append(Note(before.last_seen, "in", before.frame or (before.text or "").encode()))
-            notes.append(Note(skip.at, "in", skip.raw))
+        if skip is None and case.kind in _LOSSES:
+            notes = neighbours(audit, case.member, case.identity)
+        elif skip is not None:
+            notes = [*skip.context, *([] if skip.before is None else [skip.before]), skip.after]
     for note in sorted(notes, key=lambda note: note.at):
         if note.text:
             yield frame_of(note, audit.base)
@@ -184,6 +182,6 @@ def _frames(audit: Audit, case: Case) -> Iterable[FrameEvidence]:
 
 def frame_of(note: Note, base: int) -> FrameEvidence:
     """A subscriber's note as evidence. `base` is the start of the run (µs)."""
-    text = note.text.decode("utf-8", "replace")[:_FRAME_CHARACTERS]
+    text = note.text.decode("utf-8", "replace")
     direction = {"in": "in", "out": "out"}.get(note.direction, "note")
     return FrameEvidence(round((note.at - base) / 1e6, 6), direction, text)  # type: ignore[arg-type]

@@ -39,6 +39,7 @@ class Membership:
         "lost",
         "missing",
         "outages",
+        "received_at",
         "room",
         "start_key",
         "trailing",
@@ -65,6 +66,7 @@ class Membership:
         self.joined: int | None = None
         self.leaving: int | None = None
         self.lost: int | None = None  # when the connection was lost; None again after a resume
+        self.received_at = 0  # when it received the entry at its cursor
         self.ended: int | None = None
         self.end = ""  # left; lost; declared (the server said that messages are lost); open (the run ended)
         self.missing: dict[int, int] = {}  # messages that it went past without receiving them: key by id
@@ -87,7 +89,7 @@ class Membership:
     def take(self, entry: Entry, now: int) -> None:
         """Count the delivery of the next entry. `WebSocketConnection.on_ws_frame` inlines it."""
         self.cursor = entry
-        entry.last_seen = now
+        entry.last_seen = self.received_at = now
         self.counts[entry.delivery_key + bucket_index(now - entry.intended)] += 1
 
     def miss(self, entry: Entry) -> None:

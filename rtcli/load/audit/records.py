@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-from rtcli.load.audit.entry import Entry
 from rtcli.load.audit.membership import Membership
 from rtcli.protocol.position import Position
 
 _KEPT_NOTES = 12
+KEPT_BYTES = 400
+"""Of a frame that is kept for evidence."""
 
 
 class Note(NamedTuple):
@@ -79,9 +80,8 @@ class Finding(NamedTuple):
 
 
 class Skip(NamedTuple):
-    """What a membership saw when it went past a message: the entry before it, and the frame after it."""
+    """What a membership received before and after a message that it went past, and its notes of then."""
 
-    at: int
-    before: Entry
-    raw: bytes
+    before: Note | None
+    after: Note
     context: tuple[Note, ...]

@@ -60,6 +60,10 @@ class SenderLog:
         self.top_number = -1  # the highest number that anybody has seen
         self.top_key = 0  # the highest key of a message that anybody has seen
 
+    def message_name(self, number: int) -> str:
+        """The name of a message for people: `writer 3 #41837`."""
+        return f"{self.publisher} #{self.earlier + number + 1}"
+
     def append(self, now: int) -> int:
         """Record that the next message is sent; returns its number."""
         self.sent.append(now)

@@ -91,7 +91,7 @@ class WebSocketConnection(picows.WSListener):
         entry = member.cursor.next
         if entry is not None and entry.frame == data:
             member.cursor = entry
-            entry.last_seen = now = monotonic_ns() // 1000
+            entry.last_seen = member.received_at = now = monotonic_ns() // 1000  # type: ignore[union-attr]
             late = now - entry.intended
             if late < 2048:  # `bucket_index`, in place: a call costs as much as all of it
                 member.counts[entry.delivery_key + late] += 1  # type: ignore[union-attr]

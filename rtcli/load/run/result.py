@@ -29,6 +29,7 @@ from rtcli.load.results.model import (
     ThresholdResult,
     Violation,
 )
+from rtcli.load.results.quotas import choose
 from rtcli.load.results.thresholds import evaluate
 from rtcli.load.results.verdict import decide
 from rtcli.load.run.coordinator import RunState
@@ -140,7 +141,7 @@ def _audit(state: RunState, unsent: Sequence[Violation]) -> AuditResult:
     counts = dict.fromkeys(COUNTS, 0)
     groups: dict[GroupKey, Group] = {}
     absent = [violation for worker in state.attendance for violation in worker.violations]
-    violations, undelivered, not_counted = [*absent, *unsent][: max(rules.evidence, 0)], 0, 0
+    violations, undelivered, not_counted = [*absent, *unsent], 0, 0
     for account in state.accounts:
         for kind, count in account.counts.items():
             if kind in counts:
@@ -167,7 +168,7 @@ def _audit(state: RunState, unsent: Sequence[Violation]) -> AuditResult:
         counts=counts,
         failing=failing_kinds(rules),
         subscribers=subscribers,
-        violations=violations[: max(rules.evidence, 0)],
+        violations=choose(violations, rules.evidence),
         groups=group_texts(groups, subscribers),
     )
 

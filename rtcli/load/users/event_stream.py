@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing_extensions import override
 
 from rtcli.load.adapters import interface as events
-from rtcli.load.audit.records import Note
+from rtcli.load.audit.records import KEPT_BYTES, Note
 from rtcli.load.errors import StepError
 from rtcli.load.net.event_stream import SseConnection, open_sse
 from rtcli.load.net.http_stream import encode_request
@@ -27,8 +27,6 @@ from rtcli.load.users.transport import (
     UnacceptedMessage,
 )
 from rtcli.protocol.sse import ServerSentEvent, SSEParser
-
-_NOTED = 400  # characters of an event that are kept for evidence
 
 
 class SseTransport(Transport):
@@ -222,7 +220,7 @@ class SseTransport(Transport):
             self._worker.audit.receive(delivery)
 
     def _on_other(self, event: events.Event, data: str, now: int) -> None:
-        self._subscriber.notes.append(Note(now, "in", data[:_NOTED].encode()))
+        self._subscriber.notes.append(Note(now, "in", data[:KEPT_BYTES].encode()))
         match event:
             case events.Hello():
                 self._subscriber.connection = event.connection

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from rtcli.load.adapters.interface import Joined, Left, WsAdapter
-from rtcli.load.audit.records import Note
+from rtcli.load.audit.records import KEPT_BYTES, Note
 from rtcli.load.errors import LostError, StepError
 from rtcli.load.users.context import UserContext
 from rtcli.load.users.memberships import Memberships
@@ -14,7 +14,6 @@ from rtcli.load.users.pending import PendingReplies
 from rtcli.protocol.position import Position
 
 UNCONFIRMED_US = 1_000_000  # how long a join or leave may take in a protocol that does not confirm it
-_NOTED = 400  # bytes of a frame that are kept for evidence
 
 
 class RoomRequests:
@@ -93,7 +92,7 @@ class RoomRequests:
         """Send a request that is confirmed by the room's name or refused by the request's id."""
         if not self._write(frame):
             raise LostError
-        self._user.subscriber.notes.append(Note(self._user.worker.now(), "out", frame[:_NOTED]))
+        self._user.subscriber.notes.append(Note(self._user.worker.now(), "out", frame[:KEPT_BYTES]))
         await self._pending.confirmation(room, request_id, timeout)
 
     def _next_id(self) -> str:

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from rtcli.load.adapters import interface as events
 from rtcli.load.audit.membership import Membership
-from rtcli.load.audit.records import Note
+from rtcli.load.audit.records import KEPT_BYTES, Note
 from rtcli.load.audit.sender_log import SenderLog
 from rtcli.load.net.websocket import NO_MEMBERSHIP, WebSocketConnection, open_websocket
 from rtcli.load.scenario.steps import Kill
@@ -28,7 +28,6 @@ from rtcli.load.users.transport import (
     UnacceptedMessage,
 )
 
-_NOTED = 400  # bytes of a frame that are kept for evidence
 _MAX_DIRECT = 8  # rooms whose expected frames are compared before a frame is parsed
 
 
@@ -263,7 +262,7 @@ class WebSocketTransport(Transport):
     def _on_other(self, event: events.Event, data: bytes, now: int) -> None:
         handler = self._handlers.get(type(event))
         if handler is not None:
-            self._subscriber.notes.append(Note(now, "in", data[:_NOTED]))
+            self._subscriber.notes.append(Note(now, "in", data[:KEPT_BYTES]))
             handler(self, event, now)
 
     def _is_expected(self, data: bytes, now: int) -> bool:
