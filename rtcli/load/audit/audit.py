@@ -9,13 +9,12 @@ bytes with the entry's and counts it itself (see `Membership.take`). This module
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Callable
 
 from rtcli.load.audit.entry import Entry
 from rtcli.load.audit.lifecycle import LOGS_PER_WORKER, Lifecycle
 from rtcli.load.audit.membership import Membership
-from rtcli.load.audit.records import KEPT_BYTES, Delivery, Finding, Note, Skip
+from rtcli.load.audit.records import KEPT_BYTES, Delivery, Finding, Findings, Note, Skip
 from rtcli.load.audit.sender_log import SenderLog, message_id, split_id
 from rtcli.load.audit.texts import difference, find_text, is_whole
 from rtcli.load.audit.token import Token, decode_token
@@ -49,15 +48,13 @@ class Audit(Lifecycle):
         super().__init__(run, base, worker=worker)
         self.order = order
         self._judges_text = text == "whole"
-        self.findings: list[Finding] = []
+        self.findings = Findings(max_evidence)
         self.skips: dict[tuple[int, int], Skip] = {}  # by the membership's id() and the message's
         self._on_complete = on_complete
         self._delivery_key_of = delivery_key_of
         self._own = range(self._next_log, self._next_log + LOGS_PER_WORKER)
         self._known = range(workers * LOGS_PER_WORKER)
         self._max_evidence = max_evidence
-        self._found: Counter[str] = Counter()
-        self._kept: defaultdict[str, list[int]] = defaultdict(list)  # places of findings with frames, by kind
 
     def receive(self, delivery: Delivery) -> Membership | None:
         """Account for one delivery. Returns the membership that it belongs to, if any."""
@@ -288,10 +285,7 @@ class Audit(Lifecycle):
         before: Note | None = None,
     ) -> None:
         user = delivery.user
-        self._found[kind] += 1
-        keep = self._make_place(kind)
-        context = (*user.notes, before) if before is not None else tuple(user.notes)
-        self.findings.append(
+        self.findings.add(
             Finding(
                 kind,
                 user.name,
@@ -302,31 +296,16 @@ class Audit(Lifecycle):
                 delivery.now,
                 reference,
                 detail,
-                delivery.raw[:KEPT_BYTES] if keep else b"",
-                context if keep else (),
+                delivery.raw[:KEPT_BYTES],
+                tuple(user.notes) if before is None else (*user.notes, before),
                 delivery.token if kind == "corrupt" else b"",
             )
         )
 
-    def _make_place(self, kind: str) -> bool:
-        """Whether the next finding, which is of this kind, may keep its frames.
-
-        When all places are taken, a kind that has fewer takes one from the kind that has most.
-        """
-        kept = self._kept[kind]
-        if sum(map(len, self._kept.values())) >= self._max_evidence:
-            most = max(self._kept.values(), key=len)
-            if len(most) <= len(kept) + 1:
-                return False
-            place = most.pop()
-            self.findings[place] = self.findings[place]._replace(raw=b"", context=())
-        kept.append(len(self.findings))
-        return True
-
     def violations_so_far(self) -> dict[str, int]:
         """Number of violations by kind that are known now; `missing` are deliveries that may still come."""
         missing = sum(len(member.missing) for room in self.rooms.values() for member in room.memberships)
-        return {**self._found, **({"missing": missing} if missing else {})}
+        return {**self.findings.counts, **({"missing": missing} if missing else {})}
 
     def outstanding(self) -> int:
         """Number of messages and memberships that still wait for a delivery, as far as this worker knows."""

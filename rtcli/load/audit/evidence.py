@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from rtcli.load.audit.audit import Audit
 from rtcli.load.audit.judge import Account, Case
 from rtcli.load.audit.membership import Membership
-from rtcli.load.audit.neighbours import neighbours
 from rtcli.load.audit.records import Note
-from rtcli.load.audit.sender_log import FAILED, split_id
+from rtcli.load.audit.sender_log import FAILED, SenderLog, message_id, split_id
 from rtcli.load.results.model import FrameEvidence, Violation, ViolationGroup
 
 _NEAR_US = 1_000_000
+_LOOKED_AT = 50  # messages of each log before and after a lost one
 _LOSSES = frozenset({"lost", "resume_gap"})
 
 
@@ -172,7 +173,7 @@ def _frames(audit: Audit, case: Case) -> Iterable[FrameEvidence]:
     elif case.member is not None:
         skip = audit.skips.get((id(case.member), case.identity))
         if skip is None and case.kind in _LOSSES:
-            notes = neighbours(audit, case.member, case.identity)
+            notes = _neighbours(audit, case.member, case.identity)
         elif skip is not None:
             notes = [*skip.context, *([] if skip.before is None else [skip.before]), skip.after]
     for note in sorted(notes, key=lambda note: note.at):
@@ -185,3 +186,38 @@ def frame_of(note: Note, base: int) -> FrameEvidence:
     text = note.text.decode("utf-8", "replace")
     direction = {"in": "in", "out": "out"}.get(note.direction, "note")
     return FrameEvidence(round((note.at - base) / 1e6, 6), direction, text)  # type: ignore[arg-type]
+
+
+def _neighbours(audit: Audit, member: Membership, identity: int) -> list[Note]:
+    """Notes of the message before a lost one and of the one after it that the membership received."""
+    log_number, number = split_id(identity)
+    lost = audit.logs[log_number]
+    key, sent = lost.keys[number], lost.sent[number]
+    before: list[tuple[int, SenderLog, int]] = []
+    after: list[tuple[int, SenderLog, int]] = []
+    for log in audit.rooms[member.room].logs:
+        for other in _received_near(log, member, sent):
+            place = log.keys[other] if key else log.sent[other]
+            (before if place < (key or sent) else after).append((place, log, other))
+    found = [("before", *max(before, key=_place))] if before else []
+    found += [("after", *min(after, key=_place))] if after else []
+    return [
+        Note(log.sent[other], "note", f"sent, and received {side} it: {log.message_name(other)}".encode())
+        for side, _, log, other in found
+    ]
+
+
+def _place(item: tuple[int, SenderLog, int]) -> int:
+    return item[0]
+
+
+def _received_near(log: SenderLog, member: Membership, sent: int) -> Iterator[int]:
+    """The numbers of a log's messages, sent at about this time, that the membership received."""
+    end = len(log.sent)
+    while end and not log.sent[end - 1]:  # never sent
+        end -= 1
+    middle = bisect_left(log.sent, sent, 0, end)
+    for number in range(max(0, middle - _LOOKED_AT), min(end, middle + _LOOKED_AT)):
+        key = log.keys[number]
+        if key and member.received(message_id(log.number, number), key):
+            yield number

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from rtcli.load.audit.membership import Membership
@@ -77,6 +78,43 @@ class Finding(NamedTuple):
     raw: bytes
     context: tuple[Note, ...]
     token: bytes = b""  # of a message that came with a damaged one
+
+
+class Findings:
+    """All findings, in the order in which they were made; `limit` of them with frames, of each kind some."""
+
+    def __init__(self, limit: int) -> None:
+        self.counts: Counter[str] = Counter()  # by kind
+        self._limit = limit
+        self._all: list[Finding] = []
+        self._kept: defaultdict[str, list[int]] = defaultdict(list)  # places of those with frames, by kind
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self._all)
+
+    def add(self, finding: Finding) -> None:
+        """Add a finding, without its frames if there is no place for them."""
+        self.counts[finding.kind] += 1
+        if self._make_place(finding.kind):
+            self._kept[finding.kind].append(len(self._all))
+            self._all.append(finding)
+        else:
+            self._all.append(_without_frames(finding))
+
+    def _make_place(self, kind: str) -> bool:
+        """Whether there is place for one of this kind: perhaps one that a kind with more of them gives up."""
+        if sum(map(len, self._kept.values())) < self._limit:
+            return True
+        most = max(self._kept.values(), key=len)
+        if len(most) <= len(self._kept[kind]) + 1:
+            return False
+        place = most.pop()
+        self._all[place] = _without_frames(self._all[place])
+        return True
+
+
+def _without_frames(finding: Finding) -> Finding:
+    return finding._replace(raw=b"", context=())
 
 
 class Skip(NamedTuple):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rtcli.load.reporters.html.markup import text
 from rtcli.load.results.kinds import KINDS, words_of
 from rtcli.load.results.model import RunResult, Violation
+from rtcli.load.results.quotas import choose
 from rtcli.load.results.wording import violation_facts
 from rtcli.units import format_number
 
@@ -24,15 +25,18 @@ def violations(result: RunResult) -> str:
         f"<li><b>{format_number(group.count)} {text(words_of(group.kind))}</b>: {text(group.text)}</li>"
         for group in audit.groups
     )
-    shown = audit.violations[:_MAX_VIOLATIONS]
+    shown, counts = choose(audit.violations, _MAX_VIOLATIONS), result.violation_counts
     kinds = [*KINDS, *sorted({violation.kind for violation in shown} - set(KINDS))]
-    body = "".join(_kind(kind, [found for found in shown if found.kind == kind]) for kind in kinds)
+    body = "".join(
+        _kind(kind, [found for found in shown if found.kind == kind], counts.get(kind, 0)) for kind in kinds
+    )
     rest = len(audit.violations) - len(shown)
     more = f"<p>{rest} more are in evidence.ndjson.</p>" if rest > 0 else ""
     return f"<section><h2>What went wrong</h2><ul>{groups}</ul>{body}{more}</section>"
 
 
-def _kind(kind: str, found: Sequence[Violation]) -> str:
+def _kind(kind: str, found: Sequence[Violation], count: int) -> str:
+    """The violations of one kind, of which there were `count`."""
     if not found:
         return ""
     known = KINDS.get(kind)
@@ -42,7 +46,8 @@ def _kind(kind: str, found: Sequence[Violation]) -> str:
     shown = "".join(_violation(violation) for violation in found[:_OPEN])
     rest = "".join(_violation(violation) for violation in found[_OPEN:])
     more = f"<details><summary>{len(found) - _OPEN} more</summary>{rest}</details>" if rest else ""
-    return heading + shown + more
+    part = f"<p>The first {len(found)} of {format_number(count)}:</p>" if count > len(found) else ""
+    return heading + part + shown + more
 
 
 def _violation(violation: Violation) -> str:
