@@ -43,6 +43,7 @@ from rtcli.load.scenario.model import ThresholdSpec
 
 _LEAD_US = 200_000  # from sending `Start` to the start of the run, so that all workers have it in time
 _FOLD_EVERY_S = 5.0
+_MAX_SILENCE_S = 60.0  # for which samples wait until a worker that stands still can tell that it did
 _MAX_LOG = 1_000  # lines
 _OVERTIME_S = 30.0  # beyond phases and settling, until a worker that does not answer counts as failed
 
@@ -114,6 +115,7 @@ class RunState:
     log: deque[str] = field(default_factory=lambda: deque(maxlen=_MAX_LOG))
     clock: Callable[[], int] = _monotonic_us
     folded: float = 0.0  # when samples were folded last
+    heard: dict[int, float] = field(default_factory=dict)  # when each worker told of itself last
     accounts: list[WorkerAccount] = field(default_factory=list)
     attendance: list[WorkerAttendance] = field(default_factory=list)  # of each worker
     sends: list[WorkerSends] = field(default_factory=list)  # of each worker
@@ -144,9 +146,10 @@ class RunState:
         for start, end in tick.stalls:
             self.health.add_stall(start, end)
         self.log += tick.log
+        self.heard[worker] = self.now()
         if self.now() >= self.folded + _FOLD_EVERY_S:
             self.folded = self.now()
-            self.store.fold(self.folded)
+            self.store.fold(max(min(self.heard.values()), self.folded - _MAX_SILENCE_S))
 
 
 class ProgressView(Protocol):
