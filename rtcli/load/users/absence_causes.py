@@ -96,7 +96,7 @@ def of_lost_answer(closed: int | None) -> Cause:
 def of_failed_publish(error: httpx.HTTPError) -> Cause:
     """A request to publish had no answer, or could not be made."""
     if isinstance(error, httpx.PoolTimeout):
-        return Cause("own_connections", "too many requests to publish at once", own=True)
+        return Cause("generator_connections", "too many requests to publish at once", own=True)
     if isinstance(error, httpx.ConnectTimeout | httpx.ReadTimeout | httpx.WriteTimeout):
         return Cause("no_answer", "no answer to the request to publish")
     if isinstance(error, httpx.ConnectError):
