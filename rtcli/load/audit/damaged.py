@@ -24,6 +24,7 @@ class DamagedMessages:
         self._audit = audit
         self._of_user: dict[str, list[Membership]] | None = None
         self._by_time: dict[int, list[int]] | None = None
+        self._by_key: dict[str, dict[int, int]] = {}
 
     def match(self, finding: Finding) -> tuple[int, Membership | None]:
         """The id of the message (-1: unknown), and the membership that it came to; None: to none."""
@@ -40,13 +41,23 @@ class DamagedMessages:
         """The id of a message of the membership's room that fits best."""
         room = self._audit.rooms[member.room]
         placed = finding.reference < 0
-        if placed and (identity := _at(room, -finding.reference)) >= 0:
-            return identity
+        if placed and (at := self._keys_of(room).get(-finding.reference)) is not None:
+            return at
         if remains is not None and (identity := self._likely(remains, member)) >= 0:
             return identity
         if placed:
             return _first([item for item in unseen_messages(room) if item[2] not in item[1].ack_keys], member)
         return _next_missing(room, member, finding.reference)
+
+    def _keys_of(self, room: Room) -> dict[int, int]:
+        """The ids of the room's messages by their keys; for those that nobody saw, keys from answers."""
+        found = self._by_key.get(room.name)
+        if found is None:
+            found = self._by_key[room.name] = {}
+            for log in room.logs:
+                keys = log.ack_keys | {number: key for number, key in enumerate(log.keys) if key}
+                found.update({key: message_id(log.number, number) for number, key in keys.items()})
+        return found
 
     def _likely(self, remains: Remains, member: Membership) -> int:
         """The id of the room's message that was sent at the token's time, or has its number; else -1."""
@@ -112,16 +123,6 @@ def unseen_messages(room: Room) -> Iterator[tuple[int, SenderLog, int]]:
             for number, key in enumerate(log.keys):
                 if not key and log.sent[number] and log.acks[number] != FAILED:
                     yield message_id(log.number, number), log, number
-
-
-def _at(room: Room, key: int) -> int:
-    """The id of the message with this key; -1: there is none."""
-    for log in room.logs:
-        keys = log.ack_keys | {number: own for number, own in enumerate(log.keys) if own}
-        for number, own in keys.items():
-            if own == key:
-                return message_id(log.number, number)
-    return -1
 
 
 def _next_missing(room: Room, member: Membership, key: int) -> int:

@@ -64,7 +64,7 @@ def find_text(token: Token, raw: bytes, at: int) -> bytes | None:
     mark = raw[at : at + LENGTH].decode()
     document = _parse(raw)
     if document is not None:
-        if not any(_begins(text, token) for text in _behind_mark(document, mark)):
+        if not _is_in(document, mark, token):
             return None
     elif as_it_is is not None:
         return as_it_is
@@ -88,6 +88,14 @@ def _parse(raw: bytes | str) -> object:
         return json.loads(raw, strict=False)
     except (ValueError, RecursionError):
         return None
+
+
+def _is_in(document: object, mark: str, token: Token) -> bool:
+    """Whether the message's text is in a string of the document."""
+    try:
+        return any(_begins(text, token) for text in _behind_mark(document, mark))
+    except RecursionError:
+        return False
 
 
 def _behind_mark(tree: object, mark: str, depth: int = 0) -> Iterator[str]:
