@@ -16,6 +16,7 @@ from rtcli.load.errors import RefusedError
 from rtcli.load.net.http_stream import HttpError, ResponseReader
 from rtcli.load.net.source_addresses import SourceAddresses, reset_on_close
 from rtcli.load.net.throttle import Throttle
+from rtcli.load.scenario.model import STREAM_END
 from rtcli.load.scenario.steps import Kill
 from rtcli.protocol.sse import ServerSentEvent, SSELimitError, SSEParser
 
@@ -34,7 +35,7 @@ class SseReceiver(Protocol):
         ...
 
     def on_closed(self, code: int, reason: str) -> None:
-        """The stream has ended; called once, unless it was killed. There are no codes here: always 0."""
+        """The stream has ended; called once, unless it was killed. The code is always STREAM_END."""
         ...
 
 
@@ -113,7 +114,7 @@ class SseConnection(asyncio.Protocol):
         if not self.opened.done():
             self.opened.set_exception(RefusedError(0, "closed without an answer"))
         elif receiver is not None:
-            receiver.on_closed(0, self._failure or str(error or ""))
+            receiver.on_closed(STREAM_END, self._failure or str(error or ""))
 
     def kill(self, how: Kill) -> None:
         """Lose the connection; nothing more is reported of it."""

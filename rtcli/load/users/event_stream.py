@@ -12,6 +12,7 @@ from rtcli.load.audit.records import KEPT_BYTES, Note
 from rtcli.load.errors import StepError
 from rtcli.load.net.event_stream import SseConnection, open_sse
 from rtcli.load.net.http_stream import encode_request
+from rtcli.load.scenario.model import STREAM_END
 from rtcli.load.scenario.steps import Kill
 from rtcli.load.users.context import UserContext
 from rtcli.load.users.deliveries import deliveries
@@ -131,7 +132,7 @@ class SseTransport(Transport):
     @override
     def close(self, code: int, reason: str) -> None:
         self.drop(Kill.FIN)
-        self.on_closed(0, "")
+        self.on_closed(STREAM_END, "")
 
     @override
     def drop(self, how: Kill) -> None:

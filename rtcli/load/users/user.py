@@ -12,7 +12,7 @@ from rtcli.load.adapters.interface import Opening, SseAdapter, WsAdapter
 from rtcli.load.core.context import WorkerContext
 from rtcli.load.errors import ConnectError, GaveUpError, LostError, RefusedError, StepError
 from rtcli.load.scenario.distributions import Backoff
-from rtcli.load.scenario.model import Role, close_name
+from rtcli.load.scenario.model import STREAM_END, Role, close_name
 from rtcli.load.scenario.steps import Connect, Kill, walk
 from rtcli.load.users.absence_causes import GENERATOR_FAILED
 from rtcli.load.users.context import UserContext
@@ -142,7 +142,7 @@ class User(TransportObserver):
         self._mark_lost(now)
         if self._closing is not None and not self._closing.done():
             self._closing.set_result(None)
-        self._is_unwelcome = code != 0 and not should_reconnect(code)
+        self._is_unwelcome = code != STREAM_END and not should_reconnect(code)
         if not planned:
             self._start_reconnecting(unwelcome=self._is_unwelcome)
 
