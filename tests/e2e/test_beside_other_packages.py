@@ -20,6 +20,8 @@ from tests.support.wheel import built, run
 
 __all__ = ["built"]
 
+pytestmark = pytest.mark.timeout(300)  # the first test of a run installs the wheel and what it needs
+
 NAMES = ("server", "scenarios", "tests", "benchmarks")
 CHECK = "\n".join(
     [

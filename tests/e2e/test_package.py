@@ -15,6 +15,8 @@ from tests.support.wheel import built, only, run
 
 __all__ = ["built"]
 
+pytestmark = pytest.mark.timeout(300)  # the first test of a run installs the wheel and what it needs
+
 
 def test_the_wheel_installs_two_packages_and_nothing_generic(built: Path) -> None:
     names = zipfile.ZipFile(only(built / "dist", "*.whl")).namelist()
@@ -44,7 +46,6 @@ def test_the_sdist_builds_the_same_wheel(built: Path, tmp_path: Path) -> None:
     assert sorted(zipfile.ZipFile(only(tmp_path / "again", "*.whl")).namelist()) == sorted(first)
 
 
-@pytest.mark.timeout(300)
 def test_the_wheel_in_an_empty_environment_runs_a_load_test(built: Path, tmp_path: Path) -> None:
     out = tmp_path / "results"
     command = built / "env" / "bin" / "rtcli"

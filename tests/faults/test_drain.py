@@ -99,6 +99,7 @@ async def test_meanwhile_it_is_alive_not_ready_and_takes_nobody(server: ServerPr
     assert late.close_code == 1012
     late_stream = await connect(server.port, StreamPeer("late"))
     await until(lambda: late_stream.closing is not None, why="a new stream is told nothing")
+    holding.transport.abort()
     assert await asyncio.to_thread(server.wait) == 0
     log_is_clean(server)
 
