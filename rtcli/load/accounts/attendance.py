@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import NamedTuple
 
-from rtcli.load.accounts.absences import AbsenceGroup, AbsenceGroups, AbsenceKey, AbsenceKind
+from rtcli.load.accounts.absences import GENERATOR_LATE, AbsenceGroup, AbsenceGroups, AbsenceKey, AbsenceKind
 from rtcli.load.accounts.presence import Absence, Presence, RoomByPlan
 from rtcli.load.audit.evidence import frame_of
 from rtcli.load.audit.records import Note
@@ -98,6 +98,16 @@ class Attendance:
         self._open.add(user)
         return user
 
+    def never_started(self, name: str, role: str, since: int, now: int) -> None:
+        """Account for a user whom the load generator should have started, and did not."""
+        count = self._role(role)
+        count.planned += 1
+        self._add_planned(count, since, now, present=False)
+        cause = GENERATOR_LATE
+        phase = self._names[self._phase(since)]
+        key = AbsenceKey("absent", role, cause.code, cause.text, cause.own, phase=phase)
+        self.groups.group(key).add(1, [name], since, now, now - since)
+
     def close(self, now: int) -> None:
         """The phases are over, or were cut short: nobody is planned any more."""
         grace = max(MIN_GRACE_US, 2 * self._slowest)  # slow is not absent
@@ -116,7 +126,9 @@ class Attendance:
 
     def planned(self, user: Presence, start: int, end: int, *, present: bool) -> None:
         """Account for a time in which the user should be there."""
-        role = self._role(user)
+        self._add_planned(self._role(user.role), start, end, present=present)
+
+    def _add_planned(self, role: RoleCount, start: int, end: int, *, present: bool) -> None:
         phase = self._phase(start)
         while start < end:
             until = end if phase == len(self._ends) - 1 else min(end, self._ends[phase])
@@ -141,7 +153,7 @@ class Attendance:
     def over(self, user: Presence, outcome: AbsenceKind | None, absence: Absence | None, now: int) -> None:
         """Account for the end of a user's part."""
         self._open.discard(user)
-        role = self._role(user)
+        role = self._role(user.role)
         if user.due and outcome != "unresolved":
             role.planned += 1
             role.present += outcome is None
@@ -154,11 +166,11 @@ class Attendance:
             self._add_stretches(user, absence, key, resumed=False)
             self._keep_evidence(user, absence, key, now)
 
-    def _role(self, user: Presence) -> RoleCount:
-        found = self.roles.get(user.role)
+    def _role(self, name: str) -> RoleCount:
+        found = self.roles.get(name)
         if found is None:
             nothing = [0] * len(self._ends)
-            found = self.roles[user.role] = RoleCount(planned_us=nothing, present_us=list(nothing))
+            found = self.roles[name] = RoleCount(planned_us=nothing, present_us=list(nothing))
         return found
 
     def _phase(self, at: int) -> int:

@@ -17,6 +17,7 @@ from rtcli.load.core.context import WorkerContext, WorkerSpec
 from rtcli.load.core.failures import Failures, OwnFailure
 from rtcli.load.core.latches import Latches
 from rtcli.load.core.schedule import arrival_times, phase_bounds, seeded_rng, stays
+from rtcli.load.run.due_users import DueUsers
 from rtcli.load.run.health import stall_limit
 from rtcli.load.run.loop_watch import LoopWatch
 from rtcli.load.run.messages import Failed, FromWorker, PhasesEnded, Tick
@@ -51,6 +52,7 @@ class Worker:
         self._stop = asyncio.Event()
         self._watch = LoopWatch(self.context, stall_limit(spec.scenario.thresholds))
         self._processors = ProcessorTime()
+        self._due = DueUsers()
         self._cpu = time.process_time()
         self._wall = time.monotonic()
 
@@ -100,6 +102,7 @@ class Worker:
                     seeded_rng(self.spec.scenario.seed, role.name, "arrivals"),
                 )
                 mine = islice(enumerate(arrivals), self.spec.worker, None, self.spec.workers)
+                self._due.expect_arrivals(role.name, mine)
                 self._plan_arrival(role, mine, (place + 1) * _NUMBERS_PER_ROLE)
         for phase, start, _ in phase_bounds(self.spec.scenario.phases):
             if phase.cut is not None:
@@ -127,8 +130,11 @@ class Worker:
         )
 
     def _start_at(self, start: float, role: Role, index: int, number: int, end: float) -> None:
+        self._due.expect(role.name, index, start)
+
         def begin(_when: int) -> None:
-            if not self.context.stopping:
+            if not self.context.stopping and self.context.now() < self.context.microseconds(end):
+                self._due.started(role.name, index)
                 task = asyncio.create_task(self._run_user(role, index, number, end))
                 self._flows.add(task)
                 task.add_done_callback(self._flow_ended)
@@ -214,6 +220,7 @@ class Worker:
         context.stopping = True
         context.timers.stop()
         context.attendance.close(context.now())
+        self._account_for_never_started()
         for flow in self._parts:
             flow.out_of_reach.over()
         while self._flows:  # a cancellation may get lost, as in asyncio.wait_for of 3.11
@@ -235,6 +242,15 @@ class Worker:
             await asyncio.sleep(_SETTLE_STEP_S)
         for user in (*self.users, *self._gone):
             user.settle_messages()
+
+    def _account_for_never_started(self) -> None:
+        context = self.context
+        for user in self._due.never_started(context.seconds(context.now())):
+            role = context.scenario.roles[user.role]
+            context.count(role, "dropped_iterations")
+            context.attendance.never_started(
+                user.name, user.role, context.microseconds(user.start), context.now()
+            )
 
     async def close(self) -> None:
         """Disconnect all users: with a close handshake within some seconds, else at once."""
