@@ -59,7 +59,7 @@ def find_text(token: Token, raw: bytes, at: int) -> bytes | None:
     behind = raw[at + LENGTH :]
     text = behind[: 4 * token.length].decode("utf-8", "replace")[: token.length]
     as_it_is = raw[at : at + LENGTH + len(text.encode())] if _begins(text, token) else None
-    if as_it_is is not None and b"\\" not in as_it_is:
+    if as_it_is is not None and not (b"\\" in as_it_is or b'"' in as_it_is):  # in JSON, these mean others
         return as_it_is
     mark = raw[at : at + LENGTH].decode()
     document = _parse(raw)

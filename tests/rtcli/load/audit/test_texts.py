@@ -81,6 +81,13 @@ def test_a_text_that_is_escaped_twice_or_as_html_is_not_the_one_that_was_sent() 
     assert not is_found(text.replace("<", "&lt;").encode())
 
 
+def test_the_quote_that_ends_a_json_string_is_not_taken_for_one_of_the_text() -> None:
+    text = message(' she said "hi"')
+    assert is_found(json.dumps({"text": text}).encode())
+    assert not is_found(json.dumps({"text": text[:-1]}).encode())
+    assert not is_found(json.dumps({"text": text.replace('"hi"', "hi")}).encode())
+
+
 def test_several_tokens_are_found_with_their_places() -> None:
     data = f"[{json.dumps(message(' a'))},{json.dumps(message(' b'))}]".encode()
     raw, places = find_tokens(data)
