@@ -212,8 +212,8 @@ def _generator(result: RunResult, paint: Paint) -> Iterator[str]:
         lag += f", received within {format_seconds(own.loop_lag_p99)}"
     yield _row("Generator", ", ".join(parts) + lag)
     troubles = [
-        (own.dropped_sends, "messages could not be sent"),
-        (own.stalls, f"stalls of more than {format_seconds(own.stall_s)}"),
+        (own.dropped_sends, f"message{'s' * (own.dropped_sends != 1)} could not be sent"),
+        (own.stalls, f"stall{'s' * (own.stalls != 1)} of more than {format_seconds(own.stall_s)}"),
         (own.flagged_seconds, f"of {result.duration:.0f} seconds in which it was the bottleneck"),
     ]
     found = [f"{format_number(count)} {what}" for count, what in troubles if count]

@@ -76,7 +76,7 @@ _LATENESS = {"schedule_lag": Cause.SENDS, "loop_lag": Cause.LOOP}
 
 
 class Health:
-    """The health of the load generator, by second of the run: 17 bytes for each.
+    """The health of the load generator, by second of the run: 25 bytes for each.
 
     `limits` are those of the thresholds, tightest first. Of each second the worst lateness of any worker is
     kept; what makes a second useless for every threshold, such as a busy core, counts as endless lateness.
@@ -92,15 +92,21 @@ class Health:
         self._lateness = array("d")
         self._values = array("d")
         self._causes = bytearray()
+        self._stolen = array("f")
+        self._throttled = array("f")
         self._recent: defaultdict[tuple[int, str], dict[int, Histogram]] = defaultdict(dict)
         self._taken: dict[int, TakenTime] = {}  # by worker: each tells that of the whole machine
 
-    def _record(self, second: int, cause: Cause, value: float, *, lateness: float) -> None:
+    def _extend(self, second: int) -> None:
+        """Make room for a second."""
         missing = second + 1 - len(self._causes)
         if missing > 0:
-            self._lateness.extend([0.0] * missing)
-            self._values.extend([0.0] * missing)
+            for column in (self._lateness, self._values, self._stolen, self._throttled):
+                column.extend([0.0] * missing)
             self._causes.extend(bytes(missing))
+
+    def _record(self, second: int, cause: Cause, value: float, *, lateness: float) -> None:
+        self._extend(second)
         if lateness > self._lateness[second]:
             self._lateness[second], self._values[second] = lateness, value
             self._causes[second] = cause
@@ -124,6 +130,9 @@ class Health:
         self._taken[worker] = total
         self.stolen = max(self.stolen, total.stolen)
         self.throttled = max(self.throttled, total.throttled)
+        self._extend(second)
+        self._stolen[second] = max(self._stolen[second], taken.stolen / self._cores)
+        self._throttled[second] = max(self._throttled[second], taken.throttled)
         if taken.stolen > MAX_TAKEN * self._cores:
             self._record(second, Cause.STOLEN, taken.stolen / self._cores, lateness=math.inf)
         if taken.throttled > MAX_TAKEN:
@@ -178,6 +187,16 @@ class Health:
         if not self.level(second):
             return ""
         cause, value = Cause(self._causes[second]), self._values[second]
-        if cause in _TIMES:
+        if cause is Cause.THROTTLED:
             return _TIMES[cause].format(format_seconds(value))
+        if cause in _TIMES:
+            return _TIMES[cause].format(format_seconds(value)) + self._because(second, value)
         return _SHARES[cause].format(f"{value * 100:.0f} %")
+
+    def _because(self, second: int, late: float) -> str:
+        """Who took the processor time of a late second, if it was about as much as the second was late."""
+        if self._throttled[second] >= late / 2:
+            return f", held back by a quota for {format_seconds(self._throttled[second])}"
+        if self._stolen[second] >= late / 2:
+            return f", while the hypervisor took {self._stolen[second] * 100:.0f} % of the processors"
+        return ""

@@ -102,3 +102,19 @@ def test_what_makes_a_second_useless_for_every_threshold() -> None:
         6: "a quota held processes back for 250 ms",
     }
     assert (of.stolen, of.throttled) == (0.5, 0.25)  # both workers tell that of the one machine
+
+
+@pytest.mark.parametrize(
+    ("taken", "why"),
+    [
+        (TakenTime(0.0, 0.0), ""),
+        (TakenTime(0.01, 0.01), ""),  # too little to be why
+        (TakenTime(0.0, 0.04), ", held back by a quota for 40 ms"),
+        (TakenTime(0.08, 0.0), ", while the hypervisor took 4 % of the processors"),
+    ],
+)
+def test_who_took_the_time_is_named(taken: TakenTime, why: str) -> None:
+    of = health()
+    of.add_stall(5.5, 5.55)
+    of.add_taken(0, 5, taken)
+    assert of.reason(5) == f"the event loop of a worker stood still for 50 ms{why}"
