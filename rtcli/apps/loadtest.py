@@ -25,9 +25,10 @@ from rtcli.load.run.coordinator import Coordinator, ProgressView, RunState
 from rtcli.load.run.own_server import own_server
 from rtcli.load.run.progress import ProgressLines, ProgressScreen, SilentProgress
 from rtcli.load.run.result import make_result
-from rtcli.load.run.target import check_allowed, make_spec, probe
+from rtcli.load.run.target import check_allowed, make_spec
 from rtcli.load.run.worker_pool import WorkerFailedError
 from rtcli.load.scenario.model import Scenario
+from rtcli.load.users.flow.probe import probe
 from rtcli.terminal.console import StdoutClosedError, Style, console
 
 _LOGGED = ("fanout_latency", "fanout_service", "fanout_complete", "send_ack", "schedule_lag", "recovery_time")

@@ -46,11 +46,16 @@ class Endpoint:
 
     def http_url(self, path: str) -> str:
         """The HTTP URL of the path that was given, else of `path`."""
-        return f"{self.base}{self.path or path}"
+        return f"{self.base}{_rooted(self.path or path)}"
 
     def ws_url(self, path: str) -> str:
         """The WebSocket URL of the path that was given, else of `path`."""
-        return f"{'wss' if self.secure else 'ws'}://{self.authority}{self.path or path}"
+        return f"{'wss' if self.secure else 'ws'}://{self.authority}{_rooted(self.path or path)}"
+
+
+def _rooted(path: str) -> str:
+    """The path with a slash in front: without one, it would be read as a part of the host."""
+    return path if path.startswith("/") else f"/{path}"
 
 
 def parse_endpoint(text: str) -> Endpoint:

@@ -19,6 +19,7 @@ from rtcli.load.adapters.interface import (
     Refused,
     Reply,
     SseAdapter,
+    Unreadable,
     WsAdapter,
     unreadable,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "Reply",
     "SseAdapter",
     "Target",
+    "Unreadable",
     "WsAdapter",
     "unreadable",
 ]

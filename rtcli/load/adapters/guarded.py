@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 from typing_extensions import override
 
@@ -26,6 +27,7 @@ from rtcli.load.adapters.interface import (
     Refused,
     Reply,
     SseAdapter,
+    Unreadable,
     WsAdapter,
 )
 from rtcli.load.core.failures import place_of
@@ -37,7 +39,7 @@ _TEXT = (str, type(None))
 _PLACE = (Position, type(None))
 _SECONDS = (int, float, type(None))
 _FIELDS: Mapping[type, tuple[Any, ...]] = {
-    Data: (_TEXT, _PLACE),
+    Data: (_TEXT, _PLACE, _TEXT),
     Acked: (str, _PLACE),
     Refused: (_TEXT, str),
     Joined: (str, _PLACE, (bool, type(None))),
@@ -46,6 +48,7 @@ _FIELDS: Mapping[type, tuple[Any, ...]] = {
     Hello: (str,),
     Reply: (bytes,),
     Closing: (_SECONDS,),
+    Unreadable: (str,),
     Other: (),
 }
 """The types of each event's fields."""
@@ -116,6 +119,14 @@ def _name(method: Callable[..., object]) -> str:
     return getattr(method, "__name__", "method")
 
 
+def _authority(url: str) -> str:
+    """The host and port of a URL, as `Endpoint.authority`; whatever is no such URL equals no authority."""
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
+
+
 class GuardedWs(WsAdapter):
     """An installed adapter over WebSocket."""
 
@@ -133,7 +144,10 @@ class GuardedWs(WsAdapter):
 
     @override
     def url(self, endpoint: Endpoint, opening: Opening) -> str:
-        return self._guard.text(self._adapter.url, endpoint, opening)
+        url = self._guard.text(self._adapter.url, endpoint, opening)
+        if _authority(url) != endpoint.authority:
+            self._guard.returned(self._adapter.url, url, f"an address of the target, {endpoint.authority}")
+        return url
 
     @override
     def headers(self, opening: Opening) -> list[tuple[str, str]]:
@@ -190,7 +204,10 @@ class GuardedSse(SseAdapter):
 
     @override
     def target(self, endpoint: Endpoint, opening: Opening) -> str:
-        return self._guard.text(self._adapter.target, endpoint, opening)
+        target = self._guard.text(self._adapter.target, endpoint, opening)
+        if not target.startswith("/") or not target.isascii() or not target.isprintable() or " " in target:
+            self._guard.returned(self._adapter.target, target, "a path and query, percent-encoded")
+        return target
 
     @override
     def headers(self, opening: Opening) -> list[tuple[str, str]]:

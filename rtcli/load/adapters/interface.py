@@ -83,17 +83,28 @@ class Closing(NamedTuple):
     retry_after: float | None
 
 
+class Unreadable(NamedTuple):
+    """A message of the protocol that lacks something, or is not as it must be; `reason` says what."""
+
+    reason: str
+
+
 class Other(NamedTuple):
     """Anything else."""
 
 
-Event: TypeAlias = Data | Acked | Refused | Joined | Left | Gap | Hello | Reply | Closing | Other
+Event: TypeAlias = Data | Acked | Refused | Joined | Left | Gap | Hello | Reply | Closing | Unreadable | Other
 OTHER = Other()
 
 
-def unreadable(frame: bytes) -> Event:
-    """What a frame that is not in the protocol's format means: a damaged message if a token is in it."""
-    return Data(None, None, "") if MARK in frame else OTHER
+def unreadable(frame: bytes, reason: str = "") -> Event:
+    """What a frame that is not in the protocol's format means: a damaged message if a token is in it.
+
+    `reason` says what it lacks, where that is known to be wrong.
+    """
+    if MARK in frame:
+        return Data(None, None, "")
+    return Unreadable(reason) if reason else OTHER
 
 
 def read_position(text: str) -> Position | None:

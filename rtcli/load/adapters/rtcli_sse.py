@@ -83,8 +83,8 @@ class RtcliSse(SseAdapter):
     def parse(self, event: str, data: str, last_id: str) -> list[Event]:
         try:
             return _events(event, data)
-        except (msgspec.DecodeError, UnicodeError):
-            return [unreadable(data.encode())]
+        except (msgspec.DecodeError, UnicodeError) as error:
+            return [unreadable(data.encode(), f"the event `{event}`: {error}")]
 
 
 def _events(event: str, data: str) -> list[Event]:

@@ -96,7 +96,7 @@ class RtcliWs(WsAdapter):
         try:
             return _event(messages.decode_server(frame))
         except messages.MessageError:
-            return unreadable(frame)
+            return unreadable(frame, messages.describe_unreadable(frame))
 
 
 def _acked(message: messages.Ack) -> Event:

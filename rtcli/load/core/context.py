@@ -151,6 +151,12 @@ class WorkerContext:
         """The key of the bin that a time falls into (see `metrics.store`)."""
         return self.bins.at((at - self.base) / 1e6)
 
+    def url(self, path: str) -> httpx.URL:
+        """The URL of a path and query at the target. It is built from parts: no path changes the host."""
+        endpoint = self.spec.endpoint
+        scheme = "https" if endpoint.secure else "http"
+        return httpx.URL(scheme=scheme, host=endpoint.host, port=endpoint.port, raw_path=path.encode("ascii"))
+
     def recorders(self, role: Role) -> Recorders:
         """The recorders of a role."""
         return self._roles[role.name]

@@ -154,7 +154,7 @@ async def open_sse(
     tls: tuple[ssl.SSLContext, str] | None,
     read: float | None = None,
     timeout: float,  # noqa: ASYNC109 - covers connecting and the answer
-) -> None:
+) -> SseConnection:
     """Connect and wait for the response head. Raises OSError, TimeoutError, or RefusedError."""
     connection: SseConnection | None = None
     try:
@@ -173,3 +173,4 @@ async def open_sse(
         raise
     if read is not None:
         connection.limit_reading(read)
+    return connection

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from random import Random
+from urllib.parse import quote
 
 Scope = Mapping[str, object]
 """What names mean for one user at one moment: feeders by name, and the built-in names of `BUILTINS`."""
@@ -26,6 +27,9 @@ BUILTINS: Mapping[str, str] = {
     "session": "what `expect` and `http` captured, by name",
     "run": "a word that differs in each run",
 }
+
+
+_IN_PATH = "/?:@!$&'()*+,;=~-._%[]"  # what the text itself may have: RFC 3986, 3.3 and 3.4, and brackets
 
 
 class MissingDataError(LookupError):
@@ -182,6 +186,21 @@ class Template:
         return "".join(
             part if isinstance(part, str) else _text(part.evaluate(scope, rng)) for part in self.parts
         )
+
+    def render_path(self, scope: Scope, rng: Random) -> str:
+        """The text as path and query of a request: it begins with `/`, and nothing in it names another host.
+
+        What expressions yield is percent-encoded, so that it stays within its segment or parameter; only an
+        expression that is the whole text yields a whole path. Raises `MissingDataError`.
+        """
+        whole = len(self.parts) == 1
+        path = "".join(
+            quote(part, safe=_IN_PATH)
+            if isinstance(part, str)
+            else quote(_text(part.evaluate(scope, rng)), safe=_IN_PATH if whole else "", errors="replace")
+            for part in self.parts
+        )
+        return path if path.startswith("/") else f"/{path}"
 
 
 def render_tree(tree: object, scope: Scope, rng: Random) -> object:

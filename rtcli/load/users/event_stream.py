@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from typing_extensions import override
 
+from rtcli.client.endpoint import Endpoint
 from rtcli.load.adapters import interface as events
 from rtcli.load.audit.records import KEPT_BYTES, Note
 from rtcli.load.errors import StepError
@@ -66,7 +67,7 @@ class SseTransport(Transport):
     async def open(self, opening: events.Opening, timeout: float) -> None:
         worker = self._worker
         self._opening = replace(opening, last_event_id=self._parser.last_event_id)
-        request = self._encode_request()
+        request = encode_opening(self._adapter, worker.spec.endpoint, self._opening)
         self._request_rooms()
         self._greeting = asyncio.get_running_loop().create_future()
         async with worker.connecting:
@@ -82,15 +83,6 @@ class SseTransport(Transport):
             )
             async with asyncio.timeout(timeout):
                 await self._greeting
-
-    def _encode_request(self) -> bytes:
-        opening, endpoint = self._opening, self._worker.spec.endpoint
-        fields = [("Accept", "text/event-stream"), ("Accept-Encoding", "identity")]
-        fields.append(("Cache-Control", "no-store"))
-        fields += self._adapter.headers(opening)
-        if opening.last_event_id:
-            fields.append(("Last-Event-ID", opening.last_event_id))
-        return encode_request(self._adapter.target(endpoint, opening), endpoint.authority, fields)
 
     def _request_rooms(self) -> None:
         self._unconfirmed = set(self._opening.rooms)
@@ -232,5 +224,17 @@ class SseTransport(Transport):
                 self._memberships.declare_gap(event)
             case events.Closing():
                 self._observer.on_closing(event.retry_after)
+            case events.Unreadable():
+                self._user.report_problem(f"the server sent what cannot be read: {event.reason}")
         if not self._unconfirmed:
             resolve(self._greeting)
+
+
+def encode_opening(adapter: events.SseAdapter, endpoint: Endpoint, opening: events.Opening) -> bytes:
+    """The request that opens an event stream."""
+    fields = [("Accept", "text/event-stream"), ("Accept-Encoding", "identity")]
+    fields.append(("Cache-Control", "no-store"))
+    fields += adapter.headers(opening)
+    if opening.last_event_id:
+        fields.append(("Last-Event-ID", opening.last_event_id))
+    return encode_request(adapter.target(endpoint, opening), endpoint.authority, fields)

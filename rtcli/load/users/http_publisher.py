@@ -155,7 +155,7 @@ class HttpPublisher:
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         headers["Content-Type"] = request.content_type
         user.count("data_sent", len(request.body))
-        url = worker.spec.endpoint.base + request.path
+        url = worker.url(request.path)
         try:
             response = await worker.http.request(request.method, url, content=request.body, headers=headers)
         except httpx.HTTPError as error:
@@ -175,7 +175,7 @@ class HttpPublisher:
             return _Request("POST", room_messages_path(room), body, "application/json")
         own: Mapping[str, object] = {"room": room, "text": text}
         scope: ChainMap[str, object] = ChainMap(own, user.scope)  # type: ignore[arg-type] # it only reads
-        path = described.path.render(scope, user.rng)
+        path = described.path.render_path(scope, user.rng)
         tree = render_tree(described.body, scope, user.rng)
         if isinstance(described.body, Template):
             return _Request(described.method, path, str(tree).encode(), "text/plain; charset=utf-8")

@@ -336,6 +336,9 @@ class WebSocketTransport(Transport):
     def _on_closing(self, event: events.Closing, now: int) -> None:  # noqa: ARG002 - one signature
         self._observer.on_closing(event.retry_after)
 
+    def _on_unreadable(self, event: events.Unreadable, now: int) -> None:  # noqa: ARG002 - one signature
+        self._user.report_problem(f"the server sent what cannot be read: {event.reason}")
+
     _handlers: ClassVar[Mapping[type, Callable[[WebSocketTransport, Any, int], None]]] = {
         events.Acked: _on_acked,
         events.Refused: _on_refused,
@@ -345,6 +348,7 @@ class WebSocketTransport(Transport):
         events.Hello: _on_hello,
         events.Reply: _on_reply,
         events.Closing: _on_closing,
+        events.Unreadable: _on_unreadable,
     }
 
 

@@ -25,7 +25,7 @@ from rtcli.protocol.messages.client import (
     Typing,
     TypingData,
 )
-from rtcli.protocol.messages.codec import MAX_MESSAGE_BYTES, decode_server, encode
+from rtcli.protocol.messages.codec import MAX_MESSAGE_BYTES, decode_server, describe_unreadable, encode
 from rtcli.protocol.messages.decoding import MessageError, decode_client
 from rtcli.protocol.messages.server import (
     MAX_MEMBERS,
@@ -129,6 +129,7 @@ __all__ = [
     "UserTypingData",
     "decode_client",
     "decode_server",
+    "describe_unreadable",
     "encode",
     "format_timestamp",
     "format_timestamp_ms",

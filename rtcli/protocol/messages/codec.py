@@ -52,6 +52,22 @@ def decode_server(text: str | bytes) -> ServerMessage:
         return _decode_unknown(text)
 
 
+def describe_unreadable(text: str | bytes) -> str:
+    """Why `decode_server` does not take a message, for people: its type, and what it lacks."""
+    try:
+        kind = f"`{_decode_any(text).type}`"
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return "it is not a message of the protocol: a JSON object with a `type`"
+    try:
+        message = _decode_tagged(text)
+        if isinstance(message, _AnyPong) and message.data.connection_id is not None:
+            kind += ", the greeting"
+            _decode_connected(text)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        return f"{kind}: {error}"
+    return kind
+
+
 def _decode_unknown(text: str | bytes) -> Unknown:
     try:
         message = _decode_any(text)

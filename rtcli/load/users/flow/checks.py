@@ -71,7 +71,7 @@ async def _request(user: UserContext, step: Http) -> _Answer:
     content = None if step.json is None else msgspec.json.encode(render_tree(step.json, user.scope, user.rng))
     if content is not None:
         headers.setdefault("Content-Type", "application/json")
-    url = worker.spec.endpoint.base + step.path.render(user.scope, user.rng)
+    url = worker.url(step.path.render_path(user.scope, user.rng))
     started = worker.now()
     try:
         response = await worker.http.request(

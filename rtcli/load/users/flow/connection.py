@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+from random import Random
+
 from rtcli.load.adapters import Opening
+from rtcli.load.scenario.expressions import Scope
+from rtcli.load.scenario.model import Role, Scenario
 from rtcli.load.scenario.steps import BackoffStep, Connect, Disconnect, KillStep, Resume
 from rtcli.load.users.flow.runner import GOODBYE_S, Flow
 
 
 async def connect(flow: Flow, step: Connect) -> None:
     """Open the connection; if that fails, try again as the role's `reconnect` says."""
-    target = flow.worker.scenario.target
-    same = flow.worker.scenario.protocol_of(flow.context.role) == target.protocol
-    path = step.path or (target.path if same else None)
-    opening = Opening(
-        token=flow.context.token(),
-        path=None if path is None else flow.text(path),
-        headers={name: flow.text(value) for name, value in {**target.headers, **step.headers}.items()},
-        rooms=[flow.text(room) for room in step.rooms],
-        events=step.events,
+    context = flow.context
+    opening = make_opening(
+        flow.worker.scenario, context.role, step, context.scope, context.rng, token=context.token()
     )
     flow.out_of_reach.hold_up()
     await flow.user.connect(opening, step.timeout)
+
+
+def make_opening(
+    scenario: Scenario, role: Role, step: Connect, scope: Scope, rng: Random, *, token: str | None
+) -> Opening:
+    """What a user of the role opens its connection with. Raises MissingDataError."""
+    target = scenario.target
+    path = step.path or (target.path if scenario.protocol_of(role) == target.protocol else None)
+    headers = {**target.headers, **step.headers}
+    return Opening(
+        token=token,
+        path=None if path is None else path.render_path(scope, rng),
+        headers={name: value.render(scope, rng) for name, value in headers.items()},
+        rooms=[room.render(scope, rng) for room in step.rooms],
+        events=step.events,
+    )
 
 
 async def disconnect(flow: Flow, step: Disconnect) -> None:

@@ -116,3 +116,38 @@ def test_any_text_is_a_template_or_the_documented_error(text: str) -> None:
         return
     with contextlib.suppress(MissingDataError):
         assert isinstance(template.render(SCOPE, Random(1)), str)
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "expected"),
+    [
+        ("/chat?as=${x}", "a/b?c#d%2F e", "/chat?as=a%2Fb%3Fc%23d%252F%20e"),
+        ("/rooms/${x}/messages", "\u00e4\u2603", "/rooms/%C3%A4%E2%98%83/messages"),
+        ("/rooms/${x}", "\ud800", "/rooms/%3F"),
+        ("/a b#c?d=[1]&e=%20", "", "/a%20b%23c?d=[1]&e=%20"),
+        ("${x}", "/a/b?c=d&e=%20", "/a/b?c=d&e=%20"),
+        ("${x}", "//other.example/a b", "//other.example/a%20b"),
+        ("${x}", "http://other.example/", "/http://other.example/"),
+        ("chat", "", "/chat"),
+        ("@other.example/", "", "/@other.example/"),
+        (".other.example/", "", "/.other.example/"),
+        (":1@other.example/", "", "/:1@other.example/"),
+        ("\\\\other.example\\x", "", "/%5C%5Cother.example%5Cx"),
+        ("/x\r\nHost: other.example", "", "/x%0D%0AHost:%20other.example"),
+    ],
+)
+def test_a_path_is_encoded_and_begins_with_a_slash(text: str, value: str, expected: str) -> None:
+    assert parse_template(text).render_path({"x": value}, Random(1)) == expected
+
+
+@given(st.text(), st.text())
+def test_no_value_leaves_its_segment_or_names_a_host(start: str, value: str) -> None:
+    text = start.replace("$", "$$")
+    path = parse_template(f"{text}/${{x}}/end").render_path({"x": value}, Random(1))
+    assert path.startswith("/")
+    assert path.isascii()
+    assert path.isprintable()
+    assert not {" ", "\\", "#"} & set(path)
+    alone = parse_template("/${x}/end").render_path({"x": value}, Random(1))
+    assert alone.count("/") == 2
+    assert "?" not in alone

@@ -14,7 +14,8 @@ from websockets.asyncio.server import ServerConnection, serve
 from rtcli.client.endpoint import parse_endpoint
 from rtcli.errors import CliError, Exit
 from rtcli.load.core.context import Credentials
-from rtcli.load.run.target import make_spec, probe
+from rtcli.load.run.target import make_spec
+from rtcli.load.users.flow.probe import probe
 from rtcli.protocol.messages import encode
 from rtcli.protocol.messages.server import Connected, ConnectedData
 from tests.support.load.runs import SECRET, run, scenario
