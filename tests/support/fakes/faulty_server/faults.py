@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from random import Random
 
 Made = Counter[tuple[str, str, str, str]]
@@ -19,7 +19,7 @@ def subscriber_of(user_id: str) -> str:
 class Faults:
     """Rolls dice for each delivery to a victim: users whose id begins with one of `victims`.
 
-    `change` makes what everybody gets of a text.
+    `change` makes what everybody gets of a text. What is published to `dead_rooms` reaches nobody.
     """
 
     def __init__(
@@ -29,9 +29,11 @@ class Faults:
         victims: tuple[str, ...] = ("reader",),
         seed: int = 1,
         change: Callable[[str], str] = str,
+        dead_rooms: Collection[str] = (),
     ) -> None:
         self.chances = chances
         self.change = change
+        self.dead_rooms = dead_rooms
         self.victims = victims
         self.made: Made = Counter()
         self.declared = 0  # deliveries that a `gap` said would not come

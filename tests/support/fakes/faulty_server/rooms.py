@@ -103,7 +103,10 @@ class Rooms:
         if not refused or ghost:
             room.log.append(entry)
             for client in list(room.members):
-                self._hand_out(room, client, entry)
+                if room_name in self.faults.dead_rooms:
+                    self.faults.note("lost", client.user_id, room_name, entry.name)
+                else:
+                    self._hand_out(room, client, entry)
         return entry, refused
 
     def replay(self, client: Client, name: str, since: int) -> None:

@@ -19,7 +19,7 @@ from websockets.frames import Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from rtcli.protocol.codes import ErrorCode
+from rtcli.protocol.codes import CloseCode, ErrorCode
 from rtcli.protocol.messages import Ack, AckData, RoomData, RoomJoined, RoomJoinedData, RoomLeft, encode
 from rtcli.protocol.position import Position, parse_cursor
 from rtcli.protocol.publication import Publication, sse_parts, ws_message
@@ -183,6 +183,8 @@ class FaultyServer:
                 await reader.read()
             elif door.status is not None:
                 writer.write(f"HTTP/1.1 {door.status} No\r\nContent-Length: 0\r\n\r\n".encode())
+            elif head.startswith(b"POST "):
+                await self._handle_post(head, reader, writer)
             elif b"upgrade: websocket" in head.lower():
                 await self._handle_ws(head, reader, writer)
             else:
@@ -199,7 +201,9 @@ class FaultyServer:
         protocol.send_response(protocol.accept(request))
         self._flush(protocol, writer)
         client = WsClient(self, user_of(head), writer)
-        self._close_later(client.user_id, lambda code: writer.write(b"\x88\x02" + code.to_bytes(2, "big")))
+        self._close_later(
+            client.user_id, writer, lambda code: writer.write(b"\x88\x02" + code.to_bytes(2, "big"))
+        )
         try:
             while data := await reader.read(65_536):
                 protocol.receive_data(data)
@@ -230,7 +234,7 @@ class FaultyServer:
         since = cursor_of(head)
         for room in names:
             client.cursor[room] = since.get(room, len(self.rooms[room].log))
-        self._close_later(client.user_id, lambda _code: writer.write(b"0\r\n\r\n"))
+        self._close_later(client.user_id, writer, lambda _code: writer.write(b"0\r\n\r\n"))
         if not self.door_for(client.user_id).confirms:
             await reader.read()
             return
@@ -246,11 +250,33 @@ class FaultyServer:
                 self.rooms[room].held.pop(id(client), None)
                 self.rooms.leave(client, room)
 
-    def _close_later(self, user_id: str, close: Callable[[int], None]) -> None:
+    async def _handle_post(
+        self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Publish as the HTTP API does; one request for each connection."""
+        length = int(head.lower().partition(b"content-length:")[2].split()[0])
+        content = msgspec.json.decode(await reader.readexactly(length))["content"]
+        room = unquote(head.split(b" ", 2)[1].decode().split("/")[-2])
+        entry, refused = self.rooms.publish(user_of(head), room, content, None)
+        if self.faults.roll("mute"):
+            await reader.read()
+            return
+        status = b"503 Service Unavailable" if refused else b"201 Created"
+        body = msgspec.json.encode({"position": f"{EPOCH}-{entry.publication.offset}"})
+        size = len(body)
+        writer.write(
+            b"HTTP/1.1 %b\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (status, size, body)
+        )
+
+    def _close_later(self, user_id: str, writer: asyncio.StreamWriter, close: Callable[[int], None]) -> None:
         door = self.door_for(user_id)
         if door.close is not None:
             seconds, code = door.close
-            asyncio.get_running_loop().call_later(seconds, close, code)
+            loop = asyncio.get_running_loop()
+            if code == CloseCode.ABNORMAL:  # never in a frame (RFC 6455, 7.4.1): the connection breaks
+                loop.call_later(seconds, writer.transport.abort)
+            else:
+                loop.call_later(seconds, close, code)
 
     async def stall(self, every: float, length: float) -> None:
         """Stand still for `length` seconds, every so many seconds."""

@@ -1,0 +1,514 @@
+"""A table of ways in which deployments fail: each is red for its own reason, with the right figures.
+
+Six readers and two writers are in two rooms, half of them in each; every message is due to the four in its
+room. The table says what the text and JUnit must show of that; against the same deployment without its fault,
+the same scenario is green. An everyday session takes each way once, `--soak` all combinations.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from rtcli.errors import Exit
+from rtcli.load.reporters import junit, text
+from rtcli.load.reporters.headline import sentence
+from rtcli.load.results.model import RunResult
+from tests.support.fakes.faulty_server.door import Door
+from tests.support.fakes.faulty_server.faults import Faults
+from tests.support.load import deployments as how
+from tests.support.load.deployments import Deployment, Target, WhenAllAreThere
+from tests.support.load.runs import run
+
+USERS = 8
+RECEIVERS = 4  # of each message
+ALL = "sends unsent deliveries missed nothing"
+
+SCENARIO = """
+    name: ways
+    seed: 4
+    phases:
+      - { name: gather, for: 400ms, publish: stop }
+      - { name: run, for: RUN }
+      - { name: drain, for: 200ms, publish: stop }
+    roles:
+      reader: { users: 6, ROLE flow: [CONNECT, hold] }
+      writer: { users: 2, ROLE flow: [CONNECT, { send: { room: ROOM, rate: 20/s } }] }
+    audit: { settle: SETTLE }
+    thresholds: { LIMITS }
+"""
+ROOM = '"hall-${mod(user.number, 2)}"'
+CONNECT = {
+    "ws": f"connect, {{ join: {{ room: {ROOM}, timeout: 500ms }} }}",
+    "sse": f"{{ connect: {{ rooms: [{ROOM}], timeout: 500ms }} }}",
+}
+FAST = 'fanout_latency: ["p(99) < 250ms"]'
+
+
+Figure = int | range
+"""A number that a report must show, or the numbers of which it must show one."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to fail, and what must be said of it; `sse`: what is different over event streams."""
+
+    name: str
+    deployment: Deployment
+    says: str  # in the headline
+    fails: str  # JUnit's cases, in short: see `CASES`
+    codes: Mapping[str, Figure] = field(default_factory=dict)  # of what is missing from users and messages
+    users: Figure = USERS
+    due: Figure = 36
+    accepted: Figure = 36
+    planned: Figure = 144
+    delivered: Figure = 144
+    may_fail: str = ""  # cases for which it depends on who was refused
+    exit: Exit = Exit.AUDIT
+    run: str = "900ms"
+    settle: str = "300ms"
+    role: str = ""
+    limits: str = ""
+    sse: Mapping[str, Any] = field(default_factory=dict)
+    system: bool = False  # needs a system package
+
+    def scenario(self, transport: str) -> str:
+        """The text of the scenario."""
+        role = self.role if transport == "ws" else f"protocol: sse, {self.role}"
+        words = {"RUN": self.run, "SETTLE": self.settle, "LIMITS": self.limits, "ROLE": role}
+        found = SCENARIO
+        for word, value in {**words, "CONNECT": CONNECT[transport], "ROOM": ROOM}.items():
+            found = found.replace(word, value)
+        return found
+
+
+CASES = {
+    "absent": "no user is absent",
+    "unsent": "no message is unsent",
+    "missed": "no delivery is missed",
+    "lost": "no delivery is lost",
+    "duplicate": "no delivery is duplicate",
+    "reordered": "no delivery is reordered",
+    "corrupt": "no delivery is corrupt",
+    "ghost": "no delivery is ghost",
+    "phantom": "no delivery is phantom",
+    "resume_gap": "no delivery is resume gap",
+    "nothing": "something was delivered",
+    "fast": "fanout_latency: p(99) < 250ms",
+    "inconclusive": "verdict: inconclusive",
+}
+
+
+def some_readers(user_id: str) -> bool:
+    """Four of the six readers."""
+    return user_id in {"reader-1", "reader-2", "reader-3", "reader-4"}
+
+
+def readers(user_id: str) -> bool:
+    """All readers."""
+    return user_id.startswith("reader")
+
+
+def refusing(status: int) -> Way:
+    return Way(
+        f"refuses four of six readers with {status}",
+        how.door(Door(some_readers, status=status)),
+        f"4 of 8 users absent .the server answered {status} to the",
+        "users absent deliveries missed",
+        {f"http_{status}": 4},
+        users=4,
+        delivered=72,
+    )
+
+
+def closing(code: int) -> Way:
+    ended = f"close_{code}"
+    return Way(
+        f"closes readers with {code}",
+        how.door(Door(readers, close=(0.7, code))),
+        "6 of 8 users absent .*closed" if code != 1006 else "6 of 8 users absent",
+        "users absent deliveries missed",
+        {ended: 6},
+        users=2,
+        planned=range(100, 145),
+        delivered=range(36, 144),
+        role="reconnect: never,",
+        sse={"codes": {"stream_ended": 6}, "says": "6 of 8 users absent"},
+    )
+
+
+WAYS = [
+    Way(
+        "killed -9",
+        how.signalled(signal.SIGKILL),
+        "nobody was there in the end",
+        "users absent sends unsent",
+        may_fail="deliveries missed lost",
+        codes={"close_1006": range(2, 80)},
+        users=0,
+        due=64,
+        accepted=range(1, 64),
+        planned=range(1, 257),
+        delivered=range(1, 257),
+        run="1600ms",
+        sse={"codes": {"stream_ended": 8}},
+    ),
+    Way(
+        "drained and not back",
+        how.signalled(signal.SIGTERM),
+        "nobody was there in the end",
+        "users absent sends unsent",
+        may_fail="deliveries missed lost",
+        codes={"close_1012": range(2, 80)},
+        users=0,
+        due=64,
+        accepted=range(1, 64),
+        planned=range(1, 257),
+        delivered=range(1, 257),
+        run="1600ms",
+        sse={"codes": {"stream_ended": 8}},
+    ),
+    *map(refusing, (503, 429, 401, 500)),
+    Way(
+        "never answers four of six readers",
+        how.door(Door(some_readers, silent=True)),
+        "4 of 8 users absent .no answer to the",
+        "users absent deliveries missed",
+        {"no_answer": 4},
+        users=4,
+        delivered=72,
+    ),
+    Way(
+        "refuses connections",
+        how.nobody_listens,
+        "nobody got in .connection refused",
+        "users absent sends unsent nothing",
+        {"connection_refused": 8 + 36},
+        users=0,
+        accepted=0,
+        planned=0,
+        delivered=0,
+    ),
+    Way(
+        "leaves joins unanswered",
+        how.door(Door(some_readers, confirms=False)),
+        "4 of 8 users absent .the join was not confirmed",
+        "users absent deliveries missed",
+        {"join_unanswered": 4},
+        users=4,
+        delivered=72,
+    ),
+    Way(
+        "refuses joins",
+        how.door(Door(some_readers, join_error=True)),
+        "4 of 8 users absent",
+        "users absent deliveries missed",
+        {"forbidden": 4},
+        users=4,
+        delivered=72,
+        sse={"deployment": how.door(Door(some_readers, status=403)), "codes": {"http_403": 4}},
+    ),
+    *map(closing, (1000, 1001, 1006, 1011, 1013)),
+    Way(
+        "limits the rate",
+        how.ours(rate_limit_per_s=1.0),
+        r"\d+ of 36 messages refused .rate_limited",
+        "sends unsent",
+        {"rate_limited": range(20, 36)},
+        accepted=range(1, 16),
+        planned=range(4, 64),
+        delivered=range(4, 64),
+        sse={
+            "codes": {"http_429": range(5, 36)},
+            "says": r"\d+ of 36 messages refused .http_429",
+            "accepted": range(1, 32),
+            "planned": range(4, 125),
+            "delivered": range(4, 125),
+        },
+    ),
+    Way(
+        "loses acknowledgements",
+        how.faults(lambda: Faults({"mute": 1.0})),
+        "36 of 36 messages not accepted .no acknowledgement came",
+        "sends unsent",
+        {"no_answer": 36},
+        accepted=0,
+        planned=144,
+        settle="1200ms",
+    ),
+    Way(
+        "refuses to publish",
+        how.faults(lambda: Faults({"refuse": 0.5})),
+        r"\d+ of 36 messages refused .unavailable",
+        "sends unsent",
+        {"unavailable": range(5, 31)},
+        accepted=range(5, 31),
+        planned=range(20, 125),
+        delivered=range(20, 125),
+        sse={"codes": {"http_503": range(5, 31)}, "says": r"\d+ of 36 messages refused .http_503"},
+    ),
+    Way(
+        "delivers what it refused",
+        how.faults(lambda: Faults({"refuse": 0.5, "ghost": 1.0})),
+        r"\d+ of 36 messages refused .unavailable.*ghost",
+        "sends unsent ghost deliveries",
+        {"unavailable": range(5, 31)},
+        accepted=range(5, 31),
+        planned=range(20, 125),
+        delivered=range(20, 125),
+        sse={"codes": {"http_503": range(5, 31)}, "says": r"\d+ of 36 messages refused .http_503.*ghost"},
+    ),
+    Way(
+        "reaches a proxy's worker_connections",
+        how.small_nginx,
+        "users absent",
+        "users absent",
+        may_fail=ALL,
+        users=range(1, 7),
+        accepted=range(37),
+        planned=range(145),
+        delivered=range(145),
+        system=True,
+    ),
+    Way(
+        "takes five connections from an address",
+        how.ours(address_connections=5),
+        "3 of 8 users absent",
+        "users absent",
+        may_fail=ALL,
+        users=5,
+        accepted=range(37),
+        planned=range(145),
+        delivered=range(145),
+    ),
+    Way(
+        "has half of its rooms dead",
+        how.faults(lambda: Faults({}, dead_rooms={"hall-1"})),
+        "72 deliveries missing",
+        "deliveries lost",
+        delivered=72,
+    ),
+    Way(
+        "has one instance of two dead",
+        how.two_instances,
+        "users absent",
+        "users absent",
+        may_fail=ALL,
+        users=range(2, 7),
+        due=64,
+        accepted=range(65),
+        planned=range(1, 257),
+        delivered=range(1, 257),
+        run="1600ms",
+        role="reconnect: never,",
+        system=True,
+    ),
+    Way(
+        "alters texts",
+        how.faults(lambda: Faults({}, change=lambda text: text + "?")),
+        "144 corrupt",
+        "deliveries corrupt nothing",
+        delivered=0,
+    ),
+    Way(
+        "drops messages",
+        how.faults(lambda: Faults({"drop": 0.2})),
+        r"\d+ deliveries missing",
+        "deliveries lost",
+        delivered=range(90, 144),
+    ),
+    Way(
+        "delivers messages twice",
+        how.faults(lambda: Faults({"repeat": 0.2})),
+        r"\d+ duplicate",
+        "deliveries duplicate",
+    ),
+    Way(
+        "delivers messages out of order",
+        how.faults(lambda: Faults({"swap": 0.2})),
+        r"\d+ reordered",
+        "deliveries reordered",
+    ),
+    Way(
+        "delivers what nobody sent",
+        how.faults(lambda: Faults({"phantom": 0.2})),
+        r"\d+ phantom",
+        "deliveries phantom",
+    ),
+    Way(
+        "stands still",
+        how.signalled(signal.SIGSTOP),
+        "not good enough",
+        "fast",
+        exit=Exit.THRESHOLD,
+        due=64,
+        accepted=64,
+        planned=256,
+        delivered=256,
+        run="1600ms",
+        settle="2s",
+        limits=FAST,
+    ),
+    Way(
+        "has a network that stands still",
+        how.stalled_network,
+        "not good enough",
+        "fast",
+        exit=Exit.THRESHOLD,
+        due=64,
+        accepted=64,
+        planned=256,
+        delivered=256,
+        run="1600ms",
+        settle="2s",
+        limits=FAST,
+    ),
+    Way(
+        "is tested by a generator that stands still",
+        how.stalled_generator,
+        "the load generator could not keep up",
+        "fast inconclusive",
+        exit=Exit.INCONCLUSIVE,
+        due=64,
+        accepted=64,
+        planned=256,
+        delivered=256,
+        run="1600ms",
+        settle="2s",
+        limits=FAST,
+    ),
+]
+
+TRANSPORTS, WORKERS = ("ws", "sse"), (1, 2)
+COMBINATIONS = list(product(TRANSPORTS, WORKERS))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each way once, with one combination after the other; with `--soak`, all combinations of each."""
+    soak = metafunc.config.getoption("--soak")
+    ways = WAYS
+    if "failing" not in metafunc.definition.name and not soak:  # what differs only in its fault is one
+        ways = list({(way.scenario("ws"), way.system): way for way in WAYS}.values())
+    chosen = [
+        pytest.param(
+            way if transport == "ws" else replace(way, **way.sse),
+            transport,
+            workers,
+            id=f"{way.name}, {transport}, {workers}",
+            marks=[pytest.mark.system] if way.system else [],
+        )
+        for number, way in enumerate(ways)
+        for transport, workers in (COMBINATIONS if soak else [COMBINATIONS[number % len(COMBINATIONS)]])
+    ]
+    metafunc.parametrize(("way", "transport", "workers"), chosen)
+
+
+def names(*short: str) -> set[str]:
+    """JUnit's names of cases."""
+    return {CASES.get(name, name) for name in " ".join(short).split()}
+
+
+def agrees(found: int, figure: Figure) -> bool:
+    return found in figure if isinstance(figure, range) else found == figure
+
+
+FIGURES = re.compile(r"(\d+) of (\d+) (users?|messages?|deliver(?:y|ies))")
+ACCOUNTS = {"user": "users", "mess": "sends", "deli": "deliveries"}
+
+
+def figures(said: str) -> dict[str, tuple[int, int]]:
+    """The three accounts as they are written: `2 of 8 users`."""
+    plain = said.replace("\N{NARROW NO-BREAK SPACE}", "").replace("\N{NO-BREAK SPACE}", "")
+    found = (
+        (ACCOUNTS[noun[:4]], (int(actual), int(planned))) for actual, planned, noun in FIGURES.findall(plain)
+    )
+    return dict(found)
+
+
+def said_in_junit(result: RunResult) -> tuple[dict[str, tuple[int, int]], set[str], str]:
+    """The accounts as JUnit's cases give them, the cases that failed, and what is said of those."""
+    document = ET.fromstring(junit.render(result))  # noqa: S314 - it is ours
+    cases = {str(case.get("name")): case for case in document.iter("testcase")}
+    accounts: dict[str, tuple[int, int]] = {}
+    failed, texts = set(), []
+    for name, case in cases.items():
+        outcome = next(iter(case), None)
+        if outcome is None:
+            continue
+        words = f"{outcome.get('message', '')}\n{outcome.text or ''}"
+        if name in ACCOUNTS.values():
+            accounts[name] = figures(words.strip().splitlines()[0])[name]
+        if outcome.tag in {"failure", "error"}:
+            failed.add(name)
+            texts.append(words)
+    return accounts, failed, "\n".join(texts)
+
+
+def missing(result: RunResult) -> dict[str, int]:
+    """How many users and messages are missing, by code."""
+    assert result.accounts is not None
+    found: dict[str, int] = {}
+    for item in (*result.accounts.users.shortfalls, *result.accounts.sends.shortfalls):
+        found[item.code] = found.get(item.code, 0) + item.count
+    return found
+
+
+async def run_way(way: Way, transport: str, workers: int, target: Target) -> RunResult:
+    view = None if target.fail is None else WhenAllAreThere(USERS, target.fail)
+    return await run(way.scenario(transport), target.url, workers=workers, secret=target.secret, view=view)
+
+
+async def test_failing_deployments_are_red_for_their_own_reason(
+    way: Way, transport: str, workers: int, tmp_path: Path
+) -> None:
+    async with way.deployment(tmp_path, sound=False) as target:
+        result = await run_way(way, transport, workers, target)
+    report = text.render(result)
+    if way.exit is Exit.THRESHOLD and result.generator.flagged_seconds:  # on a busy machine, it stood, too
+        way = replace(way, exit=Exit.INCONCLUSIVE, says="could not keep up", fails="fast inconclusive")
+    assert result.exit_code is way.exit, report
+    assert re.search(way.says, sentence(result)), report
+    assert sentence(result) in report
+    accounts = figures(report.splitlines()[1])
+    in_junit, failed, why = said_in_junit(result)
+    assert in_junit == accounts
+    for account, (actual, planned) in {
+        "users": (way.users, USERS),
+        "sends": (way.accepted, way.due),
+        "deliveries": (way.delivered, way.planned),
+    }.items():
+        assert agrees(accounts[account][0], actual), (account, report)
+        assert agrees(accounts[account][1], planned), (account, report)
+    assert names(way.fails) <= failed <= names(way.fails, way.may_fail), report
+    counts = missing(result)
+    for code, count in way.codes.items():
+        assert agrees(counts.get(code, 0), count), (code, counts, report)
+        assert code in report
+        assert code in why
+
+
+async def test_the_same_deployment_without_its_fault_is_green(
+    way: Way, transport: str, workers: int, tmp_path: Path
+) -> None:
+    async with way.deployment(tmp_path, sound=True) as target:
+        result = await run_way(way, transport, workers, target)
+    report = text.render(result)
+    assert result.exit_code is Exit.OK, report
+    due = way.due if isinstance(way.due, int) else 0
+    expected = {
+        "users": (USERS, USERS),
+        "sends": (due, due),
+        "deliveries": (due * RECEIVERS, due * RECEIVERS),
+    }
+    assert figures(report.splitlines()[1]) == expected
+    in_junit, failed, _ = said_in_junit(result)
+    assert in_junit == expected
+    assert failed == set()
