@@ -216,7 +216,6 @@ class Sends:
         return self._roles.setdefault(role, SendCounts())
 
     def _evidence(self, key: UnsentKey, message: UnsentMessage) -> Violation:
-        words = {"refused": "refused", "unanswered": "unanswered", "not_sendable": "could not be sent"}
         return Violation(
             kind="unsent",
             room=message.room,
@@ -225,7 +224,7 @@ class Sends:
             subscriber="",
             sent=None if message.sent is None else self._seconds(message.sent),
             cause=key.cause,
-            detail=f"due at {self._seconds(message.due):.3f} s, {words[key.outcome]}: {key.code}",
+            detail=f"due at {self._seconds(message.due):.3f} s ({key.code})",
             frames=tuple(frame_of(note, self._base) for note in message.notes),
         )
 

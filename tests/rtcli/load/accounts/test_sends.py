@@ -172,7 +172,7 @@ def test_evidence_is_kept_of_what_is_not_allowed_up_to_a_number() -> None:
         ("unsent", "writer 1 #3", "a", 0.0025),
         ("unsent", "writer 1 #5", "a", 0.0045),
     ]
-    assert rows[0].detail == "due at 0.000 s, unanswered: no_answer"
+    assert rows[0].detail == "due at 0.000 s (no_answer)"
     off = scenario(TEXT.replace("EXPECTED", "rate_limited") + "    sends: off\n")
     assert not RunSends(off, [sends.export()], BASE).evidence()
 

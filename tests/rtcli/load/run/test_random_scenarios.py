@@ -28,7 +28,9 @@ def scenario_text(seed: int) -> str:
     """A scenario of two to five roles in one to three rooms that nobody else uses; JSON is YAML."""
     rng = Random(seed)
     rooms = [f"s{seed}-{number}" for number in range(rng.randint(1, 3))]
-    makers = rng.choices([reader, mover, flaky, tail, flaky_tail, talker, visitor], k=rng.randint(1, 4))
+    makers = rng.choices(
+        [reader, mover, flaky, tail, flaky_tail, talker, flaky_talker, visitor], k=rng.randint(1, 4)
+    )
     roles = {f"{make.__name__}{number}": make(rng, rooms) for number, make in enumerate(makers)}
     roles["writer"] = writer(rng, rooms)
     run_phase: dict[str, Any] = {"name": "run", "for": f"{rng.randint(700, 1500)}ms"}
@@ -58,6 +60,17 @@ def writer(rng: Random, rooms: list[str]) -> Role:
 def talker(rng: Random, rooms: list[str]) -> Role:
     room = rng.choice(rooms)
     loop = [{"send": {"room": room, "ack": rng.random() < 0.7, "text": "hello"}}, {"think": "exp(80ms)"}]
+    return {"users": rng.randint(1, 3), "flow": ["connect", {"join": room}, {"loop": loop}]}
+
+
+def flaky_talker(rng: Random, rooms: list[str]) -> Role:
+    room = rng.choice(rooms)
+    speaks: list[dict[str, object]] = [
+        {"send": {"room": room, "ack": rng.random() < 0.7, "count": rng.randint(1, 3)}},
+        {"send": {"room": room, "rate": "20/s", "for": "uniform(50ms, 300ms)"}},
+    ]
+    loop = [rng.choice(speaks), *again(rng)["loop"]]
+    loop = [{"kill": "rst"} if "disconnect" in step else step for step in loop]  # that ends memberships
     return {"users": rng.randint(1, 3), "flow": ["connect", {"join": room}, {"loop": loop}]}
 
 
@@ -118,5 +131,8 @@ async def test_a_sound_server_is_never_accused(soak: bool) -> None:
         assert not result.audit.violations, (seed, result.reasons, result.audit.violations[:3])
         assert result.verdict in {Verdict.PASSED, Verdict.INCONCLUSIVE}, (seed, result.reasons)
         total.update(result.audit.counts)
+        assert result.accounts is not None
+        sends = result.accounts.sends
+        assert sends.due == sends.accepted + sends.excused > 0, (seed, sends)
     log.info("%d runs, %s", len(results), dict(total))
     assert total["expected"] == total["delivered"] > 20 * len(results)
