@@ -197,11 +197,11 @@ class Presence:
             self._be_present(now if self._lost or tried is None else tried, resumed=resumed)
 
     def failed(self, now: int, cause: Cause) -> None:
-        """An attempt to connect has failed."""
-        self._tried = None
+        """An attempt to connect has failed. One that the scenario cut off is no attempt that has ended."""
+        tried, self._tried = self._tried, None
         if self.state is State.TRYING:
             self._be_absent(self._since, cause, by_attempt=True)
-        elif self.state is State.AWAY and self._asked:
+        elif self.state is State.AWAY and self._asked and tried is not None:
             self._be_absent(now, cause, by_attempt=True)
         elif self.state is State.ABSENT and self._absence is not None:
             self._absence.last = cause
