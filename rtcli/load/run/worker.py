@@ -14,10 +14,10 @@ from typing import Any
 from rtcli.load.adapters.interface import SseAdapter, WsAdapter
 from rtcli.load.adapters.registry import adapter_for
 from rtcli.load.core.context import WorkerContext, WorkerSpec
+from rtcli.load.core.due_users import DueUsers
 from rtcli.load.core.failures import Failures, OwnFailure
 from rtcli.load.core.latches import Latches
 from rtcli.load.core.schedule import arrival_times, phase_bounds, seeded_rng, stays
-from rtcli.load.run.due_users import DueUsers
 from rtcli.load.run.health import stall_limit
 from rtcli.load.run.loop_watch import LoopWatch
 from rtcli.load.run.messages import Failed, FromWorker, PhasesEnded, Tick

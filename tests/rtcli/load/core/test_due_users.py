@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from rtcli.load.run.due_users import DueUser, DueUsers
+from rtcli.load.core.due_users import DueUser, DueUsers
 from tests.rtcli.load.run.test_clock import background, worker_processes
 from tests.support.fakes.faulty_server.faults import Faults
 from tests.support.fakes.faulty_server.server import faulty_server
