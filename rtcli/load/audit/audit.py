@@ -78,25 +78,28 @@ class Audit(Lifecycle):
         if token is None:
             self._corrupt(delivery, member)
             return member
-        log = self._sender(token, delivery.room)
+        log = self._sender(token, delivery)
         if log is None:
+            if member is None and delivery.room is None:
+                member = delivery.user.memberships.get(self._room_of(token, delivery))
             self._phantom(delivery, member, token)
             return member
         return self._account(delivery, log, token)
 
-    def _sender(self, token: Token, room: str | None) -> SenderLog | None:
+    def _sender(self, token: Token, delivery: Delivery) -> SenderLog | None:
         """The log of a token's sender; None when this run did not send the message."""
         if token.run != self.run:
             return None
         log = self.logs.get(token.log)
         if log is None:
-            if token.log in self._own or token.log not in self._known or room is None:
+            if token.log in self._own or token.log not in self._known:
                 return None
-            log = SenderLog(token.log, "", room, owned=False)
-            self.logs[token.log] = log
-            self.room(room).logs.append(log)
+            log = self.logs[token.log] = SenderLog(token.log, "", "", owned=False)
         if log.owned:
             return log if token.number < len(log.sent) else None
+        if not log.room and (name := self._room_of(token, delivery)):
+            log.room = name
+            self.rooms[name].logs.append(log)
         if log.top_number >= 0 and token.number > log.top_number + _MAX_AHEAD:
             return None
         log.grow(token.number)
@@ -104,13 +107,22 @@ class Audit(Lifecycle):
             log.sent[token.number] = self.base + token.intended + token.lag
         return log
 
+    def _room_of(self, token: Token, delivery: Delivery) -> str:
+        """The room that a message was sent to; "" when nobody in this worker has been there."""
+        for name in (delivery.room or "", *delivery.user.memberships):
+            room = self.rooms.get(name)
+            if room is not None and room.code == token.room:
+                return name
+        return self._by_code.get(token.room, "")
+
     def _account(self, delivery: Delivery, log: SenderLog, token: Token) -> Membership | None:
         """Account for the delivery of a message that was sent."""
         identity = message_id(token.log, token.number)
         where = log.room if delivery.room is None else delivery.room
         member = delivery.user.memberships.get(where)
         if where != log.room or member is None:
-            detail = f"it was sent to {log.room}" if where != log.room else "the user is not in the room"
+            elsewhere = f"it was sent to {log.room or 'another room'}"
+            detail = elsewhere if where != log.room else "the user is not in the room"
             self._find("leak", delivery, member, identity, detail=detail)
             return member
         form = self._form(delivery, member, token)

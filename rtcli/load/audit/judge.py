@@ -98,9 +98,7 @@ class Judge:
             if finding.kind == "corrupt":
                 self._account.cases.append(self._corrupt_case(finding))
             elif finding.kind != "reordered":
-                self._account.cases.append(
-                    Case(finding.kind, finding.user, finding.room, finding.identity, finding.member, finding)
-                )
+                self._account.cases.append(self._case(finding))
         if self._audit.order != "none":
             for member, identity, after, seen in settle_order(
                 self._audit.rooms, reordered, self._audit.order
@@ -109,11 +107,24 @@ class Judge:
                     Case("reordered", member.user, member.room, identity, member, seen, after)
                 )
 
+    def _case(self, finding: Finding) -> Case:
+        """The case of a delivery, now that all workers have told what they sent, and where to."""
+        identity, room, kind = finding.identity, finding.room, finding.kind
+        if identity >= 0:
+            log_number, number = split_id(identity)
+            log = self._audit.logs[log_number]
+            room = room or log.room
+            if not log.sent[number]:
+                kind, identity = "phantom", -1
+        return Case(kind, finding.user, room, identity, finding.member, finding)
+
     def _corrupt_case(self, finding: Finding) -> Case:
         """The case of a message that came damaged: which one it was, and that it is not missing, too."""
         member, identity = finding.member, finding.identity
         if identity < 0:
             identity, member = self._damaged.match(finding)
+        elif (case := self._case(finding)).kind == "phantom":
+            return case
         if member is not None and identity >= 0 and was_waited_for(self._audit, member, identity):
             member.mark_damaged(identity)
             self._account.undelivered += 1
@@ -134,14 +145,14 @@ class Judge:
         for identity, log, number in unseen:
             if not member.has_damaged(identity):
                 key = log.ack_keys.get(number, 0)
-                is_tail = broke and (not key or key > member.cursor.key)  # it may have been on its way
-                self._judge_missing(room, member, identity, key, is_tail=is_tail)
+                behind = key > member.cursor.key if key else not self._was_before(identity, member)
+                self._judge_missing(room, member, identity, key, is_tail=broke and behind)
 
     def _was_before(self, identity: int, member: Membership) -> bool:
         """Whether the message was published before the last one that the member received was sent."""
         log_number, number = split_id(identity)
-        known = self._audit.logs[log_number].known_by(number, self._patience)
-        return known is not None and known <= member.cursor.sent
+        ack = self._audit.logs[log_number].acks[number]
+        return ack not in {0, FAILED} and abs(ack) <= member.cursor.sent
 
     def _judge_missing(
         self, room: Room, member: Membership, identity: int, key: int, *, is_tail: bool
@@ -205,7 +216,8 @@ class Judge:
     def _add_receivers(self, kind: str, room: Room, identity: int, key: int) -> None:
         for member in room.released:
             if member.received(identity, key):
-                self._account.cases.append(Case(kind, member.user, room.name, identity, member))
+                named = -1 if kind == "phantom" else identity  # nobody sent a message with this id
+                self._account.cases.append(Case(kind, member.user, room.name, named, member))
                 self._account.not_counted += 1
 
 

@@ -1,6 +1,6 @@
-"""The exchange of ledgers: a worker judges its receivers by what all workers have sent.
+"""The exchange of ledgers: a worker judges its receivers by what all workers have sent and first received.
 
-A ledger is all sender logs of one worker.
+So the judgement does not depend on which worker a sender or a receiver is in.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass
 
-from rtcli.load.audit.lifecycle import Lifecycle
+from rtcli.load.audit.lifecycle import LOGS_PER_WORKER, Lifecycle
 from rtcli.load.audit.room import Room
-from rtcli.load.audit.sender_log import SenderLog
+from rtcli.load.audit.sender_log import FAILED, SenderLog
 from rtcli.protocol.position import Position
 
 
@@ -28,12 +28,27 @@ class ExportedLog:
     positions: dict[int, Position]
 
 
-Ledger = list[ExportedLog]
+@dataclass(frozen=True, slots=True)
+class Sights:
+    """When receivers of one worker first saw the messages of another one's sender."""
+
+    number: int
+    acks: bytes  # as in `SenderLog`: minus the time, or 0
+    positions: dict[int, Position]
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What one worker has to tell the others: the logs of its senders, and what it saw of others' logs."""
+
+    worker: int
+    logs: list[ExportedLog]
+    sights: list[Sights]
 
 
 def export_ledger(lifecycle: Lifecycle) -> Ledger:
-    """The logs of this worker's own senders."""
-    return [
+    """The ledger of this worker."""
+    logs = [
         ExportedLog(
             log.number,
             log.publisher,
@@ -47,6 +62,12 @@ def export_ledger(lifecycle: Lifecycle) -> Ledger:
         for log in lifecycle.logs.values()
         if log.owned
     ]
+    sights = [
+        Sights(log.number, log.acks.tobytes(), _positions(lifecycle.room(log.room), log))
+        for log in lifecycle.logs.values()
+        if not log.owned and log.room
+    ]
+    return Ledger(lifecycle.worker, logs, sights)
 
 
 def _positions(room: Room, log: SenderLog) -> dict[int, Position]:
@@ -59,28 +80,58 @@ def _positions(room: Room, log: SenderLog) -> dict[int, Position]:
 
 
 def import_ledgers(lifecycle: Lifecycle, ledgers: list[Ledger]) -> None:
-    """Add the logs of other workers' senders."""
+    """Add the logs of other workers' senders, and what other workers' receivers saw first."""
+    listed = {exported.number for ledger in ledgers for exported in ledger.logs}
+    workers = {ledger.worker for ledger in ledgers}
+    for log in lifecycle.logs.values():
+        if log.number // LOGS_PER_WORKER in workers and log.number not in listed:
+            log.sent = array("q", bytes(8 * len(log.sent)))  # nobody has sent what came with this number
     for ledger in ledgers:
-        for exported in ledger:
+        for exported in ledger.logs:
             _import(lifecycle, exported)
+    for ledger in ledgers:
+        for sights in ledger.sights:
+            _import_sights(lifecycle, sights)
 
 
 def _import(lifecycle: Lifecycle, exported: ExportedLog) -> None:
+    room = lifecycle.room(exported.room)
     log = lifecycle.logs.get(exported.number)
     sent, acks = array("q", exported.sent), array("q", exported.acks)
     if log is None:
         log = SenderLog(exported.number, exported.publisher, exported.room, owned=False)
         lifecycle.logs[exported.number] = log
-        lifecycle.room(exported.room).logs.append(log)
+        room.logs.append(log)
+    elif log.room != exported.room:
+        room.logs.append(log)
     log.publisher, log.room = exported.publisher, exported.room
     log.ended, log.earlier = exported.ended, exported.earlier
     if sent:
         log.grow(len(sent) - 1)
     # Messages that were received beyond the end of the log were never sent.
     log.sent = sent + array("q", bytes(8 * (len(log.sent) - len(sent))))
+    seen = log.acks
     log.acks = acks + array("q", bytes(8 * (len(log.acks) - len(acks))))
-    room = lifecycle.room(exported.room)
-    for number, position in exported.positions.items():
+    _add_sights(log, seen)
+    _add_positions(room, log, exported.positions)
+
+
+def _import_sights(lifecycle: Lifecycle, sights: Sights) -> None:
+    log = lifecycle.logs.get(sights.number)
+    if log is not None:
+        _add_sights(log, array("q", sights.acks))
+        _add_positions(lifecycle.room(log.room), log, sights.positions)
+
+
+def _add_sights(log: SenderLog, seen: array[int]) -> None:
+    """Take over when messages without an acknowledgement were first seen, where that was earlier."""
+    for number, (ack, sight) in enumerate(zip(log.acks, seen, strict=False)):
+        if sight < FAILED and (not ack or ack < sight):
+            log.acks[number] = sight
+
+
+def _add_positions(room: Room, log: SenderLog, positions: dict[int, Position]) -> None:
+    for number, position in positions.items():
         key = room.key_of(position)
-        if key is not None and not log.keys[number]:
-            log.ack_keys[number] = key
+        if key is not None and number < len(log.keys) and not log.keys[number]:
+            log.ack_keys.setdefault(number, key)

@@ -28,6 +28,7 @@ class Lifecycle:
         self.sent = 0  # number of messages
         self.acknowledged = 0
         self._next_log = worker * LOGS_PER_WORKER
+        self._by_code: dict[int, str] = {}  # names of rooms by the codes in tokens
         self._ending: list[Membership] = []
 
     def room(self, name: str) -> Room:
@@ -35,13 +36,14 @@ class Lifecycle:
         found = self.rooms.get(name)
         if found is None:
             found = self.rooms[name] = Room(name)
+            self._by_code.setdefault(found.code, name)
         return found
 
     # -- sending -------------------------------------------------------------------------------------------
 
     def open_log(self, publisher: str, room: str) -> SenderLog:
         """Start the log of a publisher's messages to a room over one connection."""
-        log = SenderLog(self._next_log, publisher, room)
+        log = SenderLog(self._next_log, publisher, room, code=self.room(room).code)
         self._next_log += 1
         own = (other for other in self.room(room).logs if other.publisher == publisher)
         log.earlier = sum(len(other.sent) for other in own)
@@ -55,7 +57,14 @@ class Lifecycle:
         number = log.append(now)
         self.sent += 1
         token = encode_token(
-            self.run, log.number, number, intended - self.base, now - intended, len(rest), digest
+            self.run,
+            log.number,
+            number,
+            intended - self.base,
+            now - intended,
+            len(rest),
+            digest,
+            log.room_code,
         )
         return number, token
 

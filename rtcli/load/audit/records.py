@@ -43,7 +43,7 @@ class Subscriber:
 class Delivery(NamedTuple):
     """A message that a subscriber received at `now` (µs), in the frame or event `raw`.
 
-    `token`: the 40 bytes from the mark on, which is at `at` in `raw`. `room` and `position`: None when the
+    `token`: the 44 bytes from the mark on, which is at `at` in `raw`. `room` and `position`: None when the
     envelope has none. `frame` or `text` is given when it holds this message alone, so that later deliveries
     can be compared whole. `content`: the message's text, token included; None when the protocol does not say
     what that is.

@@ -17,6 +17,7 @@ from collections import deque
 from rtcli.load.audit.entry import Entry
 from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.sender_log import SenderLog
+from rtcli.load.audit.token import room_code
 from rtcli.protocol.position import Position
 
 _STEP_BITS = 16  # space for entries between two positions
@@ -36,6 +37,7 @@ class Room:
         "_epochs",
         "_late",
         "_origins",
+        "code",
         "logs",
         "memberships",
         "name",
@@ -49,6 +51,7 @@ class Room:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.code = room_code(name)  # as tokens tell it
         self.tail = Entry(1, -1)
         self.ordered = False  # whether a position was given: then keys follow positions
         self.logs: list[SenderLog] = []

@@ -41,15 +41,17 @@ class SenderLog:
         "owned",
         "publisher",
         "room",
+        "room_code",
         "sent",
         "top_key",
         "top_number",
     )
 
-    def __init__(self, number: int, publisher: str, room: str, *, owned: bool = True) -> None:
+    def __init__(self, number: int, publisher: str, room: str, *, code: int = 0, owned: bool = True) -> None:
         self.number = number
         self.publisher = publisher
         self.room = room
+        self.room_code = code  # in its tokens: see `token.room_code`
         self.owned = owned  # False: the sender is in another worker
         self.earlier = 0  # messages of the publisher to the room over earlier connections
         self.ended: int | None = None  # when its connection was lost

@@ -14,10 +14,11 @@ from typing import Literal
 
 from rtcli.load.audit.audit import Audit
 from rtcli.load.audit.judge import Account, Judge
+from rtcli.load.audit.ledger_exchange import export_ledger, import_ledgers
 from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.records import Delivery, Subscriber
 from rtcli.load.audit.sender_log import SenderLog, split_id
-from rtcli.load.audit.token import LENGTH, encode_token
+from rtcli.load.audit.token import LENGTH, encode_token, room_code
 from rtcli.protocol.position import Position
 
 PATIENCE = 50
@@ -79,8 +80,9 @@ class Stay:
 class Person:
     """A user: the way to it, and where it stands."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, audit: Audit) -> None:
         self.name = name
+        self.audit = audit  # of its worker
         self.subscriber = Subscriber(name)
         self.way: deque[Item] = deque()
         self.connected = True
@@ -93,7 +95,8 @@ class Person:
 class World:
     """The deployment. `ordered`: its envelopes tell offsets. `faults`: the chances of each kind.
 
-    `told`: the audit learns which part of an envelope is the text.
+    `told`: the audit learns which part of an envelope is the text; `rooms_told`: which room it is of. Users
+    take turns with the `workers`; what these exchange at the end is what the coordinator passes on.
     """
 
     def __init__(
@@ -105,21 +108,29 @@ class World:
         rooms: int,
         faults: dict[str, float],
         told: bool = True,
+        rooms_told: bool = True,
+        workers: int = 1,
     ) -> None:
         self.rng = Random(seed)
         self.ordered = ordered
         self.told = told
+        self.rooms_told = rooms_told
         self.faults = faults
         self.now = 1_000
         self.counts: dict[int, int] = defaultdict(int)
         self.passed: list[int] = []
-        self.audit = Audit(
-            RUN,
-            0,
-            delivery_key_of=lambda _at, _lag: 0,
-            on_complete=lambda entry, _taken: self.passed.append(entry.identity),
-        )
-        self.people = [Person(f"user {number}") for number in range(users)]
+        self.audits = [
+            Audit(
+                RUN,
+                0,
+                delivery_key_of=lambda _at, _lag: 0,
+                on_complete=lambda entry, _taken: self.passed.append(entry.identity),
+                worker=worker,
+                workers=workers,
+            )
+            for worker in range(workers)
+        ]
+        self.people = [Person(f"user {number}", self.audits[number % workers]) for number in range(users)]
         self.rooms = [f"room-{number}" for number in range(rooms)]
         self.log: dict[str, list[Message]] = {room: [] for room in self.rooms}
         self.messages: list[Message] = []
@@ -135,6 +146,10 @@ class World:
         self.now += self.rng.randint(1, 5)
         return self.now
 
+    def sweep(self) -> None:
+        for audit in self.audits:
+            audit.sweep(self.now, patience=PATIENCE)
+
     def fault(self, kind: str) -> bool:
         return self.rng.random() < self.faults.get(kind, 0.0)
 
@@ -143,7 +158,7 @@ class World:
     def join(self, person: Person, room: str) -> None:
         if not person.connected or room in person.stays or room in person.wanted:
             return
-        member = self.audit.join(person.subscriber, room, self.tick(), counts=self.counts)
+        member = person.audit.join(person.subscriber, room, self.tick(), counts=self.counts)
         stay = Stay(person.name, room, member, start=self.seen_up_to[room], since=len(self.log[room]))
         person.stays[room] = stay
         self.stays.append(stay)
@@ -155,7 +170,7 @@ class World:
         if not person.connected or stay is None or stay.joined is None or stay.leaving is not None:
             return
         stay.leaving = self.tick()
-        self.audit.leaving(stay.member, stay.leaving)
+        person.audit.leaving(stay.member, stay.leaving)
         self.flush(person, room)
         person.wanted.discard(room)
         person.way.append(Item("left", room))
@@ -167,10 +182,10 @@ class World:
             return
         log = person.logs.get(room)
         if log is None:
-            log = person.logs[room] = self.audit.open_log(person.name, room)
+            log = person.logs[room] = person.audit.open_log(person.name, room)
         at = self.tick()
         rest = random_text(self.rng)
-        number, token = self.audit.send(log, at, at, rest)
+        number, token = person.audit.send(log, at, at, rest)
         text = token.decode() + rest
         message = Message(f"{log.number}/{number}", room, token, log, number, at, text)
         self.messages.append(message)
@@ -219,8 +234,20 @@ class World:
             ):
                 other.way.append(item)
         if self.fault("phantom"):
-            token = encode_token(self.rng.choice([RUN, RUN + 1]), 200_000, 5, 1, 1)
+            token = self.invent(message)
             person.way.append(Item("data", message.room, None, token, message.offset, token.decode()))
+
+    def invent(self, message: Message) -> bytes:
+        """A token that nobody sent: of another run, of no sender, or beyond what this sender sent."""
+        code = room_code(message.room)
+        beyond = message.number + self.rng.choice([1_000, 100_000])
+        return self.rng.choice(
+            [
+                encode_token(RUN + 1, 3, 5, 1, 1, room=code),
+                encode_token(RUN, 200_000, 5, 1, 1, room=self.rng.choice([0, code])),
+                encode_token(RUN, message.log.number, beyond, message.sent, 0, room=code),
+            ]
+        )
 
     def flush(self, person: Person, room: str) -> None:
         person.way.extend(person.held.pop(room, ()))
@@ -237,12 +264,12 @@ class World:
         person.logs.clear()
         for room, stay in list(person.stays.items()):
             if stay.joined is None:
-                self.audit.given_up(person.subscriber, stay.member, at)
+                person.audit.given_up(person.subscriber, stay.member, at)
                 self.end(person, stay, at, "lost")
                 person.wanted.discard(room)
             else:
                 stay.lost = at if stay.lost is None else stay.lost
-                self.audit.lost(stay.member, at)
+                person.audit.lost(stay.member, at)
 
     def come_back(self, person: Person) -> None:
         """Reconnect, and resume each room: honestly, with a lie, or with the word that it cannot be."""
@@ -251,7 +278,7 @@ class World:
         person.connected = True
         for room, stay in list(person.stays.items()):
             if room not in person.wanted:  # the leave had been asked for
-                self.audit.given_up(person.subscriber, stay.member, self.tick())
+                person.audit.given_up(person.subscriber, stay.member, self.tick())
                 self.end(person, stay, stay.lost or self.now, "lost")
             elif self.rng.random() < 0.2:
                 person.way.append(Item("declared", room, offset=len(self.log[room])))
@@ -273,7 +300,7 @@ class World:
         if person.connected:
             return
         for room, stay in list(person.stays.items()):
-            self.audit.given_up(person.subscriber, stay.member, self.tick())
+            person.audit.given_up(person.subscriber, stay.member, self.tick())
             self.end(person, stay, stay.lost or self.now, "lost")
             person.wanted.discard(room)
 
@@ -296,35 +323,35 @@ class World:
         stay.joined = at
         if stay.top <= stay.start:  # nothing so far that others had not had before it
             stay.start = self.seen_up_to[item.room]
-        self.audit.joined(stay.member, at)
+        person.audit.joined(stay.member, at)
 
     def on_left(self, person: Person, item: Item, at: int) -> None:
         stay = person.stays[item.room]
-        self.audit.left(person.subscriber, stay.member, at)
+        person.audit.left(person.subscriber, stay.member, at)
         self.end(person, stay, at, "left")
 
-    def on_ack(self, person: Person, item: Item, at: int) -> None:  # noqa: ARG002
+    def on_ack(self, person: Person, item: Item, at: int) -> None:
         message = item.message
         assert message is not None
         message.acked = at
         place = Position("e", message.offset) if self.ordered else None
-        self.audit.acknowledge(message.log, message.number, at, place)
+        person.audit.acknowledge(message.log, message.number, at, place)
 
     def on_error(self, person: Person, item: Item, at: int) -> None:  # noqa: ARG002
         message = item.message
         assert message is not None
         message.failed = True
-        self.audit.fail(message.log, message.number)
+        person.audit.fail(message.log, message.number)
 
     def on_resumed(self, person: Person, item: Item, at: int) -> None:
         stay = person.stays[item.room]
         stay.outages.append((stay.top, stay.lost or 0, at))
         stay.lost = None
-        self.audit.resumed(person.subscriber, stay.member, at)
+        person.audit.resumed(person.subscriber, stay.member, at)
 
     def on_declared(self, person: Person, item: Item, at: int) -> None:
         old = person.stays[item.room]
-        member = self.audit.not_recovered(person.subscriber, old.member, at)
+        member = person.audit.not_recovered(person.subscriber, old.member, at)
         self.end(person, old, at, "declared")
         stay = Stay(
             person.name,
@@ -374,8 +401,9 @@ class World:
         frame = b'{"n":%d,"text":%b}' % (self.now, written.encode("utf-8", "surrogatepass"))
         content = item.text if self.told else None
         where = frame.find(item.token)
-        self.audit.receive(
-            Delivery(person.subscriber, item.room, item.token, place, at, frame, at=where, content=content)
+        room = item.room if self.rooms_told else None
+        person.audit.receive(
+            Delivery(person.subscriber, room, item.token, place, at, frame, at=where, content=content)
         )
 
     def had(self, person: Person, room: str, message: Message) -> bool:
@@ -400,7 +428,7 @@ class World:
             for stay in person.stays.values():
                 if stay.lost is not None:
                     stay.ended, stay.end = stay.lost, "lost"
-        account = Judge(self.audit, self.now, patience=PATIENCE, self_echo=True).judge()
+        account = self.judge()
         named: Named = Counter()
         for case in account.cases:
             message = ""
@@ -409,6 +437,20 @@ class World:
                 message = f"{log}/{number}"
             named[case.kind, case.user, case.room, message] += 1
         return named, account
+
+    def judge(self) -> Account:
+        """Exchange the ledgers, as the coordinator does, and let each worker judge; the accounts added."""
+        ledgers = [export_ledger(audit) for audit in self.audits]
+        total = Account()
+        for audit in self.audits:
+            import_ledgers(audit, [ledger for ledger in ledgers if ledger.worker != audit.worker])
+            account = Judge(audit, self.now, patience=PATIENCE, self_echo=True).judge()
+            total.cases += account.cases
+            total.gap_declared += account.gap_declared
+            total.indeterminate += account.indeterminate
+            total.undelivered += account.undelivered
+            total.not_counted += account.not_counted
+        return total
 
     def by_hand(self) -> tuple[Named, Counter[str]]:
         """What should be named, and counts of what is only counted."""
@@ -463,7 +505,10 @@ class World:
     def _why(self, stay: Stay, message: Message) -> str:
         anybody = message.first_seen is not None
         placed = anybody or (self.ordered and message.acked is not None)
-        behind = message.offset > stay.top if placed else True
+        behind = message.offset > stay.top
+        if not placed:  # accepted before something that came had been sent
+            latest = max((seen.sent for seen, _ in stay.seen), default=0)
+            behind = message.acked is None or message.acked > latest
         if stay.end == "declared" and behind:
             return "gap_declared"
         if stay.end == "lost" and behind:
@@ -523,4 +568,4 @@ def play(world: World, steps: int) -> None:
         else:
             world.give_up(person)
         if world.rng.random() < 0.05:
-            world.audit.sweep(world.now, patience=PATIENCE)
+            world.sweep()

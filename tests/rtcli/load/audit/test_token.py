@@ -18,6 +18,7 @@ tokens = st.builds(
     st.integers(0, token.MAX_LAG),
     st.integers(0, token.MAX_TEXT),
     st.integers(0, 0xFF_FFFF),
+    st.integers(0, token.MAX_ROOM),
 )
 
 
@@ -46,7 +47,7 @@ def test_a_changed_byte_is_noticed(value: Token, at: int, byte: int) -> None:
 @given(st.binary(max_size=64))
 def test_anything_else_is_no_token(data: bytes) -> None:
     assert decode_token(data) is None
-    assert decode_token(MARK + data[:36] + b"~") is None or len(data) >= 36
+    assert decode_token(MARK + data[:40] + b"~") is None or len(data) >= 40
 
 
 @given(tokens, st.integers(0, LENGTH - 1))

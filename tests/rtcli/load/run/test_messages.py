@@ -11,7 +11,7 @@ from rtcli.load.accounts.absences import AbsenceGroup, AbsenceKey
 from rtcli.load.accounts.attendance import RoleCount, WorkerAttendance
 from rtcli.load.accounts.sends import SendCounts, UnsentGroup, UnsentKey, WorkerSends
 from rtcli.load.audit.evidence import Group, WorkerAccount
-from rtcli.load.audit.ledger_exchange import ExportedLog
+from rtcli.load.audit.ledger_exchange import ExportedLog, Ledger, Sights
 from rtcli.load.core.context import Credentials, WorkerSpec
 from rtcli.load.core.failures import OwnFailure
 from rtcli.load.core.latches import AtBarrier, Signalled
@@ -37,18 +37,22 @@ from rtcli.load.run.processor_time import TakenTime
 from rtcli.protocol.position import Position
 from tests.support.load.runs import scenario
 
-LEDGER = [
-    ExportedLog(
-        3,
-        "writer 1",
-        "hall",
-        ended=None,
-        earlier=2,
-        sent=b"\0" * 16,
-        acks=b"\1" * 16,
-        positions={1: Position("e", 7)},
-    )
-]
+LEDGER = Ledger(
+    0,
+    [
+        ExportedLog(
+            3,
+            "writer 1",
+            "hall",
+            ended=None,
+            earlier=2,
+            sent=b"\0" * 16,
+            acks=b"\1" * 16,
+            positions={1: Position("e", 7)},
+        )
+    ],
+    [Sights(1 << 18, b"\1" * 8, {0: Position("e", 8)})],
+)
 ATTENDANCE = WorkerAttendance(
     {"reader": RoleCount(5, 4, 1, [5_000_000, 7], [4_000_000, 0])},
     [AbsenceGroup(AbsenceKey("absent", "reader", "http_503", "503", phase="calm"), 1, ["reader 5"], 1, 9, 8)],
@@ -72,7 +76,7 @@ TO_WORKER: list[ToWorker] = [
     Start(10**12),
     Stop(),
     OpenLatch("barrier x"),
-    FinishAudit([LEDGER, []], [2]),
+    FinishAudit([LEDGER, Ledger(1, [], [])], [2]),
     Close(),
 ]
 FROM_WORKER: list[FromWorker] = [

@@ -48,6 +48,12 @@ FLAKY = """
 """
 
 
+PLACES = """
+    data:
+      place: { choice: [lobby, hall] }
+"""
+
+
 def counts(result: RunResult) -> dict[str, int]:
     assert result.audit is not None
     return dict(result.audit.counts)
@@ -64,6 +70,21 @@ async def test_a_chat_with_frames_of_its_own() -> None:
     assert sorted(seen["names"]) == [f"reader {n}" for n in range(1, 6)] + ["writer 1", "writer 2"]
     assert len(seen["paths"]) == 1
     assert seen["protocols"] == ["chat.v2"]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+async def test_a_chat_that_does_not_name_the_room(workers: int) -> None:
+    """Everybody is in two rooms, and senders and receivers are in different workers."""
+    silent = FRAMES.replace("event: said }, room: channel }", "event: said } }")
+    both = silent.replace("{ join: lobby }", "{ join: lobby }, { join: hall }")
+    async with node_server(CHAT) as url:
+        result = await run(
+            both.replace("send: { room: lobby", 'send: { room: "${place}"') + PLACES, url, workers=workers
+        )
+    found = counts(result)
+    assert result.verdict is Verdict.PASSED, result.reasons
+    assert found["acknowledged"] == found["sent"] > 60
+    assert found["expected"] == found["delivered"] == found["sent"] * 7
 
 
 async def test_what_such_a_chat_loses_on_a_reconnect_is_named() -> None:
@@ -117,9 +138,10 @@ STREAMS = """
 """
 
 
-async def test_an_event_stream_hub_that_remembers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2, 3])
+async def test_an_event_stream_hub_that_remembers(tmp_path: Path, workers: int) -> None:
     async with nchan(tmp_path, kept=1000) as url:
-        result = await run(STREAMS, url)
+        result = await run(STREAMS, url, workers=workers)
     found = counts(result)
     assert result.verdict is Verdict.PASSED, result.reasons
     assert found["acknowledged"] == found["sent"] > 60

@@ -14,7 +14,7 @@ from rtcli.protocol.publication import NEW_MESSAGE, Publication, chat_data
 from tests.support.fakes.faulty_server.faults import Faults, subscriber_of
 
 EPOCH = "f4ke"
-_TOKEN = re.compile(rb"~rt[A-Za-z0-9_-]{36}~")
+_TOKEN = re.compile(rb"~rt[A-Za-z0-9_-]{40}~")
 _HELD_S = 0.5
 _ON_DELIVERY = ("drop", "repeat", "swap", "corrupt", "leak", "misplace", "phantom", "gap")
 

@@ -1,0 +1,107 @@
+"""Senders and receivers in several workers: the same is named as with one, whether rooms are told or not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+
+import pytest
+
+from rtcli.load.audit.judge import Account
+from tests.rtcli.load.audit.test_audit_against_model import FAULTS, other_loss
+from tests.support.load.audit_world import Named, World, play
+
+KINDS = [
+    pytest.param(ordered, rooms_told, id=f"{'positions' if ordered else 'arrivals'}-{rooms_told}")
+    for ordered in (True, False)
+    for rooms_told in (True, False)
+]
+
+
+@pytest.fixture
+def seeds(soak: bool) -> range:
+    return range(10000 if soak else 25)
+
+
+def played(seed: int, workers: int, faults: dict[str, float], *, ordered: bool, rooms_told: bool) -> World:
+    """The world of this seed. What happens in it does not depend on the number of workers."""
+    size = Random(seed)
+    world = World(
+        seed,
+        ordered=ordered,
+        users=size.randint(2, 7),
+        rooms=size.randint(1, 3),
+        faults=faults,
+        told=size.random() < 0.5,
+        rooms_told=rooms_told,
+        workers=workers,
+    )
+    play(world, size.randint(20, 250))
+    return world
+
+
+def without_room(named: Named) -> Named:
+    """Where nobody tells the room of a message that was never sent, it cannot be named."""
+    found: Named = Counter()
+    for (kind, user, room, message), count in named.items():
+        found[kind, user, "" if kind == "phantom" else room, message] += count
+    return found
+
+
+def comparable(world: World, named: Named) -> Named:
+    """What does not depend on the number of workers: a message's place among all, and that it is missing.
+
+    Without positions, a loss near a resume may be put down to the resume or not.
+    """
+    place = {message.name: str(number) for number, message in enumerate(world.messages)}
+    found: Named = Counter()
+    for (kind, user, room, message), count in named.items():
+        found["lost" if kind == "resume_gap" else kind, user, room, place.get(message, "")] += count
+    return found
+
+
+def delivered(world: World, account: Account) -> int:
+    return sum(world.counts.values()) - account.not_counted
+
+
+@pytest.mark.parametrize(("ordered", "rooms_told"), KINDS)
+def test_nobody_is_accused_wrongly(seeds: range, ordered: bool, rooms_told: bool) -> None:
+    for seed in seeds:
+        for workers in (1, 2, 3):
+            world = played(seed, workers, {}, ordered=ordered, rooms_told=rooms_told)
+            named, account = world.finish()
+            truth, counts = world.by_hand()
+            assert not truth
+            assert not named
+            assert account.gap_declared == counts["gap_declared"]
+            assert delivered(world, account) == world.counted
+
+
+@pytest.mark.parametrize("rooms_told", [True, False])
+def test_every_fault_is_named_and_nothing_else(seeds: range, rooms_told: bool) -> None:
+    for seed in seeds:
+        for workers in (1, 2, 3):
+            world = played(seed, workers, FAULTS, ordered=True, rooms_told=rooms_told)
+            named, account = world.finish()
+            truth, counts = world.by_hand()
+            if not rooms_told:
+                named, truth = without_room(named), without_room(truth)
+            assert named == truth
+            assert account.gap_declared == counts["gap_declared"]
+            ghosts = sum(count for (kind, *_), count in truth.items() if kind == "ghost")
+            assert delivered(world, account) == world.counted - ghosts
+
+
+@pytest.mark.parametrize("rooms_told", [True, False])
+def test_without_positions_the_same_is_named(seeds: range, rooms_told: bool) -> None:
+    faults = {kind: chance for kind, chance in FAULTS.items() if kind not in {"swap", "swallow"}}
+    for seed in seeds:
+        found: list[Named] = []
+        for workers in (1, 2, 3):
+            world = played(seed, workers, faults, ordered=False, rooms_told=rooms_told)
+            named = without_room(world.finish()[0])
+            truth = without_room(world.by_hand()[0])
+            moved = {case for case in named - truth if other_loss(case) in truth - named}
+            assert not {case for case in named - truth if case not in moved}
+            found.append(comparable(world, named))
+        assert found[0] == found[1] == found[2]
