@@ -26,7 +26,7 @@ from rtcli.load.core.latches import AtBarrier, LatchReport, Signalled
 from rtcli.load.metrics.run_store import RunStore
 from rtcli.load.metrics.store import Bins
 from rtcli.load.results.thresholds import to_abort
-from rtcli.load.run.health import Health, lag_limits
+from rtcli.load.run.health.seconds import Health, lag_limits
 from rtcli.load.run.messages import (
     Audited,
     Failed,

@@ -28,7 +28,7 @@ from rtcli.load.core.context import WorkerSpec
 from rtcli.load.core.failures import OwnFailure
 from rtcli.load.core.latches import AtBarrier, Signalled
 from rtcli.load.metrics.store import Snapshot
-from rtcli.load.run.processor_time import TakenTime
+from rtcli.load.run.health.processor_time import TakenTime
 
 
 class _Message(msgspec.Struct, frozen=True, tag=True):

@@ -33,7 +33,7 @@ from rtcli.load.results.quotas import choose
 from rtcli.load.results.thresholds import evaluate
 from rtcli.load.results.verdict import decide
 from rtcli.load.run.coordinator import RunState
-from rtcli.load.run.health import Health, lag_limit, stall_limit
+from rtcli.load.run.health.seconds import Health, lag_limit, stall_limit
 from rtcli.load.scenario.model import ThresholdSpec
 
 PERCENTILES = (90.0, 95.0, 99.0, 99.9)

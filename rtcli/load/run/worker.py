@@ -18,10 +18,10 @@ from rtcli.load.core.due_users import DueUsers
 from rtcli.load.core.failures import Failures, OwnFailure
 from rtcli.load.core.latches import Latches
 from rtcli.load.core.schedule import arrival_times, phase_bounds, seeded_rng, stays
-from rtcli.load.run.health import stall_limit
-from rtcli.load.run.loop_watch import LoopWatch
+from rtcli.load.run.health.loop_watch import LoopWatch
+from rtcli.load.run.health.processor_time import ProcessorTime
+from rtcli.load.run.health.seconds import stall_limit
 from rtcli.load.run.messages import Failed, FromWorker, PhasesEnded, Tick
-from rtcli.load.run.processor_time import ProcessorTime
 from rtcli.load.scenario.model import Cut, Role
 from rtcli.load.users.flow.actions import ACTIONS
 from rtcli.load.users.flow.runner import Flow

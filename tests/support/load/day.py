@@ -25,8 +25,8 @@ from rtcli.load.reporters.html import page
 from rtcli.load.results import summary
 from rtcli.load.results.model import RunResult
 from rtcli.load.run.coordinator import Coordinator, RunState
+from rtcli.load.run.health.processor_time import TakenTime
 from rtcli.load.run.messages import Tick
-from rtcli.load.run.processor_time import TakenTime
 from rtcli.load.run.progress import SilentProgress
 from rtcli.load.run.result import make_result
 from rtcli.load.scenario.loader import parse_scenario

@@ -9,10 +9,10 @@ import signal
 import pytest
 
 from rtcli.load.core.due_users import DueUser, DueUsers
-from tests.rtcli.load.run.test_clock import background, worker_processes
 from tests.support.fakes.faulty_server.faults import Faults
 from tests.support.fakes.faulty_server.server import faulty_server
 from tests.support.load.runs import run
+from tests.support.load.workers import background, worker_processes
 from tests.support.waiting import until
 
 LATE = """

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import os
-import signal
-from collections.abc import AsyncIterator
-
-import psutil
 import pytest
 
 from rtcli.load.results.model import RunResult, Verdict
 from tests.support.fakes.faulty_server.faults import Faults
 from tests.support.fakes.faulty_server.server import faulty_server
 from tests.support.load.runs import run
+from tests.support.load.workers import background, stop_and_go
 
 STALL_EVERY_S = 2.5
 STALL_S = 0.5
@@ -35,16 +29,6 @@ SCHEDULED_AND_PATIENT = """
       fanout_latency{role:writer}: ["p(99) < 300ms", "p(95) < 1s"]
       fanout_service{role:patient}: ["p(90) < 100ms"]
 """
-
-
-@contextlib.asynccontextmanager
-async def background(coroutine: object) -> AsyncIterator[None]:
-    task = asyncio.ensure_future(coroutine)  # type: ignore[call-overload]
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def percentile(result: RunResult, selector: str) -> float:
@@ -68,26 +52,6 @@ async def test_a_stall_shows_as_what_the_users_suffered() -> None:
     assert percentile(result, "fanout_service{role:patient}") < 0.1
     assert [it.outcome for it in result.thresholds] == ["failed", "passed", "passed"]
     assert result.verdict is Verdict.THRESHOLD
-
-
-def worker_processes() -> list[int]:
-    """The worker processes of this process, in the order of their numbers."""
-    workers = [
-        child for child in psutil.Process().children() if "rtcli.load.run.worker_process" in child.cmdline()
-    ]
-    return [worker.pid for worker in sorted(workers, key=lambda worker: (worker.create_time(), worker.pid))]
-
-
-async def stop_and_go(*, first: int = 0, go: float = 0.2, stop: float = 0.3) -> None:
-    """Stop the workers from number `first` on for 300 ms, again and again."""
-    while True:
-        await asyncio.sleep(go)
-        workers = worker_processes()[first:]
-        for pid in workers:
-            os.kill(pid, signal.SIGSTOP)
-        await asyncio.sleep(stop)
-        for pid in workers:
-            os.kill(pid, signal.SIGCONT)
 
 
 SLOWED = """

@@ -17,6 +17,7 @@ from rtcli.load.core.failures import OwnFailure
 from rtcli.load.core.latches import AtBarrier, Signalled
 from rtcli.load.results.model import FrameEvidence, Violation
 from rtcli.load.run.channel import ChannelClosedError, coordinator_channel, worker_channel
+from rtcli.load.run.health.processor_time import TakenTime
 from rtcli.load.run.messages import (
     Audited,
     Close,
@@ -33,7 +34,6 @@ from rtcli.load.run.messages import (
     Tick,
     ToWorker,
 )
-from rtcli.load.run.processor_time import TakenTime
 from rtcli.protocol.position import Position
 from tests.support.load.runs import scenario
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rtcli.load.metrics.store import Bins, MetricStore, Snapshot
-from rtcli.load.run.health import DEFAULT_LIMIT_S, Health, lag_limit, lag_limits, stall_limit
-from rtcli.load.run.processor_time import TakenTime
+from rtcli.load.run.health.processor_time import TakenTime
+from rtcli.load.run.health.seconds import DEFAULT_LIMIT_S, Health, lag_limit, lag_limits, stall_limit
 from rtcli.load.scenario.model import ThresholdSpec
 from tests.support.load.runs import scenario
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from rtcli.load.core.context import WorkerContext
-from rtcli.load.run.health import PROBE_S
+from rtcli.load.run.health.seconds import PROBE_S
 
 
 class LoopWatch:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from rtcli.load.run.loop_watch import LoopWatch
+from rtcli.load.run.health.loop_watch import LoopWatch
 from tests.support.load.contexts import user_context
 from tests.support.waiting import until
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rtcli.load.run.processor_time import (
+from rtcli.load.run.health.processor_time import (
     ProcessorTime,
     cpu_stat_files,
     stolen_ticks,

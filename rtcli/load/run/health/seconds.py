@@ -18,7 +18,7 @@ from rtcli.load.metrics.formatting import format_seconds
 from rtcli.load.metrics.histogram import INDEX_BITS, Histogram
 from rtcli.load.metrics.names import METRICS, Unit
 from rtcli.load.metrics.store import Bins, Snapshot
-from rtcli.load.run.processor_time import TakenTime
+from rtcli.load.run.health.processor_time import TakenTime
 from rtcli.load.scenario.model import ThresholdSpec
 
 PROBE_S = 0.01  # between two probes of an event loop
