@@ -16,17 +16,19 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from rtcli.load.audit.evidence import frame_of
 from rtcli.load.audit.records import Note
 from rtcli.load.results.model import Violation
 
+MAX_PLANNED = 1_000_000  # messages of one worker that are looked for in the plans of absent users
 MAX_GROUPS = 500  # of one worker: codes come from the server; further groups lose their code
 _NAMED = 5  # users that a group names
 
+_Planned = TypeVar("_Planned")
 Outcome = Literal["refused", "unanswered", "not_sendable"]
 """Why a message that was due was not accepted, and the scenario did not prevent it."""
 
@@ -158,6 +160,15 @@ class Sends:
         self._users: dict[str, RoleSends] = {}
         self._roles: dict[str, SendCounts] = {}
         self._groups = UnsentGroups()
+        self._left_to_plan = MAX_PLANNED
+
+    def within_limit(self, planned: Iterable[_Planned]) -> Iterator[_Planned]:
+        """Planned messages, as long as the worker has not looked at too many altogether."""
+        for message in planned:
+            if not self._left_to_plan:
+                return
+            self._left_to_plan -= 1
+            yield message
 
     def role(self, name: str) -> RoleSends:
         """The counts that the users of a role add to."""

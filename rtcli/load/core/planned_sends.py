@@ -17,8 +17,6 @@ from rtcli.load.core.schedule import phase_bounds, seeded_rng, send_profile
 from rtcli.load.scenario.model import Phase
 from rtcli.load.scenario.steps import BackoffStep, Choose, Expect, Hold, Loop, Send, Step, Think, Typing, Wait
 
-MAX_MESSAGES = 1_000_000  # of one plan
-
 
 @dataclass(slots=True)
 class Place:
@@ -201,8 +199,8 @@ def count_messages(
     counts: dict[tuple[str, str], NotReached] = {}
     bounds = [(phase.name, end) for phase, _, end in phase_bounds(phases)]
     waiting = Counter[str]()
-    for number, due in enumerate(messages):
-        if number >= MAX_MESSAGES or (back is not None and due.at >= back):
+    for due in messages:
+        if back is not None and due.at >= back:
             break
         if back is not None:
             if not due.endless:

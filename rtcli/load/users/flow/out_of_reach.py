@@ -63,7 +63,7 @@ class OutOfReach:
             rng=seeded_rng(worker.scenario.seed, context.name, "plan", held_at[-1].started),
         )
         found = count_messages(
-            plan.messages(held_at),
+            worker.sends.within_limit(plan.messages(held_at)),
             absent,
             worker.scenario.phases,
             back=None if back is None else worker.seconds(back),

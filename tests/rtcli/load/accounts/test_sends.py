@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtcli.load.accounts.sends import MAX_GROUPS, Outcome, Sends, UnsentKey, UnsentMessage, WorkerSends
+from rtcli.load.accounts.sends import (
+    MAX_GROUPS,
+    MAX_PLANNED,
+    Outcome,
+    Sends,
+    UnsentKey,
+    UnsentMessage,
+    WorkerSends,
+)
 from rtcli.load.accounts.sends_account import RunSends
 from rtcli.load.results.accounts import SendsAccount, Shortfall
 from tests.support.load.runs import scenario
@@ -175,6 +183,13 @@ def test_evidence_is_kept_of_what_is_not_allowed_up_to_a_number() -> None:
     assert rows[0].detail == "due at 0.000 s (no_answer)"
     off = scenario(TEXT.replace("EXPECTED", "rate_limited") + "    sends: off\n")
     assert not RunSends(off, [sends.export()], BASE).evidence()
+
+
+def test_a_worker_looks_at_a_limited_number_of_planned_messages() -> None:
+    sends = book()
+    assert sum(1 for _ in sends.within_limit(range(MAX_PLANNED - 1))) == MAX_PLANNED - 1
+    assert list(sends.within_limit([1, 2])) == [1]
+    assert list(sends.within_limit([1])) == []
 
 
 def test_a_server_that_invents_codes_fills_no_memory() -> None:
