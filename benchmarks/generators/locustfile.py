@@ -10,13 +10,13 @@ from array import array
 from pathlib import Path
 
 import websocket  # type: ignore[import-not-found]  # Locust has an environment of its own
-from locust import User, events, task  # type: ignore[import-not-found]
+from locust import User, events, task  # type: ignore[import-not-found] # Locust is installed apart, and untyped
 
 START, END = int(os.environ["WINDOW_START"]), int(os.environ["WINDOW_END"])
 latencies = array("d")
 
 
-class Reader(User):  # type: ignore[misc]
+class Reader(User):  # type: ignore[misc] # Locust is installed apart, and untyped
     """One user: a socket that is read until the window is over."""
 
     def on_start(self) -> None:
@@ -24,7 +24,7 @@ class Reader(User):  # type: ignore[misc]
         self.socket = websocket.create_connection(f"{os.environ['URL']}?token={os.environ['TOKEN']}")
         self.socket.send(json.dumps({"type": "join_room", "data": {"room": "bench"}}))
 
-    @task  # type: ignore[untyped-decorator]
+    @task  # type: ignore[untyped-decorator] # Locust is installed apart, and untyped
     def read(self) -> None:
         """Receive until the window is over, count and time what comes within it."""
         while True:
@@ -37,7 +37,7 @@ class Reader(User):  # type: ignore[misc]
         time.sleep(3600)
 
 
-@events.quitting.add_listener  # type: ignore[untyped-decorator]
+@events.quitting.add_listener  # type: ignore[untyped-decorator] # Locust is installed apart, and untyped
 def report(**_: object) -> None:
     """Write what was counted."""
     ordered = sorted(latencies)

@@ -127,7 +127,7 @@ def _words(value: object) -> str:
 
 def _date(value: object) -> str:
     try:
-        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")  # type: ignore[arg-type]
+        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")  # type: ignore[arg-type] # other values raise, see below
     except (TypeError, ValueError, OverflowError, OSError):
         return str(value)
 

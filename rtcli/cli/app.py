@@ -56,7 +56,7 @@ COMPLETION_VARIABLE = "_RTCLI_COMPLETE"  # how a shell asks for completions (`rt
 class _LazyCommand(TyperCommand):
     """A command in help and completion; imports the real one when it is run."""
 
-    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:  # noqa: ANN401
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:  # noqa: ANN401 - Click's interface
         module = importlib.import_module(f"rtcli.cli.commands.{str(self.name).replace('-', '_')}")
         command = typer.main.get_command(module.app)
         console.command = str(self.name)
@@ -66,7 +66,7 @@ class _LazyCommand(TyperCommand):
 class _LazyGroup(TyperGroup):
     """The top of the command line, with all of `COMMANDS`."""
 
-    def __init__(self, **attributes: Any) -> None:  # noqa: ANN401
+    def __init__(self, **attributes: Any) -> None:  # noqa: ANN401 - Click's interface
         super().__init__(**attributes)
         self.commands = {name: _LazyCommand(name, help=text) for name, text in COMMANDS.items()}
 

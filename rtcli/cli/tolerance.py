@@ -36,7 +36,7 @@ class ToleranceOptions:
             parser=_percent,
             help="Latency is worse when it is more by this share, and by --floor.",
         ),
-    ] = "30%"  # type: ignore[assignment]
+    ] = "30%"  # type: ignore[assignment] # Typer parses the default, too
     floor: Annotated[
         float,
         typer.Option(
@@ -45,7 +45,7 @@ class ToleranceOptions:
             parser=options.duration,
             help="Differences of latency up to this are noise at p50.",
         ),
-    ] = "5ms"  # type: ignore[assignment]
+    ] = "5ms"  # type: ignore[assignment] # Typer parses the default, too
     tail_floor: Annotated[
         float,
         typer.Option(
@@ -54,7 +54,7 @@ class ToleranceOptions:
             parser=options.duration,
             help="Differences of latency up to this are noise at p95 and p99.",
         ),
-    ] = "10ms"  # type: ignore[assignment]
+    ] = "10ms"  # type: ignore[assignment] # Typer parses the default, too
     factor: Annotated[
         float,
         typer.Option(
@@ -72,7 +72,7 @@ class ToleranceOptions:
             parser=options.duration,
             help="Differences up to this are noise at N times as much.",
         ),
-    ] = "2ms"  # type: ignore[assignment]
+    ] = "2ms"  # type: ignore[assignment] # Typer parses the default, too
 
     def read(self) -> Tolerance:
         """The tolerance."""

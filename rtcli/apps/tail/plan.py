@@ -51,7 +51,7 @@ class TailPlan:
                 http,
                 self.address,
                 where=connection.endpoint.authority,
-                reconnect=Reconnect(random.Random(), started=time.monotonic(), wait_s=self.wait_s),  # noqa: S311
+                reconnect=Reconnect(random.Random(), started=time.monotonic(), wait_s=self.wait_s),  # noqa: S311 - spreads attempts; guards nothing
                 token=connection.token,
                 last_event_id=(state.last_id if state is not None else None) or self.last_id,
             )

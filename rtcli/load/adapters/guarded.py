@@ -74,7 +74,7 @@ class _Guard:
         text = text if len(text) <= 60 else f"{text[:57]}..."
         raise AdapterFailedError(self._protocol, f"its {_name(method)} returned {text}, not {wanted}")
 
-    def call(self, method: Callable[..., Any], *arguments: object, **named: object) -> Any:  # noqa: ANN401
+    def call(self, method: Callable[..., Any], *arguments: object, **named: object) -> Any:  # noqa: ANN401 - whatever the adapter takes and returns
         """Call a method."""
         try:
             return method(*arguments, **named)
@@ -107,12 +107,12 @@ class _Guard:
             self.returned(method, value, "bytes or None")
         return value
 
-    def event(self, method: Callable[..., Any], value: Any) -> Event:  # noqa: ANN401
+    def event(self, method: Callable[..., Any], value: Any) -> Event:  # noqa: ANN401 - whatever the adapter takes and returns
         """Check an event that a method has returned."""
         types = _FIELDS.get(type(value))
         if types is None or not all(map(isinstance, value, types)):
             self.returned(method, value, "an event of rtcli.load.adapters with the types of its fields")
-        return value  # type: ignore[no-any-return]
+        return value  # type: ignore[no-any-return] # checked above
 
 
 def _name(method: Callable[..., object]) -> str:

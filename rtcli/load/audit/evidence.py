@@ -185,7 +185,7 @@ def frame_of(note: Note, base: int) -> FrameEvidence:
     """A subscriber's note as evidence. `base` is the start of the run (µs)."""
     text = note.text.decode("utf-8", "replace")
     direction = {"in": "in", "out": "out"}.get(note.direction, "note")
-    return FrameEvidence(round((note.at - base) / 1e6, 6), direction, text)  # type: ignore[arg-type]
+    return FrameEvidence(round((note.at - base) / 1e6, 6), direction, text)  # type: ignore[arg-type] # one of three words
 
 
 def _neighbours(audit: Audit, member: Membership, identity: int) -> list[Note]:

@@ -91,13 +91,13 @@ class WebSocketConnection(picows.WSListener):
         entry = member.cursor.next
         if entry is not None and entry.frame == data:
             member.cursor = entry
-            entry.last_seen = member.received_at = now = monotonic_ns() // 1000  # type: ignore[union-attr]
+            entry.last_seen = member.received_at = now = monotonic_ns() // 1000  # type: ignore[union-attr] # without a membership nothing is expected
             late = now - entry.intended
             if late < 2048:  # `bucket_index`, in place: a call costs as much as all of it
-                member.counts[entry.delivery_key + late] += 1  # type: ignore[union-attr]
+                member.counts[entry.delivery_key + late] += 1  # type: ignore[union-attr] # without a membership nothing is expected
             else:
                 shift = late.bit_length() - 11
-                member.counts[entry.delivery_key + (shift << 10) + (late >> shift)] += 1  # type: ignore[union-attr]
+                member.counts[entry.delivery_key + (shift << 10) + (late >> shift)] += 1  # type: ignore[union-attr] # without a membership nothing is expected
         else:
             self._handle_frame(frame, data)
         if self._throttle is not None:
@@ -155,7 +155,7 @@ class WebSocketConnection(picows.WSListener):
     def close(self, code: int, reason: str) -> None:
         """Begin the closing handshake; `on_closed` reports its end."""
         if self._transport is not None and not self._transport.is_close_frame_sent:
-            self._transport.send_close(code, reason.encode()[:123])  # type: ignore[arg-type]
+            self._transport.send_close(code, reason.encode()[:123])  # type: ignore[arg-type] # picows' stub names its own codes only
 
     def kill(self, how: Kill) -> None:
         """Lose the connection; nothing more is reported of it."""

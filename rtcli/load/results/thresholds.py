@@ -148,7 +148,7 @@ def evaluate_one(
     return ThresholdResult(
         selector=spec.selector,
         text=spec.text,
-        outcome=outcome,  # type: ignore[arg-type]
+        outcome=outcome,  # type: ignore[arg-type] # one of three words
         value=value,
         bound=spec.bound,
         unit=unit,

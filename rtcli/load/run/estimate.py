@@ -127,10 +127,10 @@ def _load_at(phase: Phase, populations: list[_Population], *, at: float | None) 
         share = 1.0 if population.role.users is None else share  # arrivals come at their own rate
         users += population.size * share
         for room, count in population.members.items():
-            members[room] += count * share  # type: ignore[assignment]
+            members[room] += count * share  # type: ignore[assignment] # a Counter of shares
         for rates, factor in ((population.scheduled, phase.rates), (population.paced, 1.0)):
             for room, rate in rates.items():
-                sends[room] += rate * share * factor * phase.publish  # type: ignore[assignment]
+                sends[room] += rate * share * factor * phase.publish  # type: ignore[assignment] # a Counter of shares
                 sent += rate * share * factor * phase.publish
     delivered = sum(rate * members[room] for room, rate in sends.items())
     return PhaseEstimate(phase.name, users, sent, delivered)
@@ -157,7 +157,7 @@ def _population(role: Role, scenario: Scenario) -> _Population:
             rng=always(rng),
         )
         for room in {_render(room, scope, rng) for room in _rooms(role.flow)}:
-            members[room] += size / sample  # type: ignore[assignment]
+            members[room] += size / sample  # type: ignore[assignment] # a Counter of shares
         for step, rate in _rates(role.flow):
             room, rates = _render(step.room, scope, rng), scheduled if step.rate is not None else paced
             rates[room] = rates.get(room, 0.0) + rate * size / sample

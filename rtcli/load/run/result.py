@@ -240,7 +240,7 @@ def summarize(store: RunStore, name: str, tags: Mapping[str, str], elapsed: floa
 def _trend(histogram: Histogram, unit: object) -> MetricSummary:
     return MetricSummary(
         Kind.TREND,
-        unit,  # type: ignore[arg-type]
+        unit,  # type: ignore[arg-type] # a Unit
         histogram.count,
         avg=histogram.mean,
         min=histogram.minimum,

@@ -59,7 +59,7 @@ class RoomRequests:
         ]
         await asyncio.gather(*waiting)
 
-    async def _enter(self, room: str, since: Position | None, history: int, timeout: float) -> None:  # noqa: ASYNC109
+    async def _enter(self, room: str, since: Position | None, history: int, timeout: float) -> None:  # noqa: ASYNC109 - of this one request
         request_id = self._next_id()
         frame = self._adapter.join(room, since, history, request_id, self._user.scope)
         if frame is not None and self._adapter.confirms:
@@ -88,7 +88,7 @@ class RoomRequests:
     def _unconfirmed(self, count_as_done: Callable[[int], None]) -> None:
         self._user.worker.timers.call_at(self._user.worker.now() + UNCONFIRMED_US, count_as_done)
 
-    async def _request(self, room: str, request_id: str, frame: bytes, timeout: float) -> None:  # noqa: ASYNC109
+    async def _request(self, room: str, request_id: str, frame: bytes, timeout: float) -> None:  # noqa: ASYNC109 - of this one request
         """Send a request that is confirmed by the room's name or refused by the request's id."""
         if not self._write(frame):
             raise LostError

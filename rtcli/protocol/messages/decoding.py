@@ -33,7 +33,7 @@ class MessageError(Exception):
     `code` is for programs, `message` for people, `id` is to be echoed (None when none could be read).
     """
 
-    def __init__(self, code: ErrorCode, *, id: str | None = None, shown: str = "") -> None:  # noqa: A002
+    def __init__(self, code: ErrorCode, *, id: str | None = None, shown: str = "") -> None:  # noqa: A002 - the interface's name
         self.code = code
         self.message = ERROR_TEXT[code].format(shown)
         self.id = id

@@ -34,8 +34,8 @@ def open_broker(url: str, retention: Retention | None = None) -> Broker:
 
 def _open_sqlite(rest: str, retention: Retention) -> Broker:
     # Imported when used: its file lock does not exist on every system that the other logs run on.
-    from rtcli_server.broker.sqlite.broker import SqliteBroker  # noqa: PLC0415
-    from rtcli_server.broker.sqlite.file import open_file  # noqa: PLC0415
+    from rtcli_server.broker.sqlite.broker import SqliteBroker  # noqa: PLC0415 - only when it is used
+    from rtcli_server.broker.sqlite.file import open_file  # noqa: PLC0415 - only when it is used
 
     path, _, query = rest.partition("?")
     options = parse_qsl(query, keep_blank_values=True)
@@ -57,9 +57,9 @@ def _open_sqlite(rest: str, retention: Retention) -> Broker:
 
 def _open_redis(url: str, retention: Retention) -> Broker:
     # Imported when used: importing redis takes as long as starting the rest of the server.
-    from rtcli_server.broker.redis.broker import RedisBroker  # noqa: PLC0415
-    from rtcli_server.broker.redis.timings import RedisTimings  # noqa: PLC0415
-    from rtcli_server.broker.redis.url import parse_redis_url  # noqa: PLC0415
+    from rtcli_server.broker.redis.broker import RedisBroker  # noqa: PLC0415 - only when it is used
+    from rtcli_server.broker.redis.timings import RedisTimings  # noqa: PLC0415 - only when it is used
+    from rtcli_server.broker.redis.url import parse_redis_url  # noqa: PLC0415 - only when it is used
 
     target = parse_redis_url(url)
     instance_id = new_instance_id()

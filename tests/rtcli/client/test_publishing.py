@@ -50,7 +50,7 @@ class Scripted:
             def do_GET(self) -> None:
                 scripted.answer(self)
 
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the interface's name
                 del format, args
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -30,7 +30,7 @@ CLAIMS: dict[str, Any] = {"sub": "7", "exp": int(NOW + 3600)}
 HEADER, PAYLOAD, SIGNATURE = forge().split(".")
 
 
-def authenticator(**settings: Any) -> Authenticator:  # noqa: ANN401
+def authenticator(**settings: Any) -> Authenticator:  # noqa: ANN401 - the class's own arguments
     return Authenticator(**{"secrets": [SECRET], "clock": lambda: NOW, **settings})
 
 

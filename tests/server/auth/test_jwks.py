@@ -56,7 +56,7 @@ class Source:
         return JwksKeys("https://issuer.example/keys", fetch=self, clock=lambda: self.now)
 
 
-def authenticator(keys: JwksKeys, **settings: Any) -> Authenticator:  # noqa: ANN401
+def authenticator(keys: JwksKeys, **settings: Any) -> Authenticator:  # noqa: ANN401 - the class's own arguments
     return Authenticator(jwks=keys, clock=lambda: NOW, **settings)
 
 
@@ -229,7 +229,7 @@ def serve() -> Iterator[Callable[[Respond], str]]:
             def do_GET(self) -> None:
                 respond(self)
 
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the interface's name
                 del format, args
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

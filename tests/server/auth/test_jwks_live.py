@@ -39,7 +39,7 @@ class Issuer:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the interface's name
                 del format, args
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

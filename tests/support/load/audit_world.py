@@ -337,7 +337,7 @@ class World:
         place = Position("e", message.offset) if self.ordered else None
         person.audit.acknowledge(message.log, message.number, at, place)
 
-    def on_error(self, person: Person, item: Item, at: int) -> None:  # noqa: ARG002
+    def on_error(self, person: Person, item: Item, at: int) -> None:  # noqa: ARG002 - the interface
         message = item.message
         assert message is not None
         message.failed = True

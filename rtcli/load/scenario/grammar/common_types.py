@@ -115,7 +115,7 @@ class JsonTemplate:
 class ProtocolName:
     """The name of a protocol. That of an installed package is imported here, so that it surely works."""
 
-    def read(self, node: Node, context: ReadContext) -> str:  # noqa: ARG002
+    def read(self, node: Node, context: ReadContext) -> str:
         """The name."""
         name = scalar(node, "the name of a protocol").text
         if name in BUILT_IN:

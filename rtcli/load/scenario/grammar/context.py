@@ -76,7 +76,7 @@ class ReadContext:
 class FieldType(Protocol):
     """Reads a node, and describes what it accepts as JSON Schema."""
 
-    def read(self, node: Node, context: ReadContext) -> Any:  # noqa: ANN401 - the grammar's tables are heterogeneous
+    def read(self, node: Node, context: ReadContext) -> Any:
         """The value of the node. Raises `FieldError` or `AlreadyReportedError`."""
         ...
 

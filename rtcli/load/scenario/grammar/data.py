@@ -108,8 +108,8 @@ _SOURCES: Mapping[str, Field] = {
 
 def _build_feeder(
     *,
-    pick: Any = "random",  # noqa: ANN401 - checked by its kind
-    each: Any = "",  # noqa: ANN401 - the same
+    pick: Any = "random",
+    each: Any = "",
     lorem: tuple[int, int] | None = None,
     **rows: tuple[object, ...],
 ) -> partial[model.Feeder]:

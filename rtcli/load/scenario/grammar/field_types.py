@@ -40,7 +40,7 @@ class Parsed:
     numbers: bool = False  # for the schema alone: a bare number is a text of this type too
     positive: bool = False
 
-    def read(self, node: Node, context: ReadContext) -> Any:  # noqa: ANN401, ARG002
+    def read(self, node: Node, context: ReadContext) -> Any:
         """Parse the text."""
         text = scalar(node, self.expected).text
         try:
@@ -68,7 +68,7 @@ class Text:
     pattern: str = ""
     max_length: int = 10_000
 
-    def read(self, node: Node, context: ReadContext) -> str:  # noqa: ARG002
+    def read(self, node: Node, context: ReadContext) -> str:
         """The text itself."""
         text = scalar(node, self.expected).text
         if len(text) > self.max_length:
@@ -93,7 +93,7 @@ class Integer:
     minimum: int = 0
     maximum: int = 10_000_000
 
-    def read(self, node: Node, context: ReadContext) -> int:  # noqa: ARG002
+    def read(self, node: Node, context: ReadContext) -> int:
         """The number."""
         found = scalar(node, "a whole number")
         if not found.plain or not re.fullmatch(r"[-+]?\d{1,18}", found.text, re.ASCII):
@@ -112,7 +112,7 @@ class Integer:
 class PositiveNumber:
     """A finite number above 0, with or without a fraction."""
 
-    def read(self, node: Node, context: ReadContext) -> float:  # noqa: ARG002
+    def read(self, node: Node, context: ReadContext) -> float:
         """The number; NaN and infinities are refused."""
         found = scalar(node, "a number")
         if not found.plain or not re.fullmatch(r"[-+]?\d{1,15}(\.\d{1,15})?", found.text, re.ASCII):
@@ -131,7 +131,7 @@ class PositiveNumber:
 class Boolean:
     """`true` or `false`."""
 
-    def read(self, node: Node, context: ReadContext) -> bool:  # noqa: ARG002
+    def read(self, node: Node, context: ReadContext) -> bool:
         """The truth value; YAML 1.1's yes and on are not accepted."""
         found = scalar(node, "true or false")
         if not found.plain or found.text not in {"true", "false"}:
@@ -154,7 +154,7 @@ class Choice:
         """A choice of words that are their own values."""
         return cls({word: word for word in words})
 
-    def read(self, node: Node, context: ReadContext) -> Any:  # noqa: ANN401, ARG002
+    def read(self, node: Node, context: ReadContext) -> Any:
         """The value of the word."""
         text = scalar(node, f"one of {', '.join(self.values)}").text
         if text not in self.values:

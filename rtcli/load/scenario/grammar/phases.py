@@ -16,7 +16,7 @@ from rtcli.load.scenario.steps import Kill
 _RAMP = Parsed(parse_ramp, "a share of the users, like 0 -> 100%", numbers=True)
 
 
-def _build_cut(**values: Any) -> model.Cut:  # noqa: ANN401
+def _build_cut(**values: Any) -> model.Cut:
     return model.Cut(**{"share": 1.0, "how": Kill.RST, **values})
 
 
@@ -34,7 +34,7 @@ _CUT = Section(
 )
 
 
-def _build_phase(*, users: object = None, **values: Any) -> dict[str, Any]:  # noqa: ANN401
+def _build_phase(*, users: object = None, **values: Any) -> dict[str, Any]:
     cut = values.get("cut")
     if cut is not None and cut.at >= values["duration"]:
         raise ValueError(f"the cut comes after {cut.at:g} s, when the phase is over")

@@ -56,7 +56,7 @@ EXPECTED_ERRORS = ListOf(
 )
 
 
-def _build_role(*, flow: tuple[Any, ...], **values: Any) -> partial[model.Role]:  # noqa: ANN401
+def _build_role(*, flow: tuple[Any, ...], **values: Any) -> partial[model.Role]:
     if ("users" in values) == ("arrivals" in values):
         raise ValueError("a role needs either `users` (how many) or `arrivals` (how often), not both")
     if "users" in values and values.keys() & {"stay", "spread"}:

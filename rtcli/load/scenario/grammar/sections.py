@@ -52,7 +52,7 @@ class Section:
         self.located = located
         self.lenient = lenient
 
-    def read(self, node: Node, context: ReadContext) -> Any:  # noqa: ANN401
+    def read(self, node: Node, context: ReadContext) -> Any:
         """Read every field and report every mistake, then build."""
         if not isinstance(node, MappingNode):
             raise FieldError(node, f"expected a mapping for {self.title}, got {describe(node)}")
@@ -144,7 +144,7 @@ class ByShape:
     sequence: FieldType | None = None
     mapping: FieldType | None = None
 
-    def read(self, node: Node, context: ReadContext) -> Any:  # noqa: ANN401
+    def read(self, node: Node, context: ReadContext) -> Any:
         """Read the node by the type for its shape."""
         if isinstance(node, ScalarNode):
             field_type = self.scalar
@@ -167,7 +167,7 @@ class Converted:
     inner: FieldType
     function: Callable[[Any], Any]
 
-    def read(self, node: Node, context: ReadContext) -> Any:  # noqa: ANN401
+    def read(self, node: Node, context: ReadContext) -> Any:
         """Read the value and convert it."""
         return self.function(self.inner.read(node, context))
 

@@ -71,7 +71,7 @@ def _section(
     fields: Mapping[str, Field],
     check: Callable[[Mapping[str, Any]], str] = lambda _: "",
 ) -> Section:
-    def build(**values: Any) -> Any:  # noqa: ANN401
+    def build(**values: Any) -> Any:
         if problem := check(values):
             raise ValueError(problem)
         return make(**values)
@@ -88,7 +88,7 @@ def _build_choice(*, flow: tuple[steps.Step, ...], weight: float = 1.0) -> steps
     return steps.Choice(weight, flow)
 
 
-def _build_backoff(**values: Any) -> steps.BackoffStep:  # noqa: ANN401
+def _build_backoff(**values: Any) -> steps.BackoffStep:
     return steps.BackoffStep(backoff=Backoff(**values))
 
 

@@ -84,7 +84,7 @@ _PUBLISH = Section(
 )
 
 
-def _build_target(**values: Any) -> model.Target:  # noqa: ANN401
+def _build_target(**values: Any) -> model.Target:
     if (values.get("protocol") == "json") != ("frames" in values):
         raise ValueError("`protocol: json` and `frames` belong together")
     return model.Target(**values)

@@ -73,7 +73,7 @@ def parse_expression(text: str, metric: Metric) -> tuple[str, float | None, Oper
     why = _impossible(sign, bound, metric, aggregation)
     if why:
         raise ThresholdError(f"{text.strip()!r} can never hold: {why}")
-    return aggregation, percentile, sign, bound  # type: ignore[return-value]
+    return aggregation, percentile, sign, bound  # type: ignore[return-value] # one of the operators of the grammar
 
 
 def _example(metric: Metric) -> str:
@@ -141,7 +141,7 @@ def _make_spec(
     metric: Metric,
     tags: dict[str, str],
     text: str,
-    **options: Any,  # noqa: ANN401 - fields of ThresholdSpec
+    **options: Any,
 ) -> ThresholdSpec:
     aggregation, percentile, sign, bound = parse_expression(text, metric)
     return ThresholdSpec(metric.name, tags, aggregation, percentile, sign, bound, text, **options)

@@ -70,7 +70,7 @@ async def send(flow: Flow, step: Send) -> None:
             await _wait_for_answer(flow, done, step.timeout)
 
 
-async def _wait_for_answer(flow: Flow, done: asyncio.Future[None], timeout: float) -> None:  # noqa: ASYNC109
+async def _wait_for_answer(flow: Flow, done: asyncio.Future[None], timeout: float) -> None:  # noqa: ASYNC109 - of this one request
     """Wait for the answer to a message. Raises StepError and TimeoutError, unless the role expects those."""
     try:
         async with asyncio.timeout(timeout):

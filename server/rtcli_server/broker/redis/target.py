@@ -55,7 +55,7 @@ class Server(Target):
     async def connect_to(self, **address: object) -> AbstractConnection:
         """Connect with this URL's credentials and options to another `host` and `port`."""
         connection = self._kind(**{**self._arguments, **address}, **connection_settings())
-        await connection.connect()  # type: ignore[no-untyped-call]
+        await connection.connect()  # type: ignore[no-untyped-call] # redis-py is typed in part
         return connection
 
     @override
@@ -73,7 +73,7 @@ class Sentinels(Target):
 
     @override
     async def connect(self) -> AbstractConnection:
-        sentinel = Sentinel(  # type: ignore[no-untyped-call]
+        sentinel = Sentinel(  # type: ignore[no-untyped-call] # redis-py is typed in part
             self._addresses, sentinel_kwargs={**connection_settings(), "socket_timeout": 1.0}
         )
         try:

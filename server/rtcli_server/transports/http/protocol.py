@@ -67,7 +67,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     # -- the deadline --------------------------------------------------------------------------------------
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # uvicorn has the wider type
         """Start the first deadline."""
         super().connection_made(transport)
         self._start_deadline()

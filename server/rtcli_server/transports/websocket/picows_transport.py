@@ -273,7 +273,7 @@ class RejectedTransport(core.WSListener):
 
 def _send_close(transport: picows.WSTransport, code: int, reason: str = "") -> None:
     # Typed as picows' own enumeration, which has not our codes; the compiled function takes any number.
-    transport.send_close(code, cut_reason(reason))  # type: ignore[arg-type]
+    transport.send_close(code, cut_reason(reason))  # type: ignore[arg-type] # picows' stub names its own codes only
 
 
 def _reserved(frame: picows.WSFrame) -> bool:

@@ -273,7 +273,7 @@ CHAT = """
 
 
 @contextlib.asynccontextmanager
-async def chat(*, refuses: str = "", answers: bool = True):  # type: ignore[no-untyped-def]  # noqa: ANN201
+async def chat(*, refuses: str = "", answers: bool = True):  # type: ignore[no-untyped-def]  # noqa: ANN201 - an inferred context manager
     """A chat with JSON frames. `refuses`: the error's frame for every second message, without its id."""
     people: set[ServerConnection] = set()
 
