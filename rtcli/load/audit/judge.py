@@ -93,7 +93,11 @@ class Judge:
             room.release(member)
 
     def _add_findings(self) -> None:
-        reordered = [finding for finding in self._audit.findings if finding.kind == "reordered"]
+        reordered = [
+            finding
+            for finding in self._audit.findings
+            if finding.kind == "reordered" and self._was_sent(finding.identity)
+        ]
         for finding in self._audit.findings:
             if finding.kind == "corrupt":
                 self._account.cases.append(self._corrupt_case(finding))
@@ -107,14 +111,16 @@ class Judge:
                     Case("reordered", member.user, member.room, identity, member, seen, after)
                 )
 
+    def _was_sent(self, identity: int) -> bool:
+        log_number, number = split_id(identity)
+        return bool(self._audit.logs[log_number].sent[number])
+
     def _case(self, finding: Finding) -> Case:
         """The case of a delivery, now that all workers have told what they sent, and where to."""
         identity, room, kind = finding.identity, finding.room, finding.kind
         if identity >= 0:
-            log_number, number = split_id(identity)
-            log = self._audit.logs[log_number]
-            room = room or log.room
-            if not log.sent[number]:
+            room = room or self._audit.logs[split_id(identity)[0]].room
+            if not self._was_sent(identity):
                 kind, identity = "phantom", -1
         return Case(kind, finding.user, room, identity, finding.member, finding)
 

@@ -137,11 +137,10 @@ def _fill(room: Room, parts: list[Stretch], lows: list[int]) -> None:
     for log in room.logs:
         for number, key in enumerate(log.keys):
             part = parts[max(0, bisect_right(lows, key) - 1)]
-            if part.low <= key <= part.high:
+            if part.low <= key <= part.high and log.sent[number]:  # else it was never sent
                 identity = message_id(log.number, number)
                 part.keys[identity] = key
-                if log.sent[number]:  # it was never sent
-                    part.published[log.number].append(identity)
+                part.published[log.number].append(identity)
     for part in parts:
         part.keys = dict(sorted(part.keys.items(), key=itemgetter(1)))
 

@@ -108,9 +108,19 @@ class SseTransport(Transport):
 
     def _confirm_rooms(self) -> None:
         """Take the response as the confirmation, and a resume that nothing is said of as complete."""
-        recovered = True if self._opening.last_event_id and self._adapter.resumes else None
         for room in self._opening.rooms:
-            self._memberships.confirm(events.Joined(room, None, recovered), self._worker.now())
+            self._confirm(events.Joined(room, None, self._asked_to_resume or None), self._worker.now())
+
+    @property
+    def _asked_to_resume(self) -> bool:
+        return bool(self._opening.last_event_id) and self._adapter.resumes
+
+    def _confirm(self, event: events.Joined, now: int) -> None:
+        """Record that the server let the user into a room; a resume only if it could know of one."""
+        if self._asked_to_resume or event.recovered:
+            self._memberships.confirm(event, now)
+        else:
+            self._memberships.confirm_anew(event, now)
 
     def on_closed(self, code: int, reason: str) -> None:
         """The stream has ended. The server's `retry:` is how long to wait before coming back."""
@@ -218,7 +228,7 @@ class SseTransport(Transport):
             case events.Hello():
                 self._subscriber.connection = event.connection
             case events.Joined():
-                self._memberships.confirm(event, now)
+                self._confirm(event, now)
                 self._unconfirmed.discard(event.room)
             case events.Gap():
                 self._memberships.declare_gap(event)

@@ -55,6 +55,19 @@ class Memberships:
         elif member.lost is not None:
             self._confirm_resume(event, member, now)
 
+    def confirm_anew(self, event: Joined, now: int) -> None:
+        """The same where the server cannot know of an earlier membership: nothing missed is expected."""
+        member = self._by_room.get(event.room)
+        if member is None or member.lost is None:
+            self.confirm(event, now)
+            return
+        self._positions[event.room] = event.position
+        self._subscriber.note(now, f"joined {event.room} anew: there was no event id to resume from")
+        self.recovered = False
+        self._audit.given_up(self._subscriber, member, now)
+        member = self._audit.join(self._subscriber, event.room, now, counts=member.counts)
+        self._audit.joined(member, now)
+
     def _confirm_resume(self, event: Joined, member: Membership, now: int) -> None:
         self._subscriber.note(now, f"rejoined {event.room}: {_RECOVERY[event.recovered]}")
         if event.recovered is not None:
