@@ -50,6 +50,7 @@ def settle_order(rooms: Mapping[str, Room], findings: Iterable[Finding], order: 
 def _as_placed(room: Room, findings: list[Finding]) -> Iterator[Reordered]:
     """The findings, and who received two messages of a publisher whose positions are the wrong way round."""
     named: dict[tuple[int, int], Reordered] = {}
+    findings = [finding for finding in findings if not _follows_a_phantom(room, finding, findings)]
     for finding in findings:
         if finding.member is not None:
             item = Reordered(finding.member, finding.identity, finding.reference, finding)
@@ -60,6 +61,27 @@ def _as_placed(room: Room, findings: list[Finding]) -> Iterator[Reordered]:
             if both and (id(member), later) not in named:
                 named.setdefault((id(member), earlier), Reordered(member, earlier, later, None))
     yield from named.values()
+
+
+def _follows_a_phantom(room: Room, finding: Finding, findings: list[Finding]) -> bool:
+    """Whether the delivery was out of order only with a message that nobody sent."""
+    member = finding.member
+    logs = {log.number: log for log in room.logs}
+    reference, number = split_id(finding.reference)
+    log = logs.get(reference)
+    if member is None or log is None or log.sent[number]:
+        return False
+    own, its_number = split_id(finding.identity)
+    low, high = logs[own].keys[its_number], log.keys[number]
+    late = {it.identity for it in findings if it.member is member and it.at >= finding.at}
+    return not any(
+        log.sent[number]
+        and low < key < high
+        and message_id(log.number, number) not in late
+        and member.received(message_id(log.number, number), key)
+        for log in room.logs
+        for number, key in enumerate(log.keys)
+    )
 
 
 def _inversions(room: Room) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:

@@ -21,6 +21,7 @@ class Memberships:
 
     def __init__(self, user: UserContext) -> None:
         self.recovered: bool | None = None  # what the server said of the last resume, for all rooms together
+        self.began_anew = False  # the last resume could bring nothing back
         self._user = user
         self._audit = user.worker.audit
         self._subscriber = user.subscriber
@@ -63,7 +64,7 @@ class Memberships:
             return
         self._positions[event.room] = event.position
         self._subscriber.note(now, f"joined {event.room} anew: there was no event id to resume from")
-        self.recovered = False
+        self.recovered, self.began_anew = False, True
         self._audit.given_up(self._subscriber, member, now)
         member = self._audit.join(self._subscriber, event.room, now, counts=member.counts)
         self._audit.joined(member, now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from rtcli.load.accounts.absences import JOIN_UNANSWERED, NO_ANSWER, NO_GREETING, NO_STREAM, Cause
 from rtcli.load.accounts.presence import Presence
@@ -25,8 +25,8 @@ class PresenceReports:
         self._expected = False  # the scenario expects that
 
     @contextlib.contextmanager
-    def attempt(self, *, resumes: bool = False) -> Iterator[None]:
-        """Report an attempt to connect, and how it ends. `resumes`: it enters the user's rooms again, too."""
+    def attempt(self, *, resumed: Callable[[], bool] = lambda: False) -> Iterator[None]:
+        """Report an attempt to connect, and how it ends. `resumed`: whether it brought the rooms back."""
         presence, now = self._presence, self._user.worker.now
         self._closed, self._expected = None, False
         presence.attempt(now(), NO_STREAM if self._stream else NO_ANSWER)
@@ -35,7 +35,7 @@ class PresenceReports:
         except (ConnectError, LostError, StepError, TimeoutError) as error:
             self._attempt_failed(error)
             raise
-        presence.confirmed(now(), resumed=resumes)
+        presence.confirmed(now(), resumed=resumed())
 
     def _attempt_failed(self, error: Exception) -> None:
         now = self._user.worker.now()

@@ -236,8 +236,8 @@ class User(TransportObserver):
     async def _resume(self, timeout: float) -> None:  # noqa: ASYNC109 - of this one attempt
         """Connect and enter all rooms again. Raises ConnectError, LostError, StepError, TimeoutError."""
         lost_at = self._lost_at
-        self.memberships.recovered = None
-        with self._reports.attempt(resumes=True):
+        self.memberships.recovered, self.memberships.began_anew = None, False
+        with self._reports.attempt(resumed=lambda: not self.memberships.began_anew):
             async with asyncio.timeout(timeout):
                 await self._open(timeout)
                 self._reports.greeted()
