@@ -10,6 +10,7 @@ import asyncio
 from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import dataclass
+from errno import ECONNRESET
 from typing import NamedTuple
 
 import httpx
@@ -157,7 +158,7 @@ class HttpPublisher:
         user.count("data_sent", len(request.body))
         url = worker.url(request.path)
         try:
-            response = await worker.http.request(request.method, url, content=request.body, headers=headers)
+            response = await _respond(worker.http, request, url, headers)
         except httpx.HTTPError as error:
             user.report_problem(f"publishing failed: {type(error).__name__}")
             user.count("errors", code="http")
@@ -180,6 +181,23 @@ class HttpPublisher:
         if isinstance(described.body, Template):
             return _Request(described.method, path, str(tree).encode(), "text/plain; charset=utf-8")
         return _Request(described.method, path, msgspec.json.encode(tree), "application/json")
+
+
+async def _respond(
+    client: httpx.AsyncClient, request: _Request, url: httpx.URL, headers: Mapping[str, str]
+) -> httpx.Response:
+    """Make a request. Raises HTTPError.
+
+    A connection that breaks just after it was opened has no socket any more when anyio asks for its address,
+    which raises AttributeError: that is the server's doing, and no bug of ours.
+    """
+    try:
+        return await client.request(request.method, url, content=request.body, headers=headers)
+    except AttributeError as error:
+        if error.name != "getpeername":
+            raise
+        msg = "the connection broke as soon as it was open"
+        raise httpx.ConnectError(msg) from ConnectionResetError(ECONNRESET, msg)
 
 
 def _settle(done: asyncio.Future[None] | None, refusal: str) -> None:
