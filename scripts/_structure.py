@@ -90,13 +90,13 @@ def sibling_graphs(modules: Mapping[str, Module], graph: Graph) -> Iterator[tupl
         edges: dict[str, set[str]] = defaultdict(set)
         for importer, targets in graph.items():
             for target in targets:
-                ends = _child(folder, importer), _child(folder, target)
+                ends = child(folder, importer), child(folder, target)
                 if None not in ends and ends[0] != ends[1]:
                     edges[str(ends[0])].add(str(ends[1]))
         yield folder, edges
 
 
-def _child(folder: str, name: str) -> str | None:
+def child(folder: str, name: str) -> str | None:
     """What in the folder a module is or belongs to; None: it lies elsewhere, or is its `__init__`."""
     inside = name.removeprefix(f"{folder}.")
     return None if inside == name else f"{folder}.{inside.partition('.')[0]}"
@@ -164,12 +164,12 @@ def _public(name: str, node: Definition) -> Iterator[tuple[str, Definition]]:
     yield name, node
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         return
-    for child in node.body:
-        if not isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+    for inner in node.body:
+        if not isinstance(inner, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             continue
-        decorators = {ast.unparse(decorator) for decorator in child.decorator_list}
-        if not child.name.startswith("_") and not decorators & {"override", "overload"}:
-            yield from _public(f"{name}.{child.name}", child)
+        decorators = {ast.unparse(decorator) for decorator in inner.decorator_list}
+        if not inner.name.startswith("_") and not decorators & {"override", "overload"}:
+            yield from _public(f"{name}.{inner.name}", inner)
 
 
 # -- for people ----------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
 """The command line: the commands with their options, signals and exit codes.
 
-Only the entry points import this package from outside; they call `app.main`.
+From outside: only the entry points import it; they call `app.main`.
 """

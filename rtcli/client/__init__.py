@@ -1,8 +1,11 @@
 """The Python client library: WebSocket with acknowledgements and resume, event streams, publishing over HTTP.
 
 Pure parts decide (`state`, `backoff`, `failures`); `websocket`, `sse` and `publishing` do the I/O.
-The names in `__all__` are for programs that build on rtcli; each is imported when it is first used. Within
-rtcli, import from the modules.
+The names in `__all__` are for programs that build on rtcli; each is imported when it is first used.
+
+From outside: within rtcli, the modules of those names, `websocket`, `sse`, `publishing`, `http`, `endpoint`
+and `backoff`; what a program says and is told, `connection`, `events` and `failures`; `history`; and what
+reads the user's input, `credentials`, `secret_files` and `validation`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The wire protocol, shared by server, clients and load tester. Pure: no I/O, no clock, no logging.
 
 `docs/protocol.md` is its specification; where that page and this package differ, one of them is a bug. The
-names in `__all__` are for programs that build on rtcli; each is imported when it is first used. Within rtcli,
-import from the modules.
+names in `__all__` are for programs that build on rtcli; each is imported when it is first used.
+
+From outside: within rtcli, all modules.
 """
 
 from __future__ import annotations

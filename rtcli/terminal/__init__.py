@@ -1,4 +1,4 @@
 """Input and output of a person or a pipe: the console, stdin, escaping, times of day.
 
-All modules may be imported from outside; none of them knows a command or the protocol.
+From outside: all modules; none of them knows a command or the protocol.
 """

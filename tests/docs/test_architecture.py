@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import sys
 from collections import Counter
-from types import ModuleType
 
 import pytest
 
 from tests.support.paths import ROOT
+from tests.support.structure import STRUCTURE
 
 TEXT = (ROOT / "docs" / "architecture.md").read_text()
 TREE = TEXT.split("```")[1]
 SOURCES = (ROOT / "server" / "rtcli_server", ROOT / "rtcli")
-
-
-def load_script() -> ModuleType:
-    """Load the script that measures the tree."""
-    spec = importlib.util.spec_from_file_location("structure", ROOT / "scripts" / "_structure.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-STRUCTURE = load_script()
 MODULES = STRUCTURE.read(ROOT)
 
 

@@ -1,6 +1,7 @@
 """Adapters: how the load tester speaks the protocols of different deployments.
 
-From outside: the names below, for who writes an adapter (docs/adapters.md), and `registry.adapter_for`.
+From outside: the names below, for who writes an adapter (docs/adapters.md). Users and workers of the load
+tester also import `interface`, and `registry.adapter_for`.
 """
 
 from rtcli.client.endpoint import Endpoint

@@ -1,4 +1,4 @@
 """What the users of one worker share: context, schedule, timers, latches, data, paths in JSON.
 
-From outside: all of it.
+From outside: all modules.
 """

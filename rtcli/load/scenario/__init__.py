@@ -1,7 +1,8 @@
 """A scenario: what the users of a load test do, as values, and how a YAML file becomes one.
 
 From outside: the names below, which are imported when they are first used since reading YAML takes its time
-to import; `model`, `steps`, `expressions` and `distributions` are the values, `protocols` what they can name.
+to import; `model`, `steps`, `expressions` and `distributions` are the values, `protocols` what they can
+name. The command line also imports `loader` for the bundled scenarios, and `grammar` for the JSON schema.
 """
 
 from __future__ import annotations

@@ -1,7 +1,10 @@
-"""The messages of the WebSocket protocol and their JSON form: the one place to import them from.
+"""The messages of the WebSocket protocol and their JSON form.
 
 What each message holds is in client.py and server.py. decoding.py reads what clients send, strictly; codec.py
 writes any message, and reads what servers send.
+
+From outside: the names below. Clients also import the modules `client` and `server`, who reads another
+body strictly `strict_json`, and who writes times `values`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,9 @@
     app.include_router(api_router(services, rates=UserRates(100.0, 200.0)))
     install_problem_handlers(app)
 
-From outside: the names below, and `page`. Every route of the router checks the token first: see `access`.
+Every route of the router checks the token first: see `access`.
+
+From outside: the names below, and `page`.
 """
 
 from __future__ import annotations

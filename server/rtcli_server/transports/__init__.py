@@ -1,4 +1,4 @@
 """How bytes come in and go out: HTTP, WebSockets and event streams.
 
-From outside: the packages for each of them, and `cors`.
+From outside: the packages for each of them, `http`, `websocket` and `sse`, and `cors`.
 """
