@@ -23,6 +23,19 @@ from rtcli.protocol.position import Position
 
 PATIENCE = 50
 CHARACTERS = 'ab "\\/\n\t\x01<&>\u00e9\u4e2d\u0645\u2028\U0001f600~'
+FAULTS = {
+    "drop": 0.03,
+    "repeat": 0.03,
+    "swap": 0.03,
+    "leak": 0.05,
+    "phantom": 0.02,
+    "swallow": 0.02,
+    "refuse": 0.04,
+    "ghost": 0.5,
+    "lie": 0.2,
+    "excess": 0.2,
+    "alter": 0.03,
+}
 RUN = 77
 Named = Counter[tuple[str, str, str, str]]
 """(kind, subscriber, room, message), counted."""
@@ -569,3 +582,8 @@ def play(world: World, steps: int) -> None:
             world.give_up(person)
         if world.rng.random() < 0.05:
             world.sweep()
+
+
+def other_loss(case: tuple[str, str, str, str]) -> tuple[str, str, str, str]:
+    """The same loss, put down to a resume instead of to nothing, or the other way round."""
+    return ({"lost": "resume_gap", "resume_gap": "lost"}.get(case[0], ""), *case[1:])

@@ -8,21 +8,7 @@ from random import Random
 
 import pytest
 
-from tests.support.load.audit_world import World, play
-
-FAULTS = {
-    "drop": 0.03,
-    "repeat": 0.03,
-    "swap": 0.03,
-    "leak": 0.05,
-    "phantom": 0.02,
-    "swallow": 0.02,
-    "refuse": 0.04,
-    "ghost": 0.5,
-    "lie": 0.2,
-    "excess": 0.2,
-    "alter": 0.03,
-}
+from tests.support.load.audit_world import FAULTS, World, other_loss, play
 
 
 @pytest.fixture
@@ -110,8 +96,3 @@ def test_without_positions_nobody_is_accused_wrongly(seeds: range) -> None:
         losses += sum(count for case, count in named.items() if case[0] in {"lost", "resume_gap"})
         mistaken += len(moved)
     assert mistaken <= losses / 1000
-
-
-def other_loss(case: tuple[str, str, str, str]) -> tuple[str, str, str, str]:
-    """The same loss, put down to a resume instead of to nothing, or the other way round."""
-    return ({"lost": "resume_gap", "resume_gap": "lost"}.get(case[0], ""), *case[1:])

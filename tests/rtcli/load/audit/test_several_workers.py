@@ -8,8 +8,7 @@ from random import Random
 import pytest
 
 from rtcli.load.audit.judge import Account
-from tests.rtcli.load.audit.test_audit_against_model import FAULTS, other_loss
-from tests.support.load.audit_world import Named, World, play
+from tests.support.load.audit_world import FAULTS, Named, World, other_loss, play
 
 KINDS = [
     pytest.param(ordered, rooms_told, id=f"{'positions' if ordered else 'arrivals'}-{rooms_told}")
