@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -57,6 +58,15 @@ def test_the_table_names_what_is_there() -> None:
     missing = [suite for suite in sorted(suites) if not (ROOT / "tests" / suite).exists()]
     assert missing == [], "in tests/README.md, but no suites any more"
     assert all(listed().values()), "each row names a suite"
+
+
+def test_no_module_is_in_two_rows() -> None:
+    named = Counter(
+        f"{row['folder']}/{name}"
+        for row in ROW.finditer(README)
+        for name in re.findall(r"\w+", row["modules"])
+    )
+    assert [name for name, count in named.items() if count > 1] == []
 
 
 def test_every_row_is_read() -> None:

@@ -48,7 +48,7 @@ async def owner():
 """
 ADAPTER = f"""
 from pathlib import Path
-from rtcli.load.adapters.rtcli_ws import RtcliWs
+from rtcli.load.adapters import RtcliWs
 {CHECK}
 class Own(RtcliWs):
     def __init__(self, target):

@@ -24,6 +24,8 @@ from rtcli.load.adapters.interface import (
     WsAdapter,
     unreadable,
 )
+from rtcli.load.adapters.rtcli_sse import RtcliSse
+from rtcli.load.adapters.rtcli_ws import RtcliWs
 from rtcli.load.scenario.model import Target
 from rtcli.protocol.position import Position
 
@@ -43,6 +45,8 @@ __all__ = [
     "Position",
     "Refused",
     "Reply",
+    "RtcliSse",
+    "RtcliWs",
     "SseAdapter",
     "Target",
     "Unreadable",

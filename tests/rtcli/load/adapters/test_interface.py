@@ -10,8 +10,8 @@ from rtcli.load import adapters
 DOC = Path(__file__).parents[4] / "docs" / "adapters.md"
 NAMES = {
     "OTHER", "Acked", "Closing", "Data", "Endpoint", "Event", "Gap", "Hello", "Joined", "Left", "Opening",
-    "Other", "Position", "Refused", "Reply", "SseAdapter", "Target", "Unreadable", "WsAdapter",
-    "unreadable",
+    "Other", "Position", "Refused", "Reply", "RtcliSse", "RtcliWs", "SseAdapter", "Target", "Unreadable",
+    "WsAdapter", "unreadable",
 }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from tests.support.load.runs import run
 from tests.support.servers.live_server import SECRET, LiveServer, live_server
 
 WS = """
-    from rtcli.load.adapters.rtcli_ws import RtcliWs
+    from rtcli.load.adapters import RtcliWs
 
     class Adapter(RtcliWs):
         def __init__(self, target): ...
@@ -26,7 +26,7 @@ WS = """
         def {method}(self, *arguments, **named):
             {body}
 """
-SSE = WS.replace("rtcli_ws", "rtcli_sse").replace("RtcliWs", "RtcliSse")
+SSE = WS.replace("RtcliWs", "RtcliSse")
 WS_FLOW = """
     name: broken
     target: {{ protocol: {protocol} }}
