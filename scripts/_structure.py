@@ -225,7 +225,10 @@ def reduced(graph: Graph) -> dict[str, set[str]]:
 PLANS = (
     ("The whole", ("rtcli", "rtcli_server")),
     ("The server", ("rtcli_server",)),
+    ("The server's log (`broker`)", ("rtcli_server.broker",)),
+    ("The server's `transports`", ("rtcli_server.transports",)),
     ("The load tester", ("rtcli.load",)),
+    ("A user of the load tester (`load/users`)", ("rtcli.load.users",)),
 )
 
 

@@ -47,6 +47,14 @@ def test_every_package_is_on_the_map() -> None:
     assert packages <= named_in_tree()
 
 
+@pytest.mark.parametrize("folder", ["server/rtcli_server", "rtcli", "rtcli/load"])
+def test_the_modules_beside_packages_are_on_the_map(folder: str) -> None:
+    modules = {
+        f"{folder}/{path.name}" for path in (ROOT / folder).glob("*.py") if not path.name.startswith("_")
+    }
+    assert modules <= named_in_tree()
+
+
 def test_every_file_that_a_paragraph_names_exists() -> None:
     prose = TEXT.replace(TREE, "").partition("## The way of a chat message")[2]
     files = set(re.findall(r"`((?:[a-z_]+/)*[a-z_]+\.py)`", prose))
