@@ -40,8 +40,8 @@ async def read_history(
 
 
 def _message(data: NewMessageData) -> Message:
-    place = Position(data.epoch, data.offset)
+    position = Position(data.epoch, data.offset)
     name, sender = data.sender_name, data.sender_id
     return Message(
-        data.room, data.content, sender, name, data.timestamp, data.id, place, history=True, own=False
+        data.room, data.content, sender, name, data.timestamp, data.id, position, history=True, own=False
     )

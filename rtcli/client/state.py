@@ -197,8 +197,8 @@ class ClientState:
         if isinstance(message, theirs.Gap):
             return self._pumped(room, room.on_gap(message.data))
         ack = message.data
-        place = Position(ack.epoch, ack.offset)
-        return self._pumped(room, room.acknowledge(message.id, place, duplicate=ack.duplicate))
+        position = Position(ack.epoch, ack.offset)
+        return self._pumped(room, room.acknowledge(message.id, position, duplicate=ack.duplicate))
 
     def _on_room_joined(self, data: theirs.RoomJoinedData, now: float) -> list[ClientEvent]:
         room = self._rooms.get(data.room)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import redis as client
 
-from tests.support.brokers.foreign_content import AUDIENCE, DAMAGE, MESSAGES, META, STREAM
+from tests.support.brokers.foreign_content import DAMAGE, MESSAGES, META, PUBSUB_CHANNEL, STREAM
 from tests.support.faults.fleet import nobody_noticed, two_on_redis
 
 # Writes an entry behind the newest one, whose id it reads in the same step.
@@ -56,9 +56,9 @@ async def test_foreign_content_is_skipped_and_everybody_is_told_what_it_cost(
     async with two_on_redis(tmp_path, soak=soak) as two:
         with client.Redis(port=two.redis.port) as vandal:
             await two.crowd.start()
-            for audience in (AUDIENCE, *vandal.pubsub_channels("rt:*")):
+            for channel in (PUBSUB_CHANNEL, *vandal.pubsub_channels("rt:*")):
                 for payload in MESSAGES:
-                    await asyncio.to_thread(vandal.publish, audience, payload)
+                    await asyncio.to_thread(vandal.publish, channel, payload)
             await two.crowd.more()
             assert two.crowd.tails[0].receiver.gaps == []
             for harm in harms() * (5 if soak else 1):

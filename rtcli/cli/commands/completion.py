@@ -58,6 +58,6 @@ complete -c rtcli -f -n '_rtcli_completion is-args' -a '(_rtcli_completion get-a
     )
 )
 def completion(shell: Annotated[Shell, typer.Argument(help="The shell.")]) -> int:
-    """Print the completion script of a shell; where to put it stands in the examples."""
+    """Print the completion script of a shell; the examples show where to put it."""
     console.write_line(_SCRIPTS[shell])
     return 0

@@ -68,7 +68,7 @@ class RtcliWs(WsAdapter):
         request_id: str,
         user: Mapping[str, object],
     ) -> bytes:
-        text = None if since is None else f"{since.epoch}-{since.offset}"
+        text = None if since is None else str(since)
         return messages.encode(messages.JoinRoom(messages.JoinData(room, text, history), request_id))
 
     @override

@@ -48,7 +48,7 @@ class Entry:
         self.frame: bytes | None = None  # payload of the WebSocket frame, when it holds this message alone
         self.text: str | None = None  # data of the event stream's event, when it holds this message alone
         self.content: str | None = None  # its text where the protocol says what that is, known to be whole
-        self.wire: bytes | None = None  # its text as it stands in frames, known to be whole
+        self.wire: bytes | None = None  # its text as frames contain it, known to be whole
         self.next: Entry | None = None
         self.last_seen = 0  # time of the latest delivery
         self.missed_by = 0  # number of memberships that went past it without receiving it

@@ -102,15 +102,15 @@ def _not_by_generator(shortfalls: Iterable[Shortfall]) -> list[Shortfall]:
 
 
 def _unaccounted(accounts: Accounts) -> Iterable[str]:
-    """What is missing from an account although no shortfall tells of it, which is a bug of ours."""
+    """What is missing from an account although no shortfall covers it, which is a bug of ours."""
     users = accounts.users
     absent = sum(item.count for item in users.shortfalls if item.kind == "absent")
     if users.judged and users.planned - users.present > absent:
         rest = users.planned - users.present - absent
-        yield f"the account of users does not add up: nothing tells where {counted(rest, 'users')} went"
+        yield f"the account of users does not add up: {counted(rest, 'users')} are in no group of it"
     rest = _unexplained(accounts.sends)
     if rest > 0:
-        yield f"the account of sends does not add up: nothing tells where {counted(rest, 'sends')} went"
+        yield f"the account of sends does not add up: {counted(rest, 'sends')} are in no group of it"
 
 
 def _unexplained(sends: SendsAccount) -> int:

@@ -23,7 +23,7 @@ class ChannelClosedError(Exception):
     """The process at the other end has closed the channel, or has ended."""
 
 
-class Channel(Generic[Sent, Received]):
+class WorkerChannel(Generic[Sent, Received]):
     """One end of a channel. Each message is preceded by its length, 8 bytes big-endian."""
 
     def __init__(
@@ -61,13 +61,13 @@ class Channel(Generic[Sent, Received]):
         self._writer.close()
 
 
-async def coordinator_channel(end: socket.socket) -> Channel[ToWorker, FromWorker]:
+async def coordinator_channel(end: socket.socket) -> WorkerChannel[ToWorker, FromWorker]:
     """The coordinator's end, over a connected socket that the channel owns from now on."""
     decoder: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(FromWorker)
-    return Channel(*await asyncio.open_connection(sock=end, limit=_LIMIT), decoder)
+    return WorkerChannel(*await asyncio.open_connection(sock=end, limit=_LIMIT), decoder)
 
 
-async def worker_channel(end: socket.socket) -> Channel[FromWorker, ToWorker]:
+async def worker_channel(end: socket.socket) -> WorkerChannel[FromWorker, ToWorker]:
     """The worker's end, over a connected socket that the channel owns from now on."""
     decoder: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
-    return Channel(*await asyncio.open_connection(sock=end, limit=_LIMIT), decoder)
+    return WorkerChannel(*await asyncio.open_connection(sock=end, limit=_LIMIT), decoder)

@@ -52,8 +52,8 @@ def _monotonic_us() -> int:
     return monotonic_ns() // 1000
 
 
-class Presence:
-    """How many users and connections there were in each second: 16 bytes a second."""
+class ConnectionCounts:
+    """Number of users and of connections in each second: 16 bytes a second."""
 
     def __init__(self) -> None:
         self._users = array("Q")
@@ -110,7 +110,7 @@ class RunState:
     cpu: dict[int, CpuShare] = field(default_factory=dict)
     peak_users: int = 0
     peak_rss: int = 0
-    presence: Presence = field(default_factory=Presence)
+    counts: ConnectionCounts = field(default_factory=ConnectionCounts)
     problems: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     log: deque[str] = field(default_factory=lambda: deque(maxlen=_MAX_LOG))
     clock: Callable[[], int] = _monotonic_us
@@ -139,7 +139,7 @@ class RunState:
         self.cpu.setdefault(worker, CpuShare()).add(tick.cpu)
         self.peak_users = max(self.peak_users, sum(self.users.values()))
         self.peak_rss = max(self.peak_rss, sum(self.rss.values()))
-        self.presence.set(before, sum(self.users.values()), sum(self.connections.values()))
+        self.counts.set(before, sum(self.users.values()), sum(self.connections.values()))
         self.health.add_cpu_share(before, tick.cpu)
         self.health.add_taken(worker, before, tick.taken)
         self.health.add_samples(worker, tick.samples)

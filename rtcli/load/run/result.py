@@ -279,8 +279,8 @@ def _timeline(state: RunState, seconds: range) -> list[Second]:
             Second(
                 time=start,
                 phase=store.bins.phase(store.bins.at(start + 0.0001)),
-                users=state.presence.users(row),
-                connections=state.presence.connections(row),
+                users=state.counts.users(row),
+                connections=state.counts.connections(row),
                 sent=lag.get(start, nothing).samples,
                 received=latency.get(start, nothing).samples,
                 fanout_p50=latency.get(start, nothing).p50,

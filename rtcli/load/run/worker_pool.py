@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from rtcli.interpreter import module_command
 from rtcli.load.core.context import WorkerSpec
-from rtcli.load.run.channel import Channel, ChannelClosedError, coordinator_channel
+from rtcli.load.run.channel import ChannelClosedError, WorkerChannel, coordinator_channel
 from rtcli.load.run.messages import Close, Configure, FromWorker, Ready, ToWorker
 
 _END_S = 10.0
@@ -59,7 +59,7 @@ class WorkerPool:
 
     def __init__(self) -> None:
         self._received: asyncio.Queue[tuple[int, Received]] = asyncio.Queue()
-        self._channels: list[Channel[ToWorker, FromWorker]] = []
+        self._channels: list[WorkerChannel[ToWorker, FromWorker]] = []
         self._processes: list[asyncio.subprocess.Process] = []
         self._readers: list[asyncio.Task[None]] = []
         self._ended: set[int] = set()
@@ -96,7 +96,7 @@ class WorkerPool:
         self._readers.append(asyncio.create_task(self._read(spec.worker, channel, process)))
 
     async def _read(
-        self, number: int, channel: Channel[ToWorker, FromWorker], process: asyncio.subprocess.Process
+        self, number: int, channel: WorkerChannel[ToWorker, FromWorker], process: asyncio.subprocess.Process
     ) -> None:
         with contextlib.suppress(ChannelClosedError):
             while True:

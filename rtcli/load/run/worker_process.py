@@ -21,7 +21,7 @@ from rtcli.load.audit.judge import Judge
 from rtcli.load.audit.ledger_exchange import Ledger, export_ledger, import_ledgers
 from rtcli.load.core.failures import Failures
 from rtcli.load.net.source_addresses import raise_descriptor_limit
-from rtcli.load.run.channel import Channel, ChannelClosedError, worker_channel
+from rtcli.load.run.channel import ChannelClosedError, WorkerChannel, worker_channel
 from rtcli.load.run.messages import (
     Audited,
     Close,
@@ -39,7 +39,7 @@ from rtcli.load.run.messages import (
 from rtcli.load.run.worker import Worker
 
 
-async def serve(channel: Channel[FromWorker, ToWorker]) -> None:
+async def serve(channel: WorkerChannel[FromWorker, ToWorker]) -> None:
     """Handle the coordinator's messages until `Close`. Raises ChannelClosedError when it is gone."""
     configure = await channel.receive()
     if not isinstance(configure, Configure):
@@ -69,7 +69,7 @@ async def serve(channel: Channel[FromWorker, ToWorker]) -> None:
         await asyncio.gather(running, return_exceptions=True)
 
 
-async def _run(worker: Worker, channel: Channel[FromWorker, ToWorker]) -> None:
+async def _run(worker: Worker, channel: WorkerChannel[FromWorker, ToWorker]) -> None:
     try:
         await worker.run()
         context = worker.context
@@ -79,7 +79,7 @@ async def _run(worker: Worker, channel: Channel[FromWorker, ToWorker]) -> None:
         await channel.finish()
 
 
-def _handle(worker: Worker, channel: Channel[FromWorker, ToWorker], message: ToWorker) -> None:
+def _handle(worker: Worker, channel: WorkerChannel[FromWorker, ToWorker], message: ToWorker) -> None:
     match message:
         case Stop():
             worker.stop()

@@ -11,7 +11,7 @@ from rtcli.client.endpoint import Endpoint
 from rtcli.load.adapters import interface as events
 from rtcli.load.audit.records import KEPT_BYTES, Note
 from rtcli.load.errors import StepError
-from rtcli.load.net.event_stream import SseConnection, open_sse
+from rtcli.load.net.event_stream import SseConnection, SseReceiver, open_sse
 from rtcli.load.net.http_stream import encode_request
 from rtcli.load.scenario.model import STREAM_END
 from rtcli.load.scenario.steps import Kill
@@ -31,7 +31,7 @@ from rtcli.load.users.transport import (
 from rtcli.protocol.sse import ServerSentEvent, SSEParser
 
 
-class SseTransport(Transport):
+class SseTransport(Transport, SseReceiver):
     """One user's event stream. `adapter` is shared by all users of the role."""
 
     # EventSource gives up for ever on any status but 200; so do we on those that call the request wrong.
@@ -90,8 +90,8 @@ class SseTransport(Transport):
             if self._memberships.get(room) is None:
                 self._memberships.request(room, websocket=False)
 
+    @override
     def on_open(self, connection: SseConnection) -> None:
-        """The response is an event stream: see `net.event_stream.SseReceiver`."""
         try:
             self._on_open(connection)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is reported
@@ -122,6 +122,7 @@ class SseTransport(Transport):
         else:
             self._memberships.confirm_anew(event, now)
 
+    @override
     def on_closed(self, code: int, reason: str) -> None:
         """The stream has ended. The server's `retry:` is how long to wait before coming back."""
         retry_ms = self._parser.retry_ms if self._user.role.reconnect is None else None
@@ -196,8 +197,8 @@ class SseTransport(Transport):
     def remove_observer(self, observer: FrameObserver) -> None:
         self._frame_observers.remove(observer)
 
+    @override
     def on_event(self, event: ServerSentEvent, now: int) -> None:
-        """An event came: see `net.event_stream.SseReceiver`. Nothing is raised."""
         try:
             self._on_event(event, now)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is reported

@@ -338,7 +338,7 @@ def make_user(
     *,
     end: int,
 ) -> User:
-    """A user with the transport that its role's adapter is for. See UserContext for the numbers, and User."""
+    """Make a user with the transport of its role's adapter. `end` is when its part ends (µs)."""
     context = UserContext(worker, role, index, number)
     if adapter.transport == "ws":
         return User(

@@ -12,7 +12,7 @@ from rtcli.load.adapters import interface as events
 from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.records import KEPT_BYTES, Note
 from rtcli.load.audit.sender_log import SenderLog
-from rtcli.load.net.websocket import NO_MEMBERSHIP, WebSocketConnection, open_websocket
+from rtcli.load.net.websocket import NO_MEMBERSHIP, Receiver, WebSocketConnection, open_websocket
 from rtcli.load.scenario.steps import Kill
 from rtcli.load.users.context import UserContext
 from rtcli.load.users.deliveries import deliveries
@@ -31,7 +31,7 @@ from rtcli.load.users.transport import (
 _MAX_DIRECT = 8  # rooms whose expected frames are compared before a frame is parsed
 
 
-class WebSocketTransport(Transport):
+class WebSocketTransport(Transport, Receiver):
     """One user's WebSocket. `adapter` is shared by all users of the role."""
 
     final_statuses = frozenset({400, 401, 403, 404})
@@ -101,8 +101,8 @@ class WebSocketTransport(Transport):
         for frame in self._adapter.hello(self._user.scope):
             self._write(frame)
 
+    @override
     def on_closed(self, code: int, reason: str) -> None:
-        """The connection has ended: see `net.websocket.Receiver`."""
         try:
             self._release(code)
             self._observer.on_closed(code, reason)
@@ -240,12 +240,9 @@ class WebSocketTransport(Transport):
     def remove_observer(self, observer: FrameObserver) -> None:
         self._frame_observers.remove(observer)
 
+    @override
     def on_frame(self, data: bytes, now: int) -> None:
-        """A frame that the connection did not account for itself: see `net.websocket.Receiver`.
-
-        Nothing is raised: picows would close the connection with 1011, which looks like the server's doing.
-        """
-        try:
+        try:  # nothing is raised: picows would close with 1011, which looks like the server's doing
             if self._frame_observers:
                 for observer in list(self._frame_observers):
                     observer.observe(data)

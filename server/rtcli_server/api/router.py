@@ -39,6 +39,7 @@ from rtcli_server.problems import ProblemError
 
 DEFAULT_LIMIT = 100
 LOG_TIMEOUT_S = 2.0
+_CLOSED_HERE_ONLY = "Closed on this instance. Other instances did not get the command; repeat it."
 _bearer = HTTPBearer(
     auto_error=False, bearerFormat="JWT", description="A token with the claims of the protocol"
 )
@@ -216,7 +217,7 @@ def _add_connections(router: APIRouter, services: ApiServices) -> None:
         """Close everything of a user with 4500, so that its clients stay away. Needs the scope `admin`."""
         if not caller.is_admin:
             raise ProblemError(403)
-        async with shared_store("Closed on this instance; the others could not be told: repeat it"):
+        async with shared_store(_CLOSED_HERE_ONLY):
             closed = await services.kick(user_id)
         return ClosedOut(closed=closed)
 

@@ -72,14 +72,14 @@ class ApiServices(Protocol):
     async def kick(self, user_id: str) -> int:
         """Close all connections and streams of a user; return their number.
 
-        Raises BrokerUnavailableError when other instances could not be told.
+        Raises BrokerUnavailableError when other instances did not get the command.
         """
         ...
 
     async def refresh_elsewhere(self, connection_id: str, principal: Principal) -> bool:
         """Let an event stream on another instance go on; return whether there may be one.
 
-        Raises BrokerUnavailableError when that instance could not be told.
+        Raises BrokerUnavailableError when that instance did not get the command.
         """
         ...
 

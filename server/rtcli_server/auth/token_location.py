@@ -26,16 +26,14 @@ class TwoTokensError(HandshakeError):
     """Tokens in more than one place."""
 
     def __init__(self) -> None:
-        super().__init__("The token must stand in one place only")
+        super().__init__("The token must be in one place only")
 
 
 class SubprotocolError(HandshakeError):
     """A Sec-WebSocket-Protocol header that is not as described in section 2."""
 
     def __init__(self) -> None:
-        super().__init__(
-            f"Sec-WebSocket-Protocol must be a list of names; a token stands beside {SUBPROTOCOL}"
-        )
+        super().__init__(f"Sec-WebSocket-Protocol must be a list of names; a token goes beside {SUBPROTOCOL}")
 
 
 def find_token(

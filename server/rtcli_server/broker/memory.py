@@ -106,7 +106,7 @@ class MemoryBroker(Broker):
                 future.set_result(Published(first, duplicate=True))
                 return future
         publication = self._append(channel, event, data, time_ms)
-        position = Position(publication.epoch, publication.offset)
+        position = publication.position
         if key is not None:
             self._keys.remember(channel, key, position)
         if channel in self._subscribed and self._deliver is not None:

@@ -83,7 +83,7 @@ def _merge(request: RecoveryRequest, page: HistoryPage | None, attempt: int) -> 
             publications.append(item)
         elif request.since is None:
             publications.clear()  # a history has no hole: it is what follows the last gap
-    top = _position_of(held[-1]) if held else page.top
+    top = held[-1].position if held else page.top
     if request.since is None:
         return RecoveryResult(publications[-request.limit :] if request.limit else [], top, None)
     offsets = [publication.offset for publication in publications]
@@ -123,10 +123,10 @@ def _write_page(fanout: Fanout, subscription: Subscription, page: HistoryPage, *
     elif first is None and since != page.top:
         items.append(fanout.make_gap(subscription.channel.name, since, page.top))
     last = items[-1] if items else None
-    position = since if last is None or not isinstance(last, Publication | GapNotice) else _position_of(last)
+    position = since if last is None or not isinstance(last, Publication | GapNotice) else last.position
     at_top = position == page.top
     held = _held(subscription.channel, page.top, again=again) if at_top else None
-    subscription.position = _position_of(held[-1]) if held else position
+    subscription.position = held[-1].position if held else position
     write_items(subscription, [*items, *(held or ())])
     if held is not None and not subscription.subscriber.full:
         fanout.go_live(subscription, subscription.position)
@@ -139,7 +139,3 @@ def _held(channel: Channel, top: Position, *, again: bool) -> Sequence[Publicati
     if held is None and again and top.epoch != channel.epoch:
         return []  # the log began anew, and nothing was delivered from it yet
     return held
-
-
-def _position_of(item: Publication | GapNotice) -> Position:
-    return Position(item.epoch, item.offset)

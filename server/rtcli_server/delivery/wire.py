@@ -84,6 +84,11 @@ class GapNotice:
         self.text = encode(Gap(data=data, timestamp=timestamp))
         self.event = encode_event(event="gap", data=encode(data))
 
+    @property
+    def position(self) -> Position:
+        """The last of the lost publications: what comes next in the channel follows it."""
+        return Position(self.epoch, self.offset)
+
 
 Item = Publication | GapNotice | Announcement
 
@@ -152,11 +157,10 @@ def join_events(items: Sequence[Item]) -> EventBatch | None:
         if isinstance(item, Publication):
             head, tail = sse_parts(item)
         else:
-            position = Position(item.epoch, item.offset)
-            head, tail = f"id: {cursor_key(item.channel)}={position}".encode(), b"\n" + item.event
+            head, tail = f"id: {cursor_key(item.channel)}={item.position}".encode(), b"\n" + item.event
         parts[-1] += head
         parts.append(tail)
-    return None if last is None else EventBatch(parts, Position(last.epoch, last.offset))
+    return None if last is None else EventBatch(parts, last.position)
 
 
 # By Format. What they return is empty when there is nothing to write.

@@ -1,4 +1,4 @@
-"""How many connections may be open: on this node, of one user, from one address. Pure."""
+"""Limits on the number of open connections: on this node, of one user, from one address. Pure."""
 
 from __future__ import annotations
 

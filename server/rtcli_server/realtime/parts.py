@@ -36,7 +36,7 @@ def new_retention(settings: Settings) -> Retention:
 
 
 def new_caps(settings: Settings, rng: random.Random) -> ConnectionCaps:
-    """How many connections may be open."""
+    """The limits on the number of open connections."""
     return ConnectionCaps(
         node=settings.node_connections or default_node_limit(),
         user=settings.user_connections,

@@ -175,7 +175,7 @@ def test_json_for_a_machine() -> None:
     try:
         int("no")
     except ValueError:
-        logging.getLogger("server.x").warning(
+        logging.getLogger("rtcli_server.x").warning(
             "it %s", "failed", exc_info=True, extra={"connection_id": "c-1", "count": 3, "none": None}
         )
     (record,) = log.records
@@ -185,7 +185,7 @@ def test_json_for_a_machine() -> None:
     del record["ts"], record["exception"]
     assert record == {
         "level": "warning",
-        "logger": "server.x",
+        "logger": "rtcli_server.x",
         "message": "it failed",
         "connection_id": "c-1",
         "count": 3,
@@ -216,7 +216,7 @@ def test_a_message_is_cut() -> None:
 @pytest.mark.usefixtures("restored")
 def test_debug_is_not_said_unless_wanted() -> None:
     log = Log("text")
-    logging.getLogger("server.x").debug("quiet")
+    logging.getLogger("rtcli_server.x").debug("quiet")
     logging.getLogger("httpx").info("GET https://x/?token=%s", CANARY)
     assert log.text == ""
 
@@ -232,7 +232,7 @@ def test_a_stream_that_is_gone_stops_nobody(capfd: pytest.CaptureFixture[str]) -
 @pytest.mark.usefixtures("restored")
 def test_repeats_are_counted_instead() -> None:
     log = Log("json")
-    logger = logging.getLogger("server.loop")
+    logger = logging.getLogger("rtcli_server.loop")
     for number in range(1_000):
         logger.error("cannot accept: %d", number)
     assert len(log.records) == 10

@@ -9,7 +9,7 @@ import redis as client
 
 from tests.support.brokers.running import ROOM
 
-META, STREAM, AUDIENCE = f"rt:{{{ROOM}}}:m", f"rt:{{{ROOM}}}:s", f"rt:p:{ROOM}"
+META, STREAM, PUBSUB_CHANNEL = f"rt:{{{ROOM}}}:m", f"rt:{{{ROOM}}}:s", f"rt:p:{ROOM}"
 
 MESSAGES = [
     b"",

@@ -63,7 +63,7 @@ class FakeSubscriber:
         self.on_write: Callable[[], None] = lambda: None
 
     def batch_writer(self, subscription: Subscription) -> Callable[[Any], None]:
-        """See Subscriber."""
+        """Return a function that keeps the batches of a subscription."""
         return partial(self._write, subscription)
 
     def _write(self, subscription: Subscription, batch: Batch) -> None:

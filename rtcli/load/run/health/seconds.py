@@ -50,7 +50,7 @@ def stall_limit(specs: Sequence[ThresholdSpec]) -> float:
     return max(2 * PROBE_S, lag_limits(specs)[0])
 
 
-class Cause(IntEnum):
+class StallCause(IntEnum):
     """Why a second is flagged."""
 
     NONE = 0
@@ -63,16 +63,16 @@ class Cause(IntEnum):
 
 
 _TIMES = {
-    Cause.SENDS: "messages left {} late (p99)",
-    Cause.LOOP: "the event loop of a worker was {} late (p99)",
-    Cause.STALL: "the event loop of a worker stood still for {}",
-    Cause.THROTTLED: "a quota held processes back for {}",
+    StallCause.SENDS: "messages left {} late (p99)",
+    StallCause.LOOP: "the event loop of a worker was {} late (p99)",
+    StallCause.STALL: "the event loop of a worker stood still for {}",
+    StallCause.THROTTLED: "a quota held processes back for {}",
 }
 _SHARES = {
-    Cause.CPU: "a worker used {} of its core",
-    Cause.STOLEN: "the hypervisor took {} of the processors",
+    StallCause.CPU: "a worker used {} of its core",
+    StallCause.STOLEN: "the hypervisor took {} of the processors",
 }
-_LATENESS = {"schedule_lag": Cause.SENDS, "loop_lag": Cause.LOOP}
+_LATENESS = {"schedule_lag": StallCause.SENDS, "loop_lag": StallCause.LOOP}
 
 
 class Health:
@@ -105,7 +105,7 @@ class Health:
                 column.extend([0.0] * missing)
             self._causes.extend(bytes(missing))
 
-    def _record(self, second: int, cause: Cause, value: float, *, lateness: float) -> None:
+    def _record(self, second: int, cause: StallCause, value: float, *, lateness: float) -> None:
         self._extend(second)
         if lateness > self._lateness[second]:
             self._lateness[second], self._values[second] = lateness, value
@@ -116,12 +116,12 @@ class Health:
         self.stalls += 1
         length = end - start
         for second in range(max(0, int(start - min(1.0, _LOOKBACK * length))), max(0, int(end)) + 1):
-            self._record(second, Cause.STALL, length, lateness=length)
+            self._record(second, StallCause.STALL, length, lateness=length)
 
     def add_cpu_share(self, second: int, share: float) -> None:
         """Record the share of a core that a worker used in a second."""
         if share > MAX_CPU:
-            self._record(second, Cause.CPU, share, lateness=math.inf)
+            self._record(second, StallCause.CPU, share, lateness=math.inf)
 
     def add_taken(self, worker: int, second: int, taken: TakenTime) -> None:
         """Record the processor time that was taken away in a second, as a worker has read it."""
@@ -134,9 +134,9 @@ class Health:
         self._stolen[second] = max(self._stolen[second], taken.stolen / self._cores)
         self._throttled[second] = max(self._throttled[second], taken.throttled)
         if taken.stolen > MAX_TAKEN * self._cores:
-            self._record(second, Cause.STOLEN, taken.stolen / self._cores, lateness=math.inf)
+            self._record(second, StallCause.STOLEN, taken.stolen / self._cores, lateness=math.inf)
         if taken.throttled > MAX_TAKEN:
-            self._record(second, Cause.THROTTLED, taken.throttled, lateness=math.inf)
+            self._record(second, StallCause.THROTTLED, taken.throttled, lateness=math.inf)
 
     def add_samples(self, worker: int, samples: Snapshot) -> None:
         """Record how late a worker's sends and its event loop were, each second by the samples of it."""
@@ -186,8 +186,8 @@ class Health:
         """Why a second is flagged; "" when it is not."""
         if not self.level(second):
             return ""
-        cause, value = Cause(self._causes[second]), self._values[second]
-        if cause is Cause.THROTTLED:
+        cause, value = StallCause(self._causes[second]), self._values[second]
+        if cause is StallCause.THROTTLED:
             return _TIMES[cause].format(format_seconds(value))
         if cause in _TIMES:
             return _TIMES[cause].format(format_seconds(value)) + self._because(second, value)

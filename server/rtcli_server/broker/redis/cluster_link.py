@@ -62,7 +62,7 @@ class ClusterLink(Link):
     @property
     @override
     def connects(self) -> int:
-        """How many connections were made so far, those of links that are gone included."""
+        """Number of connections made so far, those of links that are gone included."""
         return self._connects_before + sum(link.connects for link in self._links.values())
 
     def nodes(self) -> list[Connect]:

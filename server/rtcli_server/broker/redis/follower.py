@@ -50,7 +50,7 @@ class ChannelFollower:
             return Step([])
         if publication.epoch == position.epoch:
             if publication.offset == position.offset + 1:
-                self.position = Position(publication.epoch, publication.offset)
+                self.position = publication.position
                 return Step([publication])
             if publication.offset <= position.offset:
                 return Step([])
@@ -112,7 +112,7 @@ class ChannelFollower:
             assert self.position is not None  # noqa: S101 - set by `finish_read`
             epoch, offset = self.position
             if publication.epoch == epoch and publication.offset == offset + 1:
-                self.position = Position(epoch, publication.offset)
+                self.position = publication.position
                 deliver.append(publication)
                 lost = None  # the gap before this one shows it
             elif number >= self._held_before and (publication.epoch != epoch or publication.offset > offset):

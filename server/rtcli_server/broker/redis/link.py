@@ -77,7 +77,7 @@ class Link(Protocol):
 
     @property
     def connects(self) -> int:
-        """How many connections were made so far: a new one may be to a Redis that has lost something."""
+        """Number of connections made so far: a new one may be to a Redis that has lost something."""
         ...
 
     def request(self, packed: bytes, parse: Callable[[Any], T], key: bytes) -> asyncio.Future[T]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -17,6 +16,7 @@ from tests.support.ports import free_port
 from tests.support.processes.command import Command
 from tests.support.processes.rtcli import RTCLI, rtcli
 from tests.support.servers.live_server import SECRET, LiveServer, live_server, token
+from tests.support.waiting import wait_until
 
 
 class Deployment:
@@ -164,10 +164,7 @@ def test_the_development_key_is_found(tmp_path: Path) -> None:
     ready = tmp_path / "ready"
     server = Command("serve", "--port", "0", "--ready-file", str(ready), home=tmp_path)
     try:
-        deadline = time.monotonic() + 30
-        while not ready.exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until(ready.exists, "the server's start")
         url = ready.read_text().strip()
         ok(rtcli("publish", "--url", url, "x", home=tmp_path))
         ok(rtcli("publish", "--url", url, "--event", "y", "{}", home=tmp_path))

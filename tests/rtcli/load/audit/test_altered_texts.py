@@ -120,7 +120,7 @@ def sent_once_to(result: RunResult, protocol: str) -> int:
 
 @pytest.mark.parametrize(
     ("protocol", "workers"),
-    [("rtcli", 1), ("rtcli", 2), ("json", 2), ("json without a path", 1), ("sse", 1)],
+    [("rtcli", 1), ("rtcli", 2), ("json", 2), ("json without a path", 1), ("sse", 1), ("sse", 2)],
 )
 async def test_every_altered_delivery_is_named_and_none_called_lost(protocol: str, workers: int) -> None:
     async with server(protocol, altering()) as url:
@@ -156,7 +156,8 @@ async def test_escaping_html_is_a_change_unless_the_scenario_allows_it(protocol:
 
 
 @pytest.mark.parametrize(
-    ("protocol", "workers"), [("rtcli", 2), ("json", 1), ("json without a path", 2), ("sse", 1)]
+    ("protocol", "workers"),
+    [("rtcli", 2), ("json", 1), ("json without a path", 2), ("sse", 1), ("sse", 2)],
 )
 async def test_texts_of_all_kinds_pass_through_a_server_that_keeps_them(protocol: str, workers: int) -> None:
     async with server(protocol, str) as url:

@@ -14,7 +14,7 @@ from rtcli_server.broker.redis.timings import RedisTimings
 from rtcli_server.broker.redis.wire import REQUIRED_ACL
 
 from rtcli.protocol.position import Position
-from tests.support.brokers.foreign_content import AUDIENCE, DAMAGE, MESSAGES, META, STREAM
+from tests.support.brokers.foreign_content import DAMAGE, MESSAGES, META, PUBSUB_CHANNEL, STREAM
 from tests.support.brokers.redis_traffic import quick_broker
 from tests.support.brokers.running import ROOM, Running, offsets, running
 from tests.support.redis.server import RedisServer
@@ -56,7 +56,7 @@ async def test_foreign_messages_are_skipped_and_counted(
     server: RedisServer, log: Running, payload: bytes
 ) -> None:
     with client.Redis(port=server.port) as other:
-        other.publish(AUDIENCE, payload)
+        other.publish(PUBSUB_CHANNEL, payload)
     await until(lambda: skipped(log) == 1, "the message was met")
     await log.publish()
     await log.wait_delivered(6)
@@ -66,7 +66,7 @@ async def test_foreign_messages_are_skipped_and_counted(
 async def test_a_message_from_nowhere_is_compared_with_the_stream(server: RedisServer, log: Running) -> None:
     for position in ("zzzzzzzz-7", f"{log.delivered[0].epoch}-70"):
         with client.Redis(port=server.port) as other:
-            other.publish(AUDIENCE, f"1 {position} 1 e\n{{}}")
+            other.publish(PUBSUB_CHANNEL, f"1 {position} 1 e\n{{}}")
     await log.publish()
     await log.wait_delivered(6)
     assert offsets(log.delivered) == [1, 2, 3, 4, 5, 6]
