@@ -151,7 +151,7 @@ def test_bugs_and_lacking_means_are_told_apart() -> None:
         "the load generator lacked the means: the load generator has no ports left (3)"
     ]
     assert (
-        "7 sends are in no group of it"
+        "7 messages are in no group of it"
         in result(accounted=accounts(sends=SendsAccount(10, 10, 3))).reasons[0]
     )
 
