@@ -111,17 +111,21 @@ def _read_ahead(arguments: Sequence[str]) -> None:
     """Set on the console what it must know even if the arguments are wrong."""
     own = list(arguments)
     own = own[: own.index("--")] if "--" in own else own
-    console.json = "--json" in own
-    console.verbose = sum(
-        argument.count("v")
-        for argument in own
-        if argument == "--verbose" or (argument[:1] == "-" and set(argument[1:]) == {"v"})
-    )
-    console.quiet = "--quiet" in own or "-q" in own
+    color = options.ColorChoice(console.color)
     for argument, following in pairwise([*own, ""]):
         value = following if argument == "--color" else argument.removeprefix("--color=")
         if argument.startswith("--color") and value in set(options.ColorChoice):
-            console.color = options.ColorChoice(value)
+            color = options.ColorChoice(value)
+    console.configure(
+        json="--json" in own,
+        verbose=sum(
+            argument.count("v")
+            for argument in own
+            if argument == "--verbose" or (argument[:1] == "-" and set(argument[1:]) == {"v"})
+        ),
+        quiet="--quiet" in own or "-q" in own,
+        color=color,
+    )
 
 
 def _usage_error(error: typer.TyperException) -> CliError:

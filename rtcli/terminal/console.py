@@ -51,6 +51,10 @@ class Console:
         self.quiet = False  # -q: no status lines
         self.color = "auto"  # --color: auto, always or never
 
+    def configure(self, *, json: bool, verbose: int, quiet: bool, color: str) -> None:
+        """Set what the options of every command say."""
+        self.json, self.verbose, self.quiet, self.color = json, verbose, quiet, color
+
     # -- what the streams are ------------------------------------------------------------------------------
 
     @property

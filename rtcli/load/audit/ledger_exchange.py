@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from rtcli.load.audit.lifecycle import LOGS_PER_WORKER, Lifecycle
 from rtcli.load.audit.room import Room
-from rtcli.load.audit.sender_log import FAILED, SenderLog
+from rtcli.load.audit.sender_log import SenderLog
 from rtcli.protocol.position import Position
 
 
@@ -85,7 +85,7 @@ def import_ledgers(lifecycle: Lifecycle, ledgers: list[Ledger]) -> None:
     workers = {ledger.worker for ledger in ledgers}
     for log in lifecycle.logs.values():
         if log.number // LOGS_PER_WORKER in workers and log.number not in listed:
-            log.sent = array("q", bytes(8 * len(log.sent)))  # nobody has sent what came with this number
+            log.withdraw()  # nobody has sent what came with this number
     for ledger in ledgers:
         for exported in ledger.logs:
             _import(lifecycle, exported)
@@ -97,37 +97,28 @@ def import_ledgers(lifecycle: Lifecycle, ledgers: list[Ledger]) -> None:
 def _import(lifecycle: Lifecycle, exported: ExportedLog) -> None:
     room = lifecycle.room(exported.room)
     log = lifecycle.logs.get(exported.number)
-    sent, acks = array("q", exported.sent), array("q", exported.acks)
     if log is None:
         log = SenderLog(exported.number, exported.publisher, exported.room, owned=False)
         lifecycle.logs[exported.number] = log
         room.logs.append(log)
     elif log.room != exported.room:
         room.logs.append(log)
-    log.publisher, log.room = exported.publisher, exported.room
-    log.ended, log.earlier = exported.ended, exported.earlier
-    if sent:
-        log.grow(len(sent) - 1)
-    # Messages that were received beyond the end of the log were never sent.
-    log.sent = sent + array("q", bytes(8 * (len(log.sent) - len(sent))))
-    seen = log.acks
-    log.acks = acks + array("q", bytes(8 * (len(log.acks) - len(acks))))
-    _add_sights(log, seen)
+    log.complete(
+        exported.publisher,
+        exported.room,
+        ended=exported.ended,
+        earlier=exported.earlier,
+        sent=array("q", exported.sent),
+        acks=array("q", exported.acks),
+    )
     _add_positions(room, log, exported.positions)
 
 
 def _import_sights(lifecycle: Lifecycle, sights: Sights) -> None:
     log = lifecycle.logs.get(sights.number)
     if log is not None:
-        _add_sights(log, array("q", sights.acks))
+        log.add_sights(array("q", sights.acks))
         _add_positions(lifecycle.room(log.room), log, sights.positions)
-
-
-def _add_sights(log: SenderLog, seen: array[int]) -> None:
-    """Take over when messages without an acknowledgement were first seen, where that was earlier."""
-    for number, (ack, sight) in enumerate(zip(log.acks, seen, strict=False)):
-        if sight < FAILED and (not ack or ack < sight):
-            log.acks[number] = sight
 
 
 def _add_positions(room: Room, log: SenderLog, positions: dict[int, Position]) -> None:

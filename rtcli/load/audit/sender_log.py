@@ -82,6 +82,39 @@ class SenderLog:
             self.acks.extend(nothing)
             self.keys.extend(nothing)
 
+    def complete(
+        self,
+        publisher: str,
+        room: str,
+        *,
+        ended: int | None,
+        earlier: int,
+        sent: array[int],
+        acks: array[int],
+    ) -> None:
+        """Take over what the sender's own worker knows, and keep what receivers here saw first.
+
+        Messages that were received beyond the end of the log were never sent.
+        """
+        self.publisher, self.room = publisher, room
+        self.ended, self.earlier = ended, earlier
+        if sent:
+            self.grow(len(sent) - 1)
+        seen = self.acks
+        self.sent = sent + array("q", bytes(8 * (len(self.sent) - len(sent))))
+        self.acks = acks + array("q", bytes(8 * (len(self.acks) - len(acks))))
+        self.add_sights(seen)
+
+    def add_sights(self, seen: array[int]) -> None:
+        """Take over when messages without an acknowledgement were first seen, where that was earlier."""
+        for number, (ack, sight) in enumerate(zip(self.acks, seen, strict=False)):
+            if sight < FAILED and (not ack or ack < sight):
+                self.acks[number] = sight
+
+    def withdraw(self) -> None:
+        """Record that none of the messages was sent."""
+        self.sent = array("q", bytes(8 * len(self.sent)))
+
     def acknowledge(self, number: int, now: int, key: int | None) -> None:
         """Record an acknowledgement, with the key of the position in it, if it has one."""
         self.acks[number] = now

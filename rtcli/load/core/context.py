@@ -128,12 +128,20 @@ class WorkerContext:
         self.http = httpx.AsyncClient(verify=not spec.insecure, trust_env=False)
         self.connections = 0
         self.users = 0
-        self.stopping = False  # the phases are over, or the run was interrupted: nothing new is sent
-        self.closing = False  # users disconnect and do not come back
+        self.stopping = False  # see `stop_sending`
+        self.closing = False  # see `stop_reconnecting`
         self.problems: defaultdict[str, int] = defaultdict(int)  # what went wrong, for the notes, with counts
         self.log: list[str] = []
         rooms = scenario.measured_rooms
         self._roles = {name: Recorders(self.store, name, rooms=rooms) for name in scenario.roles}
+
+    def stop_sending(self) -> None:
+        """The phases are over, or the run was interrupted: nothing new is sent."""
+        self.stopping = True
+
+    def stop_reconnecting(self) -> None:
+        """Users disconnect from now on, and do not come back."""
+        self.closing = True
 
     def now(self) -> int:
         """The current time."""

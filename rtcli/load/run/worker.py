@@ -217,7 +217,7 @@ class Worker:
     async def _settle(self) -> None:
         """Stop sending, and wait until everything has arrived, at most as long as the scenario says."""
         context = self.context
-        context.stopping = True
+        context.stop_sending()
         context.timers.stop()
         context.attendance.close(context.now())
         self._account_for_never_started()
@@ -254,7 +254,7 @@ class Worker:
 
     async def close(self) -> None:
         """Disconnect all users: with a close handshake within some seconds, else at once."""
-        self.context.closing = True
+        self.context.stop_reconnecting()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_GOODBYE_S):
                 await asyncio.gather(*(user.finish(1000, "", _GOODBYE_S) for user in self.users))

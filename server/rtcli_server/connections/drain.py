@@ -30,7 +30,7 @@ async def drain(hub: Hub, *, timeout_s: float, retry_after_ms: Callable[[], int]
 
     A third of the time is for sending, a third for the answers; the rest is left to the caller.
     """
-    hub.draining = True
+    hub.start_draining()
     clients = list(hub.clients.values())
     size = batch_size(len(clients), timeout_s / 3)
     for start in range(0, len(clients), size):

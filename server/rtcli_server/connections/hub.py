@@ -103,6 +103,10 @@ class Hub:
         if not self.clients and self.draining:
             self.emptied.set()
 
+    def start_draining(self) -> None:
+        """The server is about to end: it takes no new clients, and `emptied` is set when the last is gone."""
+        self.draining = True
+
     def closing(self, client: Client, code: CloseCode, reason: str) -> None:
         """Record that the server closes this connection, not its client."""
         self._metrics.closed[code.name.lower()] += 1

@@ -104,11 +104,11 @@ class Observed(Protocol):
 
 
 class ServerCollector(Collector):
-    """Gives each metric of `registry.SPECS` once."""
+    """Gives each metric of `registry.SPECS` once. `log_ready` is given: only a coroutine can ask the log."""
 
-    def __init__(self, observed: Observed) -> None:
+    def __init__(self, observed: Observed, *, log_ready: bool) -> None:
         self._observed = observed
-        self.log_ready = False  # set before collecting: only a coroutine can ask the log
+        self._log_ready = log_ready
 
     def describe(self) -> Iterable[Metric]:
         """List the metrics without their values."""
@@ -145,7 +145,7 @@ class ServerCollector(Collector):
             names.SLOW: len(self._observed.slow_consumers),
             names.ROOMS: len(self._observed.rooms.here()),
             names.DRAINING: self._observed.hub.draining,
-            names.LOG_READY: self.log_ready,
+            names.LOG_READY: self._log_ready,
             names.INSTANCES: self._observed.instance_count,
         }
         for spec, value in plain.items():
@@ -190,13 +190,13 @@ class Exposition:
     """Writes the metrics of one server and of its process (memory, CPU, descriptors)."""
 
     def __init__(self, observed: Observed) -> None:
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._collector = ServerCollector(observed)
-        self._registry.register(self._collector)
-        ProcessCollector(registry=self._registry)
+        self._observed = observed
+        self._process = ProcessCollector(registry=None)
 
     def write(self, accept: str, *, log_ready: bool) -> tuple[bytes, str]:
         """The text in the format that `accept` (a header) asks for, and its content type."""
-        self._collector.log_ready = log_ready
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(ServerCollector(self._observed, log_ready=log_ready))
+        registry.register(self._process)
         encode, content_type = choose_encoder(accept)
-        return encode(self._registry), content_type
+        return encode(registry), content_type

@@ -272,7 +272,7 @@ def test_s8_no_limit_puts_a_browser_to_sleep(fast: bool, limit: str, path: str) 
 
 def test_a_draining_server_sends_browsers_away_until_later(fast: bool) -> None:
     def drain(realtime: Realtime) -> None:
-        realtime.hub.draining = True
+        realtime.hub.start_draining()
 
     with live_server(fast_websockets=fast) as server:
         server.ask(drain)

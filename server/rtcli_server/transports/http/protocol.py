@@ -56,7 +56,7 @@ class HttpProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.observer: TransportObserver | None = None  # an event stream that writes to the transport
+        self._observer: TransportObserver | None = None  # an event stream that writes to the transport
         self.slot = 0
         self._options = options
         self._head_bytes = 0  # received of the head
@@ -75,8 +75,8 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel the deadline."""
         self._options.wheel.cancel(self)
-        if self.observer is not None:
-            self.observer.lost()  # at once: a write after this raises
+        if self._observer is not None:
+            self._observer.lost()  # at once: a write after this raises
         super().connection_lost(exc)
 
     def _start_deadline(self) -> None:
@@ -190,16 +190,26 @@ class HttpProtocol(HttpToolsProtocol):
         """Forget the transport: another protocol takes it over."""
         self.connections.discard(self)
 
+    # -- event streams that write to the transport ---------------------------------------------------------
+
+    def report_to(self, observer: TransportObserver) -> None:
+        """Report to an event stream what happens to the transport."""
+        self._observer = observer
+
+    def stop_reporting(self) -> None:
+        """Report to nobody any more: the stream has ended."""
+        self._observer = None
+
     # -- flow control --------------------------------------------------------------------------------------
 
     def pause_writing(self) -> None:
         """The transport holds more than its high-water mark."""
         super().pause_writing()
-        if self.observer is not None:
-            self.observer.set_writable(on=False)
+        if self._observer is not None:
+            self._observer.set_writable(on=False)
 
     def resume_writing(self) -> None:
         """The transport has drained."""
         super().resume_writing()
-        if self.observer is not None:
-            self.observer.set_writable(on=True)
+        if self._observer is not None:
+            self._observer.set_writable(on=True)

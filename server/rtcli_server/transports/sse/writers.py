@@ -105,7 +105,7 @@ class ChunkedEventWriter:
         self.full = False
         self._stream = stream
         protocol.transport.set_write_buffer_limits(high=budget, low=budget // 4)
-        protocol.observer = self
+        protocol.report_to(self)
 
     @property
     def waiting_bytes(self) -> int:
@@ -150,4 +150,4 @@ class ChunkedEventWriter:
             if self._ended:
                 await self._send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
-            self._protocol.observer = None
+            self._protocol.stop_reporting()
