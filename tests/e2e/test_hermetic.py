@@ -36,6 +36,12 @@ TESTS = (
     "tests/e2e/test_cli.py::test_help_lists_every_command_with_a_line",
     "tests/server/api/test_routes.py",
 )
+# What asks for a home.
+TESTS_WITH_HOME = (
+    "tests/rtcli/client/test_secret_files.py",
+    "tests/rtcli/cli/commands/test_publish.py::test_the_development_key_is_found",
+)
+READ_ONLY = "/proc"  # even for root
 # nohup, a background job of a shell, and somebody who forgot to wait for children.
 IGNORING = "trap '' HUP INT QUIT CHLD; umask 077; exec \"$@\""
 LEAVES_SOMETHING = """
@@ -48,7 +54,7 @@ def test_careless():
 
 
 def run_pytest(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run pytest in the folder, without a home."""
+    """Run pytest in the folder, without a home unless `environment` has one."""
     kept = {name: value for name, value in os.environ.items() if name != "HOME"}
     command = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
     return subprocess.run(
@@ -66,6 +72,11 @@ def test_it_passes_in_hostile_surroundings(tmp_path: Path) -> None:
     done = run_pytest(tmp_path, *(f"{ROOT}/{test}" for test in TESTS), **HOSTILE)
     assert done.returncode == 0, done.stdout + done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["temporary"]
+
+
+def test_it_passes_where_the_home_is_read_only(tmp_path: Path) -> None:
+    done = run_pytest(tmp_path, *(f"{ROOT}/{test}" for test in TESTS_WITH_HOME), HOME=READ_ONLY)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_what_tests_leave_behind_is_named(tmp_path: Path) -> None:

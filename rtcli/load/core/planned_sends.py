@@ -1,4 +1,4 @@
-"""Which messages a flow would send from a place on, by the plan: for a user that cannot get there. Pure.
+"""Which messages a flow would send from a point on, by the plan: for a user that cannot get there. Pure.
 
 The flow is followed as if everything succeeded at once: what waits for the server takes no time, pauses are
 drawn from the generator that is given, and schedules are those of the seed. Where nothing tells how long a
@@ -19,8 +19,8 @@ from rtcli.load.scenario.steps import BackoffStep, Choose, Expect, Hold, Loop, S
 
 
 @dataclass(slots=True)
-class Place:
-    """A place in a flow, in one of its lists of steps. The places in the lists around it belong to it.
+class FlowPoint:
+    """A point in a flow, in one of its lists of steps. The points in the lists around it belong to it.
 
     `started` is when the step at `index` was begun, `sent` how many of its messages have been due already;
     `scheduled`: its schedule runs by itself. `loop`: these are the steps of this loop, in its round number
@@ -41,7 +41,7 @@ class Place:
         self.index, self.started, self.sent, self.scheduled = index, now, 0, False
 
 
-class Due(NamedTuple):
+class DueMessage(NamedTuple):
     """A message that is due by the plan. `endless`: of a loop or schedule that goes on while the user stays.
 
     A user that is back goes on where it was: messages that are not endless come later then.
@@ -67,12 +67,12 @@ class FlowPlan:
     rng: Random
     _now: float = field(default=0.0, init=False)
 
-    def messages(self, places: Sequence[Place]) -> Iterator[Due]:
-        """The messages that are due from a place on, by time. `places`: the outermost first."""
-        self._now = places[-1].started if places else self.end
+    def messages(self, points: Sequence[FlowPoint]) -> Iterator[DueMessage]:
+        """The messages that are due from a point on, by time. `points`: the outermost first."""
+        self._now = points[-1].started if points else self.end
         stopped = [(start, end) for phase, start, end in phase_bounds(self.phases) if not phase.publish]
         try:
-            for due in self._from(places):
+            for due in self._from(points):
                 if due.at >= self.end:
                     return
                 if not any(start <= due.at < end for start, end in stopped):
@@ -80,23 +80,23 @@ class FlowPlan:
         except _PlanEndsError:
             return
 
-    def _from(self, places: Sequence[Place]) -> Iterator[Due]:
+    def _from(self, points: Sequence[FlowPoint]) -> Iterator[DueMessage]:
         inner = True
-        for depth in range(len(places) - 1, -1, -1):
-            place = places[depth]
-            endless = any(_is_endless(outer.loop) for outer in places[: depth + 1])
-            rest = place.steps[place.index + (not inner) :]
-            if inner and place.scheduled:
+        for depth in range(len(points) - 1, -1, -1):
+            point = points[depth]
+            endless = any(_is_endless(outer.loop) for outer in points[: depth + 1])
+            rest = point.steps[point.index + (not inner) :]
+            if inner and point.scheduled:
                 raise _PlanEndsError
             if inner and rest and isinstance(rest[0], Send):
-                yield from self._send(rest[0], endless=endless, sent=place.sent)
+                yield from self._send(rest[0], endless=endless, sent=point.sent)
                 rest = rest[1:]
             yield from self._steps(rest, endless=endless)
-            if place.loop is not None:
-                yield from self._loop(place.loop, endless=endless, rounds=place.rounds, until=place.until)
+            if point.loop is not None:
+                yield from self._loop(point.loop, endless=endless, rounds=point.rounds, until=point.until)
             inner = False
 
-    def _steps(self, flow: Sequence[Step], *, endless: bool) -> Iterator[Due]:
+    def _steps(self, flow: Sequence[Step], *, endless: bool) -> Iterator[DueMessage]:
         for step in flow:
             if self._now >= self.end:
                 raise _PlanEndsError
@@ -113,7 +113,7 @@ class FlowPlan:
 
     def _loop(
         self, loop: Loop, *, endless: bool, rounds: int = 0, until: float | None = None
-    ) -> Iterator[Due]:
+    ) -> Iterator[DueMessage]:
         if until is None and loop.time is not None:
             until = self._now + loop.time.sample(self.rng)
         while (loop.times is None or rounds < loop.times) and (until is None or self._now < until):
@@ -123,10 +123,10 @@ class FlowPlan:
             if self._now <= before and loop.times is None:
                 raise _PlanEndsError  # its pace is that of the server's answers
 
-    def _send(self, step: Send, *, endless: bool, sent: int = 0) -> Iterator[Due]:
+    def _send(self, step: Send, *, endless: bool, sent: int = 0) -> Iterator[DueMessage]:
         if step.rate is None:
             for _ in range(sent, step.count or 1):
-                yield Due(self._now, step, endless)
+                yield DueMessage(self._now, step, endless)
             return
         end, last = self.end, self._now
         if step.time is not None:
@@ -138,7 +138,7 @@ class FlowPlan:
             if at >= self._now:
                 left = None if left is None else left - 1
                 last = at
-                yield Due(at, step, endless or (step.count is None and step.time is None))
+                yield DueMessage(at, step, endless or (step.count is None and step.time is None))
         self._now = last if left == 0 else end
 
     def _times(self, step: Send) -> Iterator[float]:
@@ -185,7 +185,7 @@ class NotReached(NamedTuple):
 
 
 def count_messages(
-    messages: Iterable[Due],
+    messages: Iterable[DueMessage],
     absent: Sequence[tuple[float, float]],
     phases: Sequence[Phase],
     *,
@@ -220,6 +220,6 @@ def count_messages(
     return list(counts.values())
 
 
-def copy_of(places: Iterable[Place]) -> list[Place]:
-    """A copy of a place that the flow may change."""
-    return [replace(place) for place in places]
+def copy_of(points: Iterable[FlowPoint]) -> list[FlowPoint]:
+    """A copy of a point that the flow may change."""
+    return [replace(point) for point in points]

@@ -39,6 +39,20 @@ FAULTS = {
 RUN = 77
 Named = Counter[tuple[str, str, str, str]]
 """(kind, subscriber, room, message), counted."""
+FAULTS = {
+    "drop": 0.03,
+    "repeat": 0.03,
+    "swap": 0.03,
+    "leak": 0.05,
+    "phantom": 0.02,
+    "swallow": 0.02,
+    "refuse": 0.04,
+    "ghost": 0.5,
+    "lie": 0.2,
+    "excess": 0.2,
+    "alter": 0.03,
+}
+"""What the deployment does wrong: the chance of each kind of fault."""
 
 
 @dataclass

@@ -1,4 +1,7 @@
-"""Processes live no longer than the tests that start them."""
+"""Processes live no longer than the tests that start them.
+
+A test run that is killed tears nothing down: the system does it, where it can.
+"""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,6 @@ from tests.support.ports import free_port
 from tests.support.processes.lifetime import DIES_WITH_US
 
 START_DEADLINE_S = 20.0
-# A test run that is killed tears nothing down: let the system do it, where it can.
 
 
 class RedisServer:
@@ -76,6 +76,24 @@ class RedisServer:
             self._process.kill()
             self._process.wait(10)
             self._process = None
+
+
+@contextmanager
+def sentinel(directory: Path, primary: RedisServer, *, name: str) -> Iterator[int]:
+    """The port of a Sentinel that watches a primary under a name, and decides alone that it is down."""
+    port = free_port()
+    configuration = directory / "sentinel.conf"
+    configuration.write_text(
+        f"port {port}\nbind 127.0.0.1\ndir {directory}\nlogfile sentinel.log\n"
+        f"sentinel monitor {name} 127.0.0.1 {primary.port} 1\n"
+        f"sentinel down-after-milliseconds {name} 500\nsentinel failover-timeout {name} 2000\n"
+    )
+    process = subprocess.Popen([*DIES_WITH_US, "redis-server", str(configuration), "--sentinel"])
+    try:
+        yield port
+    finally:
+        process.kill()
+        process.wait(10)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,8 @@ import httpx
 
 from tests.support.paths import NODE
 from tests.support.ports import free_port
+from tests.support.processes.lifetime import DIES_WITH_US
+from tests.support.servers.nginx import nginx_command
 
 CONFIGURATION = Path(__file__).with_name("nchan.conf")
 _START_S = 20.0
@@ -31,7 +33,7 @@ async def ended(process: asyncio.subprocess.Process) -> AsyncIterator[None]:
 async def node_server(program: str) -> AsyncIterator[str]:
     """The URL of a program of tests/node, which prints its port."""
     process = await asyncio.create_subprocess_exec(
-        "node", str(NODE / program), stdout=asyncio.subprocess.PIPE
+        *DIES_WITH_US, "node", str(NODE / program), stdout=asyncio.subprocess.PIPE
     )
     async with ended(process):
         assert process.stdout is not None
@@ -47,8 +49,7 @@ async def nchan(folder: Path, *, kept: int) -> AsyncIterator[str]:
     for name, value in (("HERE", folder), ("PORT", port), ("KEPT", kept)):
         text = text.replace(f"@{name}@", str(value))
     (folder / "nginx.conf").write_text(text)
-    files = ["-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
-    process = await asyncio.create_subprocess_exec("nginx", *files)
+    process = await asyncio.create_subprocess_exec(*nginx_command(folder, "error.log"))
     async with ended(process):
         url = f"http://127.0.0.1:{port}"
         async with asyncio.timeout(_START_S), httpx.AsyncClient() as client:

@@ -46,6 +46,15 @@ def adapt(directory: Path, port: int, instances: Sequence[int], changes: Mapping
     return text
 
 
+def nginx_command(directory: Path, log: str) -> list[str]:
+    """The command that runs nginx with the `nginx.conf` of a directory, for as long as the tests run.
+
+    `log`: the file there for what it logs before it has read its configuration.
+    """
+    files = ("-p", str(directory), "-c", str(directory / "nginx.conf"), "-e", str(directory / log))
+    return [*DIES_WITH_US, "nginx", *files]
+
+
 class Nginx:
     """One nginx that runs."""
 
@@ -69,8 +78,7 @@ def nginx(
     port = free_port()
     (directory / "nginx.conf").write_text(adapt(directory, port, instances, changes or {}))
     globals_ = f"daemon off; pid {directory / 'nginx.pid'}; user {getpass.getuser()};"
-    files = ("-c", str(directory / "nginx.conf"), "-e", str(directory / "start.log"))
-    process = subprocess.Popen([*DIES_WITH_US, "nginx", "-p", str(directory), *files, "-g", globals_])
+    process = subprocess.Popen([*nginx_command(directory, "start.log"), "-g", globals_])
     try:
         running = Nginx(directory, port)
         _wait_for(process, running)

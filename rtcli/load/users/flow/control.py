@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from rtcli.load.core.planned_sends import Place
+from rtcli.load.core.planned_sends import FlowPoint
 from rtcli.load.scenario.steps import Choose, Hold, Log, Loop, Signal, Think, Wait
 from rtcli.load.users.flow.runner import Flow
 
@@ -34,7 +34,7 @@ async def loop(flow: Flow, step: Loop) -> None:
             break
         rounds += 1
         flow.context.scope.loop = rounds
-        await flow.steps(step.steps, Place(step.steps, loop=step, rounds=rounds, until=until_s))
+        await flow.steps(step.steps, FlowPoint(step.steps, loop=step, rounds=rounds, until=until_s))
         flow.count_iteration(now)
         await asyncio.sleep(0)
     flow.context.scope.loop = before

@@ -50,10 +50,10 @@ def _rooms(flow: Flow) -> RoomRequests:
 
 async def send(flow: Flow, step: Send) -> None:
     """Send messages: on a schedule, or one after the other."""
-    place = flow.places[-1]
+    point = flow.points[-1]
     if step.rate is not None:
         flow.out_of_reach.reached()
-        place.scheduled = True
+        point.scheduled = True
         schedule = SendSchedule(flow.context, step.label, flow.end)
         await schedule.run(step, partial(_send, flow, step, None), spread=step.spread)
         return
@@ -62,7 +62,7 @@ async def send(flow: Flow, step: Send) -> None:
         if can.sends_on_connection:
             await flow.wait_connected()
         flow.out_of_reach.reached()
-        place.sent += 1
+        point.sent += 1
         done = asyncio.get_running_loop().create_future() if step.ack and can.acks else None
         if not _send(flow, step, done, flow.worker.now()):
             flow.context.count("dropped_sends")

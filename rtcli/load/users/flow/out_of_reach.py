@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from rtcli.load.core.planned_sends import FlowPlan, Place, copy_of, count_messages
+from rtcli.load.core.planned_sends import FlowPlan, FlowPoint, copy_of, count_messages
 from rtcli.load.core.schedule import seeded_rng
 from rtcli.load.users.user import User
 
 
 class OutOfReach:
-    """Accounts for what one flow does not come to. `places`: where the flow is, which it keeps up to date.
+    """Accounts for what one flow does not come to. `points`: where the flow is, which it keeps up to date.
 
     A flow is held up from when a step waits for the connection, or fails, until it has got past that step.
     `end` is when the user's part is over (µs).
     """
 
-    __slots__ = ("_end", "_held_at", "_places", "_user")
+    __slots__ = ("_end", "_held_at", "_points", "_user")
 
-    def __init__(self, user: User, places: list[Place], end: int) -> None:
+    def __init__(self, user: User, points: list[FlowPoint], end: int) -> None:
         self._user = user
-        self._places = places
+        self._points = points
         self._end = end
-        self._held_at: list[Place] = []  # where the flow was when it was held up; empty: it goes on
+        self._held_at: list[FlowPoint] = []  # where the flow was when it was held up; empty: it goes on
 
     @property
     def is_held_up(self) -> bool:
@@ -28,13 +28,13 @@ class OutOfReach:
         return bool(self._held_at)
 
     def hold_up(self) -> None:
-        """The flow cannot go on at the place where it is."""
+        """The flow cannot go on at the point where it is."""
         if not self._held_at:
-            self._held_at = copy_of(self._places)
+            self._held_at = copy_of(self._points)
 
     def reached(self) -> None:
-        """The flow goes on, at the place where it is. It is held up until it is as far as it was."""
-        if self._held_at and self._places and self._places[0].index >= self._held_at[0].index:
+        """The flow goes on, at the point where it is. It is held up until it is as far as it was."""
+        if self._held_at and self._points and self._points[0].index >= self._held_at[0].index:
             self._account(back=self._user.context.worker.now())
 
     def over(self, *, never_back: bool = False) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from itertools import zip_longest
 from typing import Any
 
-from rtcli.load.core.planned_sends import Place
+from rtcli.load.core.planned_sends import FlowPoint
 from rtcli.load.errors import ConnectError, GaveUpError, LostError, StepError
 from rtcli.load.scenario.expressions import MissingDataError
 from rtcli.load.scenario.steps import Expect, Step
@@ -33,8 +33,8 @@ class Flow:
         self.stays = stays
         self._actions = actions
         self.before: FrameRecorder | None = None  # the frames that came during the step before
-        self.places: list[Place] = []  # where it is, the outermost first; also after a step has failed
-        self.out_of_reach = OutOfReach(user, self.places, end)
+        self.points: list[FlowPoint] = []  # where it is, the outermost first; also after a step has failed
+        self.out_of_reach = OutOfReach(user, self.points, end)
 
     async def run(self) -> None:
         """Run the flow, again from its start when it fails, until the stay is over or the user gave up.
@@ -61,7 +61,7 @@ class Flow:
     async def _failed(self, error: Exception) -> None:
         """Record what went wrong, and wait before the flow begins again."""
         self.out_of_reach.hold_up()
-        self.places.clear()
+        self.points.clear()
         text = str(error) or type(error).__name__.removesuffix("Error").lower()
         self.context.report_problem(text)
         if isinstance(error, StepError | TimeoutError | LostError):
@@ -74,15 +74,15 @@ class Flow:
             self.user.presence.flow_failed(self.worker.now(), of_failed_flow(error))
         await self.user.start_over(GOODBYE_S)
 
-    async def steps(self, steps: tuple[Step, ...], place: Place | None = None) -> None:
-        """Run steps one after the other. `place` tells where the flow is in them."""
+    async def steps(self, steps: tuple[Step, ...], point: FlowPoint | None = None) -> None:
+        """Run steps one after the other. `point` tells where the flow is in them."""
         frames: FrameRecorder | None = None
-        place = Place(steps) if place is None else place
-        self.places.append(place)
+        point = FlowPoint(steps) if point is None else point
+        self.points.append(point)
         for number, (step, following) in enumerate(zip_longest(steps, steps[1:])):
             self.context.scope.phase = self.worker.phase()
             self.context.step = step
-            place.begin(number, self.worker.seconds(self.worker.now()))
+            point.begin(number, self.worker.seconds(self.worker.now()))
             self.before, frames = frames, None
             if isinstance(following, Expect):
                 with self._recording() as frames:
@@ -91,7 +91,7 @@ class Flow:
                 await self._actions[type(step)](self, step)
             if self.out_of_reach.is_held_up:
                 self.out_of_reach.reached()
-        self.places.pop()
+        self.points.pop()
 
     @contextlib.contextmanager
     def _recording(self) -> Iterator[FrameRecorder]:

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from rtcli.load.core.planned_sends import Due, FlowPlan, NotReached, Place, copy_of, count_messages
+from rtcli.load.core.planned_sends import DueMessage, FlowPlan, FlowPoint, NotReached, copy_of, count_messages
 from rtcli.load.core.schedule import seeded_rng, send_profile
 from rtcli.load.scenario.model import Scenario
 from rtcli.load.scenario.steps import Loop, Step
@@ -35,22 +35,22 @@ def steps_of(plan: Scenario) -> tuple[Step, ...]:
     return plan.roles["writer"].flow
 
 
-def messages(plan: Scenario, *places: Place, end: float = 25.0) -> list[Due]:
-    return list(FlowPlan(plan.phases, plan.seed, "writer 1", end, Random(1)).messages(places))
+def messages(plan: Scenario, *points: FlowPoint, end: float = 25.0) -> list[DueMessage]:
+    return list(FlowPlan(plan.phases, plan.seed, "writer 1", end, Random(1)).messages(points))
 
 
-def times(plan: Scenario, *places: Place, end: float = 25.0) -> list[float]:
-    return [round(due.at, 6) for due in messages(plan, *places, end=end)]
+def times(plan: Scenario, *points: FlowPoint, end: float = 25.0) -> list[float]:
+    return [round(due.at, 6) for due in messages(plan, *points, end=end)]
 
 
 def test_a_schedule_goes_on_by_the_seed() -> None:
     plan = of_flow("[connect, { join: a }, { send: { room: a, rate: 2/s } }]")
     profile = send_profile(2.0, plan.phases)
     drawn = list(profile.times(seeded_rng(4, "writer 1", "3.send"), "even"))
-    place = Place(steps_of(plan), index=1, started=4.2)
-    assert times(plan, place) == [round(at, 6) for at in drawn if at >= 4.2]
-    assert times(plan, place, end=12.0) == [round(at, 6) for at in drawn if 4.2 <= at < 12]
-    assert all(due.endless for due in messages(plan, place))
+    point = FlowPoint(steps_of(plan), index=1, started=4.2)
+    assert times(plan, point) == [round(at, 6) for at in drawn if at >= 4.2]
+    assert times(plan, point, end=12.0) == [round(at, 6) for at in drawn if 4.2 <= at < 12]
+    assert all(due.endless for due in messages(plan, point))
 
 
 @pytest.mark.parametrize(
@@ -78,47 +78,47 @@ def test_a_schedule_goes_on_by_the_seed() -> None:
 )
 def test_what_follows_is_due_when_the_flow_would_come_to_it(flow: str, expected: list[float]) -> None:
     plan = of_flow(flow)
-    assert times(plan, Place(steps_of(plan), index=1, started=1.0)) == expected
+    assert times(plan, FlowPoint(steps_of(plan), index=1, started=1.0)) == expected
 
 
 def test_a_delay_before_a_resume_is_drawn() -> None:
     plan = of_flow("[connect, { join: a }, { kill: rst }, { backoff: 2s }, resume, { send: a }]")
-    assert times(plan, Place(steps_of(plan), index=1, started=1.0)) == [3]
+    assert times(plan, FlowPoint(steps_of(plan), index=1, started=1.0)) == [3]
 
 
 def test_a_place_in_a_loop_goes_on_there() -> None:
     loop_of_three = "{ loop: { times: 3, steps: [{ send: a }, { think: 2s }, { send: a }] } }"
     plan = of_flow(f"[connect, {{ join: a }}, {loop_of_three}, {{ send: a }}]")
-    outer = Place(steps_of(plan), index=2, started=1.0)
+    outer = FlowPoint(steps_of(plan), index=2, started=1.0)
     loop = outer.steps[2]
     assert isinstance(loop, Loop)
-    inner = Place(loop.steps, index=1, started=3.0, loop=loop, rounds=2)
+    inner = FlowPoint(loop.steps, index=1, started=3.0, loop=loop, rounds=2)
     assert times(plan, outer, inner) == [5, 5, 7, 7]  # the end of this round, another one, what follows
     assert not any(due.endless for due in messages(plan, outer, inner))
 
 
 def test_what_was_due_already_and_what_runs_by_itself_is_not_due_again() -> None:
     plan = of_flow("[connect, { join: a }, { send: { room: a, count: 5 } }, { think: 1s }, { send: a }]")
-    assert times(plan, Place(steps_of(plan), index=2, started=2.0, sent=3)) == [2, 2, 3]
+    assert times(plan, FlowPoint(steps_of(plan), index=2, started=2.0, sent=3)) == [2, 2, 3]
     plan = of_flow("[connect, { join: a }, { send: { room: a, rate: 1/s } }]")
-    assert times(plan, Place(steps_of(plan), index=2, started=2.0, scheduled=True)) == []
+    assert times(plan, FlowPoint(steps_of(plan), index=2, started=2.0, scheduled=True)) == []
 
 
 def test_limits_of_a_schedule() -> None:
     plan = of_flow("[connect, { join: a }, { send: { room: a, rate: 2/s, count: 3 } }, { send: a }]")
-    found = times(plan, Place(steps_of(plan), index=1, started=1.0))
+    found = times(plan, FlowPoint(steps_of(plan), index=1, started=1.0))
     assert len(found) == 4
     assert found[3] == found[2] < 3
     plan = of_flow("[connect, { join: a }, { send: { room: a, rate: 2/s, for: 3s } }, { send: a }]")
-    found = times(plan, Place(steps_of(plan), index=1, started=1.0))
+    found = times(plan, FlowPoint(steps_of(plan), index=1, started=1.0))
     assert len(found) == 7
     assert found[-1] == 4
-    assert not any(due.endless for due in messages(plan, Place(steps_of(plan), index=1, started=1.0)))
+    assert not any(due.endless for due in messages(plan, FlowPoint(steps_of(plan), index=1, started=1.0)))
 
 
-def due(plan: Scenario, *times: float, endless: bool = True) -> list[Due]:
+def due(plan: Scenario, *times: float, endless: bool = True) -> list[DueMessage]:
     (step,) = [step for step in steps_of(plan) if step.label == "3.send"]
-    return [Due(at, step, endless) for at in times]  # type: ignore[arg-type] # it is a Send
+    return [DueMessage(at, step, endless) for at in times]  # type: ignore[arg-type] # it is a Send
 
 
 def test_messages_are_counted_by_phase_while_the_user_is_absent() -> None:
@@ -145,7 +145,7 @@ def test_who_is_back_sends_later_what_does_not_depend_on_the_time() -> None:
 
 
 def test_a_copy_is_not_changed() -> None:
-    place = Place((), index=1)
-    (copy,) = copy_of([place])
-    place.index = 2
+    point = FlowPoint((), index=1)
+    (copy,) = copy_of([point])
+    point.index = 2
     assert copy.index == 1

@@ -14,9 +14,8 @@ from rtcli_server.broker.redis.url import parse_redis_url, redacted
 
 from tests.support.brokers.running import ROOM, Running, offsets, running
 from tests.support.ports import free_port
-from tests.support.processes.lifetime import DIES_WITH_US
 from tests.support.redis.cluster import RedisCluster
-from tests.support.redis.server import RedisServer
+from tests.support.redis.server import RedisServer, sentinel
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.system
@@ -136,21 +135,14 @@ def sentinel_of_two(tmp_path: Path) -> Iterator[tuple[int, RedisServer, RedisSer
         (tmp_path / name).mkdir()
     primary = RedisServer(tmp_path / "primary")
     replica = RedisServer(tmp_path / "replica", options=("--replicaof", "127.0.0.1", str(primary.port)))
-    primary.start()
-    replica.start()
-    port = free_port()
-    configuration = tmp_path / "sentinel" / "sentinel.conf"
-    configuration.write_text(
-        f"port {port}\nbind 127.0.0.1\ndir {tmp_path / 'sentinel'}\nlogfile sentinel.log\n"
-        f"sentinel monitor rt 127.0.0.1 {primary.port} 1\n"
-        "sentinel down-after-milliseconds rt 500\nsentinel failover-timeout rt 2000\n"
-    )
-    sentinel = subprocess.Popen([*DIES_WITH_US, "redis-server", str(configuration), "--sentinel"])
-    yield port, primary, replica
-    sentinel.kill()
-    sentinel.wait(10)
-    primary.kill()
-    replica.kill()
+    try:
+        primary.start()
+        replica.start()
+        with sentinel(tmp_path / "sentinel", primary, name="rt") as port:
+            yield port, primary, replica
+    finally:
+        primary.kill()
+        replica.kill()
 
 
 async def test_a_failover_by_sentinel_is_followed(
