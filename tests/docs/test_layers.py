@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from configparser import ConfigParser
+from configparser import ConfigParser, SectionProxy
 
 import pytest
 
@@ -22,16 +22,21 @@ def children(package: str) -> set[str]:
     return {child for name in MODULES if (child := STRUCTURE.child(package, name))}
 
 
+def contracts(kind: str) -> list[SectionProxy]:
+    """The contracts of one type."""
+    parser = ConfigParser()
+    parser.read(ROOT / ".importlinter")
+    found = [parser[name] for name in parser.sections() if name.startswith("importlinter:contract:")]
+    return [contract for contract in found if contract["type"] == kind]
+
+
 def exhaustive_containers() -> set[str]:
     """The packages whose layers are a contract that names all of them."""
-    contracts = ConfigParser()
-    contracts.read(ROOT / ".importlinter")
-    sections = (contracts[name] for name in contracts.sections() if name.startswith("importlinter:contract:"))
     return {
         container
-        for section in sections
-        if section["type"] == "layers" and section.getboolean("exhaustive", fallback=False)
-        for container in section["containers"].split()
+        for contract in contracts("layers")
+        if contract.getboolean("exhaustive", fallback=False)
+        for container in contract["containers"].split()
     }
 
 
@@ -40,12 +45,21 @@ def test_every_package_with_more_than_one_module_has_its_layers() -> None:
     assert sorted(packages - exhaustive_containers()) == []
 
 
+def test_what_some_may_import_is_forbidden_to_all_others() -> None:
+    partial = [
+        contract["name"]
+        for contract in contracts("forbidden")
+        if "ignore_imports" in contract and not set(contract["source_modules"].split()) <= ROOTS
+    ]
+    assert partial == []
+
+
 def inside(name: str, package: str) -> bool:
     """Whether a module belongs to a package."""
     return f"{name}.".startswith(f"{package}.")
 
 
-def lent(package: str) -> set[str]:
+def used_outside(package: str) -> set[str]:
     """What lies directly in a package, modules and packages, and is imported from outside of it."""
     return {
         child.removeprefix(f"{package}.")
@@ -56,7 +70,7 @@ def lent(package: str) -> set[str]:
     }
 
 
-def said(package: str) -> str:
+def sentence(package: str) -> str:
     """What a package's docstring says of its use from outside."""
     docstring = ast.get_docstring(MODULES[package].tree) or ""
     return docstring.partition("From outside:")[2].partition("\n\n")[0]
@@ -64,12 +78,12 @@ def said(package: str) -> str:
 
 def named(package: str) -> set[str]:
     """The modules and packages that this sentence names."""
-    names = {name.partition(".")[0] for name in re.findall(r"`([\w.]+)`", said(package))}
+    names = {name.partition(".")[0] for name in re.findall(r"`([\w.]+)`", sentence(package))}
     return names & {child.removeprefix(f"{package}.") for child in children(package)}
 
 
 @pytest.mark.parametrize("package", sorted(set(PACKAGES) - ROOTS))
 def test_a_package_says_what_is_imported_from_outside(package: str) -> None:
-    assert said(package), 'a sentence that begins with "From outside:"'
-    if "all modules" not in said(package):
-        assert named(package) == lent(package)
+    assert sentence(package), 'a sentence that begins with "From outside:"'
+    if "all modules" not in sentence(package):
+        assert named(package) == used_outside(package)
