@@ -2,8 +2,9 @@
 
 A membership expects a message when the time from its sending to its acknowledgement lies within the time from
 the confirmed join to the leave request. When the two only overlap, nobody can tell, and the delivery counts
-as indeterminate. The judgement uses the sender logs and the memberships' exceptions; correct deliveries are
-not looked at again.
+as indeterminate. So does what was on its way when a connection broke, unless the server ended it after the
+phases: then it only had to deliver what it had accepted. The judgement uses the sender logs and the
+memberships' exceptions; correct deliveries are not looked at again.
 """
 
 from __future__ import annotations
@@ -142,12 +143,12 @@ class Judge:
     def _judge_member(self, room: Room, member: Membership, unseen: list[tuple[int, SenderLog, int]]) -> None:
         if member.joined is None:
             return
-        broke = member.end in {"lost", "declared"}
+        broke = member.end in {"lost", "declared"} and not _is_dropped(member)
         for identity, key in member.missing.items():
             unsure = broke and not room.ordered and not self._was_before(identity, member)
             self._judge_missing(room, member, identity, key, is_tail=unsure)
         for identity, key in member.trailing.items():
-            self._judge_missing(room, member, identity, key, is_tail=True)
+            self._judge_missing(room, member, identity, key, is_tail=not _is_dropped(member))
         for identity, log, number in unseen:
             if not member.has_damaged(identity):
                 key = log.ack_keys.get(number, 0)
@@ -225,6 +226,11 @@ class Judge:
                 named = -1 if kind == "phantom" else identity  # nobody sent a message with this id
                 self._account.cases.append(Case(kind, member.user, room.name, named, member))
                 self._account.not_counted += 1
+
+
+def _is_dropped(member: Membership) -> bool:
+    """Whether the server ended the connection after the phases: what it had accepted by then is lost."""
+    return member.dropped and member.end == "lost"
 
 
 def _while_away(member: Membership, sent: int, key: int) -> bool:

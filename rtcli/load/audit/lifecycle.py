@@ -112,16 +112,19 @@ class Lifecycle:
         """Record the confirmation of a leave: a delivery from now on is a leak."""
         self._end(user, member, now, "left")
 
-    def lost(self, member: Membership, now: int) -> None:
-        """Record the loss of the connection; the user may reconnect and resume."""
+    def lost(self, member: Membership, now: int, *, dropped: bool = False) -> None:
+        """Record the loss of the connection; the user may reconnect and resume.
+
+        `dropped`: the server ended it after the phases, unasked, when it only had to deliver what it had.
+        """
         if member.lost is None:
-            member.lost = now
+            member.lost, member.dropped = now, dropped
 
     def resumed(self, user: Subscriber, member: Membership, now: int) -> None:
         """Record a resume in which the server promised all messages that were missed."""
         if member.lost is not None:
             member.outages = [*(member.outages or ()), Outage(member.cursor.key, member.lost, now)]
-        member.lost = None
+        member.lost, member.dropped = None, False
         member.connection = user.connection
 
     def not_recovered(self, user: Subscriber, member: Membership, now: int) -> Membership:

@@ -29,6 +29,7 @@ class Membership:
         "counts",
         "cursor",
         "damaged",
+        "dropped",
         "early",
         "end",
         "ended",
@@ -66,6 +67,7 @@ class Membership:
         self.joined: int | None = None
         self.leaving: int | None = None
         self.lost: int | None = None  # when the connection was lost; None again after a resume
+        self.dropped = False  # the server ended the connection after the phases, although nobody asked
         self.received_at = 0  # when it received the entry at its cursor
         self.ended: int | None = None
         self.end = ""  # left; lost; declared (the server said that messages are lost); open (the run ended)

@@ -129,15 +129,16 @@ class WorkerContext:
         self.connections = 0
         self.users = 0
         self.stopping = False  # see `stop_sending`
+        self.settling = False  # see `stop_sending`: what was sent only has to arrive
         self.closing = False  # see `stop_reconnecting`
         self.problems: defaultdict[str, int] = defaultdict(int)  # what went wrong, for the notes, with counts
         self.log: list[str] = []
         rooms = scenario.measured_rooms
         self._roles = {name: Recorders(self.store, name, rooms=rooms) for name in scenario.roles}
 
-    def stop_sending(self) -> None:
-        """The phases are over, or the run was interrupted: nothing new is sent."""
-        self.stopping = True
+    def stop_sending(self, *, complete: bool) -> None:
+        """Nothing new is sent: the phases are over, `complete`, or the run ends before its time."""
+        self.stopping, self.settling = True, complete
 
     def stop_reconnecting(self) -> None:
         """Users disconnect from now on, and do not come back."""

@@ -217,7 +217,7 @@ class Worker:
     async def _settle(self) -> None:
         """Stop sending, and wait until everything has arrived, at most as long as the scenario says."""
         context = self.context
-        context.stop_sending()
+        context.stop_sending(complete=not self._stop.is_set())
         context.timers.stop()
         context.attendance.close(context.now())
         self._account_for_never_started()

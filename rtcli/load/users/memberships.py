@@ -92,13 +92,16 @@ class Memberships:
         self._audit.left(self._subscriber, member, now)
         return True
 
-    def lose(self, now: int) -> None:
-        """Record that the connection is lost: unconfirmed memberships end, the others may be resumed."""
+    def lose(self, now: int, *, dropped: bool = False) -> None:
+        """Record that the connection is lost: unconfirmed memberships end, the others may be resumed.
+
+        `dropped`: by the server, after the phases, although nobody had asked for it.
+        """
         for member in self:
             if member.joined is None:
                 self._audit.given_up(self._subscriber, member, now)
             else:
-                self._audit.lost(member, now)
+                self._audit.lost(member, now, dropped=dropped and member.leaving is None)
 
     def end_unconfirmed(self, now: int) -> None:
         """Record that no connection came about, so that nothing confirms what was asked with it."""

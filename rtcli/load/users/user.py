@@ -139,7 +139,7 @@ class User(TransportObserver):
         if not planned:
             self._record_close(code, reason, now)
             self._reports.closed(code, now, opening=self._is_opening)
-        self._mark_lost(now)
+        self._mark_lost(now, dropped=not planned and self._is_late_drop(code))
         if self._closing is not None and not self._closing.done():
             self._closing.set_result(None)
         self._is_unwelcome = code != STREAM_END and not should_reconnect(code)
@@ -160,12 +160,18 @@ class User(TransportObserver):
         if code not in self.context.role.expect_close and not self._worker.stopping:
             self.context.report_problem(f"connection closed with {name} {reason}".rstrip())
 
-    def _mark_lost(self, now: int) -> None:
+    def _is_late_drop(self, code: int) -> bool:
+        """Whether a close comes after the whole of the phases, and nothing in the scenario asks for it."""
+        worker, role = self._worker, self.context.role
+        reads_slowly = role.read is not None  # it may have been closed long before
+        return worker.settling and not worker.closing and not reads_slowly and code not in role.expect_close
+
+    def _mark_lost(self, now: int, *, dropped: bool = False) -> None:
         if self.connected:
             self.connected = False
             self._worker.connections -= 1
             self._lost_at = now
-            self.memberships.lose(now)
+            self.memberships.lose(now, dropped=dropped)
 
     def _drop(self, how: Kill = Kill.RST) -> None:
         self.transport.drop(how)

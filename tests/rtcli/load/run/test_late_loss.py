@@ -1,0 +1,85 @@
+"""A server that accepts everything, and is gone when it should deliver: after the phases of the run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+from rtcli.load.results.model import Verdict
+from tests.support.load.runs import run
+
+TEXT = """
+    name: late-loss
+    seed: 3
+    target:
+      protocol: json
+      frames:
+        join: { do: enter, room: "${room}" }
+        joined: { match: { event: entered }, room: room }
+        send: { do: say, room: "${room}", text: "${text}", ref: "${id}" }
+        ack: { match: { event: ok }, id: ref }
+        data: { match: { event: said }, room: room, text: text }
+    phases: [{ name: run, for: 800ms }]
+    audit: { settle: 1s }
+    roles:
+      reader: { users: 2, reconnect: RECONNECT, flow: [connect, { join: lobby }, hold] }
+      writer:
+        users: 1
+        reconnect: RECONNECT
+        flow: [connect, { join: lobby }, { send: { room: lobby, rate: 20/s } }]
+"""
+
+
+@asynccontextmanager
+async def forgetful_server(closes_after: float) -> AsyncIterator[str]:
+    """Acknowledges each message, delivers the first five; seconds after the first, it closes everybody."""
+    members: list[ServerConnection] = []
+    said = 0
+
+    async def close_all() -> None:
+        await asyncio.sleep(closes_after)
+        for member in members:
+            await member.close()
+        server.close(close_connections=True)
+
+    async def handle(connection: ServerConnection) -> None:
+        nonlocal said
+        try:
+            async for frame in connection:
+                message = json.loads(frame)
+                if message["do"] == "enter":
+                    members.append(connection)
+                    await connection.send(json.dumps({"event": "entered", "room": message["room"]}))
+                    continue
+                said += 1
+                if said == 1:
+                    closing.append(asyncio.create_task(close_all()))
+                await connection.send(json.dumps({"event": "ok", "ref": message["ref"]}))
+                if said <= 5:
+                    out = {"event": "said", "room": message["room"], "text": message["text"]}
+                    for member in members:
+                        await member.send(json.dumps(out))
+        except ConnectionClosed:
+            return
+
+    closing: list[asyncio.Task[None]] = []
+    async with serve(handle, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        await asyncio.gather(*closing)
+
+
+@pytest.mark.parametrize("reconnect", ["never", "50ms"])
+async def test_what_was_acknowledged_and_never_came_is_lost(reconnect: str) -> None:
+    async with forgetful_server(1.2) as url:
+        result = await run(TEXT.replace("RECONNECT", reconnect), url)
+    assert result.audit is not None
+    assert result.accounts is not None
+    accepted = result.accounts.sends.accepted
+    assert result.audit.counts["lost"] == 3 * (accepted - 5) > 0
+    assert result.verdict is Verdict.VIOLATION
