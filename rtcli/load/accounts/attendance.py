@@ -18,7 +18,7 @@ from rtcli.load.audit.evidence import frame_of
 from rtcli.load.audit.records import Note
 from rtcli.load.results.model import Violation
 
-MIN_GRACE_US = 1_000_000  # a request that began this long before the end of the run may be without an answer
+MIN_GRACE_US = 1_000_000  # a request that began this long before the end may be without an answer
 _MAX_STRETCHES = 50_000  # of one worker; what is missed in further ones is not counted
 
 
@@ -41,12 +41,14 @@ class RoleCount:
     interrupted: int = 0
     planned_us: list[int] = field(default_factory=list)
     present_us: list[int] = field(default_factory=list)
+    came_in: int = 0  # users whom the server has let in
 
     def add(self, other: RoleCount) -> None:
         """Add the counts of another worker."""
         self.planned += other.planned
         self.present += other.present
         self.interrupted += other.interrupted
+        self.came_in += other.came_in
         self.planned_us = _sums(self.planned_us, other.planned_us)
         self.present_us = _sums(self.present_us, other.present_us)
 
@@ -108,11 +110,19 @@ class Attendance:
         key = AbsenceKey("absent", role, cause.code, cause.text, cause.own, phase=phase)
         self.groups.group(key).add(1, [name], since, now, now - since)
 
+    def end_part(self, user: Presence, now: int) -> None:
+        """A user's part is over before the run is."""
+        user.finish(now, grace=self._grace)
+
     def close(self, now: int) -> None:
         """The phases are over, or were cut short: nobody is planned any more."""
-        grace = max(MIN_GRACE_US, 2 * self._slowest)  # slow is not absent
         for user in list(self._open):
-            user.finish(min(now, user.end), grace=grace)
+            user.finish(min(now, user.end), grace=self._grace)
+
+    @property
+    def _grace(self) -> int:
+        """For how long (µs) a request may be without an answer: slow is not absent."""
+        return max(MIN_GRACE_US, 2 * self._slowest)
 
     def export(self, missed: Sequence[AbsenceGroup] = ()) -> WorkerAttendance:
         """The account for the coordinator, with what `missed` has counted."""
@@ -154,6 +164,7 @@ class Attendance:
         """Account for the end of a user's part."""
         self._open.discard(user)
         role = self._role(user.role)
+        role.came_in += user.came_in
         if user.due and outcome != "unresolved":
             role.planned += 1
             role.present += outcome is None

@@ -115,8 +115,9 @@ class Presence:
     """
 
     __slots__ = (
-        "_absence", "_asked", "_book", "_last_absence", "_lost", "_place", "_room", "_since", "_tried",
-        "_waits_for", "counted", "due", "end", "name", "notes", "role", "rooms", "state", "took_part",
+        "_absence", "_asked", "_book", "_knocks", "_last_absence", "_lost", "_place", "_room", "_since",
+        "_tried", "_waits_for", "counted", "due", "end", "name", "notes", "role", "rooms", "state",
+        "took_part",
     )  # fmt: skip
 
     def __init__(
@@ -141,6 +142,7 @@ class Presence:
         self.counted: set[object] | None = None  # groups that the book has counted this user in
         self._book = book
         self._since = 0  # when the state began
+        self._knocks: bool | None = None  # whether it waits for its first room; None: it asked for none yet
         self._asked = False  # it is away because the scenario asked for it
         self._tried: int | None = None  # when the request under way began
         self._waits_for = NO_ANSWER  # the cause, if that stays without an answer
@@ -154,6 +156,11 @@ class Presence:
     def is_absent(self) -> bool:
         """Whether it is absent without leave now."""
         return self.state is State.ABSENT
+
+    @property
+    def came_in(self) -> bool:
+        """Whether the server has let it in: it was connected, and in a room if it asked for one."""
+        return self.took_part and not self._knocks
 
     @property
     def absence_cause(self) -> Cause | None:
@@ -231,10 +238,13 @@ class Presence:
             self._enter(State.TRYING, now, present=True)
         elif self.state is not State.ABSENT or self._place < 0:
             return
+        if self._knocks is None:
+            self._knocks = True
         self._tried, self._room, self._waits_for = now, room, JOIN_UNANSWERED
 
     def joined(self, now: int, place: int) -> None:
         """The join at this place is confirmed."""
+        self._knocks = False
         if self.state is State.TRYING:
             self._answered(now)
             self._be_present(self._since)
@@ -260,19 +270,18 @@ class Presence:
         if self.state in {State.PRESENT, State.TRYING}:
             self._be_absent(self._since if self.state is State.TRYING else now, cause)
 
-    def finish(self, now: int, *, grace: int | None) -> None:
+    def finish(self, now: int, *, grace: int) -> None:
         """The user's part is over, or the run is. Call it once.
 
-        A request that is still without an answer makes the user absent if it began more than `grace` µs ago.
-        None for `grace`: the user's stay is over, which says nothing of the request.
+        A request that is still without an answer makes the user absent if it began at least `grace` µs ago.
+        With a later one, nobody knows whether a user that was not let in before would have been.
         """
         if self.state is State.OVER:
             return
-        unanswered = self._tried is not None and grace is not None and now - self._tried >= grace
-        if unanswered:
+        if self._tried is not None and now - self._tried >= grace:
             self._stay_unanswered(now)
         outcome: AbsenceKind | None = None
-        if self.state is State.TRYING and not self.took_part:
+        if self.state is State.TRYING and not self.came_in:
             outcome, self._absence = "unresolved", Absence(self._waits_for, self._since, "", self.rooms())
             self._absence.stretches.append((self._since, now))
             self._absence.absent_us = now - self._since

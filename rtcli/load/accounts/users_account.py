@@ -21,13 +21,22 @@ from rtcli.load.scenario.model import DEFAULT_ATTENDANCE, Scenario
 
 
 class RunAttendance:
-    """The attendance of all workers. `base` is the start of the run (µs).
+    """The attendance of all workers. `base` is the start of the run (µs), `cut_short`: it was interrupted.
 
-    Users whose stay ended before their first request was answered were not absent, unless nobody of their
-    role was ever let in.
+    Users whose part ended too soon to tell whether their first request would have been answered are
+    `unresolved`, and count neither as planned nor as absent. When there are more of them than users of their
+    role whom the server let in, they were absent, unless the run itself was cut short.
     """
 
-    def __init__(self, scenario: Scenario, workers: Iterable[WorkerAttendance], base: int) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        workers: Iterable[WorkerAttendance],
+        base: int,
+        *,
+        cut_short: bool = False,
+    ) -> None:
+        self.unresolved: Counter[str] = Counter()
         self._scenario = scenario
         self._base = base
         self._counts: dict[str, RoleCount] = {}
@@ -37,21 +46,31 @@ class RunAttendance:
                 self._counts.setdefault(name, RoleCount()).add(count)
             for group in worker.groups:
                 groups.merge(group)
-        self._groups = self._resolve(groups)
+        self._groups = self._resolve(groups.all(), cut_short=cut_short)
         self._expected = self._expected_codes()
         self._roles = {name: self._role(name) for name in scenario.roles if name in self._counts}
         self._short = self._short_roles()
 
-    def _resolve(self, groups: AbsenceGroups) -> list[AbsenceGroup]:
+    def _resolve(self, groups: list[AbsenceGroup], *, cut_short: bool) -> list[AbsenceGroup]:
         """Decide about users of whom nothing is known."""
-        found = []
-        for group in groups.all():
-            count = self._counts[group.key.role]
+        unknown: Counter[str] = Counter()
+        for group in groups:
             if group.key.kind == "unresolved":
-                if count.present or sum(count.present_us):
+                unknown[group.key.role] += group.count
+        if cut_short:
+            self.unresolved = unknown
+        else:
+            self.unresolved = Counter(
+                {role: count for role, count in unknown.items() if count <= self._counts[role].came_in}
+            )
+        found = []
+        for group in groups:
+            role = group.key.role
+            if group.key.kind == "unresolved":
+                if role in self.unresolved:
                     continue
                 group.key = group.key._replace(kind="absent")
-                count.planned += group.count
+                self._counts[role].planned += group.count
             found.append(group)
         return found
 

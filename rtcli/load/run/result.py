@@ -115,7 +115,10 @@ def _accounts(state: RunState, audit: AuditResult, sends: SendsAccount, elapsed:
     scenario, workers = state.spec.scenario, state.spec.workers
     lost = [failure for failure in state.failures if failure.worker in state.gone]
     unknown = [attendance_of_lost(scenario, failure, workers, elapsed) for failure in lost]
-    attendance = RunAttendance(scenario, [*state.attendance, *unknown], state.base)
+    cut_short = bool(state.interrupted_by)
+    attendance = RunAttendance(scenario, [*state.attendance, *unknown], state.base, cut_short=cut_short)
+    for role, count in attendance.unresolved.items():
+        state.problems[f"{role}: gone too soon to tell whether it would be let in; not counted"] = count
     expected, delivered = audit.counts["expected"], audit.counts["delivered"]
     return Accounts(
         users=attendance.users(),

@@ -195,7 +195,7 @@ class Worker:
             self.context.timers.call_at(until, lambda when: self._part_over(flow, when))
 
     def _part_over(self, flow: Flow, now: int) -> None:
-        flow.user.presence.finish(now, grace=None)
+        self.context.attendance.end_part(flow.user.presence, now)
         flow.out_of_reach.over(never_back=flow.user.gave_up and not flow.stays)
         self._parts.discard(flow)
 

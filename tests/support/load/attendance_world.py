@@ -39,9 +39,10 @@ class Story:
         self.events: list[Event] = []
         self.cells: list[bool | None] = [None] * self.end  # present; None: not planned
         self.outcome: str | None = None
-        self.took_part = False
+        self.took_part = self.entered = False
         self.interruptions: list[str] = []  # codes
         self.code = ""  # of the absence that lasts
+        self.waits_for = "no_answer"  # the code, if the end leaves it unresolved
         self.absent = 0  # its units
         self.missed: list[tuple[str, int, int]] = []
         self._stretches: list[tuple[int, int]] = []
@@ -166,9 +167,11 @@ class Story:
             if self.end - start >= GRACE:
                 self.code = "join_unanswered"
                 self.paint_absent(start, self.end)
-            self.over(None)
+            self.waits_for = "join_unanswered"
+            self.over(None if self.entered else "unresolved")
         luck = self.rng.random()
         if luck < 0.5:
+            self.entered = True
             self.say(lambda user, at: user.joined(at, PLACE))
             self.paint(start, self.now, present=True)
         elif luck < 0.7:
@@ -193,6 +196,7 @@ class Story:
                     start = self.now
                     if self._steps([lambda user, at: user.join(at, "hall")]):
                         if outcome == "joined":
+                            self.entered = True
                             self.say(lambda user, at: user.joined(at, PLACE + 1))
                             self.paint_absent(since, start)
                             self.paint(start, self.now, present=True)

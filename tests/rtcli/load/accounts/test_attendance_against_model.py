@@ -44,7 +44,7 @@ def test_times_and_outcomes_are_those_of_the_time_line(seeds: range) -> None:
         found = Counter({(group.key.kind, group.key.code): group.count for group in groups})
         wanted = Counter({("interrupted", code): 1 for code in story.interruptions})
         if story.outcome is not None:
-            wanted[story.outcome, story.code if story.outcome == "absent" else "no_answer"] += 1
+            wanted[story.outcome, story.code if story.outcome == "absent" else story.waits_for] += 1
         assert found == wanted, seed
         absent = sum(group.absent_us for group in groups if group.key.kind != "unresolved")
         assert absent == story.cells.count(False) * UNIT, seed

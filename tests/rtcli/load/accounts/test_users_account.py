@@ -114,3 +114,46 @@ def test_slow_is_not_absent_at_the_end_of_a_run() -> None:
     assert pending(SECOND // 10, SECOND) == 1
     assert pending(3 * SECOND, 5 * SECOND) == 0
     assert pending(3 * SECOND, 6 * SECOND) == 1
+
+
+def cut_off(in_time: int, stay_us: int, *, joins: bool, cut_short: bool = False) -> RunAttendance:
+    """So many visitors are let in, and ten get no answer before their part is over."""
+    attendance = Attendance(0, [("calm", 6 * SECOND), ("storm", 10 * SECOND)], keep=1)
+    for number in range(10 + in_time):
+        user = attendance.begin(f"reader {number}", "reader", 9 * SECOND, rooms=tuple)
+        user.attempt(SECOND)
+        if joins or number >= 10:
+            user.confirmed(SECOND)
+            user.join(SECOND, "lobby")
+        if number >= 10:
+            user.joined(SECOND, 2)
+        attendance.end_part(user, SECOND + stay_us)
+    return RunAttendance(hall(), [attendance.export()], 0, cut_short=cut_short)
+
+
+@pytest.mark.parametrize("joins", [False, True])
+@pytest.mark.parametrize(
+    ("in_time", "stay_us", "cut_short", "absent"),
+    [
+        (90, SECOND, False, 10),  # they have waited long enough
+        (90, SECOND - 1, False, 0),
+        (10, SECOND - 1, False, 0),
+        (9, SECOND - 1, False, 10),  # more than were let in
+        (0, SECOND - 1, True, 0),  # somebody stopped the run
+        (0, SECOND, True, 10),
+    ],
+)
+def test_a_part_that_ends_says_nothing_of_a_request_that_has_just_begun(
+    in_time: int,
+    stay_us: int,
+    absent: int,
+    *,
+    joins: bool,
+    cut_short: bool,
+) -> None:
+    attendance = cut_off(in_time, stay_us, joins=joins, cut_short=cut_short)
+    users = attendance.users()
+    assert users.planned - users.present == sum(item.count for item in users.shortfalls) == absent
+    assert attendance.unresolved["reader"] == 10 - absent
+    assert users.present == in_time
+    assert {item.code for item in users.shortfalls} <= {"join_unanswered" if joins else "no_answer"}

@@ -119,7 +119,7 @@ async def test_an_answer_that_the_scenario_prevents_is_excused(
     if away:
         case.presence.asked_away(case.now)
     if over:
-        case.presence.finish(case.now + 30, grace=None)
+        case.presence.finish(case.now + 30, grace=1)
     case.reports.unanswered(case.message, closed, closing=closing)
     assert case.excused() == 1
     assert case.account().sent == 1
