@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.ports import free_port
+from tests.support.ports import free_port, free_ports
 from tests.support.processes.command import Command
 from tests.support.processes.rtcli import environment, rtcli
 from tests.support.redis.server import RedisServer
@@ -109,9 +109,9 @@ def test_of_two_that_start_at_the_same_moment_one_gets_the_port(
 
 def test_a_worker_says_why_it_cannot_start(tmp_path: Path) -> None:
     with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
+        taken = free_ports(2) + 1
+        other.bind(("127.0.0.1", taken))
         other.listen()
-        taken = other.getsockname()[1]
         options = ("--store", "redis://127.0.0.1:1", "--worker-port", str(taken - 1))
         ended = rtcli("serve", "--workers", "2", "--port", "0", *options, home=tmp_path)
     assert ended.returncode == 6
