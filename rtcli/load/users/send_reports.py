@@ -84,7 +84,7 @@ class SendReports:
 
     def _unsent(self, outcome: Outcome, message: UnacceptedMessage, cause: Cause) -> None:
         user = self._user
-        if not user.worker.publishes_at(message.due):  # nothing is due in such a phase
+        if message.sent is None and not user.worker.publishes_at(message.due):  # nothing was due then
             self._excuse(message)
             return
         room, due, number, sent = message

@@ -142,10 +142,16 @@ async def test_the_end_of_the_run_excuses_only_what_was_sent_just_before(case: C
 
 
 async def test_nothing_is_due_where_nothing_is_published(case: Case) -> None:
-    late = case.message._replace(due=case.user.worker.microseconds(3_700))
-    case.reports.refused(late, "rate_limited")
-    case.reports.failed(late, REFUSED)
+    late = case.user.worker.microseconds(3_700)
+    case.reports.dropped("lobby", late)
+    case.reports.failed(case.message._replace(due=late, sent=None), REFUSED)
     assert case.excused() == 2
+
+
+async def test_what_is_sent_where_nothing_was_due_is_judged(case: Case) -> None:
+    late = case.user.worker.microseconds(3_700)
+    case.reports.refused(case.message._replace(due=late, sent=late), "rate_limited")
+    assert case.unsent() == ("refused", "rate_limited", "refused: rate_limited")
 
 
 async def test_a_request_that_could_not_be_made_was_not_sent(case: Case) -> None:
