@@ -11,6 +11,7 @@ from rtcli.load.metrics.formatting import format_value
 from rtcli.load.results.accounts import Accounts, DeliveriesAccount, SendsAccount, Shortfall, UsersAccount
 from rtcli.load.results.kinds import KINDS, UNJUDGED
 from rtcli.load.results.model import AuditResult, RunResult, ThresholdResult, Violation
+from rtcli.load.results.verdict import wants_messages
 from rtcli.load.results.wording import (
     causes,
     deliveries_figures,
@@ -168,7 +169,7 @@ def _audit(root: ET.Element, audit: AuditResult, result: RunResult) -> None:
             _outcome(
                 case, "failure", f"{count} of {audit.counts.get('expected', 0)} expected deliveries", body
             )
-    if result.accounts is not None and not result.accounts.sends.planned:
+    if not wants_messages(result.accounts):
         return
     case = _case(suite, "something was delivered", result)
     if audit.delivery != "none" and not audit.counts.get("delivered"):

@@ -138,14 +138,19 @@ def _threshold_reasons(thresholds: Sequence[ThresholdResult]) -> Iterable[_Reaso
             yield Verdict.INCONCLUSIVE, f"{name}: {result.reason}"
 
 
+def wants_messages(accounts: Accounts | None) -> bool:
+    """Whether a run without messages tells nothing: its scenario sends some, and does not leave it open."""
+    if accounts is None:
+        return True
+    sends = accounts.sends
+    return sends.planned and (sends.due > 0 or sends.judged)
+
+
 def _too_little(audit: AuditResult | None, accounts: Accounts | None) -> Iterable[str]:
     """Why messages tell nothing, although the scenario sends some and wants them judged."""
-    sends = None if accounts is None else accounts.sends
-    if sends is not None and not sends.planned:
+    if not wants_messages(accounts):
         return
-    if sends is not None and not sends.due:
-        if sends.judged:
-            yield "no message was due, although the scenario sends some"
-        return
-    if audit is not None and audit.delivery != "none" and not audit.counts.get("expected"):
+    if accounts is not None and not accounts.sends.due:
+        yield "no message was due, although the scenario sends some"
+    elif audit is not None and audit.delivery != "none" and not audit.counts.get("expected"):
         yield "nobody was expected to get a message, so the delivery audit shows nothing"

@@ -16,7 +16,8 @@ from rtcli.load.reporters.html.plots import missing_spans
 from rtcli.load.reporters.outputs import evidence_lines
 from rtcli.load.results import summary
 from rtcli.load.results.accounts import DeliveriesAccount, SendsAccount, UsersAccount
-from rtcli.load.results.model import RunResult, Violation
+from rtcli.load.results.model import RunResult, Verdict, Violation
+from rtcli.load.results.verdict import decide
 from tests.support.load.sample_results import (
     ABSENT,
     EVIL,
@@ -154,6 +155,16 @@ def test_without_messages_only_users_are_judged() -> None:
     ]
     assert list(cases(NO_SENDS)) == ["users", "no user is absent"]
     assert "something was delivered" not in cases(NO_SENDS, "delivery audit")
+
+
+@pytest.mark.parametrize(("judged", "failed"), [(True, True), (False, False)])
+def test_junit_agrees_with_the_verdict_on_a_run_in_which_nothing_was_due(judged: bool, failed: bool) -> None:
+    accounted = accounts(sends=SendsAccount(judged=judged))
+    audited = audit(expected=0, delivered=0, sent=0)
+    verdict, _ = decide(audited, [], accounts=accounted)
+    assert (verdict is Verdict.INCONCLUSIVE) is failed
+    found = cases(result(accounted=accounted, audited=audited), "delivery audit")
+    assert ("something was delivered" in found) is failed
 
 
 def test_junit_has_a_case_for_each_account_and_each_kind() -> None:
