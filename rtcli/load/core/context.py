@@ -128,9 +128,9 @@ class WorkerContext:
         self.http = httpx.AsyncClient(verify=not spec.insecure, trust_env=False)
         self.connections = 0
         self.users = 0
-        self.stopping = False  # see `stop_sending`
-        self.settling = False  # see `stop_sending`: what was sent only has to arrive
-        self.closing = False  # see `stop_reconnecting`
+        self.stopping = False  # nothing new is sent any more
+        self.settling = False  # what was sent only has to arrive
+        self.closing = False  # users that are lost do not come back any more
         self.problems: defaultdict[str, int] = defaultdict(int)  # what went wrong, for the notes, with counts
         self.log: list[str] = []
         rooms = scenario.measured_rooms

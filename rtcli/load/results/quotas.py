@@ -1,4 +1,4 @@
-"""How many violations of each kind a result keeps with their evidence."""
+"""The number of violations of each kind that a result keeps with their evidence."""
 
 from __future__ import annotations
 
