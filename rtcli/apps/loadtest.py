@@ -98,9 +98,22 @@ async def _run(coordinator: Coordinator) -> RunState:
     except asyncio.CancelledError as cancelled:
         console.info("ending the run; once more ends it at once")
         coordinator.stop(interrupted_by=str(cancelled) or "SIGINT")
-        return await running
+        try:
+            return await running
+        except WorkerFailedError as error:
+            if error.is_bug:
+                raise _not_started(error) from None
+            raise cancelled from None  # the signal went to the workers, too, before they were ready
     except WorkerFailedError as error:
-        raise CliError(str(error), hint="please report it, with -v", exit_code=Exit.BUG) from None
+        raise _not_started(error) from None
+
+
+def _not_started(error: WorkerFailedError) -> CliError:
+    if error.is_bug:
+        return CliError(str(error), hint="please report it, with -v", exit_code=Exit.BUG)
+    return CliError(
+        str(error), hint="who ended it? the system, when memory is short", exit_code=Exit.INCONCLUSIVE
+    )
 
 
 @contextlib.contextmanager

@@ -19,7 +19,11 @@ _END_S = 10.0
 
 
 class WorkerFailedError(Exception):
-    """A worker could not be started."""
+    """A worker could not be started. `is_bug`: by an error, not because somebody else ended it."""
+
+    def __init__(self, text: str, *, is_bug: bool) -> None:
+        super().__init__(text)
+        self.is_bug = is_bug
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +81,9 @@ class WorkerPool:
         while waiting:
             number, message = await self._received.get()
             if not isinstance(message, Ready):
-                why = message.reason if isinstance(message, Gone) else "did not start"
-                raise WorkerFailedError(f"worker {number + 1} {why}")
+                gone = message if isinstance(message, Gone) else None
+                why = "did not start" if gone is None else gone.reason
+                raise WorkerFailedError(f"worker {number + 1} {why}", is_bug=gone is None or gone.is_bug)
             waiting.discard(number)
 
     async def _start_one(self, spec: WorkerSpec) -> None:

@@ -104,7 +104,9 @@ def _finish_audit(worker: Worker, ledgers: list[Ledger], missing: list[int]) -> 
 
 def main() -> None:
     """Serve the channel on the descriptor that is the only argument."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the main process
+    # What the whole group of processes gets is for the main one; we end when the channel does.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     logging.basicConfig(level=logging.WARNING, format="loadtest worker: %(message)s")
     raise_descriptor_limit()
     # A full collection visits the objects of every user: with 5 000 users that is a pause of 0.2 s, which

@@ -45,9 +45,16 @@ def rtcli(
 
 
 def start(
-    *arguments: str, home: Path, env: Mapping[str, str] | None = None, ignore_sigint: bool = False
+    *arguments: str,
+    home: Path,
+    env: Mapping[str, str] | None = None,
+    ignore_sigint: bool = False,
+    own_group: bool = False,
 ) -> subprocess.Popen[bytes]:
-    """Start the command, all three streams in pipes; `ignore_sigint` as in a background job of a script."""
+    """Start the command, all three streams in pipes; `ignore_sigint` as in a background job of a script.
+
+    `own_group`: in a group of processes of its own, to which signals can be sent.
+    """
     return subprocess.Popen(
         [*(IGNORING_INT if ignore_sigint else ()), RTCLI, *arguments],
         stdin=subprocess.PIPE,
@@ -55,6 +62,7 @@ def start(
         stderr=subprocess.PIPE,
         env=environment(home, **(env or {})),
         cwd=home,
+        process_group=0 if own_group else None,
     )
 
 

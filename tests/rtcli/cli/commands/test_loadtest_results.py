@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from rtcli.load.reporters.outputs import OUTPUTS
@@ -88,9 +89,10 @@ def test_a_stdout_that_takes_nothing_changes_nothing_either(
     assert (summary["verdict"], summary["exit_code"]) == ("threshold", 99)
 
 
-def running(*arguments: str, home: Path) -> subprocess.Popen[bytes]:
+def running(*arguments: str, home: Path, own_group: bool = False) -> subprocess.Popen[bytes]:
     """A load test whose users have begun."""
-    process = start("loadtest", *arguments, "--set", "phases.run.for=60s", home=home)
+    long = ("--set", "phases.run.for=60s")
+    process = start("loadtest", *arguments, *long, home=home, own_group=own_group)
     deadline, seen = time.monotonic() + 30, b""
     assert process.stderr is not None
     while b"users" not in seen:
@@ -128,6 +130,61 @@ def test_the_summary_tells_which_signal_ended_the_run(
     assert shown.returncode == 128 + number
 
 
+def secret(directory: Path) -> tuple[str, str]:
+    """The options that name a file with the server's secret."""
+    path = directory / "secret"
+    path.write_text(SECRET)
+    path.chmod(0o600)
+    return "--secret-file", str(path)
+
+
+def workers_of(process: subprocess.Popen[bytes], count: int) -> list[psutil.Process]:
+    """The worker processes of a load test, once there are so many."""
+    deadline = time.monotonic() + 30
+    while True:
+        children = psutil.Process(process.pid).children()
+        found = [child for child in children if "worker_process" in " ".join(child.cmdline())]
+        if len(found) == count:
+            return found
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_all_processes_ends_the_run_in_order(tmp_path: Path, quick: str, number: int) -> None:
+    with live_server() as server:
+        arguments = ("--url", server.url, *secret(tmp_path), "--workers", "2", "--out", "results")
+        process = running(quick, *arguments, home=tmp_path, own_group=True)
+        os.killpg(process.pid, number)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 128 + number, err
+    summary = json.loads((tmp_path / "results" / "summary.json").read_text())
+    assert (summary["verdict"], len(summary["reasons"])) == ("interrupted", 1)
+    assert summary["accounts"]["users"]["present"] == 4
+
+
+def test_a_signal_to_all_processes_before_they_are_ready_is_no_bug(tmp_path: Path, quick: str) -> None:
+    with live_server() as server:
+        arguments = ("loadtest", quick, "--url", server.url, *secret(tmp_path), "--workers", "2")
+        process = start(*arguments, home=tmp_path, own_group=True)
+        workers_of(process, 2)
+        os.killpg(process.pid, signal.SIGTERM)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGTERM, err
+    assert b"report" not in err
+    assert b"Traceback" not in err
+
+
+def test_no_worker_outlives_its_run(tmp_path: Path, quick: str) -> None:
+    with live_server() as server:
+        arguments = ("--url", server.url, *secret(tmp_path), "--workers", "2")
+        process = running(quick, *arguments, home=tmp_path)
+        workers = workers_of(process, 2)
+        process.kill()
+        process.communicate(timeout=30)
+    assert psutil.wait_procs(workers, timeout=20)[1] == []
+
+
 def test_a_second_run_into_the_same_directory_is_refused(tmp_path: Path, quick: str) -> None:
     first = running(quick, "--serve", "--out", "results", home=tmp_path)
     second = rtcli("loadtest", quick, "--serve", "--out", "results", home=tmp_path)
@@ -151,12 +208,9 @@ def test_a_run_that_does_not_begin_leaves_no_earlier_result(tmp_path: Path, quic
 
 
 def test_two_runs_of_a_bundled_scenario_on_one_server(tmp_path: Path) -> None:
-    secret = tmp_path / "secret"
-    secret.write_text(SECRET)
-    secret.chmod(0o600)
     with live_server() as server:
         command = (
-            "loadtest", "smoke", "--url", server.url, "--secret-file", str(secret), "--json", "--no-progress",
+            "loadtest", "smoke", "--url", server.url, *secret(tmp_path), "--json", "--no-progress",
             "--set", "phases.steady.for=1s",
         )  # fmt: skip
         runs = [start(*command, home=tmp_path) for _ in range(2)]
