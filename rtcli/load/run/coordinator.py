@@ -46,6 +46,7 @@ _FOLD_EVERY_S = 5.0
 _MAX_SILENCE_S = 60.0  # for which samples wait until a worker that stands still can tell that it did
 _MAX_LOG = 1_000  # lines
 _OVERTIME_S = 30.0  # beyond phases and settling, until a worker that does not answer counts as failed
+_MAX_DELAY_S = 300.0  # by which a worker that still tells of itself may be later than that
 
 
 def _monotonic_us() -> int:
@@ -117,7 +118,7 @@ class RunState:
     folded: float = 0.0  # when samples were folded last
     heard: dict[int, float] = field(default_factory=dict)  # when each worker told of itself last
     accounts: list[WorkerAccount] = field(default_factory=list)
-    attendance: list[WorkerAttendance] = field(default_factory=list)  # of each worker
+    attendance: dict[int, WorkerAttendance] = field(default_factory=dict)  # by worker
     sends: list[WorkerSends] = field(default_factory=list)  # of each worker
     interrupted_by: str = ""  # the signal that ended the run before its time
     aborted_by: ThresholdSpec | None = None
@@ -128,6 +129,19 @@ class RunState:
     def now(self) -> float:
         """Seconds since the start."""
         return (self.clock() - self.base) / 1e6
+
+    def lose(self, worker: int, text: str, *, is_bug: bool) -> None:
+        """Go on without a worker. Its failure is the one that it has reported, if any.
+
+        What it has accounted for before it ended stays; if that is all, only a bug is worth telling.
+        """
+        if worker in self.gone:
+            return
+        is_complete = worker in self.attendance
+        if not is_complete:
+            self.gone.add(worker)
+        if (is_bug or not is_complete) and not any(failure.worker == worker for failure in self.failures):
+            self.failures.append(OwnFailure(text, is_bug, worker))
 
     def add_tick(self, worker: int, tick: Tick) -> None:
         """Add what a worker has measured."""
@@ -221,34 +235,30 @@ class Coordinator:
     ) -> None:
         """Handle messages until `answers` has one of each worker that is left.
 
-        A worker that has not answered at `deadline` (seconds of the run) is killed.
+        A worker that has not answered at `deadline` (seconds of the run) is killed: later, as long as any
+        of those is heard.
         """
-        while waiting := set(range(pool.count)) - answers.keys() - self.state.gone:
+        state, last = self.state, deadline + _MAX_DELAY_S
+        while waiting := set(range(pool.count)) - answers.keys() - state.gone:
+            heard = max((state.heard.get(number, 0.0) for number in waiting), default=0.0)
+            until = min(max(deadline, heard + _OVERTIME_S), last)
             try:
-                async with asyncio.timeout(deadline - self.state.now()):
+                async with asyncio.timeout(until - state.now()):
                     number, message = await pool.receive()
             except TimeoutError:
                 for number in waiting:
-                    self._lose(number, f"worker {number + 1} did not come to an end", is_bug=True)
+                    state.lose(number, f"worker {number + 1} did not come to an end", is_bug=True)
                     pool.kill(number)
+                self._stop.set()
                 return
             self._handle(pool, number, message)
-
-    def _lose(self, number: int, text: str, *, is_bug: bool) -> None:
-        """Go on without a worker. Its failure is the one that it has reported, if any."""
-        state = self.state
-        if number in state.gone:
-            return
-        state.gone.add(number)
-        if not any(failure.worker == number for failure in state.failures):
-            state.failures.append(OwnFailure(text, is_bug, number))
-        self._stop.set()
 
     def _handle(self, pool: WorkerPool, number: int, message: Received) -> None:
         state = self.state
         match message:
             case Gone():
-                self._lose(number, f"worker {number + 1} {message.reason}", is_bug=message.is_bug)
+                state.lose(number, f"worker {number + 1} {message.reason}", is_bug=message.is_bug)
+                self._stop.set()
             case Failed(failure):
                 state.failures.append(failure)
                 self._stop.set()
@@ -266,7 +276,7 @@ class Coordinator:
                     state.problems[text] += count
             case Audited(account, attendance):
                 self._accounts[number] = account
-                state.attendance.append(attendance)
+                state.attendance[number] = attendance
 
     def _open_latch(self, pool: WorkerPool, message: LatchReport) -> None:
         """Open the latch for the users of all workers, a barrier once enough of them are there."""

@@ -116,7 +116,9 @@ def _accounts(state: RunState, audit: AuditResult, sends: SendsAccount, elapsed:
     lost = [failure for failure in state.failures if failure.worker in state.gone]
     unknown = [attendance_of_lost(scenario, failure, workers, elapsed) for failure in lost]
     cut_short = bool(state.interrupted_by)
-    attendance = RunAttendance(scenario, [*state.attendance, *unknown], state.base, cut_short=cut_short)
+    attendance = RunAttendance(
+        scenario, [*state.attendance.values(), *unknown], state.base, cut_short=cut_short
+    )
     for role, count in attendance.unresolved.items():
         state.problems[f"{role}: gone too soon to tell whether it would be let in; not counted"] = count
     expected, delivered = audit.counts["expected"], audit.counts["delivered"]
@@ -143,7 +145,7 @@ def _audit(state: RunState, unsent: Sequence[Violation]) -> AuditResult:
     rules, rooms, store = state.spec.scenario.audit, state.spec.scenario.measured_rooms, state.store
     counts = dict.fromkeys(COUNTS, 0)
     groups: dict[GroupKey, Group] = {}
-    absent = [violation for worker in state.attendance for violation in worker.violations]
+    absent = [violation for worker in state.attendance.values() for violation in worker.violations]
     violations, undelivered, not_counted = [*absent, *unsent], 0, 0
     for account in state.accounts:
         for kind, count in account.counts.items():
