@@ -216,7 +216,7 @@ class Presence:
                 self._absence.cause = cause
 
     def lost(self, now: int, cause: Cause) -> None:
-        """The connection is lost, and nobody asked for that."""
+        """The connection is lost, and the scenario did not ask for that."""
         if self.state in {State.PRESENT, State.TRYING}:
             self._be_absent(self._since if self.state is State.TRYING else now, cause, lost=True)
         self._tried = None
@@ -265,10 +265,13 @@ class Presence:
     # -- the end -------------------------------------------------------------------------------------------
 
     def flow_failed(self, now: int, cause: Cause) -> None:
-        """The flow fails for another reason, and begins again."""
+        """The flow fails for another reason, and begins again. Before `connect`, too: it should be there."""
         self._tried = None
         if self.state in {State.PRESENT, State.TRYING}:
             self._be_absent(self._since if self.state is State.TRYING else now, cause)
+        elif self.state is State.AWAY and not self._asked:
+            self.due = True
+            self._be_absent(now, cause)
 
     def finish(self, now: int, *, grace: int) -> None:
         """The user's part is over, or the run is. Call it once.
@@ -280,6 +283,8 @@ class Presence:
             return
         if self._tried is not None and now - self._tried >= grace:
             self._stay_unanswered(now)
+        elif self.state is State.AWAY and self._asked and not self.took_part:
+            self._be_absent(now, self._waits_for)
         outcome: AbsenceKind | None = None
         if self.state is State.TRYING and not self.came_in:
             outcome, self._absence = "unresolved", Absence(self._waits_for, self._since, "", self.rooms())

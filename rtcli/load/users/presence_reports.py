@@ -15,33 +15,32 @@ from rtcli.load.users.context import UserContext
 class PresenceReports:
     """Reports on one user to its `presence`. `stream`: its transport is an event stream."""
 
-    __slots__ = ("_closed", "_expected", "_presence", "_stream", "_user")
+    __slots__ = ("_attempts", "_closed", "_presence", "_stream", "_user")
 
     def __init__(self, user: UserContext, presence: Presence, *, stream: bool) -> None:
         self._user = user
         self._presence = presence
         self._stream = stream
-        self._closed: Cause | None = None  # how the connection of this attempt ended
-        self._expected = False  # the scenario expects that
+        self._attempts = False  # an attempt is under way
+        self._closed: Cause | None = None  # how its connection ended
 
     @contextlib.contextmanager
     def attempt(self, *, resumed: Callable[[], bool] = lambda: False) -> Iterator[None]:
         """Report an attempt to connect, and how it ends. `resumed`: whether it brought the rooms back."""
         presence, now = self._presence, self._user.worker.now
-        self._closed, self._expected = None, False
+        self._attempts, self._closed = True, None
         presence.attempt(now(), NO_STREAM if self._stream else NO_ANSWER)
         try:
             yield
         except (ConnectError, LostError, StepError, TimeoutError) as error:
             self._attempt_failed(error)
             raise
+        finally:
+            self._attempts = False
         presence.confirmed(now(), resumed=resumed())
 
     def _attempt_failed(self, error: Exception) -> None:
         now = self._user.worker.now()
-        if self._expected:
-            self._presence.asked_away(now)
-            return
         reason = error.__cause__ if isinstance(error, ConnectError) else error
         cause = of_failed_attempt(
             reason if isinstance(reason, Exception) else error,
@@ -59,13 +58,16 @@ class PresenceReports:
         """Report that the server has let the user in; its rooms remain."""
         self._presence.waits(JOIN_UNANSWERED)
 
-    def closed(self, code: int, now: int, *, opening: bool) -> None:
-        """Report the end of a connection. `opening`: it ends the attempt to open it, which then fails."""
+    def closed(self, code: int, now: int) -> None:
+        """Report the end of a connection.
+
+        It ends the attempt under way, which then fails. A close that the scenario expects takes away who was
+        let in; before that, it is a refusal.
+        """
         self._closed = of_close(code)
-        self._expected = code in self._user.role.expect_close
-        if opening:
+        if self._attempts:
             return
-        if self._expected:
+        if code in self._user.role.expect_close and self._presence.came_in:
             self._presence.asked_away(now)
         else:
             self._presence.lost(now, self._closed)

@@ -13,7 +13,7 @@ from rtcli.load.core.context import WorkerContext
 from rtcli.load.errors import ConnectError, GaveUpError, LostError, RefusedError, StepError
 from rtcli.load.scenario.distributions import Backoff
 from rtcli.load.scenario.model import STREAM_END, Role, close_name
-from rtcli.load.scenario.steps import Connect, Kill, walk
+from rtcli.load.scenario.steps import Connect, Kill, Resume, walk
 from rtcli.load.users.absence_causes import GENERATOR_FAILED
 from rtcli.load.users.context import UserContext
 from rtcli.load.users.event_stream import SseTransport
@@ -59,6 +59,7 @@ class User(TransportObserver):
         self._reconnecting: asyncio.Task[None] | None = None
         self._closing: asyncio.Future[None] | None = None  # done when the close that was asked for is over
         self._is_opening = False
+        self._can_resume = any(isinstance(step, Resume) for step in walk(context.role.flow))
         self._is_unwelcome = False  # the server closed with a code that says not to come back
 
     # -- opening and losing --------------------------------------------------------------------------------
@@ -138,7 +139,7 @@ class User(TransportObserver):
         planned = self._closing is not None
         if not planned:
             self._record_close(code, reason, now)
-            self._reports.closed(code, now, opening=self._is_opening)
+            self._reports.closed(code, now)
         self._mark_lost(now, dropped=not planned and self._is_late_drop(code))
         if self._closing is not None and not self._closing.done():
             self._closing.set_result(None)
@@ -184,8 +185,8 @@ class User(TransportObserver):
             self._drop(how)
 
     def cut(self, how: Kill) -> None:
-        """Lose the connection as in a phase's `cut`: the user reconnects by itself."""
-        if self.connected and self._closing is None:
+        """Lose the connection as in a phase's `cut`, if the user is let in: it reconnects by itself."""
+        if self.connected and self._closing is None and not self._is_opening:
             self.presence.asked_away(self._worker.now())
             self.kill(how)
             self._start_reconnecting(unwelcome=False)
@@ -208,8 +209,10 @@ class User(TransportObserver):
             self._reconnecting = asyncio.create_task(self._reconnect(policy))
 
     def give_up(self) -> None:
-        """Do not reconnect any more: what was lost stays lost."""
+        """Do not reconnect any more: what was lost stays lost, unless a step of the flow resumes it."""
         self.gave_up = True
+        if self._can_resume:
+            return
         now = self._worker.now()
         for member in self.memberships:
             self.memberships.end(member, now)
@@ -249,7 +252,10 @@ class User(TransportObserver):
                 self._reports.greeted()
                 if self.transport.rooms is not None:
                     await self.transport.rooms.rejoin(timeout)
+                if not self.connected:  # lost again before this task had its turn
+                    raise LostError
         now = self._worker.now()
+        self.gave_up = False
         self._attempt = 0
         self._retry_after = None
         self.context.count("reconnects")

@@ -38,15 +38,17 @@ def make_opening(
 
 
 async def disconnect(flow: Flow, step: Disconnect) -> None:
-    """Close as the protocol wants it."""
-    flow.user.presence.asked_away(flow.worker.now())
+    """Close as the protocol wants it. Who is not connected is not away with leave by that."""
+    if flow.user.connected:
+        flow.user.presence.asked_away(flow.worker.now())
     await flow.user.finish(step.code, step.reason, GOODBYE_S)
 
 
 async def kill(flow: Flow, step: KillStep) -> None:
-    """Lose the connection."""
-    flow.user.presence.asked_away(flow.worker.now())
-    flow.user.kill(step.how)
+    """Lose the connection. Who is not connected is not away with leave by that."""
+    if flow.user.connected:
+        flow.user.presence.asked_away(flow.worker.now())
+        flow.user.kill(step.how)
 
 
 async def backoff(flow: Flow, step: BackoffStep) -> None:

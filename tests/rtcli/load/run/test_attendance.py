@@ -189,15 +189,16 @@ VISITORS = """
 
 
 async def test_a_visitor_whose_stay_ends_before_the_answer_is_not_absent() -> None:
-    def odd(user_id: str) -> bool:
-        return int(user_id.rpartition("-")[2]) % 2 == 1
+    def third(user_id: str) -> bool:
+        return int(user_id.rpartition("-")[2]) % 3 == 0
 
-    async with faulty_server(door=Door(odd, silent=True)) as server:
+    async with faulty_server(door=Door(third, silent=True)) as server:
         result = await run(VISITORS, server.url)
     assert result.verdict is Verdict.PASSED, result.reasons
     visitor = roles(result)["visitor"]
     assert visitor.planned == visitor.present > 20
     assert visitor.share == 1.0
+    assert any("visitor: gone too soon" in note for note in result.notes)
 
 
 async def test_visitors_of_whom_nobody_gets_an_answer_are_absent() -> None:
