@@ -7,6 +7,7 @@ user in a room are kept one by one, since what was published meanwhile is known 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -42,6 +43,8 @@ class RoleCount:
     planned_us: list[int] = field(default_factory=list)
     present_us: list[int] = field(default_factory=list)
     came_in: int = 0  # users whom the server has let in
+    again: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How often groups count a user with a code and phase ("": the whole run) more than once."""
 
     def add(self, other: RoleCount) -> None:
         """Add the counts of another worker."""
@@ -49,6 +52,7 @@ class RoleCount:
         self.present += other.present
         self.interrupted += other.interrupted
         self.came_in += other.came_in
+        self.again.update(other.again)
         self.planned_us = _sums(self.planned_us, other.planned_us)
         self.present_us = _sums(self.present_us, other.present_us)
 
@@ -156,8 +160,11 @@ class Attendance:
         key = self._key("interrupted", user, absence)
         group = self.groups.group(key)
         counted = user.counted = user.counted or set()
-        group.add(group.key not in counted, [user.name], absence.since, now, absence.absent_us)
+        is_first = group.key not in counted
+        group.add(is_first, [user.name], absence.since, now, absence.absent_us)
         counted.add(group.key)
+        if is_first:
+            self._count_code(user, group.key)
         self._add_stretches(user, absence, key, resumed=resumed)
 
     def over(self, user: Presence, outcome: AbsenceKind | None, absence: Absence | None, now: int) -> None:
@@ -172,10 +179,20 @@ class Attendance:
         if outcome is None or absence is None:
             return
         key = self._key(outcome, user, absence)
-        self.groups.group(key).add(1, [user.name], absence.since, now, absence.absent_us)
+        group = self.groups.group(key)
+        group.add(1, [user.name], absence.since, now, absence.absent_us)
+        self._count_code(user, group.key)
         if outcome == "absent":
             self._add_stretches(user, absence, key, resumed=False)
             self._keep_evidence(user, absence, key, now)
+
+    def _count_code(self, user: Presence, key: AbsenceKey) -> None:
+        """Note a user that more than one group counts with the same code."""
+        counted = user.counted = user.counted or set()
+        for place in ((key.code, key.phase), (key.code, "")):
+            if place in counted:
+                self._role(user.role).again[place] += 1
+            counted.add(place)
 
     def _role(self, name: str) -> RoleCount:
         found = self.roles.get(name)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 from rtcli.load.scenario.model import ExpectedError
+
+_ROUNDING = 1e-9  # of shares, which are binary fractions: 29 % of 100 is a little less than 29
 
 
 def is_allowed(
@@ -22,9 +25,14 @@ def is_allowed(
     return any(
         entry.code == code
         and entry.phase in {None, phase}
-        and _sum(counts, entry.phase) <= entry.share * _sum(totals, entry.phase)
+        and _sum(counts, entry.phase) <= at_most(entry.share, _sum(totals, entry.phase))
         for entry in expected
     )
+
+
+def at_most(share: float, total: int) -> int:
+    """The whole number that is at most this share of a total."""
+    return math.floor(share * total * (1 + _ROUNDING) + _ROUNDING)
 
 
 def _sum(by_phase: Mapping[str, int], phase: str | None) -> int:

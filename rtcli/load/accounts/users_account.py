@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from itertools import product
 from typing import cast
 
 from rtcli.load.accounts.absences import AbsenceGroup, AbsenceGroups, AbsenceKey
 from rtcli.load.accounts.attendance import RoleCount, WorkerAttendance
-from rtcli.load.accounts.expected_errors import is_allowed
+from rtcli.load.accounts.expected_errors import at_most, is_allowed
 from rtcli.load.results.accounts import (
     DeliveriesAccount,
     PhaseAttendance,
@@ -80,13 +81,16 @@ class RunAttendance:
         for group in self._groups:
             if group.key.kind != "missed":
                 users[group.key.role, group.key.code][group.key.phase] += group.count
-        return {
-            (role, code, phase)
-            for (role, code), by_phase in users.items()
-            for phase in by_phase
-            for entry in self._scenario.roles[role].expect_errors
-            if is_allowed([entry], code, phase, by_phase, {entry.phase or "": self._counts[role].planned})
-        }
+        found: set[tuple[str, str, str]] = set()
+        for (role, code), by_phase in users.items():
+            count = self._counts[role]
+            for entry, phase in product(self._scenario.roles[role].expect_errors, by_phase):
+                within = entry.phase or ""
+                number = by_phase[within] if within else sum(by_phase.values())
+                distinct = {within: number - count.again[code, within]}
+                if is_allowed([entry], code, phase, distinct, {within: count.planned}):
+                    found.add((role, code, phase))
+        return found
 
     def _is_expected(self, key: AbsenceKey) -> bool:
         return (key.role, key.code, key.phase) in self._expected
@@ -131,7 +135,7 @@ class RunAttendance:
             required = self._roles[name].required
             if required is not None:
                 share = 0.0 if required >= DEFAULT_ATTENDANCE else 1 - required
-                if count > share * self._roles[name].planned:
+                if count > at_most(share, self._roles[name].planned):
                     short.add(name)
         return short
 

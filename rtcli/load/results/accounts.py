@@ -24,6 +24,9 @@ GENERATOR_BUG = "generator_bug"
 """A bug of the load generator or an adapter; with its other codes, it lacked the means."""
 
 
+_ROUNDING = 1e-9  # of shares, which are binary fractions
+
+
 @dataclass(frozen=True, slots=True)
 class Shortfall:
     """What is missing from an account for one cause: users, sends, or deliveries. Times are of the run."""
@@ -89,7 +92,7 @@ class RoleAttendance:
     @property
     def is_short(self) -> bool:
         """Whether the role was present for less time than the scenario asks for."""
-        return self.required is not None and self.share < self.required
+        return self.required is not None and self.share < self.required - _ROUNDING
 
 
 @dataclass(frozen=True, slots=True)

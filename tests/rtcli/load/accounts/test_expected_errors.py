@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rtcli.load.accounts.expected_errors import is_allowed
+from rtcli.load.accounts.expected_errors import at_most, is_allowed
 from rtcli.load.scenario.model import ExpectedError
 
 COUNTS = {"calm": 1, "peak": 9}
@@ -35,3 +35,10 @@ def test_an_error_is_allowed_by_its_code_its_share_and_its_phase(
 
 def test_nothing_is_a_share_of_nothing() -> None:
     assert is_allowed([ExpectedError("x", 0.5)], "x", "calm", {}, {})
+
+
+def test_a_share_is_exact_and_rounded_down() -> None:
+    for total in range(1, 301):
+        for percent in range(101):
+            assert at_most(percent / 100, total) == percent * total // 100
+            assert at_most(1 - percent / 100, total) == (100 - percent) * total // 100

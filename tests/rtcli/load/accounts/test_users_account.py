@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rtcli.load.accounts.absences import AbsenceGroup, AbsenceKey, AbsenceKind
+from rtcli.load.accounts.absences import AbsenceGroup, AbsenceKey, AbsenceKind, Cause
 from rtcli.load.accounts.attendance import Attendance, RoleCount, WorkerAttendance
 from rtcli.load.accounts.users_account import RunAttendance
 from rtcli.load.scenario.model import Scenario
@@ -51,6 +51,7 @@ def worker(
         ("", "attendance: 95%", 5, 40, True),
         ("", "attendance: 95%", 6, 40, False),  # too many users
         ("", "attendance: 95%", 5, 51, False),  # for too long
+        ("attendance: 80%,", "", 20, 40, True),  # 1 - 0.8 is less than 0.2
         ("attendance: 90%,", "attendance: 95%", 6, 40, True),
         ("attendance: 95%,", "attendance: 90%", 6, 40, False),
         ("attendance: off,", "", 100, 400, True),
@@ -157,3 +158,24 @@ def test_a_part_that_ends_says_nothing_of_a_request_that_has_just_begun(
     assert attendance.unresolved["reader"] == 10 - absent
     assert users.present == in_time
     assert {item.code for item in users.shortfalls} <= {"join_unanswered" if joins else "no_answer"}
+
+
+@pytest.mark.parametrize(("users", "passes"), [(5, True), (6, False)])
+def test_a_share_counts_users_and_not_their_absences(users: int, *, passes: bool) -> None:
+    """Of a hundred users, five may be refused; each of them is, in both phases and in the end."""
+    attendance = Attendance(0, [("calm", 6 * SECOND), ("storm", 10 * SECOND)], keep=0)
+    for number in range(100):
+        user = attendance.begin(f"reader {number}", "reader", 10 * SECOND, rooms=tuple)
+        user.attempt(0)
+        user.confirmed(0)
+        for start in (SECOND, 7 * SECOND, 8 * SECOND, 9 * SECOND) if number < users else ():
+            user.lost(start, Cause("http_503", "refused"))
+            if start < 9 * SECOND:
+                user.attempt(start)
+                user.confirmed(start + SECOND // 2)
+    attendance.close(10 * SECOND)
+    account = RunAttendance(
+        hall("expect_errors: [{ code: http_503, share: 5% }],"), [attendance.export()], 0
+    ).users()
+    assert [item.count for item in account.shortfalls] == [users] * 3
+    assert all(item.allowed for item in account.shortfalls) is passes
