@@ -13,7 +13,14 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import NamedTuple
 
-from rtcli.load.accounts.absences import GENERATOR_LATE, AbsenceGroup, AbsenceGroups, AbsenceKey, AbsenceKind
+from rtcli.load.accounts.absences import (
+    GENERATOR_LATE,
+    AbsenceGroup,
+    AbsenceGroups,
+    AbsenceKey,
+    AbsenceKind,
+    Cause,
+)
 from rtcli.load.accounts.presence import Absence, Presence, RoomByPlan
 from rtcli.load.audit.evidence import frame_of
 from rtcli.load.audit.records import Note
@@ -104,12 +111,13 @@ class Attendance:
         self._open.add(user)
         return user
 
-    def never_started(self, name: str, role: str, since: int, now: int) -> None:
-        """Account for a user whom the load generator should have started, and did not."""
+    def never_started(
+        self, name: str, role: str, since: int, now: int, cause: Cause = GENERATOR_LATE
+    ) -> None:
+        """Account for a user whom the load generator should have had there, and did not."""
         count = self._role(role)
         count.planned += 1
         self._add_planned(count, since, now, present=False)
-        cause = GENERATOR_LATE
         phase = self._names[self._phase(since)]
         key = AbsenceKey("absent", role, cause.code, cause.text, cause.own, phase=phase)
         self.groups.group(key).add(1, [name], since, now, now - since)

@@ -16,7 +16,7 @@ from itertools import pairwise
 from random import Random
 from typing import Literal
 
-from rtcli.load.scenario.model import Phase, Role
+from rtcli.load.scenario.model import Phase, Role, Scenario
 
 Spread = Literal["even", "poisson"]
 
@@ -124,6 +124,14 @@ def stays(role: Role, phases: Sequence[Phase]) -> list[Stay]:
     for number in range(users):
         found += [Stay(number, start, end) for start, end in _above((number + 0.5) / users, role, phases)]
     return sorted(found, key=lambda stay: (stay.start, stay.number))
+
+
+def arrival_end(scenario: Scenario, role: Role, number: int, start: float) -> float:
+    """When the part of a user who arrives at `start` ends: with its stay, or with the run."""
+    if role.stay is None:
+        return scenario.duration
+    rng = seeded_rng(scenario.seed, role.name, number, "stay")
+    return min(scenario.duration, start + role.stay.sample(rng))
 
 
 def _above(level: float, role: Role, phases: Sequence[Phase]) -> list[tuple[float, float]]:

@@ -206,6 +206,8 @@ def role_presence(role: RoleAttendance) -> str:
 
 def role_time(role: RoleAttendance) -> str:
     """`93.1 % of its time, 99 % required`."""
+    if role.planned_s <= 0:
+        return "no time of it can be judged"
     needed = "not judged" if role.required is None else f"{role.required * 100:g} % required"
     return f"{floor_percent(role.share)} of its time, {needed}"
 

@@ -114,7 +114,7 @@ def environment() -> dict[str, str]:
 def _accounts(state: RunState, audit: AuditResult, sends: SendsAccount, elapsed: float) -> Accounts:
     scenario, workers = state.spec.scenario, state.spec.workers
     lost = [failure for failure in state.failures if failure.worker in state.gone]
-    unknown = [attendance_of_lost(scenario, failure, workers, elapsed) for failure in lost]
+    unknown = [attendance_of_lost(scenario, failure, workers, elapsed, state.base) for failure in lost]
     cut_short = bool(state.interrupted_by)
     attendance = RunAttendance(
         scenario, [*state.attendance.values(), *unknown], state.base, cut_short=cut_short

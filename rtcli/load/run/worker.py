@@ -17,7 +17,7 @@ from rtcli.load.core.context import WorkerContext, WorkerSpec
 from rtcli.load.core.due_users import DueUsers
 from rtcli.load.core.failures import Failures, OwnFailure
 from rtcli.load.core.latches import Latches
-from rtcli.load.core.schedule import arrival_times, phase_bounds, seeded_rng, stays
+from rtcli.load.core.schedule import arrival_end, arrival_times, phase_bounds, seeded_rng, stays
 from rtcli.load.run.health.loop_watch import LoopWatch
 from rtcli.load.run.health.processor_time import ProcessorTime
 from rtcli.load.run.health.seconds import stall_limit
@@ -119,11 +119,7 @@ class Worker:
         if following is None:
             return
         index, start = following
-        end = self.spec.scenario.duration
-        if role.stay is not None:
-            end = min(
-                end, start + role.stay.sample(seeded_rng(self.spec.scenario.seed, role.name, index, "stay"))
-            )
+        end = arrival_end(self.spec.scenario, role, index, start)
         self._start_at(start, role, index, first + index, end)
         self.context.timers.call_at(
             self.context.microseconds(start), lambda _when: self._plan_arrival(role, arrivals, first)
