@@ -161,6 +161,7 @@ class Sends:
         self._roles: dict[str, SendCounts] = {}
         self._groups = UnsentGroups()
         self._left_to_plan = MAX_PLANNED
+        self._planned: dict[str, tuple[int, float]] = {}  # by role: messages, and seconds of absence
 
     def within_limit(self, planned: Iterable[_Planned]) -> Iterator[_Planned]:
         """Planned messages, as long as the worker has not looked at too many altogether."""
@@ -169,6 +170,21 @@ class Sends:
                 return
             self._left_to_plan -= 1
             yield message
+
+    @property
+    def limit_is_reached(self) -> bool:
+        """Whether the worker looks at no more planned messages: the rest is estimated."""
+        return not self._left_to_plan
+
+    def add_planned(self, role: str, count: int, seconds: float) -> None:
+        """Record how many messages a user of a role did not come to in so many seconds of absence."""
+        counted, absent = self._planned.get(role, (0, 0.0))
+        self._planned[role] = counted + count, absent + seconds
+
+    def estimate(self, role: str, seconds: float) -> int:
+        """How many messages a user of a role does not come to in so many seconds, by those before."""
+        counted, absent = self._planned.get(role, (0, 0.0))
+        return round(counted * seconds / absent) if absent > 0 else 0
 
     def role(self, name: str) -> RoleSends:
         """The counts that the users of a role add to."""

@@ -184,40 +184,68 @@ class NotReached(NamedTuple):
     last: float
 
 
-def count_messages(
-    messages: Iterable[DueMessage],
-    absent: Sequence[tuple[float, float]],
-    phases: Sequence[Phase],
-    *,
-    back: float | None,
-) -> list[NotReached]:
-    """The messages that were due during the times of absence. `back`: the flow goes on from then on.
+class MessageCount:
+    """Counts the messages that were due during the times of absence. `back`: the flow goes on from then on.
 
     A flow that goes on sends later what does not depend on the time. Of the messages that it did not come
     to, only those of endless loops and schedules count; of loops, all but the one that it goes on with.
     """
-    counts: dict[tuple[str, str], NotReached] = {}
-    bounds = [(phase.name, end) for phase, _, end in phase_bounds(phases)]
-    waiting = Counter[str]()
-    for due in messages:
-        if back is not None and due.at >= back:
-            break
-        if back is not None:
-            if not due.endless:
-                continue
-            waiting[due.step.label] += due.step.rate is None
-            if due.step.rate is None and waiting[due.step.label] == 1:
-                continue
-        if not any(start <= due.at < end for start, end in absent):
-            continue
-        phase = next((name for name, end in bounds if due.at < end), bounds[-1][0])
-        found = counts.get((due.step.label, phase))
-        counts[due.step.label, phase] = (
+
+    def __init__(
+        self, absent: Sequence[tuple[float, float]], phases: Sequence[Phase], *, back: float | None
+    ) -> None:
+        self.reached = 0.0  # when the last message that it has looked at is due
+        self._absent = absent
+        self._phases = [(phase.name, end) for phase, _, end in phase_bounds(phases)]
+        self._back = back
+        self._counts: dict[tuple[str, str], NotReached] = {}
+        self._waiting = Counter[str]()
+
+    @property
+    def found(self) -> list[NotReached]:
+        """What it has counted."""
+        return list(self._counts.values())
+
+    def add(self, messages: Iterable[DueMessage]) -> bool:
+        """Count the next messages, by time; returns whether there were any before the flow went on."""
+        some = False
+        for due in messages:
+            if self._back is not None and due.at >= self._back:
+                return False
+            some, self.reached = True, due.at
+            if not self._comes_later(due) and any(start <= due.at < end for start, end in self._absent):
+                self._count(due)
+        return some
+
+    def _comes_later(self, due: DueMessage) -> bool:
+        if self._back is None:
+            return False
+        if not due.endless:
+            return True
+        self._waiting[due.step.label] += due.step.rate is None
+        return due.step.rate is None and self._waiting[due.step.label] == 1
+
+    def _count(self, due: DueMessage) -> None:
+        phase = next((name for name, end in self._phases if due.at < end), self._phases[-1][0])
+        found = self._counts.get((due.step.label, phase))
+        self._counts[due.step.label, phase] = (
             NotReached(due.step, phase, 1, due.at, due.at)
             if found is None
             else found._replace(amount=found.amount + 1, last=due.at)
         )
-    return list(counts.values())
+
+
+def publishing_times(
+    absent: Sequence[tuple[float, float]], phases: Sequence[Phase], *, since: float = 0.0
+) -> list[tuple[float, float]]:
+    """The parts of the times of absence, from `since` on, in which messages are due."""
+    parts = [
+        (max(start, begin, since), min(end, stop))
+        for phase, begin, stop in phase_bounds(phases)
+        if phase.publish
+        for start, end in absent
+    ]
+    return [(start, end) for start, end in parts if start < end]
 
 
 def copy_of(points: Iterable[FlowPoint]) -> list[FlowPoint]:

@@ -192,7 +192,8 @@ class Worker:
 
     def _part_over(self, flow: Flow, now: int) -> None:
         self.context.attendance.end_part(flow.user.presence, now)
-        flow.out_of_reach.over(never_back=flow.user.gave_up and not flow.stays)
+        for _ in flow.out_of_reach.over(never_back=flow.user.gave_up and not flow.stays):
+            pass
         self._parts.discard(flow)
 
     def _plan_cut(self, phase: str, at: float, cut: Cut) -> None:
@@ -217,12 +218,14 @@ class Worker:
         context.timers.stop()
         context.attendance.close(context.now())
         self._account_for_never_started()
-        for flow in self._parts:
-            flow.out_of_reach.over()
+        not_reached = [flow.out_of_reach.over() for flow in self._parts]
         while self._flows:  # a cancellation may get lost, as in asyncio.wait_for of 3.11
             for task in self._flows:
                 task.cancel()
             await asyncio.wait(self._flows, timeout=_CANCEL_AGAIN_S)
+        for counting in not_reached:
+            for _ in counting:
+                await asyncio.sleep(0)
         for user in self.users:
             user.transport.read_freely()  # slow readers catch up now, or see that the server closed
         rules = context.scenario.audit

@@ -66,9 +66,12 @@ class SendReports:
         else:
             self._unsent("unanswered", message, of_lost_answer(None))
 
-    def not_reached(self, room: str, count: int, first: int, last: int) -> None:
+    def cause_of_absence(self) -> Cause:
+        """Why messages cannot be sent now: the user is absent without leave."""
+        return self._reason(is_absent=True)
+
+    def not_reached(self, cause: Cause, room: str, count: int, first: int, last: int) -> None:
         """The user was absent without leave, and did not come to messages of one phase."""
-        cause = self._reason(is_absent=True)
         key = self._key("not_sendable", cause)
         message = UnsentMessage(self._user.name, room, first, notes=self._user.subscriber.notes)
         self._user.worker.sends.not_reached(key, message, count, last)

@@ -190,6 +190,15 @@ def test_a_worker_looks_at_a_limited_number_of_planned_messages() -> None:
     assert sum(1 for _ in sends.within_limit(range(MAX_PLANNED - 1))) == MAX_PLANNED - 1
     assert list(sends.within_limit([1, 2])) == [1]
     assert list(sends.within_limit([1])) == []
+    assert sends.limit_is_reached
+
+
+def test_what_it_does_not_look_at_is_estimated_by_role() -> None:
+    sends = book()
+    sends.add_planned("writer", 30, 10.0)
+    sends.add_planned("writer", 10, 10.0)
+    assert sends.estimate("writer", 5.0) == 10
+    assert sends.estimate("reader", 5.0) == 0
 
 
 def test_a_server_that_invents_codes_fills_no_memory() -> None:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 
 import pytest
 
-from rtcli.load.core.planned_sends import DueMessage, FlowPlan, FlowPoint, NotReached, copy_of, count_messages
+from rtcli.load.core.planned_sends import (
+    DueMessage,
+    FlowPlan,
+    FlowPoint,
+    MessageCount,
+    NotReached,
+    copy_of,
+    publishing_times,
+)
 from rtcli.load.core.schedule import seeded_rng, send_profile
-from rtcli.load.scenario.model import Scenario
+from rtcli.load.scenario.model import Phase, Scenario
 from rtcli.load.scenario.steps import Loop, Step
 from tests.support.load.runs import scenario
 
@@ -121,26 +130,46 @@ def due(plan: Scenario, *times: float, endless: bool = True) -> list[DueMessage]
     return [DueMessage(at, step, endless) for at in times]  # type: ignore[arg-type] # it is a Send
 
 
+def counted(
+    planned: list[DueMessage],
+    absent: Sequence[tuple[float, float]],
+    phases: Sequence[Phase],
+    *,
+    back: float | None,
+) -> list[NotReached]:
+    """The count, in two steps."""
+    count = MessageCount(absent, phases, back=back)
+    if count.add(planned[:2]):
+        count.add(planned[2:])
+    return count.found
+
+
+def test_the_times_in_which_messages_are_due() -> None:
+    phases = of_flow("[connect, { join: a }, { send: a }]").phases
+    absent = [(1.0, 3.0), (8.0, 24.0)]
+    assert publishing_times(absent, phases) == [(1, 3), (8, 10), (10, 20)]
+    assert publishing_times(absent, phases, since=9.0) == [(9, 10), (10, 20)]
+    assert publishing_times(absent, phases, since=25.0) == []
+
+
 def test_messages_are_counted_by_phase_while_the_user_is_absent() -> None:
     plan = of_flow("[connect, { join: a }, { send: { room: a, rate: 2/s } }]")
     planned = due(plan, 1, 2, 3, 9, 11, 12)
     (step, *_) = [it.step for it in planned]
-    assert count_messages(planned, [(1.5, 9.5), (11.5, 20)], plan.phases, back=None) == [
+    assert counted(planned, [(1.5, 9.5), (11.5, 20)], plan.phases, back=None) == [
         NotReached(step, "calm", 3, 2, 9),
         NotReached(step, "peak", 1, 12, 12),
     ]
-    assert count_messages(planned, [(1.5, 20)], plan.phases, back=9.0) == [NotReached(step, "calm", 2, 2, 3)]
-    assert count_messages(planned, [], plan.phases, back=None) == []
+    assert counted(planned, [(1.5, 20)], plan.phases, back=9.0) == [NotReached(step, "calm", 2, 2, 3)]
+    assert counted(planned, [], plan.phases, back=None) == []
 
 
 def test_who_is_back_sends_later_what_does_not_depend_on_the_time() -> None:
     plan = of_flow("[connect, { join: a }, { send: a }, hold]")
-    assert count_messages(due(plan, 1, 2, endless=False), [(0, 20)], plan.phases, back=9.0) == []
-    (found,) = count_messages(due(plan, 1, 2, endless=False), [(0, 20)], plan.phases, back=None)
+    assert counted(due(plan, 1, 2, endless=False), [(0, 20)], plan.phases, back=9.0) == []
+    (found,) = counted(due(plan, 1, 2, endless=False), [(0, 20)], plan.phases, back=None)
     assert found.amount == 2
-    (found,) = count_messages(
-        due(plan, 1, 4, 7), [(0, 20)], plan.phases, back=9.0
-    )  # it goes on with the first
+    (found,) = counted(due(plan, 1, 4, 7), [(0, 20)], plan.phases, back=9.0)  # it goes on with the first
     assert (found.amount, found.first) == (2, 4)
 
 
