@@ -7,7 +7,6 @@ user in a room are kept one by one, since what was published meanwhile is known 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -50,8 +49,8 @@ class RoleCount:
     planned_us: list[int] = field(default_factory=list)
     present_us: list[int] = field(default_factory=list)
     came_in: int = 0  # users whom the server has let in
-    again: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """How often groups count a user with a code and phase ("": the whole run) more than once."""
+    again: dict[str, dict[str, int]] = field(default_factory=dict)
+    """By code and phase ("": the whole run): how often groups count a user more than once."""
 
     def add(self, other: RoleCount) -> None:
         """Add the counts of another worker."""
@@ -59,7 +58,10 @@ class RoleCount:
         self.present += other.present
         self.interrupted += other.interrupted
         self.came_in += other.came_in
-        self.again.update(other.again)
+        for code, by_phase in other.again.items():
+            mine = self.again.setdefault(code, {})
+            for phase, count in by_phase.items():
+                mine[phase] = mine.get(phase, 0) + count
         self.planned_us = _sums(self.planned_us, other.planned_us)
         self.present_us = _sums(self.present_us, other.present_us)
 
@@ -197,10 +199,11 @@ class Attendance:
     def _count_code(self, user: Presence, key: AbsenceKey) -> None:
         """Note a user that more than one group counts with the same code."""
         counted = user.counted = user.counted or set()
-        for place in ((key.code, key.phase), (key.code, "")):
-            if place in counted:
-                self._role(user.role).again[place] += 1
-            counted.add(place)
+        for phase in (key.phase, ""):
+            if (key.code, phase) in counted:
+                again = self._role(user.role).again.setdefault(key.code, {})
+                again[phase] = again.get(phase, 0) + 1
+            counted.add((key.code, phase))
 
     def _role(self, name: str) -> RoleCount:
         found = self.roles.get(name)

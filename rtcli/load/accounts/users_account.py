@@ -87,7 +87,7 @@ class RunAttendance:
             for entry, phase in product(self._scenario.roles[role].expect_errors, by_phase):
                 within = entry.phase or ""
                 number = by_phase[within] if within else sum(by_phase.values())
-                distinct = {within: number - count.again[code, within]}
+                distinct = {within: number - count.again.get(code, {}).get(within, 0)}
                 if is_allowed([entry], code, phase, distinct, {within: count.planned}):
                     found.add((role, code, phase))
         return found

@@ -54,7 +54,7 @@ LEDGER = Ledger(
     [Sights(1 << 18, b"\1" * 8, {0: Position("e", 8)})],
 )
 ATTENDANCE = WorkerAttendance(
-    {"reader": RoleCount(5, 4, 1, [5_000_000, 7], [4_000_000, 0])},
+    {"reader": RoleCount(5, 4, 1, [5_000_000, 7], [4_000_000, 0], 4, {"http_503": {"": 2, "calm": 1}})},
     [AbsenceGroup(AbsenceKey("absent", "reader", "http_503", "503", phase="calm"), 1, ["reader 5"], 1, 9, 8)],
     [],
 )
