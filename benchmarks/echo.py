@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 from unittest.mock import patch
 
+from benchmarks.client.dialects import token_for
 from rtcli_server.connections.websocket import Connection
 from rtcli_server.delivery.wire import frame
 from rtcli_server.process.runner import ServerHandle, serve_forever
@@ -21,8 +22,6 @@ from rtcli_server.realtime import clients
 from rtcli_server.settings import Settings
 from rtcli_server.transports.websocket import asgi_endpoint, picows_transport
 from rtcli_server.transports.websocket.frames import FragmentedMessage
-
-from benchmarks.client.dialects import token_for
 
 BINARY = 0x2
 LARGEST = 32 * 1024 * 1024

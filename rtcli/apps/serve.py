@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvloop
+
+from rtcli.errors import CliError, Exit
+from rtcli.terminal.console import console
 from rtcli_server.auth.origins import InvalidOriginError
 from rtcli_server.auth.verification_keys import KeyConfigError
 from rtcli_server.broker import BrokerUnavailableError, InvalidStoreError
@@ -18,9 +21,6 @@ from rtcli_server.process.logs import configure_logging, redact
 from rtcli_server.process.runner import CertificateError, check_settings, serve_as_worker, serve_forever
 from rtcli_server.process.supervisor import WorkersError, supervise
 from rtcli_server.settings import Settings
-
-from rtcli.errors import CliError, Exit
-from rtcli.terminal.console import console
 
 DEFAULT_PORT = 8000
 END_MARGIN_S = 2.0  # after the drain timeout, workers that still run are killed

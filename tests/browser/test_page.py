@@ -11,11 +11,11 @@ from pathlib import Path
 import httpx
 import pytest
 from playwright.async_api import Page
+
+from rtcli.protocol.tokens import create_token
 from rtcli_server.api.page import FILES
 from rtcli_server.process.runner import running_server
 from rtcli_server.settings import Settings
-
-from rtcli.protocol.tokens import create_token
 from tests.support.servers.server_process import SECRET, ServerProcess
 
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>\u202e*_{{7*7}}"

@@ -6,12 +6,12 @@ import asyncio
 import json
 
 import pytest
-from rtcli_server.broker import BrokerUnavailableError, Retention
-from rtcli_server.broker.opening import now_ms
 
 from rtcli.protocol.codes import GapReason
 from rtcli.protocol.position import Position, parse_position, recovery_failure
 from rtcli.protocol.publication import Publication
+from rtcli_server.broker import BrokerUnavailableError, Retention
+from rtcli_server.broker.opening import now_ms
 from tests.support.brokers.running import ROOM, offsets, running
 from tests.support.waiting import until
 

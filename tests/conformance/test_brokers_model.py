@@ -18,9 +18,9 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from rtcli_server.broker import Retention, open_broker
 
 from rtcli.protocol.position import Position
+from rtcli_server.broker import Retention, open_broker
 from tests.support.brokers.running import Running
 from tests.support.redis.server import RedisServer
 from tests.support.waiting import until

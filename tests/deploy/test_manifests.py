@@ -15,13 +15,13 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+
 from rtcli_server.auth.authenticator import Authenticator
 from rtcli_server.auth.verification_keys import KeyConfigError
 from rtcli_server.broker.redis.wire import REQUIRED_ACL
 from rtcli_server.metrics.registry import SPECS
 from rtcli_server.process.runner import check_settings
 from rtcli_server.settings import ENV_PREFIX, Settings
-
 from tests.support.paths import ROOT
 from tests.support.processes.rtcli import rtcli
 from tests.support.servers.live_server import live_server

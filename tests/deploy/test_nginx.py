@@ -13,8 +13,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from rtcli_server.settings import Settings
 
+from rtcli_server.settings import Settings
 from tests.support.clients.peers import Peer, StreamPeer, WsPeer, connect, token
 from tests.support.clients.raw_http import handshake_bytes
 from tests.support.faults.crowd import Crowd

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from rtcli_server.settings import ENV_PREFIX, Settings
 
+from rtcli_server.settings import ENV_PREFIX, Settings
 from tests.support.paths import ROOT
 
 PAGE = (ROOT / "docs" / "deployment.md").read_text()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from rtcli_server.metrics.registry import SPECS
-
 from tests.support.paths import ROOT
 
 PAGE = (ROOT / "docs" / "metrics.md").read_text()

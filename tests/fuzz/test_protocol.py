@@ -7,14 +7,14 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rtcli_server.session.session import Session
-from rtcli_server.session.settings import HeartbeatMode, SessionSettings
 
 from rtcli.protocol.messages import MessageError, decode_client, decode_server, encode
 from rtcli.protocol.messages.strict_json import NotAcceptedError, check_text, parse
 from rtcli.protocol.position import InvalidPositionError, format_cursor, parse_cursor, parse_position
 from rtcli.protocol.rooms import is_valid_room
 from rtcli.protocol.sse import SSELimitError, SSEParser
+from rtcli_server.session.session import Session
+from rtcli_server.session.settings import HeartbeatMode, SessionSettings
 from tests.support.fakes.session import WALL, FakeRights
 from tests.support.protocol.client_messages import messages
 from tests.support.protocol.server_messages import CATALOGUE

@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 import pytest
-from rtcli_server.problems import ProblemError
 
 from rtcli.protocol.codes import ErrorCode
+from rtcli_server.problems import ProblemError
 
 
 def body(problem: ProblemError) -> dict[str, Any]:

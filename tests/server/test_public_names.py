@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+
 import rtcli_server
 
 NAMES = ["Settings", "create_app", "realtime_router"]

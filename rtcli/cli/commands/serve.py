@@ -10,7 +10,6 @@ from typing import Annotated, Literal
 
 import typer
 from pydantic import ValidationError
-from rtcli_server.settings import ENV_PREFIX, Settings
 
 from rtcli.apps.serve import ServerRun
 from rtcli.cli import options
@@ -18,6 +17,7 @@ from rtcli.cli.bundles import takes_bundles
 from rtcli.client.secret_files import development_secret, read_secret
 from rtcli.errors import CliError
 from rtcli.terminal.console import console
+from rtcli_server.settings import ENV_PREFIX, Settings
 
 app = options.new_app()
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rtcli_server.realtime import Realtime
 
 from rtcli.protocol.position import parse_cursor
+from rtcli_server.realtime import Realtime
 from tests.support.clients.raw_http import TEXT, RawWebSocket, encode
 from tests.support.clients.raw_sse import EventStream
 from tests.support.clients.rooms import join, open_ws

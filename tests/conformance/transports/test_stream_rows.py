@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
-from rtcli_server.realtime import Realtime
 
 from rtcli.protocol.position import Position, format_cursor, parse_cursor
+from rtcli_server.realtime import Realtime
 from tests.support.clients.raw_http import Response, connect, read_response
 from tests.support.clients.raw_sse import EventStream
 from tests.support.clients.rooms import join, open_ws, publish_event, say

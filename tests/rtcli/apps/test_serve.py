@@ -6,10 +6,10 @@ import logging
 import sys
 
 import pytest
-from rtcli_server.settings import Settings
 
 from rtcli.apps.serve import ServerRun
 from rtcli.errors import CliError
+from rtcli_server.settings import Settings
 
 
 def test_several_workers_need_linux(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,6 @@ from typing import get_args
 
 import msgspec
 import pytest
-from rtcli_server.session import settings as session_settings
 
 from rtcli.protocol import publication
 from rtcli.protocol.codes import ERROR_TEXT, CloseCode, ErrorCode, GapReason, should_reconnect
@@ -17,6 +16,7 @@ from rtcli.protocol.messages import server as server_messages
 from rtcli.protocol.messages.client import MAX_CONTENT, MAX_HISTORY, MAX_ID, ClientMessage
 from rtcli.protocol.messages.strict_json import MAX_DEPTH
 from rtcli.protocol.position import MAX_CURSOR_BYTES, format_cursor, parse_cursor
+from rtcli_server.session import settings as session_settings
 from tests.support.paths import ROOT
 
 PAGE = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")

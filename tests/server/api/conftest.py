@@ -7,9 +7,9 @@ from contextlib import AsyncExitStack
 
 import httpx
 import pytest
+
 from rtcli_server.process.runner import ServerHandle, running_server
 from rtcli_server.settings import Settings
-
 from tests.support.clients.http_api import Clients, token_for
 from tests.support.forged_tokens import SECRET
 

@@ -8,9 +8,9 @@ from urllib.parse import quote
 import httpx
 import pytest
 import pytest_asyncio
+
 from rtcli_server.process.runner import ServerHandle, running_server
 from rtcli_server.settings import Settings
-
 from tests.support.clients.http_api import assert_problem, token_for
 from tests.support.forged_tokens import SECRET
 

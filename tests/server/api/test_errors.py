@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+
+from rtcli.protocol.position import Position
 from rtcli_server.api import api_router, install_problem_handlers
 from rtcli_server.auth.authenticator import Authenticator
 from rtcli_server.auth.claims import Principal
@@ -20,8 +22,6 @@ from rtcli_server.metrics.registry import Metrics
 from rtcli_server.process.runner import ServerHandle, running_server
 from rtcli_server.settings import Settings
 from rtcli_server.timing.clock import Clock
-
-from rtcli.protocol.position import Position
 from tests.support.clients.http_api import Clients, assert_problem, token_for
 from tests.support.forged_tokens import SECRET, forge
 

@@ -5,9 +5,9 @@ import json
 from typing import Any
 
 import httpx
-from rtcli_server.process.runner import ServerHandle
 from websockets.asyncio.client import connect
 
+from rtcli_server.process.runner import ServerHandle
 from tests.support.clients.http_api import Clients, assert_problem, token_for
 
 MESSAGES = "/api/v1/rooms/general/messages"

@@ -4,10 +4,10 @@ import json
 
 import httpx
 import pytest
-from rtcli_server.process.runner import ServerHandle, running_server
-from rtcli_server.settings import Settings
 from websockets.asyncio.client import ClientConnection, connect
 
+from rtcli_server.process.runner import ServerHandle, running_server
+from rtcli_server.settings import Settings
 from tests.support.clients.http_api import Clients, Json, assert_problem, token_for
 from tests.support.forged_tokens import SECRET
 

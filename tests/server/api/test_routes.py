@@ -10,13 +10,13 @@ from typing import Any
 
 import httpx
 import pytest
-from rtcli_server.app import create_app
-from rtcli_server.process.runner import ServerHandle
-from rtcli_server.settings import Settings
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from rtcli_server.app import create_app
+from rtcli_server.process.runner import ServerHandle
+from rtcli_server.settings import Settings
 from tests.support.clients.http_api import Clients, assert_problem, token_for
 from tests.support.forged_tokens import SECRET
 

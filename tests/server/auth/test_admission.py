@@ -6,12 +6,12 @@ import json
 from collections import Counter
 
 import pytest
+
+from rtcli.protocol.codes import CloseCode, ErrorCode
 from rtcli_server.auth.admission import Admission, AdmissionRequest, Rejection
 from rtcli_server.auth.authenticator import Authenticator
 from rtcli_server.auth.claims import Principal
 from rtcli_server.auth.origins import OriginPolicy
-
-from rtcli.protocol.codes import CloseCode, ErrorCode
 from tests.support.servers.live_server import SECRET, token
 
 FULL = Rejection(503, ErrorCode.RATE_LIMITED, "full", CloseCode.TRY_AGAIN_LATER, 1_000)

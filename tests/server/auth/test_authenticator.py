@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
-from rtcli_server.auth.authenticator import Authenticator, InvalidTokenError
-from rtcli_server.auth.verification_keys import KeyConfigError
 
 from rtcli.protocol.tokens import create_token
+from rtcli_server.auth.authenticator import Authenticator, InvalidTokenError
+from rtcli_server.auth.verification_keys import KeyConfigError
 from tests.support.forged_tokens import NOW, SECRET, base64url, forge, sign
 
 OTHER = "another secret of more than 32 bytes!"

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from rtcli_server.auth.claims import ClaimError, Grant, Principal, principal_from_claims
 
 NOW = 1_800_000_000.0

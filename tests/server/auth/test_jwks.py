@@ -14,10 +14,10 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
+
 from rtcli_server.auth.authenticator import Authenticator, InvalidTokenError, UnknownKeyError
 from rtcli_server.auth.jwks import JwksError, JwksKeys, check_jwks_url, fetch_jwks
 from rtcli_server.auth.verification_keys import KeyConfigError
-
 from tests.support.waiting import until
 
 NOW = 1_800_000_000.0

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from rtcli_server.auth.origins import InvalidOriginError, Origin, OriginPolicy, OriginVerdict, parse_origin
 
 POLICY = OriginPolicy(["https://ok.example", "http://dev.example:8080", "http://[2001:db8::1]"])

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import jwt
 import pytest
-from rtcli_server.auth.token_location import SubprotocolError, TwoTokensError, choose_subprotocol, find_token
 
 from rtcli.protocol.tokens import create_token
+from rtcli_server.auth.token_location import SubprotocolError, TwoTokensError, choose_subprotocol, find_token
 
 Headers = dict[str, list[str]]
 

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+
 from rtcli_server.auth.verification_keys import KeyConfigError, parse_jwks, public_key, secret_key
 
 RSA = rsa.generate_private_key(65537, 2048)

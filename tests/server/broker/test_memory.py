@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+
+from rtcli.protocol.position import Position
 from rtcli_server.broker import InvalidStoreError, Retention, open_broker
 from rtcli_server.broker import memory as module
 from rtcli_server.broker.idempotency import IdempotencyKeys
 from rtcli_server.broker.memory import CHANNEL_BYTES, MemoryBroker
-
-from rtcli.protocol.position import Position
 
 
 class Clock:

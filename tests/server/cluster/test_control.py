@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from rtcli_server.auth.claims import Grant, Principal
 from rtcli_server.cluster.control import Kick, Refresh, UnknownCommandError, decode_command, encode_command
 

@@ -6,9 +6,9 @@ import asyncio
 import random
 
 import pytest
+
 from rtcli_server.cluster.heartbeat import REPEATS, HeartbeatLoop
 from rtcli_server.cluster.membership import ClusterMembership
-
 from tests.support.fakes.coordinator import FakeCoordinator
 
 LEASE_S = 0.02

@@ -6,13 +6,13 @@ import asyncio
 from typing import Any
 
 import pytest
+
 from rtcli_server.broker import BrokerUnavailableError
 from rtcli_server.cluster.membership import ClusterMembership
 from rtcli_server.cluster.presence import ClusterPresence
 from rtcli_server.delivery.channel import Channel, Subscription
 from rtcli_server.presence.occupancy import Occupancy
 from rtcli_server.timing.tasks import BackgroundTasks
-
 from tests.support.fakes.coordinator import FakeCoordinator
 from tests.support.fakes.fanout import FakeSubscriber
 from tests.support.waiting import until_idle

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+
 from rtcli_server.cluster.shared_rates import SharedRates
 from rtcli_server.timing.tasks import BackgroundTasks
-
 from tests.support.fakes.coordinator import FakeCoordinator
 from tests.support.waiting import until_idle
 

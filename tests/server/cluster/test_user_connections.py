@@ -7,12 +7,12 @@ import random
 from dataclasses import dataclass
 
 import pytest
+
 from rtcli_server.broker import BrokerUnavailableError
 from rtcli_server.cluster.membership import ClusterMembership
 from rtcli_server.cluster.user_connections import UserConnections
 from rtcli_server.limits.connection_caps import ConnectionCaps
 from rtcli_server.timing.tasks import BackgroundTasks
-
 from tests.support.fakes.coordinator import FakeCoordinator
 from tests.support.waiting import until_idle
 

@@ -7,12 +7,12 @@ import itertools
 import random
 
 import pytest
+
+from rtcli.protocol.codes import CloseCode
 from rtcli_server.connections.drain import MIN_BATCH, PAUSE_S, batch_size, drain
 from rtcli_server.connections.hub import Client, Hub
 from rtcli_server.limits.connection_caps import ConnectionCaps
 from rtcli_server.metrics.registry import Metrics
-
-from rtcli.protocol.codes import CloseCode
 
 _numbers = itertools.count()
 

@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from rtcli_server.broker import BrokerUnavailableError, HistoryPage
-from rtcli_server.connections.slow_consumers import SlowConsumers
-from rtcli_server.delivery.channel import State, Subscription
-from rtcli_server.timing.tasks import BackgroundTasks
 
 from rtcli.protocol.codes import CloseCode
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
+from rtcli_server.broker import BrokerUnavailableError, HistoryPage
+from rtcli_server.connections.slow_consumers import SlowConsumers
+from rtcli_server.delivery.channel import State, Subscription
+from rtcli_server.timing.tasks import BackgroundTasks
 from tests.support.fakes.fanout import EPOCH, FakeSubscriber, Turns, at, join, new_fanout, publication
 from tests.support.waiting import until_idle
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+
+from rtcli.protocol.position import Position
 from rtcli_server.delivery.channel import State, Subscription
 from rtcli_server.delivery.flush_queue import WRITES_PER_TURN
 from rtcli_server.delivery.wire import EventBatch, Format
-
-from rtcli.protocol.position import Position
 from tests.support.fakes.fanout import EPOCH, FakeSubscriber, Turns, at, join, new_fanout, publication
 
 

@@ -15,14 +15,14 @@ from typing import Any
 import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from rtcli.protocol.position import Position, parse_position
+from rtcli.protocol.publication import Publication
 from rtcli_server.broker import BrokerUnavailableError, HistoryPage
 from rtcli_server.delivery.channel import State, Subscription
 from rtcli_server.delivery.fanout import Fanout
 from rtcli_server.delivery.recovery import RecoveryRequest, RecoveryResult, catch_up, read_missed
 from rtcli_server.delivery.writing import write_items
-
-from rtcli.protocol.position import Position, parse_position
-from rtcli.protocol.publication import Publication
 from tests.support.fakes.fanout import FakeSubscriber, Turns, publication
 
 CHANNEL = "room:a"

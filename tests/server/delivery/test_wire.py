@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import pytest
+
+from rtcli.protocol.codes import GapReason
+from rtcli.protocol.position import Position
+from rtcli.protocol.sse import SSEParser
 from rtcli_server.delivery.wire import (
     CLOSE,
     Announcement,
@@ -14,10 +18,6 @@ from rtcli_server.delivery.wire import (
     join_frames,
     join_texts,
 )
-
-from rtcli.protocol.codes import GapReason
-from rtcli.protocol.position import Position
-from rtcli.protocol.sse import SSEParser
 from tests.support.fakes.fanout import at, publication
 
 

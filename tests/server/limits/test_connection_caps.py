@@ -4,6 +4,7 @@ import random
 import resource
 
 import pytest
+
 from rtcli_server.limits.connection_caps import Cap, ConnectionCaps, address_key, default_node_limit
 
 

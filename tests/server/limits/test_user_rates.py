@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+
+from rtcli.protocol.codes import ErrorCode
 from rtcli_server.auth.claims import Principal
 from rtcli_server.limits.user_rates import SWEEP_AT, UserRates
 from rtcli_server.session.decisions import Reply
 from rtcli_server.session.session import Session
 from rtcli_server.session.settings import HeartbeatMode, SessionSettings
-
-from rtcli.protocol.codes import ErrorCode
 
 
 def test_each_user_has_a_bucket() -> None:

@@ -7,15 +7,15 @@ import httpx
 import pytest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
+from websockets.asyncio.client import connect
+
+from rtcli.protocol.position import Position
+from rtcli.protocol.publication import Publication
 from rtcli_server.broker import BrokerUnavailableError, Published
 from rtcli_server.metrics import registry as names
 from rtcli_server.metrics.registry import SPECS, Histogram, Kind, Metrics
 from rtcli_server.process.runner import ServerHandle, running_server
 from rtcli_server.settings import Settings
-from websockets.asyncio.client import connect
-
-from rtcli.protocol.position import Position
-from rtcli.protocol.publication import Publication
 from tests.support.clients.http_api import token_for
 from tests.support.forged_tokens import SECRET
 

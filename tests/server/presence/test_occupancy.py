@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+
 from rtcli_server.delivery.channel import Channel, Subscription
 from rtcli_server.presence.occupancy import Occupancy
-
 from tests.support.fakes.fanout import FakeSubscriber
 
 

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 
 import pytest
+
 from rtcli_server.delivery.channel import Subscription
 from rtcli_server.presence.announcements import Announcements
 from rtcli_server.presence.occupancy import Occupancy
@@ -13,7 +14,6 @@ from rtcli_server.presence.rooms import Rooms
 from rtcli_server.presence.service import LocalPresence
 from rtcli_server.timing.clock import Clock
 from rtcli_server.timing.timer_wheel import TimerWheel
-
 from tests.support.fakes.fanout import FakeSubscriber, Turns, at, join, new_fanout
 
 GRACE_S = 5.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 import pytest
+
 from rtcli_server.process.listeners import ListenError, base_url, open_listeners, reserved_port
 from rtcli_server.settings import Settings
 

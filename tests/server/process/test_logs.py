@@ -12,6 +12,8 @@ from typing import Any, Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from uvicorn.config import LOGGING_CONFIG
+
 from rtcli_server.process.logs import (
     MAX_KINDS,
     JsonFormatter,
@@ -20,8 +22,6 @@ from rtcli_server.process.logs import (
     configure_logging,
     redact,
 )
-from uvicorn.config import LOGGING_CONFIG
-
 from tests.support.forged_tokens import forge
 
 CANARY = "canary-5c1f"

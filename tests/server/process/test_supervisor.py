@@ -6,8 +6,8 @@ import os
 from typing import NoReturn
 
 import pytest
-from rtcli_server.process.supervisor import WorkersError, supervise
 
+from rtcli_server.process.supervisor import WorkersError, supervise
 from tests.support.servers.watch import descriptors
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+
 from rtcli_server.process.worker_pool_state import EARLY_S, MAX_EARLY_EXITS, WorkerPoolState, describe_exit
 
 

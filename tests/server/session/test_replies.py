@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from rtcli_server.session import replies
-from rtcli_server.session.decisions import Reply
 
 from rtcli.protocol.codes import ErrorCode
+from rtcli_server.session import replies
+from rtcli_server.session.decisions import Reply
 
 AT = '"timestamp":"1970-01-01T00:00:01.500Z"'
 

@@ -7,6 +7,9 @@ from math import inf
 from typing import Any
 
 import pytest
+
+from rtcli.protocol.codes import CloseCode
+from rtcli.protocol.position import Position
 from rtcli_server.session.decisions import (
     CheckToken,
     Close,
@@ -20,9 +23,6 @@ from rtcli_server.session.decisions import (
 )
 from rtcli_server.session.session import Session
 from rtcli_server.session.settings import HeartbeatMode, SessionSettings
-
-from rtcli.protocol.codes import CloseCode
-from rtcli.protocol.position import Position
 from tests.support.fakes.session import WALL, FakeRights, text
 
 

@@ -8,6 +8,8 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from rtcli.protocol.codes import CloseCode
 from rtcli_server.session.decisions import (
     CheckToken,
     Close,
@@ -20,8 +22,6 @@ from rtcli_server.session.decisions import (
 )
 from rtcli_server.session.session import Session
 from rtcli_server.session.settings import HeartbeatMode, SessionSettings
-
-from rtcli.protocol.codes import CloseCode
 from tests.support.fakes.session import WALL, FakeRights, text
 
 ROOMS = ["a", "b", "c", "d", "e"]

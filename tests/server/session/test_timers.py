@@ -4,6 +4,7 @@ from math import inf
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from rtcli_server.session.timers import Expiry, ExpiryTimer, HeartbeatAction, HeartbeatTimer
 
 NOTHING, PING, DEAD = HeartbeatAction.NOTHING, HeartbeatAction.PING, HeartbeatAction.DEAD

@@ -8,6 +8,7 @@ import math
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
+
 from rtcli_server.timing.timer_wheel import Ticker, TimerWheel
 
 

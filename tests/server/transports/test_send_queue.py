@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+
 from rtcli_server.transports.send_queue import SendQueue
 
 

@@ -12,10 +12,9 @@ import sys
 from collections.abc import Iterator
 from itertools import count
 
+from rtcli.protocol.publication import Publication
 from rtcli_server.broker import Retention, open_broker
 from rtcli_server.broker.opening import now_ms
-
-from rtcli.protocol.publication import Publication
 
 ROOM = "room:general"
 KEEP_ALL = Retention(max_count=10**9, max_age_s=10**6, max_channel_bytes=10**12, max_total_bytes=10**12)

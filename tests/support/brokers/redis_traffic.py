@@ -7,14 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
+from rtcli.protocol.position import Position
+from rtcli.protocol.publication import Publication
 from rtcli_server.broker import BrokerUnavailableError, Lost, Retention, new_instance_id
 from rtcli_server.broker.opening import now_ms
 from rtcli_server.broker.redis.broker import RedisBroker
 from rtcli_server.broker.redis.timings import RedisTimings
 from rtcli_server.broker.redis.url import parse_redis_url
-
-from rtcli.protocol.position import Position
-from rtcli.protocol.publication import Publication
 from tests.support.checker import Outcome, Receiver, Sent, Verdict, check
 from tests.support.waiting import until
 

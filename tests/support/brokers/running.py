@@ -7,12 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from rtcli.protocol.position import Position
+from rtcli.protocol.publication import Publication
 from rtcli_server.broker import Broker, Deliver, HistoryPage, Lost, Published, Retention, open_broker
 from rtcli_server.broker.coordinator import OnNotification
 from rtcli_server.broker.opening import now_ms
-
-from rtcli.protocol.position import Position
-from rtcli.protocol.publication import Publication
 from tests.support.waiting import until
 
 ROOM = "room:general"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 
+from typing_extensions import override
+
 from rtcli_server.broker import BrokerUnavailableError, Coordinator, PresenceChange
 from rtcli_server.broker.coordinator import HeartbeatReply, Notification, RoomUsers
-from typing_extensions import override
 
 
 class FakeCoordinator(Coordinator):

@@ -7,12 +7,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from rtcli.protocol.position import Position
+from rtcli.protocol.publication import Publication
 from rtcli_server.delivery.channel import Subscription
 from rtcli_server.delivery.fanout import Fanout
 from rtcli_server.delivery.wire import Batch, EventBatch, Format
-
-from rtcli.protocol.position import Position
-from rtcli.protocol.publication import Publication
 
 EPOCH = "abcd1234"
 

@@ -17,8 +17,8 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import httpx
-from rtcli_server.broker.redis.wire import REQUIRED_ACL
 
+from rtcli_server.broker.redis.wire import REQUIRED_ACL
 from tests.support.checker import Verdict
 from tests.support.faults.fleet_crowd import FULL, SMALL, FleetCrowd
 from tests.support.redis.server import RedisServer

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Protocol
 
 import psutil
-from rtcli_server.process.runner import running_server
-from rtcli_server.settings import Settings
 from typing_extensions import override
 
 from rtcli.load.run.coordinator import ProgressView, RunState
+from rtcli_server.process.runner import running_server
+from rtcli_server.settings import Settings
 from tests.support.fakes.faulty_server.door import OPEN, Door
 from tests.support.fakes.faulty_server.faults import Faults
 from tests.support.fakes.faulty_server.server import faulty_server

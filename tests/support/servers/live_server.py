@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import uvloop
+
+from rtcli.protocol.tokens import RoomGrant, create_token
 from rtcli_server.process.runner import ServerHandle, running_server
 from rtcli_server.realtime import Realtime
 from rtcli_server.settings import Settings
-
-from rtcli.protocol.tokens import RoomGrant, create_token
 
 SECRET = "a secret for tests, longer than 32 bytes"
 T = TypeVar("T")

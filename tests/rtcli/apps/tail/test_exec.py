@@ -9,6 +9,7 @@ import pytest
 
 from rtcli.apps.tail.exec import Executor
 from rtcli.errors import CliError, Exit
+from tests.support.waiting import until
 
 
 async def test_a_command_gets_the_data_and_never_as_its_argument(tmp_path: Path) -> None:
@@ -40,6 +41,18 @@ async def test_a_command_that_cannot_be_started(command: str) -> None:
     assert caught.value.exit_code == Exit.EXEC
 
 
+def alive_in(group: int) -> list[int]:
+    """The processes of a group that still run: those that were killed may take a moment to go."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
+        except (ProcessLookupError, psutil.NoSuchProcess):  # gone in between
+            continue
+    return found
+
+
 async def test_when_we_end_the_command_ends(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     executor = Executor(
@@ -53,5 +66,4 @@ async def test_when_we_end_the_command_ends(tmp_path: Path) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     group = int(pid_file.read_text())
-    alive = [process for process in psutil.process_iter() if process.status() != psutil.STATUS_ZOMBIE]
-    assert [process.pid for process in alive if os.getpgid(process.pid) == group] == []
+    await until(lambda: not alive_in(group), "the command and what it started have ended")

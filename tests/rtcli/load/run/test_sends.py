@@ -11,8 +11,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from rtcli_server.process.runner import running_server
-from rtcli_server.settings import Settings
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
@@ -20,6 +18,8 @@ from rtcli.load.results.accounts import SendsAccount
 from rtcli.load.results.model import RunResult, Verdict
 from rtcli.protocol.paths import room_messages_path
 from rtcli.protocol.tokens import create_token
+from rtcli_server.process.runner import running_server
+from rtcli_server.settings import Settings
 from tests.support.fakes.publish_target import Answer, publish_target
 from tests.support.load.runs import SECRET, run
 from tests.support.ports import free_port

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from redis.crc import key_slot
+
 from rtcli_server.broker import BrokerUnavailableError, InvalidStoreError, open_broker
 from rtcli_server.broker.redis.url import parse_redis_url, redacted
-
 from tests.support.brokers.running import ROOM, Running, offsets, running
 from tests.support.ports import free_port
 from tests.support.redis.cluster import RedisCluster

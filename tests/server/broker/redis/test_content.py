@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import redis as client
+
+from rtcli.protocol.position import Position
 from rtcli_server.broker import BrokerUnavailableError, Lost, Retention
 from rtcli_server.broker.redis.broker import RedisBroker
 from rtcli_server.broker.redis.timings import RedisTimings
 from rtcli_server.broker.redis.wire import REQUIRED_ACL
-
-from rtcli.protocol.position import Position
 from tests.support.brokers.foreign_content import DAMAGE, MESSAGES, META, PUBSUB_CHANNEL, STREAM
 from tests.support.brokers.redis_traffic import quick_broker
 from tests.support.brokers.running import ROOM, Running, offsets, running

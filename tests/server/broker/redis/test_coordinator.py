@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 
 import pytest
+
 from rtcli_server.broker import (
     BrokerUnavailableError,
     Coordinator,
@@ -15,7 +16,6 @@ from rtcli_server.broker import (
     OnNotification,
     PresenceChange,
 )
-
 from tests.support.brokers.running import Running, running
 from tests.support.redis.server import RedisServer
 from tests.support.waiting import until

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rtcli_server.broker.base import HistoryPage
-from rtcli_server.broker.redis import follower as redis_follower
-from rtcli_server.broker.redis.follower import ChannelFollower, Step
 
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
+from rtcli_server.broker.base import HistoryPage
+from rtcli_server.broker.redis import follower as redis_follower
+from rtcli_server.broker.redis.follower import ChannelFollower, Step
 
 PAGE = 3
 

@@ -7,19 +7,19 @@ import signal
 from collections.abc import AsyncIterator
 
 import pytest
+
 from rtcli_server.broker import BrokerUnavailableError
 from rtcli_server.broker.redis import link as module
 from rtcli_server.broker.redis.link import NodeLink, pack
 from rtcli_server.broker.redis.target import Server
 from rtcli_server.broker.redis.timings import RedisTimings
 from rtcli_server.broker.redis.wire import ForeignDataError
-
 from tests.support.redis.server import RedisServer
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.system
 
-TIMINGS = RedisTimings(connect_s=0.5, request_s=0.5, first_retry_s=0.01, max_retry_s=0.05)
+TIMINGS = RedisTimings(connect_s=1.5, request_s=1.5, first_retry_s=0.01, max_retry_s=0.05)
 
 
 @pytest.fixture

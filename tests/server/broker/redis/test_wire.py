@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from rtcli.protocol.position import Position
+from rtcli.protocol.publication import Publication
 from rtcli_server.broker.redis.wire import (
     ForeignDataError,
     Names,
@@ -14,9 +17,6 @@ from rtcli_server.broker.redis.wire import (
     parse_message,
     parse_page,
 )
-
-from rtcli.protocol.position import Position
-from rtcli.protocol.publication import Publication
 
 ENTRY = [b"42-0", [b"e", b"build.done", b"d", b'{"a":1}', b"t", b"1700000000000", b"b", b"107"]]
 EXPECTED = Publication("room:a", "k3f9", 42, "build.done", b'{"a":1}', 1_700_000_000_000)

@@ -12,10 +12,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from rtcli_server.broker import InvalidStoreError, Retention, open_broker
-from rtcli_server.broker.sqlite import file as sqlite_file
 
 from rtcli.protocol.position import Position
+from rtcli_server.broker import InvalidStoreError, Retention, open_broker
+from rtcli_server.broker.sqlite import file as sqlite_file
 from tests.support.brokers.running import running
 from tests.support.brokers.sqlite_files import rows, url, wal_of
 from tests.support.waiting import until

@@ -12,12 +12,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+from rtcli.protocol.position import Position
 from rtcli_server.broker import BrokerUnavailableError
 from rtcli_server.broker.sqlite import broker as sqlite_module
 from rtcli_server.broker.sqlite import file as sqlite_file
 from rtcli_server.broker.sqlite import thread as sqlite_thread
-
-from rtcli.protocol.position import Position
 from tests.support.brokers.running import ROOM, Running, offsets, running
 from tests.support.brokers.sqlite_files import url
 from tests.support.waiting import until

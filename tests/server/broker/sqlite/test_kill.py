@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from rtcli_server.broker import Broker, open_broker
 
 from rtcli.protocol.position import Position, parse_position
+from rtcli_server.broker import Broker, open_broker
 from tests.support.brokers.publishing_child import KEEP_ALL, ROOM
 from tests.support.checker import Outcome, Receiver, Sent, check
 from tests.support.paths import ROOT

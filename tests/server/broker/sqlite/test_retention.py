@@ -6,11 +6,11 @@ import asyncio
 from pathlib import Path
 
 import pytest
+
 from rtcli_server.broker import Retention
 from rtcli_server.broker.sqlite import file as sqlite_file
 from rtcli_server.broker.sqlite import retention as sqlite_retention
 from rtcli_server.broker.sqlite.writer import Append, Writer
-
 from tests.support.brokers.running import offsets, running
 from tests.support.brokers.sqlite_files import rows, url
 

@@ -13,9 +13,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from rtcli_server.broker import BrokerUnavailableError
 
 from rtcli.protocol.position import Position
+from rtcli_server.broker import BrokerUnavailableError
 from tests.support.brokers.running import Running, running
 from tests.support.brokers.sqlite_files import rows, url, wal_of
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from rtcli_server.headers import header_values
 from rtcli_server.problems import ProblemError
 from rtcli_server.transports.http.handshake import check_handshake, is_websocket_upgrade, response_bytes

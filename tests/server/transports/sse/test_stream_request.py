@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
+
+from rtcli.protocol.position import MAX_OFFSET, Position, format_cursor
 from rtcli_server.transports.sse.stream_request import (
     StreamRequest,
     accepts_events,
     is_resumable,
     read_cursor,
 )
-
-from rtcli.protocol.position import MAX_OFFSET, Position, format_cursor
 
 CHANNELS = ["room:a", "user:7", "all"]
 LIMIT = 16_384

@@ -7,9 +7,9 @@ from itertools import pairwise
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
-from rtcli_server.transports.websocket.frames import FragmentedMessage, FrameError, check_close_payload
 
 from rtcli.protocol.codes import CloseCode
+from rtcli_server.transports.websocket.frames import FragmentedMessage, FrameError, check_close_payload
 
 
 def fragments(*, is_text: bool = True) -> FragmentedMessage:

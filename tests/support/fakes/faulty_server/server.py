@@ -11,10 +11,6 @@ from itertools import count
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
-from rtcli_server.session.decisions import Close, Decision, Join, Leave, Publish, Reply
-from rtcli_server.session.replies import error
-from rtcli_server.session.session import Session
-from rtcli_server.session.settings import HeartbeatMode, SessionSettings
 from websockets.frames import Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
@@ -24,6 +20,10 @@ from rtcli.protocol.messages import Ack, AckData, RoomData, RoomJoined, RoomJoin
 from rtcli.protocol.position import Position, parse_cursor
 from rtcli.protocol.publication import Publication, sse_parts, ws_message
 from rtcli.protocol.sse import encode_event
+from rtcli_server.session.decisions import Close, Decision, Join, Leave, Publish, Reply
+from rtcli_server.session.replies import error
+from rtcli_server.session.session import Session
+from rtcli_server.session.settings import HeartbeatMode, SessionSettings
 from tests.support.fakes.faulty_server.door import OPEN, Door
 from tests.support.fakes.faulty_server.faults import Faults
 from tests.support.fakes.faulty_server.rooms import EPOCH, Rooms

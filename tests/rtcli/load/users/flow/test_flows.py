@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 
 import pytest
-from rtcli_server.process.runner import running_server
-from rtcli_server.settings import Settings
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from rtcli.load.results.model import RunResult
 from rtcli.protocol.messages import encode
 from rtcli.protocol.messages.server import Connected, ConnectedData
+from rtcli_server.process.runner import running_server
+from rtcli_server.settings import Settings
 from tests.support.fakes.faulty_server.faults import Faults
 from tests.support.fakes.faulty_server.server import faulty_server
 from tests.support.load.runs import SECRET, run
