@@ -40,13 +40,20 @@ class Executor:
             f"RTCLI_EVENT_{name}": value.replace("\0", "").encode("utf-8", "replace").decode()
             for name, value in facts.items()
         }
-        try:
-            process = await asyncio.create_subprocess_exec(
+        starting = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
                 *self.argv,
                 stdin=asyncio.subprocess.PIPE,
                 env=self._environment | extra,
                 start_new_session=True,
             )
+        )
+        try:
+            process = await asyncio.shield(starting)
+        except asyncio.CancelledError:  # it may run already, and what it started, too
+            with contextlib.suppress(OSError, ValueError):
+                await _end(await starting)
+            raise
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or str(error)
             raise CliError(
