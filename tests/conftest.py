@@ -10,6 +10,7 @@ from hypothesis import settings
 from hypothesis.database import DirectoryBasedExampleDatabase, InMemoryExampleDatabase
 
 from tests.support import hermetic
+from tests.support.attacks import table
 from tests.support.paths import ROOT
 
 hermetic.neutralise()
@@ -25,7 +26,7 @@ settings.register_profile("rtcli", deadline=None, database=examples)
 settings.load_profile("rtcli")
 
 
-QUICK_LEAVES_OUT = {"browser", "deploy", "faults"}  # folders
+QUICK_LEAVES_OUT = {"attacks", "browser", "deploy", "faults"}  # folders
 NEEDS_A_PACKAGE = {"redis_of_session", "cluster_of_session"}  # fixtures; others have the marker `system`
 
 
@@ -41,6 +42,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if _is_left_out(item)]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the attacks of this run cost: each row can be put into the documentation as it is."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
+    done = [report for report in reports if isinstance(report, pytest.TestReport) and report.when == "call"]
+    lines = table.render(cost for report in done for cost in table.decode(report.user_properties))
+    if lines:
+        terminalreporter.section("costs of the attacks")
+        for line in lines:
+            terminalreporter.line(line)
 
 
 def _is_left_out(item: pytest.Item) -> bool:

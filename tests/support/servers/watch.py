@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 
 from tests.support.clients.peers import WsPeer, connect, token
+from tests.support.processes.starvation import starved_s, stolen_s
 from tests.support.servers.server_process import LOOPBACK, SECRET, ServerProcess
 from tests.support.waiting import until
 
@@ -30,25 +31,6 @@ def resident_bytes(pid: int) -> int:
     """How much memory a process has."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * 4_096
-
-
-def starved_s(*tasks: int) -> float:
-    """How long these threads could have run, so far, and waited for a processor."""
-    waited_ns = 0
-    for task in tasks:
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
-            waited_ns += int(Path(f"/proc/{task}/schedstat").read_text().split()[1])
-    return waited_ns / 1e9
-
-
-def stolen_s() -> list[float]:
-    """How long, so far, each processor of this machine could have run and the hypervisor ran something else.
-
-    proc(5), /proc/stat: the eighth figure of a processor, in ticks.
-    """
-    lines = Path("/proc/stat").read_text().splitlines()
-    ticks = [int(line.split()[8]) for line in lines if line.startswith("cpu") and not line.startswith("cpu ")]
-    return [stolen / os.sysconf("SC_CLK_TCK") for stolen in ticks]
 
 
 class HealthWatch:
