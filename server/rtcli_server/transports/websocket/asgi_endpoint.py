@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from typing import Any
+from typing import NamedTuple
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -34,6 +33,20 @@ _FRAME_BYTES = 10  # the longest header of a server's frame
 _log = logging.getLogger(__name__)
 
 
+class _Close(NamedTuple):
+    """The last item of a queue."""
+
+    code: int
+    reason: str
+
+
+def bytes_of(item: str | _Close) -> int:
+    """The bytes of a frame with this text, or of a close frame."""
+    text = item if isinstance(item, str) else item.reason
+    # `isascii` looks at a flag: what fan-out gives to all members is encoded for none of them.
+    return _FRAME_BYTES + (len(text) if text.isascii() else len(text.encode()))
+
+
 class AsgiTransport:
     """One accepted WebSocket: makes its connection, reads for it, and is its WebSocketWriter."""
 
@@ -46,15 +59,18 @@ class AsgiTransport:
         self._over = asyncio.Event()
         heartbeat = PATHS[websocket.scope["path"]]
         self.connection: Connection = realtime.clients.new_connection(principal, self, heartbeat, address)
-        self._queue: SendQueue[Mapping[str, Any]] = SendQueue(
-            self._send_message,
-            size_of=_size_of,
+        self._queue: SendQueue[str | _Close] = SendQueue(
+            self._send_item,
+            size_of=bytes_of,
             budget=realtime.settings.send_budget_bytes,
             set_writable=self.connection.set_writable,
         )
 
-    async def _send_message(self, message: Mapping[str, Any]) -> None:
-        await self._websocket.send(dict(message))
+    async def _send_item(self, item: str | _Close) -> None:
+        if isinstance(item, str):
+            await self._websocket.send({"type": "websocket.send", "text": item})
+        else:
+            await self._websocket.send({"type": "websocket.close", "code": item.code, "reason": item.reason})
 
     @property
     def full(self) -> bool:
@@ -68,12 +84,12 @@ class AsgiTransport:
 
     def send(self, text: bytes) -> None:
         """Send one message."""
-        self._queue.put({"type": "websocket.send", "text": text.decode()})
+        self._queue.put(text.decode())
 
     def write(self, batch: tuple[str, ...]) -> None:
         """Send a batch of messages."""
         for text in batch:
-            self._queue.put({"type": "websocket.send", "text": text})
+            self._queue.put(text)
 
     def flush(self) -> None:
         """Do nothing: `send` and `write` use the same queue."""
@@ -85,7 +101,7 @@ class AsgiTransport:
     def close(self, code: int, reason: str) -> None:
         """Send a close frame after what waits to be sent; send nothing after it."""
         self._readable.set()
-        self._queue.end({"type": "websocket.close", "code": code, "reason": reason})
+        self._queue.end(_Close(code, reason))
 
     def abort(self) -> None:
         """End without sending the rest. The ASGI server closes the connection, the bundled one at once."""
@@ -127,10 +143,6 @@ class AsgiTransport:
                 connection.binary()
             else:
                 connection.text(text)
-
-
-def _size_of(message: Mapping[str, Any]) -> int:
-    return len(message.get("text", "")) + _FRAME_BYTES
 
 
 class WebSocketEndpoint:
