@@ -33,14 +33,14 @@ _FRAME_BYTES = 10  # the longest header of a server's frame
 _log = logging.getLogger(__name__)
 
 
-class _Close(NamedTuple):
+class Close(NamedTuple):
     """The last item of a queue."""
 
     code: int
     reason: str
 
 
-def bytes_of(item: str | _Close) -> int:
+def bytes_of(item: str | Close) -> int:
     """The bytes of a frame with this text, or of a close frame."""
     text = item if isinstance(item, str) else item.reason
     # `isascii` looks at a flag: what fan-out gives to all members is encoded for none of them.
@@ -59,14 +59,14 @@ class AsgiTransport:
         self._over = asyncio.Event()
         heartbeat = PATHS[websocket.scope["path"]]
         self.connection: Connection = realtime.clients.new_connection(principal, self, heartbeat, address)
-        self._queue: SendQueue[str | _Close] = SendQueue(
+        self._queue: SendQueue[str | Close] = SendQueue(
             self._send_item,
             size_of=bytes_of,
             budget=realtime.settings.send_budget_bytes,
             set_writable=self.connection.set_writable,
         )
 
-    async def _send_item(self, item: str | _Close) -> None:
+    async def _send_item(self, item: str | Close) -> None:
         if isinstance(item, str):
             await self._websocket.send({"type": "websocket.send", "text": item})
         else:
@@ -101,7 +101,7 @@ class AsgiTransport:
     def close(self, code: int, reason: str) -> None:
         """Send a close frame after what waits to be sent; send nothing after it."""
         self._readable.set()
-        self._queue.end(_Close(code, reason))
+        self._queue.end(Close(code, reason))
 
     def abort(self) -> None:
         """End without sending the rest. The ASGI server closes the connection, the bundled one at once."""
