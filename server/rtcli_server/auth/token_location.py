@@ -1,7 +1,9 @@
 """Finds the token in a request: the places where it may be, and their order (protocol.md, section 2).
 
-A request with tokens in two places is refused, because its sender cannot know which one counts (RFC 6750,
-section 2: "Clients MUST NOT use more than one method").
+What a client says outright (header, subprotocol, query) goes before the cookie, which a browser adds by
+itself: a page whose event streams need the cookie may open its WebSockets with a token of their own. Tokens
+that differ are refused, because nobody can know which one counts (RFC 6750, section 2: "Clients MUST NOT use
+more than one method").
 """
 
 from __future__ import annotations
@@ -23,10 +25,10 @@ class HandshakeError(ValueError):
 
 
 class TwoTokensError(HandshakeError):
-    """Tokens in more than one place."""
+    """Two tokens that differ."""
 
     def __init__(self) -> None:
-        super().__init__("The token must be in one place only")
+        super().__init__("The request has two tokens that differ")
 
 
 class SubprotocolError(HandshakeError):
@@ -39,22 +41,30 @@ class SubprotocolError(HandshakeError):
 def find_token(
     get_header: GetHeader, query_string: str, *, websocket: bool, origin_allowed: bool
 ) -> str | None:
-    """Return the token of a request, or None.
+    """Return the token of a request, or None. An outright token may be empty, which is no valid token.
 
     `get_header(name)` returns all values of a header (name in lower case); `query_string` has no leading `?`.
-    `origin_allowed`: the request has an `Origin` that is allowed. Without that, cookies are not read.
+    `origin_allowed`: the request has an `Origin` that is allowed. Without that, cookies are not read; nor are
+    they beside an outright token, even if that one is bad.
     Raises TwoTokensError, and SubprotocolError for a WebSocket.
     """
-    found = _from_authorization(get_header("authorization"))
+    outright = _from_authorization(get_header("authorization"))
     if websocket:
-        found += _from_subprotocols(get_header("sec-websocket-protocol"))
-    if origin_allowed:
-        found += _from_cookies(get_header("cookie"))
+        outright += _from_subprotocols(get_header("sec-websocket-protocol"))
     if QUERY_PARAMETER in query_string:
-        found += [value for name, value in parse_qsl(query_string) if name == QUERY_PARAMETER]
-    if len(found) > 1:
+        pairs = parse_qsl(query_string, keep_blank_values=True)
+        outright += [value for name, value in pairs if name == QUERY_PARAMETER]
+    if outright:
+        return _the_one(outright)
+    cookies = _from_cookies(get_header("cookie")) if origin_allowed else []
+    return _the_one(cookies) if cookies else None
+
+
+def _the_one(tokens: Sequence[str]) -> str:
+    """Return the token that all of these are. Raises TwoTokensError."""
+    if len(set(tokens)) > 1:
         raise TwoTokensError
-    return found[0] if found else None
+    return tokens[0]
 
 
 def choose_subprotocol(values: Sequence[str]) -> str | None:
@@ -64,12 +74,8 @@ def choose_subprotocol(values: Sequence[str]) -> str | None:
 
 def _from_authorization(values: Sequence[str]) -> list[str]:
     """RFC 6750, section 2.1: `Bearer` (in any case, RFC 9110, 11.1), spaces, the token."""
-    found = []
-    for value in values:
-        scheme, _, token = value.strip(" \t").partition(" ")
-        if scheme.lower() == "bearer" and token.strip(" "):
-            found.append(token.strip(" "))
-    return found
+    parts = (value.strip(" \t").partition(" ") for value in values)
+    return [token.strip(" ") for scheme, _, token in parts if scheme.lower() == "bearer"]
 
 
 def _split(values: Sequence[str]) -> list[str]:

@@ -310,10 +310,14 @@ export class RealtimeClient extends EventTarget {
   }
 }
 
+// Statuses after which a stream does not come back (docs/protocol.md, section 4).
+const FINAL = [204, 400, 403, 404, 406];
+
 /**
  * Follow an event stream. `onEvent({event, data, id})` is called for each event of the given names.
  * EventSource comes back by itself while the server lets it; when it gives up, this tries again from the
- * last event id, with growing delays. Returns a function that ends it.
+ * last event id, with growing delays, until the server says that it must stay away: `onState("closed",
+ * {status})`, with 204 after a kick. Returns a function that ends it.
  */
 export function followEvents({
   token,
@@ -329,11 +333,25 @@ export function followEvents({
   let timer = 0;
   let ended = false;
 
-  const open = async () => {
+  const address = async () => {
     const stream = new URL("/api/v1/events/stream", url);
     for (const room of rooms) stream.searchParams.append("room", room);
     stream.searchParams.set("token", await read(token)); // EventSource sends no header of ours
     if (lastEventId) stream.searchParams.set("last_event_id", lastEventId);
+    return stream;
+  };
+  const end = (detail) => {
+    ended = true;
+    clearTimeout(timer);
+    source?.close();
+    onState("closed", detail);
+  };
+  const wait = () => {
+    if (ended) return;
+    onState("waiting");
+    timer = setTimeout(() => comeBack().catch(wait), backoffMs(attempt++));
+  };
+  const open = (stream) => {
     if (ended) return;
     source = new EventSource(stream);
     for (const name of new Set(["ready", "gap", "heartbeat", "closing", ...names])) {
@@ -344,17 +362,18 @@ export function followEvents({
       });
     }
     source.onopen = () => onState("open");
-    source.onerror = () => {
-      if (source.readyState !== EventSource.CLOSED) return onState("connecting");
-      onState("waiting");
-      timer = setTimeout(open, backoffMs(attempt++));
-    };
+    source.onerror = () => (source.readyState === EventSource.CLOSED ? wait() : onState("connecting"));
   };
-  open();
-  return () => {
-    ended = true;
-    clearTimeout(timer);
-    source?.close();
-    onState("closed");
+  /** EventSource does not say why it gave up; the same request without a body does. */
+  const comeBack = async () => {
+    const stream = await address();
+    if (ended) return;
+    const { status } = await fetch(stream, { method: "HEAD", cache: "no-store" });
+    if (ended) return;
+    const refused = status === 401 && typeof token !== "function"; // a function may give another one
+    if (refused || FINAL.includes(status)) end({ status });
+    else open(stream);
   };
+  address().then(open).catch(wait);
+  return () => end();
 }

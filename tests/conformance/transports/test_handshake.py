@@ -283,8 +283,25 @@ def test_a_token_in_the_header(server: LiveServer) -> None:
         assert ws.message()["data"]["user_id"] == 8
 
 
-def test_two_tokens_in_different_places(server: LiveServer) -> None:
-    replace: Replace = {"Authorization": f"Bearer {token()}"}
+def test_a_page_with_a_cookie_may_say_another_token(server: LiveServer) -> None:
+    from_page: Replace = {"Cookie": f"rt_token={token('8')}", "Sec-Fetch-Site": "same-origin"}
+    pair: Replace = {"Sec-WebSocket-Protocol": f"rt.v1, bearer.{token('7')}"}
+    for path, headers, user_id in (
+        (WS, from_page, 8),
+        (f"{WS}?token={token('7')}", from_page, 7),
+        (WS, from_page | pair, 7),
+    ):
+        with RawWebSocket(server.port, path, headers) as ws:
+            assert ws.message()["data"]["user_id"] == user_id
+    for bad in ("x", ""):  # the cookie does not step in
+        with RawWebSocket(server.port, f"{WS}?token={bad}", from_page) as ws:
+            close = ws.close_frame()
+            assert close is not None
+            assert close.code == 1008
+
+
+def test_two_tokens_that_differ(server: LiveServer) -> None:
+    replace: Replace = {"Authorization": f"Bearer {token('8')}"}
     response = answer_to(server, handshake_bytes(good_path(), replace=replace))
     assert response is not None
     assert response.status == 400

@@ -204,7 +204,17 @@ def test_the_token_by_header_query_and_cookie(strict: LiveServer, path: str) -> 
     assert ask(strict, path, cookie, "Sec-Fetch-Site: same-site", auth="").status == 401
     assert ask(strict, path, cookie, "Sec-Fetch-Site: cross-site", auth="").status == 401
     assert ask(strict, path, cookie, "Origin: https://evil.example", auth="").status == 403
-    assert ask(strict, path, cookie, f"Origin: {OK_ORIGIN}").status == 400  # two tokens
+    other = f"Cookie: rt_token={token('8')}"
+    for outright, status in ((good, 200), ("rubbish", 401), ("", 401)):  # the cookie does not step in
+        assert (
+            ask(strict, path, other, f"Origin: {OK_ORIGIN}", auth=f"Authorization: Bearer {outright}").status
+            == status
+        )
+        assert (
+            ask(strict, f"{path}?token={outright}", other, f"Origin: {OK_ORIGIN}", auth="").status == status
+        )
+    assert ask(strict, path, cookie, other, f"Origin: {OK_ORIGIN}", auth="").status == 400  # two that differ
+    assert ask(strict, path, cookie, cookie, f"Origin: {OK_ORIGIN}", auth="").status == 200
 
 
 def test_s9_a_token_that_has_expired_is_401_on_every_way(server: LiveServer) -> None:
@@ -288,12 +298,16 @@ def test_who_was_kicked_is_told_to_stay_away_and_may_come_anew(server: LiveServe
         cursor = stream.until("ready").id
         assert server.ask(lambda realtime: realtime.hub.kick("801")) == 1
         assert stream.event() is None
-    back = f"Last-Event-ID: {cursor}"
     kicked = f"Authorization: Bearer {token('801')}"
+    by_parameter = f"?last_event_id={quote(cursor, safe='')}"
     for path in (EVENTS, "/api/v1/notifications/stream"):
-        response = ask(server, path, back, auth=kicked)
-        assert (response.status, response.body) == (204, b"")  # WHATWG 9.2.3: it does not come back
-    assert ask(server, EVENTS, back).status == 200  # another user
+        for target, header in ((path, f"Last-Event-ID: {cursor}"), (path + by_parameter, "Last-Event-ID:")):
+            for method in ("GET", "HEAD"):
+                response = ask(server, target, header, auth=kicked, method=method)
+                assert (response.status, response.body) == (204, b"")  # WHATWG 9.2.3: it does not come back
+            assert ask(server, target, header).status == 200  # another user
+        response = ask(server, f"{path}?last_event_id=", "Last-Event-ID:", auth=kicked, method="HEAD")
+        assert response.status == 200, "an empty id is none"
     with EventStream(server.port, sub="801") as stream:
         assert stream.until("ready").id
 

@@ -14,6 +14,7 @@ from rtcli_server.auth.claims import Principal
 from rtcli_server.auth.origins import OriginPolicy
 from tests.support.servers.live_server import SECRET, token
 
+OK = "https://ok.example"
 FULL = Rejection(503, ErrorCode.RATE_LIMITED, "full", CloseCode.TRY_AGAIN_LATER, 1_000)
 
 
@@ -26,7 +27,7 @@ class CheckedAdmission:
         self.rejections: Counter[str] = Counter()
         self.admission = Admission(
             Authenticator(secrets=[SECRET]),
-            OriginPolicy(["https://ok.example"]),
+            OriginPolicy([OK]),
             self.check_capacity,
             self.rejections,
         )
@@ -62,8 +63,12 @@ def test_a_good_token_is_admitted(checked: CheckedAdmission) -> None:
         (request(query=f"token={token(ttl_s=-60)}"), 401, 1008),
         (request(("origin", "https://evil.example"), query=f"token={token()}"), 403, None),
         (request(("origin", "https://ok.example.evil.example"), query=f"token={token()}"), 403, None),
-        (request(("origin", "https://ok.example"), ("origin", "https://ok.example")), 403, None),
-        (request(("authorization", f"Bearer {token()}"), query=f"token={token()}"), 400, None),
+        (request(("origin", OK), ("origin", OK)), 403, None),
+        (request(("authorization", f"Bearer {token()}"), query=f"token={token('8')}"), 400, None),
+        # a bad outright token: the cookie does not step in
+        (request(("origin", OK), ("cookie", f"rt_token={token()}"), query="token=x"), 401, 1008),
+        (request(("origin", OK), ("cookie", f"rt_token={token()}"), query="token="), 401, 1008),
+        (request(("origin", OK), ("cookie", f"rt_token={token()}; rt_token={token('8')}")), 400, None),
         (request(("sec-websocket-protocol", f"bearer.{token()}")), 400, None),
         (request(("cookie", f"rt_token={token()}")), 401, 1008),  # without an Origin it does not count
     ],
@@ -80,8 +85,20 @@ async def test_rejections(
 
 
 def test_a_cookie_counts_with_an_allowed_origin(checked: CheckedAdmission) -> None:
-    given = request(("origin", "https://ok.example"), ("cookie", f"a=b; rt_token={token()}"))
+    given = request(("origin", OK), ("cookie", f"a=b; rt_token={token()}"))
     assert isinstance(checked.admission.admit_at_once(given), Principal)
+
+
+def test_an_outright_token_says_who_it_is_whatever_the_cookie(checked: CheckedAdmission) -> None:
+    cookies = ("origin", OK), ("cookie", f"rt_token={token('8')}; rt_token={token('9')}")
+    for given in (
+        request(*cookies, query=f"token={token('7')}"),
+        request(*cookies, ("sec-websocket-protocol", f"rt.v1, bearer.{token('7')}")),
+        request(*cookies, ("authorization", f"Bearer {token('7')}"), websocket=False),
+    ):
+        verdict = checked.admission.admit_at_once(given)
+        assert isinstance(verdict, Principal)
+        assert verdict.user_id == "7"
 
 
 def test_a_full_server_says_when_to_come_back(checked: CheckedAdmission) -> None:

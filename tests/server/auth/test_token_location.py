@@ -48,35 +48,81 @@ def test_how_a_bearer_may_be_written(value: str) -> None:
     assert find({"authorization": [value]}) == "a.b.c"
 
 
-@pytest.mark.parametrize("value", ["", "Bearer", "Bearer ", "a.b.c", "Basic dTpw", "Bearera.b.c"])
+@pytest.mark.parametrize("value", ["", "a.b.c", "Basic dTpw", "Bearera.b.c"])
 def test_no_bearer(value: str) -> None:
     """Row T1."""
     assert find({"authorization": [value]}) is None
+    assert find(COOKIE | {"authorization": [value]}, origin_allowed=True) == "a.b.c"
+
+
+@pytest.mark.parametrize("query", ["TOKEN=a.b.c", "xtoken=a.b.c", "ticket=token", "token;a"])
+def test_no_token_in_the_query(query: str) -> None:
+    assert find(query=query) is None
+
+
+OUTRIGHT: list[tuple[Headers, str]] = [
+    ({"authorization": ["Bearer {}"]}, ""),
+    ({"sec-websocket-protocol": ["rt.v1, bearer.{}"]}, ""),
+    ({}, "token={}"),
+]
+
+
+def said(place: tuple[Headers, str], token: str) -> tuple[Headers, str]:
+    headers, query = place
+    return {
+        name: [value.format(token) for value in values] for name, values in headers.items()
+    }, query.format(token)
+
+
+@pytest.mark.parametrize("place", OUTRIGHT)
+@pytest.mark.parametrize("token", ["d.e.f", "rubbish", ""])
+@pytest.mark.parametrize("cookie", ["rt_token=a.b.c", "rt_token=a.b.c; rt_token=g.h.i"])
+def test_an_outright_token_goes_before_the_cookie(
+    place: tuple[Headers, str], token: str, cookie: str
+) -> None:
+    """Also when it is bad, and whatever the cookies: those are not read then."""
+    headers, query = said(place, token)
+    assert find(headers | {"cookie": [cookie]}, query, origin_allowed=True) == token
+
+
+@pytest.mark.parametrize("empty", ["token", "token=", "x=1&token=&y=2"])
+def test_an_empty_parameter_is_an_outright_token(empty: str) -> None:
+    assert find(COOKIE, empty, origin_allowed=True) == ""
+
+
+@pytest.mark.parametrize("value", ["Bearer", "bearer ", " Bearer   "])
+def test_an_empty_bearer_is_an_outright_token(value: str) -> None:
+    assert find(COOKIE | {"authorization": [value]}, origin_allowed=True) == ""
 
 
 @pytest.mark.parametrize(
-    "query", ["token=", "token", "TOKEN=a.b.c", "xtoken=a.b.c", "ticket=token", "token;a"]
+    ("headers", "query"),
+    [
+        (AUTHORIZATION, "token=a.b.c"),
+        (AUTHORIZATION | PAIR | COOKIE, "token=a.b.c&token=a%2Eb.c"),
+        ({"authorization": ["Bearer a.b.c", "bearer  a.b.c"]}, ""),
+        ({"cookie": ["rt_token=a.b.c; rt_token=a.b.c", "rt_token=a.b.c"]}, ""),
+    ],
 )
-def test_no_token_in_the_query(query: str) -> None:
-    assert find(query=query) is None
+def test_one_token_said_twice_is_one_token(headers: Headers, query: str) -> None:
+    assert find(headers, query, origin_allowed=True) == "a.b.c"
 
 
 @pytest.mark.parametrize(
     ("headers", "query"),
     [
         (AUTHORIZATION, "token=d.e.f"),
-        (AUTHORIZATION, "token=a.b.c"),
-        (AUTHORIZATION | PAIR, ""),
-        (AUTHORIZATION | COOKIE, ""),
-        (PAIR, "token=a.b.c"),
-        (COOKIE, "token=a.b.c"),
-        ({}, "token=a.b.c&token=a.b.c"),
-        ({"authorization": ["Bearer a.b.c", "Bearer a.b.c"]}, ""),
-        ({"sec-websocket-protocol": ["rt.v1, bearer.a, bearer.b"]}, ""),
-        ({"cookie": ["rt_token=a; rt_token=b"]}, ""),
+        (AUTHORIZATION, "token="),
+        (AUTHORIZATION | {"sec-websocket-protocol": ["rt.v1, bearer.d.e.f"]}, ""),
+        (PAIR | COOKIE, "token=d.e.f"),
+        ({}, "token=a.b.c&token=d.e.f"),
+        ({"authorization": ["Bearer a.b.c", "Bearer a.b.d"]}, ""),
+        ({"sec-websocket-protocol": ["rt.v1, bearer.a.b.c, bearer.a.b.d"]}, ""),
+        ({"cookie": ["rt_token=a.b.c; rt_token=a.b.d"]}, ""),
+        ({"cookie": ["rt_token=a.b.c", "rt_token=a.b.d"]}, ""),
     ],
 )
-def test_two_tokens_are_refused(headers: Headers, query: str) -> None:
+def test_two_tokens_that_differ_are_refused(headers: Headers, query: str) -> None:
     """Row T1."""
     with pytest.raises(TwoTokensError) as caught:
         find(headers, query, origin_allowed=True)

@@ -31,10 +31,12 @@ from rtcli_server.connections.heartbeat_stream import HeartbeatStream
 from rtcli_server.problems import ProblemError
 from rtcli_server.realtime import Realtime
 from rtcli_server.transports.sse.stream_request import (
+    ID_PARAMETER,
     MEDIA_TYPE,
     StreamRequest,
     accepts_events,
     is_resumable,
+    last_event_id,
     read_cursor,
 )
 from rtcli_server.transports.sse.writers import open_writer
@@ -70,6 +72,10 @@ def _not_acceptable(request: Request) -> Response | None:
     if accepts_events(request.headers.getlist("accept")):
         return None
     return _refuse(406, "not_acceptable", f"This is {MEDIA_TYPE}")
+
+
+def _last_event_id(request: Request) -> str:
+    return last_event_id(request.scope["headers"], request.query_params.getlist(ID_PARAMETER))
 
 
 AnyStream = TypeVar("AnyStream", bound=EventStream | HeartbeatStream)
@@ -151,25 +157,21 @@ class EventStreamEndpoints:
         """Answer 204 to a client that was kicked and reconnects.
 
         WHATWG HTML, section 9.2.1: "a client can be told to stop reconnecting using the HTTP 204 No Content
-        response code". A request without `Last-Event-ID` is admitted: a kick ends connections, it is no ban.
+        response code". A request that does not resume is admitted: a kick ends connections, it is no ban.
         """
         now = self._realtime.clock.now()
-        if "last-event-id" in request.headers and self._realtime.hub.is_kicked(principal.user_id, now):
+        if _last_event_id(request) and self._realtime.hub.is_kicked(principal.user_id, now):
             return Response(status_code=204)
         return None
 
     def _open(self, request: Request, principal: Principal, address: str, rooms: list[str]) -> Response:
         channels = [*(ROOM_PREFIX + room for room in rooms), principal.channel, BROADCAST]
         scope = request.scope
-        path = scope["raw_path"] + b"?" + scope["query_string"]
+        path, query = scope["raw_path"], scope["query_string"]
         max_head_bytes = self._realtime.settings.max_header_bytes
-        if not is_resumable(path, scope["headers"], channels, max_head_bytes=max_head_bytes):
+        if not is_resumable(path, query, scope["headers"], channels, max_head_bytes=max_head_bytes):
             return _refuse(400, ErrorCode.TOO_MANY_ROOMS, NOT_RESUMABLE)
-        # Two headers are one with ", " in it (RFC 9110, section 5.3), which is never a valid cursor.
-        header = ", ".join(request.headers.getlist("last-event-id"))
-        # The header, which a reconnecting browser sends, takes precedence over the parameter.
-        text = header or request.query_params.get("last_event_id", "")
-        stream_request = read_cursor(text, channels, user_channel=principal.channel)
+        stream_request = read_cursor(_last_event_id(request), channels, user_channel=principal.channel)
         new_stream = partial(self._realtime.clients.new_event_stream, principal, address)
         return EventStreamResponse(self._realtime, new_stream, partial(self._begin, stream_request))
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from rtcli.protocol.position import InvalidPositionError, Position, longest_cursor, parse_cursor
-from rtcli_server.headers import Headers
+from rtcli.protocol.position import InvalidPositionError, Position, cursor_key, longest_cursor, parse_cursor
+from rtcli_server.headers import Headers, header_values
 
 MEDIA_TYPE = "text/event-stream"
 _RANGES = (MEDIA_TYPE, "text/*", "*/*")  # media ranges that cover it, the most specific one first
 _ID_HEADER = b"last-event-id"
+ID_PARAMETER = "last_event_id"
 _SPARE_BYTES = 256  # for what differs between two requests for one stream, and for the ends of lines
 
 
@@ -24,6 +25,17 @@ class StreamRequest:
     channels: list[str]
     cursor: Mapping[str, Position]
     invalid: bool  # the request has a cursor that cannot be read
+
+
+def last_event_id(headers: Headers, parameters: Sequence[str]) -> str:
+    """Return what a request resumes from, or "" for a new stream.
+
+    That is the header `Last-Event-ID`, which a reconnecting browser sends, or else the parameter
+    `last_event_id`, all of whose values are given. Several of one kind are one with ", " in it (RFC 9110,
+    section 5.3), which is never a valid cursor.
+    """
+    fields = (value.decode("latin-1") for value in header_values(headers, _ID_HEADER))
+    return ", ".join(filter(None, fields)) or ", ".join(filter(None, parameters))
 
 
 def read_cursor(text: str, channels: list[str], *, user_channel: str) -> StreamRequest:
@@ -66,15 +78,27 @@ def _weighted(text: str) -> Iterable[tuple[str, float]]:
             yield name, 1.0
 
 
-def is_resumable(raw_path: bytes, headers: Headers, channels: Iterable[str], *, max_head_bytes: int) -> bool:
-    """Whether this stream can be resumed with every cursor that it may reach.
+def is_resumable(
+    path: bytes, query: bytes, headers: Headers, channels: Sequence[str], *, max_head_bytes: int
+) -> bool:
+    """Whether this stream can be resumed with every cursor that it may reach, by the header or the parameter.
 
     A cursor has a size limit, and so has the head of the request that brings it. A browser that is refused
-    for one of them gives up for ever, in the middle of a stream that it was admitted to. `raw_path` includes
-    the query.
+    for one of them gives up for ever, in the middle of a stream that it was admitted to. A request that has
+    the parameter is repeated with both: a browser keeps the URL and adds the header.
     """
     cursor = longest_cursor(channels)
     if cursor is None:
         return False
+    parts = query.split(b"&")
+    others = [part for part in parts if part.partition(b"=")[0] != ID_PARAMETER.encode()]
     fields = sum(len(name) + len(value) + 4 for name, value in headers if name != _ID_HEADER)
-    return len(raw_path) + fields + len(_ID_HEADER) + cursor + _SPARE_BYTES <= max_head_bytes
+    by_header = len(_ID_HEADER) + cursor
+    by_parameter = len(ID_PARAMETER) + cursor + _escaping_bytes(channels)
+    resuming = max(by_header, by_parameter) if len(others) == len(parts) else by_header + by_parameter
+    return len(path) + len(b"&".join(others)) + fields + resuming + _SPARE_BYTES <= max_head_bytes
+
+
+def _escaping_bytes(channels: Iterable[str]) -> int:
+    """How much longer a cursor over these channels is as a parameter: `%`, `~`, `=` and `,` become `%XX`."""
+    return sum(2 * (key.count("%") + key.count("~") + 2) for key in map(cursor_key, channels))
