@@ -110,10 +110,14 @@ class DamagedMessages:
 
 
 def was_waited_for(audit: Audit, member: Membership, identity: int) -> bool:
-    """Whether the membership has not received the message, whole or damaged, as far as that is known."""
+    """Whether the subscriber has not received the message in the room, whole or damaged."""
     log_number, number = split_id(identity)
-    unseen = not audit.logs[log_number].keys[number] and not member.has_damaged(identity)
-    return unseen or identity in member.missing or identity in member.trailing
+    key = audit.logs[log_number].keys[number]
+    return not any(
+        other.received(identity, key) or other.has_damaged(identity)
+        for other in audit.rooms[member.room].released
+        if other.user == member.user
+    )
 
 
 def unseen_messages(room: Room) -> Iterator[tuple[int, SenderLog, int]]:

@@ -9,6 +9,8 @@ memberships' exceptions; correct deliveries are not looked at again.
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 
 from rtcli.load.audit.audit import Audit
@@ -72,6 +74,7 @@ class Judge:
         self._unknown = unknown
         self._account = Account()
         self._damaged = DamagedMessages(audit)
+        self._published_by: dict[int, array[int]] = {}  # by log
 
     def judge(self) -> Account:
         """Find all violations. Releases all memberships; call it once."""
@@ -144,37 +147,93 @@ class Judge:
         if member.joined is None:
             return
         broke = member.end in {"lost", "declared"} and not _is_dropped(member)
+        latest = self._latest_sent(room, member) if broke and not room.ordered else 0
         for identity, key in member.missing.items():
-            unsure = broke and not room.ordered and not self._was_before(identity, member)
+            unsure = broke and not room.ordered and not self._was_before(identity, latest)
             self._judge_missing(room, member, identity, key, is_tail=unsure)
         for identity, key in member.trailing.items():
-            self._judge_missing(room, member, identity, key, is_tail=not _is_dropped(member))
+            behind = room.ordered or not self._was_before(identity, latest)
+            self._judge_missing(room, member, identity, key, is_tail=broke and behind)
         for identity, log, number in unseen:
             if not member.has_damaged(identity):
                 key = log.ack_keys.get(number, 0)
-                behind = key > member.cursor.key if key else not self._was_before(identity, member)
+                behind = key > member.cursor.key if key else not self._was_before(identity, latest)
                 self._judge_missing(room, member, identity, key, is_tail=broke and behind)
+        if not member.history:  # what it asked for came before its time
+            self._count_overlapping(room, member)
 
-    def _was_before(self, identity: int, member: Membership) -> bool:
-        """Whether the message was published before the last one that the member received was sent."""
+    def _latest_sent(self, room: Room, member: Membership) -> int:
+        """When the latest of the messages that the membership has received was sent; 0 without any."""
+        latest = 0
+        for log in room.logs:
+            for number in reversed(range(self._sent_until(log, member.ended or 0))):
+                sent, key = log.sent[number], log.keys[number]
+                if sent and sent <= latest:
+                    break
+                if key and sent and member.received(message_id(log.number, number), key):
+                    latest = sent
+                    break
+        return latest
+
+    def _sent_until(self, log: SenderLog, at: int) -> int:
+        """The number of the log's messages that were sent until a time, or that may have been."""
+        if log.number // LOGS_PER_WORKER in self._unknown:  # only what came is known of it
+            return len(log.sent)
+        end = len(log.sent)
+        while end and not log.sent[end - 1]:  # never sent
+            end -= 1
+        return bisect_right(log.sent, at, 0, end)
+
+    def _was_before(self, identity: int, latest: int) -> bool:
+        """Whether the message was published before the time at which another one was sent."""
         log_number, number = split_id(identity)
         ack = self._audit.logs[log_number].acks[number]
-        return ack not in {0, FAILED} and abs(ack) <= member.cursor.sent
+        return ack not in {0, FAILED} and abs(ack) <= latest
+
+    def _count_overlapping(self, room: Room, member: Membership) -> None:
+        """Count the messages that were sent before the join was confirmed, and published perhaps after it."""
+        joined = member.joined or 0
+        for log in room.logs:
+            until = self._sent_until(log, joined - 1)
+            if not until:
+                continue
+            for number in range(bisect_left(self._published(log), joined, 0, until), until):
+                identity, key = message_id(log.number, number), log.keys[number]
+                came = (key and member.received(identity, key)) or member.has_damaged(identity)
+                if not came and self._is_wanted(room, member, log, number):
+                    self._account.indeterminate += self._is_expected(member, log, number) is None
+
+    def _published(self, log: SenderLog) -> array[int]:
+        """By number, when this message and all before it in its log were certainly published."""
+        found = self._published_by.get(log.number)
+        if found is None:
+            never, latest = 1 << 62, 0
+            found = self._published_by[log.number] = array("q")
+            for number in range(len(log.sent)):
+                if log.sent[number] and log.acks[number] != FAILED:
+                    known = log.known_by(number, self._patience)
+                    latest = max(latest, never if known is None else known)
+                found.append(latest)
+        return found
 
     def _judge_missing(
         self, room: Room, member: Membership, identity: int, key: int, *, is_tail: bool
     ) -> None:
         log_number, number = split_id(identity)
         log = self._audit.logs[log_number]
-        if log.acks[number] == FAILED or log.room != room.name or not log.sent[number]:
-            return
-        if log.publisher == member.user and not self._self_echo:
+        if log.sent[number] < (member.joined or 0) or not self._is_wanted(room, member, log, number):
             return
         expected = self._is_expected(member, log, number)
         if expected is None:
             self._account.indeterminate += 1
         elif expected:
             self._undelivered(room, member, identity, key, is_tail=is_tail)
+
+    def _is_wanted(self, room: Room, member: Membership, log: SenderLog, number: int) -> bool:
+        """Whether the message is for the room's members at all, and for this one."""
+        if log.acks[number] == FAILED or log.room != room.name or not log.sent[number]:
+            return False
+        return self._self_echo or log.publisher != member.user
 
     def _is_expected(self, member: Membership, log: SenderLog, number: int) -> bool | None:
         """Whether the membership should have received the message; None when nobody can tell."""
@@ -196,7 +255,9 @@ class Judge:
         elif is_tail:
             self._account.indeterminate += 1  # on its way when the connection broke
         else:
-            kind = "resume_gap" if _while_away(member, sent, key) else "lost"
+            accepted = self._audit.logs[log_number].acks[number] != 0
+            away = _while_away(member, sent, key if room.ordered else 0, accepted=accepted)
+            kind = "resume_gap" if away else "lost"
             self._account.cases.append(Case(kind, member.user, room.name, identity, member))
             self._account.undelivered += 1
 
@@ -233,13 +294,19 @@ def _is_dropped(member: Membership) -> bool:
     return member.dropped and member.end == "lost"
 
 
-def _while_away(member: Membership, sent: int, key: int) -> bool:
+def _while_away(member: Membership, sent: int, key: int, *, accepted: bool) -> bool:
     """Whether a resume should have brought the message: it was sent before that, and not due before the loss.
 
-    Where no position shows the latter, the order of first arrival does. That is rarely wrong (in 17 of 20 000
-    random faulty worlds): then a loss near a resume is reported as the other of the two kinds.
+    Where no position (`key`) shows the latter, the times of sending do, which all workers know alike: it was
+    sent after the last message that the membership had received. For a message that overtook another just
+    then, that may be wrong: the loss is reported as the other of the two kinds. `accepted`: somebody has seen
+    it, or it was acknowledged; else it counts as due when it was sent.
     """
     for outage in member.outages or ():
-        if sent <= outage.back and (key > outage.key if key else sent >= outage.lost):
+        if key:
+            after = key > outage.key
+        else:
+            after = sent > outage.sent if accepted else sent >= outage.lost
+        if after and sent <= outage.back:
             return True
     return False

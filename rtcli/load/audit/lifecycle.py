@@ -123,7 +123,8 @@ class Lifecycle:
     def resumed(self, user: Subscriber, member: Membership, now: int) -> None:
         """Record a resume in which the server promised all messages that were missed."""
         if member.lost is not None:
-            member.outages = [*(member.outages or ()), Outage(member.cursor.key, member.lost, now)]
+            last = member.cursor
+            member.outages = [*(member.outages or ()), Outage(last.key, last.sent, member.lost, now)]
         member.lost, member.dropped = None, False
         member.connection = user.connection
 

@@ -9,9 +9,13 @@ from rtcli.load.metrics.histogram import bucket_index
 
 
 class Outage(NamedTuple):
-    """A time without a connection that ended in a resume. `key`: the furthest key received before it."""
+    """A time without a connection that ended in a resume.
+
+    `key` is the furthest key received before it, and `sent` the time at which that message was sent.
+    """
 
     key: int
+    sent: int
     lost: int
     back: int
 

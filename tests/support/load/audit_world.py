@@ -23,19 +23,6 @@ from rtcli.protocol.position import Position
 
 PATIENCE = 50
 CHARACTERS = 'ab "\\/\n\t\x01<&>\u00e9\u4e2d\u0645\u2028\U0001f600~'
-FAULTS = {
-    "drop": 0.03,
-    "repeat": 0.03,
-    "swap": 0.03,
-    "leak": 0.05,
-    "phantom": 0.02,
-    "swallow": 0.02,
-    "refuse": 0.04,
-    "ghost": 0.5,
-    "lie": 0.2,
-    "excess": 0.2,
-    "alter": 0.03,
-}
 RUN = 77
 Named = Counter[tuple[str, str, str, str]]
 """(kind, subscriber, room, message), counted."""
@@ -488,6 +475,10 @@ class World:
                 if message.failed:
                     named["ghost", stay.user, stay.room, message.name] += 1
             self._judge_missing(stay, named, counts)
+        spoilt = {(stay.user, stay.room, name) for stay in self.stays for name in stay.spoilt}
+        spoilt -= {(stay.user, stay.room, message.name) for stay in self.stays for message, _ in stay.seen}
+        lost = sum(count for (kind, *_), count in named.items() if kind in {"lost", "resume_gap"})
+        counts["undelivered"] = lost + counts["gap_declared"] + len(spoilt)
         return named, counts
 
     def _judge_order(self, stay: Stay, named: Named) -> None:
@@ -522,9 +513,6 @@ class World:
                 return "indeterminate" if sent < end else ""
         if sent >= end or known < stay.joined:
             return ""
-        if message.first_seen is not None and message.offset <= stay.start:
-            # Others had it, or what follows it, before this stay was in. The latter only positions tell.
-            return "" if self.ordered or message.first_seen <= stay.joined else "unplaced"
         if sent < stay.joined or known > end:
             return "indeterminate"
         return self._why(stay, message)
@@ -541,7 +529,8 @@ class World:
         if stay.end == "lost" and behind:
             return "indeterminate"
         for top, lost, back in stay.outages:
-            if message.sent <= back and (message.offset > top if placed else message.sent >= lost):
+            known = placed or message.acked is not None
+            if message.sent <= back and (message.offset > top if known else message.sent >= lost):
                 return "resume_gap"
         return "lost"
 

@@ -38,7 +38,8 @@ def test_a_deployment_without_faults_is_never_accused(seeds: range, ordered: boo
         truth, counts = world.by_hand()
         assert not truth
         assert not named
-        assert account.gap_declared == counts["gap_declared"]
+        assert account.indeterminate == counts["indeterminate"]
+        assert account.gap_declared == account.undelivered == counts["gap_declared"]
         assert sum(world.counts.values()) == world.counted
 
 
@@ -50,6 +51,7 @@ def test_every_fault_is_named_and_nothing_else(seeds: range) -> None:
         assert named == truth
         assert account.indeterminate == counts["indeterminate"]
         assert account.gap_declared == counts["gap_declared"]
+        assert account.undelivered == counts["undelivered"]
         assert sum(world.counts.values()) == world.counted
         seen.update(kind for kind, *_ in truth)
     assert set(seen) == {
@@ -92,7 +94,7 @@ def test_without_positions_nobody_is_accused_wrongly(seeds: range) -> None:
         unsure = truth - named - Counter(map(other_loss, moved))
         assert {kind for kind, *_ in unsure} <= {"lost", "resume_gap"}  # said to be open, not lost
         excess = account.indeterminate - counts["indeterminate"]
-        assert excess <= sum(unsure.values()) + counts["unplaced"]
+        assert excess <= sum(unsure.values())
         losses += sum(count for case, count in named.items() if case[0] in {"lost", "resume_gap"})
         mistaken += len(moved)
     assert mistaken <= losses / 1000
