@@ -303,10 +303,8 @@ def _while_away(member: Membership, sent: int, key: int, *, accepted: bool) -> b
     it, or it was acknowledged; else it counts as due when it was sent.
     """
     for outage in member.outages or ():
-        if key:
-            after = key > outage.key
-        else:
-            after = sent > outage.sent if accepted else sent >= outage.lost
-        if after and sent <= outage.back:
+        if sent > outage.back:
+            continue
+        if key > outage.key if key else sent > outage.sent if accepted else sent >= outage.lost:
             return True
     return False
