@@ -18,7 +18,13 @@ from rtcli_server.auth.verification_keys import KeyConfigError
 from rtcli_server.broker import BrokerUnavailableError, InvalidStoreError
 from rtcli_server.process.listeners import ListenError, base_url, reserved_port
 from rtcli_server.process.logs import configure_logging, redact
-from rtcli_server.process.runner import CertificateError, check_settings, serve_as_worker, serve_forever
+from rtcli_server.process.runner import (
+    CertificateError,
+    ServerFailedError,
+    check_settings,
+    serve_as_worker,
+    serve_forever,
+)
 from rtcli_server.process.supervisor import WorkersError, supervise
 from rtcli_server.settings import Settings
 
@@ -136,6 +142,9 @@ def _errors_explained() -> Iterator[None]:
         raise CliError(str(error), hint="make a good one: rtcli token keygen --out FILE") from None
     except InvalidOriginError as error:
         raise CliError(str(error), hint="see --origin") from None
+    except ServerFailedError as error:
+        hint = "the log has the cause above; start it again, or let a service manager do so"
+        raise CliError(redact(str(error)), hint=hint, exit_code=Exit.SERVER) from None
     except WorkersError as error:
         hint = "what it said stands above; with --workers 1 it stands alone"
         raise CliError(str(error), hint=hint, exit_code=Exit.SERVER) from None

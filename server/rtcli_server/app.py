@@ -80,7 +80,7 @@ def _health_router(realtime: Realtime) -> APIRouter:
 
     @router.get("/readyz")
     async def readyz() -> Response:
-        """Answer whether the server takes connections: the log answers, and the server is not draining."""
+        """Answer whether the server takes connections: the log answers, all runs, and nothing drains."""
         ready = await realtime.ready()
         return JSONResponse({"status": "ready" if ready else "not ready"}, 200 if ready else 503)
 

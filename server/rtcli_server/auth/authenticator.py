@@ -79,7 +79,7 @@ class Authenticator:
     """Verifies tokens with the configured keys: shared secrets, public keys (PEM) and a JWKS URL.
 
     `authenticate` answers at once, with the keys at hand. `verify` also fetches the JWKS once for a key that
-    is not known. `run` must run as long as the server.
+    is not known. `run` must run as long as the server where `fetches_keys` says so.
     """
 
     def __init__(
@@ -122,6 +122,11 @@ class Authenticator:
     def ready(self) -> bool:
         """Whether there is a key to verify with; False while the only source is a JWKS never fetched yet."""
         return bool(self._keys) or (self._jwks is not None and bool(self._jwks.keys))
+
+    @property
+    def fetches_keys(self) -> bool:
+        """Whether keys come from a JWKS URL, so that `run` has something to do."""
+        return self._jwks is not None
 
     async def run(self) -> None:
         """Keep the JWKS fresh until cancelled; return at once when none is configured."""

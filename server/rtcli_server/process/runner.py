@@ -26,13 +26,22 @@ from rtcli_server.connections.drain import drain
 from rtcli_server.process.listeners import BACKLOG, base_url, open_listeners
 from rtcli_server.realtime import Realtime
 from rtcli_server.settings import Settings
+from rtcli_server.timing.supervision import OnEnd, Supervised, Supervisor
 from rtcli_server.transports.http.protocol import HttpOptions, HttpProtocol
 from rtcli_server.transports.http.trusted_proxies import TrustedProxies
 from rtcli_server.transports.websocket import picows_upgrade, uvicorn_protocol
 
+HTTP_SERVER = Supervised("the HTTP server", OnEnd.EXIT)
+EXIT_MARGIN_S = 2.0  # after the drain timeout, a server that must end is ended
+FAILED = 6  # the exit code then (docs/cli.md)
+
 
 class CertificateError(Exception):
     """The certificate or its key cannot be used."""
+
+
+class ServerFailedError(Exception):
+    """Something has ended without which the server cannot go on; the text says what, and why."""
 
 
 class _Uvicorn(uvicorn.Server):
@@ -83,6 +92,7 @@ async def running_server(settings: Settings, *, worker: int | None = None) -> As
         server = _Uvicorn(_config(settings, realtime))
         handle = ServerHandle(settings, realtime, port)
         serving = asyncio.ensure_future(server.serve(sockets=listeners))
+        serving.add_done_callback(partial(_report_end, realtime.supervisor))
         try:
             await _started(server, serving)
             yield handle
@@ -90,6 +100,11 @@ async def running_server(settings: Settings, *, worker: int | None = None) -> As
         finally:
             server.should_exit = True
             await serving
+
+
+def _report_end(supervisor: Supervisor, serving: asyncio.Task[None]) -> None:
+    error = None if serving.cancelled() else serving.exception()
+    supervisor.ended(HTTP_SERVER, error or "it returned")  # at the end of the server, that is expected
 
 
 def check_settings(settings: Settings) -> None:
@@ -171,7 +186,10 @@ def tune_collector() -> None:
 
 
 async def serve_forever(settings: Settings, on_ready: Callable[[ServerHandle], None]) -> int:
-    """Run until SIGTERM or SIGINT, then drain; return 0. A second signal ends the process at once."""
+    """Run until SIGTERM or SIGINT, then drain; return 0. A second signal ends the process at once.
+
+    Raises ServerFailedError, after draining, when something has ended without which it cannot go on.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -189,7 +207,7 @@ async def serve_forever(settings: Settings, on_ready: Callable[[ServerHandle], N
 async def serve_as_worker(number: int, settings: Settings, on_ready: Callable[[ServerHandle], None]) -> int:
     """Run as one of several workers on the port until SIGTERM, then drain; return 0.
 
-    Further SIGTERMs do nothing.
+    Further SIGTERMs do nothing. Raises ServerFailedError as `serve_forever` does.
     """
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
@@ -206,5 +224,23 @@ async def _serve_until(
     async with running_server(settings, worker=worker) as handle:
         tune_collector()
         on_ready(handle)
-        await stop.wait()
+        await _stopped(stop, handle)
+        failure = handle.realtime.supervisor.exit_cause
+    if failure:
+        raise ServerFailedError(failure)
     return 0
+
+
+async def _stopped(stop: asyncio.Event, handle: ServerHandle) -> None:
+    """Wait until the server shall end, or must; in the latter case it ends for certain, also if it hangs."""
+    reasons = [
+        asyncio.ensure_future(stop.wait()),
+        asyncio.ensure_future(handle.realtime.supervisor.wait_for_exit()),
+    ]
+    await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)
+    for reason in reasons:
+        reason.cancel()
+    await asyncio.gather(*reasons, return_exceptions=True)
+    if handle.realtime.supervisor.exit_cause:
+        seconds = handle.settings.drain_timeout_s + EXIT_MARGIN_S
+        asyncio.get_running_loop().call_later(seconds, os._exit, FAILED)

@@ -43,8 +43,14 @@ from rtcli_server.realtime.clients import ClientFactory
 from rtcli_server.realtime.parts import new_authenticator, new_caps, new_retention, new_user_rates
 from rtcli_server.settings import Settings
 from rtcli_server.timing.clock import Clock
+from rtcli_server.timing.supervision import Supervised, Supervisor
 from rtcli_server.timing.tasks import BackgroundTasks
 from rtcli_server.timing.timer_wheel import Ticker, TimerWheel
+
+DELIVERY = Supervised("delivery from the log")
+KEYS = Supervised("fetching of the JWKS")
+DEPLOYMENT = Supervised("taking part in the deployment")
+TIMERS = Supervised("the ticker of all timers")
 
 
 class Realtime:
@@ -61,6 +67,7 @@ class Realtime:
         self.clock = Clock(time.monotonic)
         self.wheel = TimerWheel(self.clock.now())
         self.tasks = BackgroundTasks()
+        self.supervisor = Supervisor()
         self.metrics = Metrics(self.clock.wall, tick_s=self.wheel.resolution_s)
         self.rng = random.Random()  # noqa: S311 - spreads reconnections; guards nothing
         # Who may come in
@@ -70,7 +77,7 @@ class Realtime:
             self.authenticator, self.origins, self.check_capacity, self.metrics.refusals
         )
         # The log, and its delivery
-        self.broker: Broker = open_broker(settings.store, new_retention(settings))
+        self.broker: Broker = open_broker(settings.store, new_retention(settings), self.supervisor)
         self.history: ReadHistory = self.broker.history
         self.fanout = Fanout(
             subscribe=self.broker.subscribe,
@@ -105,8 +112,6 @@ class Realtime:
             deadline_s=settings.slow_deadline_s,
         )
         self.clients = ClientFactory(self, settings, instance_id=self.instance_id, user_rates=self.user_rates)
-        self._ticker: Ticker | None = None
-        self._running: list[asyncio.Task[None]] = []
 
     def _new_deployment(self, coordinator: Coordinator) -> Deployment:
         return Deployment(
@@ -203,15 +208,13 @@ class Realtime:
 
     async def start(self) -> None:
         """Begin to deliver and to tick, on the running loop."""
-        loop = asyncio.get_running_loop()
-        self._running = [
-            loop.create_task(self.broker.run(self._deliver(), self._lost, self._on_notification())),
-            loop.create_task(self.authenticator.run()),
-        ]
+        start = self.supervisor.start
+        start(DELIVERY, lambda: self.broker.run(self._deliver(), self._lost, self._on_notification()))
+        if self.authenticator.fetches_keys:
+            start(KEYS, self.authenticator.run)
         if self.deployment is not None:
-            self._running.append(loop.create_task(self.deployment.run()))
-        self._ticker = Ticker(loop, self.wheel, self.clock.now, self._tick)
-        self._ticker.start()
+            start(DEPLOYMENT, self.deployment.run)
+        start(TIMERS, Ticker(self.wheel, self.clock.now, self._tick).run)
 
     def _deliver(self) -> Deliver:
         deployment, deliver = self.deployment, self.fanout.deliver
@@ -238,17 +241,14 @@ class Realtime:
 
     async def stop(self) -> None:
         """Cut the clients that are left, and close the log."""
-        if self._ticker is not None:
-            self._ticker.stop()
+        self.supervisor.expect_ends()
         for client in list(self.hub.clients.values()):
             client.abort()
         await self.tasks.cancel()
         if self.deployment is not None:
             await self.deployment.leave()
         await self.broker.close()
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await self.supervisor.stop()
 
     @property
     def instance_count(self) -> int:
@@ -256,8 +256,12 @@ class Realtime:
         return 1 if self.deployment is None else max(1, len(self.deployment.membership.alive))
 
     async def ready(self) -> bool:
-        """Whether connections are welcome: the log answers, there is a key, and nothing is draining."""
-        return not self.hub.draining and self.authenticator.ready and await self.broker.ready()
+        """Whether connections are welcome.
+
+        The log answers, there is a key, everything runs that should, and nothing is draining.
+        """
+        runs = not self.hub.draining and not self.supervisor.failing
+        return runs and self.authenticator.ready and await self.broker.ready()
 
 
 def _too_many(reached: CapReached) -> Rejection:

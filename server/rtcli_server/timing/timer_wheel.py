@@ -88,33 +88,21 @@ class TimerWheel:
 
 
 class Ticker:
-    """Advances a wheel with one timer of the loop, and calls `on_tick(now)` after it, until stopped."""
+    """Advances a wheel, and calls `on_tick(now)` after that. `clock` gives monotonic seconds."""
 
     def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        wheel: TimerWheel,
-        clock: Callable[[], float],
-        on_tick: Callable[[float], None],
+        self, wheel: TimerWheel, clock: Callable[[], float], on_tick: Callable[[float], None]
     ) -> None:
-        self._loop = loop
         self._wheel = wheel
         self._clock = clock
         self._on_tick = on_tick
-        self._handle: asyncio.TimerHandle | None = None
 
-    def start(self) -> None:
-        """Begin to tick."""
-        self._handle = self._loop.call_later(self._wheel.resolution_s, self._tick)
-
-    def stop(self) -> None:
-        """Stop ticking. Timers on the wheel stay there."""
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
-
-    def _tick(self) -> None:
-        self._handle = self._loop.call_later(self._wheel.resolution_s, self._tick)
+    async def run(self) -> None:
+        """Tick until cancelled. Timers on the wheel stay there."""
         now = self._clock()
-        self._wheel.advance(now)
-        self._on_tick(now)
+        while True:
+            # The time between the beginnings of two ticks: what a tick takes is not added to it.
+            await asyncio.sleep(now + self._wheel.resolution_s - self._clock())
+            now = self._clock()
+            self._wheel.advance(now)
+            self._on_tick(now)

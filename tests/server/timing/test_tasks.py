@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from rtcli_server.timing.tasks import BackgroundTasks
 
 
@@ -35,3 +37,16 @@ async def test_what_is_done_is_forgotten() -> None:
     await done.wait()
     await asyncio.sleep(0)
     assert len(tasks) == 0
+
+
+async def test_what_raises_is_logged_with_its_cause(caplog: pytest.LogCaptureFixture) -> None:
+    tasks = BackgroundTasks()
+
+    async def work() -> None:
+        raise ValueError("of all things")
+
+    tasks.spawn(work())
+    await tasks.wait()
+    await asyncio.sleep(0)
+    assert len(tasks) == 0
+    assert "ValueError('of all things')" in caplog.text

@@ -115,11 +115,10 @@ async def test_the_ticker_ticks_until_stopped() -> None:
     now = iter(range(1_000_000))
     log: list[tuple[float, Item]] = []
     wheel.schedule(Item(log), 0.5)
-    ticker = Ticker(asyncio.get_running_loop(), wheel, lambda: float(next(now)), lambda _now: ticked.set())
-    ticker.start()
+    ticking = asyncio.create_task(Ticker(wheel, lambda: float(next(now)), lambda _now: ticked.set()).run())
     await asyncio.wait_for(ticked.wait(), 10)
     ticked.clear()
     await asyncio.wait_for(ticked.wait(), 10)
-    ticker.stop()
-    ticker.stop()
+    ticking.cancel()
+    await asyncio.gather(ticking, return_exceptions=True)
     assert len(log) == 1

@@ -14,6 +14,7 @@ from rtcli_server.broker.opening import now_ms
 from rtcli_server.broker.redis.broker import RedisBroker
 from rtcli_server.broker.redis.timings import RedisTimings
 from rtcli_server.broker.redis.url import parse_redis_url
+from rtcli_server.timing.supervision import Supervisor
 from tests.support.checker import Outcome, Receiver, Sent, Verdict, check
 from tests.support.waiting import until
 
@@ -43,6 +44,7 @@ def quick_broker(url: str, retention: Retention = KEEP, timings: RedisTimings = 
         instance_id=new_instance_id(),
         timings=timings,
         now_ms=now_ms,
+        supervisor=Supervisor(),
     )
 
 

@@ -50,6 +50,12 @@ from rtcli_server.broker.redis.wire import (
     parse_entry,
     parse_page,
 )
+from rtcli_server.timing.supervision import Supervised, Supervisor
+
+SUBSCRIPTIONS = Supervised("the connection to Redis for subscriptions")
+COMPARISON = Supervised("the comparison of channels with their streams")
+CANARIES = Supervised("the canaries through Redis")
+TIDYING = Supervised("the end of subscriptions that nobody wants")
 
 _log = logging.getLogger(__name__)
 
@@ -66,8 +72,10 @@ class RedisBroker(Broker):
         instance_id: str,
         timings: RedisTimings,
         now_ms: Callable[[], int],
+        supervisor: Supervisor,
     ) -> None:
         self._target = target
+        self._supervisor = supervisor
         self._max_age_ms = retention.max_age_ms
         self._timings = timings
         self._now_ms = now_ms
@@ -100,9 +108,8 @@ class RedisBroker(Broker):
     @property
     def _link(self) -> Link:
         if self._started is None:
-            self._started = self._target.open(
-                self._timings, [*self._scripts.texts, *self._coordinator.scripts.texts]
-            )
+            scripts = [*self._scripts.texts, *self._coordinator.scripts.texts]
+            self._started = self._target.open(self._timings, scripts, self._supervisor)
         return self._started
 
     @override
@@ -171,16 +178,21 @@ class RedisBroker(Broker):
         on_notification: OnNotification | None = None,
     ) -> None:
         """Listen, deliver and check until `close`."""
+        start = self._supervisor.start
         self._tracker.start(guarded(deliver), lost, on_notification)
+        tasks = [
+            start(SUBSCRIPTIONS, self._listener.run),
+            start(COMPARISON, self._tracker.check),
+            start(CANARIES, self._send_canaries),
+            start(TIDYING, self._tidy),
+        ]
         try:
-            async with asyncio.TaskGroup() as group:
-                works = (self._listener.run(), self._tracker.check(), self._send_canaries(), self._tidy())
-                tasks = [group.create_task(work) for work in works]
-                await self._closed.wait()
-                for task in tasks:
-                    task.cancel()
+            await self._closed.wait()
         finally:
-            self._tracker.stop()
+            for task in tasks:
+                task.cancel()
+            await self._tracker.stop()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _send_canaries(self) -> None:
         """Find out when no messages come through the listening connection although it looks alive."""

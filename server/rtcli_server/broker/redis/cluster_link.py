@@ -23,11 +23,14 @@ from typing_extensions import override
 from rtcli_server.broker.base import BrokerUnavailableError
 from rtcli_server.broker.redis.link import Connect, Link, NodeLink, pack
 from rtcli_server.broker.redis.timings import RedisTimings
+from rtcli_server.timing.supervision import Supervised, Supervisor
+from rtcli_server.timing.tasks import BackgroundTasks
 
 T = TypeVar("T")
 Address = tuple[str, int]
 ConnectTo = Callable[[str, int], Awaitable[AbstractConnection]]
 CHECK_S = 0.5  # how often the connections to all nodes are checked
+MAP = Supervised("the map of the Redis Cluster")
 _REDIRECTIONS = (MovedError, AskError, TryAgainError, ClusterDownError)
 
 _log = logging.getLogger(__name__)
@@ -37,21 +40,28 @@ class ClusterLink(Link):
     """Sends each request to the node that has the slot of its key. `connect` reaches any node."""
 
     def __init__(
-        self, connect: Connect, connect_to: ConnectTo, timings: RedisTimings, scripts: Sequence[str]
+        self,
+        connect: Connect,
+        connect_to: ConnectTo,
+        timings: RedisTimings,
+        scripts: Sequence[str],
+        *,
+        supervisor: Supervisor,
     ) -> None:
         self._connect = connect
         self._connect_to = connect_to
         self._timings = timings
         self._scripts = scripts
+        self._supervisor = supervisor
         self._links: dict[Address, NodeLink] = {}
         self._slots: list[NodeLink | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
         self._mapped = asyncio.Event()
         self._outdated = asyncio.Event()
         self._outdated.set()
-        self._retiring: set[asyncio.Task[None]] = set()
+        self._retiring = BackgroundTasks()
         self._connects_before = 0  # of the links that were retired
         self._closing = False
-        self._task = asyncio.get_running_loop().create_task(self._keep_map())
+        self._task = supervisor.start(MAP, self._keep_map)
 
     @property
     @override
@@ -126,13 +136,14 @@ class ClusterLink(Link):
     def _use(self, ranges: list[tuple[int, int, Address]]) -> None:
         addresses = {address for _, _, address in ranges}
         for address in addresses - self._links.keys():
-            self._links[address] = NodeLink(partial(self._connect_to, *address), self._timings, self._scripts)
+            connect = partial(self._connect_to, *address)
+            self._links[address] = NodeLink(
+                connect, self._timings, self._scripts, supervisor=self._supervisor
+            )
         for address in self._links.keys() - addresses:
             retired = self._links.pop(address)
             self._connects_before += retired.connects
-            task = asyncio.ensure_future(retired.close())
-            self._retiring.add(task)
-            task.add_done_callback(self._retiring.discard)
+            self._retiring.spawn(retired.close())
         self._slots = [None] * REDIS_CLUSTER_HASH_SLOTS
         for first, last, address in ranges:
             self._slots[first : last + 1] = [self._links[address]] * (last + 1 - first)
@@ -143,6 +154,5 @@ class ClusterLink(Link):
     async def close(self) -> None:
         self._closing = True
         self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
-        await asyncio.gather(*[link.close() for link in self._links.values()], *self._retiring)
+        await asyncio.gather(self._task, return_exceptions=True)
+        await asyncio.gather(*[link.close() for link in self._links.values()], self._retiring.wait())

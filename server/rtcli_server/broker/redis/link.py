@@ -14,7 +14,6 @@ import math
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from redis.asyncio.connection import AbstractConnection
@@ -24,12 +23,16 @@ from typing_extensions import override
 from rtcli_server.broker.base import BrokerUnavailableError
 from rtcli_server.broker.redis.timings import RedisTimings
 from rtcli_server.broker.redis.wire import ForeignDataError
+from rtcli_server.timing.supervision import Supervised, Supervisor
 
 Connect = Callable[[], Awaitable[AbstractConnection]]
 T = TypeVar("T")
 MAX_OUTSTANDING = 10_000
 MAX_OUTSTANDING_BYTES = 64 * 1024 * 1024
 SWEEP_S = 0.1  # how often deadlines are checked
+FAILURES = (RedisError, OSError, TimeoutError)  # of the network or of Redis, which connecting again may mend
+CONNECTION = Supervised("the connection to Redis for requests")
+DEADLINES = Supervised("the deadlines of requests to Redis")
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +68,9 @@ class _PendingRequest:
             self.future.set_result(self.parse(answer))
         except ForeignDataError as error:
             self.future.set_exception(BrokerUnavailableError(f"Redis answered nonsense: {error}"))
+        except Exception as error:  # noqa: BLE001 - the request must end, and the others get their answers
+            _log.exception("an answer of Redis could not be read")
+            self.future.set_exception(BrokerUnavailableError(f"Redis answered nonsense: {error!r}"))
 
 
 class Link(Protocol):
@@ -101,7 +107,14 @@ class NodeLink(Link):
     `scripts` are loaded on every new connection, before anything else is sent.
     """
 
-    def __init__(self, connect: Connect, timings: RedisTimings, scripts: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        connect: Connect,
+        timings: RedisTimings,
+        scripts: Sequence[str] = (),
+        *,
+        supervisor: Supervisor,
+    ) -> None:
         self._connect = connect
         self._timings = timings
         self._scripts = scripts
@@ -111,10 +124,13 @@ class NodeLink(Link):
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._broken: asyncio.Event = asyncio.Event()
-        self._task = self._loop.create_task(self._keep_connected())
         self._closing = False
         self._connected = False
         self._connects = 0
+        self._tasks = [
+            supervisor.start(CONNECTION, self._keep_connected),
+            supervisor.start(DEADLINES, self._sweep),
+        ]
 
     @property
     @override
@@ -152,28 +168,24 @@ class NodeLink(Link):
         waiting = [request.future for request in (*self._sent, *self._unsent)]
         if waiting:
             await asyncio.wait(waiting)
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _keep_connected(self) -> None:
-        sweeper = self._loop.create_task(self._sweep())
         attempt = 0
-        try:
-            while True:
-                try:
-                    async with asyncio.timeout(self._timings.connect_s):
-                        connection = await self._open()
-                except (RedisError, OSError, TimeoutError) as error:
-                    if attempt == 0:
-                        _log.warning("cannot connect to Redis: %s", error)
-                    attempt += 1
-                    await asyncio.sleep(self._timings.retry_s(attempt, random.random()))  # noqa: S311 - jitter
-                    continue
-                attempt = 0
-                await self._use(connection)
-        finally:
-            sweeper.cancel()
+        while True:
+            try:
+                async with asyncio.timeout(self._timings.connect_s):
+                    connection = await self._open()
+            except FAILURES as error:
+                if attempt == 0:
+                    _log.warning("cannot connect to Redis: %s", error)
+                attempt += 1
+                await asyncio.sleep(self._timings.retry_s(attempt, random.random()))  # noqa: S311 - jitter
+                continue
+            attempt = 0
+            await self._use(connection)
 
     async def _open(self) -> AbstractConnection:
         connection = await self._connect()
@@ -187,7 +199,10 @@ class NodeLink(Link):
         return connection
 
     async def _use(self, connection: AbstractConnection) -> None:
-        """Carry requests until the connection ends, then fail those that were sent over it."""
+        """Carry requests until the connection ends, then fail those that were sent over it.
+
+        Raises what ended it when that is no failure of the network or of Redis.
+        """
         self._connected = True
         self._connects += 1
         self._broken.clear()
@@ -202,9 +217,11 @@ class NodeLink(Link):
             for task in tasks:
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
-            await connection.disconnect(nowait=True)
             cause = next((result for result in results if isinstance(result, Exception)), "no answer in time")
             self._refuse(self._sent, f"the connection to Redis was lost, the outcome is unknown ({cause})")
+            await connection.disconnect(nowait=True)
+        if isinstance(cause, Exception) and not isinstance(cause, FAILURES):
+            raise cause
         _log.warning("connection to Redis lost: %s", cause)
 
     async def _write(self, connection: AbstractConnection) -> None:

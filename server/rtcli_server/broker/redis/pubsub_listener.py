@@ -15,9 +15,8 @@ import random
 from collections.abc import Callable, Iterable
 
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import RedisError
 
-from rtcli_server.broker.redis.link import Connect, pack
+from rtcli_server.broker.redis.link import FAILURES, Connect, pack
 from rtcli_server.broker.redis.timings import RedisTimings
 from rtcli_server.timing.pacing import batched
 
@@ -88,7 +87,7 @@ class PubSubListener:
             try:
                 async with asyncio.timeout(self._timings.connect_s):
                     connection = await self._connect()
-            except (RedisError, OSError, TimeoutError):
+            except FAILURES:
                 attempt += 1
                 await asyncio.sleep(self._timings.retry_s(attempt, random.random()))  # noqa: S311 - jitter
                 continue
@@ -114,6 +113,8 @@ class PubSubListener:
         cause = next(
             (result for result in results if isinstance(result, Exception)), "no messages came through"
         )
+        if isinstance(cause, Exception) and not isinstance(cause, FAILURES):
+            raise cause
         _log.warning("subscriptions lost, will subscribe again: %s", cause)
 
     async def _write(self, connection: AbstractConnection) -> None:

@@ -15,6 +15,7 @@ from typing_extensions import override
 from rtcli_server.broker.redis.cluster_link import ClusterLink
 from rtcli_server.broker.redis.link import Link, NodeLink
 from rtcli_server.broker.redis.timings import RedisTimings
+from rtcli_server.timing.supervision import Supervisor
 
 
 class Target(Protocol):
@@ -24,8 +25,11 @@ class Target(Protocol):
         """Make a connection for listening. Raises RedisError or OSError."""
         ...
 
-    def open(self, timings: RedisTimings, scripts: Sequence[str]) -> Link:
-        """Open a link for requests, which keeps its connections. `scripts` are loaded on each of them."""
+    def open(self, timings: RedisTimings, scripts: Sequence[str], supervisor: Supervisor) -> Link:
+        """Open a link for requests, which keeps its connections. `scripts` are loaded on each of them.
+
+        `supervisor` owns what runs for them.
+        """
         ...
 
 
@@ -59,8 +63,8 @@ class Server(Target):
         return connection
 
     @override
-    def open(self, timings: RedisTimings, scripts: Sequence[str]) -> Link:
-        return NodeLink(self.connect, timings, scripts)
+    def open(self, timings: RedisTimings, scripts: Sequence[str], supervisor: Supervisor) -> Link:
+        return NodeLink(self.connect, timings, scripts, supervisor=supervisor)
 
 
 class Sentinels(Target):
@@ -84,8 +88,8 @@ class Sentinels(Target):
         return await self._server.connect_to(host=host, port=port)
 
     @override
-    def open(self, timings: RedisTimings, scripts: Sequence[str]) -> Link:
-        return NodeLink(self.connect, timings, scripts)
+    def open(self, timings: RedisTimings, scripts: Sequence[str], supervisor: Supervisor) -> Link:
+        return NodeLink(self.connect, timings, scripts, supervisor=supervisor)
 
 
 class Cluster(Target):
@@ -108,8 +112,8 @@ class Cluster(Target):
         raise errors[0]
 
     @override
-    def open(self, timings: RedisTimings, scripts: Sequence[str]) -> Link:
-        self._link = ClusterLink(self.connect, self._connect_to, timings, scripts)
+    def open(self, timings: RedisTimings, scripts: Sequence[str], supervisor: Supervisor) -> Link:
+        self._link = ClusterLink(self.connect, self._connect_to, timings, scripts, supervisor=supervisor)
         return self._link
 
     async def _connect_to(self, host: str, port: int) -> AbstractConnection:

@@ -31,6 +31,7 @@ from rtcli_server.broker.redis.wire import (
     parse_notification,
 )
 from rtcli_server.timing.pacing import batched
+from rtcli_server.timing.tasks import BackgroundTasks
 
 CHECK_TURNS = 40  # the tracked channels are checked in that many groups
 READS_AT_ONCE = 200
@@ -63,7 +64,7 @@ class ChannelTracker:
         self._followed: dict[bytes, _TrackedChannel] = {}
         self._turns: list[set[bytes]] = [set() for _ in range(CHECK_TURNS)]
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._reading = BackgroundTasks()
         self._deliver: Deliver | None = None
         self._report_lost: ReportLost | None = None
         self._on_notification: OnNotification | None = None
@@ -71,8 +72,14 @@ class ChannelTracker:
     def start(
         self, deliver: Deliver, lost: ReportLost | None, on_notification: OnNotification | None
     ) -> None:
-        """Deliver from now on, as described in `Broker.run`; `deliver` does not raise."""
+        """Deliver from now on, as described in `Broker.run`; `deliver` does not raise.
+
+        What was being read at the last `stop` is read again.
+        """
         self._deliver, self._report_lost, self._on_notification = deliver, lost, on_notification
+        for followed in self._followed.values():
+            if followed.started and followed.follower.reading:
+                self._reading.spawn(self._catch_up(followed))
 
     def position(self, pubsub_channel: bytes) -> Position | None:
         """The latest position that this instance has seen there, if it follows that channel."""
@@ -148,9 +155,7 @@ class ChannelTracker:
         """Carry a step out; if it asks for a read, start reading."""
         self._report(followed, step)
         if step.read:
-            task = asyncio.create_task(self._catch_up(followed))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._reading.spawn(self._catch_up(followed))
 
     def _report(self, followed: _TrackedChannel, step: Step) -> None:
         if self._deliver is not None:
@@ -170,7 +175,9 @@ class ChannelTracker:
             try:
                 async with self._reads:
                     page = await self._read(followed.channel, since, MAX_PAGE if since else 0)
-            except BrokerUnavailableError:
+            except Exception as error:  # noqa: BLE001 - nobody else reads this channel: it would stay silent
+                if not isinstance(error, BrokerUnavailableError):
+                    _log.exception("reading %r failed; it is tried again", followed.channel)
                 attempt += 1
                 await asyncio.sleep(self._timings.retry_s(attempt, random.random()))  # noqa: S311 - jitter
                 continue
@@ -202,8 +209,7 @@ class ChannelTracker:
         if self._is_current(followed) and top != followed.follower.position:
             self._apply(followed, followed.follower.suspect())
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Stop delivering, and cancel all reads."""
         self._deliver = self._report_lost = self._on_notification = None
-        for task in self._tasks:
-            task.cancel()
+        await self._reading.cancel()

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
 from typing_extensions import override
@@ -37,6 +37,9 @@ from rtcli_server.broker.sqlite.file import StoreFile
 from rtcli_server.broker.sqlite.reader import Reader
 from rtcli_server.broker.sqlite.thread import Outcome, WriterThread
 from rtcli_server.broker.sqlite.writer import Append, Writer
+from rtcli_server.timing.supervision import OnEnd, Supervised, Supervisor
+
+WRITER = Supervised("the writer thread of the SQLite log", OnEnd.EXIT)
 
 # Publishes that may wait for their commit; further ones are refused.
 MAX_OUTSTANDING = 10_000
@@ -46,8 +49,16 @@ MAX_OUTSTANDING_BYTES = 64 * 1024 * 1024
 class SqliteBroker(Broker):
     """The log of one process in one file."""
 
-    def __init__(self, file: StoreFile, retention: Retention, *, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        file: StoreFile,
+        retention: Retention,
+        *,
+        now_ms: Callable[[], int],
+        supervisor: Supervisor,
+    ) -> None:
         self._file = file
+        self._supervisor = supervisor
         self._thread = WriterThread(
             Writer(file, retention, now_ms=now_ms), partial(self._post, self._settle), self._writer_ended
         )
@@ -154,11 +165,27 @@ class SqliteBroker(Broker):
         if not self._closing:
             self._closing = True
             # The writer's connection is closed last: that folds the write-ahead log into the file.
-            reader_closed = self._read_thread.submit(self._reader.close)
-            reader_closed.add_done_callback(lambda _: self._thread.stop())
-            self._read_thread.shutdown(wait=False)
+            self._close_reader().add_done_callback(lambda _: self._thread.stop())
         await self._closed.wait()
 
-    def _writer_ended(self) -> None:
+    def _close_reader(self) -> Future[None]:
+        closed = self._read_thread.submit(self._reader.close)
+        self._read_thread.shutdown(wait=False)
+        return closed
+
+    def _writer_ended(self, cause: BaseException | None) -> None:
         self._file.unlock()
-        self._post(self._closed.set)
+        self._post(self._on_writer_ended, cause)
+
+    def _on_writer_ended(self, cause: BaseException | None) -> None:
+        """Refuse what waits and what comes: nothing is written any more."""
+        if not self._closing:
+            self._closing = True
+            self._close_reader()
+        while self._waiting:
+            future = self._waiting.popleft()
+            if not future.done():
+                future.set_exception(BrokerUnavailableError("the log is closed"))
+        if cause is not None:
+            self._supervisor.ended(WRITER, cause)
+        self._closed.set()

@@ -25,10 +25,12 @@ Report = Callable[[list[Append], Sequence[Outcome]], None]
 class WriterThread:
     """Owns the writer from `start` on. `report` is called in its thread, once per batch, in order.
 
+    `ended` is called in its thread at its end, with what ended it; None after `stop`.
+
     `failing`: whether the latest transaction failed; it may be read from any thread.
     """
 
-    def __init__(self, writer: Writer, report: Report, ended: Callable[[], None]) -> None:
+    def __init__(self, writer: Writer, report: Report, ended: Callable[[BaseException | None], None]) -> None:
         self._writer = writer
         self._report = report
         self._ended = ended
@@ -45,10 +47,11 @@ class WriterThread:
         self._thread.start()
 
     def stop(self) -> None:
-        """Write what is queued, close the file, then call `ended`."""
+        """Write what is queued, close the file, end."""
         self._queue.put(None)
 
     def _run(self) -> None:
+        cause: BaseException | None = None
         try:
             while not self._stop:
                 batch = self._take()
@@ -57,8 +60,10 @@ class WriterThread:
                 if time.monotonic() >= self._maintain_at:
                     self._maintain()
             self._close()
+        except BaseException as error:  # noqa: BLE001 - a thread has nobody to raise to
+            cause = error
         finally:
-            self._ended()
+            self._ended(cause)
 
     def _take(self) -> list[Append]:
         """Wait for a publish, and take all that are queued by then."""

@@ -14,6 +14,7 @@ from rtcli_server.broker.redis.link import NodeLink, pack
 from rtcli_server.broker.redis.target import Server
 from rtcli_server.broker.redis.timings import RedisTimings
 from rtcli_server.broker.redis.wire import ForeignDataError
+from rtcli_server.timing.supervision import Supervisor
 from tests.support.redis.server import RedisServer
 from tests.support.waiting import until
 
@@ -24,7 +25,7 @@ TIMINGS = RedisTimings(connect_s=1.5, request_s=1.5, first_retry_s=0.01, max_ret
 
 @pytest.fixture
 async def link(redis_of_session: RedisServer) -> AsyncIterator[NodeLink]:
-    made = NodeLink(Server(redis_of_session.url).connect, TIMINGS, ["return 1"])
+    made = NodeLink(Server(redis_of_session.url).connect, TIMINGS, ["return 1"], supervisor=Supervisor())
     yield made
     await made.close()
 
@@ -92,7 +93,7 @@ async def test_nothing_is_sent_again_after_a_freeze(redis_of_session: RedisServe
 
 
 async def test_closing_waits_for_answers_and_then_refuses(redis_of_session: RedisServer) -> None:
-    link = NodeLink(Server(redis_of_session.url).connect, TIMINGS, ["return 1"])
+    link = NodeLink(Server(redis_of_session.url).connect, TIMINGS, ["return 1"], supervisor=Supervisor())
     futures = [echo(link, b"x") for _ in range(100)]
     await link.close()
     assert await asyncio.gather(*futures) == [b"x"] * 100
