@@ -13,7 +13,7 @@ from rtcli.protocol.rooms import is_valid_room
 
 MAX_CURSOR_BYTES = 8192
 MAX_OFFSET = 2**63 - 1  # what SQLite and a Redis stream can hold
-_POSITION = re.compile(r"([a-z0-9]{4,16})-(0|[1-9][0-9]{0,18})", re.ASCII)
+POSITION = re.compile(r"([a-z0-9]{4,16})-(0|[1-9][0-9]{0,18})", re.ASCII)
 _LONGEST_POSITION = 16 + 1 + 19
 
 ROOM_PREFIX = "room:"
@@ -40,7 +40,7 @@ class Position(NamedTuple):
 
 def parse_position(text: str) -> Position:
     """Parse `k3f9-42`. Raises InvalidPositionError for anything else, also for offsets over 2**63 - 1."""
-    match = _POSITION.fullmatch(text)
+    match = POSITION.fullmatch(text)
     if match is None:
         raise InvalidPositionError("not a position")
     offset = int(match[2])

@@ -17,7 +17,7 @@ from rtcli.protocol.position import ROOM_PREFIX, Position, cursor_key
 NEW_MESSAGE = "new_message"
 # Reserved names: our own, and those that a browser's EventSource fires by itself.
 RESERVED_EVENTS = frozenset({NEW_MESSAGE, "ready", "heartbeat", "gap", "closing", "error", "open"})
-_EVENT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,63}", re.ASCII)
+EVENT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,63}", re.ASCII)
 _LINE_ENDS = re.compile(rb"[\r\n]+")
 
 
@@ -73,7 +73,7 @@ def idempotency_key(user_id: str, id: str) -> str:  # noqa: A002 - the field's n
 
 def is_valid_event_name(name: str) -> bool:
     """Whether a publisher may use this event name: 1-64 of `A-Za-z0-9_.:/-`, and not a reserved one."""
-    return _EVENT_NAME.fullmatch(name) is not None and name not in RESERVED_EVENTS
+    return EVENT_NAME.fullmatch(name) is not None and name not in RESERVED_EVENTS
 
 
 @lru_cache(maxsize=64)

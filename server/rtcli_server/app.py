@@ -78,7 +78,9 @@ def _health_router(realtime: Realtime) -> APIRouter:
         """Answer that the process is alive."""
         return JSONResponse({"status": "alive"})
 
-    @router.get("/readyz")
+    @router.get(
+        "/readyz", responses={503: {"description": "The log does not take publications, or it drains"}}
+    )
     async def readyz() -> Response:
         """Answer whether the server takes connections: the log answers, all runs, and nothing drains."""
         ready = await realtime.ready()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import msgspec
 
@@ -96,3 +96,48 @@ def _detail_of(code: str, status: int) -> str:
         return ERROR_TEXT[ErrorCode(code)]
     except ValueError:
         return HTTPStatus(status).phrase
+
+
+PROBLEM_SCHEMA: dict[str, Any] = {
+    "title": "Problem",
+    "description": "RFC 9457, with the error codes of the protocol",
+    "type": "object",
+    "required": ["title", "status", "code", "detail"],
+    "properties": {
+        "title": {"type": "string", "examples": ["Bad Request"]},
+        "status": {"type": "integer", "examples": [400]},
+        "code": {"type": "string", "examples": ["invalid_room"]},
+        "detail": {"type": "string", "examples": ["Not a valid room name"]},
+        "retry_after_ms": {"type": "integer"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
+    },
+}
+
+
+def problem_answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Describe the error answers of a route for OpenAPI: those of every route, and `statuses`."""
+    texts = {
+        400: "The request does not follow the protocol",
+        401: "No valid token",
+        403: "The token does not allow this",
+        404: "There is nothing of that name",
+        406: "The client accepts no event streams",
+        409: "The id was used for something else",
+        413: "The body is too long",
+        415: "The body is not application/json",
+        429: "Too many requests",
+        503: "The log cannot do this now",
+    }
+    content = {"application/problem+json": {"schema": PROBLEM_SCHEMA}}
+    shown: dict[int | str, dict[str, Any]] = {
+        status: {"description": texts[status], "content": content} for status in (400, 401, 429, *statuses)
+    }
+    # Also keeps the framework from adding a 422 that is never sent.
+    shown["default"] = {"description": "Any other error", "content": content}
+    return shown

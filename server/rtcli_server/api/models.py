@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from rtcli.protocol.messages import MAX_CONTENT, MAX_ID
+from rtcli.protocol.publication import EVENT_NAME
 
 MAX_BATCH = 100
 
@@ -37,7 +38,12 @@ class EventIn(_Body):
     """An event with a name of the publisher's own."""
 
     event: Annotated[
-        str, Field(description="1-64 characters of A-Z a-z 0-9 _ . : / -", examples=["order.paid"])
+        str,
+        Field(
+            description="1-64 characters of A-Z a-z 0-9 _ . : / -, but none of the protocol's own names",
+            examples=["order.paid"],
+            json_schema_extra={"pattern": f"^{EVENT_NAME.pattern}$"},
+        ),
     ]
     data: Annotated[dict[str, Any], Field(description="Any JSON object")] = {}
     id: Id = None
@@ -153,47 +159,3 @@ class RefreshedOut(BaseModel):
     """When the stream ends, unless it is refreshed again."""
 
     expires_at: str
-
-
-PROBLEM_SCHEMA: dict[str, Any] = {
-    "title": "Problem",
-    "description": "RFC 9457, with the error codes of the protocol",
-    "type": "object",
-    "required": ["title", "status", "code", "detail"],
-    "properties": {
-        "title": {"type": "string", "examples": ["Bad Request"]},
-        "status": {"type": "integer", "examples": [400]},
-        "code": {"type": "string", "examples": ["invalid_room"]},
-        "detail": {"type": "string", "examples": ["Not a valid room name"]},
-        "retry_after_ms": {"type": "integer"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
-            },
-        },
-    },
-}
-
-
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Describe the error answers of a route for OpenAPI: those of every route, and `statuses`."""
-    texts = {
-        400: "The request does not follow the protocol",
-        401: "No valid token",
-        403: "The token does not allow this",
-        404: "There is nothing of that name",
-        409: "The id was used for something else",
-        413: "The body is too long",
-        415: "The body is not application/json",
-        429: "Too many requests",
-        503: "The log cannot do this now",
-    }
-    content = {"application/problem+json": {"schema": PROBLEM_SCHEMA}}
-    shown: dict[int | str, dict[str, Any]] = {
-        status: {"description": texts[status], "content": content} for status in (400, 401, 429, *statuses)
-    }
-    # Also keeps the framework from adding a 422 that is never sent.
-    shown["default"] = {"description": "Any other error", "content": content}
-    return shown

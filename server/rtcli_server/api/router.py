@@ -11,6 +11,7 @@ from fastapi.security import HTTPBearer
 from rtcli.protocol.codes import ErrorCode
 from rtcli.protocol.messages import MAX_HISTORY, format_timestamp
 from rtcli.protocol.paths import API_PREFIX
+from rtcli.protocol.position import POSITION
 from rtcli_server.api.access import Access, Caller, guarded_route
 from rtcli_server.api.models import (
     BatchIn,
@@ -28,14 +29,13 @@ from rtcli_server.api.models import (
     RefreshedOut,
     RoomOut,
     RoomsOut,
-    problems,
 )
 from rtcli_server.api.publishing import Publisher, Receipt, Started, check_room
 from rtcli_server.api.reading import parse_since, read_page, shared_store
 from rtcli_server.api.services import ApiServices, Refreshable
 from rtcli_server.auth.claims import Principal
 from rtcli_server.limits.user_rates import UserRates
-from rtcli_server.problems import ProblemError
+from rtcli_server.problems import ProblemError, problem_answers
 
 DEFAULT_LIMIT = 100
 LOG_TIMEOUT_S = 2.0
@@ -87,7 +87,7 @@ def _add_rooms(router: APIRouter, services: ApiServices, publisher: Publisher) -
         "/rooms/{room:path}/messages",
         status_code=201,
         tags=["rooms"],
-        responses=_PUBLISHED | problems(403, 409, 413, 415, 503),
+        responses=_PUBLISHED | problem_answers(403, 409, 413, 415, 503),
     )
     async def publish_message(room: str, body: MessageIn, caller: Caller, response: Response) -> PublishedOut:
         """Publish a message. Needs the right to publish in the room, not membership."""
@@ -95,7 +95,7 @@ def _add_rooms(router: APIRouter, services: ApiServices, publisher: Publisher) -
         response.status_code = _status(receipt)
         return _published(receipt)
 
-    @router.get("/rooms", tags=["rooms"], responses=problems(503))
+    @router.get("/rooms", tags=["rooms"], responses=problem_answers(503))
     async def list_rooms(caller: Caller) -> RoomsOut:
         """List the rooms that have members and that the caller may join."""
         async with shared_store():
@@ -105,7 +105,7 @@ def _add_rooms(router: APIRouter, services: ApiServices, publisher: Publisher) -
         ]
         return RoomsOut(rooms=shown)
 
-    @router.get("/rooms/{room:path}/members", tags=["rooms"], responses=problems(403, 503))
+    @router.get("/rooms/{room:path}/members", tags=["rooms"], responses=problem_answers(403, 503))
     async def list_members(room: str, caller: Caller) -> MembersOut:
         """List the members of a room."""
         _check_may_join(caller, room)
@@ -116,12 +116,17 @@ def _add_rooms(router: APIRouter, services: ApiServices, publisher: Publisher) -
 
 
 def _add_history(router: APIRouter, services: ApiServices, log_timeout_s: float) -> None:
-    @router.get("/rooms/{room:path}/messages", tags=["rooms"], responses=problems(403, 503))
+    @router.get("/rooms/{room:path}/messages", tags=["rooms"], responses=problem_answers(403, 503))
     async def read_messages(
         room: str,
         caller: Caller,
         since: Annotated[
-            str | None, Query(description="A position: what comes after it", examples=["k3f9-42"])
+            str | None,
+            Query(
+                description="A position: what comes after it",
+                examples=["k3f9-42"],
+                json_schema_extra={"pattern": f"^{POSITION.pattern}$"},
+            ),
         ] = None,
         limit: Annotated[int, Query(ge=1, le=MAX_HISTORY)] = DEFAULT_LIMIT,
     ) -> PageOut:
@@ -147,7 +152,7 @@ def _check_may_join(caller: Principal, room: str) -> None:
 
 
 def _add_events(router: APIRouter, publisher: Publisher) -> None:
-    documented: dict[int | str, dict[str, Any]] = _PUBLISHED | problems(403, 409, 413, 415, 503)
+    documented: dict[int | str, dict[str, Any]] = _PUBLISHED | problem_answers(403, 409, 413, 415, 503)
 
     @router.post("/users/{user_id:path}/events", status_code=201, tags=["events"], responses=documented)
     async def publish_to_user(
@@ -195,7 +200,9 @@ def _add_batch(router: APIRouter, publisher: Publisher, access: Access) -> None:
             )
         return BatchResult(status=_status(receipt), published=_published(receipt))
 
-    @router.post("/batch", tags=["events"], responses=problems(413, 415), response_model_exclude_none=True)
+    @router.post(
+        "/batch", tags=["events"], responses=problem_answers(413, 415), response_model_exclude_none=True
+    )
     async def publish_batch(body: BatchIn, caller: Caller) -> BatchOut:
         """Publish up to 100 messages and events in order; each part succeeds or fails by itself."""
         started = list(start_all(caller, body.publications))
@@ -212,7 +219,9 @@ def _start_part(publisher: Publisher, caller: Principal, part: PublicationIn) ->
 
 
 def _add_connections(router: APIRouter, services: ApiServices) -> None:
-    @router.delete("/users/{user_id:path}/connections", tags=["connections"], responses=problems(403, 503))
+    @router.delete(
+        "/users/{user_id:path}/connections", tags=["connections"], responses=problem_answers(403, 503)
+    )
     async def kick(user_id: str, caller: Caller) -> ClosedOut:
         """Close everything of a user with 4500, so that its clients stay away. Needs the scope `admin`."""
         if not caller.is_admin:
@@ -221,7 +230,9 @@ def _add_connections(router: APIRouter, services: ApiServices) -> None:
             closed = await services.kick(user_id)
         return ClosedOut(closed=closed)
 
-    @router.post("/streams/{connection_id}/refresh", tags=["connections"], responses=problems(403, 404, 503))
+    @router.post(
+        "/streams/{connection_id}/refresh", tags=["connections"], responses=problem_answers(403, 404, 503)
+    )
     async def refresh(connection_id: str, caller: Caller) -> RefreshedOut:
         """Extend an event stream to the expiry of this request's token, which must be of the same user."""
         stream = services.hub.clients.get(connection_id)

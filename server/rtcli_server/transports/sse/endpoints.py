@@ -30,6 +30,7 @@ from rtcli_server.connections.event_stream_writer import OpenWriter
 from rtcli_server.connections.heartbeat_stream import HeartbeatStream
 from rtcli_server.problems import ProblemError
 from rtcli_server.realtime import Realtime
+from rtcli_server.transports.sse import description
 from rtcli_server.transports.sse.stream_request import (
     ID_PARAMETER,
     MEDIA_TYPE,
@@ -201,11 +202,11 @@ def stream_router(realtime: Realtime) -> APIRouter:
     """The routes of the event streams."""
     endpoints = EventStreamEndpoints(realtime)
     router = APIRouter(tags=["event streams"])
-    for path, endpoint in (
-        (EVENT_STREAM_PATH, endpoints.events),
-        (NOTIFICATION_STREAM_PATH, endpoints.notifications),
-        (HEARTBEAT_STREAM_PATH, endpoints.heartbeats),
+    for path, endpoint, described in (
+        (EVENT_STREAM_PATH, endpoints.events, description.of_events(with_rooms=True)),
+        (NOTIFICATION_STREAM_PATH, endpoints.notifications, description.of_events(with_rooms=False)),
+        (HEARTBEAT_STREAM_PATH, endpoints.heartbeats, description.of_heartbeats()),
     ):
-        router.add_api_route(path, endpoint, methods=["GET"], response_class=Response)
+        router.add_api_route(path, endpoint, methods=["GET"], response_class=Response, **described)
         router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
     return router
