@@ -10,6 +10,8 @@ from typing import Any
 import jwt
 
 from rtcli.errors import CliError
+from rtcli.protocol.jose import parse_part
+from rtcli.protocol.messages.strict_json import DoubledNameError, NotAcceptedError
 from rtcli.units import format_duration
 
 MAX_EXP = 2.0**53  # beyond this it cannot be a date
@@ -133,13 +135,25 @@ def _date(value: object) -> str:
 
 
 def inspect_token(token: str, keys: Sequence[Key], *, now: float) -> TokenReport:
-    """Read a token and verify it with the keys. Raises CliError (2) when it is not a JWT."""
+    """Read a token and verify it with the keys. Raises CliError (2) when it is not a JWT that can be read."""
     try:
         parts = jwt.api_jwt.decode_complete(token, options={"verify_signature": False})
+        _check_names(token)
     except jwt.PyJWTError:
         raise CliError("this is not a JWT", hint="make a token: rtcli token create --sub you") from None
     verified = next((key.name for key in keys if _signed_by(token, key.secret)), None)
     return TokenReport(parts["header"], parts["payload"], tuple(key.name for key in keys), verified, now)
+
+
+def _check_names(token: str) -> None:
+    """Refuse what may mean one thing here and another to a server: no server of rtcli takes it."""
+    for segment in token.split(".")[:2]:
+        try:
+            parse_part(segment)
+        except DoubledNameError as error:
+            raise CliError(f"no server takes this token: {error} in it") from None
+        except NotAcceptedError:
+            continue  # odd, but it can be shown
 
 
 def _signed_by(token: str, secret: str) -> bool:

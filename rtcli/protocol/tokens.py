@@ -11,6 +11,8 @@ from typing import Any, NotRequired, TypedDict
 
 import jwt
 
+from rtcli.protocol.names import is_blank
+
 MIN_SECRET_BYTES = 32  # RFC 7518, section 3.2: at least as many bits as the hash has
 MAX_TOKEN_BYTES = 4096
 MAX_USER_ID = 128  # characters
@@ -26,7 +28,7 @@ def is_valid_user_id(value: object) -> bool:
         isinstance(value, str)
         and 1 <= len(value) <= MAX_USER_ID
         and value.isprintable()
-        and not value.isspace()
+        and not is_blank(value)
         and value != "__proto__"
     )
 

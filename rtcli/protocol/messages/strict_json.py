@@ -12,12 +12,20 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
+from typing import cast
 
 MAX_DEPTH = 16
 
 
 class NotAcceptedError(ValueError):
     """A text that is not JSON, or JSON that the protocol rejects."""
+
+
+class DoubledNameError(NotAcceptedError):
+    """A name occurs twice in one object, so that parsers may read different values."""
+
+    def __init__(self) -> None:
+        super().__init__("a name occurs twice")
 
 
 def _refuse_constant(name: str) -> object:
@@ -27,7 +35,7 @@ def _refuse_constant(name: str) -> object:
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise NotAcceptedError("a name occurs twice")
+        raise DoubledNameError
     return found
 
 
@@ -36,14 +44,22 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_co
 
 def parse(text: str) -> object:
     """Parse one JSON text into plain Python values. Raises NotAcceptedError only."""
+    value = parse_unique(text)
+    _check(value)
+    return value
+
+
+def parse_unique(text: str) -> object:
+    """Parse one JSON text, and refuse only names that occur twice, `NaN` and `Infinity`.
+
+    For what is not a message, like tokens and keys. Raises NotAcceptedError only.
+    """
     try:
-        value: object = _DECODER.decode(text)
+        return cast("object", _DECODER.decode(text))
     except NotAcceptedError:
         raise
     except (ValueError, RecursionError) as error:  # ValueError: also for integers of more than 4300 digits
         raise NotAcceptedError("not JSON") from error
-    _check(value)
-    return value
 
 
 def _check(value: object) -> None:

@@ -7,15 +7,17 @@ claim rules of `claims`. The client gets the same text for every cause.
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NoReturn
+from functools import lru_cache
+from typing import Any
 
 import jwt
 
 from rtcli.protocol.codes import ERROR_TEXT, ErrorCode
+from rtcli.protocol.jose import parse_object, parse_part
+from rtcli.protocol.messages.strict_json import NotAcceptedError
 from rtcli.protocol.tokens import MAX_TOKEN_BYTES
 from rtcli_server.auth.claims import MAX_LIFETIME_S, ClaimError, Principal, principal_from_claims
 from rtcli_server.auth.jwks import JwksKeys
@@ -43,22 +45,17 @@ class UnknownKeyError(InvalidTokenError):
     """The token names a key that the JWKS did not contain when it was last fetched."""
 
 
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("duplicate name")
-    return found
+@lru_cache(maxsize=64)  # issuers have one header, or a few
+def _check_header(segment: str) -> None:
+    """Refuse a header that PyJWT's parser accepts and another one may read differently: `alg` twice, NaN.
 
-
-def _no_constant(_name: str) -> NoReturn:
-    raise ValueError("NaN and Infinity are not JSON")
-
-
-_STRICT_JSON = json.JSONDecoder(object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+    Raises NotAcceptedError.
+    """
+    parse_part(segment)
 
 
 class _StrictJWT(jwt.PyJWT):
-    """PyJWT with prepared secrets, and a decoder that refuses duplicate names (RFC 8725, 3.2) and NaN."""
+    """PyJWT with prepared secrets, and a decoder of claims that refuses names that occur twice, and NaN."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,12 +64,9 @@ class _StrictJWT(jwt.PyJWT):
 
     def _decode_payload(self, decoded: dict[str, Any]) -> dict[str, Any]:
         try:
-            payload = _STRICT_JSON.decode(decoded["payload"].decode("utf-8"))
-        except (ValueError, RecursionError):
+            return parse_object(decoded["payload"])
+        except NotAcceptedError:
             raise jwt.DecodeError("payload") from None
-        if not isinstance(payload, dict):
-            raise jwt.DecodeError("payload")
-        return payload
 
 
 class Authenticator:
@@ -146,6 +140,10 @@ class Authenticator:
         """Verify the token with the keys at hand. Raises InvalidTokenError or UnknownKeyError."""
         if len(token) > MAX_TOKEN_BYTES or _COMPACT.fullmatch(token) is None:
             raise InvalidTokenError("malformed")
+        try:
+            _check_header(token.partition(".")[0])
+        except NotAcceptedError:
+            raise InvalidTokenError("malformed") from None
         decoded = self._decode(token)
         try:
             return principal_from_claims(

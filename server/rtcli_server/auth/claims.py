@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from fnmatch import translate
 from functools import lru_cache
 
+from rtcli.protocol.names import is_blank
 from rtcli.protocol.position import USER_PREFIX
 from rtcli.protocol.tokens import is_valid_user_id
 
@@ -156,12 +157,15 @@ def _subject(value: object) -> str:
 
 
 def _display_name(claims: Mapping[str, object]) -> str:
-    """Return `name`, else `email`, without characters that must not reach a screen: controls, bidi marks."""
+    """Return `name`, else `email`, without characters that must not reach a screen: controls, bidi marks.
+
+    One of which nothing can be seen is none.
+    """
     for claim in ("name", "email"):
         value = claims.get(claim)
         if isinstance(value, str):
             shown = "".join(filter(str.isprintable, value)).strip()[:MAX_NAME_CHARACTERS].rstrip()
-            if shown:
+            if not is_blank(shown):
                 return shown
     return UNKNOWN_NAME
 

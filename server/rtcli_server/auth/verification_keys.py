@@ -7,7 +7,6 @@ here, when the server starts.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 
 import jwt
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt.algorithms import HMACAlgorithm
 from typing_extensions import override
 
+from rtcli.protocol.messages.strict_json import parse_unique
 from rtcli.protocol.tokens import MIN_SECRET_BYTES
 
 MIN_RSA_BITS = 2048  # RFC 7518, section 3.3
@@ -102,8 +102,8 @@ def parse_jwks(body: bytes) -> tuple[VerificationKey, ...]:
     a JWK Set, or contains no usable key.
     """
     try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
+        document = parse_unique(body.decode("utf-8-sig"))
+    except ValueError:
         raise KeyConfigError("not JSON") from None
     entries = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(entries, list):

@@ -9,6 +9,7 @@ Connection ids and other fields come as `extra`: `_log.info("joined", extra={"co
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
@@ -22,6 +23,7 @@ from typing_extensions import override
 from rtcli.protocol.messages.values import format_timestamp
 
 REDACTED = "[redacted]"
+INDENT = "    "  # before each line of a traceback
 MAX_MESSAGE = 8_192  # characters of one line's message
 REPEATS = 10  # of one warning or error, per window
 WINDOW_S = 60.0
@@ -40,7 +42,9 @@ _AUTHORIZATION = re.compile(r"(\bauthorization['\"]?\s*[:,=]\s*b?['\"]?\w+\s+)[^
 _JWT = re.compile(r"\bey[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 _USERINFO = re.compile(r"(\w://[^\s/@:]*):[^\s/@]+@")  # redis://user:password@host
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_NEWLINES = re.compile(r"[\t\n]")
+# What a parser of text logs reads as it stands; anything else is a JSON string.
+_BARE = re.compile(r'[^\s"=\\]+')
+_FIELD = re.compile(r"(?:^|\s)\w+=")  # it would be taken for the first field, were its message not quoted
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
 
@@ -86,16 +90,45 @@ class _Formatter(logging.Formatter):
 
 
 class TextFormatter(_Formatter):
-    """`2026-05-01T09:30:00.250Z WARNING rtcli_server.connections.hub: text connection_id=…`, for a person."""
+    """`2026-05-01T09:30:00.250Z WARNING rtcli_server.connections.hub: text connection_id=…`, for a person.
+
+    No text from outside can be taken for fields or lines of ours. A value with white space, `=`, a quote, a
+    backslash or a control character in it is a JSON string; so is a message that looks as if it had fields.
+    The lines of a traceback are indented.
+    """
 
     @override
     def format(self, record: logging.LogRecord) -> str:
         """Format one record on one line; a traceback follows on lines of its own."""
-        fields = "".join(f" {name}={value}" for name, value in self.fields_of(record).items())
-        line = _NEWLINES.sub(lambda match: repr(match[0])[1:-1], self.message_of(record) + redact(fields))
-        line = f"{format_timestamp(record.created)} {record.levelname} {record.name}: {line}"
-        exception = self.exception_of(record)
-        return _CONTROL.sub(_escape, line) + (f"\n{exception}" if exception else "")
+        message = self.message_of(record)
+        if message.startswith('"') or _FIELD.search(message) or _has_controls(message):
+            message = _quote(message)
+        start = f"{format_timestamp(record.created)} {record.levelname} {_plain(record.name)}"
+        fields = "".join(f" {name}={_value(name, value)}" for name, value in self.fields_of(record).items())
+        return f"\n{INDENT}".join([f"{start}: {message}{fields}", *self.exception_of(record).splitlines()])
+
+
+def _value(name: str, value: object) -> str:
+    """A field's value, redacted by its name and its content."""
+    return _plain(redact(f"{name}={value}").removeprefix(f"{name}="))
+
+
+def _plain(text: str) -> str:
+    """As it stands, or quoted if a parser could misread it."""
+    return text if _BARE.fullmatch(text) and not _has_controls(text) else _quote(text)
+
+
+def _has_controls(text: str) -> bool:
+    return _CONTROL.search(text) is not None or "\n" in text or "\t" in text
+
+
+def _quote(text: str) -> str:
+    """As a JSON string, in which what could control a terminal is escaped, too."""
+    return _CONTROL.sub(_escape_in_json, json.dumps(text, ensure_ascii=False))
+
+
+def _escape_in_json(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
 
 
 class JsonFormatter(_Formatter):
@@ -117,7 +150,7 @@ class JsonFormatter(_Formatter):
             line["exception"] = exception
         clean = {name: _writable(value) for name, value in line.items()}
         # Control characters that JSON does not escape can only be inside strings.
-        return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", msgspec.json.encode(clean).decode())
+        return _CONTROL.sub(_escape_in_json, msgspec.json.encode(clean).decode())
 
 
 def _writable(value: object) -> object:

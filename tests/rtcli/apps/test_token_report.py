@@ -131,3 +131,11 @@ def test_neither_token_nor_secret_in_any_output() -> None:
     assert token.rpartition(".")[2] not in everything
     assert SECRET not in everything
     assert SECRET not in repr(KEY)
+
+
+@pytest.mark.parametrize("header", [b'{"alg":"HS256","alg":"none"}', b'{"alg":"HS256"}'])
+def test_what_may_be_read_in_two_ways_is_not_shown(header: bytes) -> None:
+    claims = b'{"sub":"7","exp":1800003600%s}' % (b"" if b"none" in header else b',"sub":"8"')
+    with pytest.raises(CliError, match="a name occurs twice") as caught:
+        report(sign(header, claims))
+    assert caught.value.exit_code == Exit.USAGE

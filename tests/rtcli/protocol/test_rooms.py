@@ -52,6 +52,8 @@ def test_takes(name: str) -> None:
         "a\u202eb",  # right-to-left override
         "a\u2066b",
         "a\u200bb",  # zero width space
+        "\u3164",  # Hangul filler
+        "\u2800\ufe0f",  # blank Braille pattern
         "e\u0301",  # NFD of é
         "\ufffe",
         "\ud800",

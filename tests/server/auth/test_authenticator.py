@@ -237,6 +237,10 @@ def test_t10_signatures(signature: str) -> None:
         sign({"alg": "HS256"}, b'{"sub":"7","exp":1800003600,"x":%s}' % (b"1" * 2_900)),
         sign({"alg": "HS256"}, b'{"sub":"7","exp":1800003600,"sub":"8"}'),
         sign({"alg": "HS256"}, b'{"sub":"7","exp":1800003600,"x":{"a":1,"a":2}}'),
+        sign(b'{"alg":"HS256","alg":"HS256"}', CLAIMS),
+        sign(b'{"alg":"none","alg":"HS256"}', CLAIMS),
+        sign(b'{"alg":"HS256","x":{"a":1,"a":2}}', CLAIMS),
+        sign(b'{"alg":"HS256","x":NaN}', CLAIMS),
         sign({"alg": "HS256"}, b'["sub"]'),
         sign({"alg": "HS256"}, b'"sub"'),
         sign({"alg": "HS256"}, b"\xff\xfe"),
@@ -244,7 +248,7 @@ def test_t10_signatures(signature: str) -> None:
         sign(b"\xff", CLAIMS),
         sign(["alg"], CLAIMS),
     ],
-    ids=range(14),
+    ids=range(18),
 )
 def test_t11_shapes(token: str) -> None:
     if "MTExMTEx" in token and len(token) < 4096:

@@ -38,6 +38,8 @@ def test_a_bare_token_may_use_every_room_and_has_no_scope() -> None:
         ({"name": None, "email": ["x"]}, "Unknown"),
         ({"name": " \x1b[31m\x00Ann\u202e\ud800 "}, "[31mAnn"),
         ({"name": "\u202e"}, "Unknown"),
+        ({"name": " \u3164\u2800 ", "email": "ann@example.org"}, "ann@example.org"),
+        ({"name": "\ufe0f\u115f"}, "Unknown"),
         ({"name": "x" * 500}, "x" * 128),
     ],
 )
@@ -70,6 +72,9 @@ def test_subjects_that_are_accepted(sub: str) -> None:
         "__proto__",
         "😀" * 500,
         "\u200b",
+        "\u3164",
+        "\u2800 \u2800",
+        "\ufe0f",
         "a\x7f",
         "a\x85b",
         "\ufffe",

@@ -5,9 +5,10 @@ import json
 import logging
 import logging.config
 import os
+import re
 import warnings
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -26,6 +27,34 @@ from tests.support.forged_tokens import forge
 
 CANARY = "canary-5c1f"
 JWT = forge(name=CANARY)
+
+
+class Line(NamedTuple):
+    """What a parser of text logs reads in a record."""
+
+    logger: str
+    message: str
+    fields: dict[str, str]
+    rest: list[str]  # lines of its traceback
+
+
+_VALUE = r'("(?:[^"\\]|\\.)*"|[^ ]*?)'  # a JSON string, or as it stands
+_LINE = re.compile(rf"\S+ [A-Z]+ {_VALUE}: {_VALUE.replace('[^ ]', '.')}((?: \w+={_VALUE})*)", re.DOTALL)
+_FIELD = re.compile(rf" (\w+)={_VALUE}(?= |$)")
+
+
+def read(text: str) -> Line:
+    """Parse one record, as docs/deployment.md describes it."""
+    first, *rest = text.rstrip("\n").split("\n")
+    assert all(line.startswith("    ") for line in rest)
+    match = _LINE.fullmatch(first)
+    assert match is not None, first
+
+    def value(written: str) -> str:
+        return str(json.loads(written)) if written.startswith('"') else written
+
+    fields = {name: value(written) for name, written in _FIELD.findall(match[3])}
+    return Line(value(match[1]), value(match[2]), fields, rest)
 
 
 @pytest.fixture
@@ -201,7 +230,9 @@ def test_nobody_writes_lines_of_their_own() -> None:
         assert log.text.count("\n") == 1
         if log_format == "text":
             assert log.text.isprintable() or log.text[:-1].isprintable()
-            assert "\\nERROR forged" in log.text
+            assert read(log.text).message.startswith(
+                "name\nERROR forged\r\x1b[2J\u202e\u2028\x9b\tend \ud800"
+            )
         else:
             assert log.records[0]["message"].startswith("name\nERROR forged")
 
@@ -281,8 +312,40 @@ def test_any_record_becomes_one_line(message: str, name: str, extra: dict[str, s
     assert "\n" not in line
     assert json.loads(line)["logger"] == name.encode("utf-8", "backslashreplace").decode()
     text = TextFormatter().format(record)
-    assert "\r" not in text
+    assert len(text.splitlines()) == 1
     assert "\x1b" not in text
+
+
+LEVEL = {"levelname": "INFO", "levelno": logging.INFO}
+# What people would forge: fields, quotes, escapes, the ends of lines, other records.
+FORGERIES = st.text() | st.text(' ="\\\\\n\r\t\x1b\x85\u2028\u00a0xn=:0').map(
+    lambda text: f"{text} user_id=root{text}\n2026-05-01T09:30:00.250Z INFO rtcli_server.x: forged"
+)
+
+
+@given(
+    st.sampled_from(["rejected: %s", "%s", "%s of %s", "no arguments"]),
+    st.dictionaries(st.sampled_from(["user_id", "room", "address"]), FORGERIES | st.integers() | st.none()),
+    st.data(),
+)
+def test_a_parser_gets_back_what_was_logged(msg: str, extra: dict[str, object], data: st.DataObject) -> None:
+    """Text from outside makes no field and no line of its own, whichever part of a record it is in."""
+    args = tuple(data.draw(FORGERIES) for _ in range(msg.count("%s")))
+    record = logging.makeLogRecord({"msg": msg, "args": args, "name": "rtcli_server.x", **LEVEL, **extra})
+    if data.draw(st.booleans()):
+        record.exc_info = (ValueError, ValueError(data.draw(FORGERIES)), None)
+    line = read(TextFormatter().format(record))
+    assert line.logger == "rtcli_server.x"
+    assert line.message == redact(msg % args)
+    assert line.fields == {name: redact(str(value)) for name, value in extra.items()}
+
+
+@pytest.mark.parametrize("sub", ["a b", "x connection_id=c-9", 'q" y="z', "=", "back\\slash", "\u2003", "é"])
+def test_a_user_id_forges_no_field(sub: str) -> None:
+    extra = {"user_id": sub, "connection_id": "c-1"}
+    record = logging.makeLogRecord({"msg": "connected", "name": "n", **LEVEL, **extra})
+    line = read(TextFormatter().format(record))
+    assert line == Line("n", "connected", extra, [])
 
 
 @pytest.mark.usefixtures("restored")
