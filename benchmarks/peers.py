@@ -87,6 +87,12 @@ def rtcli(store: str = "memory:") -> Command:
     return command
 
 
+def numbered(port: int, folder: Path) -> list[str]:
+    """The server whose frames differ for each receiver."""
+    del folder
+    return [sys.executable, "-m", "benchmarks.servers.numbered", str(port)]
+
+
 HERE_ALWAYS = Path(sys.executable)
 REDIS = Path(shutil.which("redis-server") or "redis-server")
 ON_REDIS = "redis://127.0.0.1:@REDIS@/0"
@@ -96,6 +102,7 @@ PEERS: dict[str, Peer] = {
     peer.name: peer
     for peer in (
         Peer("naive", "plain", naive, HERE_ALWAYS),
+        Peer("numbered", "plain", numbered, HERE_ALWAYS),
         Peer("Socket.IO", "socketio", node("socketio_chat.mjs"), NODE / "node_modules/socket.io"),
         Peer("ws", "plain", node("ws_chat.mjs"), NODE / "node_modules/ws"),
         Peer("Nchan", "nchan", nchan, binary("nginx")),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.generators.workloads import Workload
 from benchmarks.install import binary
 from benchmarks.stats import middle, percentile
 
@@ -21,11 +22,12 @@ KEEPS_UP_S = 0.5
 
 @dataclass(frozen=True)
 class Task:
-    """What a generator is to do: `users` join the room, and count what arrives in the window (unix ms).
+    """What a generator is to do: `users` join their rooms, and count what arrives in the window (unix ms).
 
-    `rate` messages a second come into the room.
+    `rate` messages a second come into each room.
     """
 
+    workload: Workload
     port: int
     token: str
     users: int
@@ -39,11 +41,24 @@ class Task:
         """Where the generator's script writes what it counted."""
         return self.folder / "result.json"
 
+    @property
+    def rooms(self) -> int:
+        """How many rooms the users are spread over."""
+        return max(1, self.users // self.workload.room_size)
+
+    @property
+    def each(self) -> float:
+        """Messages a second that each user sends where everybody talks; else 0."""
+        return self.rate / self.workload.room_size if self.workload.everybody_talks else 0.0
+
     def env(self) -> dict[str, str]:
         """The same for the scripts of all generators."""
+        scheme = "http" if self.workload.streams else "ws"
         return {
             **os.environ,
-            "URL": f"ws://127.0.0.1:{self.port}/api/v1/ws",
+            "URL": f"{scheme}://127.0.0.1:{self.port}{self.workload.path}",
+            "ROOMS": str(self.rooms),
+            "SEND_EVERY_MS": f"{1000 / self.each:g}" if self.each else "0",
             "TOKEN": self.token,
             "USERS": str(self.users),
             "WINDOW_START": str(self.start_ms),
@@ -63,16 +78,12 @@ class Counted:
 
 @dataclass(frozen=True)
 class Tool:
-    """One generator. `start_rate`: messages a second into the room with which the climb begins.
-
-    One that `publishes` sends the stream itself: it audits what it sent.
-    """
+    """One generator. One that `publishes` sends the stream itself: it audits what it sent."""
 
     name: str
     needs: Path
     command: Callable[[Task], list[str]]
     read: Callable[[Task], Counted]
-    start_rate: int
     publishes: bool = False
 
 
@@ -84,7 +95,8 @@ def k6(task: Task) -> list[str]:
 
 def locust(task: Task) -> list[str]:
     """Headless; 250 users a second are started."""
-    where = ["-f", str(HERE / "locustfile.py"), "--headless", "--only-summary", "--host", "http://127.0.0.1"]
+    script = "locust_streams.py" if task.workload.streams else "locustfile.py"
+    where = ["-f", str(HERE / script), "--headless", "--only-summary", "--host", "http://127.0.0.1"]
     seconds = max(1, round(task.end_ms / 1000 - task.start_ms / 1000)) + 16
     return [str(binary("locust")), *where, "-u", str(task.users), "-r", "250", "-t", f"{seconds}s", "-s", "0"]
 
@@ -97,23 +109,26 @@ def artillery(task: Task) -> list[str]:
 
 
 def loadtest(task: Task) -> list[str]:
-    """Our own load tester, with its audit on. It is one user too many: the one that publishes."""
+    """Our own load tester, with its audit on. Where not everybody talks, one more user publishes."""
     window_s = (task.end_ms - task.start_ms) / 1000
-    text = (HERE / "receive.yaml").read_text()
+    text = (HERE / task.workload.scenario).read_text()
     values = {
         "USERS": task.users,
+        "ROOMS": task.rooms,
         "RATE": f"{task.rate:g}",
+        "EACH": f"{task.each:g}",
+        "PATH": f"{task.workload.path}?token={task.token}",
         "RAMP": round(task.start_ms / 1000 - time.time() - START_S - EDGE_S),
         "WINDOW": f"{window_s + 2 * EDGE_S:g}",
     }
     for name, value in values.items():
         text = text.replace(f"@{name}@", str(value))
-    (task.folder / "receive.yaml").write_text(text)
+    (task.folder / "scenario.yaml").write_text(text)
     token = task.folder / "token"
     token.write_text(task.token)
     token.chmod(0o600)
     where = ["--url", f"http://127.0.0.1:{task.port}", "--token-file", str(token), "--out", str(task.folder)]
-    return [sys.executable, "-m", "rtcli", "loadtest", "receive.yaml", *where, "--no-progress"]
+    return [sys.executable, "-m", "rtcli", "loadtest", "scenario.yaml", *where, "--no-progress"]
 
 
 def read_loadtest(task: Task) -> Counted:
@@ -155,10 +170,10 @@ def read_latencies(task: Task) -> Counted:
 TOOLS: dict[str, Tool] = {
     tool.name: tool
     for tool in (
-        Tool("Artillery", binary("artillery"), artillery, read_latencies, 320),
-        Tool("Locust", binary("locust"), locust, read_summary, 10),
-        Tool("k6", binary("k6"), k6, read_summary, 20),
-        Tool("rtcli loadtest", Path(sys.executable), loadtest, read_loadtest, 400, publishes=True),
+        Tool("Artillery", binary("artillery"), artillery, read_latencies),
+        Tool("Locust", binary("locust"), locust, read_summary),
+        Tool("k6", binary("k6"), k6, read_summary),
+        Tool("rtcli loadtest", Path(sys.executable), loadtest, read_loadtest, publishes=True),
     )
 }
 
