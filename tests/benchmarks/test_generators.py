@@ -55,4 +55,6 @@ def test_a_workload_names_what_exists_and_its_scenario_is_one(workload: Workload
     assert workload.start_rates.keys() <= TOOLS.keys()
     TOOLS["rtcli loadtest"].command(task(workload, tmp_path))
     found: Scenario = scenario((tmp_path / "scenario.yaml").read_text())
-    assert sum(role.users or 0 for role in found.roles.values()) == (1_000 if workload.everybody_talks else 1_001)
+    assert sum(role.users or 0 for role in found.roles.values()) == (
+        1_000 if workload.everybody_talks else 1_001
+    )
