@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import math
 from collections.abc import Callable
 
 from rtcli.protocol.codes import CloseCode
-from rtcli_server.connections.hub import Client, Hub
+from rtcli_server.connections.hub import Hub, close_or_cut
 
 PAUSE_S = 0.02  # between batches, for the loop to write them
 MIN_BATCH = 100
-
-_log = logging.getLogger(__name__)
 
 
 def batch_size(count: int, spread_s: float) -> int:
@@ -35,20 +32,9 @@ async def drain(hub: Hub, *, timeout_s: float, retry_after_ms: Callable[[], int]
     size = batch_size(len(clients), timeout_s / 3)
     for start in range(0, len(clients), size):
         for client in clients[start : start + size]:
-            _shut_down(client, retry_after_ms())
+            close_or_cut(client, CloseCode.SERVICE_RESTART, "service_restart", retry_after_ms())
         await asyncio.sleep(PAUSE_S)
     if hub.clients:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(hub.emptied.wait(), timeout_s / 3)
-    left = list(hub.clients.values())
-    for client in left:
-        client.abort()
-    return len(left)
-
-
-def _shut_down(client: Client, retry_after_ms: int) -> None:
-    try:
-        client.shut_down(CloseCode.SERVICE_RESTART, "service_restart", retry_after_ms)
-    except Exception:  # noqa: BLE001 - the other clients must be notified all the same
-        _log.exception("closing %s failed", client.connection_id)
-        client.abort()
+    return hub.abort_all()

@@ -10,6 +10,7 @@ from typing import Protocol
 from rtcli.protocol.codes import CloseCode
 from rtcli_server.limits.connection_caps import ConnectionCaps
 from rtcli_server.metrics.registry import Metrics
+from rtcli_server.timing.containment import contained
 
 KICK_S = 60.0  # beyond its retry: how long a browser may take to come back, when it is refused
 
@@ -132,13 +133,20 @@ class Hub:
         """The clients of one user."""
         return tuple(self._by_user.get(user_id, ()))
 
+    def abort_all(self) -> int:
+        """Close all clients at once; return their number."""
+        clients = list(self.clients.values())
+        for client in clients:
+            _cut(client)
+        return len(clients)
+
     # -- kicks ---------------------------------------------------------------------------------------------
 
     def kick(self, user_id: str, reason: str = "kicked") -> int:
         """Close everything that a user has open, for good; return the number of clients closed."""
         clients = self.of_user(user_id)
         for client in clients:
-            client.shut_down(CloseCode.KICKED, reason, None)
+            close_or_cut(client, CloseCode.KICKED, reason, None)
         return len(clients)
 
     def remember_kick(self, user_id: str, *, now: float) -> None:
@@ -152,3 +160,17 @@ class Hub:
     def is_kicked(self, user_id: str, now: float) -> bool:
         """Whether event streams of this user that come back have to stay away."""
         return self._kicked.get(user_id, now) > now
+
+
+def close_or_cut(client: Client, code: CloseCode, reason: str, retry_after_ms: int | None) -> None:
+    """Begin to close a client; where that raises, log it and close at once. The other clients come next."""
+    try:
+        client.shut_down(code, reason, retry_after_ms)
+    except Exception:  # noqa: BLE001 - whatever it was, this client is closed, and the others too
+        _log.exception("closing %s failed", client.connection_id)
+        _cut(client)
+
+
+def _cut(client: Client) -> None:
+    with contained(_log, "cutting %s failed", client.connection_id):
+        client.abort()

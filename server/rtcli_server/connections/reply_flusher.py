@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Protocol
+
+_log = logging.getLogger(__name__)
 
 
 class Flushable(Protocol):
@@ -11,6 +14,10 @@ class Flushable(Protocol):
 
     def flush(self) -> None:
         """Write the replies."""
+        ...
+
+    def abort(self) -> None:
+        """Drop the connection: its replies could not be written."""
         ...
 
 
@@ -29,4 +36,15 @@ class ReplyFlusher:
     def _run(self) -> None:
         waiting, self._waiting = self._waiting, []
         for item in waiting:
-            item.flush()
+            try:
+                item.flush()
+            except Exception:  # noqa: BLE001 - the replies of all others have to be written
+                _log.exception("replies could not be written; the connection is cut")
+                _cut(item)
+
+
+def _cut(item: Flushable) -> None:
+    try:
+        item.abort()
+    except Exception:  # noqa: BLE001 - the same
+        _log.exception("cutting a connection failed")

@@ -7,6 +7,7 @@ client that does not get there within a deadline is closed.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection
 from typing import Protocol
 
@@ -15,7 +16,10 @@ from rtcli_server.broker import BrokerUnavailableError
 from rtcli_server.delivery.channel import State, Subscription
 from rtcli_server.delivery.fanout import Fanout
 from rtcli_server.delivery.recovery import ReadHistory, catch_up
+from rtcli_server.timing.containment import contained
 from rtcli_server.timing.tasks import Spawn
+
+_log = logging.getLogger(__name__)
 
 
 class Consumer(Protocol):
@@ -85,4 +89,5 @@ class SlowConsumers:
         late = [consumer for consumer, since in self._behind_since.items() if now - since > self._deadline_s]
         for consumer in late:
             del self._behind_since[consumer]
-            consumer.shut_down(CloseCode.SLOW_CONSUMER, "slow_consumer", 0)
+            with contained(_log, "closing a slow client failed"):
+                consumer.shut_down(CloseCode.SLOW_CONSUMER, "slow_consumer", 0)

@@ -41,6 +41,7 @@ from rtcli_server.session.decisions import (
     SetTyping,
 )
 from rtcli_server.session.session import Session
+from rtcli_server.timing.containment import contained
 
 MAX_BACKLOG = 64  # messages kept behind a command that waits, before reading stops
 CLOSE_TIMEOUT_S = 5.0  # for the peer's answer to a close frame
@@ -128,12 +129,14 @@ class Connection(Subscriber, Client):
 
     def _leave_all(self) -> None:
         self._backlog.clear()
-        for channel, subscription in self.subscriptions.items():
-            if channel.startswith(ROOM_PREFIX):
-                self.services.rooms.lose(channel.removeprefix(ROOM_PREFIX), self.user_id, subscription)
-            else:
-                self.services.fanout.close(subscription)
+        subscriptions = list(self.subscriptions.items())
         self.subscriptions.clear()
+        for channel, subscription in subscriptions:
+            with contained(_log, "leaving %s failed", channel):
+                if channel.startswith(ROOM_PREFIX):
+                    self.services.rooms.lose(channel.removeprefix(ROOM_PREFIX), self.user_id, subscription)
+                else:
+                    self.services.fanout.close(subscription)
 
     def set_writable(self, *, on: bool) -> None:
         """Stop delivery when the transport holds more than its budget; catch up when it has drained."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from typing import Any, Protocol, TypeVar
 
@@ -46,8 +46,12 @@ class Subscriber(Protocol):
     def batch_writer(self, subscription: Subscription) -> Write:
         """Return the function that writes one batch.
 
-        It must not change subscriptions; it may call `Fanout.stall`.
+        It must not change subscriptions; it may call `Fanout.stall`. When it raises, the subscriber is cut.
         """
+        ...
+
+    def abort(self) -> None:
+        """Drop the transport: the client has missed something, and has to resume. Allowed within a write."""
         ...
 
 
@@ -64,8 +68,8 @@ class Subscription:
 
     def make_live(self) -> None:
         """Take part in whole batches from now on."""
-        self.state = State.LIVE
         self.channel.groups[self.subscriber.format][self] = self.subscriber.batch_writer(self)
+        self.state = State.LIVE
 
     def take_out(self) -> None:
         """Leave the channel's list of FRESH or LIVE subscriptions. The caller sets the new state."""
@@ -92,6 +96,11 @@ class FlushSlice:
 
     def __len__(self) -> int:
         return len(self._writes) - self._next
+
+    def owners_of(self, writes: Sequence[Write]) -> list[Subscription]:
+        """The subscriptions that these writes are of."""
+        pairs = zip(self._subscriptions, self._writes, strict=True)
+        return [subscription for subscription, write in pairs if write in writes]
 
     def take(self, count: int, *, check: bool) -> list[Write]:
         """Return the next writes. `check`: skip subscriptions that have left since the flush began."""

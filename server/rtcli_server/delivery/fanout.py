@@ -19,6 +19,7 @@ So a subscription never sees what its recovery already covered, and a slow one c
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 
 from rtcli.protocol.codes import GapReason
@@ -27,7 +28,9 @@ from rtcli.protocol.publication import Publication
 from rtcli_server.delivery.channel import Channel, State, Subscriber, Subscription, after
 from rtcli_server.delivery.flush_queue import FlushQueue, OnFlush
 from rtcli_server.delivery.wire import Announcement, GapNotice
-from rtcli_server.delivery.writing import items_for, write_items
+from rtcli_server.delivery.writing import cut, items_for, write_items
+
+_log = logging.getLogger(__name__)
 
 
 class Fanout:
@@ -95,7 +98,12 @@ class Fanout:
         elif subscription.state is not State.LIVE:
             return
         elif channel.flush is not None:
-            channel.flush.finish(subscription)
+            try:
+                channel.flush.finish(subscription)
+            except Exception:  # noqa: BLE001 - it leaves all the same
+                _log.exception("a write failed")
+                cut(subscription)
+                return
         write_items(subscription, items_for(subscription, items))
 
     def close(self, subscription: Subscription) -> None:

@@ -5,22 +5,28 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
 from rtcli_server.delivery.channel import Channel, Flush, FlushSlice, State, Subscription, after, follows
 from rtcli_server.delivery.wire import JOIN, Announcement, GapNotice, Item
-from rtcli_server.delivery.writing import excluded_from, items_for, write_all, write_items
+from rtcli_server.delivery.writing import cut, excluded_from, items_for, write_all, write_items
 
 WRITES_PER_TURN = 500  # 2-3 ms
+
+_log = logging.getLogger(__name__)
 
 OnFlush = Callable[[Sequence[Item], int], None]
 
 
 class FlushQueue:
     """Writes what is pending in the channels that were added.
+
+    Nothing that a subscriber raises ends it. Whoever has missed something by that is cut, and resumes.
 
     `call_soon` runs a function in the next loop turn; `make_gap_before(item, since)` makes the notice of what
     is missing between a position and an item; `on_flush(items, writes)` is called when a flush begins.
@@ -60,18 +66,33 @@ class FlushQueue:
         budget = WRITES_PER_TURN
         channels = self._channels
         self._writing = True
-        while channels and budget > 0:
-            channel = channels.popleft()
-            budget -= 1 + (self._begin(channel) if channel.flush is None else self._continue(channel, budget))
-            if channel.flush is not None or channel.pending:
-                channels.append(channel)  # behind the others: a large room does not hold up the small ones
-            else:
-                channel.queued = False
-        self._writing = False
-        self._demote_stalled()
-        self._scheduled = bool(channels)
-        if channels:
-            self._call_soon(self._run)
+        try:
+            while channels and budget > 0:
+                channel = channels.popleft()
+                budget -= 1 + self._write_channel(channel, budget)
+                if channel.flush is not None or channel.pending:
+                    channels.append(channel)  # behind the others: a large room does not hold up small ones
+                else:
+                    channel.queued = False
+            self._writing = False
+            self._demote_stalled()
+        finally:  # whatever happens, the next turn comes
+            self._writing = False
+            self._scheduled = bool(channels)
+            if channels:
+                self._call_soon(self._run)
+
+    def _write_channel(self, channel: Channel, budget: int) -> int:
+        """Write what this turn allows of a channel. Return the number of writes made."""
+        try:
+            return self._begin(channel) if channel.flush is None else self._continue(channel, budget)
+        except Exception:  # noqa: BLE001 - whatever it was, the other channels have to be written
+            _log.exception("a flush failed; the subscribers of %s are cut, and resume", channel.name)
+            channel.flush = None
+            channel.flushed = channel.last
+            for subscription in chain(channel.fresh, *channel.groups):
+                cut(subscription)
+            return 0
 
     def _begin(self, channel: Channel) -> int:
         """Encode what is pending and write it, up to this turn's limit. Return the number of writes made."""
@@ -88,9 +109,10 @@ class FlushQueue:
             if slices or excluded or len(group) > WRITES_PER_TURN:
                 slices.append(FlushSlice(group, batch, excluded))
             else:
-                write_all(group.values(), batch)
-        if self._on_flush is not None:
-            self._on_flush(items, written)
+                failed = write_all(group.values(), batch)
+                if failed:
+                    _cut_all([subscription for subscription, write in group.items() if write in failed])
+        self._count(items, written)
         left = sum(map(len, slices))
         channel.flush = Flush(slices, channel.last)
         for subscription in excluded:
@@ -109,7 +131,9 @@ class FlushQueue:
             current = flush.slices[0]
             writes = current.take(left, check=flush.somebody_left)
             left -= len(writes)
-            write_all(writes, current.batch)
+            failed = write_all(writes, current.batch)
+            if failed:
+                _cut_all(current.owners_of(failed))
             if not current:
                 del flush.slices[0]
         if not flush.slices:
@@ -125,17 +149,32 @@ class FlushQueue:
         fresh, channel.fresh = channel.fresh, []
         for subscription in fresh:
             covered = subscription.position
-            rest = items_for(subscription, after(items, covered))
-            first = next((item for item in rest if not isinstance(item, Announcement)), None)
-            if first is not None and not follows(covered, first):
-                rest.insert(rest.index(first), self._make_gap_before(first, covered))
-                if isinstance(first, GapNotice):
-                    rest.remove(first)
-            write_items(subscription, rest)
+            write_items(subscription, self._beyond(covered, items_for(subscription, after(items, covered))))
             if channel.epoch == covered.epoch and channel.offset < covered.offset:
                 channel.fresh.append(subscription)
-            else:
+                continue
+            try:
                 subscription.make_live()
+            except Exception:  # noqa: BLE001 - it stays what it was, and the others go live
+                _log.exception("a subscription cannot go live")
+                channel.fresh.append(subscription)
+                cut(subscription)
+
+    def _beyond(self, covered: Position, rest: list[Item]) -> list[Item]:
+        """`rest`, with a gap before its first publication if that does not follow `covered`."""
+        first = next((item for item in rest if not isinstance(item, Announcement)), None)
+        if first is not None and not follows(covered, first):
+            rest.insert(rest.index(first), self._make_gap_before(first, covered))
+            if isinstance(first, GapNotice):
+                rest.remove(first)
+        return rest
+
+    def _count(self, items: Sequence[Item], writes: int) -> None:
+        try:
+            if self._on_flush is not None:
+                self._on_flush(items, writes)
+        except Exception:  # noqa: BLE001 - a count must not cost a delivery
+            _log.exception("counting a flush failed")
 
     # -- slow subscribers ----------------------------------------------------------------------------------
 
@@ -152,12 +191,24 @@ class FlushQueue:
         """
         stalled, self._stalled = self._stalled, []
         for subscription in stalled:
-            if subscription.state not in {State.LIVE, State.FRESH} or not subscription.subscriber.full:
-                continue  # left, or drained already
-            if subscription.channel.flush is not None:
-                self._stalled.append(subscription)
-                continue
-            subscription.take_out()
-            if subscription.state is State.LIVE:
-                subscription.position = subscription.channel.flushed
-            subscription.state = State.LAGGING
+            try:
+                self._demote(subscription)
+            except Exception:  # noqa: BLE001 - the others have to be looked at, too
+                _log.exception("a slow subscription cannot be stopped")
+                cut(subscription)
+
+    def _demote(self, subscription: Subscription) -> None:
+        if subscription.state not in {State.LIVE, State.FRESH} or not subscription.subscriber.full:
+            return  # left, or drained already
+        if subscription.channel.flush is not None:
+            self._stalled.append(subscription)
+            return
+        subscription.take_out()
+        if subscription.state is State.LIVE:
+            subscription.position = subscription.channel.flushed
+        subscription.state = State.LAGGING
+
+
+def _cut_all(subscriptions: Iterable[Subscription]) -> None:
+    for subscription in subscriptions:
+        cut(subscription)

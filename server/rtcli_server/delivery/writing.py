@@ -11,25 +11,44 @@ from rtcli_server.delivery.wire import JOIN, Announcement, Item
 _log = logging.getLogger(__name__)
 
 
-def write_all(writes: Iterable[Write], batch: object) -> None:
-    """Write one batch to everyone. An exception from one write is logged; the others are still made."""
+def write_all(writes: Iterable[Write], batch: object) -> Sequence[Write]:
+    """Write one batch to everyone; return those that raised. They are logged; the others are still made.
+
+    The caller has to `cut` the subscriptions of those, which have missed a batch.
+    """
     remaining = iter(writes)
+    failed: tuple[Write, ...] = ()
+    write: Write | None = None
     while True:
         try:
             for write in remaining:
                 write(batch)
         except Exception:  # noqa: BLE001 - a failing transport must not affect the others
             _log.exception("a write failed")
+            if write is not None:
+                failed = (*failed, write)
         else:
-            return
+            return failed
 
 
 def write_items(subscription: Subscription, items: Sequence[Item]) -> None:
-    """Write `items` to one subscription alone."""
+    """Write `items` to one subscription alone. If that raises, it is logged, and the connection is cut."""
     subscriber = subscription.subscriber
-    batch = JOIN[subscriber.format](items)
-    if batch:
-        write_all((subscriber.batch_writer(subscription),), batch)
+    try:
+        batch = JOIN[subscriber.format](items)
+        if batch:
+            subscriber.batch_writer(subscription)(batch)
+    except Exception:  # noqa: BLE001 - whatever it was, the client must not go on without them
+        _log.exception("a write failed")
+        cut(subscription)
+
+
+def cut(subscription: Subscription) -> None:
+    """Drop the connection of a subscription that has missed something: its client comes back and resumes."""
+    try:
+        subscription.subscriber.abort()
+    except Exception:  # noqa: BLE001 - the others have to be written to
+        _log.exception("cutting a connection failed")
 
 
 def excluded_from(items: Sequence[Item]) -> set[Subscription]:

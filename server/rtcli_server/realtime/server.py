@@ -242,8 +242,7 @@ class Realtime:
     async def stop(self) -> None:
         """Cut the clients that are left, and close the log."""
         self.supervisor.expect_ends()
-        for client in list(self.hub.clients.values()):
-            client.abort()
+        self.hub.abort_all()
         await self.tasks.cancel()
         if self.deployment is not None:
             await self.deployment.leave()

@@ -116,6 +116,30 @@ async def test_who_does_not_answer_is_cut_and_a_failure_stops_nobody(hub: Hub) -
     assert not good.aborted
 
 
+async def test_a_kick_closes_all_of_a_user_whatever_one_of_them_raises(
+    hub: Hub, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, failing, last = FakeClient(hub), FakeClient(hub, raises=True), FakeClient(hub)
+    assert hub.kick("7") == 3
+    assert first.told == last.told == [(CloseCode.KICKED, None)]
+    assert failing.aborted
+    assert "RuntimeError: no transport" in caplog.text
+
+
+async def test_all_are_cut_whatever_one_of_them_raises(
+    hub: Hub, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("no transport")
+
+    first, failing, last = (FakeClient(hub) for _ in range(3))
+    monkeypatch.setattr(failing, "abort", fail)
+    assert hub.abort_all() == 3
+    assert first.aborted
+    assert last.aborted
+    assert "RuntimeError: no transport" in caplog.text
+
+
 async def test_an_empty_server_drains_at_once(hub: Hub) -> None:
     async with asyncio.timeout(5):
         assert await drain(hub, timeout_s=60.0, retry_after_ms=lambda: 1) == 0

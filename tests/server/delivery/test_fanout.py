@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import NoReturn
 
 import pytest
 
 from rtcli.protocol.position import Position
+from rtcli_server.delivery import flush_queue
 from rtcli_server.delivery.channel import State, Subscription
+from rtcli_server.delivery.fanout import Fanout
 from rtcli_server.delivery.flush_queue import WRITES_PER_TURN
 from rtcli_server.delivery.wire import EventBatch, Format
 from tests.support.fakes.fanout import EPOCH, FakeSubscriber, Turns, at, join, new_fanout, publication
@@ -202,14 +205,128 @@ def test_a_write_that_raises_stops_nobody_else(caplog: pytest.LogCaptureFixture)
     for subscriber in subscribers:
         join(fanout, subscriber, at(0))
 
-    def fail() -> None:
-        raise RuntimeError("gone")
-
     subscribers[1].on_write = fail
     fanout.deliver(publication(1))
     turns.run()
     assert offsets(subscribers[0]) == offsets(subscribers[2]) == [1]
     assert "a write failed" in caplog.text
+    assert [subscriber.is_cut for subscriber in subscribers] == [False, True, False]
+
+
+def fail(*_: object, **__: object) -> NoReturn:
+    raise RuntimeError("of all things")
+
+
+def test_a_write_that_raises_within_a_slice_stops_nobody_else() -> None:
+    turns = Turns()
+    fanout = new_fanout(turns)
+    subscribers = [FakeSubscriber() for _ in range(WRITES_PER_TURN + 10)]
+    for subscriber in subscribers:
+        join(fanout, subscriber, at(0))
+    bad = {3, WRITES_PER_TURN - 1, WRITES_PER_TURN + 5}
+    for number in bad:
+        subscribers[number].on_write = fail
+    fanout.deliver(publication(1))
+    turns.run()
+    assert {number for number, subscriber in enumerate(subscribers) if subscriber.is_cut} == bad
+    assert all(offsets(subscriber) == [1] for subscriber in subscribers)
+
+
+def test_one_that_cannot_go_live_is_cut_and_the_others_go_live(caplog: pytest.LogCaptureFixture) -> None:
+    turns = Turns()
+    fanout = new_fanout(turns)
+    join(fanout, FakeSubscriber(), at(0))
+    fanout.deliver(publication(1))  # so that those who join now are FRESH
+    subscribers = [FakeSubscriber() for _ in range(3)]
+    subscriptions = [join(fanout, subscriber, at(1)) for subscriber in subscribers]
+    subscribers[1].batch_writer = fail  # type: ignore[method-assign] # what a broken transport does
+    turns.run()
+    assert [state_of(one) for one in subscriptions] == [State.LIVE, State.FRESH, State.LIVE]
+    assert [subscriber.is_cut for subscriber in subscribers] == [False, True, False]
+    assert "of all things" in caplog.text
+    fanout.close(subscriptions[1])  # as when its connection is gone
+    fanout.deliver(publication(2))
+    turns.run()
+    assert offsets(subscribers[0]) == offsets(subscribers[2]) == [2]
+
+
+def test_a_write_to_one_that_leaves_may_raise(caplog: pytest.LogCaptureFixture) -> None:
+    turns = Turns()
+    fanout = new_fanout(turns)
+    subscribers = [FakeSubscriber() for _ in range(WRITES_PER_TURN + 1)]
+    subscriptions = [join(fanout, subscriber, at(0)) for subscriber in subscribers]
+    subscribers[-1].on_write = fail
+    fanout.deliver(publication(1))
+    turns.turn()
+    turns.turn()  # a flush is under way
+    fanout.write_pending(subscriptions[-1])
+    fanout.close(subscriptions[-1])
+    assert subscribers[-1].is_cut
+    assert "of all things" in caplog.text
+
+
+def test_whatever_fails_in_a_flush_the_next_one_comes(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = Turns()
+    fanout = new_fanout(turns)
+    here, elsewhere = FakeSubscriber(), FakeSubscriber()
+    join(fanout, here, at(0))
+    join(fanout, elsewhere, at(0, "zzzz9999"), channel="room:b")
+    with monkeypatch.context() as broken:
+        broken.setattr(flush_queue, "JOIN", (fail, fail, fail))
+        fanout.deliver(publication(1))
+        turns.run()
+    assert here.is_cut
+    assert not elsewhere.is_cut
+    assert "the subscribers of room:a are cut" in caplog.text
+    fanout.deliver(publication(2))
+    fanout.deliver(publication(1, channel="room:b", epoch="zzzz9999"))
+    turns.run()
+    assert offsets(here) == [2]
+    assert offsets(elsewhere) == [1]
+
+
+def test_a_count_that_raises_costs_no_delivery(caplog: pytest.LogCaptureFixture) -> None:
+    turns = Turns()
+    fanout = Fanout(
+        subscribe=lambda _: None,
+        unsubscribe=lambda _: None,
+        call_soon=turns.call_soon,
+        timestamp=lambda: "",
+        on_flush=fail,
+    )
+    subscriber = FakeSubscriber()
+    join(fanout, subscriber, at(0))
+    for offset in (1, 2):
+        fanout.deliver(publication(offset))
+        turns.run()
+    assert offsets(subscriber) == [1, 2]
+    assert not subscriber.is_cut
+    assert "counting a flush failed" in caplog.text
+
+
+def test_one_that_says_wrongly_that_it_is_full_stops_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(FakeSubscriber):
+        @property
+        def full(self) -> bool:
+            fail()
+
+        @full.setter
+        def full(self, value: bool) -> None: ...
+
+    turns = Turns()
+    fanout = new_fanout(turns)
+    good, broken = FakeSubscriber(), Broken()
+    join(fanout, good, at(0))
+    subscription = join(fanout, broken, at(0))
+    good.on_write = lambda: fanout.stall([subscription])
+    for offset in (1, 2):
+        fanout.deliver(publication(offset))
+        turns.run()
+    assert offsets(good) == [1, 2]
+    assert broken.is_cut
+    assert "of all things" in caplog.text
 
 
 # -- gaps --------------------------------------------------------------------------------------------------

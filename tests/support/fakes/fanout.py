@@ -60,6 +60,7 @@ class FakeSubscriber:
         self.full = False
         self.batches: list[Batch] = []
         self.on_write: Callable[[], None] = lambda: None
+        self.is_cut = False
 
     def batch_writer(self, subscription: Subscription) -> Callable[[Any], None]:
         """Return a function that keeps the batches of a subscription."""
@@ -70,6 +71,10 @@ class FakeSubscriber:
         if isinstance(batch, EventBatch):
             subscription.position = batch.position
         self.on_write()
+
+    def abort(self) -> None:
+        """Note that the connection was cut."""
+        self.is_cut = True
 
     @property
     def texts(self) -> list[str]:
