@@ -164,7 +164,11 @@ class Broker(Protocol):
         ...
 
     async def ready(self) -> bool:
-        """Whether publishing and delivery work now, as far as the broker knows."""
+        """Whether a publish now would be taken and delivered.
+
+        A remote log finds it out by a write of its own at least each second. That it ends is logged with its
+        cause, once for each, and that it works again (`health.StoreHealth`).
+        """
         ...
 
     async def close(self) -> None:

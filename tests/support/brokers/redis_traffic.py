@@ -25,10 +25,11 @@ QUICK = RedisTimings(
     first_retry_s=0.01,
     max_retry_s=0.1,
     check_s=1.0,
-    canary_s=0.2,
+    probe_s=0.1,
+    delivery_s=0.2,
     unsubscribe_s=0.1,
 )
-PATIENT = replace(QUICK, connect_s=2.0, request_s=2.0, canary_s=2.0)
+PATIENT = replace(QUICK, connect_s=2.0, request_s=2.0, delivery_s=2.0)
 """As patient as what is shipped, for a way that is slow and loses nothing."""
 
 KEEP = Retention(max_count=1_000_000, max_channel_bytes=10**9)

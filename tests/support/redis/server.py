@@ -43,6 +43,11 @@ class RedisServer:
             answer: object = redis.execute_command(*arguments)
             return answer
 
+    def setting(self, name: str) -> str:
+        """A value of its configuration."""
+        with self.admin as redis:
+            return str(redis.config_get(name)[name])
+
     def start(self) -> None:
         """Start it and wait until it answers."""
         self._process = subprocess.Popen(

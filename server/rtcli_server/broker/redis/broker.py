@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -26,7 +24,6 @@ from rtcli.protocol.publication import Publication
 from rtcli_server.broker.base import (
     MAX_PAGE,
     Broker,
-    BrokerUnavailableError,
     Deliver,
     HistoryPage,
     Published,
@@ -35,8 +32,10 @@ from rtcli_server.broker.base import (
     guarded,
 )
 from rtcli_server.broker.coordinator import Coordinator, OnNotification
+from rtcli_server.broker.health import StoreHealth
 from rtcli_server.broker.redis.coordinator import RedisCoordinator
-from rtcli_server.broker.redis.link import Link, pack
+from rtcli_server.broker.redis.link import Link
+from rtcli_server.broker.redis.probe import Probe
 from rtcli_server.broker.redis.pubsub_listener import PubSubListener
 from rtcli_server.broker.redis.scripts import LogScripts
 from rtcli_server.broker.redis.target import Target
@@ -54,7 +53,7 @@ from rtcli_server.timing.supervision import Supervised, Supervisor
 
 SUBSCRIPTIONS = Supervised("the connection to Redis for subscriptions")
 COMPARISON = Supervised("the comparison of channels with their streams")
-CANARIES = Supervised("the canaries through Redis")
+PROBES = Supervised("the probes of Redis")
 TIDYING = Supervised("the end of subscriptions that nobody wants")
 
 _log = logging.getLogger(__name__)
@@ -91,11 +90,19 @@ class RedisBroker(Broker):
             instance_id=instance_id,
             ttl_s=timings.coordinator_ttl_s,
         )
-        self._canary = self._names.canary(uuid.uuid4().hex)
-        self._listener = PubSubListener(
-            target.connect, timings, self._canary, self._tracker.on_message, self._tracker.on_subscribed
+        self._health = StoreHealth(target.name)
+        self._probe = Probe(
+            self._names, self._scripts, lambda: self._link, self._health, timings, now_ms=now_ms
         )
-        self._canary_arrives = False
+        self._listener = PubSubListener(
+            target.connect,
+            timings,
+            self._health,
+            own=self._probe.own,
+            on_probe=self._probe.arrived,
+            on_message=self._tracker.on_message,
+            on_subscribed=self._tracker.on_subscribed,
+        )
         self._closed = asyncio.Event()
         self._started: Link | None = None
         self.skipped = 0  # the number of foreign messages and entries
@@ -109,7 +116,7 @@ class RedisBroker(Broker):
     def _link(self) -> Link:
         if self._started is None:
             scripts = [*self._scripts.texts, *self._coordinator.scripts.texts]
-            self._started = self._target.open(self._timings, scripts, self._supervisor)
+            self._started = self._target.open(self._timings, scripts, self._health, self._supervisor)
         return self._started
 
     @override
@@ -183,7 +190,7 @@ class RedisBroker(Broker):
         tasks = [
             start(SUBSCRIPTIONS, self._listener.run),
             start(COMPARISON, self._tracker.check),
-            start(CANARIES, self._send_canaries),
+            start(PROBES, lambda: self._probe.run(self._listener)),
             start(TIDYING, self._tidy),
         ]
         try:
@@ -194,32 +201,6 @@ class RedisBroker(Broker):
             await self._tracker.stop()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _send_canaries(self) -> None:
-        """Find out when no messages come through the listening connection although it looks alive."""
-        number = 0
-        while True:
-            number += 1
-            try:
-                self._canary_arrives = await self._canary_round_trip(b"%d" % number)
-            except BrokerUnavailableError:
-                self._canary_arrives = False  # the listening connection may be fine
-            await asyncio.sleep(self._timings.canary_s * (0.9 + random.random() / 5))  # noqa: S311 - jitter
-
-    async def _canary_round_trip(self, canary: bytes) -> bool:
-        try:
-            async with asyncio.timeout(self._timings.canary_s):
-                await self._listener.listening.wait()
-        except TimeoutError:
-            return False
-        await self._link.request(pack([b"PUBLISH", self._canary, canary]), bool, self._canary)
-        try:
-            async with asyncio.timeout(self._timings.canary_s):
-                await self._listener.wait_for_canary(canary)
-        except TimeoutError:
-            self._listener.reconnect()
-            return False
-        return True
-
     async def _tidy(self) -> None:
         while True:
             await asyncio.sleep(self._timings.unsubscribe_s)
@@ -227,9 +208,8 @@ class RedisBroker(Broker):
 
     @override
     async def ready(self) -> bool:
-        """Whether Redis answers and the latest canary has arrived."""
-        connected = self._link.connected and self._listener.listening.is_set()
-        return connected and self._canary_arrives and not self._closed.is_set()
+        """Whether the latest probe was taken by every node and arrived, and no connection was lost since."""
+        return self._health.works and not self._closed.is_set()
 
     @override
     async def close(self) -> None:

@@ -13,13 +13,26 @@ local function is_epoch(text)
   return type(text) == 'string' and string.match(text, '^[a-z0-9]+$') and #text >= 4 and #text <= 16
 end
 
+-- Reads a key that anybody may have written: nil when it is of another type. Another error (the user may not
+-- read it) says nothing about the key, and ends the script.
+local function try(command, key, ...)
+  local found = redis.pcall(command, key, ...)
+  if type(found) == 'table' and found.err then
+    if not string.find(found.err, 'WRONGTYPE', 1, true) then
+      redis.call(command, key, ...)
+    end
+    return nil
+  end
+  return found
+end
+
 -- Returns epoch, top, bytes, fresh. The channel starts anew, with the epoch offered, when it is unknown,
 -- when its state is damaged, or when it is behind a position that an instance has seen: then Redis has lost
 -- its latest writes, and their offsets must not be given to other publications.
 local function open_channel(new_epoch, known_epoch, known_offset)
-  local found = redis.pcall('HMGET', meta, 'epoch', 'top', 'bytes')
+  local found = try('HMGET', meta, 'epoch', 'top', 'bytes') or {}
   local epoch, top, bytes = found[1], tonumber(found[2] or nil), tonumber(found[3] or nil)
-  local whole = not found.err and is_epoch(epoch) 
+  local whole = is_epoch(epoch)
     and top and top >= 0 and top < 2^53 and bytes and bytes >= 0
   if whole and not (epoch == known_epoch and top < tonumber(known_offset)) then
     return epoch, top, bytes, false

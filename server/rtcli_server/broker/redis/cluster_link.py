@@ -9,10 +9,10 @@ also read again while a node does not answer, so that a failover is noticed.
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import count
 from typing import Any, TypeVar
 
 from redis.asyncio.connection import AbstractConnection
@@ -21,7 +21,9 @@ from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError,
 from typing_extensions import override
 
 from rtcli_server.broker.base import BrokerUnavailableError
-from rtcli_server.broker.redis.link import Connect, Link, NodeLink, pack
+from rtcli_server.broker.health import StoreHealth
+from rtcli_server.broker.redis.causes import cause_of
+from rtcli_server.broker.redis.link import MAX_OUTSTANDING, PROBE_TAG, Connect, Link, NodeLink, pack
 from rtcli_server.broker.redis.timings import RedisTimings
 from rtcli_server.timing.supervision import Supervised, Supervisor
 from rtcli_server.timing.tasks import BackgroundTasks
@@ -33,8 +35,6 @@ CHECK_S = 0.5  # how often the connections to all nodes are checked
 MAP = Supervised("the map of the Redis Cluster")
 _REDIRECTIONS = (MovedError, AskError, TryAgainError, ClusterDownError)
 
-_log = logging.getLogger(__name__)
-
 
 class ClusterLink(Link):
     """Sends each request to the node that has the slot of its key. `connect` reaches any node."""
@@ -45,14 +45,18 @@ class ClusterLink(Link):
         connect_to: ConnectTo,
         timings: RedisTimings,
         scripts: Sequence[str],
+        health: StoreHealth,
         *,
         supervisor: Supervisor,
     ) -> None:
         self._connect = connect
         self._connect_to = connect_to
         self._timings = timings
+        self._health = health
         self._scripts = scripts
         self._supervisor = supervisor
+        self._waiting = 0  # requests, for the first map
+        self._probe_tags: dict[str, str] = {}
         self._links: dict[Address, NodeLink] = {}
         self._slots: list[NodeLink | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
         self._mapped = asyncio.Event()
@@ -75,6 +79,10 @@ class ClusterLink(Link):
         """Number of connections made so far, those of links that are gone included."""
         return self._connects_before + sum(link.connects for link in self._links.values())
 
+    @override
+    def probe_tags(self) -> Mapping[str, str]:
+        return self._probe_tags
+
     def nodes(self) -> list[Connect]:
         """Functions that connect to the primaries that are connected now."""
         return [
@@ -94,9 +102,15 @@ class ClusterLink(Link):
         """Wait for the first map, then send."""
         if self._closing:
             raise BrokerUnavailableError("the log is closed")
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._timings.request_s):
-                await self._mapped.wait()
+        if self._waiting >= MAX_OUTSTANDING:
+            raise BrokerUnavailableError("the log cannot keep up")
+        self._waiting += 1
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._timings.request_s):
+                    await self._mapped.wait()
+        finally:
+            self._waiting -= 1
         link = self._slots[key_slot(key)]
         if link is None:
             raise BrokerUnavailableError("Redis is away: nothing was published")
@@ -114,14 +128,15 @@ class ClusterLink(Link):
             with suppress(TimeoutError):
                 async with asyncio.timeout(CHECK_S):
                     await self._outdated.wait()
-            if self.connected and not self._outdated.is_set():
+            if self.connected and self._probe_tags and not self._outdated.is_set():
                 continue
             self._outdated.clear()
             try:
                 async with asyncio.timeout(self._timings.connect_s):
                     self._use(await self._read_map())
             except (RedisError, OSError, TimeoutError, ValueError, TypeError) as error:
-                _log.warning("cannot read the map of the cluster: %s", error)
+                name, text = cause_of(error)
+                self._health.failed(name, f"cannot read the map of the cluster: {text}")
             await asyncio.sleep(self._timings.first_retry_s)
 
     async def _read_map(self) -> list[tuple[int, int, Address]]:
@@ -138,7 +153,7 @@ class ClusterLink(Link):
         for address in addresses - self._links.keys():
             connect = partial(self._connect_to, *address)
             self._links[address] = NodeLink(
-                connect, self._timings, self._scripts, supervisor=self._supervisor
+                connect, self._timings, self._scripts, self._health, supervisor=self._supervisor
             )
         for address in self._links.keys() - addresses:
             retired = self._links.pop(address)
@@ -147,8 +162,18 @@ class ClusterLink(Link):
         self._slots = [None] * REDIS_CLUSTER_HASH_SLOTS
         for first, last, address in ranges:
             self._slots[first : last + 1] = [self._links[address]] * (last + 1 - first)
+        if None in self._slots:
+            self._probe_tags = {}
+            self._health.failed("slots", "some slots of the cluster have no node")
+        else:
+            self._probe_tags = {self._tag_of(self._links[address]): _name(address) for address in addresses}
         if ranges:
             self._mapped.set()
+
+    def _tag_of(self, link: NodeLink) -> str:
+        """Find a tag whose keys this node has: tags are spread evenly over the slots, and it has some."""
+        tags = (f"{PROBE_TAG}:{number}" for number in count())
+        return next(tag for tag in tags if self._slots[key_slot(tag.encode())] is link)
 
     @override
     async def close(self) -> None:
@@ -156,3 +181,8 @@ class ClusterLink(Link):
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         await asyncio.gather(*[link.close() for link in self._links.values()], self._retiring.wait())
+
+
+def _name(address: Address) -> str:
+    host, port = address
+    return f"{host}:{port}"

@@ -7,16 +7,13 @@ local epoch, top, bytes, fresh = open_channel(ARGV[1], ARGV[2], ARGV[3])
 if fresh then
   redis.call('HSET', meta, 'epoch', epoch, 'top', '0', 'bytes', '0')
 end
-redis.call('PEXPIRE', meta, meta_ttl_ms)
+redis.pcall('PEXPIRE', meta, meta_ttl_ms) -- what can be read is read, also while Redis refuses every write
 
 local limit, since_epoch, since = tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
 local entries = {}
 if limit > 0 and since_epoch == '' then
-  entries = redis.pcall('XREVRANGE', stream, '+', '-', 'COUNT', limit)
+  entries = try('XREVRANGE', stream, '+', '-', 'COUNT', limit)
 elseif limit > 0 and since_epoch == epoch and since < top then
-  entries = redis.pcall('XRANGE', stream, '(' .. decimal(since) .. '-0', '+', 'COUNT', limit)
+  entries = try('XRANGE', stream, '(' .. decimal(since) .. '-0', '+', 'COUNT', limit)
 end
-if entries.err then
-  entries = {}
-end
-return {epoch, decimal(top), entries}
+return {epoch, decimal(top), entries or {}}

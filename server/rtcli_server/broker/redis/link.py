@@ -13,14 +13,17 @@ import logging
 import math
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as LostConnectionError
+from redis.exceptions import MasterDownError, NoScriptError, ReadOnlyError, RedisError, ResponseError
 from typing_extensions import override
 
 from rtcli_server.broker.base import BrokerUnavailableError
+from rtcli_server.broker.health import StoreHealth
+from rtcli_server.broker.redis.causes import cause_of
 from rtcli_server.broker.redis.timings import RedisTimings
 from rtcli_server.broker.redis.wire import ForeignDataError
 from rtcli_server.timing.supervision import Supervised, Supervisor
@@ -33,6 +36,9 @@ SWEEP_S = 0.1  # how often deadlines are checked
 FAILURES = (RedisError, OSError, TimeoutError)  # of the network or of Redis, which connecting again may mend
 CONNECTION = Supervised("the connection to Redis for requests")
 DEADLINES = Supervised("the deadlines of requests to Redis")
+PROBE_TAG = "probe"
+# After these a new connection helps: it loads the scripts, and looks the primary up.
+_RECONNECT_AFTER = (NoScriptError, ReadOnlyError, MasterDownError)
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +66,7 @@ class _PendingRequest:
         if self.future.done():
             return
         if isinstance(answer, ResponseError):
-            refusal = BrokerUnavailableError(f"Redis refused: {answer}")
+            refusal = BrokerUnavailableError(f"Redis refused: {cause_of(answer).text}")
             refusal.__cause__ = answer
             self.future.set_exception(refusal)
             return
@@ -86,6 +92,13 @@ class Link(Protocol):
         """Number of connections made so far: a new one may be to a Redis that has lost something."""
         ...
 
+    def probe_tags(self) -> Mapping[str, str]:
+        """Tags of keys (`Names.of`), one for each node that takes publications, and the name of that node.
+
+        None as long as there are publications that no node would take.
+        """
+        ...
+
     def request(self, packed: bytes, parse: Callable[[Any], T], key: bytes) -> asyncio.Future[T]:
         """Send a command and give what `parse` makes of its answer (bytes, int, None, list).
 
@@ -104,19 +117,22 @@ class Link(Protocol):
 class NodeLink(Link):
     """Sends requests over one connection, and reconnects when it is lost.
 
-    `scripts` are loaded on every new connection, before anything else is sent.
+    `scripts` are loaded on every new connection, before anything else is sent. `health` is told when there is
+    no connection; that there is one again does not mean that Redis takes publications.
     """
 
     def __init__(
         self,
         connect: Connect,
         timings: RedisTimings,
-        scripts: Sequence[str] = (),
+        scripts: Sequence[str],
+        health: StoreHealth,
         *,
         supervisor: Supervisor,
     ) -> None:
         self._connect = connect
         self._timings = timings
+        self._health = health
         self._scripts = scripts
         self._unsent: deque[_PendingRequest] = deque()
         self._sent: deque[_PendingRequest] = deque()
@@ -141,6 +157,10 @@ class NodeLink(Link):
     @override
     def connects(self) -> int:
         return self._connects
+
+    @override
+    def probe_tags(self) -> Mapping[str, str]:
+        return {PROBE_TAG: ""}
 
     @override
     def request(self, packed: bytes, parse: Callable[[Any], T], key: bytes) -> asyncio.Future[T]:
@@ -179,13 +199,16 @@ class NodeLink(Link):
                 async with asyncio.timeout(self._timings.connect_s):
                     connection = await self._open()
             except FAILURES as error:
-                if attempt == 0:
-                    _log.warning("cannot connect to Redis: %s", error)
+                name, text = cause_of(error)
+                self._health.failed(name, f"cannot connect: {text}")
                 attempt += 1
+            else:
+                began = self._loop.time()
+                await self._use(connection)
+                # One that ends soon is no success: a replica refuses what is sent to it.
+                attempt = attempt + 1 if self._loop.time() - began < self._timings.max_retry_s else 0
+            if attempt:
                 await asyncio.sleep(self._timings.retry_s(attempt, random.random()))  # noqa: S311 - jitter
-                continue
-            attempt = 0
-            await self._use(connection)
 
     async def _open(self) -> AbstractConnection:
         connection = await self._connect()
@@ -217,12 +240,15 @@ class NodeLink(Link):
             for task in tasks:
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
-            cause = next((result for result in results if isinstance(result, Exception)), "no answer in time")
-            self._refuse(self._sent, f"the connection to Redis was lost, the outcome is unknown ({cause})")
+            error = next((result for result in results if isinstance(result, Exception)), None)
+            cause = cause_of(error or LostConnectionError("no answer in time"))
+            reason = f"the connection to Redis was lost, the outcome is unknown ({cause.text})"
+            self._refuse(self._sent, reason, error)
             await connection.disconnect(nowait=True)
-        if isinstance(cause, Exception) and not isinstance(cause, FAILURES):
-            raise cause
-        _log.warning("connection to Redis lost: %s", cause)
+        if error is not None and not isinstance(error, FAILURES):
+            raise error
+        if not isinstance(error, _RECONNECT_AFTER):  # the probes tell of these
+            self._health.failed(cause.name, f"the connection was lost: {cause.text}")
 
     async def _write(self, connection: AbstractConnection) -> None:
         while True:
@@ -243,8 +269,8 @@ class NodeLink(Link):
             request = self._sent.popleft()
             self._bytes -= len(request.packed)
             request.answer(answer)
-            if isinstance(answer, (NoScriptError, ReadOnlyError)):
-                raise answer  # connecting loads the scripts, and looks the primary up
+            if isinstance(answer, _RECONNECT_AFTER):
+                raise answer
 
     async def _sweep(self) -> None:
         """Refuse what waits too long: unsent requests one by one, a sent one by closing its connection."""
@@ -258,9 +284,11 @@ class NodeLink(Link):
                 late.append(self._unsent.popleft())
             self._refuse(late, "Redis is away: nothing was published")
 
-    def _refuse(self, requests: deque[_PendingRequest], reason: str) -> None:
+    def _refuse(self, requests: deque[_PendingRequest], reason: str, cause: Exception | None = None) -> None:
         while requests:
             request = requests.popleft()
             self._bytes -= len(request.packed)
             if not request.future.done():
-                request.future.set_exception(BrokerUnavailableError(reason))
+                refusal = BrokerUnavailableError(reason)
+                refusal.__cause__ = cause
+                request.future.set_exception(refusal)

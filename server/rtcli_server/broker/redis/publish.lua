@@ -8,7 +8,7 @@ local new_epoch, event, data, time_ms, pubsub_channel = ARGV[1], ARGV[4], ARGV[5
 local key = KEYS[3]
 
 if key then
-  local first = redis.pcall('GET', key)
+  local first = try('GET', key)
   if type(first) == 'string' and string.match(first, '^[a-z0-9]+%-%d+$') then
     return first .. ' 1'
   end

@@ -3,46 +3,52 @@
 Pub/sub may lose messages without any sign: after CLIENT KILL, after this reader was too slow, when the
 connection is alive but nothing comes through. So every confirmation of a subscription is reported, also the
 repeated ones after a reconnect, and whoever follows the channel compares with the stream. And the listener
-subscribes to a channel of its own, on which the other connection regularly publishes a canary.
+subscribes to a channel of its own, to which the other connection regularly publishes a probe (probe.py).
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import random
 from collections.abc import Callable, Iterable
 
 from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as LostConnectionError
 
+from rtcli_server.broker.health import StoreHealth
+from rtcli_server.broker.redis.causes import cause_of
 from rtcli_server.broker.redis.link import FAILURES, Connect, pack
 from rtcli_server.broker.redis.timings import RedisTimings
 from rtcli_server.timing.pacing import batched
 
 CHANNELS_PER_COMMAND = 500
 
-_log = logging.getLogger(__name__)
-
 
 class PubSubListener:
     """Keeps the wanted pub/sub channels subscribed; all names are those of Redis, as bytes.
 
     `on_message(name, payload)` is called for each message of a subscribed channel, `on_subscribed(name)` each
-    time Redis has confirmed that messages come from now on.
+    time Redis has confirmed that messages come from now on, `on_probe(payload)` for each message of the
+    channel `own`.
     """
 
     def __init__(
         self,
         connect: Connect,
         timings: RedisTimings,
-        canary: bytes,
+        health: StoreHealth,
+        *,
+        own: bytes,
+        on_probe: Callable[[bytes], None],
         on_message: Callable[[bytes, bytes], None],
         on_subscribed: Callable[[bytes], None],
     ) -> None:
         self._connect = connect
         self._timings = timings
-        self._canary = canary
+        self._health = health
+        self._own = own
+        self._on_probe = on_probe
         self._on_message = on_message
         self._on_subscribed = on_subscribed
         self._wanted: set[bytes] = set()
@@ -50,9 +56,7 @@ class PubSubListener:
         self._confirmed: set[bytes] = set()
         self._wake = asyncio.Event()
         self._give_up = asyncio.Event()
-        self._canary_arrived = asyncio.Condition()
-        self._latest_canary = b""
-        self.listening = asyncio.Event()  # the canary's channel is subscribed
+        self.listening = asyncio.Event()  # the channel `own` is subscribed
 
     def subscribe(self, name: bytes) -> None:
         """Subscribe to a channel; if that is so already, confirm it at once."""
@@ -68,13 +72,8 @@ class PubSubListener:
 
     def drop_unwanted(self) -> None:
         """Unsubscribe from what is not wanted any more. Called at intervals: rooms come and go quickly."""
-        if not self._confirmed <= self._wanted | {self._canary}:
+        if not self._confirmed <= self._wanted | {self._own}:
             self._wake.set()
-
-    async def wait_for_canary(self, canary: bytes) -> None:
-        """Wait until this payload has arrived on the canary's channel."""
-        async with self._canary_arrived:
-            await self._canary_arrived.wait_for(lambda: self._latest_canary == canary)
 
     def reconnect(self) -> None:
         """Replace this connection, through which no messages come."""
@@ -87,14 +86,17 @@ class PubSubListener:
             try:
                 async with asyncio.timeout(self._timings.connect_s):
                     connection = await self._connect()
-            except FAILURES:
+            except FAILURES as error:
+                name, text = cause_of(error)
+                self._health.failed(name, f"cannot connect: {text}")
                 attempt += 1
+            else:
+                attempt = 0 if await self._use(connection) else attempt + 1
+            if attempt:
                 await asyncio.sleep(self._timings.retry_s(attempt, random.random()))  # noqa: S311 - jitter
-                continue
-            attempt = 0
-            await self._use(connection)
 
-    async def _use(self, connection: AbstractConnection) -> None:
+    async def _use(self, connection: AbstractConnection) -> bool:
+        """Subscribe and read until the connection ends; return whether anything was subscribed."""
         self._requested.clear()
         self._confirmed.clear()
         self._give_up.clear()
@@ -108,20 +110,21 @@ class PubSubListener:
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
             await connection.disconnect(nowait=True)
+            subscribed = self.listening.is_set()
             self._confirmed.clear()
             self.listening.clear()
-        cause = next(
-            (result for result in results if isinstance(result, Exception)), "no messages came through"
-        )
-        if isinstance(cause, Exception) and not isinstance(cause, FAILURES):
-            raise cause
-        _log.warning("subscriptions lost, will subscribe again: %s", cause)
+        error = next((result for result in results if isinstance(result, Exception)), None)
+        if error is not None and not isinstance(error, FAILURES):
+            raise error
+        name, text = cause_of(error or LostConnectionError("no messages came through it"))
+        self._health.failed(name, f"the connection for messages was lost: {text}")
+        return subscribed
 
     async def _write(self, connection: AbstractConnection) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            wanted = self._wanted | {self._canary}
+            wanted = self._wanted | {self._own}
             # Only confirmed ones, so that at most one confirmation per channel is on its way.
             unwanted = self._confirmed - wanted
             missing = wanted - self._requested
@@ -137,21 +140,16 @@ class PubSubListener:
             answer = await connection.read_response(timeout=math.inf)
             kind, name, payload = answer
             if kind == b"message":
-                if name == self._canary:
-                    await self._receive_canary(payload)
+                if name == self._own:
+                    self._on_probe(payload)
                 else:
                     self._on_message(name, payload)
             elif kind == b"subscribe" and name in self._requested:
                 self._confirmed.add(name)
-                if name == self._canary:
+                if name == self._own:
                     self.listening.set()
                 elif name in self._wanted:
                     self._on_subscribed(name)
-
-    async def _receive_canary(self, payload: bytes) -> None:
-        async with self._canary_arrived:
-            self._latest_canary = payload
-            self._canary_arrived.notify_all()
 
 
 def _commands(verb: bytes, names: Iterable[bytes]) -> list[bytes]:

@@ -26,6 +26,22 @@ def _digests(texts: Mapping[str, str]) -> dict[str, bytes]:
     }
 
 
+def _with_limits(name: str, retention: Retention, meta_ttl_ms: int) -> str:
+    settings = {
+        "ttl_ms": retention.max_age_ms,
+        "meta_ttl_ms": meta_ttl_ms,
+        "max_count": retention.max_count,
+        "max_bytes": retention.max_channel_bytes,
+        "key_ttl_ms": retention.idempotency_ms,
+    }
+    head = "".join(f"local {name} = {value}\n" for name, value in settings.items())
+    return head + _read("channel") + _read(name)
+
+
+# So little that every probe also trims, and that nothing is left a minute after the last one.
+_OF_PROBES = Retention(max_count=10, max_age_s=60.0, max_channel_bytes=1_000, idempotency_s=0.001)
+
+
 class LogScripts:
     """publish.lua and history.lua, with a log's limits written into them.
 
@@ -33,18 +49,15 @@ class LogScripts:
     """
 
     def __init__(self, retention: Retention, *, meta_ttl_ms: int) -> None:
-        settings = {
-            "ttl_ms": retention.max_age_ms,
-            "meta_ttl_ms": meta_ttl_ms,
-            "max_count": retention.max_count,
-            "max_bytes": retention.max_channel_bytes,
-            "key_ttl_ms": retention.idempotency_ms,
+        texts = {
+            "publish": _with_limits("publish", retention, meta_ttl_ms),
+            "history": _with_limits("history", retention, meta_ttl_ms),
+            "probe": _with_limits("publish", _OF_PROBES, _OF_PROBES.max_age_ms),
         }
-        head = "".join(f"local {name} = {value}\n" for name, value in settings.items()) + _read("channel")
-        texts = {name: head + _read(name) for name in ("publish", "history")}
         digests = _digests(texts)
         self.texts = list(texts.values())
         self._publish_digest, self._history_digest = digests["publish"], digests["history"]
+        self._probe_digest = digests["probe"]
         # Seeded once: a system call for each epoch offered would cost as much as the rest of a publish.
         self._epochs = random.Random(secrets.randbits(128))  # noqa: S311 - unique, not secret
 
@@ -68,6 +81,11 @@ class LogScripts:
         """Pack a call of publish.lua; `keys` are those of `Names.keys`."""
         arguments = (*self._opening(known), event.encode(), data, b"%d" % time_ms, pubsub_channel)
         return pack([b"EVALSHA", self._publish_digest, b"%d" % len(keys), *keys, *arguments])
+
+    def probe(self, keys: list[bytes], pubsub_channel: bytes, *, data: bytes, time_ms: int) -> bytes:
+        """Pack a call of publish.lua that keeps next to nothing: all that a publish does is tried."""
+        arguments = (*self._opening(None), b"probe", data, b"%d" % time_ms, pubsub_channel)
+        return pack([b"EVALSHA", self._probe_digest, b"%d" % len(keys), *keys, *arguments])
 
     def history(self, keys: list[bytes], known: Position | None, since: Position | None, limit: int) -> bytes:
         """Pack a call of history.lua."""

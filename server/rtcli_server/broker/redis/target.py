@@ -12,6 +12,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from typing_extensions import override
 
+from rtcli_server.broker.health import StoreHealth
 from rtcli_server.broker.redis.cluster_link import ClusterLink
 from rtcli_server.broker.redis.link import Link, NodeLink
 from rtcli_server.broker.redis.timings import RedisTimings
@@ -25,10 +26,17 @@ class Target(Protocol):
         """Make a connection for listening. Raises RedisError or OSError."""
         ...
 
-    def open(self, timings: RedisTimings, scripts: Sequence[str], supervisor: Supervisor) -> Link:
-        """Open a link for requests, which keeps its connections. `scripts` are loaded on each of them.
+    @property
+    def name(self) -> str:
+        """What it is called in the log."""
+        ...
 
-        `supervisor` owns what runs for them.
+    def open(
+        self, timings: RedisTimings, scripts: Sequence[str], health: StoreHealth, supervisor: Supervisor
+    ) -> Link:
+        """Open a link for requests, which keeps its connections, and tells `health` of those that it loses.
+
+        `scripts` are loaded on each connection. `supervisor` owns what runs for them.
         """
         ...
 
@@ -52,6 +60,19 @@ class Server(Target):
         self._arguments: dict[str, Any] = {**parse_url(url)}
         self._kind: type[AbstractConnection] = self._arguments.pop("connection_class", Connection)
 
+    @property
+    @override
+    def name(self) -> str:
+        return f"Redis at {self.address}"
+
+    @property
+    def address(self) -> str:
+        """Its host and port, or the path of its socket."""
+        arguments = self._arguments
+        return str(
+            arguments.get("path") or f"{arguments.get('host', 'localhost')}:{arguments.get('port', 6379)}"
+        )
+
     @override
     async def connect(self) -> AbstractConnection:
         return await self.connect_to()
@@ -63,8 +84,10 @@ class Server(Target):
         return connection
 
     @override
-    def open(self, timings: RedisTimings, scripts: Sequence[str], supervisor: Supervisor) -> Link:
-        return NodeLink(self.connect, timings, scripts, supervisor=supervisor)
+    def open(
+        self, timings: RedisTimings, scripts: Sequence[str], health: StoreHealth, supervisor: Supervisor
+    ) -> Link:
+        return NodeLink(self.connect, timings, scripts, health, supervisor=supervisor)
 
 
 class Sentinels(Target):
@@ -74,6 +97,11 @@ class Sentinels(Target):
         self._addresses = addresses
         self._service = service
         self._server = Server(url)
+
+    @property
+    @override
+    def name(self) -> str:
+        return f"Redis, as Sentinels name it ({self._service})"
 
     @override
     async def connect(self) -> AbstractConnection:
@@ -88,8 +116,10 @@ class Sentinels(Target):
         return await self._server.connect_to(host=host, port=port)
 
     @override
-    def open(self, timings: RedisTimings, scripts: Sequence[str], supervisor: Supervisor) -> Link:
-        return NodeLink(self.connect, timings, scripts, supervisor=supervisor)
+    def open(
+        self, timings: RedisTimings, scripts: Sequence[str], health: StoreHealth, supervisor: Supervisor
+    ) -> Link:
+        return NodeLink(self.connect, timings, scripts, health, supervisor=supervisor)
 
 
 class Cluster(Target):
@@ -98,6 +128,11 @@ class Cluster(Target):
     def __init__(self, urls: Sequence[str]) -> None:
         self._seeds = [Server(url) for url in urls]
         self._link: ClusterLink | None = None
+
+    @property
+    @override
+    def name(self) -> str:
+        return f"Redis Cluster ({', '.join(seed.address for seed in self._seeds)})"
 
     @override
     async def connect(self) -> AbstractConnection:
@@ -112,8 +147,12 @@ class Cluster(Target):
         raise errors[0]
 
     @override
-    def open(self, timings: RedisTimings, scripts: Sequence[str], supervisor: Supervisor) -> Link:
-        self._link = ClusterLink(self.connect, self._connect_to, timings, scripts, supervisor=supervisor)
+    def open(
+        self, timings: RedisTimings, scripts: Sequence[str], health: StoreHealth, supervisor: Supervisor
+    ) -> Link:
+        self._link = ClusterLink(
+            self.connect, self._connect_to, timings, scripts, health, supervisor=supervisor
+        )
         return self._link
 
     async def _connect_to(self, host: str, port: int) -> AbstractConnection:

@@ -14,7 +14,8 @@ class RedisTimings:
     first_retry_s: float = 0.05  # before the second attempt to connect; doubles up to `max_retry_s`
     max_retry_s: float = 1.0
     check_s: float = 40.0  # each followed channel is compared with the stream about that often
-    canary_s: float = 2.0  # between two canaries, and how long one may take
+    probe_s: float = 0.7  # between two probes, which find out whether publishing and delivery work
+    delivery_s: float = 2.0  # how long a probe may take from its publication until it arrives
     coordinator_ttl_s: float = 600.0  # how long Redis keeps what an instance has said of rooms and users
     unsubscribe_s: float = 2.0  # a channel without members is kept subscribed this long, against churn
 

@@ -64,9 +64,9 @@ class Names:
         """Where a channel's publications and notifications are published."""
         return self._pubsub_prefix + channel.encode()
 
-    def canary(self, instance: str) -> bytes:
-        """The pub/sub channel on which an instance listens for its own canary."""
-        return b"%b:canary:%b" % (self._prefix, instance.encode())
+    def probe(self, instance: str) -> bytes:
+        """The pub/sub channel on which an instance listens for its own probes."""
+        return b"%b:probe:%b" % (self._prefix, instance.encode())
 
 
 def parse_message(channel: str, payload: bytes) -> Publication:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from rtcli_server.broker import BrokerUnavailableError
+from rtcli_server.broker.health import StoreHealth
 from rtcli_server.broker.redis import link as module
 from rtcli_server.broker.redis.link import NodeLink, pack
 from rtcli_server.broker.redis.target import Server
@@ -25,7 +26,13 @@ TIMINGS = RedisTimings(connect_s=1.5, request_s=1.5, first_retry_s=0.01, max_ret
 
 @pytest.fixture
 async def link(redis_of_session: RedisServer) -> AsyncIterator[NodeLink]:
-    made = NodeLink(Server(redis_of_session.url).connect, TIMINGS, ["return 1"], supervisor=Supervisor())
+    made = NodeLink(
+        Server(redis_of_session.url).connect,
+        TIMINGS,
+        ["return 1"],
+        StoreHealth("Redis"),
+        supervisor=Supervisor(),
+    )
     yield made
     await made.close()
 
@@ -93,7 +100,13 @@ async def test_nothing_is_sent_again_after_a_freeze(redis_of_session: RedisServe
 
 
 async def test_closing_waits_for_answers_and_then_refuses(redis_of_session: RedisServer) -> None:
-    link = NodeLink(Server(redis_of_session.url).connect, TIMINGS, ["return 1"], supervisor=Supervisor())
+    link = NodeLink(
+        Server(redis_of_session.url).connect,
+        TIMINGS,
+        ["return 1"],
+        StoreHealth("Redis"),
+        supervisor=Supervisor(),
+    )
     futures = [echo(link, b"x") for _ in range(100)]
     await link.close()
     assert await asyncio.gather(*futures) == [b"x"] * 100

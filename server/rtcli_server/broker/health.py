@@ -1,0 +1,39 @@
+"""Whether a store takes publications and delivers them, and what the operator is told of it.
+
+Each cause that ends this is one line in the log, however often it is met; the end of all of them is another.
+"""
+
+from __future__ import annotations
+
+import logging
+
+_log = logging.getLogger(__name__)
+
+
+class StoreHealth:
+    """The state of one store, which its name describes to people. At first nothing is known, so it is bad."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._causes: set[str] = set()  # those that were told since it worked
+        self.works = False
+
+    def failed(self, cause: str, text: str) -> None:
+        """Record that it does not work. `cause` tells causes apart, `text` says what it is."""
+        self.works = False
+        if cause not in self._causes:
+            self._causes.add(cause)
+            _log.error("%s: not ready: %s", self._name, text)
+
+    def symptom(self, text: str) -> None:
+        """Record that it does not work, which somebody else tells the cause of; if nobody has, tell this."""
+        self.works = False
+        if not self._causes:
+            self.failed("", text)
+
+    def worked(self) -> None:
+        """Record that a publication was taken and delivered."""
+        self.works = True
+        if self._causes:
+            self._causes.clear()
+            _log.warning("%s: ready again: publications are taken and delivered", self._name)
