@@ -19,9 +19,12 @@ def plans_sends(scenario: Scenario) -> bool:
 
 
 class RunSends:
-    """The sends of all workers. `base` is the start of the run (µs)."""
+    """The sends of all workers. `base` is the start of the run (µs), `unknown` as in the account."""
 
-    def __init__(self, scenario: Scenario, workers: Iterable[WorkerSends], base: int) -> None:
+    def __init__(
+        self, scenario: Scenario, workers: Iterable[WorkerSends], base: int, *, unknown: int = 0
+    ) -> None:
+        self._unknown = unknown
         self._scenario = scenario
         self._base = base
         self._roles: dict[str, SendCounts] = {}
@@ -74,6 +77,7 @@ class RunSends:
             not_sendable=outcomes["not_sendable"],
             excused=excused,
             unconfirmed=sum(count.unconfirmed for count in counts),
+            unknown=self._unknown,
             acks=not any(count.unconfirmed for count in counts),
             shortfalls=tuple(
                 self._shortfall(group, allowed=allowed)

@@ -149,14 +149,15 @@ class RunAttendance:
             judged=any(role.required is not None for role in self._roles.values()),
         )
 
-    def deliveries(self, *, expected: int, delivered: int) -> DeliveriesAccount:
-        """What should have arrived by plan. `expected` and `delivered` are the audit's."""
+    def deliveries(self, *, expected: int, delivered: int, indeterminate: int = 0) -> DeliveriesAccount:
+        """What should have arrived by plan. The numbers are the audit's."""
         missed = [group for group in self._groups if group.key.kind == "missed"]
         total = sum(group.count for group in missed)
         return DeliveriesAccount(
             planned=expected + total,
             delivered=delivered,
             missed=total,
+            indeterminate=indeterminate,
             shortfalls=tuple(self._shortfall(group) for group in missed),
             judged=self._scenario.audit.delivery != "none",
         )

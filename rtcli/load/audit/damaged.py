@@ -65,7 +65,7 @@ class DamagedMessages:
         log = self._audit.logs.get(remains.log)
         if log is not None and log.room == member.room and any(log.sent[remains.number :][:1]):
             found.append(message_id(remains.log, remains.number))
-        waited = [identity for identity in found if was_waited_for(self._audit, member, identity)]
+        waited = [identity for identity in found if self.was_waited_for(member, identity)]
         return next(iter(waited or found), -1)
 
     def _certain(self, remains: Remains) -> int:
@@ -91,33 +91,35 @@ class DamagedMessages:
     def _room_of(self, identity: int) -> str:
         return self._audit.logs[split_id(identity)[0]].room
 
-    def _member(self, finding: Finding, identity: int) -> Membership | None:
-        """The user's membership at that time: in the message's room, or the only one."""
+    def was_waited_for(self, member: Membership, identity: int) -> bool:
+        """Whether the subscriber has not received the message in the membership's room, whole or damaged."""
+        log_number, number = split_id(identity)
+        key = self._audit.logs[log_number].keys[number]
+        return not any(
+            other.room == member.room and (other.received(identity, key) or other.has_damaged(identity))
+            for other in self._memberships(member.user)
+        )
+
+    def _memberships(self, user: str) -> list[Membership]:
+        """All memberships of a user."""
         if self._of_user is None:
             by_user: defaultdict[str, list[Membership]] = defaultdict(list)
             for room in self._audit.rooms.values():
                 for member in room.released:
                     by_user[member.user].append(member)
             self._of_user = dict(by_user)
+        return self._of_user.get(user, [])
+
+    def _member(self, finding: Finding, identity: int) -> Membership | None:
+        """The user's membership at that time: in the message's room, or the only one."""
         inside = [
             member
-            for member in self._of_user.get(finding.user, ())
+            for member in self._memberships(finding.user)
             if member.asked <= finding.at and (member.ended is None or finding.at <= member.ended)
         ]
         if identity >= 0:
             inside = [member for member in inside if member.room == self._room_of(identity)]
         return inside[-1] if len({member.room for member in inside}) == 1 else None
-
-
-def was_waited_for(audit: Audit, member: Membership, identity: int) -> bool:
-    """Whether the subscriber has not received the message in the room, whole or damaged."""
-    log_number, number = split_id(identity)
-    key = audit.logs[log_number].keys[number]
-    return not any(
-        other.received(identity, key) or other.has_damaged(identity)
-        for other in audit.rooms[member.room].released
-        if other.user == member.user
-    )
 
 
 def unseen_messages(room: Room) -> Iterator[tuple[int, SenderLog, int]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from rtcli.load.audit.audit import Audit
@@ -38,6 +39,8 @@ class Group:
 
 
 GroupKey = tuple[str, str, str]  # kind, room, cause
+TimesKey = tuple[str, str, str, int]
+"""Of cases: the kind, the role, the room ("" where it does not count), the key of the bin."""
 
 
 @dataclass(slots=True)
@@ -49,28 +52,51 @@ class WorkerAccount:
     groups: dict[GroupKey, Group]
     subscribers: int
     not_counted: int
-    times: list[tuple[str, str, str, float]]  # of each case: kind, user, room, seconds since the start
+    times: dict[TimesKey, int]
+    unsure: list[int] = field(default_factory=list)  # as in `Account`
+    sure: list[int] = field(default_factory=list)
 
 
-def make_worker_account(audit: Audit, account: Account, *, keep: int) -> WorkerAccount:
-    """Turn what a judge found into counts, groups, and up to `keep` violations of each kind with evidence."""
+def make_worker_account(
+    audit: Audit,
+    account: Account,
+    *,
+    keep: int,
+    bin_of: Callable[[float], int],
+    rooms: Container[str] = (),
+) -> WorkerAccount:
+    """Turn what a judge found into counts, groups, and up to `keep` violations of each kind with evidence.
+
+    `bin_of` gives the key of the bin that a time (seconds since the start) falls into. Only the cases in
+    `rooms` are counted by room.
+    """
     counts: dict[str, int] = {"gap_declared": account.gap_declared, "indeterminate": account.indeterminate}
     counts["sent"], counts["acknowledged"] = audit.sent, audit.acknowledged
     counts["undelivered"] = account.undelivered
     violations: list[Violation] = []
     groups: dict[GroupKey, Group] = {}
-    times: list[tuple[str, str, str, float]] = []
+    times: Counter[TimesKey] = Counter()
     for case in account.cases:
         counts[case.kind] = counts.get(case.kind, 0) + 1
         cause, distance = _cause(audit, case)
         time = _time(audit, case)
-        times.append((case.kind, case.user, case.room, time or 0.0))
+        role, room = case.user.rpartition(" ")[0], case.room if case.room in rooms else ""
+        times[case.kind, role, room, bin_of(time or 0.0)] += 1
         group = groups.setdefault((case.kind, case.room, cause), Group())
         group.add(Group(1, {case.user}, time, time, distance))
         if counts[case.kind] <= keep:
             near = f"{distance} ms from {cause}" if distance else cause
             violations.append(_violation(audit, case, near))
-    return WorkerAccount(counts, violations, groups, audit.subscribers, account.not_counted, times)
+    return WorkerAccount(
+        counts,
+        violations,
+        groups,
+        audit.subscribers,
+        account.not_counted,
+        dict(times),
+        sorted(account.unsure),
+        sorted(account.sure),
+    )
 
 
 def group_texts(groups: dict[GroupKey, Group], subscribers: int) -> list[ViolationGroup]:

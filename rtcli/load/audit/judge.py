@@ -14,13 +14,15 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 
 from rtcli.load.audit.audit import Audit
-from rtcli.load.audit.damaged import DamagedMessages, unseen_messages, was_waited_for
+from rtcli.load.audit.damaged import DamagedMessages, unseen_messages
 from rtcli.load.audit.lifecycle import LOGS_PER_WORKER
 from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.order import settle_order
 from rtcli.load.audit.records import Finding
 from rtcli.load.audit.room import Room
 from rtcli.load.audit.sender_log import FAILED, SenderLog, message_id, split_id
+
+_MAX_DOUBTS = 100_000  # messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +44,26 @@ class Case:
 
 @dataclass(slots=True)
 class Account:
-    """What the audit of one worker found. `undelivered`: expected deliveries that did not come undamaged."""
+    """What the audit of one worker found. `undelivered`: expected deliveries that did not come undamaged.
+
+    Of messages without any sign that they were accepted, `unsure` has the ids of those with an indeterminate
+    delivery, and `sure` of those that somebody should have received all the same.
+    """
 
     cases: list[Case] = field(default_factory=list)
     gap_declared: int = 0
     indeterminate: int = 0
     undelivered: int = 0
     not_counted: int = 0  # violations that had counted as deliveries when they came
+    unsure: set[int] = field(default_factory=set)
+    sure: set[int] = field(default_factory=set)
+
+    def doubt(self, log: SenderLog, number: int, *, expected: bool) -> None:
+        """Note what becomes of a delivery of a message that may have been accepted or not."""
+        if not log.acked and log.acks[number] == 0:
+            ids = self.sure if expected else self.unsure
+            if len(ids) < _MAX_DOUBTS:
+                ids.add(message_id(log.number, number))
 
 
 class Judge:
@@ -135,7 +150,7 @@ class Judge:
             identity, member = self._damaged.match(finding)
         elif (case := self._case(finding)).kind == "phantom":
             return case
-        if member is not None and identity >= 0 and was_waited_for(self._audit, member, identity):
+        if member is not None and identity >= 0 and self._damaged.was_waited_for(member, identity):
             member.mark_damaged(identity)
             self._account.undelivered += 1
         room = finding.room or ("" if member is None else member.room)
@@ -200,8 +215,9 @@ class Judge:
             for number in range(bisect_left(self._published(log), joined, 0, until), until):
                 identity, key = message_id(log.number, number), log.keys[number]
                 came = (key and member.received(identity, key)) or member.has_damaged(identity)
-                if not came and self._is_wanted(room, member, log, number):
-                    self._account.indeterminate += self._is_expected(member, log, number) is None
+                wanted = not came and self._is_wanted(room, member, log, number)
+                if wanted and self._is_expected(member, log, number) is None:
+                    self._count_indeterminate(log, number)
 
     def _published(self, log: SenderLog) -> array[int]:
         """By number, when this message and all before it in its log were certainly published."""
@@ -225,9 +241,13 @@ class Judge:
             return
         expected = self._is_expected(member, log, number)
         if expected is None:
-            self._account.indeterminate += 1
+            self._count_indeterminate(log, number)
         elif expected:
             self._undelivered(room, member, identity, key, is_tail=is_tail)
+
+    def _count_indeterminate(self, log: SenderLog, number: int) -> None:
+        self._account.indeterminate += 1
+        self._account.doubt(log, number, expected=False)
 
     def _is_wanted(self, room: Room, member: Membership, log: SenderLog, number: int) -> bool:
         """Whether the message is for the room's members at all, and for this one."""
@@ -247,15 +267,17 @@ class Judge:
 
     def _undelivered(self, room: Room, member: Membership, identity: int, key: int, *, is_tail: bool) -> None:
         log_number, number = split_id(identity)
-        sent = self._audit.logs[log_number].sent[number]
+        log = self._audit.logs[log_number]
+        sent = log.sent[number]
         in_gap = any(low < key <= high for low, high in member.gaps or ())
         if in_gap or (is_tail and member.end == "declared"):
             self._account.gap_declared += 1
             self._account.undelivered += 1
         elif is_tail:
-            self._account.indeterminate += 1  # on its way when the connection broke
+            self._count_indeterminate(log, number)  # on its way when the connection broke
         else:
-            accepted = self._audit.logs[log_number].acks[number] != 0
+            self._account.doubt(log, number, expected=True)
+            accepted = log.acks[number] != 0
             away = _while_away(member, sent, key if room.ordered else 0, accepted=accepted)
             kind = "resume_gap" if away else "lost"
             self._account.cases.append(Case(kind, member.user, room.name, identity, member))

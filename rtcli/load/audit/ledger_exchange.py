@@ -23,6 +23,7 @@ class ExportedLog:
     room: str
     ended: int | None
     earlier: int
+    acked: bool
     sent: bytes
     acks: bytes
     positions: dict[int, Position]
@@ -55,6 +56,7 @@ def export_ledger(lifecycle: Lifecycle) -> Ledger:
             log.room,
             log.ended,
             log.earlier,
+            log.acked,
             log.sent.tobytes(),
             log.acks.tobytes(),
             _positions(lifecycle.room(log.room), log),
@@ -108,6 +110,7 @@ def _import(lifecycle: Lifecycle, exported: ExportedLog) -> None:
         exported.room,
         ended=exported.ended,
         earlier=exported.earlier,
+        acked=exported.acked,
         sent=array("q", exported.sent),
         acks=array("q", exported.acks),
     )

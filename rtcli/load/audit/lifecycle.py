@@ -41,9 +41,12 @@ class Lifecycle:
 
     # -- sending -------------------------------------------------------------------------------------------
 
-    def open_log(self, publisher: str, room: str) -> SenderLog:
-        """Start the log of a publisher's messages to a room over one connection."""
-        log = SenderLog(self._next_log, publisher, room, code=self.room(room).code)
+    def open_log(self, publisher: str, room: str, *, acked: bool = True) -> SenderLog:
+        """Start the log of a publisher's messages to a room over one connection.
+
+        `acked`: they ask for an acknowledgement.
+        """
+        log = SenderLog(self._next_log, publisher, room, code=self.room(room).code, acked=acked)
         self._next_log += 1
         own = (other for other in self.room(room).logs if other.publisher == publisher)
         log.earlier = sum(len(other.sent) for other in own)

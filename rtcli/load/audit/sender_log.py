@@ -33,9 +33,11 @@ class SenderLog:
 
     __slots__ = (
         "ack_keys",
+        "acked",
         "acks",
         "earlier",
         "ended",
+        "ended_by",
         "keys",
         "number",
         "owned",
@@ -47,14 +49,25 @@ class SenderLog:
         "top_number",
     )
 
-    def __init__(self, number: int, publisher: str, room: str, *, code: int = 0, owned: bool = True) -> None:
+    def __init__(
+        self,
+        number: int,
+        publisher: str,
+        room: str,
+        *,
+        code: int = 0,
+        owned: bool = True,
+        acked: bool = True,
+    ) -> None:
         self.number = number
         self.publisher = publisher
         self.room = room
         self.room_code = code  # in its tokens: see `token.room_code`
         self.owned = owned  # False: the sender is in another worker
+        self.acked = acked  # whether its messages ask for an acknowledgement
         self.earlier = 0  # messages of the publisher to the room over earlier connections
         self.ended: int | None = None  # when its connection was lost
+        self.ended_by: tuple[str, str] | None = None  # code and text, if the scenario did not ask for that
         self.sent = array("q")
         self.acks = array("q")
         self.keys = array("q")
@@ -89,6 +102,7 @@ class SenderLog:
         *,
         ended: int | None,
         earlier: int,
+        acked: bool,
         sent: array[int],
         acks: array[int],
     ) -> None:
@@ -97,7 +111,7 @@ class SenderLog:
         Messages that were received beyond the end of the log were never sent.
         """
         self.publisher, self.room = publisher, room
-        self.ended, self.earlier = ended, earlier
+        self.ended, self.earlier, self.acked = ended, earlier, acked
         if sent:
             self.grow(len(sent) - 1)
         seen = self.acks

@@ -49,6 +49,9 @@ def _passed(result: RunResult) -> str:
     if accounts is None:
         return "every threshold holds; it was not counted who was there and what was sent."
     parts = [_whole(result, accounts)]
+    unknown = accounts.deliveries.indeterminate if accounts.deliveries.judged else 0
+    if unknown:
+        parts.append(f"{counted(unknown, 'deliveries')} cannot be told")
     interrupted = accounts.users.interrupted
     if interrupted:
         parts.append(f"{counted(interrupted, 'users')} lost the connection and came back")
@@ -77,6 +80,8 @@ def _whole(result: RunResult, accounts: Accounts) -> str:
         clauses.append("everything was sent")
     if deliveries.judged:
         subject = "everything" if sends.judged else "what was sent"
+        if deliveries.indeterminate:
+            subject = "all that can be told"
         clauses.append(f"{subject} arrived{_manner(result.audit)}")
     return ", and ".join(clauses)
 

@@ -123,7 +123,8 @@ class UsersAccount:
 class SendsAccount:
     """What should have been said. due = accepted + refused + unanswered + not sendable + excused.
 
-    A message without an acknowledgement (`acks` False: some have none) counts as accepted when it is sent.
+    A message without an acknowledgement (`acks` False: some have none) counts as accepted when it is sent,
+    unless the server broke the connection off before anybody had received it.
     """
 
     due: int = 0
@@ -134,6 +135,7 @@ class SendsAccount:
     not_sendable: int = 0
     excused: int = 0  # prevented by what the scenario itself does
     unconfirmed: int = 0  # of the accepted: sent without an acknowledgement, so nobody knows
+    unknown: int = 0  # of those: nobody has received it, and nobody can tell whether somebody should have
     acks: bool = True
     planned: bool = True  # False: no role sends anything
     shortfalls: Sequence[Shortfall] = ()
@@ -149,6 +151,7 @@ class DeliveriesAccount:
     missed: int = 0  # published while its receiver was absent without leave, and not delivered later
     shortfalls: Sequence[Shortfall] = ()
     judged: bool = True
+    indeterminate: int = 0  # not planned: nobody can tell, its receiver was joining, leaving or cut off
 
 
 @dataclass(frozen=True, slots=True)

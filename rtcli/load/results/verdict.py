@@ -38,6 +38,8 @@ def decide(
         reasons += _account_reasons(accounts)
     if audit is not None and audit.found:
         reasons.append((Verdict.VIOLATION, _audit_reason(audit)))
+    if audit is not None and accounts is not None and accounts.sends.unknown and "lost" in audit.failing:
+        reasons.append((Verdict.INCONCLUSIVE, _unknown(accounts.sends)))
     reasons += _threshold_reasons(thresholds)
     reasons += [(Verdict.WORSE, text) for text in worse]
     reasons += [(Verdict.INCONCLUSIVE, text) for text in inconclusive]
@@ -117,6 +119,14 @@ def _unexplained(sends: SendsAccount) -> int:
     if not sends.judged:
         return 0
     return sends.due - sends.accepted - sends.excused - sum(item.count for item in sends.shortfalls)
+
+
+def _unknown(sends: SendsAccount) -> str:
+    unknown = f"{format_number(sends.unknown)} of {counted(sends.due, 'sends')}"
+    return (
+        f"nobody can tell whether {unknown} were accepted: without acknowledgement, they reached nobody, "
+        "and who might have got them was joining, leaving or cut off"
+    )
 
 
 # -- the audit and the thresholds --------------------------------------------------------------------------

@@ -102,7 +102,8 @@ def deliveries_figures(deliveries: DeliveriesAccount) -> str:
     """`1 178 of 1 178 deliveries`."""
     if not (deliveries.judged or deliveries.planned):
         return "deliveries not judged"
-    remarks = _remarks(deliveries.shortfalls, judged=deliveries.judged)
+    unknown = f"{format_number(deliveries.indeterminate)} cannot be told" if deliveries.indeterminate else ""
+    remarks = _remarks(deliveries.shortfalls, judged=deliveries.judged, more=[unknown])
     return _of(deliveries.delivered, deliveries.planned, "deliveries") + remarks
 
 

@@ -17,6 +17,7 @@ from time import monotonic_ns
 from typing import Protocol
 
 from rtcli.load.accounts.attendance import WorkerAttendance
+from rtcli.load.accounts.doubts import Doubt
 from rtcli.load.accounts.sends import WorkerSends
 from rtcli.load.audit.evidence import WorkerAccount
 from rtcli.load.audit.ledger_exchange import Ledger
@@ -120,6 +121,7 @@ class RunState:
     accounts: list[WorkerAccount] = field(default_factory=list)
     attendance: dict[int, WorkerAttendance] = field(default_factory=dict)  # by worker
     sends: list[WorkerSends] = field(default_factory=list)  # of each worker
+    doubts: list[Doubt] = field(default_factory=list)
     interrupted_by: str = ""  # the signal that ended the run before its time
     aborted_by: ThresholdSpec | None = None
     ended: float | None = None  # when the phases ended, or were cut short
@@ -274,8 +276,9 @@ class Coordinator:
                 state.sends.append(sends)
                 for text, count in problems.items():
                     state.problems[text] += count
-            case Audited(account, attendance):
+            case Audited(account, attendance, doubts):
                 self._accounts[number] = account
+                state.doubts += doubts
                 state.attendance[number] = attendance
 
     def _open_latch(self, pool: WorkerPool, message: LatchReport) -> None:

@@ -21,6 +21,7 @@ from typing import TypeAlias
 import msgspec
 
 from rtcli.load.accounts.attendance import WorkerAttendance
+from rtcli.load.accounts.doubts import Doubt
 from rtcli.load.accounts.sends import WorkerSends
 from rtcli.load.audit.evidence import WorkerAccount
 from rtcli.load.audit.ledger_exchange import Ledger
@@ -127,10 +128,11 @@ class Settled(_Message, frozen=True):
 
 
 class Audited(_Message, frozen=True):
-    """The account of what the worker's users received, and of whether they were there."""
+    """The account of what the worker's users received, of whether they were there, and of what is open."""
 
     account: WorkerAccount
     attendance: WorkerAttendance
+    doubts: list[Doubt] = []
 
 
 class Failed(_Message, frozen=True):

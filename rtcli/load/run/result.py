@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from rtcli._version import __version__
+from rtcli.load.accounts.doubts import settle_doubts
 from rtcli.load.accounts.sends_account import RunSends
 from rtcli.load.accounts.users_account import RunAttendance
 from rtcli.load.audit.evidence import Group, GroupKey, group_texts
 from rtcli.load.core.lost_workers import attendance_of_lost
+from rtcli.load.core.schedule import phase_bounds
 from rtcli.load.metrics.histogram import Histogram, bucket_index
 from rtcli.load.metrics.names import METRICS, Kind
 from rtcli.load.metrics.run_store import RunStore
@@ -47,7 +49,9 @@ def make_result(state: RunState) -> RunResult:
     state.store.fold(math.inf)
     scenario = state.spec.scenario
     elapsed = min(state.ended if state.ended is not None else state.now(), scenario.duration)
-    sends = RunSends(scenario, state.sends, state.base)
+    phases = [(phase.name, state.base + round(end * 1e6)) for phase, _, end in phase_bounds(scenario.phases)]
+    settled = settle_doubts(state.doubts, state.accounts, phases, state.base)
+    sends = RunSends(scenario, [*state.sends, settled.sends], state.base, unknown=settled.unknown)
     audit = _audit(state, sends.evidence())
     accounts = _accounts(state, audit, sends.account(), elapsed)
     _count_shortfalls(state.store, accounts)
@@ -125,7 +129,9 @@ def _accounts(state: RunState, audit: AuditResult, sends: SendsAccount, elapsed:
     return Accounts(
         users=attendance.users(),
         sends=sends,
-        deliveries=attendance.deliveries(expected=expected, delivered=delivered),
+        deliveries=attendance.deliveries(
+            expected=expected, delivered=delivered, indeterminate=audit.counts["indeterminate"]
+        ),
     )
 
 
@@ -142,7 +148,7 @@ def _count_shortfalls(store: RunStore, accounts: Accounts) -> None:
 
 def _audit(state: RunState, unsent: Sequence[Violation]) -> AuditResult:
     """Add up the workers' accounts, and count them as metrics, too, for thresholds."""
-    rules, rooms, store = state.spec.scenario.audit, state.spec.scenario.measured_rooms, state.store
+    rules, store = state.spec.scenario.audit, state.store
     counts = dict.fromkeys(COUNTS, 0)
     groups: dict[GroupKey, Group] = {}
     absent = [violation for worker in state.attendance.values() for violation in worker.violations]
@@ -156,10 +162,9 @@ def _audit(state: RunState, unsent: Sequence[Violation]) -> AuditResult:
         violations += account.violations
         for key, group in account.groups.items():
             groups.setdefault(key, Group()).add(group)
-        for kind, user, room, seconds in account.times:
-            role = user.rpartition(" ")[0]
-            tags = {"role": role, "room": room} if room in rooms else {"role": role}
-            store.recorder(kind, **tags).add(store.bins.at(seconds))
+        for (kind, role, room, bin_key), count in account.times.items():
+            tags = {"role": role, "room": room} if room else {"role": role}
+            store.recorder(kind, **tags).add(bin_key, count)
     arrived = store.trend("fanout_latency", {})
     counts["delivered"] = max(0, (arrived.count if arrived is not None else 0) - not_counted)
     counts["expected"] = counts["delivered"] + undelivered

@@ -15,6 +15,7 @@ import sys
 
 import uvloop
 
+from rtcli.load.accounts.doubts import find_doubts
 from rtcli.load.accounts.missed import count_missed
 from rtcli.load.audit.evidence import make_worker_account
 from rtcli.load.audit.judge import Judge
@@ -97,9 +98,16 @@ def _finish_audit(worker: Worker, ledgers: list[Ledger], missing: list[int]) -> 
     judge = Judge(
         context.audit, context.now(), patience=patience, self_echo=rules.self_echo, unknown=frozenset(missing)
     )
-    account = make_worker_account(context.audit, judge.judge(), keep=rules.evidence)
+    account = make_worker_account(
+        context.audit,
+        judge.judge(),
+        keep=rules.evidence,
+        bin_of=context.bins.at,
+        rooms=context.scenario.measured_rooms,
+    )
     missed = count_missed(context.audit, context.attendance.stretches)
-    return Audited(account, context.attendance.export(missed))
+    doubts = find_doubts(context.audit, patience=patience)
+    return Audited(account, context.attendance.export(missed), doubts)
 
 
 def main() -> None:

@@ -44,6 +44,13 @@ class SendReports:
         else:
             self._unsent("unanswered", message, of_lost_answer(None if closing else closed))
 
+    def why_unanswered(self, closed: int | None, *, closing: bool) -> tuple[str, str] | None:
+        """The code and the text of the end of a connection; None when the scenario ended it."""
+        if self._is_excused(closed, closing=closing):
+            return None
+        cause = of_lost_answer(None if closing else closed)
+        return cause.code, cause.text
+
     def _is_excused(self, closed: int | None, *, closing: bool) -> bool:
         """Whether the scenario ended the connection: by a step, a cut, or the end of the user's part."""
         state = self._presence.state

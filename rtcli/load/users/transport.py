@@ -84,6 +84,10 @@ class TransportObserver(Protocol):
         """The connection ended before a message was answered. `closed`: its code; None: the user ended it."""
         ...
 
+    def why_unanswered(self, closed: int | None) -> tuple[str, str] | None:
+        """The code and the text of how a connection ended (`closed` as above); None: by the scenario."""
+        ...
+
     def on_failed(self, message: UnacceptedMessage, cause: Cause) -> None:
         """A request to publish had no answer, or could not be made."""
         ...

@@ -124,6 +124,10 @@ class User(TransportObserver):
         self.send_reports.unanswered(message, closed, closing=self._closing is not None)
 
     @override
+    def why_unanswered(self, closed: int | None) -> tuple[str, str] | None:
+        return self.send_reports.why_unanswered(closed, closing=self._closing is not None)
+
+    @override
     def on_failed(self, message: UnacceptedMessage, cause: Cause) -> None:
         self.send_reports.failed(message, cause)
 

@@ -132,8 +132,9 @@ class WebSocketTransport(Transport, Receiver):
             self._connection = None
             session = self._recorders.get("ws_session_duration")
             session.record(self._worker.bin_key(now), now - self._opened_at)
-        for log in self._logs.values():
+        for (_, acked), log in self._logs.items():
             log.ended = now
+            log.ended_by = None if acked else self._observer.why_unanswered(code)
         self._logs.clear()
         for message, error in self.take_unanswered():
             if error:
@@ -208,7 +209,7 @@ class WebSocketTransport(Transport, Receiver):
     def _log(self, room: str, *, wants_acks: bool) -> SenderLog:
         log = self._logs.get((room, wants_acks))
         if log is None:
-            log = self._worker.audit.open_log(self._user.name, room)
+            log = self._worker.audit.open_log(self._user.name, room, acked=wants_acks)
             self._logs[room, wants_acks] = log
         return log
 

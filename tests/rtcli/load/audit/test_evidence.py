@@ -53,7 +53,7 @@ class Hall:
     def account(self, keep: int = 200) -> WorkerAccount:
         self.now += 10 * PATIENCE
         account = Judge(self.audit, self.now, patience=PATIENCE, self_echo=True).judge()
-        return make_worker_account(self.audit, account, keep=keep)
+        return make_worker_account(self.audit, account, keep=keep, bin_of=int)
 
     def only(self) -> Violation:
         (violation,) = self.account().violations

@@ -9,6 +9,7 @@ import pytest
 from rtcli.client.endpoint import parse_endpoint
 from rtcli.load.accounts.absences import AbsenceGroup, AbsenceKey
 from rtcli.load.accounts.attendance import RoleCount, WorkerAttendance
+from rtcli.load.accounts.doubts import Doubt
 from rtcli.load.accounts.sends import SendCounts, UnsentGroup, UnsentKey, WorkerSends
 from rtcli.load.audit.evidence import Group, WorkerAccount
 from rtcli.load.audit.ledger_exchange import ExportedLog, Ledger, Sights
@@ -46,6 +47,7 @@ LEDGER = Ledger(
             "hall",
             ended=None,
             earlier=2,
+            acked=False,
             sent=b"\0" * 16,
             acks=b"\1" * 16,
             positions={1: Position("e", 7)},
@@ -67,7 +69,9 @@ ACCOUNT = WorkerAccount(
     {("lost", "hall", "a resume"): Group(1, {"reader 5"}, 1.5, 1.5, 20)},
     subscribers=5,
     not_counted=0,
-    times=[("lost", "reader 5", "hall", 1.5)],
+    times={("lost", "reader", "hall", 1 << 40): 2},
+    unsure=[1 << 33],
+    sure=[7],
 )
 _UNSENT = UnsentGroup(UnsentKey("refused", "writer", "rate_limited", "refused: rate_limited", "peak"))
 _UNSENT.add(2, ["writer 1"], "hall", first=10**12, last=10**12 + 5)
@@ -96,7 +100,7 @@ FROM_WORKER: list[FromWorker] = [
     AtBarrier("barrier x", 3),
     Signalled("signal y"),
     Settled(LEDGER, {"reader: gone": 2}, SENDS),
-    Audited(ACCOUNT, ATTENDANCE),
+    Audited(ACCOUNT, ATTENDANCE, [Doubt(1 << 33, "writer 1", "hall", 3, 10**12, "unknown")]),
     Failed(OwnFailure("a bug in the adapter `stomp`", is_bug=True, worker=1)),
 ]
 
