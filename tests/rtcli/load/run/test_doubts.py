@@ -41,7 +41,7 @@ TEXT = """
 
 @asynccontextmanager
 async def deaf_server(*, hears: int | None, closes_at: int = 0) -> AsyncIterator[str]:
-    """Acknowledges nothing, delivers the first `hears` messages, and hangs up on the writer of `closes_at`."""
+    """Acknowledges nothing, delivers the first `hears` messages, hangs up on the sender of `closes_at`."""
     members: set[ServerConnection] = set()
     said = 0
 
