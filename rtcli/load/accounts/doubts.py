@@ -16,7 +16,6 @@ from typing import Literal, NamedTuple
 
 from rtcli.load.accounts.sends import SendCounts, UnsentGroup, UnsentGroups, UnsentKey, WorkerSends
 from rtcli.load.audit.evidence import WorkerAccount
-from rtcli.load.audit.lifecycle import Lifecycle
 from rtcli.load.audit.sender_log import SenderLog, message_id
 from rtcli.load.results.model import Violation
 
@@ -47,13 +46,13 @@ class Settled(NamedTuple):
     unknown: int
 
 
-def find_doubts(audit: Lifecycle, *, patience: int) -> list[Doubt]:
-    """The doubts of a worker, when it knows what all others have received.
+def find_doubts(logs: Iterable[SenderLog], *, patience: int) -> list[Doubt]:
+    """The doubts in the logs of a worker, when it knows what all others have received.
 
     `patience` (µs): a message whose sender's connection lasts that long is no longer on its way.
     """
     found: list[Doubt] = []
-    for log in audit.logs.values():
+    for log in logs:
         if log.owned and not log.acked:
             found += _of_log(log, patience)
         if len(found) >= _MAX_DOUBTS:

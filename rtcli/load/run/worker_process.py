@@ -106,7 +106,7 @@ def _finish_audit(worker: Worker, ledgers: list[Ledger], missing: list[int]) -> 
         rooms=context.scenario.measured_rooms,
     )
     missed = count_missed(context.audit, context.attendance.stretches)
-    doubts = find_doubts(context.audit, patience=patience)
+    doubts = find_doubts(context.audit.logs.values(), patience=patience)
     return Audited(account, context.attendance.export(missed), doubts)
 
 

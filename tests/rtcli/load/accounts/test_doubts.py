@@ -26,7 +26,7 @@ def doubts(ended: int | None, ended_by: tuple[str, str] | None, *, acked: bool =
         audit.send(log, at, at)
     log.see(0, 600, 1)
     log.ended, log.ended_by = ended, ended_by
-    return find_doubts(audit, patience=PATIENCE)
+    return find_doubts(audit.logs.values(), patience=PATIENCE)
 
 
 def settled(found: list[Doubt], *, unsure: bool, sure: bool = False) -> Settled:
