@@ -69,7 +69,14 @@ class FlushQueue:
         try:
             while channels and budget > 0:
                 channel = channels.popleft()
-                budget -= 1 + self._write_channel(channel, budget)
+                try:
+                    written = (
+                        self._begin(channel) if channel.flush is None else self._continue(channel, budget)
+                    )
+                    budget -= 1 + written
+                except Exception:  # noqa: BLE001 - whatever it was, the other channels have to be written
+                    _log.exception("a flush failed; the subscribers of %s are cut, and resume", channel.name)
+                    _give_up(channel)
                 if channel.flush is not None or channel.pending:
                     channels.append(channel)  # behind the others: a large room does not hold up small ones
                 else:
@@ -81,18 +88,6 @@ class FlushQueue:
             self._scheduled = bool(channels)
             if channels:
                 self._call_soon(self._run)
-
-    def _write_channel(self, channel: Channel, budget: int) -> int:
-        """Write what this turn allows of a channel. Return the number of writes made."""
-        try:
-            return self._begin(channel) if channel.flush is None else self._continue(channel, budget)
-        except Exception:  # noqa: BLE001 - whatever it was, the other channels have to be written
-            _log.exception("a flush failed; the subscribers of %s are cut, and resume", channel.name)
-            channel.flush = None
-            channel.flushed = channel.last
-            for subscription in chain(channel.fresh, *channel.groups):
-                cut(subscription)
-            return 0
 
     def _begin(self, channel: Channel) -> int:
         """Encode what is pending and write it, up to this turn's limit. Return the number of writes made."""
@@ -207,6 +202,13 @@ class FlushQueue:
         if subscription.state is State.LIVE:
             subscription.position = subscription.channel.flushed
         subscription.state = State.LAGGING
+
+
+def _give_up(channel: Channel) -> None:
+    """End a flush that failed. It is not known who was written what, so all have to resume."""
+    channel.flush = None
+    channel.flushed = channel.last
+    _cut_all(chain(channel.fresh, *channel.groups))
 
 
 def _cut_all(subscriptions: Iterable[Subscription]) -> None:
