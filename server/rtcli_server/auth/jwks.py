@@ -120,6 +120,9 @@ class JwksKeys:
         except (JwksError, KeyConfigError) as error:
             _log.warning("fetching the JWKS failed: %s; %d keys kept", error, len(self.keys))
             return False
+        except Exception:  # noqa: BLE001 - what a URL answers must not end the fetching, nor a handshake
+            _log.exception("fetching the JWKS failed; %d keys kept", len(self.keys))
+            return False
         finally:
             self._tried_at = self._clock()
             self._flight = None

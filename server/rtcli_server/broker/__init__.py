@@ -16,6 +16,7 @@ from rtcli_server.broker.base import (
     Published,
     ReportLost,
     Retention,
+    refuse,
 )
 from rtcli_server.broker.coordinator import (
     Coordinator,
@@ -42,4 +43,5 @@ __all__ = [
     "Retention",
     "new_instance_id",
     "open_broker",
+    "refuse",
 ]

@@ -13,7 +13,7 @@ import secrets
 import string
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
@@ -174,6 +174,17 @@ class Broker(Protocol):
     async def close(self) -> None:
         """Finish what was published, end `run`, release everything. Later publishes are refused."""
         ...
+
+
+def refuse(future: asyncio.Future[Any], reason: BrokerUnavailableError | str) -> None:
+    """Fail a request, unless it is over.
+
+    Who made it may be gone meanwhile, or wait for something else first: so the exception counts as looked at.
+    Otherwise the garbage collector logs it, for each of thousands of requests that a dead store leaves.
+    """
+    if not future.done():
+        future.set_exception(BrokerUnavailableError(reason) if isinstance(reason, str) else reason)
+        future.exception()
 
 
 def guarded(deliver: Deliver) -> Deliver:

@@ -19,7 +19,6 @@ from rtcli.protocol.publication import Publication
 from rtcli_server.broker.base import (
     MAX_PAGE,
     Broker,
-    BrokerUnavailableError,
     Deliver,
     HistoryPage,
     Published,
@@ -27,6 +26,7 @@ from rtcli_server.broker.base import (
     Retention,
     guarded,
     new_epoch,
+    refuse,
 )
 from rtcli_server.broker.coordinator import Coordinator, OnNotification
 from rtcli_server.broker.idempotency import IdempotencyKeys
@@ -98,7 +98,7 @@ class MemoryBroker(Broker):
         """Append and deliver; the future is resolved already."""
         future: asyncio.Future[Published] = asyncio.get_running_loop().create_future()
         if self._closed.is_set():
-            future.set_exception(BrokerUnavailableError("the log is closed"))
+            refuse(future, "the log is closed")
             return future
         if key is not None:
             first = self._keys.find(channel, key)

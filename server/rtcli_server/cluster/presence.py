@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from rtcli.protocol.messages import MAX_MEMBERS
 from rtcli.protocol.position import ROOM_PREFIX
-from rtcli_server.broker import BrokerUnavailableError, Coordinator, Notification, PresenceChange
+from rtcli_server.broker import BrokerUnavailableError, Coordinator, Notification, PresenceChange, refuse
 from rtcli_server.cluster.exchange import Exchange, Exchanges
 from rtcli_server.cluster.membership import ClusterMembership
 from rtcli_server.presence.occupancy import Occupancy
@@ -147,5 +147,4 @@ class ClusterPresence(PresenceService):
 
 def _fail_all(waiters: Iterable[asyncio.Future[RoomMembers]], error: BrokerUnavailableError) -> None:
     for waiter in waiters:
-        if not waiter.done():
-            waiter.set_exception(error)
+        refuse(waiter, error)

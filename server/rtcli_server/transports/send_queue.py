@@ -6,11 +6,16 @@ Between two messages, a connection has no task of its own but the one that the A
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Generic, Protocol, TypeVar
 
 from starlette.websockets import WebSocketDisconnect
+
+from rtcli_server.timing.containment import contained
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -24,7 +29,10 @@ class SetWritable(Protocol):
 
 
 class SendQueue(Generic[T]):
-    """Sends items in order. `size_of(item)` and `budget` are in bytes."""
+    """Sends items in order. `size_of(item)` and `budget` are in bytes.
+
+    `abort` drops the connection: it is called when `send` raises something else than that the client is gone.
+    """
 
     def __init__(
         self,
@@ -33,11 +41,13 @@ class SendQueue(Generic[T]):
         size_of: Callable[[T], int],
         budget: int,
         set_writable: SetWritable,
+        abort: Callable[[], None],
     ) -> None:
         self._send = send
         self._size_of = size_of
         self._budget = budget
         self._set_writable = set_writable
+        self._abort = abort
         self._waiting: deque[T] = deque()
         self._size = 0
         self._task: asyncio.Task[None] | None = None
@@ -86,5 +96,9 @@ class SendQueue(Generic[T]):
             # The client is gone. The reading side notices too, and ends the connection.
             self._ended = True
             self._waiting.clear()
+        except Exception:  # noqa: BLE001 - nobody awaits this task, and nothing would be sent any more
+            _log.exception("sending failed; the connection is cut")
+            with contained(_log, "cutting a connection failed"):
+                self._abort()
         finally:
             self._task = None

@@ -18,7 +18,10 @@ class Peer:
         self.open.set()
         self.error: Exception | None = None
         self.writable: list[bool] = []
-        self.queue = SendQueue(self.send, size_of=len, budget=10, set_writable=self.set_writable)
+        self.aborted = 0
+        self.queue = SendQueue(
+            self.send, size_of=len, budget=10, set_writable=self.set_writable, abort=self.abort
+        )
 
     async def send(self, item: str) -> None:
         await self.open.wait()
@@ -32,6 +35,10 @@ class Peer:
 
     def set_writable(self, *, on: bool) -> None:
         self.writable.append(on)
+
+    def abort(self) -> None:
+        self.aborted += 1
+        self.queue.stop()
 
 
 @pytest.fixture
@@ -96,4 +103,18 @@ async def test_stop_drops_what_waits(peer: Peer) -> None:
     peer.queue.stop()
     peer.open.set()
     await asyncio.sleep(0)
+    assert peer.got == []
+
+
+async def test_whatever_else_is_raised_is_logged_and_cuts_the_connection(
+    peer: Peer, caplog: pytest.LogCaptureFixture
+) -> None:
+    peer.error = KeyError("of all things")
+    for item in "abc":
+        peer.queue.put(item)
+    await peer.drained()
+    assert peer.aborted == 1
+    assert "KeyError: 'of all things'" in caplog.text
+    peer.queue.put("d")
+    await peer.drained()
     assert peer.got == []

@@ -96,7 +96,9 @@ class ClusterLink(Link):
             future = link.request(packed, parse, key)
             future.add_done_callback(self._check_outcome)
             return future
-        return asyncio.ensure_future(self._when_mapped(packed, parse, key))
+        waiting = asyncio.ensure_future(self._when_mapped(packed, parse, key))
+        waiting.add_done_callback(_look_at)
+        return waiting
 
     async def _when_mapped(self, packed: bytes, parse: Callable[[Any], T], key: bytes) -> T:
         """Wait for the first map, then send."""
@@ -117,9 +119,7 @@ class ClusterLink(Link):
         return await link.request(packed, parse, key)
 
     def _check_outcome(self, future: asyncio.Future[Any]) -> None:
-        if future.cancelled():
-            return
-        error = future.exception()
+        error = _look_at(future)
         if error is not None and isinstance(error.__cause__, _REDIRECTIONS):
             self._outdated.set()
 
@@ -186,3 +186,8 @@ class ClusterLink(Link):
 def _name(address: Address) -> str:
     host, port = address
     return f"{host}:{port}"
+
+
+def _look_at(future: asyncio.Future[Any]) -> BaseException | None:
+    """The exception of a request, which counts as looked at from now on: see `refuse`."""
+    return None if future.cancelled() else future.exception()

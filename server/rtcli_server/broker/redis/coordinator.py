@@ -127,7 +127,7 @@ class RedisCoordinator(Coordinator):
     def notify(self, channel: str, notification: Notification) -> None:
         pubsub_channel = self._names.pubsub_channel(channel)
         packed = pack([b"PUBLISH", pubsub_channel, NOTIFICATION_MARK + msgspec.json.encode(notification)])
-        self._request(packed, int, pubsub_channel).add_done_callback(_forget)
+        self._request(packed, int, pubsub_channel)
 
     # -- users ---------------------------------------------------------------------------------------------
 
@@ -142,12 +142,6 @@ class RedisCoordinator(Coordinator):
         key = self._names.of(USER_PREFIX + user_id, "r")
         packed = self.scripts.call("take_tokens", [key], b"%d" % count, b"%d" % max(1, int(interval_s * 1e6)))
         return await self._request(packed, int, key) / 1e6
-
-
-def _forget(future: asyncio.Future[int]) -> None:
-    """Retrieve the exception, so that asyncio does not log it: a notification may get lost."""
-    if not future.cancelled():
-        future.exception()
 
 
 def _joined(instances: Collection[str]) -> bytes:

@@ -21,7 +21,7 @@ from redis.exceptions import ConnectionError as LostConnectionError
 from redis.exceptions import MasterDownError, NoScriptError, ReadOnlyError, RedisError, ResponseError
 from typing_extensions import override
 
-from rtcli_server.broker.base import BrokerUnavailableError
+from rtcli_server.broker.base import BrokerUnavailableError, refuse
 from rtcli_server.broker.health import StoreHealth
 from rtcli_server.broker.redis.causes import cause_of
 from rtcli_server.broker.redis.timings import RedisTimings
@@ -68,15 +68,15 @@ class _PendingRequest:
         if isinstance(answer, ResponseError):
             refusal = BrokerUnavailableError(f"Redis refused: {cause_of(answer).text}")
             refusal.__cause__ = answer
-            self.future.set_exception(refusal)
+            refuse(self.future, refusal)
             return
         try:
             self.future.set_result(self.parse(answer))
         except ForeignDataError as error:
-            self.future.set_exception(BrokerUnavailableError(f"Redis answered nonsense: {error}"))
+            refuse(self.future, f"Redis answered nonsense: {error}")
         except Exception as error:  # noqa: BLE001 - the request must end, and the others get their answers
             _log.exception("an answer of Redis could not be read")
-            self.future.set_exception(BrokerUnavailableError(f"Redis answered nonsense: {error!r}"))
+            refuse(self.future, f"Redis answered nonsense: {error!r}")
 
 
 class Link(Protocol):
@@ -166,9 +166,9 @@ class NodeLink(Link):
     def request(self, packed: bytes, parse: Callable[[Any], T], key: bytes) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self._loop.create_future()
         if self._closing:
-            future.set_exception(BrokerUnavailableError("the log is closed"))
+            refuse(future, "the log is closed")
         elif self.outstanding >= MAX_OUTSTANDING or self._bytes > MAX_OUTSTANDING_BYTES:
-            future.set_exception(BrokerUnavailableError("the log cannot keep up"))
+            refuse(future, "the log cannot keep up")
         else:
             self._unsent.append(
                 _PendingRequest(packed, parse, future, self._loop.time() + self._timings.request_s)
@@ -288,7 +288,6 @@ class NodeLink(Link):
         while requests:
             request = requests.popleft()
             self._bytes -= len(request.packed)
-            if not request.future.done():
-                refusal = BrokerUnavailableError(reason)
-                refusal.__cause__ = cause
-                request.future.set_exception(refusal)
+            refusal = BrokerUnavailableError(reason)
+            refusal.__cause__ = cause
+            refuse(request.future, refusal)

@@ -31,6 +31,7 @@ from rtcli_server.broker.base import (
     ReportLost,
     Retention,
     guarded,
+    refuse,
 )
 from rtcli_server.broker.coordinator import Coordinator, OnNotification
 from rtcli_server.broker.sqlite.file import StoreFile
@@ -85,9 +86,9 @@ class SqliteBroker(Broker):
         loop = self._loop or self._start()
         future: asyncio.Future[Published] = loop.create_future()
         if self._closing:
-            future.set_exception(BrokerUnavailableError("the log is closed"))
+            refuse(future, "the log is closed")
         elif len(self._waiting) >= MAX_OUTSTANDING or self._waiting_bytes > MAX_OUTSTANDING_BYTES:
-            future.set_exception(BrokerUnavailableError("the log cannot keep up"))
+            refuse(future, "the log cannot keep up")
         else:
             self._waiting.append(future)
             self._waiting_bytes += len(data)
@@ -111,8 +112,7 @@ class SqliteBroker(Broker):
             future = self._waiting.popleft()
             self._waiting_bytes -= len(append.data)
             if isinstance(outcome, BrokerUnavailableError):
-                if not future.done():
-                    future.set_exception(outcome)
+                refuse(future, outcome)
                 continue
             if append.channel in self._subscribed and not outcome.duplicate:
                 self._deliver_committed(append, outcome.position)
@@ -183,9 +183,7 @@ class SqliteBroker(Broker):
             self._closing = True
             self._close_reader()
         while self._waiting:
-            future = self._waiting.popleft()
-            if not future.done():
-                future.set_exception(BrokerUnavailableError("the log is closed"))
+            refuse(self._waiting.popleft(), "the log is closed")
         if cause is not None:
             self._supervisor.ended(WRITER, cause)
         self._closed.set()

@@ -36,7 +36,7 @@ class AsgiEventWriter:
         self._send = send
         self._over = asyncio.Event()
         self._queue: SendQueue[bytes] = SendQueue(
-            self._send_body, size_of=len, budget=budget, set_writable=stream.set_writable
+            self._send_body, size_of=len, budget=budget, set_writable=stream.set_writable, abort=self.abort
         )
 
     async def _send_body(self, data: bytes) -> None:
@@ -79,9 +79,10 @@ class AsgiEventWriter:
         try:
             await asyncio.wait({gone, over}, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            self._queue.stop()
             gone.cancel()
             over.cancel()
-            self._queue.stop()
+            await asyncio.gather(gone, over, return_exceptions=True)
 
 
 class ChunkedEventWriter:

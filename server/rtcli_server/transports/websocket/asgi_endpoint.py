@@ -64,6 +64,7 @@ class AsgiTransport:
             size_of=bytes_of,
             budget=realtime.settings.send_budget_bytes,
             set_writable=self.connection.set_writable,
+            abort=self.abort,
         )
 
     async def _send_item(self, item: str | Close) -> None:
@@ -127,9 +128,10 @@ class AsgiTransport:
             if reading.done():
                 reading.result()
         finally:
+            self._queue.stop()
             reading.cancel()
             over.cancel()
-            self._queue.stop()
+            await asyncio.gather(reading, over, return_exceptions=True)
 
     async def _read(self) -> None:
         connection = self.connection
