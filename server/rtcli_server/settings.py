@@ -75,7 +75,9 @@ class Settings(BaseModel):
     stream_retry_ms: int = Field(default=3_000, ge=0)
 
     # Slow consumers.
-    send_budget_bytes: int = Field(default=1_048_576, ge=65_536)
+    send_budget_bytes: int = Field(default=1_048_576, ge=65_536)  # what may wait for one client
+    # For all clients of the process. None: a quarter of the memory, which workers share; at least 256 MiB.
+    memory_budget_bytes: int | None = Field(default=None, ge=1_048_576)
     slow_deadline_s: float = Field(default=30.0, gt=0)
 
     # Handshakes and shutdown.

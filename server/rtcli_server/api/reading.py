@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
 
 import msgspec
 
@@ -18,19 +17,14 @@ from rtcli.protocol.position import (
     parse_position,
     recovery_failure,
 )
+from rtcli.protocol.publication import Publication
+from rtcli_server.api.models import MessageOut
 from rtcli_server.broker import Broker, BrokerUnavailableError, HistoryPage
+from rtcli_server.broker.paging import PAGE, first_piece, read_first
 from rtcli_server.problems import ProblemError
 
 _decode = msgspec.json.Decoder().decode
-
-
-class Page(NamedTuple):
-    """Messages with their positions. The next page begins after `next`; `reason` is that of section 8."""
-
-    messages: list[dict[str, Any]]
-    top: Position
-    next: Position
-    reason: GapReason | None
+_encode = msgspec.json.Encoder().encode
 
 
 def parse_since(text: str | None) -> Position | None:
@@ -53,20 +47,75 @@ async def shared_store(detail: str | None = None) -> AsyncIterator[None]:
         raise ProblemError(503, detail=detail, retry_after_ms=UNAVAILABLE_RETRY_MS) from None
 
 
-async def read_page(
-    broker: Broker, room: str, *, since: Position | None, limit: int, timeout_s: float
-) -> Page:
-    """Read the newest `limit` messages of a room, or those after `since`. Raises ProblemError (503)."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            page = await broker.history(ROOM_PREFIX + room, since=since, limit=limit)
-    except (TimeoutError, BrokerUnavailableError):
-        raise ProblemError(503, retry_after_ms=UNAVAILABLE_RETRY_MS) from None
-    messages = [
-        {**_decode(publication.data), "offset": publication.offset, "epoch": publication.epoch}
-        for publication in page.publications
-    ]
-    return Page(messages, page.top, _next(page, since), _reason(page, since))
+class PageReader:
+    """Reads a page of a room's messages in pieces, so that a long page is never in memory as a whole.
+
+    The page ends early when the log does not have the next piece any more, or is not available: the client
+    goes on at the page's `next`, and is told there what is missing.
+    """
+
+    def __init__(
+        self, broker: Broker, room: str, *, since: Position | None, limit: int, timeout_s: float
+    ) -> None:
+        self._broker = broker
+        self._room = room
+        self._since = since
+        self._limit = limit
+        self._timeout_s = timeout_s
+
+    async def read_first(self) -> HistoryPage:
+        """Read the first piece, and the end of the log. Raises ProblemError (503)."""
+        channel, since, limit = ROOM_PREFIX + self._room, self._since, self._limit
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await read_first(self._broker.history, channel, since=since, limit=limit)
+        except (TimeoutError, BrokerUnavailableError):
+            raise ProblemError(503, retry_after_ms=UNAVAILABLE_RETRY_MS) from None
+
+    async def body(self, first: HistoryPage) -> AsyncIterator[bytes]:
+        """The answer (`PageOut`) that begins with the piece `first`."""
+        position, left = _next(first, self._since), self._limit - len(first.publications)
+        piece = b'{"room":%b,"messages":[%b' % (_encode(self._room), _messages(first.publications))
+        wanted = min(left, first.top.offset - position.offset) if first.publications else 0
+        while wanted > 0 and (publications := await self._read_after(position, wanted)):
+            yield piece
+            piece = b"," + _messages(publications)
+            position = publications[-1].position
+            wanted -= len(publications)
+        yield piece + b"]," + self._end(first, position)
+
+    async def _read_after(self, position: Position, limit: int) -> list[Publication]:
+        """Read a piece that follows `position` without a hole; nothing when that is not possible."""
+        channel = ROOM_PREFIX + self._room
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                page = await self._broker.history(channel, since=position, limit=min(limit, PAGE))
+        except (TimeoutError, BrokerUnavailableError):
+            return []
+        piece = first_piece(page.publications)
+        expected = Position(position.epoch, position.offset + 1)
+        return piece if piece and piece[0].position == expected else []
+
+    def _end(self, first: HistoryPage, position: Position) -> bytes:
+        reason = _reason(first, self._since)
+        return _encode(
+            {
+                "top": str(first.top),
+                "next": str(position),
+                "more": position.offset < first.top.offset,
+                "recovered": None if self._since is None else reason is None,
+                "reason": reason,
+            }
+        )[1:]
+
+
+def _messages(publications: Sequence[Publication]) -> bytes:
+    return b",".join(map(_message, publications))
+
+
+def _message(publication: Publication) -> bytes:
+    message = _decode(publication.data) | {"offset": publication.offset, "epoch": publication.epoch}
+    return _encode(MessageOut.model_validate(message).model_dump())
 
 
 def _next(page: HistoryPage, since: Position | None) -> Position:

@@ -22,16 +22,16 @@ from rtcli_server.api.models import (
     MemberOut,
     MembersOut,
     MessageIn,
-    MessageOut,
     PageOut,
     PublicationIn,
     PublishedOut,
     RefreshedOut,
-    RoomOut,
     RoomsOut,
 )
+from rtcli_server.api.pieces import PiecesResponse
 from rtcli_server.api.publishing import Publisher, Receipt, Started, check_room
-from rtcli_server.api.reading import parse_since, read_page, shared_store
+from rtcli_server.api.reading import PageReader, parse_since, shared_store
+from rtcli_server.api.room_list import RoomList, room_pieces
 from rtcli_server.api.services import ApiServices, Refreshable
 from rtcli_server.auth.claims import Principal
 from rtcli_server.limits.user_rates import UserRates
@@ -95,15 +95,14 @@ def _add_rooms(router: APIRouter, services: ApiServices, publisher: Publisher) -
         response.status_code = _status(receipt)
         return _published(receipt)
 
-    @router.get("/rooms", tags=["rooms"], responses=problem_answers(503))
-    async def list_rooms(caller: Caller) -> RoomsOut:
+    room_list = RoomList(services.rooms.counts, services.clock.now)
+
+    @router.get("/rooms", tags=["rooms"], response_model=RoomsOut, responses=problem_answers(503))
+    async def list_rooms(caller: Caller) -> Response:
         """List the rooms that have members and that the caller may join."""
         async with shared_store():
-            counts = await services.rooms.counts()
-        shown = [
-            RoomOut(room=room, member_count=counts[room]) for room in sorted(counts) if caller.can_join(room)
-        ]
-        return RoomsOut(rooms=shown)
+            rooms = await room_list.read()
+        return PiecesResponse(room_pieces(rooms, caller.can_join))
 
     @router.get("/rooms/{room:path}/members", tags=["rooms"], responses=problem_answers(403, 503))
     async def list_members(room: str, caller: Caller) -> MembersOut:
@@ -116,7 +115,12 @@ def _add_rooms(router: APIRouter, services: ApiServices, publisher: Publisher) -
 
 
 def _add_history(router: APIRouter, services: ApiServices, log_timeout_s: float) -> None:
-    @router.get("/rooms/{room:path}/messages", tags=["rooms"], responses=problem_answers(403, 503))
+    @router.get(
+        "/rooms/{room:path}/messages",
+        tags=["rooms"],
+        response_model=PageOut,
+        responses=problem_answers(403, 503),
+    )
     async def read_messages(
         room: str,
         caller: Caller,
@@ -129,20 +133,12 @@ def _add_history(router: APIRouter, services: ApiServices, log_timeout_s: float)
             ),
         ] = None,
         limit: Annotated[int, Query(ge=1, le=MAX_HISTORY)] = DEFAULT_LIMIT,
-    ) -> PageOut:
+    ) -> Response:
         """Read the newest messages, or those after a position."""
         _check_may_join(caller, room)
         asked = parse_since(since)
-        page = await read_page(services.broker, room, since=asked, limit=limit, timeout_s=log_timeout_s)
-        return PageOut(
-            room=room,
-            messages=[MessageOut.model_validate(message) for message in page.messages],
-            top=str(page.top),
-            next=str(page.next),
-            more=page.next.offset < page.top.offset,
-            recovered=None if asked is None else page.reason is None,
-            reason=page.reason,
-        )
+        reader = PageReader(services.broker, room, since=asked, limit=limit, timeout_s=log_timeout_s)
+        return PiecesResponse(reader.body(await reader.read_first()))
 
 
 def _check_may_join(caller: Principal, room: str) -> None:

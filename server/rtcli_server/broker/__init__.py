@@ -1,7 +1,8 @@
 """The log: it orders, keeps and delivers publications. In Redis it also connects instances.
 
-From outside: what is listed in `__all__`, and `chat`, which publishes a chat message. `open_broker` chooses
-by URL between a log in memory, in a SQLite file and in Redis; nothing else names one of these.
+From outside: what is listed in `__all__`, `chat`, which publishes a chat message, and `paging`, which reads
+in pieces. `open_broker` chooses by URL between a log in memory, in a SQLite file and in Redis; nothing else
+names one of these.
 """
 
 from __future__ import annotations

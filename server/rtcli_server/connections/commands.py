@@ -22,9 +22,9 @@ from rtcli_server.auth.authenticator import InvalidTokenError
 from rtcli_server.broker import BrokerUnavailableError, Published
 from rtcli_server.broker.chat import publish_message
 from rtcli_server.connections.websocket_writer import WebSocketServices, WebSocketWriter
-from rtcli_server.delivery.channel import Subscriber, Subscription
-from rtcli_server.delivery.recovery import RecoveryRequest, RecoveryResult, read_missed
-from rtcli_server.delivery.writing import write_items
+from rtcli_server.delivery.channel import State, Subscriber, Subscription
+from rtcli_server.delivery.recovery import RecoveryRequest, RecoveryResult, begin, read_missed
+from rtcli_server.presence.announcements import PendingJoin
 from rtcli_server.presence.rooms import member_infos
 from rtcli_server.presence.service import RoomMembers
 from rtcli_server.session.decisions import CheckToken, Decision, Join, Leave, Publish, SetTyping
@@ -42,6 +42,7 @@ class Sender(Subscriber, Protocol):
     name: str
     subscriptions: dict[str, Subscription]  # by channel
     outstanding: int  # publishes that the log has not answered
+    outstanding_size: int  # and the characters in them
     closing: bool  # a close frame was sent
     gone: bool  # the transport is lost
 
@@ -62,7 +63,7 @@ class Sender(Subscriber, Protocol):
         ...
 
     def update_reading(self) -> None:
-        """Stop or go on reading, after a change of `outstanding`."""
+        """Stop or go on reading, after a change of what is outstanding."""
         ...
 
     def shut_down(self, code: CloseCode, reason: str, retry_after_ms: int | None) -> None:
@@ -84,7 +85,8 @@ async def join(sender: Sender, decision: Join) -> None:
         request = RecoveryRequest(
             subscription.channel, decision.since, 0 if decision.since_invalid else limit
         )
-        resumed = (await read_missed(services.broker.history, [request]))[0]
+        piece_bytes = services.send_budget.piece_bytes
+        resumed = (await read_missed(services.broker.history, [request], piece_bytes=piece_bytes))[0]
     except BrokerUnavailableError:
         services.rooms.leave(room, user_id, subscription)
         sender.refuse(ErrorCode.UNAVAILABLE, decision.id)
@@ -93,11 +95,32 @@ async def join(sender: Sender, decision: Join) -> None:
             services.rooms.lose(room, user_id, subscription)
         else:
             _enter(sender, decision, subscription, resumed, members)
-            for text in pending.texts:
-                sender.writer.send(text)
+    finally:
+        subscription.channel.release()
+    try:
+        await _go_live(sender, subscription, pending)
     finally:
         services.rooms.end_join(pending)
-        subscription.channel.release()
+
+
+async def _go_live(sender: Sender, subscription: Subscription, pending: PendingJoin) -> None:
+    """Wait until the replay is written, and tell then what happened in the room during the join."""
+
+    def announce() -> None:
+        sender.services.rooms.end_join(pending)
+        if subscription.state is not State.LEFT:
+            for text in pending.texts:
+                sender.writer.send(text)
+        announced.set()
+
+    announced = asyncio.Event()
+    if subscription.state is State.LAGGING:
+        slow_consumers = sender.services.slow_consumers
+        slow_consumers.when_written(subscription, announce)
+        slow_consumers.replay(sender, sender.subscriptions.values())
+        await announced.wait()
+    else:
+        announce()
 
 
 def _enter(
@@ -115,8 +138,7 @@ def _enter(
     sender.session.joined(decision.room)
     sender.send(_room_joined(services, decision, resumed, members))
     sender.writer.flush()
-    write_items(subscription, resumed.publications)
-    services.fanout.go_live(subscription, resumed.top)
+    begin(services.fanout, subscription, resumed)
 
 
 def _room_joined(
@@ -129,7 +151,7 @@ def _room_joined(
     data = RoomJoinedData(
         room=decision.room,
         position=str(resumed.top),
-        replayed=len(resumed.publications),
+        replayed=resumed.total,
         members=member_infos(members),
         member_count=members.total,
         recovered=failure is None if resumes else None,
@@ -191,17 +213,27 @@ def publish(sender: Sender, decision: Publish) -> None:
         else:
             _published(sender, room, message_id, future)
         return
+    size = len(decision.content)
     sender.outstanding += 1
+    sender.outstanding_size += size
     services.metrics.outstanding += 1
     sender.update_reading()
-    future.add_done_callback(partial(_published_later, sender, room, message_id, services.clock.now()))
+    since = services.clock.now()
+    future.add_done_callback(partial(_published_later, sender, room, message_id, size=size, since=since))
 
 
 def _published_later(
-    sender: Sender, room: str, message_id: str | None, since: float, future: asyncio.Future[Published]
+    sender: Sender,
+    room: str,
+    message_id: str | None,
+    future: asyncio.Future[Published],
+    *,
+    size: int,
+    since: float,
 ) -> None:
     metrics = sender.services.metrics
     sender.outstanding -= 1
+    sender.outstanding_size -= size
     metrics.outstanding -= 1
     metrics.publish_seconds.observe(sender.services.clock.now() - since)
     sender.update_reading()

@@ -19,9 +19,8 @@ from rtcli_server.auth.claims import Principal
 from rtcli_server.connections.event_stream_writer import EventStreamServices, OpenWriter, send_closing
 from rtcli_server.connections.hub import Client
 from rtcli_server.delivery.channel import Subscriber, Subscription, Write
-from rtcli_server.delivery.recovery import RecoveryRequest, RecoveryResult, read_missed
+from rtcli_server.delivery.recovery import RecoveryRequest, RecoveryResult, begin, read_missed
 from rtcli_server.delivery.wire import EventBatch, Format
-from rtcli_server.delivery.writing import write_items
 
 _encode = msgspec.json.Encoder().encode
 
@@ -77,6 +76,7 @@ class EventStream(Subscriber, Client):
             resumed = await read_missed(
                 self._services.history,
                 [_request(subscription, cursor, max_replay) for subscription in self._subscriptions],
+                piece_bytes=self._services.send_budget.piece_bytes,
             )
             if not self._gone:
                 self._begin(resumed, cursor, invalid=invalid)
@@ -87,16 +87,15 @@ class EventStream(Subscriber, Client):
     def _begin(
         self, resumed: Sequence[RecoveryResult], cursor: Mapping[str, Position], *, invalid: bool
     ) -> None:
-        """Write `ready` and the replays, and go live. The cursor of `ready` is where the replays begin."""
+        """Write `ready`, and go live behind the replays. The cursor of `ready` is where they begin."""
         for subscription, result in zip(self._subscriptions, resumed, strict=True):
             since = cursor.get(subscription.channel.name)
             subscription.position = result.top if since is None or result.failure else since
         self._begun = True
         self.writer.write(self._ready(resumed, cursor, invalid=invalid))
         for subscription, result in zip(self._subscriptions, resumed, strict=True):
-            write_items(subscription, result.publications)
-        for subscription, result in zip(self._subscriptions, resumed, strict=True):
-            self._services.fanout.go_live(subscription, result.top)
+            begin(self._services.fanout, subscription, result)
+        self._services.slow_consumers.replay(self, self._subscriptions)
         self._heartbeat_at = self._services.clock.now() + self._heartbeat_s
         self._schedule(self._services.clock.now())
 
@@ -144,6 +143,11 @@ class EventStream(Subscriber, Client):
 
     @property
     @override
+    def busy(self) -> bool:
+        return self.writer.busy
+
+    @property
+    @override
     def waiting_bytes(self) -> int:
         return self.writer.waiting_bytes
 
@@ -171,7 +175,7 @@ class EventStream(Subscriber, Client):
             return
         if now >= self._heartbeat_at:
             self._heartbeat_at = now + self._heartbeat_s
-            if not self.writer.full:
+            if not self.writer.busy:
                 beat = encode_event(id=self.cursor, event="heartbeat", data=b'{"status":"alive"}')
                 self.writer.write(beat)
         self._schedule(now)
@@ -205,10 +209,19 @@ class EventStream(Subscriber, Client):
 
     # -- called by the transport ---------------------------------------------------------------------------
 
-    def set_writable(self, *, on: bool) -> None:
-        """Stop delivery when the transport holds more than its budget; catch up when it has drained."""
+    def set_busy(self, *, on: bool) -> None:
+        """Let replays wait while the transport holds much; go on when it has drained."""
+        if self._gone:
+            return
+        if on:
+            self._services.slow_consumers.busy(self, self._subscriptions)
+        else:
+            self._services.slow_consumers.drained(self, self._subscriptions)
+
+    def set_full(self) -> None:
+        """Stop live delivery: the transport holds more than its budget."""
         if not self._gone:
-            self._services.slow_consumers.set_writable(self, self._subscriptions, on=on)
+            self._services.slow_consumers.stall(self, self._subscriptions)
 
     def lost(self) -> None:
         """End the stream, whose transport is closed."""
@@ -218,7 +231,7 @@ class EventStream(Subscriber, Client):
         self._services.wheel.cancel(self)
         for subscription in self._subscriptions:
             self._services.fanout.close(subscription)
-        self._services.slow_consumers.forget(self)
+        self._services.slow_consumers.forget(self, self._subscriptions)
         self._services.hub.remove(self)
 
 

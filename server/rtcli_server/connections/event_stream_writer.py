@@ -9,10 +9,11 @@ import msgspec
 
 from rtcli.protocol.codes import CloseCode
 from rtcli.protocol.sse import encode_event
+from rtcli_server.broker.paging import ReadHistory
 from rtcli_server.connections.hub import Hub
+from rtcli_server.connections.send_budget import SendBudget
 from rtcli_server.connections.slow_consumers import SlowConsumers
 from rtcli_server.delivery.fanout import Fanout
-from rtcli_server.delivery.recovery import ReadHistory
 from rtcli_server.delivery.wire import EventBatch
 from rtcli_server.metrics.registry import Metrics
 from rtcli_server.timing.clock import Clock
@@ -25,6 +26,11 @@ class EventStreamWriter(Protocol):
     @property
     def full(self) -> bool:
         """Whether more is waiting to be written than the budget allows."""
+        ...
+
+    @property
+    def busy(self) -> bool:
+        """Whether so much is waiting that a replay has to wait too; true when it is `full`."""
         ...
 
     @property
@@ -56,8 +62,8 @@ class EventStreamWriter(Protocol):
 class TransportObserver(Protocol):
     """Is notified of what happens to a transport."""
 
-    def set_writable(self, *, on: bool) -> None:
-        """`on` is False: the transport holds more than its budget. True: it has drained."""
+    def set_busy(self, *, on: bool) -> None:
+        """`on`: much waits in the transport. Not `on`: it has drained."""
         ...
 
     def lost(self) -> None:
@@ -65,7 +71,15 @@ class TransportObserver(Protocol):
         ...
 
 
-OpenWriter: TypeAlias = Callable[[TransportObserver], EventStreamWriter]
+class WriterObserver(TransportObserver, Protocol):
+    """Is notified of what happens to a writer."""
+
+    def set_full(self) -> None:
+        """More waits than the budget allows, until it has drained."""
+        ...
+
+
+OpenWriter: TypeAlias = Callable[[WriterObserver], EventStreamWriter]
 
 
 class EventStreamServices(Protocol):
@@ -76,6 +90,7 @@ class EventStreamServices(Protocol):
     fanout: Fanout
     history: ReadHistory
     slow_consumers: SlowConsumers
+    send_budget: SendBudget
     wheel: TimerWheel
     clock: Clock
 

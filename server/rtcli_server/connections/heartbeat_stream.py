@@ -41,7 +41,7 @@ class HeartbeatStream(Client):
 
     def on_timer(self, now: float) -> None:
         """Send the next heartbeat; cut off a client that does not read."""
-        if self.writer.full:
+        if self.writer.busy:
             self.abort()
         else:
             self._send_heartbeat(now)
@@ -57,7 +57,10 @@ class HeartbeatStream(Client):
     def waiting_bytes(self) -> int:
         return self.writer.waiting_bytes
 
-    def set_writable(self, *, on: bool) -> None:
+    def set_busy(self, *, on: bool) -> None:
+        """Do nothing: `on_timer` checks."""
+
+    def set_full(self) -> None:
         """Do nothing: `on_timer` checks."""
 
     @override

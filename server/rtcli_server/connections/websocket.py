@@ -1,13 +1,14 @@
 """One WebSocket connection: carries out what its session decides. Both transports drive this same class.
 
-Commands of one connection take effect in their order: while one waits (for the log, for a key), the messages
-after it are kept, and the transport stops reading when there are many. Publishes do not wait for each other,
-up to a limit.
+Commands of one connection take effect in their order: while one waits (for the log, for a key, for room for
+its replies), the messages after it are kept, and the transport stops reading when there are many. Publishes
+do not wait for each other, up to a limit.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -44,6 +45,7 @@ from rtcli_server.session.session import Session
 from rtcli_server.timing.containment import contained
 
 MAX_BACKLOG = 64  # messages kept behind a command that waits, before reading stops
+MAX_BACKLOG_BYTES = 65_536  # of such messages, and of publishes that the log has not answered
 CLOSE_TIMEOUT_S = 5.0  # for the peer's answer to a close frame
 
 _log = logging.getLogger(__name__)
@@ -54,8 +56,9 @@ class Connection(Subscriber, Client):
 
     transport = "websocket"
     __slots__ = (
-        "_backlog", "_busy", "_reading", "address", "closing", "connection_id", "format", "gone", "name",
-        "outstanding", "services", "session", "slot", "subscriptions", "user_id", "wire_id", "writer",
+        "_backlog", "_backlog_size", "_command_waits", "_reading", "_waits", "address", "closing",
+        "connection_id", "format", "gone", "name", "outstanding", "outstanding_size", "services", "session",
+        "slot", "subscriptions", "user_id", "wire_id", "writer",
     )  # fmt: skip
     format: Format
 
@@ -81,9 +84,12 @@ class Connection(Subscriber, Client):
         self.address = address
         self.slot = 0
         self.subscriptions: dict[str, Subscription] = {}  # by channel
-        self._backlog: list[str | bytes] = []  # messages that arrived while a command waits
-        self._busy = False  # a command waits
+        self._backlog: deque[str | bytes] = deque()  # messages that arrived while a command waits
+        self._backlog_size = 0
+        self._command_waits = False
+        self._waits = False  # a command waits, or the transport is busy
         self.outstanding = 0  # publishes that the log has not answered
+        self.outstanding_size = 0
         self._reading = True
         self.closing = False  # a close frame was sent
         self.gone = False
@@ -100,9 +106,10 @@ class Connection(Subscriber, Client):
 
     def text(self, text: str | bytes) -> None:
         """Handle a text message."""
-        if self._busy:
+        if self._waits:
             self.session.heard()
             self._backlog.append(text)
+            self._backlog_size += len(text)
             self.update_reading()
         elif not self.closing:
             clock = self.services.clock
@@ -124,26 +131,38 @@ class Connection(Subscriber, Client):
         self.gone = self.closing = True
         self.services.wheel.cancel(self)
         self._leave_all()
-        self.services.slow_consumers.forget(self)
         self.services.hub.remove(self)
 
     def _leave_all(self) -> None:
         self._backlog.clear()
-        subscriptions = list(self.subscriptions.items())
+        self._backlog_size = 0
+        subscriptions = dict(self.subscriptions)
         self.subscriptions.clear()
-        for channel, subscription in subscriptions:
+        for channel, subscription in subscriptions.items():
             with contained(_log, "leaving %s failed", channel):
                 if channel.startswith(ROOM_PREFIX):
                     self.services.rooms.lose(channel.removeprefix(ROOM_PREFIX), self.user_id, subscription)
                 else:
                     self.services.fanout.close(subscription)
+        self.services.slow_consumers.forget(self, subscriptions.values())
 
-    def set_writable(self, *, on: bool) -> None:
-        """Stop delivery when the transport holds more than its budget; catch up when it has drained."""
-        if self.gone:
+    def set_busy(self, *, on: bool) -> None:
+        """Let replies and replays wait while the transport holds much; go on when it has drained."""
+        if self.closing:
             return
-        self.update_reading()
-        self.services.slow_consumers.set_writable(self, self.subscriptions.values(), on=on)
+        slow_consumers, subscriptions = self.services.slow_consumers, self.subscriptions.values()
+        if on:
+            self._waits = True
+            slow_consumers.busy(self, subscriptions)
+        else:
+            slow_consumers.drained(self, subscriptions)
+            self._go_on()
+
+    def set_full(self) -> None:
+        """Stop live delivery: the transport holds more than its budget."""
+        if not self.closing:
+            self.services.slow_consumers.stall(self, self.subscriptions.values())
+            self.update_reading()
 
     # -- called by fan-out, hub and timer wheel ------------------------------------------------------------
 
@@ -151,6 +170,11 @@ class Connection(Subscriber, Client):
     @override
     def full(self) -> bool:
         return self.writer.full
+
+    @property
+    @override
+    def busy(self) -> bool:
+        return self.writer.busy
 
     @property
     @override
@@ -224,7 +248,7 @@ class Connection(Subscriber, Client):
 
     def start(self, command: Coroutine[Any, Any, None]) -> None:
         """Run a command; messages that arrive meanwhile are kept until it is done."""
-        self._busy = True
+        self._command_waits = self._waits = True
         self.services.tasks.spawn(self._run(command))
 
     async def _run(self, command: Coroutine[Any, Any, None]) -> None:
@@ -234,10 +258,17 @@ class Connection(Subscriber, Client):
             _log.exception("a command failed", extra={"connection_id": self.connection_id})
             self.shut_down(CloseCode.INTERNAL, ErrorCode.INTERNAL, None)
         finally:
-            self._busy = False
-            while self._backlog and not self._busy and not self.closing:
-                self.text(self._backlog.pop(0))
-            self.update_reading()
+            self._command_waits = False
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Handle the messages that were kept, until one of them has to wait."""
+        self._waits = self._command_waits or self.writer.busy
+        while self._backlog and not self._waits and not self.closing:
+            text = self._backlog.popleft()
+            self._backlog_size -= len(text)
+            self.text(text)
+        self.update_reading()
 
     def update_reading(self) -> None:
         """Stop reading while too much waits, here or in the log.
@@ -246,7 +277,9 @@ class Connection(Subscriber, Client):
         """
         wanted = (
             len(self._backlog) < MAX_BACKLOG
+            and self._backlog_size < MAX_BACKLOG_BYTES
             and self.outstanding < self.services.max_outstanding
+            and self.outstanding_size < MAX_BACKLOG_BYTES
             and not self.writer.full
         )
         if wanted != self._reading:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 from rtcli_server.auth.authenticator import Authenticator
 from rtcli_server.broker import Broker
 from rtcli_server.connections.hub import Hub
+from rtcli_server.connections.send_budget import SendBudget
 from rtcli_server.connections.slow_consumers import SlowConsumers
+from rtcli_server.delivery.channel import Write
 from rtcli_server.delivery.fanout import Fanout
 from rtcli_server.delivery.wire import Format
 from rtcli_server.metrics.registry import Metrics
@@ -28,6 +30,11 @@ class WebSocketWriter(Protocol):
         ...
 
     @property
+    def busy(self) -> bool:
+        """Whether so much is waiting that replies and replays have to wait too; true when it is `full`."""
+        ...
+
+    @property
     def waiting_bytes(self) -> int:
         """Number of bytes that are waiting to be written."""
         ...
@@ -36,8 +43,9 @@ class WebSocketWriter(Protocol):
         """Send one message (JSON text) at the latest at the end of this loop turn."""
         ...
 
-    def write(self, batch: Any) -> None:  # noqa: ANN401 - by `format`
-        """Send one batch of `format` now."""
+    @property
+    def write(self) -> Write:
+        """Sends one batch of `format` now; another function when `busy` changes."""
         ...
 
     def flush(self) -> None:
@@ -75,4 +83,5 @@ class WebSocketServices(Protocol):
     wheel: TimerWheel
     clock: Clock
     max_replay: int
+    send_budget: SendBudget
     max_outstanding: int

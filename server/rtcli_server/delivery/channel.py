@@ -11,7 +11,8 @@ from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
 from rtcli_server.delivery.wire import Announcement, Batch, Format, GapNotice, Item
 
-MAX_HELD = 4_096  # publications kept while histories are read; a reader further behind reads again
+MAX_HELD_BYTES = 4_194_304  # of publications kept while histories are read; who is further behind reads again
+_ITEM_BYTES = 200  # of its object
 NOWHERE = Position("", 0)  # before anything is known of a channel
 
 Write = Callable[[Any], None]  # writes one batch
@@ -40,13 +41,19 @@ class Subscriber(Protocol):
 
     @property
     def full(self) -> bool:
-        """Whether the transport holds more than the budget."""
+        """Whether the transport holds more than the budget: live delivery stops."""
+        ...
+
+    @property
+    def busy(self) -> bool:
+        """Whether so much waits in the transport that a replay has to wait too; true when it is `full`."""
         ...
 
     def batch_writer(self, subscription: Subscription) -> Write:
-        """Return the function that writes one batch.
+        """Return the function that writes one batch; another one when `busy` changes (`renew_write`).
 
-        It must not change subscriptions; it may call `Fanout.stall`. When it raises, the subscriber is cut.
+        It must not change subscriptions; it may call `Fanout.stall` and `renew_write`. When it raises, the
+        subscriber is cut.
         """
         ...
 
@@ -70,6 +77,16 @@ class Subscription:
         """Take part in whole batches from now on."""
         self.channel.groups[self.subscriber.format][self] = self.subscriber.batch_writer(self)
         self.state = State.LIVE
+
+    def renew_write(self) -> None:
+        """Use the subscriber's present `batch_writer` from the next batch on."""
+        if self.state is State.LIVE:
+            self.channel.groups[self.subscriber.format][self] = self.subscriber.batch_writer(self)
+
+    def replay_from(self, position: Position) -> None:
+        """Begin at `position`, of which the log has what follows: `recovery.catch_up` writes it."""
+        self.position = position
+        self.state = State.LAGGING
 
     def take_out(self) -> None:
         """Leave the channel's list of FRESH or LIVE subscriptions. The caller sets the new state."""
@@ -139,8 +156,8 @@ class Channel:
     """A channel that has subscriptions on this instance."""
 
     __slots__ = (
-        "epoch", "excludes", "flush", "flushed", "fresh", "groups", "held", "holds", "name", "offset",
-        "pending", "queued", "subscription_count",
+        "_held_bytes", "epoch", "excludes", "flush", "flushed", "fresh", "groups", "held", "holds", "name",
+        "offset", "pending", "queued", "subscription_count",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -152,7 +169,8 @@ class Channel:
         self.groups: tuple[dict[Subscription, Write], ...] = ({}, {}, {})  # LIVE, by Format
         self.fresh: list[Subscription] = []
         self.holds = 0  # subscriptions that are RECOVERING or catching up
-        self.held: deque[Publication | GapNotice] = deque(maxlen=MAX_HELD)
+        self.held: deque[Publication | GapNotice] = deque()
+        self._held_bytes = 0
         self.pending: list[Item] = []
         self.excludes = False  # whether a pending announcement is not for everyone
         self.queued = False
@@ -173,11 +191,19 @@ class Channel:
         """Keep what is delivered from now on, until `release`."""
         self.holds += 1
 
+    def keep(self, item: Publication | GapNotice) -> None:
+        """Keep an item for those who hold; over the limit, forget the oldest ones."""
+        self.held.append(item)
+        self._held_bytes += _size(item)
+        while self._held_bytes > MAX_HELD_BYTES:
+            self._held_bytes -= _size(self.held.popleft())
+
     def release(self) -> None:
         """End one hold. After the last one, nothing is kept."""
         self.holds -= 1
         if not self.holds:
             self.held.clear()
+            self._held_bytes = 0
 
     def held_after(self, position: Position) -> list[Publication | GapNotice] | None:
         """What was delivered after `position`; None when some of it is not kept: read the history again."""
@@ -186,6 +212,10 @@ class Channel:
             return []
         rest = after(self.held, position)
         return rest if rest and follows(position, rest[0]) else None
+
+
+def _size(item: Publication | GapNotice) -> int:
+    return _ITEM_BYTES + (len(item.data) if isinstance(item, Publication) else len(item.text))
 
 
 def after(items: Iterable[T], position: Position) -> list[T]:

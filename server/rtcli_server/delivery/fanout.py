@@ -11,7 +11,8 @@ What a subscription was written is always a prefix of its channel's order. It is
     RECOVERING  the history is being read; `Channel.held` keeps what is delivered meanwhile
     FRESH       live, but `position` may be ahead of what is still to be delivered: compared at each flush
     LIVE        gets whole batches; what it was written is the channel's `flushed`
-    LAGGING     its transport holds too much: nothing is written, `position` is all that is kept of it
+    LAGGING     its transport holds too much: nothing is written, `position` is all that is kept of it. A
+                replay that is longer than one piece begins in this state
     LEFT        gets nothing any more
 
 So a subscription never sees what its recovery already covered, and a slow one costs a number per channel.
@@ -142,7 +143,7 @@ class Fanout:
         channel.epoch = epoch
         channel.offset = offset
         if channel.holds:
-            channel.held.append(publication)
+            channel.keep(publication)
         channel.pending.append(publication)
         if not channel.queued:
             self._enqueue(channel)
@@ -170,7 +171,7 @@ class Fanout:
         notice = self.make_gap(channel.name, channel.last, to)
         channel.move_to(to)
         if channel.holds:
-            channel.held.append(notice)
+            channel.keep(notice)
         channel.pending.append(notice)
 
     def make_gap(self, name: str, since: Position, to: Position) -> GapNotice:

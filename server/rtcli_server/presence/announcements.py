@@ -17,6 +17,8 @@ from rtcli_server.presence.occupancy import Occupancy
 from rtcli_server.timing.clock import Clock
 from rtcli_server.timing.timer_wheel import TimerWheel
 
+MAX_PENDING_BYTES = 65_536  # of announcements that are kept for one join
+
 
 class TypingIndicator:
     """A user who is typing in a room: a timer until it is stopped, or stops by itself."""
@@ -36,14 +38,24 @@ class TypingIndicator:
 
 
 class PendingJoin:
-    """A user who is joining a room: `texts` collects what is announced in the room meanwhile."""
+    """A user who is joining a room: `texts` collects what is announced in the room meanwhile.
 
-    __slots__ = ("room", "texts", "user_id")
+    A user who takes very long gets the first of it: ephemeral events are dropped first.
+    """
+
+    __slots__ = ("_size", "room", "texts", "user_id")
 
     def __init__(self, room: str, user_id: str) -> None:
         self.room = room
         self.user_id = user_id
         self.texts: list[bytes] = []
+        self._size = 0
+
+    def add(self, text: bytes) -> None:
+        """Keep a text, up to a limit."""
+        self._size += len(text)
+        if self._size <= MAX_PENDING_BYTES:
+            self.texts.append(text)
 
 
 class Announcements:
@@ -72,11 +84,12 @@ class Announcements:
         return pending
 
     def end_join(self, pending: PendingJoin) -> None:
-        """Stop collecting announcements for this join."""
-        joins = self._pending_joins[pending.room]
-        joins.remove(pending)
-        if not joins:
-            del self._pending_joins[pending.room]
+        """Stop collecting announcements for this join. A second call does nothing."""
+        joins = self._pending_joins.get(pending.room, [])
+        if pending in joins:
+            joins.remove(pending)
+            if not joins:
+                del self._pending_joins[pending.room]
 
     # -- members -------------------------------------------------------------------------------------------
 
@@ -97,7 +110,7 @@ class Announcements:
         self._fanout.announce(ROOM_PREFIX + room, text, exclude=own)
         for pending in self._pending_joins.get(room, ()):
             if pending.user_id != about:
-                pending.texts.append(text)
+                pending.add(text)
 
     # -- typing --------------------------------------------------------------------------------------------
 

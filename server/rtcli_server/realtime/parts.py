@@ -7,8 +7,10 @@ import random
 from rtcli_server.auth.authenticator import Authenticator
 from rtcli_server.broker import Coordinator, Retention
 from rtcli_server.cluster.shared_rates import SharedRates
+from rtcli_server.connections.send_budget import SendBudget
 from rtcli_server.limits.connection_caps import ConnectionCaps, default_node_limit
 from rtcli_server.limits.user_rates import UserRates
+from rtcli_server.memory_limit import default_budget, memory_limit
 from rtcli_server.session.settings import SessionSettings
 from rtcli_server.settings import Settings
 from rtcli_server.timing.tasks import Spawn
@@ -43,6 +45,12 @@ def new_caps(settings: Settings, rng: random.Random) -> ConnectionCaps:
         address=settings.address_connections,
         rng=rng,
     )
+
+
+def new_send_budget(settings: Settings) -> SendBudget:
+    """How much may wait for clients."""
+    process_bytes = settings.memory_budget_bytes or default_budget(memory_limit(), settings.workers)
+    return SendBudget(settings.send_budget_bytes, process_bytes)
 
 
 def new_user_rates(settings: Settings, coordinator: Coordinator | None, spawn: Spawn) -> UserRates | None:

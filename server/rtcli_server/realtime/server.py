@@ -23,6 +23,7 @@ from rtcli_server.broker import (
     new_instance_id,
     open_broker,
 )
+from rtcli_server.broker.paging import ReadHistory
 from rtcli_server.cluster import control
 from rtcli_server.cluster.control import Command, Kick
 from rtcli_server.cluster.deployment import Deployment
@@ -32,7 +33,6 @@ from rtcli_server.connections.hub import Hub
 from rtcli_server.connections.reply_flusher import ReplyFlusher
 from rtcli_server.connections.slow_consumers import SlowConsumers
 from rtcli_server.delivery.fanout import Fanout
-from rtcli_server.delivery.recovery import ReadHistory
 from rtcli_server.limits.connection_caps import CapReached
 from rtcli_server.metrics.registry import Metrics
 from rtcli_server.presence.announcements import Announcements
@@ -40,7 +40,13 @@ from rtcli_server.presence.occupancy import Occupancy
 from rtcli_server.presence.rooms import Rooms
 from rtcli_server.presence.service import LocalPresence, PresenceService
 from rtcli_server.realtime.clients import ClientFactory
-from rtcli_server.realtime.parts import new_authenticator, new_caps, new_retention, new_user_rates
+from rtcli_server.realtime.parts import (
+    new_authenticator,
+    new_caps,
+    new_retention,
+    new_send_budget,
+    new_user_rates,
+)
 from rtcli_server.settings import Settings
 from rtcli_server.timing.clock import Clock
 from rtcli_server.timing.supervision import Supervised, Supervisor
@@ -104,9 +110,11 @@ class Realtime:
             stream_retry_s=settings.stream_retry_ms / 1000,
             observer=None if self.deployment is None else self.deployment.user_connections,
         )
+        self.send_budget = new_send_budget(settings)
         self.slow_consumers = SlowConsumers(
             self.fanout,
             self.history,
+            self.send_budget,
             spawn=self.tasks.spawn,
             now=self.clock.now,
             deadline_s=settings.slow_deadline_s,

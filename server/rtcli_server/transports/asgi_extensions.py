@@ -3,4 +3,5 @@
 from __future__ import annotations
 
 HTTP_PROTOCOL = "rtcli.http"  # the HttpProtocol itself: event streams write to its transport
-WEBSOCKET_ABORT = "rtcli.websocket"  # {"abort": function that drops the transport}
+# {"abort": function that drops the transport, "waiting_bytes": function that says how much waits in it}
+WEBSOCKET_TRANSPORT = "rtcli.websocket"

@@ -13,6 +13,7 @@ from typing import Generic, Protocol, TypeVar
 
 from starlette.websockets import WebSocketDisconnect
 
+from rtcli_server.connections.send_budget import SendBudget
 from rtcli_server.timing.containment import contained
 
 _log = logging.getLogger(__name__)
@@ -20,16 +21,20 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class SetWritable(Protocol):
-    """Is told whether more may be written."""
+class QueueObserver(Protocol):
+    """Is told how much waits."""
 
-    def __call__(self, *, on: bool) -> None:
-        """`on` is False: more than the budget waits. True: the queue has drained."""
+    def set_busy(self, *, on: bool) -> None:
+        """`on`: more waits than the budget's `high_bytes`. Not `on`: the queue has drained."""
+        ...
+
+    def set_full(self) -> None:
+        """More waits than the budget allows; it ends with `set_busy(on=False)`."""
         ...
 
 
 class SendQueue(Generic[T]):
-    """Sends items in order. `size_of(item)` and `budget` are in bytes.
+    """Sends items in order. `size_of(item)` is in bytes; `beyond()` is what waits behind `send`, in bytes.
 
     `abort` drops the connection: it is called when `send` raises something else than that the client is gone.
     """
@@ -39,25 +44,28 @@ class SendQueue(Generic[T]):
         send: Callable[[T], Awaitable[None]],
         *,
         size_of: Callable[[T], int],
-        budget: int,
-        set_writable: SetWritable,
+        budget: SendBudget,
+        observer: QueueObserver,
         abort: Callable[[], None],
+        beyond: Callable[[], int] = int,
     ) -> None:
         self._send = send
         self._size_of = size_of
         self._budget = budget
-        self._set_writable = set_writable
+        self._observer = observer
         self._abort = abort
+        self._beyond = beyond
         self._waiting: deque[T] = deque()
         self._size = 0
         self._task: asyncio.Task[None] | None = None
         self._ended = False
+        self.busy = False
         self.full = False
 
     @property
     def waiting_bytes(self) -> int:
         """Number of bytes that wait to be sent."""
-        return self._size
+        return self._size + self._beyond()
 
     def put(self, item: T) -> None:
         """Send an item after those that wait. After `end` or `stop` it is dropped."""
@@ -65,11 +73,18 @@ class SendQueue(Generic[T]):
             return
         self._waiting.append(item)
         self._size += self._size_of(item)
-        if self._size > self._budget and not self.full:
-            self.full = True
-            self._set_writable(on=False)
+        if self._size > self._budget.high_bytes:
+            self._check()
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._send_all())
+
+    def _check(self) -> None:
+        if not self.busy:
+            self.busy = True
+            self._observer.set_busy(on=True)
+        if not self.full and self._size > self._budget.limit_bytes:
+            self.full = True
+            self._observer.set_full()
 
     def end(self, last: T) -> None:
         """Send a last item; drop what is put after it."""
@@ -79,9 +94,13 @@ class SendQueue(Generic[T]):
     def stop(self) -> None:
         """Drop the items that wait, and cancel a send that is under way."""
         self._ended = True
-        self._waiting.clear()
+        self._clear()
         if self._task is not None:
             self._task.cancel()
+
+    def _clear(self) -> None:
+        self._waiting.clear()
+        self._size = 0
 
     async def _send_all(self) -> None:
         try:
@@ -89,13 +108,13 @@ class SendQueue(Generic[T]):
                 item = self._waiting.popleft()
                 await self._send(item)
                 self._size -= self._size_of(item)
-                if self.full and not self._waiting:
-                    self.full = False
-                    self._set_writable(on=True)
+                if self.busy and self._size <= self._budget.low_bytes:
+                    self.busy = self.full = False
+                    self._observer.set_busy(on=False)
         except (OSError, RuntimeError, WebSocketDisconnect):
             # The client is gone. The reading side notices too, and ends the connection.
             self._ended = True
-            self._waiting.clear()
+            self._clear()
         except Exception:  # noqa: BLE001 - nobody awaits this task, and nothing would be sent any more
             _log.exception("sending failed; the connection is cut")
             with contained(_log, "cutting a connection failed"):

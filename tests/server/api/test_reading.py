@@ -68,6 +68,27 @@ async def test_page_after_page(ann: httpx.AsyncClient) -> None:
     assert (contents(page), page["next"], page["recovered"], page["more"]) == ([], since, True, False)
 
 
+async def test_a_long_page_comes_in_pieces_and_is_whole(ann: httpx.AsyncClient) -> None:
+    epoch = ""
+    text = "é" * 3_000
+    for number in range(150):
+        answer = await ann.post(MESSAGES, json={"content": f"{number} {text}"})
+        epoch = answer.json()["epoch"]
+    for query, first, last in (
+        ({"limit": 500}, 0, 150),
+        ({"limit": 120}, 30, 150),  # more than is read at once
+        ({"since": f"{epoch}-10", "limit": 120}, 10, 130),
+        ({"since": f"{epoch}-10", "limit": 500}, 10, 150),
+        ({"since": f"{epoch}-149"}, 149, 150),
+    ):
+        page = await read(ann, **query)
+        assert contents(page) == [f"{number} {text}" for number in range(first, last)]
+        assert [message["offset"] for message in page["messages"]] == list(range(first + 1, last + 1))
+        assert (page["top"], page["next"]) == (f"{epoch}-150", f"{epoch}-{last}")
+        assert page["more"] == (last < 150)
+        assert page["recovered"] == (True if "since" in query else None)
+
+
 async def test_an_empty_room(ann: httpx.AsyncClient) -> None:
     page = await read(ann)
     assert (page["messages"], page["more"]) == ([], False)

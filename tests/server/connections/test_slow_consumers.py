@@ -11,11 +11,14 @@ from rtcli.protocol.codes import CloseCode
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
 from rtcli_server.broker import BrokerUnavailableError, HistoryPage
+from rtcli_server.connections.send_budget import SendBudget
 from rtcli_server.connections.slow_consumers import SlowConsumers
 from rtcli_server.delivery.channel import State, Subscription
 from rtcli_server.timing.tasks import BackgroundTasks
 from tests.support.fakes.fanout import EPOCH, FakeSubscriber, Turns, at, join, new_fanout, publication
 from tests.support.waiting import until_idle
+
+PIECE_BYTES = 300  # three publications
 
 
 class SlowClient(FakeSubscriber):
@@ -40,8 +43,14 @@ class World:
         self.readable = asyncio.Event()
         self.readable.set()
         self.now = 100.0
+        self.budget = SendBudget(16 * PIECE_BYTES, 1_000_000)
         self.slow = SlowConsumers(
-            self.fanout, self.history, spawn=self.tasks.spawn, now=lambda: self.now, deadline_s=30.0
+            self.fanout,
+            self.history,
+            self.budget,
+            spawn=self.tasks.spawn,
+            now=lambda: self.now,
+            deadline_s=30.0,
         )
 
     async def history(self, channel: str, *, since: Position | None, limit: int) -> HistoryPage:
@@ -66,7 +75,11 @@ class World:
 
     def fill(self, client: SlowClient, subscriptions: list[Subscription], *, full: bool) -> None:
         client.full = full
-        self.slow.set_writable(client, subscriptions, on=not full)
+        if full:
+            self.slow.busy(client, subscriptions)
+            self.slow.stall(client, subscriptions)
+        else:
+            self.slow.drained(client, subscriptions)
 
     async def rest(self) -> None:
         await until_idle(self.tasks)
@@ -142,15 +155,19 @@ async def test_a_subscription_that_is_added_while_it_catches_up_counts_too(world
     world.readable.clear()
     world.fill(client, subscriptions, full=False)
     await asyncio.sleep(0)
-    subscriptions.append(world.fanout.open("room:a", client))  # RECOVERING
+    added = world.fanout.open("room:a", client)
+    added.replay_from(at(0))
+    added.channel.release()
+    subscriptions.append(added)
     world.readable.set()
     await world.rest()
-    assert len(world.slow) == 1
+    assert [one.state for one in subscriptions] == [State.LIVE, State.LIVE]
+    assert len(world.slow) == 0
 
 
 async def test_one_that_is_gone_has_no_deadline(world: World) -> None:
     client, subscriptions = world.client()
     world.fill(client, subscriptions, full=True)
-    world.slow.forget(client)
+    world.slow.forget(client, subscriptions)
     world.slow.tick(1_000.0)
     assert client.codes == []

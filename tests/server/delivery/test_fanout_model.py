@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 import hypothesis.strategies as st
@@ -21,12 +21,12 @@ from rtcli.protocol.publication import Publication
 from rtcli_server.broker import BrokerUnavailableError, HistoryPage
 from rtcli_server.delivery.channel import State, Subscription
 from rtcli_server.delivery.fanout import Fanout
-from rtcli_server.delivery.recovery import RecoveryRequest, RecoveryResult, catch_up, read_missed
-from rtcli_server.delivery.writing import write_items
+from rtcli_server.delivery.recovery import RecoveryRequest, RecoveryResult, begin, catch_up, read_missed
 from tests.support.fakes.fanout import FakeSubscriber, Turns, publication
 
 CHANNEL = "room:a"
 MAX_REPLAY = 5
+PIECE_BYTES = 220  # three publications
 
 
 class Suspended:
@@ -81,9 +81,17 @@ class Log:
 class Reader:
     """One connection, and what it was told: a beginning, then publications and gaps."""
 
-    def __init__(self, fanout: Fanout, log: Log, since: Position | None, limit: int) -> None:
+    def __init__(
+        self,
+        fanout: Fanout,
+        log: Log,
+        since: Position | None,
+        limit: int,
+        catch_up_later: Callable[[Subscription], None],
+    ) -> None:
         self.fanout = fanout
         self.log = log
+        self.catch_up_later = catch_up_later
         self.subscriber = FakeSubscriber()
         self.since = since
         self.limit = limit
@@ -97,7 +105,7 @@ class Reader:
             request = RecoveryRequest(
                 subscription.channel, self.since, MAX_REPLAY if self.since is not None else self.limit
             )
-            resumed = (await read_missed(self.log.history, [request]))[0]
+            resumed = (await read_missed(self.log.history, [request], piece_bytes=PIECE_BYTES))[0]
         except BrokerUnavailableError:
             self.left = True
             self.fanout.close(subscription)
@@ -117,8 +125,9 @@ class Reader:
             self.begin = Position(first.epoch, first.offset - 1)
         else:
             self.begin = resumed.top
-        write_items(subscription, resumed.publications)
-        self.fanout.go_live(subscription, resumed.top)
+        begin(self.fanout, subscription, resumed)
+        if subscription.state is State.LAGGING:
+            self.catch_up_later(subscription)
 
     def check(self) -> Position:
         """Follow what was written; return where it leads."""
@@ -151,6 +160,7 @@ class FanoutMachine(RuleBasedStateMachine):
         )
         self.readers: list[Reader] = []
         self.work: list[Coroutine[Any, Any, object]] = []
+        self.catching_up: set[Subscription] = set()
 
     def unsubscribe(self, _channel: str) -> None:
         self.log.subscribed = False
@@ -175,7 +185,7 @@ class FanoutMachine(RuleBasedStateMachine):
     @rule(back=st.none() | st.integers(-2, 9), limit=st.integers(0, 4))
     def join(self, back: int | None, limit: int) -> None:
         since = None if back is None else Position(self.log.epoch, max(0, self.log.top - back))
-        reader = Reader(self.fanout, self.log, since, limit)
+        reader = Reader(self.fanout, self.log, since, limit, self.catch_up_later)
         self.readers.append(reader)
         self.work.append(reader.join())
 
@@ -214,7 +224,19 @@ class FanoutMachine(RuleBasedStateMachine):
 
     def drain_one(self, reader: Reader, subscription: Subscription) -> None:
         reader.subscriber.full = False
-        self.work.append(catch_up(self.fanout, self.log.history, subscription))
+        self.catch_up_later(subscription)
+
+    def catch_up_later(self, subscription: Subscription) -> None:
+        if subscription in self.catching_up:
+            return
+        self.catching_up.add(subscription)
+        self.work.append(self.catch_up(subscription))
+
+    async def catch_up(self, subscription: Subscription) -> None:
+        try:
+            await catch_up(self.fanout, self.log.history, subscription, piece_bytes=PIECE_BYTES)
+        finally:
+            self.catching_up.discard(subscription)
 
     @rule(keep=st.integers(0, 3))
     def trim(self, keep: int) -> None:

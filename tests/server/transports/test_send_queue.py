@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from rtcli_server.connections.send_budget import SendBudget
 from rtcli_server.transports.send_queue import SendQueue
 
 
@@ -17,11 +18,10 @@ class Peer:
         self.open = asyncio.Event()
         self.open.set()
         self.error: Exception | None = None
-        self.writable: list[bool] = []
+        self.told: list[str] = []
         self.aborted = 0
-        self.queue = SendQueue(
-            self.send, size_of=len, budget=10, set_writable=self.set_writable, abort=self.abort
-        )
+        budget = SendBudget(80, 1_000)  # busy over 10, full over 80
+        self.queue = SendQueue(self.send, size_of=len, budget=budget, observer=self, abort=self.abort)
 
     async def send(self, item: str) -> None:
         await self.open.wait()
@@ -33,8 +33,11 @@ class Peer:
         if self.queue._task is not None:
             await asyncio.wait([self.queue._task])
 
-    def set_writable(self, *, on: bool) -> None:
-        self.writable.append(on)
+    def set_busy(self, *, on: bool) -> None:
+        self.told.append("busy" if on else "drained")
+
+    def set_full(self) -> None:
+        self.told.append("full")
 
     def abort(self) -> None:
         self.aborted += 1
@@ -64,16 +67,28 @@ async def test_items_come_in_order_and_the_task_ends(peer: Peer) -> None:
     assert peer.got == ["a", "b", "c", "d"]
 
 
-async def test_it_tells_when_the_budget_is_passed_and_when_it_has_drained(peer: Peer) -> None:
+async def test_it_tells_once_when_a_mark_is_passed_and_when_it_has_drained(peer: Peer) -> None:
     peer.open.clear()
     for item in ("12345", "12345", "1", "2"):
         peer.queue.put(item)
-    assert peer.writable == [False]
+    assert peer.told == ["busy"]
+    for _ in range(8):
+        peer.queue.put("1234567890")
+    assert peer.told == ["busy", "full"]
     peer.open.set()
     await peer.drained()
-    assert not peer.queue.full
-    assert peer.writable == [False, True]
+    assert (peer.queue.busy, peer.queue.full) == (False, False)
+    assert peer.told == ["busy", "full", "drained"]
     assert peer.queue.waiting_bytes == 0
+
+
+async def test_what_waits_behind_it_counts_too(peer: Peer) -> None:
+    budget = SendBudget(80, 1_000)
+    queue = SendQueue(peer.send, size_of=len, budget=budget, observer=peer, abort=peer.abort, beyond=lambda: 7)
+    peer.open.clear()
+    queue.put("abc")
+    assert queue.waiting_bytes == 10
+    peer.open.set()
 
 
 async def test_nothing_is_sent_after_the_end(peer: Peer) -> None:

@@ -62,6 +62,11 @@ class FakeSubscriber:
         self.on_write: Callable[[], None] = lambda: None
         self.is_cut = False
 
+    @property
+    def busy(self) -> bool:
+        """As full as that."""
+        return self.full
+
     def batch_writer(self, subscription: Subscription) -> Callable[[Any], None]:
         """Return a function that keeps the batches of a subscription."""
         return partial(self._write, subscription)

@@ -206,10 +206,10 @@ class HttpProtocol(HttpToolsProtocol):
         """The transport holds more than its high-water mark."""
         super().pause_writing()
         if self._observer is not None:
-            self._observer.set_writable(on=False)
+            self._observer.set_busy(on=True)
 
     def resume_writing(self) -> None:
         """The transport has drained."""
         super().resume_writing()
         if self._observer is not None:
-            self._observer.set_writable(on=True)
+            self._observer.set_busy(on=False)

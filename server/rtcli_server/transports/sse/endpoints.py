@@ -104,7 +104,7 @@ class EventStreamResponse(Response, Generic[AnyStream]):
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
-        budget = self._realtime.settings.send_budget_bytes
+        budget = self._realtime.send_budget
         stream = self._new_stream(partial(open_writer, scope, receive, send, budget))
         self._realtime.hub.add(stream)
         try:

@@ -6,7 +6,8 @@ import asyncio
 
 from starlette.types import Receive, Scope, Send
 
-from rtcli_server.connections.event_stream_writer import EventStreamWriter, TransportObserver
+from rtcli_server.connections.event_stream_writer import EventStreamWriter, WriterObserver
+from rtcli_server.connections.send_budget import SendBudget
 from rtcli_server.delivery.wire import EventBatch
 from rtcli_server.transports.asgi_extensions import HTTP_PROTOCOL
 from rtcli_server.transports.http.protocol import HttpProtocol
@@ -14,7 +15,7 @@ from rtcli_server.transports.send_queue import SendQueue
 
 
 def open_writer(
-    scope: Scope, receive: Receive, send: Send, budget: int, stream: TransportObserver
+    scope: Scope, receive: Receive, send: Send, budget: SendBudget, stream: WriterObserver
 ) -> EventStreamWriter:
     """Make the writer for a response that was started. `stream` is told what happens to the transport."""
     protocol = scope.get("extensions", {}).get(HTTP_PROTOCOL)
@@ -31,12 +32,12 @@ async def _until_disconnected(receive: Receive) -> None:
 class AsgiEventWriter:
     """Sends through ASGI, with a task only while something waits to be sent."""
 
-    def __init__(self, receive: Receive, send: Send, *, budget: int, stream: TransportObserver) -> None:
+    def __init__(self, receive: Receive, send: Send, *, budget: SendBudget, stream: WriterObserver) -> None:
         self._receive = receive
         self._send = send
         self._over = asyncio.Event()
         self._queue: SendQueue[bytes] = SendQueue(
-            self._send_body, size_of=len, budget=budget, set_writable=stream.set_writable, abort=self.abort
+            self._send_body, size_of=len, budget=budget, observer=stream, abort=self.abort
         )
 
     async def _send_body(self, data: bytes) -> None:
@@ -49,6 +50,11 @@ class AsgiEventWriter:
     def full(self) -> bool:
         """Whether more is waiting to be sent than the budget allows."""
         return self._queue.full
+
+    @property
+    def busy(self) -> bool:
+        """Whether so much is waiting that a replay has to wait too."""
+        return self._queue.busy
 
     @property
     def waiting_bytes(self) -> int:
@@ -94,8 +100,8 @@ class ChunkedEventWriter:
         receive: Receive,
         send: Send,
         *,
-        budget: int,
-        stream: TransportObserver,
+        budget: SendBudget,
+        stream: WriterObserver,
     ) -> None:
         self._protocol = protocol
         self._transport = protocol.transport
@@ -103,9 +109,10 @@ class ChunkedEventWriter:
         self._receive = receive
         self._send = send
         self._ended = False
-        self.full = False
+        self.busy = self.full = False
         self._stream = stream
-        protocol.transport.set_write_buffer_limits(high=budget, low=budget // 4)
+        self._budget = budget
+        protocol.transport.set_write_buffer_limits(high=budget.high_bytes, low=budget.low_bytes)
         protocol.report_to(self)
 
     @property
@@ -113,10 +120,17 @@ class ChunkedEventWriter:
         """Number of bytes in the transport's buffer."""
         return self._transport.get_write_buffer_size()
 
-    def set_writable(self, *, on: bool) -> None:
-        """Tell the stream that the transport is full (`on` is False), or has drained."""
-        self.full = not on
-        self._stream.set_writable(on=on)
+    def set_busy(self, *, on: bool) -> None:
+        """Tell the stream that much waits in the transport, or that it has drained."""
+        self.busy = on
+        self.full = False
+        self._stream.set_busy(on=on)
+        self._check_budget()
+
+    def _check_budget(self) -> None:
+        if self.busy and not self.full and self.waiting_bytes > self._budget.limit_bytes:
+            self.full = True
+            self._stream.set_full()
 
     def lost(self) -> None:
         """Tell the stream that the transport is closed; write nothing more."""
@@ -127,11 +141,15 @@ class ChunkedEventWriter:
         """Send bytes as one chunk."""
         if not self._ended:
             self._write(b"%x\r\n%b\r\n" % (len(data), data))
+            if self.busy:
+                self._check_budget()
 
     def write_events(self, batch: EventBatch, suffix: bytes) -> None:
         """Send a batch with this stream's suffix as one chunk."""
         if not self._ended:
             self._write(suffix.join(batch.chunked(len(suffix))))
+            if self.busy:
+                self._check_budget()
 
     def end(self) -> None:
         """Let `run` end the response."""

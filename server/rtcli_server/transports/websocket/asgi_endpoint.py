@@ -24,7 +24,7 @@ from rtcli_server.delivery.wire import Format
 from rtcli_server.problems import ProblemError
 from rtcli_server.realtime import Realtime
 from rtcli_server.session.settings import HeartbeatMode
-from rtcli_server.transports.asgi_extensions import WEBSOCKET_ABORT
+from rtcli_server.transports.asgi_extensions import WEBSOCKET_TRANSPORT
 from rtcli_server.transports.send_queue import SendQueue
 
 PATHS = {WEBSOCKET_PATH: HeartbeatMode.CLIENT, WEBSOCKET_V2_PATH: HeartbeatMode.SERVER}
@@ -59,12 +59,14 @@ class AsgiTransport:
         self._over = asyncio.Event()
         heartbeat = PATHS[websocket.scope["path"]]
         self.connection: Connection = realtime.clients.new_connection(principal, self, heartbeat, address)
+        extension = websocket.scope.get("extensions", {}).get(WEBSOCKET_TRANSPORT, {})
         self._queue: SendQueue[str | Close] = SendQueue(
             self._send_item,
             size_of=bytes_of,
-            budget=realtime.settings.send_budget_bytes,
-            set_writable=self.connection.set_writable,
+            budget=realtime.send_budget,
+            observer=self.connection,
             abort=self.abort,
+            beyond=extension.get("waiting_bytes", int),
         )
 
     async def _send_item(self, item: str | Close) -> None:
@@ -77,6 +79,11 @@ class AsgiTransport:
     def full(self) -> bool:
         """Whether more is waiting to be sent than the budget allows."""
         return self._queue.full
+
+    @property
+    def busy(self) -> bool:
+        """Whether so much is waiting that replies and replays have to wait too."""
+        return self._queue.busy
 
     @property
     def waiting_bytes(self) -> int:
@@ -108,7 +115,7 @@ class AsgiTransport:
         """End without sending the rest. The ASGI server closes the connection, the bundled one at once."""
         self._queue.stop()
         self._over.set()
-        drop = self._websocket.scope.get("extensions", {}).get(WEBSOCKET_ABORT)
+        drop = self._websocket.scope.get("extensions", {}).get(WEBSOCKET_TRANSPORT)
         if drop is not None:
             drop["abort"]()
 

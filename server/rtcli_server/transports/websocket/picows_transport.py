@@ -38,8 +38,8 @@ class PicowsTransport(core.WSListener):
 
     format = Format.FRAMES
     __slots__ = (
-        "_connection", "_control", "_fragments", "_realtime", "_replies", "_socket", "_transport",
-        "_with_events", "full", "write",
+        "_budget", "_connection", "_control", "_fragments", "_late_pong", "_realtime", "_replies", "_socket",
+        "_transport", "_with_events", "busy", "full", "write",
     )  # fmt: skip
 
     def __init__(
@@ -56,8 +56,10 @@ class PicowsTransport(core.WSListener):
         self._connection = realtime.clients.new_connection(principal, self, heartbeat, address)
         self._fragments: FragmentedMessage | None = None
         self._replies: list[bytes] = []
+        self._late_pong: bytes | None = None
         self._control = ControlFrameLimit()
-        self.full = False
+        self._budget = realtime.send_budget
+        self.busy = self.full = False
 
     # -- callbacks of picows -------------------------------------------------------------------------------
 
@@ -66,8 +68,7 @@ class PicowsTransport(core.WSListener):
         self._transport = transport
         self._socket = transport.underlying_transport
         self.write = self._socket.write
-        budget = self._realtime.settings.send_budget_bytes
-        self._socket.set_write_buffer_limits(high=budget, low=budget // 4)
+        self._socket.set_write_buffer_limits(high=self._budget.high_bytes, low=self._budget.low_bytes)
         self._connection.open(with_events=self._with_events)
 
     def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
@@ -106,9 +107,16 @@ class PicowsTransport(core.WSListener):
             self._control.take(self._realtime.clock.now())
             self._connection.pong()
             if kind is _PING:
-                self._push(make_frame(frame.get_payload_as_bytes(), PONG))
+                self._answer_ping(make_frame(frame.get_payload_as_bytes(), PONG))
         else:
             self._on_fragment(kind, frame)
+
+    def _answer_ping(self, pong: bytes) -> None:
+        """Section 5.5.3: it may "send a Pong frame for only the most recently processed Ping frame"."""
+        if self.busy:
+            self._late_pong = pong
+        else:
+            self._push(pong)
 
     def _on_close(self, payload: bytes) -> None:
         """Section 5.5.1: answer a close frame with one, usually the same; then the TCP connection ends."""
@@ -177,16 +185,32 @@ class PicowsTransport(core.WSListener):
     def _leave(self) -> None:
         self._forget_fragments()
         self._connection.lost()
+        self.write = self._socket.write  # not a method of its own: nothing is left to the collector
 
     def pause_writing(self) -> None:
-        """Tell the connection that more than the budget waits."""
-        self.full = True
-        self._connection.set_writable(on=False)
+        """Tell the connection that much waits; write with a check from now on."""
+        self.busy = True
+        self.write = self._write_with_check
+        self._connection.set_busy(on=True)
+        self._check_budget()
 
     def resume_writing(self) -> None:
         """Tell the connection that the transport has drained."""
-        self.full = False
-        self._connection.set_writable(on=True)
+        self.busy = self.full = False
+        self.write = self._socket.write
+        if self._late_pong is not None:
+            self._push(self._late_pong)
+            self._late_pong = None
+        self._connection.set_busy(on=False)
+
+    def _write_with_check(self, data: bytes | bytearray | memoryview[Any]) -> None:
+        self._socket.write(data)
+        self._check_budget()
+
+    def _check_budget(self) -> None:
+        if not self.full and self._socket.get_write_buffer_size() > self._budget.limit_bytes:
+            self.full = True
+            self._connection.set_full()
 
     @property
     def waiting_bytes(self) -> int:

@@ -16,7 +16,7 @@ from websockets.http11 import Request
 from rtcli.protocol.codes import CloseCode
 from rtcli_server.headers import header_values
 from rtcli_server.timing.timer_wheel import TimerWheel
-from rtcli_server.transports.asgi_extensions import WEBSOCKET_ABORT
+from rtcli_server.transports.asgi_extensions import WEBSOCKET_TRANSPORT
 from rtcli_server.transports.http.handshake import PLAIN_HANDSHAKE
 from rtcli_server.transports.http.protocol import HttpProtocol
 from rtcli_server.transports.websocket.frames import ControlFrameLimit, FrameError
@@ -48,10 +48,14 @@ class UvicornWebSocket(WebSocketsSansIOProtocol):
         self.slot = 0
 
     def handle_connect(self, event: Request) -> None:  # noqa: ARG002 - it is the plain handshake
-        """Go on with the true request; give the application a way to drop the transport."""
+        """Go on with the true request; let the application see the transport, and drop it."""
         super().handle_connect(self._request)
         if self.response.status_code == 101:
-            self.scope["extensions"][WEBSOCKET_ABORT] = {"abort": self.transport.abort}
+            transport = self.transport
+            self.scope["extensions"][WEBSOCKET_TRANSPORT] = {
+                "abort": transport.abort,
+                "waiting_bytes": transport.get_write_buffer_size,
+            }
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel the deadline."""
