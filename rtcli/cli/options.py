@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from rtcli.units import parse_duration
+from rtcli.units import parse_bytes, parse_duration
 
 
 class ColorChoice(StrEnum):
@@ -35,6 +35,14 @@ def duration(value: str | float) -> float:
         return value
     try:
         return parse_duration(value.strip())
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def size(value: str | int) -> int:
+    """`parse_bytes` as a Typer parser, for whole bytes: `parser=options.size, metavar="SIZE"`."""
+    try:
+        return value if isinstance(value, int) else int(parse_bytes(value.strip()))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 

@@ -106,6 +106,15 @@ class LimitOptions:
     address_connections: Annotated[
         str | None, typer.Option("--address-connections", metavar="N|off", help="Connections of one address.")
     ] = None
+    memory_budget: Annotated[
+        int | None,
+        typer.Option(
+            "--memory-budget",
+            parser=options.size,
+            metavar="SIZE",
+            help="What may wait for clients in one process (a quarter of the memory, at least 256MiB).",
+        ),
+    ] = None
 
     def settings(self) -> dict[str, object]:
         """The server's settings; None: not given."""
@@ -116,6 +125,7 @@ class LimitOptions:
             "rate_limit_per_s": None if self.rate_limit is None else self.rate_limit.removesuffix("/s"),
             "user_connections": self.user_connections,
             "address_connections": self.address_connections,
+            "memory_budget_bytes": self.memory_budget,
         }
 
 

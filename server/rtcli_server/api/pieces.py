@@ -21,7 +21,7 @@ class PiecesResponse(Response):
         self.background = None
         self.init_headers({"content-type": "application/json"})  # not Response.__init__: no length yet
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the signature is ASGI's
         """Send the pieces; `send` waits while the transport holds much."""
         piece = await anext(self._pieces)
         following = await anext(self._pieces, b"")

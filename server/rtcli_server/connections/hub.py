@@ -40,6 +40,11 @@ class Client(Protocol):
         """Close at once, without sending what still waits."""
         ...
 
+    def cut_off(self) -> None:
+        """Close at once for being slow: what waits is too much for the process."""
+        self.shut_down(CloseCode.SLOW_CONSUMER, "slow_consumer", 0)
+        self.abort()
+
 
 class HubObserver(Protocol):
     """Is notified of each client that is added or removed."""

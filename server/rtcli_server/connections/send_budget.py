@@ -20,7 +20,7 @@ class SendBudget:
 
     def __init__(self, client_bytes: int, process_bytes: int) -> None:
         self._client_bytes = client_bytes
-        self._process_bytes = process_bytes
+        self.process_bytes = process_bytes
         self.high_bytes = client_bytes // 8
         self.low_bytes = client_bytes // 32
         self.piece_bytes = client_bytes // 16
@@ -29,5 +29,5 @@ class SendBudget:
     @property
     def limit_bytes(self) -> int:
         """What may wait for a busy client now."""
-        share = self._process_bytes // 2 // max(1, len(self.busy))
+        share = self.process_bytes // 2 // max(1, len(self.busy))
         return max(self.high_bytes, min(self._client_bytes, share))

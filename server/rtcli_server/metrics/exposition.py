@@ -28,6 +28,10 @@ class Watched(Protocol):
         """`websocket` or `sse`."""
         ...
 
+
+class WatchedOutput(Protocol):
+    """The sending side of a connection."""
+
     @property
     def waiting_bytes(self) -> int:
         """The bytes that wait in its transport."""
@@ -92,6 +96,10 @@ class Observed(Protocol):
         """The clients that are behind."""
         ...
 
+    def outputs(self) -> Iterable[WatchedOutput]:
+        """Everything in which bytes may wait to be sent."""
+        ...
+
     @property
     def rooms(self) -> WatchedRooms:
         """Which rooms have users."""
@@ -124,7 +132,7 @@ class ServerCollector(Collector):
         ):
             yield _histogram(spec, histogram)
         outcomes = {"published": m.published, "duplicate": m.duplicates, "unavailable": m.unavailable}
-        open_, waiting = self._clients()
+        open_ = Counter(client.transport for client in self._observed.hub.clients.values())
         for spec, values in (
             (names.CONNECTIONS, {"websocket": 0, "sse": 0} | open_),
             (names.OPENED, m.opened),
@@ -140,7 +148,7 @@ class ServerCollector(Collector):
             names.DELIVERIES: m.deliveries,
             names.GAPS: self._observed.fanout.gaps,
             names.OUTSTANDING: m.outstanding,
-            names.WAITING: waiting,
+            names.WAITING: sum(output.waiting_bytes for output in self._observed.outputs()),
             names.USERS: self._observed.hub.user_count,
             names.SLOW: len(self._observed.slow_consumers),
             names.ROOMS: len(self._observed.rooms.here()),
@@ -150,14 +158,6 @@ class ServerCollector(Collector):
         }
         for spec, value in plain.items():
             yield _plain(spec, value)
-
-    def _clients(self) -> tuple[Counter[str], int]:
-        open_: Counter[str] = Counter()
-        waiting = 0
-        for client in self._observed.hub.clients.values():
-            open_[client.transport] += 1
-            waiting += client.waiting_bytes
-        return open_, waiting
 
 
 def _plain(spec: Spec, value: float) -> Metric:

@@ -74,7 +74,7 @@ FANOUT_SECONDS = Spec(
     "seconds",
     "From a publication's timestamp until it is written to the transports; per write, of its oldest one",
 )
-WAITING = Spec("rtcli_waiting_bytes", Kind.GAUGE, "bytes", "Bytes waiting in transports for slow clients")
+WAITING = Spec("rtcli_waiting_bytes", Kind.GAUGE, "bytes", "Bytes waiting to be sent, in all connections")
 SLOW = Spec("rtcli_slow_clients", Kind.GAUGE, "", "Clients whose transport holds more bytes than its budget")
 GAPS = Spec("rtcli_gaps", Kind.COUNTER, "", "Gaps reported to members: publications that they will not get")
 RESUMES = Spec("rtcli_resumes", Kind.COUNTER, "", "Channels resumed from a position", "outcome")

@@ -139,6 +139,7 @@ def _config(settings: Settings, realtime: Realtime) -> uvicorn.Config:
         max_bytes=settings.max_header_bytes,
         max_fields=settings.max_header_fields,
         proxies=TrustedProxies(settings.trusted_proxies),
+        answers=realtime.answers,
         upgrade=_upgrade(settings, realtime),
     )
     return uvicorn.Config(

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Iterable
+from itertools import chain
 
 from rtcli.protocol.codes import CloseCode, ErrorCode
 from rtcli.protocol.publication import Publication
@@ -28,8 +30,10 @@ from rtcli_server.cluster import control
 from rtcli_server.cluster.control import Command, Kick
 from rtcli_server.cluster.deployment import Deployment
 from rtcli_server.cluster.shared_rates import SharedRates
+from rtcli_server.connections.answers import Answers
 from rtcli_server.connections.event_stream import EventStream
 from rtcli_server.connections.hub import Hub
+from rtcli_server.connections.process_budget import Output, ProcessBudget
 from rtcli_server.connections.reply_flusher import ReplyFlusher
 from rtcli_server.connections.slow_consumers import SlowConsumers
 from rtcli_server.delivery.fanout import Fanout
@@ -119,6 +123,8 @@ class Realtime:
             now=self.clock.now,
             deadline_s=settings.slow_deadline_s,
         )
+        self.answers = Answers(self.send_budget, deadline_s=settings.slow_deadline_s)
+        self._process_budget = ProcessBudget(self.outputs, self.send_budget.process_bytes)
         self.clients = ClientFactory(self, settings, instance_id=self.instance_id, user_rates=self.user_rates)
 
     def _new_deployment(self, coordinator: Coordinator) -> Deployment:
@@ -242,7 +248,13 @@ class Realtime:
 
     def _tick(self, now: float) -> None:
         self.slow_consumers.tick(now)
+        self.answers.tick(now)
+        self._process_budget.tick(now)
         self.metrics.ticked(now)
+
+    def outputs(self) -> Iterable[Output]:
+        """Everything in which bytes may wait to be sent."""
+        return chain(self.hub.clients.values(), self.answers.outputs)
 
     def _lost(self, lost: Lost) -> None:
         self.fanout.lost(lost.channel, lost.position)

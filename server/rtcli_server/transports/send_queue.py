@@ -82,7 +82,7 @@ class SendQueue(Generic[T]):
         if not self.busy:
             self.busy = True
             self._observer.set_busy(on=True)
-        if not self.full and self._size > self._budget.limit_bytes:
+        if not self.full and self.waiting_bytes > self._budget.limit_bytes:
             self.full = True
             self._observer.set_full()
 

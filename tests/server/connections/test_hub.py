@@ -7,6 +7,7 @@ import itertools
 import random
 
 import pytest
+from typing_extensions import override
 
 from rtcli.protocol.codes import CloseCode
 from rtcli_server.connections.drain import MIN_BATCH, PAUSE_S, batch_size, drain
@@ -17,11 +18,15 @@ from rtcli_server.metrics.registry import Metrics
 _numbers = itertools.count()
 
 
-class FakeClient:
+class FakeClient(Client):
     """A client that closes when told, later, or never."""
 
     transport = "websocket"
-    waiting_bytes = 0
+
+    @property
+    @override
+    def waiting_bytes(self) -> int:
+        return 0
 
     def __init__(self, hub: Hub, user_id: str = "7", *, answers: bool = True, raises: bool = False) -> None:
         self.connection_id = f"c{next(_numbers)}"
@@ -34,13 +39,15 @@ class FakeClient:
         self._raises = raises
         hub.add(self)
 
-    def shut_down(self, code: CloseCode, _reason: str, retry_after_ms: int | None) -> None:
+    @override
+    def shut_down(self, code: CloseCode, reason: str, retry_after_ms: int | None) -> None:
         if self._raises:
             raise RuntimeError("no transport")
         self.told.append((code, retry_after_ms))
         if self._answers:
             asyncio.get_running_loop().call_soon(self._hub.remove, self)
 
+    @override
     def abort(self) -> None:
         self.aborted = True
         self._hub.remove(self)
@@ -70,6 +77,12 @@ async def test_a_kick_is_for_good(hub: Hub) -> None:
     assert hub.kick("7") == 2
     assert hub.kick("nobody") == 0
     assert [client.told for client in clients] == [[(CloseCode.KICKED, None)], [(CloseCode.KICKED, None)], []]
+
+
+async def test_one_that_is_cut_off_is_closed_as_slow_and_aborted(hub: Hub) -> None:
+    client = FakeClient(hub)
+    client.cut_off()
+    assert (client.told, client.aborted) == ([(CloseCode.SLOW_CONSUMER, 0)], True)
 
 
 async def test_the_observer_is_told_after_the_client_was_counted() -> None:

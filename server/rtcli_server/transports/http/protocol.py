@@ -18,6 +18,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from rtcli_server.connections.answers import Answers
 from rtcli_server.connections.event_stream_writer import TransportObserver
 from rtcli_server.problems import ProblemError
 from rtcli_server.timing.clock import Clock
@@ -41,6 +42,7 @@ class HttpOptions:
     max_bytes: int
     max_fields: int
     proxies: TrustedProxies
+    answers: Answers
     upgrade: Callable[[HttpProtocol], None]
 
 
@@ -70,11 +72,13 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # uvicorn has the wider type
         """Start the first deadline."""
         super().connection_made(transport)
+        self._options.answers.add(self)
         self._start_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel the deadline."""
         self._options.wheel.cancel(self)
+        self._options.answers.remove(self)
         if self._observer is not None:
             self._observer.lost()  # at once: a write after this raises
         super().connection_lost(exc)
@@ -189,6 +193,7 @@ class HttpProtocol(HttpToolsProtocol):
     def let_go(self) -> None:
         """Forget the transport: another protocol takes it over."""
         self.connections.discard(self)
+        self._options.answers.remove(self)
 
     # -- event streams that write to the transport ---------------------------------------------------------
 
@@ -202,14 +207,26 @@ class HttpProtocol(HttpToolsProtocol):
 
     # -- flow control --------------------------------------------------------------------------------------
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Number of bytes of answers that wait in the transport; an event stream counts its own."""
+        return 0 if self._observer is not None else self.transport.get_write_buffer_size()
+
+    def cut_off(self) -> None:
+        """Drop a client that does not read its answers."""
+        self.transport.abort()
+
     def pause_writing(self) -> None:
         """The transport holds more than its high-water mark."""
         super().pause_writing()
         if self._observer is not None:
             self._observer.set_busy(on=True)
+        else:
+            self._options.answers.busy(self, self._options.clock.now())
 
     def resume_writing(self) -> None:
         """The transport has drained."""
         super().resume_writing()
+        self._options.answers.drained(self)
         if self._observer is not None:
             self._observer.set_busy(on=False)

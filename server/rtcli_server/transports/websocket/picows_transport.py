@@ -13,10 +13,8 @@ import picows
 from picows import picows as core
 
 from rtcli.protocol.codes import CloseCode
-from rtcli_server.auth.admission import Rejection
 from rtcli_server.auth.claims import Principal
-from rtcli_server.connections.websocket import CLOSE_TIMEOUT_S
-from rtcli_server.delivery.wire import CLOSE, PING, PONG, Format, cut_reason
+from rtcli_server.delivery.wire import CLOSE, PING, PONG, Format
 from rtcli_server.delivery.wire import frame as make_frame
 from rtcli_server.realtime import Realtime
 from rtcli_server.session.settings import HeartbeatMode
@@ -26,6 +24,7 @@ from rtcli_server.transports.websocket.frames import (
     FrameError,
     check_close_payload,
 )
+from rtcli_server.transports.websocket.picows_rejected import send_close
 
 _TEXT, _CONTINUATION = core.WSMsgType.TEXT, core.WSMsgType.CONTINUATION
 _CLOSE, _PING, _PONG = core.WSMsgType.CLOSE, core.WSMsgType.PING, core.WSMsgType.PONG
@@ -127,7 +126,7 @@ class PicowsTransport(core.WSListener):
         self._replies.clear()
         code = int.from_bytes(payload[:2], "big")
         if payload:
-            _send_close(self._transport, code)
+            send_close(self._transport, code)
         else:
             self.write(make_frame(b"", CLOSE))
         self._socket.close()
@@ -175,7 +174,7 @@ class PicowsTransport(core.WSListener):
         """
         answer = _unanswered_close(self._transport.close_handshake)
         if answer is not None:
-            _send_close(self._transport, answer)
+            send_close(self._transport, answer)
         self._leave()
 
     def on_ws_disconnected(self, transport: picows.WSTransport) -> None:  # noqa: ARG002 - picows' interface
@@ -242,7 +241,7 @@ class PicowsTransport(core.WSListener):
 
     def close(self, code: int, reason: str) -> None:
         """Send a close frame and wait for the peer's; nothing is sent after it."""
-        _send_close(self._transport, code, reason)
+        send_close(self._transport, code, reason)
 
     def abort(self) -> None:
         """Drop the transport, and what it holds."""
@@ -256,48 +255,6 @@ class PicowsTransport(core.WSListener):
             self._socket.resume_reading()
         else:
             self._socket.pause_reading()
-
-
-class RejectedTransport(core.WSListener):
-    """One socket that is accepted only to be closed with a reason: a browser cannot read an HTTP status."""
-
-    __slots__ = ("_realtime", "_rejection", "_socket", "slot")
-
-    def __init__(self, realtime: Realtime, rejection: Rejection) -> None:
-        self._realtime = realtime
-        self._rejection = rejection
-        self.slot = 0
-
-    def on_ws_connected(self, transport: picows.WSTransport) -> None:
-        """Say when to come back, if that is allowed; close, and give the peer some time to answer."""
-        self._socket = transport.underlying_transport
-        rejection = self._rejection
-        closing = rejection.closing(self._realtime.clock.timestamp())
-        if closing is not None:
-            self._socket.write(make_frame(closing))
-        _send_close(transport, rejection.close_code or CloseCode.REFUSED, rejection.reason)
-        self._realtime.wheel.schedule(self, self._realtime.clock.now() + CLOSE_TIMEOUT_S)
-
-    def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:  # noqa: ARG002 - picows' interface
-        """End with the peer's close frame; ignore every other frame."""
-        if frame.msg_type is _CLOSE:
-            self._socket.close()
-
-    def on_violation(self) -> None:
-        """Do nothing: picows closes, and no answer is due."""
-
-    def on_ws_disconnected(self, transport: picows.WSTransport) -> None:  # noqa: ARG002 - picows' interface
-        """Cancel the time for the peer's close frame."""
-        self._realtime.wheel.cancel(self)
-
-    def on_timer(self, now: float) -> None:  # noqa: ARG002 - the interface of Timer
-        """Drop a client that has not closed."""
-        self._socket.abort()
-
-
-def _send_close(transport: picows.WSTransport, code: int, reason: str = "") -> None:
-    # Typed as picows' own enumeration, which has not our codes; the compiled function takes any number.
-    transport.send_close(code, cut_reason(reason))  # type: ignore[arg-type] # picows' stub names its own codes only
 
 
 def _reserved(frame: picows.WSFrame) -> bool:

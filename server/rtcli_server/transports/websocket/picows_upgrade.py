@@ -24,7 +24,8 @@ from rtcli_server.session.settings import HeartbeatMode
 from rtcli_server.transports.http.handshake import PLAIN_HANDSHAKE
 from rtcli_server.transports.http.protocol import HttpProtocol
 from rtcli_server.transports.websocket.asgi_endpoint import PATHS
-from rtcli_server.transports.websocket.picows_transport import PicowsTransport, RejectedTransport
+from rtcli_server.transports.websocket.picows_rejected import RejectedTransport
+from rtcli_server.transports.websocket.picows_transport import PicowsTransport
 
 MAX_READ_BYTES = 65_536  # at once
 READ_BUFFER_BYTES = 2_048  # of each connection at first; it grows with what comes at once
