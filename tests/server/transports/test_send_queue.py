@@ -84,7 +84,9 @@ async def test_it_tells_once_when_a_mark_is_passed_and_when_it_has_drained(peer:
 
 async def test_what_waits_behind_it_counts_too(peer: Peer) -> None:
     budget = SendBudget(80, 1_000)
-    queue = SendQueue(peer.send, size_of=len, budget=budget, observer=peer, abort=peer.abort, beyond=lambda: 7)
+    queue = SendQueue(
+        peer.send, size_of=len, budget=budget, observer=peer, abort=peer.abort, beyond=lambda: 7
+    )
     peer.open.clear()
     queue.put("abc")
     assert queue.waiting_bytes == 10
