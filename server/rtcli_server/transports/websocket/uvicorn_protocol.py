@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import websockets
+from typing_extensions import override
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 from websockets.http11 import Request
@@ -57,6 +59,19 @@ class UvicornWebSocket(WebSocketsSansIOProtocol):
                 "waiting_bytes": transport.get_write_buffer_size,
             }
 
+    @override
+    async def run_asgi(self) -> None:
+        """Run the application. uvicorn takes it for an error when it answers a handshake with a status."""
+        app = self.app
+
+        async def answering(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - passed on as they are
+            await app(scope, receive, send)
+            if self.initial_response is not None:
+                self.handshake_complete = True
+
+        self.app = answering
+        await super().run_asgi()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel the deadline."""
         self._limits.wheel.cancel(self)
@@ -89,6 +104,16 @@ class UvicornWebSocket(WebSocketsSansIOProtocol):
             self._limits.wheel.cancel(self)
         super().handle_cont(event)
 
+    @override
+    def send_receive_event_to_app(self) -> None:
+        """Give a whole message to the application. uvicorn logs a traceback for a text that is not UTF-8."""
+        if self.curr_msg_data_type == "text" and not self.close_sent:
+            self.frames = [b"".join(self.frames)]
+            if not _is_utf8(self.frames[0]):
+                self._fail("not UTF-8", CloseCode.INVALID_PAYLOAD)
+                return
+        super().send_receive_event_to_app()
+
     def handle_ping(self) -> None:
         """Count a ping; the websockets library has made the answer."""
         try:
@@ -114,10 +139,18 @@ class UvicornWebSocket(WebSocketsSansIOProtocol):
         if not self.close_sent and not self.transport.is_closing():
             self._fail("message not complete in time")
 
-    def _fail(self, reason: str) -> None:
+    def _fail(self, reason: str, code: CloseCode = CloseCode.REFUSED) -> None:
         self._limits.wheel.cancel(self)
-        self.conn.fail(CloseCode.REFUSED, reason)
+        self.conn.fail(code, reason)
         self.handle_parser_exception()
+
+
+def _is_utf8(payload: bytes) -> bool:
+    try:
+        payload.isascii() or payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def upgrade(limits: FragmentLimits, http: HttpProtocol) -> None:
