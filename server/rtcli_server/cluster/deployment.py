@@ -21,7 +21,7 @@ from rtcli_server.cluster.control import (
     decode_command,
     encode_command,
 )
-from rtcli_server.cluster.heartbeat import HeartbeatLoop
+from rtcli_server.cluster.heartbeat import HeartbeatLoop, settling_s
 from rtcli_server.cluster.membership import ClusterMembership
 from rtcli_server.cluster.presence import ClusterPresence
 from rtcli_server.cluster.shared_rates import SharedRates
@@ -72,7 +72,14 @@ class Deployment:
         self.membership = ClusterMembership()
         self.presence = ClusterPresence(coordinator, occupancy, self.membership, spawn=spawn, now=clock.now)
         self.user_connections = UserConnections(
-            coordinator, self.membership, caps, limit=user_connections, reject=reject, spawn=spawn
+            coordinator,
+            self.membership,
+            caps,
+            limit=user_connections,
+            probation_s=settling_s(lease_s) + lease_s,
+            reject=reject,
+            spawn=spawn,
+            now=clock.now,
         )
         self._heartbeats = HeartbeatLoop(
             coordinator,

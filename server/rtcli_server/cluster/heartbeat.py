@@ -2,13 +2,15 @@
 
 A heartbeat is sent four times per lease. What this instance has announced of its rooms and users is announced
 again when the store may have lost it (the lease had ended, the connection is new), when another instance has
-died (whose users are taken out on the way), and before it expires. That is paced, and no
-heartbeat waits for it.
+died (whose users are taken out on the way), and before it expires. What the store had forgotten is announced
+once more when the others have done that, too: only then everybody is counted. That is paced, and no heartbeat
+waits for it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 
@@ -17,6 +19,12 @@ from rtcli_server.cluster.membership import ClusterMembership
 
 HEARTBEATS_PER_LEASE = 4
 REPEATS = 2  # others may count us as dead until their own next heartbeat, and undo the first repetition
+RETURN_S = 3.5  # how long others may take to reach a store that is back
+
+
+def settling_s(lease_s: float) -> float:
+    """Seconds after which all instances have announced again what a store had forgotten."""
+    return RETURN_S + 2 * lease_s / HEARTBEATS_PER_LEASE
 
 
 class HeartbeatLoop:
@@ -40,6 +48,7 @@ class HeartbeatLoop:
         self._rng = rng
         self._announced_at = now()
         self._repeats = 0
+        self._settled_at = math.inf  # when all others have announced again, too
         self._reannounce_due = asyncio.Event()
 
     async def run(self) -> None:
@@ -57,15 +66,22 @@ class HeartbeatLoop:
         try:
             reply = await self._coordinator.heartbeat(self._lease_s)
         except BrokerUnavailableError:
-            self._repeats = REPEATS  # what was announced meanwhile may be lost
+            self._forgotten()  # what was announced meanwhile may be lost
             return
         if not reply.remembered:
-            self._repeats = REPEATS
-        old = self._now() - self._announced_at > self._coordinator.ttl_s / 3
-        if self._membership.on_heartbeat(reply.alive) or old or self._repeats:
+            self._forgotten()
+        now = self._now()
+        old = now - self._announced_at > self._coordinator.ttl_s / 3
+        settled = now >= self._settled_at
+        if self._membership.on_heartbeat(reply.alive) or old or self._repeats or settled:
             self._repeats = max(0, self._repeats - 1)
-            self._announced_at = self._now()
+            self._settled_at = math.inf if settled else self._settled_at
+            self._announced_at = now
             self._reannounce_due.set()
+
+    def _forgotten(self) -> None:
+        self._repeats = REPEATS
+        self._settled_at = self._now() + settling_s(self._lease_s)
 
     async def _run_reannouncements(self) -> None:
         while True:

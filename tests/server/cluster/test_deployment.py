@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +36,15 @@ Pair = tuple[LiveServer, LiveServer]
 def pair(redis_of_session: RedisServer) -> Iterator[Pair]:
     with two_instances(redis_of_session) as instances:
         yield instances
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis that may be harmed."""
+    redis = RedisServer(tmp_path)
+    redis.start()
+    yield redis
+    redis.kill()
 
 
 def status_of_stream(server: LiveServer, sub: str, cursor: str) -> int:
@@ -171,6 +183,57 @@ def test_the_connections_of_a_user_are_counted_over_all_instances(redis_of_sessi
             assert seen_before(again, "let in", "a") == []
 
 
+def open_here(server: LiveServer, sub: str) -> int:
+    """How many connections a user has on one instance."""
+    return server.ask(lambda realtime: len(realtime.hub.of_user(sub)))
+
+
+def open_in_all(pair: Pair, sub: str) -> list[int]:
+    return [open_here(server, sub) for server in pair]
+
+
+def test_a_place_is_not_spent_on_a_connection_that_is_closed_already(own_redis: RedisServer) -> None:
+    with two_instances(own_redis, user_connections=3) as pair, ExitStack() as stack:
+        first, second = pair
+        for _ in range(3):
+            stack.enter_context(open_ws(first, "3"))
+        wait_until(lambda: own_redis.command("HLEN", f"{prefix_of(first)}:{{user:3}}:c") == 1)
+        own_redis.send(signal.SIGSTOP)
+        early = open_ws(second, "3")
+        wait_until(lambda: open_in_all(pair, "3") == [3, 1])
+        stays = stack.enter_context(open_ws(second, "3"))
+        late = open_ws(second, "3")
+        wait_until(lambda: open_in_all(pair, "3") == [3, 3])
+        for ws in (late, early):
+            ws.sock.close()
+        wait_until(lambda: open_in_all(pair, "3") == [3, 1])
+        own_redis.send(signal.SIGCONT)
+        assert stays.until("closing")["data"]["code"] == 1013
+        wait_until(lambda: open_in_all(pair, "3") == [3, 0])
+
+
+def test_connections_that_came_while_redis_was_away_are_counted_when_it_is_back(
+    own_redis: RedisServer,
+) -> None:
+    with two_instances(own_redis, user_connections=2) as pair, ExitStack() as stack:
+        first, second = pair
+        stack.enter_context(open_ws(first, "3"))
+        own_redis.kill()
+        for server in (first, second, second):
+            stack.enter_context(open_ws(server, "3"))
+        wait_until(lambda: open_in_all(pair, "3") == [2, 2])
+        for server in pair:  # what was asked before this has failed by then
+            assert http(server, "GET", "/api/v1/rooms/any/members").status_code == 503
+        own_redis.start()
+        wait_until(lambda: sum(open_in_all(pair, "3")) == 2)
+        for server in pair:
+            wait_ready(server)
+        with own_redis.admin as admin:
+            key = f"{prefix_of(first)}:{{user:3}}:c"
+            wait_until(lambda: sum(map(int, admin.hvals(key))) == 2)
+        assert sum(open_in_all(pair, "3")) == 2
+
+
 def test_the_rate_of_a_user_is_one_for_all_instances(redis_of_session: RedisServer) -> None:
     limits = {"rate_limit_per_s": 20.0, "user_rate_factor": 1.0}
     with (
@@ -243,32 +306,25 @@ def test_every_key_expires_and_none_is_left_of_a_room_that_was_left(
             wait_until(lambda: not redis.keys(f"{prefix}:{{room:keys}}:[iu]"))
 
 
-def test_without_redis_joins_and_kicks_are_refused_and_all_comes_back(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    redis = RedisServer(tmp_path_factory.mktemp("away"))
-    redis.start()
-    try:
-        with two_instances(redis) as (first, second), enter(first, "1", "away") as ann:
-            redis.kill()
-            with open_ws(second, "2") as bob:
-                bob.send("join_room", "j-1", room="away")
-                refused = bob.until("error")
-                assert (refused["id"], refused["data"]["code"]) == ("j-1", "unavailable")
-                assert http(first, "GET", "/api/v1/rooms/away/members").status_code == 503
-                assert http(first, "GET", "/api/v1/rooms").status_code == 503
-                kick = http(first, "DELETE", "/api/v1/users/99/connections", "root", scope="admin")
-                assert kick.status_code == 503
-                assert "repeat it" in kick.json()["detail"]
-                ann.send("leave_room", room="away")  # cannot be said now
-                ann.until("room_left")
-                redis.start()
-                wait_ready(second)
-                bob.send("join_room", room="away")
-                bob.until("room_joined")
-                wait_until(lambda: members(first, "away") == {2})
-    finally:
-        redis.kill()
+def test_without_redis_joins_and_kicks_are_refused_and_all_comes_back(own_redis: RedisServer) -> None:
+    with two_instances(own_redis) as (first, second), enter(first, "1", "away") as ann:
+        own_redis.kill()
+        with open_ws(second, "2") as bob:
+            bob.send("join_room", "j-1", room="away")
+            refused = bob.until("error")
+            assert (refused["id"], refused["data"]["code"]) == ("j-1", "unavailable")
+            assert http(first, "GET", "/api/v1/rooms/away/members").status_code == 503
+            assert http(first, "GET", "/api/v1/rooms").status_code == 503
+            kick = http(first, "DELETE", "/api/v1/users/99/connections", "root", scope="admin")
+            assert kick.status_code == 503
+            assert "repeat it" in kick.json()["detail"]
+            ann.send("leave_room", room="away")  # cannot be said now
+            ann.until("room_left")
+            own_redis.start()
+            wait_ready(second)
+            bob.send("join_room", room="away")
+            bob.until("room_joined")
+            wait_until(lambda: members(first, "away") == {2})
 
 
 def test_an_instance_that_ends_keeps_its_users_for_those_who_come_back(redis_of_session: RedisServer) -> None:

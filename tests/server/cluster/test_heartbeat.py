@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from rtcli_server.cluster.heartbeat import REPEATS, HeartbeatLoop
+from rtcli_server.cluster.heartbeat import REPEATS, HeartbeatLoop, settling_s
 from rtcli_server.cluster.membership import ClusterMembership
 from tests.support.fakes.coordinator import FakeCoordinator
 
@@ -62,6 +62,15 @@ async def test_what_the_store_may_have_lost_is_announced_again_twice(world: Worl
     await world.beats(1)
     world.store.away = False
     assert await world.beats(6) == REPEATS
+
+
+async def test_all_is_announced_once_more_when_the_others_have_done_so(world: World) -> None:
+    world.store.away = True
+    await world.beats(1)
+    world.store.away = False
+    assert await world.beats(6) == REPEATS
+    world.now += settling_s(LEASE_S)
+    assert await world.beats(6) == 1
 
 
 async def test_an_instance_that_the_store_forgot_announces_again(world: World) -> None:
