@@ -8,41 +8,59 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from rtcli.protocol.position import Position
+
+# One use of a key: when (in steady seconds), the channel and the key, and what was published.
+_Seen = tuple[float, tuple[str, str], Position]
 
 
 class IdempotencyKeys:
     """Remembers positions by (channel, key) for `window_ms`, at most `limit` of them (oldest go first).
 
-    Each call does constant work: keys expire from the front of a queue in order of arrival. `clock` gives
-    steady seconds.
+    Each call does constant work: keys expire from the front of a queue in order of arrival. A key may be in
+    the queue more than once; only its latest use counts. `clock` gives steady seconds.
     """
 
-    __slots__ = ("_clock", "_limit", "_positions", "_queue", "_window_s")
+    __slots__ = ("_clock", "_latest", "_limit", "_queue", "_window_s")
 
     def __init__(self, window_ms: int, limit: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._window_s = window_ms / 1000
         self._limit = limit
         self._clock = clock
-        self._positions: dict[tuple[str, str], Position] = {}
-        self._queue: deque[tuple[float, tuple[str, str]]] = deque()  # (when it was seen, channel and key)
+        self._latest: dict[tuple[str, str], _Seen] = {}
+        self._queue: deque[_Seen] = deque()
 
     def __len__(self) -> int:
-        return len(self._positions)
+        return len(self._latest)
 
     def find(self, channel: str, key: str) -> Position | None:
         """The position that was published under this key, unless it has expired."""
-        queue, oldest = self._queue, self._clock() - self._window_s
-        while queue and queue[0][0] < oldest:
-            del self._positions[queue.popleft()[1]]
-        return self._positions.get((channel, key))
+        queue, oldest_s = self._queue, self._clock() - self._window_s
+        while queue and queue[0][0] < oldest_s:
+            self._drop_first()
+        seen = self._latest.get((channel, key))
+        return None if seen is None or seen[0] < oldest_s else seen[2]
 
     def remember(self, channel: str, key: str, position: Position, *, age_ms: int = 0) -> None:
-        """Keep a key that `find` did not know, seen `age_ms` milliseconds ago."""
+        """Keep a use of a key, seen `age_ms` milliseconds ago, in place of an earlier one."""
         pair = (channel, key)
-        self._positions[pair] = position
-        self._queue.append((self._clock() - age_ms / 1000, pair))
+        seen = self._latest[pair] = (self._clock() - age_ms / 1000, pair, position)
+        self._queue.append(seen)
         if len(self._queue) > self._limit:
-            del self._positions[self._queue.popleft()[1]]
+            self._drop_first()
+
+    def remember_all(self, positions: Mapping[tuple[str, str], Position]) -> None:
+        """Keep keys that are used now, given as (channel, key)."""
+        now_s = self._clock()
+        for pair, position in positions.items():
+            seen = self._latest[pair] = (now_s, pair, position)
+            self._queue.append(seen)
+        while len(self._queue) > self._limit:
+            self._drop_first()
+
+    def _drop_first(self) -> None:
+        seen = self._queue.popleft()
+        if self._latest.get(seen[1]) is seen:
+            del self._latest[seen[1]]

@@ -37,7 +37,7 @@ def open_broker(url: str, retention: Retention | None = None, supervisor: Superv
 def _open_sqlite(rest: str, retention: Retention, supervisor: Supervisor) -> Broker:
     # Imported when used: its file lock does not exist on every system that the other logs run on.
     from rtcli_server.broker.sqlite.broker import SqliteBroker  # noqa: PLC0415 - only when it is used
-    from rtcli_server.broker.sqlite.file import open_file  # noqa: PLC0415 - only when it is used
+    from rtcli_server.broker.sqlite.file import explain, open_file  # noqa: PLC0415 - only when it is used
 
     path, _, query = rest.partition("?")
     options = parse_qsl(query, keep_blank_values=True)
@@ -52,9 +52,9 @@ def _open_sqlite(rest: str, retention: Retention, supervisor: Supervisor) -> Bro
     file = open_file(Path(path), "normal" if synchronous == "normal" else "full")
     try:
         return SqliteBroker(file, retention, now_ms=now_ms, supervisor=supervisor)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError, ValueError) as error:
         file.unlock()
-        raise InvalidStoreError(f"{path}: it is damaged ({error})") from error
+        raise InvalidStoreError(explain(file.path, error)) from error
 
 
 def _open_redis(url: str, retention: Retention, supervisor: Supervisor) -> Broker:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -21,3 +22,13 @@ def rows(path: Path, query: str) -> list[tuple[object, ...]]:
 def wal_of(path: Path) -> Path:
     """Where SQLite keeps the write-ahead log of a file."""
     return path.with_name(path.name + "-wal")
+
+
+def copied(source: Path, directory: Path, *suffixes: str) -> Path:
+    """The file with some of those beside it: as a process that is killed now would leave them."""
+    directory.mkdir()
+    for suffix in ("", *suffixes):
+        beside = source.with_name(source.name + suffix)
+        if beside.exists():
+            shutil.copy(beside, directory)
+    return directory / source.name

@@ -60,10 +60,9 @@ class SqliteBroker(Broker):
     ) -> None:
         self._file = file
         self._supervisor = supervisor
-        self._thread = WriterThread(
-            Writer(file, retention, now_ms=now_ms), partial(self._post, self._settle), self._writer_ended
-        )
-        self._reader = Reader(file, retention, now_ms=now_ms)
+        writer = Writer(file, retention, now_ms=now_ms)
+        self._thread = WriterThread(writer, partial(self._post, self._settle), self._writer_ended)
+        self._reader = Reader(file, retention, stored_top=writer.stored_top, now_ms=now_ms)
         self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="log-reader")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: deque[asyncio.Future[Published]] = deque()  # in the order of the queue
@@ -103,8 +102,11 @@ class SqliteBroker(Broker):
     def _post(self, callback: Callable[..., None], *arguments: object) -> None:
         """Call on the loop's thread, from the writer's thread."""
         assert self._loop is not None  # noqa: S101 - the thread was started by `_start`
-        if not self._loop.is_closed():
+        try:
             self._loop.call_soon_threadsafe(callback, *arguments)
+        except RuntimeError:
+            if not self._loop.is_closed():  # a loop that is closed has nobody left to tell
+                raise
 
     def _settle(self, batch: list[Append], outcomes: Sequence[Outcome]) -> None:
         """Deliver a committed batch, in order, and tell each publisher the outcome."""
@@ -155,8 +157,8 @@ class SqliteBroker(Broker):
 
     @override
     async def ready(self) -> bool:
-        """Whether the log is open and its latest transaction succeeded."""
-        return not self._closing and not self._thread.failing
+        """Whether the log is open and undamaged, and its latest transaction succeeded."""
+        return not self._closing and self._file.damage is None and not self._thread.failing
 
     @override
     async def close(self) -> None:

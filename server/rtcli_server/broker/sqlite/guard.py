@@ -2,7 +2,7 @@
 
 SQLite opens its files once and does not look at their names again: it commits without an error into a file
 that somebody has removed, replaced or truncated meanwhile, and what was acknowledged is lost. So the writer
-checks once per transaction. Bytes that change within a file, in place, are not detected.
+checks once per transaction. Bytes that change in place are found when they are read (rows.py).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import struct
 from pathlib import Path
 
+from rtcli_server.broker.sqlite.damage import DamagedFileError
 from rtcli_server.broker.sqlite.file import StoreFile
 
 # The beginning of the index of a write-ahead log (https://sqlite.org/walformat.html, section 2.1): the size
@@ -18,10 +19,6 @@ from rtcli_server.broker.sqlite.file import StoreFile
 _INDEX = struct.Struct("=14xHI")
 _WAL_HEADER_BYTES = 32
 _FRAME_HEADER_BYTES = 24
-
-
-class DamagedFileError(OSError):
-    """Another program removed, replaced or truncated a file of the log."""
 
 
 class FileGuard:

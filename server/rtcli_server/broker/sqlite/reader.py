@@ -1,77 +1,130 @@
-"""The reading side of the SQLite log: one page, one short snapshot. Blocking, one thread."""
+"""The reading side of the SQLite log: one page, one short snapshot. Blocking, one thread.
+
+A page is shown only if it is whole: each row agrees with its checksum, no offset is missing, and the top is
+not behind what was acknowledged.
+"""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
 from rtcli_server.broker.base import MAX_PAGE, BrokerUnavailableError, HistoryPage, Retention
+from rtcli_server.broker.sqlite.damage import DamagedFileError, is_damage
 from rtcli_server.broker.sqlite.file import StoreFile
+from rtcli_server.broker.sqlite.rows import (
+    CHANNEL,
+    PUBLICATION,
+    ChannelRow,
+    channel_row,
+    check_epoch,
+    check_publication,
+)
 
-# Everything after the first young enough one is shown, whatever its age: after the wall clock was set, ages
-# do not fall with rising offsets any more, and leaving the old ones out would make gaps.
-_FIRST = """
-    SELECT offset FROM publications
-    WHERE channel_id = ? AND offset > ? AND time_ms >= ? ORDER BY offset LIMIT 1
-"""
-_AFTER = """
-    SELECT offset, event, data, time_ms FROM publications
+_AFTER = f"""
+    SELECT {PUBLICATION} FROM publications
     WHERE channel_id = ? AND offset > ? ORDER BY offset LIMIT ?
-"""
-_LATEST = """
-    SELECT offset, event, data, time_ms FROM publications
-    WHERE channel_id = ? AND offset > ? ORDER BY offset DESC LIMIT ?
-"""
+"""  # noqa: S608 - constants
 
 
 class Reader:
-    """Reads pages on a connection of its own, opened when first needed and again after an error."""
+    """Reads pages on a connection of its own, opened when first needed and again after an error.
 
-    def __init__(self, file: StoreFile, retention: Retention, *, now_ms: Callable[[], int]) -> None:
+    `stored_top` gives the least top that a channel must have; 0 where that is not known.
+    """
+
+    def __init__(
+        self,
+        file: StoreFile,
+        retention: Retention,
+        *,
+        stored_top: Callable[[str], int],
+        now_ms: Callable[[], int],
+    ) -> None:
         self._file = file
         self._retention = retention
+        self._stored_top = stored_top
         self._now_ms = now_ms
         self._connection: sqlite3.Connection | None = None
 
     def page(self, channel: str, since: Position | None, limit: int) -> HistoryPage:
         """Read a page as described in `Broker.history`. Raises BrokerUnavailableError."""
         try:
-            if self._connection is None:
-                self._connection = self._file.connect(read_only=True)
-            self._connection.execute("BEGIN")
-            page = self._read(self._connection, channel, since, min(limit, MAX_PAGE))
-            self._connection.execute("COMMIT")
-        except (sqlite3.Error, ValueError) as error:
+            return self._page(channel, since, min(limit, MAX_PAGE))
+        except (sqlite3.Error, OSError, ValueError) as error:
             self.close()
+            if is_damage(error):
+                self._file.report_damage(str(error))
             raise BrokerUnavailableError(f"the log cannot be read: {error}") from error
+
+    def _page(self, channel: str, since: Position | None, limit: int) -> HistoryPage:
+        connection = self._connection = self._connection or self._connect()
+        before = self._stored_top(channel)
+        connection.execute("BEGIN")
+        page = self._read(connection, channel, since, limit)
+        connection.execute("COMMIT")
+        # Again: a channel that was forgotten meanwhile may be gone, or begin at 1.
+        if page.top.offset < min(before, self._stored_top(channel)):
+            raise DamagedFileError(f"{self._file.path} has lost publications")
         return page
 
+    def _connect(self) -> sqlite3.Connection:
+        if self._file.path.stat().st_ino != self._file.inode:
+            raise DamagedFileError(f"{self._file.path} was replaced")
+        return self._file.connect(read_only=True)
+
     def _read(
-        self, connection: sqlite3.Connection, channel: str, since: Position | None, limit: int
+        self, connection: sqlite3.Connection, name: str, since: Position | None, limit: int
     ) -> HistoryPage:
-        query = connection.execute
-        found = query("SELECT id, epoch, top FROM channels WHERE name = ?", (channel,)).fetchone()
+        found = connection.execute(f"SELECT {CHANNEL} FROM channels WHERE name = ?", (name,)).fetchone()  # noqa: S608 - constants
         if found is None:
-            [(epoch,)] = query("SELECT value FROM meta WHERE name = 'epoch'")
-            return HistoryPage([], Position(epoch, 0))
-        channel_id, epoch, top = found
-        position = Position(epoch, top)
-        if limit <= 0 or (since is not None and (since.epoch != epoch or since.offset >= top)):
-            return HistoryPage([], position)
+            epoch = connection.execute("SELECT value FROM meta WHERE name = 'epoch'").fetchone()
+            return HistoryPage([], Position(check_epoch(epoch and epoch[0]), 0))
+        row = channel_row(found)
+        top = Position(row.epoch, row.top)
+        if limit <= 0 or (since is not None and (since.epoch != row.epoch or since.offset >= row.top)):
+            return HistoryPage([], top)
+        first = self._first_shown(connection, row)
+        after = max(since.offset if since else row.top - limit, first - 1)
+        rows = _read_rows(connection, row, after, min(limit, row.top - after))
+        return HistoryPage([Publication(name, row.epoch, *columns[1:5]) for columns in rows], top)
+
+    def _first_shown(self, connection: sqlite3.Connection, row: ChannelRow) -> int:
+        """The offset of the first publication that is young enough; top + 1 if none is.
+
+        Everything after it is shown, whatever its age: after the wall clock was set, ages do not fall with
+        rising offsets any more, and leaving the old ones out would make gaps.
+        """
+        first = max(row.first, row.top - self._retention.max_count + 1)
         oldest_ms = self._now_ms() - self._retention.max_age_ms
-        first = query(_FIRST, (channel_id, top - self._retention.max_count, oldest_ms)).fetchone()
-        if first is None:
-            return HistoryPage([], position)
-        after = max(since.offset if since else 0, first[0] - 1)
-        rows = query(_AFTER if since else _LATEST, (channel_id, after, limit)).fetchall()
-        if since is None:
-            rows.reverse()
-        return HistoryPage([Publication(channel, epoch, *row) for row in rows], position)
+        while first <= row.top:
+            [found] = _read_rows(connection, row, first - 1, 1)
+            if found[4] >= oldest_ms:
+                break
+            first += 1
+        return first
 
     def close(self) -> None:
         """Close the connection; the next page opens another."""
         if self._connection is not None:
-            self._connection.close()
+            with suppress(sqlite3.Error):
+                self._connection.close()
             self._connection = None
+
+
+def _read_rows(
+    connection: sqlite3.Connection, row: ChannelRow, after: int, count: int
+) -> list[tuple[Any, ...]]:
+    """Read the `count` rows of a channel that follow the offset `after`; they must all be there."""
+    rows = connection.execute(_AFTER, (row.id, after, count)).fetchall()
+    for expected, columns in enumerate(rows, after + 1):
+        check_publication(columns)
+        if columns[:2] != (row.id, expected):
+            raise DamagedFileError(f"publication {expected} of channel {row.id} is gone")
+    if len(rows) != count:
+        raise DamagedFileError(f"the last publications of channel {row.id} are gone")
+    return rows

@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 
 from rtcli_server.broker.base import BrokerUnavailableError, Published
-from rtcli_server.broker.sqlite.writer import Append, UnwritableError, Writer
+from rtcli_server.broker.sqlite.writer import Append, DamagedLogError, UnwritableError, Writer
 
 MAX_BATCH = 1_000  # publishes per transaction, which one turn of the loop then delivers
 MAINTENANCE_S = 30.0
@@ -20,6 +20,7 @@ _log = logging.getLogger(__name__)
 Outcome = Published | BrokerUnavailableError
 # Called in the writer thread after each transaction with the publishes and the outcome of each.
 Report = Callable[[list[Append], Sequence[Outcome]], None]
+ReportEnd = Callable[[BaseException | None], None]
 
 
 class WriterThread:
@@ -27,10 +28,10 @@ class WriterThread:
 
     `ended` is called in its thread at its end, with what ended it; None after `stop`.
 
-    `failing`: whether the latest transaction failed; it may be read from any thread.
+    `failing`: whether the latest transaction failed, or the thread has ended; it may be read from any thread.
     """
 
-    def __init__(self, writer: Writer, report: Report, ended: Callable[[BaseException | None], None]) -> None:
+    def __init__(self, writer: Writer, report: Report, ended: ReportEnd) -> None:
         self._writer = writer
         self._report = report
         self._ended = ended
@@ -53,17 +54,22 @@ class WriterThread:
     def _run(self) -> None:
         cause: BaseException | None = None
         try:
-            while not self._stop:
-                batch = self._take()
-                if batch:
-                    self._report(batch, self._append(batch))
-                if time.monotonic() >= self._maintain_at:
-                    self._maintain()
-            self._close()
+            self._work()
         except BaseException as error:  # noqa: BLE001 - a thread has nobody to raise to
             cause = error
+            self.failing = True
+        try:
+            self._close()
         finally:
             self._ended(cause)
+
+    def _work(self) -> None:
+        while not self._stop:
+            batch = self._take()
+            if batch:
+                self._report(batch, self._append(batch))
+            if time.monotonic() >= self._maintain_at:
+                self._maintain()
 
     def _take(self) -> list[Append]:
         """Wait for a publish, and take all that are queued by then."""
@@ -87,7 +93,7 @@ class WriterThread:
             if len(batch) == 1:
                 return [error]
             return [outcome for append in batch for outcome in self._append([append])]
-        except BrokerUnavailableError as error:
+        except Exception as error:  # noqa: BLE001 - a bug in one batch must not end the thread
             self._failed(error)
             return [BrokerUnavailableError(str(error)) for _ in batch]
         self._worked()
@@ -96,7 +102,7 @@ class WriterThread:
     def _maintain(self) -> None:
         try:
             more = self._writer.maintain()
-        except BrokerUnavailableError as error:
+        except Exception as error:  # noqa: BLE001 - as above
             self._failed(error)
             return
         self._worked()
@@ -107,14 +113,17 @@ class WriterThread:
             _log.warning("the log can be written again")
             self.failing = False
 
-    def _failed(self, error: BrokerUnavailableError) -> None:
-        if not self.failing:
-            _log.error("%s", error)
-            self.failing = True
+    def _failed(self, error: Exception) -> None:
+        if not self.failing and not isinstance(error, DamagedLogError):
+            is_bug = not isinstance(error, BrokerUnavailableError)
+            _log.error("%s", error, exc_info=error if is_bug else None)
+        self.failing = True
         self._maintain_at = time.monotonic() + RETRY_S
 
     def _close(self) -> None:
         try:
             self._writer.close()
-        except BrokerUnavailableError as error:
+        except DamagedLogError:
+            pass  # it was logged when it was found
+        except Exception as error:  # noqa: BLE001 - the end is reported in any case
             _log.error("the log was not closed properly: %s", error)

@@ -15,9 +15,11 @@ import pytest
 
 from rtcli.protocol.position import Position
 from rtcli_server.broker import InvalidStoreError, Retention, open_broker
+from rtcli_server.broker.opening import now_ms
 from rtcli_server.broker.sqlite import file as sqlite_file
-from tests.support.brokers.running import running
-from tests.support.brokers.sqlite_files import rows, url, wal_of
+from rtcli_server.broker.sqlite import schema
+from tests.support.brokers.running import ROOM, running
+from tests.support.brokers.sqlite_files import copied, rows, url, wal_of
 from tests.support.waiting import until
 
 # Restarts
@@ -70,14 +72,12 @@ async def test_a_log_that_power_loss_may_have_shortened_gets_a_new_epoch(
     path: Path, monkeypatch: pytest.MonkeyPatch, *, synchronous: str, boot: str, clean: bool, same_epoch: bool
 ) -> None:
     monkeypatch.setattr(sqlite_file, "boot_id", lambda: "this")
-    store = url(path, f"?synchronous={synchronous}")
-    async with running(store) as log:
+    options = f"?synchronous={synchronous}"
+    async with running(url(path, options)) as log:
         before = (await log.publish(key="k")).position
-    if not clean:
-        with closing(sqlite3.connect(path)) as connection, connection:
-            connection.execute("UPDATE meta SET value = '0' WHERE name = 'clean'")
+        left = copied(path, path.parent / "left", "-wal", "-lock")
     monkeypatch.setattr(sqlite_file, "boot_id", lambda: boot)
-    async with running(store) as log:
+    async with running(url(path if clean else left, options)) as log:
         top = (await log.page()).top
         assert top.offset == 1
         assert (top.epoch == before.epoch) is same_epoch
@@ -85,24 +85,42 @@ async def test_a_log_that_power_loss_may_have_shortened_gets_a_new_epoch(
         assert (await log.publish(key="k")).duplicate is same_epoch
 
 
+async def test_a_log_without_checksums_gets_them_and_a_new_epoch(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executescript(schema.MIGRATIONS[0])
+        connection.execute(f"PRAGMA application_id={schema.APPLICATION_ID}")
+        connection.execute("PRAGMA user_version=1")
+        connection.execute("INSERT INTO meta VALUES ('epoch', 'epoch001'), ('clean', '1')")
+        connection.execute("INSERT INTO channels VALUES (1, ?, 'epoch001', 2, 1, 204, 0)", (ROOM,))
+        connection.execute("INSERT INTO publications VALUES (1, 1, 1, 'e', x'7b7d', ?)", (now_ms(),))
+        connection.execute("INSERT INTO publications VALUES (2, 1, 2, 'f', x'7b7d', ?)", (now_ms(),))
+    async with running(url(path)) as log:
+        page = await log.page()
+        assert [(found.offset, found.event) for found in page.publications] == [(1, "e"), (2, "f")]
+        assert page.top.epoch != "epoch001"
+        assert (await log.publish()).position == page.top._replace(offset=3)
+    async with running(url(path)) as log:
+        assert (await log.page()).top == page.top._replace(offset=3)
+
+
 async def test_an_older_schema_is_migrated_and_a_failed_migration_changes_nothing(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running(url(path)) as log:
         before = await log.publish(key="k")
-    monkeypatch.setattr(sqlite_file, "SCHEMA_VERSION", 3)
+    migrations = schema.MIGRATIONS
     good = "ALTER TABLE publications ADD COLUMN more TEXT NOT NULL DEFAULT 'm'; CREATE TABLE late (x)"
     bad = "CREATE TABLE other (x); DROP TABLE missing"
-    monkeypatch.setattr(sqlite_file, "MIGRATIONS", (*sqlite_file.MIGRATIONS, good, bad))
+    monkeypatch.setattr(schema, "MIGRATIONS", (*migrations, good, bad))
     with pytest.raises(InvalidStoreError, match="missing"):
         open_broker(url(path))
-    assert rows(path, "PRAGMA user_version") == [(1,)]
+    assert rows(path, "PRAGMA user_version") == [(2,)]
     assert rows(path, "SELECT name FROM sqlite_master WHERE name IN ('late', 'other')") == []
-    monkeypatch.setattr(sqlite_file, "MIGRATIONS", (*sqlite_file.MIGRATIONS[:2], "CREATE TABLE other (x)"))
+    monkeypatch.setattr(schema, "MIGRATIONS", (*migrations, good, "CREATE TABLE other (x)"))
     async with running(url(path)) as log:
         assert await log.publish(key="k") == (before.position, True)
         assert (await log.publish()).position.offset == 2
-    assert rows(path, "PRAGMA user_version") == [(3,)]
+    assert rows(path, "PRAGMA user_version") == [(4,)]
     assert rows(path, "SELECT more FROM publications") == [("m",), ("m",)]
 
 
@@ -131,7 +149,7 @@ def foreign_sqlite(path: Path) -> None:
 
 def newer_version(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(f"PRAGMA application_id={sqlite_file.APPLICATION_ID}")
+        connection.execute(f"PRAGMA application_id={schema.APPLICATION_ID}")
         connection.execute("PRAGMA user_version=99")
         connection.execute("CREATE TABLE meta (name, value)")
 
@@ -204,10 +222,28 @@ async def test_a_damaged_page_is_refused(path: Path) -> None:
         open_broker(url(path))
 
 
-async def test_a_damaged_value_is_refused(path: Path) -> None:
-    await filled(path, 1)
+@pytest.mark.parametrize(
+    "change",
+    [
+        "publications SET data = x'7b7d' WHERE id = 3",
+        "publications SET data = 'text' WHERE id = 3",
+        "publications SET event = CAST(x'ff' AS TEXT) WHERE id = 3",
+        "publications SET time_ms = time_ms - 1 WHERE id = 1",
+        "publications SET offset = 1000 WHERE id = 5",
+        "channels SET top = top - 1",
+        "channels SET first = 2",
+        "channels SET name = 'room:general2'",
+        "channels SET epoch = 'abcd1234'",
+        "keys SET offset = 2",
+        "keys SET key = 'other'",
+        "meta SET value = 'x' WHERE name = 'epoch'",
+    ],
+)
+async def test_a_damaged_value_is_refused(path: Path, change: str) -> None:
+    async with running(url(path)) as log:
+        await asyncio.gather(log.publish(key="k"), *[log.start() for _ in range(4)])
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE meta SET value = 'x' WHERE name = 'run'")
+        assert connection.execute(f"UPDATE {change}").rowcount == 1
     with pytest.raises(InvalidStoreError, match="damaged"):
         open_broker(url(path))
 

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from rtcli_server.broker import Retention
+from rtcli_server.broker.sqlite import channels as sqlite_channels
 from rtcli_server.broker.sqlite import file as sqlite_file
+from rtcli_server.broker.sqlite import keys as sqlite_keys
 from rtcli_server.broker.sqlite import retention as sqlite_retention
 from rtcli_server.broker.sqlite.writer import Append, Writer
 from tests.support.brokers.running import offsets, running
@@ -43,7 +45,7 @@ async def test_space_over_all_channels_is_bounded_and_the_oldest_go_first(path: 
 
 
 async def test_keys_in_the_file_are_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_retention, "STEP_ROWS", 10)
+    monkeypatch.setattr(sqlite_keys, "STEP_ROWS", 10)
     async with running(url(path), Retention(max_keys=50)) as log:
         for turn in range(20):
             await asyncio.gather(*[log.start(key=f"{turn}:{number}") for number in range(20)])
@@ -61,6 +63,7 @@ def writer_at(path: Path, now_ms: int, retention: Retention) -> Writer:
 
 def test_maintenance_removes_old_rows_and_keys_in_steps(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite_retention, "STEP_ROWS", 10)
+    monkeypatch.setattr(sqlite_keys, "STEP_ROWS", 10)
     writer = writer_at(path, 1_000_000, Retention(max_age_s=100, idempotency_s=100))
     writer.append([Append(f"room:{n % 3}", "e", b"{}", f"k{n}", 900_000 - (n < 25)) for n in range(40)])
     assert [writer.maintain() for _ in range(3)] == [True, True, False]
@@ -70,7 +73,7 @@ def test_maintenance_removes_old_rows_and_keys_in_steps(path: Path, monkeypatch:
 
 
 def test_forgotten_channels_come_back_with_another_epoch(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_retention, "MAX_CHANNELS", 20)
+    monkeypatch.setattr(sqlite_channels, "MAX_CHANNELS", 20)
     writer = writer_at(path, 1_000_000, Retention(max_age_s=100))
     first = writer.append([Append(f"room:{n}", "e", b"{}", None, 1_000 + n) for n in range(30)])
     writer.maintain()

@@ -17,17 +17,7 @@ import pytest
 from rtcli.protocol.position import Position
 from rtcli_server.broker import BrokerUnavailableError
 from tests.support.brokers.running import Running, running
-from tests.support.brokers.sqlite_files import rows, url, wal_of
-
-
-def copied(source: Path, directory: Path, *suffixes: str) -> Path:
-    """The file with some of those beside it: as a process that is killed now would leave them."""
-    directory.mkdir()
-    for suffix in ("", *suffixes):
-        beside = source.with_name(source.name + suffix)
-        if beside.exists():
-            shutil.copy(beside, directory)
-    return directory / source.name
+from tests.support.brokers.sqlite_files import copied, rows, url, wal_of
 
 
 def backed_up(source: Path, target: Path) -> None:
