@@ -132,3 +132,26 @@ def test_an_unknown_store_is_refused_with_the_ways_out(url: str) -> None:
 def test_budgets_of_nothing_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=name):
         Retention(**{name: 0})
+
+
+def test_a_key_that_is_used_again_counts_from_its_latest_use() -> None:
+    now = 0.0
+    keys = IdempotencyKeys(window_ms=100, limit=3, clock=lambda: now)
+    keys.remember("a", "k", Position("abcd", 1), age_ms=300)
+    keys.remember("a", "k", Position("abcd", 2), age_ms=150)
+    keys.remember("a", "k", Position("abcd", 3))
+    assert keys.find("a", "k") == Position("abcd", 3)
+    assert len(keys) == 1
+    keys.remember_all({("a", "k"): Position("abcd", 4), ("a", "l"): Position("abcd", 5)})
+    assert keys.find("a", "k") == Position("abcd", 4)
+    now = 0.2
+    assert keys.find("a", "k") is None
+    assert len(keys) == 0
+
+
+def test_an_old_key_behind_a_young_one_is_not_found() -> None:
+    keys = IdempotencyKeys(window_ms=100, limit=3, clock=lambda: 0.0)
+    keys.remember("a", "young", Position("abcd", 1))
+    keys.remember("a", "old", Position("abcd", 2), age_ms=150)
+    assert keys.find("a", "old") is None
+    assert keys.find("a", "young") == Position("abcd", 1)
