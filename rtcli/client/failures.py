@@ -124,6 +124,21 @@ def of_status(status: int, where: str, *, what: str, retry_after: str | None = N
     )
 
 
+def of_redirect(error: Exception, where: str) -> Failure:
+    """The failure behind a redirect that is not followed; `error` says where it leads."""
+    refused = CliError(
+        f"{where} redirects {error}",
+        hint="a token is sent to no other server; give the address that answers itself",
+        exit_code=Exit.SERVER,
+    )
+    return Failure("redirect", refused, retry=False)
+
+
+def of_content(problem: str, where: str) -> Failure:
+    """The failure behind an answer that is not read: it is too long, or not coded as it says."""
+    return Failure("unreadable", CliError(f"{where} sent {problem}", exit_code=Exit.SERVER), retry=False)
+
+
 def parse_retry_after(value: str | None) -> float | None:
     """Seconds from a Retry-After header (RFC 9110 section 10.2.3); a date or nonsense counts as none."""
     if value is None or not (value.isascii() and value.isdigit() and len(value) <= 9):

@@ -6,11 +6,15 @@ import httpx
 import msgspec
 
 from rtcli.client import failures
+from rtcli.client.answers import RedirectError, ask
 from rtcli.client.events import Message
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.messages.server import NewMessageData
 from rtcli.protocol.paths import room_messages_path
 from rtcli.protocol.position import Position
+
+_MAX_MESSAGE_BYTES = 131_072  # of one as JSON: 16 384 characters, all of them escaped, and their sender
+_ANSWER_TIMEOUT_S = 30.0
 
 
 class _Page(msgspec.Struct):
@@ -26,15 +30,21 @@ async def read_history(
     """
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     url = base + room_messages_path(room)
+    request = http.build_request("GET", url, params={"limit": limit}, headers=headers)
+    max_bytes = _MAX_MESSAGE_BYTES * (limit + 1)
     try:
-        response = await http.get(url, params={"limit": limit}, headers=headers)
+        answer = await ask(http, request, max_bytes=max_bytes, timeout_s=_ANSWER_TIMEOUT_S)
+    except RedirectError as error:
+        raise failures.of_redirect(error, where).error from None
     except (httpx.HTTPError, OSError) as error:
         raise failures.of_network(error, where).error from None
-    if response.status_code != httpx.codes.OK:
-        raise failures.of_status(response.status_code, where, what="no history").error
+    if answer.status != httpx.codes.OK:
+        raise failures.of_status(answer.status, where, what="no history").error
+    if answer.problem:
+        raise failures.of_content(answer.problem, where).error
     try:
-        page = msgspec.json.decode(response.content, type=_Page)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        page = msgspec.json.decode(answer.content, type=_Page)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise CliError(f"{where} sent no history that can be read", exit_code=Exit.SERVER) from None
     return [_message(data) for data in page.messages]
 

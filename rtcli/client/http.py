@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import ssl
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 
 import httpx
@@ -12,6 +13,7 @@ import httpx
 from rtcli._version import __version__
 from rtcli.client.endpoint import Endpoint
 from rtcli.errors import CliError
+from rtcli.protocol.content_coding import ACCEPTED
 
 CONNECT_TIMEOUT_S = 10.0
 USER_AGENT = f"rtcli/{__version__}"
@@ -78,6 +80,11 @@ def _lines_of(path: Path) -> list[str]:
         raise CliError(f"-H @{path}: {why}", hint="a file with one 'Name: value' a line") from None
 
 
+def no_cookies() -> CookieJar:
+    """A jar that takes nothing: a server may not store in this process, nor tell one user from another."""
+    return CookieJar(DefaultCookiePolicy(allowed_domains=()))
+
+
 def make_http(
     endpoint: Endpoint,
     *,
@@ -86,12 +93,17 @@ def make_http(
     connect_timeout_s: float = CONNECT_TIMEOUT_S,
     read_timeout_s: float | None = None,
 ) -> httpx.AsyncClient:
-    """Make a client for one server. Proxies come from the environment, but not for loopback addresses."""
+    """Make a client for one server. Proxies come from the environment, but not for loopback addresses.
+
+    It is for `answers`, which read bounded answers and follow redirects. No cookie of a server is kept.
+    """
     context = tls.context() if endpoint.secure else True
+    own = {"user-agent": USER_AGENT, "accept-encoding": ACCEPTED}
+    given = {name.lower() for name, _ in headers}
     return httpx.AsyncClient(
         verify=context,
         trust_env=not endpoint.is_loopback,
-        follow_redirects=True,
-        headers=[("User-Agent", USER_AGENT), *headers],
+        headers=[*((name, value) for name, value in own.items() if name not in given), *headers],
+        cookies=no_cookies(),
         timeout=httpx.Timeout(connect_timeout_s, read=read_timeout_s),
     )

@@ -17,6 +17,7 @@ import httpx
 import msgspec
 
 from rtcli.client import failures
+from rtcli.client.answers import Answer, RedirectError, ask
 from rtcli.client.backoff import Reconnect
 from rtcli.client.failures import Failure
 from rtcli.errors import CliError, Exit
@@ -24,6 +25,8 @@ from rtcli.protocol.paths import BATCH_PATH, ROOMS_PATH
 
 MAX_PARTS = 100
 MAX_BODY_BYTES = 900_000  # of the server's 1 MiB
+MAX_ANSWER_BYTES = 1_048_576  # a batch of results is a few hundred bytes for each part
+ANSWER_TIMEOUT_S = 60.0  # for all of a request and its answer
 GIVE_UP_S = 30.0  # after the connection to a server that answered before was lost
 MAX_RETRY_AFTER_S = 60.0
 _TRANSIENT = frozenset({429, 503})
@@ -101,8 +104,7 @@ class Publisher:
     async def probe(self) -> None:
         """Check that the server answers and accepts the token. Raises CliError."""
         while True:
-            response = await self._request("GET", ROOMS_PATH)
-            if response is not None:
+            if await self._request("GET", ROOMS_PATH) is not None:
                 self._got_on()
                 return
 
@@ -116,10 +118,10 @@ class Publisher:
     async def _round(self, parts: Sequence[Part]) -> list[Result]:
         """Send the parts once; return the answers up to the first that asks for a repetition."""
         body = msgspec.json.encode({"publications": [part.body for part in parts]})
-        response = await self._request("POST", BATCH_PATH, body)
-        if response is None:
+        answer = await self._request("POST", BATCH_PATH, body)
+        if answer is None:
             return []
-        results = self._read(response, len(parts))
+        results = self._read(answer, len(parts))
         final = list(takewhile(lambda result: result.status not in _TRANSIENT, results))
         if final:
             self._got_on()
@@ -146,31 +148,33 @@ class Publisher:
         )
         await self._wait(Failure(result.code or "unavailable", error, retry=True, retry_after_s=wait_s))
 
-    async def _request(self, method: str, path: str, body: bytes | None = None) -> httpx.Response | None:
+    async def _request(self, method: str, path: str, body: bytes | None = None) -> Answer | None:
         """Make one request; None: it failed, was waited for, and is to be made again. Raises CliError."""
         token = self._server.token()
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:
-            response = await self._server.http.request(
-                method, self._server.base + path, content=body, headers=headers
-            )
+            http = self._server.http
+            request = http.build_request(method, self._server.base + path, content=body, headers=headers)
+            answer = await ask(http, request, max_bytes=MAX_ANSWER_BYTES, timeout_s=ANSWER_TIMEOUT_S)
+        except RedirectError as error:
+            raise failures.of_redirect(error, self._server.where).error from None
         except (httpx.TransportError, OSError) as error:
             await self._wait(failures.of_network(error, self._server.where))
             return None
-        if response.status_code == 200:
-            return response
-        if response.status_code == 429:
+        if answer.status == 200:
+            return answer
+        if answer.status == 429:
             self._got_on()
-            await self._sleep(_pace_s(response))
+            await self._sleep(_pace_s(answer))
             return None
         await self._wait(
             failures.of_status(
-                response.status_code,
+                answer.status,
                 self._server.where,
                 what="no publishing",
-                retry_after=response.headers.get("retry-after"),
+                retry_after=answer.headers.get("retry-after"),
             )
         )
         return None
@@ -184,10 +188,12 @@ class Publisher:
         self._on_retry(failure, delay)
         await self._sleep(delay)
 
-    def _read(self, response: httpx.Response, expected: int) -> list[Result]:
+    def _read(self, answer: Answer, expected: int) -> list[Result]:
+        if answer.problem:
+            raise failures.of_content(answer.problem, self._server.where).error
         try:
-            results = _decode(response.content).results
-        except msgspec.DecodeError:
+            results = _decode(answer.content).results
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             results = []
         if len(results) != expected:
             raise CliError(
@@ -198,12 +204,12 @@ class Publisher:
         return results
 
 
-def _pace_s(response: httpx.Response) -> float:
+def _pace_s(answer: Answer) -> float:
     """Seconds to wait after 429: the milliseconds in the problem document, else the header Retry-After."""
     try:
-        wait_ms = msgspec.json.decode(response.content, type=Result).retry_after_ms
-    except msgspec.DecodeError:
+        wait_ms = msgspec.json.decode(answer.content, type=Result).retry_after_ms
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         wait_ms = None
-    header_s = failures.parse_retry_after(response.headers.get("retry-after"))
+    header_s = failures.parse_retry_after(answer.headers.get("retry-after"))
     wait_s = header_s or 1.0 if wait_ms is None else wait_ms / 1000
     return min(wait_s, MAX_RETRY_AFTER_S)

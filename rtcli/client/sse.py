@@ -7,6 +7,7 @@ once the server's own `retry:` was followed, and a stream that is silent for too
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
@@ -16,13 +17,17 @@ from urllib.parse import urlsplit
 import httpx
 
 from rtcli.client import failures
+from rtcli.client.answers import RedirectError, open_answer
 from rtcli.client.backoff import Reconnect
 from rtcli.client.failures import ConnectionLostError, Failure
 from rtcli.errors import CliError, Exit
+from rtcli.protocol.content_coding import ContentCodingError, ContentDecoder
 from rtcli.protocol.sse import ServerSentEvent, SSELimitError, SSEParser
 
 MAX_LINE_BYTES = 1_048_576
 MAX_EVENT_BYTES = 4_194_304
+MAX_ID_CHARACTERS = 65_536  # more than any server takes in a header
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
@@ -106,26 +111,34 @@ class EventStream:
 
     async def _attempt(self) -> AsyncGenerator[StreamItem]:
         try:
-            async with self._http.stream("GET", self._url, headers=self._headers()) as response:
+            async with aclosing(await self._open()) as response:
                 if response.status_code == httpx.codes.NO_CONTENT:
                     return  # "can be told to stop reconnecting using the HTTP 204 No Content response code"
                 self._check(response)
                 yield self._opened()
                 async for batch in self._batches(response):
                     yield batch
-        except httpx.ReadTimeout as error:
+        except (httpx.ReadTimeout, TimeoutError) as error:
             idle = self._http.timeout.read or 0.0
             lost = CliError(f"{self._where} sent nothing for {idle:g} s", exit_code=Exit.CANNOT_CONNECT)
             raise ConnectionLostError(
                 Failure(f"idle {idle:g} s", lost, retry=True, retry_after_s=self._retry_s)
             ) from error
-        except (httpx.TooManyRedirects, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
-            wrong = CliError(f"{self._where} redirects to nowhere: {error}", exit_code=Exit.SERVER)
-            raise ConnectionLostError(Failure("redirect", wrong, retry=False)) from error
+        except RedirectError as error:
+            raise ConnectionLostError(failures.of_redirect(error, self._where)) from error
+        except ContentCodingError as error:
+            raise ConnectionLostError(failures.of_content(str(error), self._where)) from error
         except (httpx.HTTPError, OSError) as error:
             raise ConnectionLostError(self._with_retry(failures.of_network(error, self._where))) from error
         ended = CliError(f"{self._where} ended the stream", exit_code=Exit.CANNOT_CONNECT)
         raise ConnectionLostError(Failure("ended", ended, retry=True, retry_after_s=self._retry_s))
+
+    async def _open(self) -> httpx.Response:
+        """Make the request. What is silent for too long is lost, also if it sends a head byte by byte."""
+        timeout = self._http.timeout
+        request = self._http.build_request("GET", self._url, headers=self._headers())
+        async with asyncio.timeout(None if timeout.read is None else timeout.read + (timeout.connect or 0.0)):
+            return await open_answer(self._http, request)
 
     def _headers(self) -> dict[bytes, bytes]:
         headers = {b"Accept": b"text/event-stream", b"Cache-Control": b"no-store"}
@@ -133,8 +146,20 @@ class EventStream:
         if token is not None:
             headers[b"Authorization"] = f"Bearer {token}".encode()
         if self.last_event_id:
-            headers[b"Last-Event-ID"] = self.last_event_id.encode()
+            headers[b"Last-Event-ID"] = self._sendable_id()
         return headers
+
+    def _sendable_id(self) -> bytes:
+        """The last event id as a header's value (RFC 9110, section 5.5). Raises ConnectionLostError."""
+        value = self.last_event_id.strip(" \t")
+        if _CONTROL.search(value) or len(value) > MAX_ID_CHARACTERS:
+            wrong = CliError(
+                f"{self._where} sent an event id that cannot be sent back",
+                hint="follow without resuming: without --state and --last-id",
+                exit_code=Exit.SERVER,
+            )
+            raise ConnectionLostError(Failure("unusable id", wrong, retry=False))
+        return value.encode()
 
     def _check(self, response: httpx.Response) -> None:
         status = response.status_code
@@ -169,17 +194,23 @@ class EventStream:
         parser = SSEParser(max_line_bytes=MAX_LINE_BYTES, max_event_bytes=MAX_EVENT_BYTES)
         # The last id of the lost connection is valid until the server sends another.
         parser.last_event_id = self.last_event_id
-        async for chunk in response.aiter_bytes():
-            try:
-                events = parser.feed(chunk)
-            except SSELimitError as error:
-                wrong = CliError(f"{self._where} sent {error}", exit_code=Exit.SERVER)
-                raise ConnectionLostError(Failure("too long", wrong, retry=False)) from error
-            if parser.retry_ms is not None:
-                self._retry_s = parser.retry_ms / 1000
-            if events:
-                self.last_event_id = events[-1].id
-                yield Batch(events)
+        decoder = ContentDecoder(response.headers.get("Content-Encoding", ""))
+        async for data in response.aiter_raw():
+            for piece in decoder.feed(data):
+                events = self._parse(parser, piece)
+                if events:
+                    self.last_event_id = events[-1].id
+                    yield Batch(events)
+
+    def _parse(self, parser: SSEParser, data: bytes) -> list[ServerSentEvent]:
+        try:
+            events = parser.feed(data)
+        except SSELimitError as error:
+            wrong = CliError(f"{self._where} sent {error}", exit_code=Exit.SERVER)
+            raise ConnectionLostError(Failure("too long", wrong, retry=False)) from error
+        if parser.retry_ms is not None:
+            self._retry_s = parser.retry_ms / 1000
+        return events
 
     def _with_retry(self, failure: Failure) -> Failure:
         return Failure(failure.reason, failure.error, retry=failure.retry, retry_after_s=self._retry_s)

@@ -14,20 +14,20 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from websockets import exceptions as wse
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 
 from rtcli.client import failures
 from rtcli.client.backoff import Reconnect
 from rtcli.client.events import ClientEvent, ConnectionWarning, Lost
 from rtcli.client.failures import ConnectionLostError, Failure
-from rtcli.client.http import CONNECT_TIMEOUT_S, USER_AGENT
+from rtcli.client.handshake import open_socket
+from rtcli.client.http import CONNECT_TIMEOUT_S
 from rtcli.client.state import ClientState
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.codes import CloseCode
 from rtcli.protocol.messages import MessageError, decode_server, encode
 from rtcli.protocol.messages.server import Closing, Connected, Error, ServerMessage
 
-MAX_INCOMING_BYTES = 1_048_576
 _CLOSE_TIMEOUT_S = 1.0
 _STRANGER = "it does not greet as a server of rtcli does"
 
@@ -184,22 +184,16 @@ class RealtimeClient:
         headers = [*target.headers]
         if self._last_token is not None:
             headers.append(("Authorization", f"Bearer {self._last_token}"))
-        try:
-            return await connect(
-                target.url,
-                ssl=target.ssl,
-                additional_headers=headers,
-                user_agent_header=USER_AGENT,
-                compression=None,
-                proxy=True if target.use_proxy else None,
-                open_timeout=target.connect_timeout_s,
-                ping_interval=target.ping_interval_s,
-                ping_timeout=target.ping_interval_s,
-                close_timeout=_CLOSE_TIMEOUT_S,
-                max_size=MAX_INCOMING_BYTES,
-            )
-        except (OSError, TimeoutError, wse.WebSocketException) as error:
-            raise ConnectionLostError(_of_handshake(error, target.where)) from error
+        return await open_socket(
+            target.url,
+            where=target.where,
+            tls=target.ssl,
+            headers=headers,
+            use_proxy=target.use_proxy,
+            timeout_s=target.connect_timeout_s,
+            ping_interval_s=target.ping_interval_s,
+            close_timeout_s=_CLOSE_TIMEOUT_S,
+        )
 
     async def _greet(self, socket: ClientConnection) -> None:
         """Wait for the server's `connected`: only it shows that this is an rtcli server that accepts us."""
@@ -282,26 +276,3 @@ class RealtimeClient:
             self._may_reread_token = False
             return Failure(failure.reason, failure.error, retry=True, retry_after_s=0.0)
         return failure
-
-
-def _of_handshake(error: BaseException, where: str) -> Failure:
-    if isinstance(error, wse.InvalidStatus):
-        response = error.response
-        return failures.of_status(
-            response.status_code,
-            where,
-            what="no WebSocket",
-            retry_after=response.headers.get("Retry-After"),
-        )
-    if isinstance(error, wse.ProxyError):
-        text = f"the proxy on the way to {where} failed: {error}"
-        return Failure("proxy", CliError(text, exit_code=Exit.CANNOT_CONNECT), retry=True)
-    ended = any(isinstance(cause, EOFError | ConnectionError) for cause in failures.chain(error))
-    if isinstance(error, wse.WebSocketException) and not ended:
-        wrong = CliError(
-            f"{where} is no WebSocket server: {error}",
-            hint="is that rtcli's port? give the full path with --url ws://host:port/path",
-            exit_code=Exit.SERVER,
-        )
-        return Failure("no WebSocket", wrong, retry=False)
-    return failures.of_network(error, where)

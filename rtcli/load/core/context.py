@@ -11,6 +11,7 @@ from time import monotonic_ns
 import httpx
 
 from rtcli.client.endpoint import Endpoint
+from rtcli.client.http import no_cookies
 from rtcli.load.accounts.attendance import Attendance
 from rtcli.load.accounts.sends import Sends
 from rtcli.load.audit.audit import Audit
@@ -22,6 +23,7 @@ from rtcli.load.core.timer_queue import TimerQueue
 from rtcli.load.metrics.store import Bins, MetricStore, Recorder, bin_key_of_delivery, delivery_key
 from rtcli.load.net.source_addresses import SourceAddresses
 from rtcli.load.scenario.model import Role, Scenario
+from rtcli.protocol.content_coding import ACCEPTED
 from rtcli.protocol.tokens import create_token
 
 MAX_CONNECTING = 200  # connections that a worker opens at the same time
@@ -125,7 +127,12 @@ class WorkerContext:
         )
         self.connecting = asyncio.Semaphore(MAX_CONNECTING)
         self.tls = tls_of(spec) if spec.endpoint.secure else None
-        self.http = httpx.AsyncClient(verify=not spec.insecure, trust_env=False)
+        self.http = httpx.AsyncClient(
+            verify=not spec.insecure,
+            trust_env=False,
+            headers={"accept-encoding": ACCEPTED},
+            cookies=no_cookies(),  # all users share this client
+        )
         self.connections = 0
         self.users = 0
         self.stopping = False  # nothing new is sent any more

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 
 MAX_HEAD = 65_536
 _MAX_SIZE_LINE = 4_096  # of a chunk, with its extensions
+_MAX_LENGTH_DIGITS = 18
+_MAX_INTERIM = 16  # responses with 1xx before the real one
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})(?: [^\r\n]*)?")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n]*?)[ \t]*")
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?")
@@ -27,7 +29,7 @@ def encode_request(target: str, host: str, fields: Iterable[tuple[str, str]]) ->
         if "\r" in value or "\n" in value or "\0" in value:
             raise ValueError(f"header field {name} must not contain line breaks")
         lines.append(f"{name}: {value}")
-    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+    return "\r\n".join([*lines, "", ""]).encode()
 
 
 class ResponseReader:
@@ -38,6 +40,7 @@ class ResponseReader:
         self.fields: Mapping[str, str] = {}
         self.done = False  # the body has ended by its own framing
         self._buffer = b""
+        self._interim = 0
         self._chunked = False
         self._left: int | None = None  # of the body, or of the chunk; None: until the connection closes
 
@@ -49,18 +52,19 @@ class ResponseReader:
 
     def _feed_head(self, data: bytes) -> bytes:
         self._buffer += data
-        head, end, rest = self._buffer.partition(b"\r\n\r\n")
-        if not end:
-            if len(self._buffer) > MAX_HEAD:
+        while True:
+            head, end, rest = self._buffer.partition(b"\r\n\r\n")
+            if len(head) > MAX_HEAD:
                 raise HttpError(f"a response head of more than {MAX_HEAD} bytes")
-            if not b"HTTP/1.".startswith(self._buffer[:7]):
-                raise HttpError("the answer is not HTTP")
-            return b""
+            if not end:
+                if not b"HTTP/1.".startswith(self._buffer[:7]):
+                    raise HttpError("the answer is not HTTP")
+                return b""
+            self._buffer = rest
+            self._read_head(head)
+            if self.status:
+                break
         self._buffer = b""
-        self._read_head(head)
-        if 100 <= self.status < 200:  # interim responses come before the real one
-            self.status = 0
-            return self._feed_head(rest) if rest else b""
         return self.feed(rest) if rest else b""
 
     def _read_head(self, head: bytes) -> None:
@@ -74,14 +78,20 @@ class ResponseReader:
             if field is None:
                 raise HttpError("a header field that cannot be read")
             fields[field[1].decode().lower()] = field[2].decode("latin-1")
-        self.status, self.fields = int(match[1]), fields
+        status = int(match[1])
+        if 100 <= status < 200:  # interim responses come before the real one
+            self._interim += 1
+            if self._interim > _MAX_INTERIM:
+                raise HttpError(f"more than {_MAX_INTERIM} interim responses")
+            return
+        self.status, self.fields = status, fields
         coding = fields.get("transfer-encoding", "").strip().lower()
         if coding not in {"", "identity", "chunked"}:
             raise HttpError(f"the transfer coding {coding!r}, which was not asked for")
         self._chunked = coding == "chunked"
         length = fields.get("content-length")
         if length is not None and not self._chunked:
-            if not length.isdecimal():
+            if not (length.isdecimal() and len(length) <= _MAX_LENGTH_DIGITS):
                 raise HttpError("a Content-Length that is no number")
             self._left = int(length)
         if self._left == 0 or self.status in {204, 304}:

@@ -24,13 +24,17 @@ from rtcli.load.net.source_addresses import SourceAddresses, bytes_received, res
 from rtcli.load.net.throttle import Throttle
 from rtcli.load.scenario.steps import Kill
 
-_MAX_FRAME = 16 * 1024 * 1024
+_MAX_MESSAGE = 16 * 1024 * 1024  # bytes of a frame, and of a message in fragments
+_MAX_FRAGMENTS = 4_096
+_MAX_UNREAD = 65_536  # bytes that the server has not read, beyond which its pings are not answered
 _TEXT = picows.WSMsgType.TEXT
 _CONTINUATION = picows.WSMsgType.CONTINUATION
 _BINARY = picows.WSMsgType.BINARY
 _CLOSE = picows.WSMsgType.CLOSE
+_PING = picows.WSMsgType.PING
 _NO_STATUS = 1005
 _ABNORMAL = 1006
+_TOO_BIG = 1009
 # What goes wrong with a connection is reported by its close code, not in a log. It is an adapter, since
 # picows makes a child of a mere logger for each connection.
 _quiet = logging.getLogger("rtcli.loadtest.picows")
@@ -72,6 +76,7 @@ class WebSocketConnection(picows.WSListener):
         self.socket: socket.socket | None = None
         self._transport: picows.WSTransport | None = None
         self._parts: list[bytes] = []
+        self._parts_bytes = 0
         self._code = _ABNORMAL
         self._reason = ""
         self._throttle: Throttle | None = None
@@ -117,16 +122,36 @@ class WebSocketConnection(picows.WSListener):
         kind = frame.msg_type
         if kind is _CLOSE:
             self._read_close(data)
+        elif kind is _PING:
+            self._answer_ping(data)
         elif kind in {_TEXT, _BINARY, _CONTINUATION}:
             if not frame.fin:
-                self._parts.append(data)
+                self._keep_part(data)
                 return
             if self._parts:
                 data = b"".join([*self._parts, data])
                 self._parts.clear()
+                self._parts_bytes = 0
             self.frames += 1
             if self.receiver is not None:
                 self.receiver.on_frame(data, monotonic_ns() // 1000)
+
+    def _keep_part(self, data: bytes) -> None:
+        """Keep a fragment until the last one has come; a message that is too long ends the connection."""
+        self._parts.append(data)
+        self._parts_bytes += len(data)
+        if self._parts_bytes > _MAX_MESSAGE or len(self._parts) > _MAX_FRAGMENTS:
+            self._parts.clear()
+            self._reason = "a message that is too long, or in too many fragments"
+            self.close(_TOO_BIG, self._reason)
+            if self._transport is not None:
+                self._transport.disconnect()
+
+    def _answer_ping(self, data: bytes) -> None:
+        """Answer while the server reads: RFC 6455, section 5.5.3, lets pongs be left out before the last."""
+        transport = self._transport
+        if transport is not None and transport.underlying_transport.get_write_buffer_size() <= _MAX_UNREAD:
+            transport.send_pong(data)
 
     def _read_close(self, data: bytes) -> None:
         self._code = int.from_bytes(data[:2], "big") if len(data) >= 2 else _NO_STATUS
@@ -222,7 +247,8 @@ async def open_websocket(
                 extra_headers=[*headers, *offered],
                 ssl_context=None if tls is None else tls[0],
                 max_redirects=0,
-                max_frame_size=_MAX_FRAME,
+                max_frame_size=_MAX_MESSAGE,
+                enable_auto_pong=False,
                 read_buffer_init_size=READ_BUFFER,
                 logger_name=_LOGGER,
             )

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import httpx
 import msgspec
 
+from rtcli.client.answers import Answer, ask
 from rtcli.load.accounts.absences import Cause
 from rtcli.load.audit.sender_log import SenderLog
 from rtcli.load.errors import StepError
@@ -28,6 +29,8 @@ from rtcli.protocol.paths import room_messages_path
 from rtcli.protocol.position import InvalidPositionError, Position, parse_position
 
 _BEFORE_IT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)  # before the request was written
+MAX_ANSWER_BYTES = 1_048_576
+ANSWER_TIMEOUT_S = 60.0  # for all of a request and its answer; silence ends it earlier
 _PUBLISHED = frozenset({200, 201, 202, 204})
 
 
@@ -164,9 +167,11 @@ class HttpPublisher:
             user.count("errors", code="http")
             return _NoAnswer(of_failed_publish(error), sent=not isinstance(error, _BEFORE_IT))
         good = _PUBLISHED if self._described is None else self._described.status
-        if response.status_code not in good:
-            user.count("errors", code=str(response.status_code))
-            return _Answer(f"http_{response.status_code}")
+        if response.status not in good:
+            user.count("errors", code=str(response.status))
+            return _Answer(f"http_{response.status}")
+        if response.problem:
+            user.report_problem(f"publishing was answered by {response.problem}")
         return _Answer("", _position_in(response.content))
 
     def _describe(self, room: str, text: str) -> _Request:
@@ -185,14 +190,15 @@ class HttpPublisher:
 
 async def _respond(
     client: httpx.AsyncClient, request: _Request, url: httpx.URL, headers: Mapping[str, str]
-) -> httpx.Response:
-    """Make a request. Raises HTTPError.
+) -> Answer:
+    """Make a request, and read a bounded answer; no redirect is followed. Raises HTTPError.
 
     A connection that breaks just after it was opened has no socket any more when anyio asks for its address,
     which raises AttributeError: that is the server's doing, and no bug of ours.
     """
+    made = client.build_request(request.method, url, content=request.body, headers=headers)
     try:
-        return await client.request(request.method, url, content=request.body, headers=headers)
+        return await ask(client, made, max_bytes=MAX_ANSWER_BYTES, timeout_s=ANSWER_TIMEOUT_S, redirects=0)
     except AttributeError as error:
         if error.name != "getpeername":
             raise
@@ -214,5 +220,5 @@ def _position_in(content: bytes) -> Position | None:
     """The position in an answer of our own server; None in any other."""
     try:
         return parse_position(_decode_receipt(content).position)
-    except (msgspec.DecodeError, InvalidPositionError, UnicodeError):
+    except (msgspec.DecodeError, InvalidPositionError, UnicodeError, RecursionError):
         return None

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from rtcli.protocol.content_coding import ACCEPTED, ContentCodingError, ContentDecoder
 from rtcli_server.auth.verification_keys import KeyConfigError, VerificationKey, parse_jwks
 
 MAX_BODY_BYTES = 512 * 1024
@@ -44,24 +45,42 @@ def check_jwks_url(url: str) -> str:
     return url
 
 
-def fetch_jwks(
-    url: str, *, timeout_s: float = FETCH_TIMEOUT_S, clock: Callable[[], float] = time.monotonic
-) -> bytes:
-    """Fetch the document; block for at most twice `timeout_s`. Raises JwksError."""
-    deadline = clock() + timeout_s
-    body = bytearray()
+def fetch_jwks(url: str, *, timeout_s: float = FETCH_TIMEOUT_S) -> bytes:
+    """Fetch the document; block for at most `timeout_s` and the look-up of a name. Raises JwksError.
+
+    It has an event loop of its own, because only there can a time for the whole answer be set: a server that
+    sends a byte a second is never too slow for a limit on each read.
+    """
+    return asyncio.run(_fetch(url, timeout_s))
+
+
+async def _fetch(url: str, timeout_s: float) -> bytes:
     try:
-        with httpx.stream("GET", url, timeout=timeout_s, follow_redirects=False) as response:
+        async with (
+            asyncio.timeout(timeout_s),
+            httpx.AsyncClient(timeout=2 * timeout_s, headers={"accept-encoding": ACCEPTED}) as http,
+            http.stream("GET", url, follow_redirects=False) as response,
+        ):
             if response.status_code != 200:
                 raise JwksError(f"status {response.status_code}")
-            for chunk in response.iter_bytes():
-                body += chunk
-                if len(body) > MAX_BODY_BYTES:
-                    raise JwksError(f"more than {MAX_BODY_BYTES} bytes")
-                if clock() > deadline:
-                    raise JwksError(f"not complete after {timeout_s:g} s")
+            return await _read(response)
+    except TimeoutError:
+        raise JwksError(f"not complete after {timeout_s:g} s") from None
     except httpx.HTTPError as error:
         raise JwksError(type(error).__name__) from None
+    except ContentCodingError as error:
+        raise JwksError(str(error)) from None
+
+
+async def _read(response: httpx.Response) -> bytes:
+    """Read the body, which is counted as it is decompressed."""
+    decoder = ContentDecoder(response.headers.get("content-encoding", ""))
+    body = bytearray()
+    async for data in response.aiter_raw():
+        for piece in decoder.feed(data):
+            body += piece
+            if len(body) > MAX_BODY_BYTES:
+                raise JwksError(f"more than {MAX_BODY_BYTES} bytes")
     return bytes(body)
 
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import tracemalloc
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 
@@ -12,7 +14,8 @@ from rtcli.client.endpoint import parse_endpoint
 from rtcli.client.http import TlsOptions, make_http
 from rtcli.client.sse import Batch, EventStream, Lost, Opened, StreamItem
 from rtcli.errors import CliError, Exit
-from tests.support.fakes.scripted_stream import HEAD, FakeStream, fake_stream, hold, status
+from tests.support.fakes.liars import drip, endless, gzip_bomb, head
+from tests.support.fakes.scripted_stream import HEAD, Answer, FakeStream, fake_stream, hold, status
 
 
 def keep_open(data: bytes) -> Callable[[asyncio.StreamWriter], Awaitable[None]]:
@@ -127,6 +130,81 @@ async def test_what_ends_it_at_once(answer: bytes, exit_code: Exit, says: str) -
             await collect(stream)
     assert caught.value.exit_code == exit_code
     assert says in caught.value.message
+
+
+STREAM = {"Content_Type": "text/event-stream"}
+
+
+@pytest.mark.parametrize(
+    ("lie", "says"),
+    [
+        (endless(HEAD, b"x" * 65_536), "a line of more than 1048576 bytes"),
+        (endless(HEAD, b"data: " + b"x" * 65_536 + b"\n"), "an event of more than 4194304 bytes"),
+        (gzip_bomb(b" ", **STREAM), "a line of more than 1048576 bytes"),
+        (gzip_bomb(b"data: " + b"x" * 1_000 + b"\n", **STREAM), "an event of more than 4194304 bytes"),
+        (head(200, Content_Encoding="br", **STREAM) + b"x", "'br', which was not asked for"),
+        (head(200, Content_Encoding="gzip", **STREAM) + b"data: a\n\n", "not gzip"),
+        (status(302, headers="Location: http://127.0.0.1:9/\r\n"), "redirects to another server, http://127"),
+    ],
+)
+async def test_a_server_that_lies_ends_it(lie: Answer, says: str) -> None:
+    tracemalloc.start()
+    try:
+        async with fake_stream(lie) as server, open_stream(server) as stream:
+            with pytest.raises(CliError) as caught:
+                await collect(stream)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert caught.value.exit_code == Exit.SERVER
+    assert says in caught.value.message
+    assert peak < 16 * 1024 * 1024
+
+
+async def test_a_compressed_stream_is_read_as_it_comes() -> None:
+    packer = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(head(200, Content_Encoding="gzip", **STREAM))
+        for data in (b"data: a\n\n", b"data: b\n\n"):
+            writer.write(packer.compress(data) + packer.flush(zlib.Z_SYNC_FLUSH))
+            await writer.drain()
+        await hold(writer)
+
+    async with fake_stream(answer) as server, open_stream(server) as stream:
+        assert data_of(await collect(stream, until_data="b")) == ["a", "b"]
+
+
+async def test_a_head_that_comes_too_slowly_is_a_loss() -> None:
+    """Each byte is in time, and the end never comes."""
+    async with fake_stream(drip(b"", HEAD[:-2] + b"X-A: " + b"x" * 9_999)) as server:
+        endpoint = parse_endpoint(server.url)
+        reconnect = Reconnect(random.Random(3), started=0.0)
+        async with make_http(
+            endpoint, tls=TlsOptions(), headers=[], connect_timeout_s=0.2, read_timeout_s=0.2
+        ) as http:
+            stream = EventStream(http, server.url, where=endpoint.authority, reconnect=reconnect)
+            with pytest.raises(CliError, match=r"sent nothing for 0\.2 s") as caught:
+                await collect(stream)
+    assert caught.value.exit_code == Exit.CANNOT_CONNECT
+
+
+@pytest.mark.parametrize("event_id", [b"a\x01b", b"\x7f", b"x" * 65_537])
+async def test_an_id_that_no_header_can_have(event_id: bytes) -> None:
+    answer = HEAD + b"id: " + event_id + b"\ndata: a\n\n"
+    async with fake_stream(answer) as server, open_stream(server) as stream:
+        with pytest.raises(CliError, match="an event id that cannot be sent back") as caught:
+            await collect(stream)
+    assert caught.value.exit_code == Exit.SERVER
+    assert len(server.requests) == 1
+
+
+async def test_an_id_with_space_around_it_is_sent_without() -> None:
+    """Fetch, section 2.2.2: a header's value is normalised."""
+    answer = HEAD + b"id:  7 \t\ndata: a\n\n"
+    async with fake_stream(answer, status(204)) as server, open_stream(server) as stream:
+        await collect(stream)
+    assert server.header("Last-Event-ID") == [None, "7"]
 
 
 @pytest.mark.parametrize("code", [408, 429, 500, 502, 503])

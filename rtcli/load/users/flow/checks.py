@@ -9,12 +9,15 @@ from typing import NamedTuple
 import httpx
 import msgspec
 
+from rtcli.client.answers import ask
 from rtcli.load.core.json_path import has, lookup
 from rtcli.load.scenario.expressions import render_tree
 from rtcli.load.scenario.steps import Expect, Http
 from rtcli.load.users.context import UserContext
 from rtcli.load.users.flow.runner import Flow
 from rtcli.load.users.frame_observers import FrameMatcher, Pattern
+
+MAX_ANSWER_BYTES = 4_194_304  # of an answer to an `http` step, decompressed
 
 
 async def expect(flow: Flow, step: Expect) -> None:
@@ -55,7 +58,7 @@ def _capture(flow: Flow, tree: object, captures: Mapping[str, str]) -> None:
 
 
 class _Answer(NamedTuple):
-    """The answer. `status` is 0 when there was none; `tree` is its JSON, or None."""
+    """The answer. `status` is 0 when there was none that could be read; `tree` is its JSON, if needed."""
 
     status: int
     tree: object
@@ -74,9 +77,9 @@ async def _request(user: UserContext, step: Http) -> _Answer:
     url = worker.url(step.path.render_path(user.scope, user.rng))
     started = worker.now()
     try:
-        response = await worker.http.request(
-            step.method, url, content=content, headers=headers, timeout=step.timeout
-        )
+        http = worker.http
+        request = http.build_request(step.method, url, content=content, headers=headers, timeout=step.timeout)
+        answer = await ask(http, request, max_bytes=MAX_ANSWER_BYTES, timeout_s=step.timeout, redirects=0)
     except httpx.HTTPError as error:
         user.report_problem(f"{step.method} failed: {type(error).__name__}")
         return _Answer(0, None)
@@ -84,7 +87,15 @@ async def _request(user: UserContext, step: Http) -> _Answer:
         now = worker.now()
         recorder = user.recorders.get("http_req_duration", step=step.label)
         recorder.record(worker.bin_key(now), now - started)
+    if answer.problem:
+        user.report_problem(f"{step.method} failed: the server sent {answer.problem}")
+        return _Answer(0, None)
+    return _Answer(answer.status, _parse(answer.content) if step.capture else None)
+
+
+def _parse(content: bytes) -> object:
+    """The JSON of an answer; None when it is none, or nested too deeply."""
     try:
-        return _Answer(response.status_code, msgspec.json.decode(response.content))
-    except msgspec.DecodeError:
-        return _Answer(response.status_code, None)
+        return msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

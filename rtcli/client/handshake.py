@@ -1,0 +1,112 @@
+"""Opens WebSocket connections to servers that nobody trusts.
+
+A message has a limit on its bytes and its fragments, nothing is compressed, and a redirect is followed within
+the origin only. A server that sends pings and never reads would fill our memory with pongs: it is left.
+"""
+
+from __future__ import annotations
+
+import ssl
+
+from typing_extensions import override
+from websockets import exceptions as wse
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.uri import parse_uri
+
+from rtcli.client import failures
+from rtcli.client.failures import ConnectionLostError, Failure
+from rtcli.client.http import USER_AGENT
+from rtcli.errors import CliError, Exit
+
+MAX_INCOMING_BYTES = 1_048_576  # of a message
+MAX_UNREAD_BYTES = 1_048_576  # of what we sent and the server did not read
+
+
+class _RedirectError(wse.InvalidHandshake):
+    """A redirect that is not followed. The text goes after `<server> redirects `."""
+
+
+class _Connection(ClientConnection):
+    """Left when the server does not read, or does not end what one of both has closed."""
+
+    _is_ending = False
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        # Our own messages wait until the transport has room; only pongs can pile up.
+        if self.transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
+            self.transport.abort()
+        if self.close_deadline is not None and not self._is_ending:
+            self._is_ending = True
+            self.loop.call_at(self.close_deadline, self.transport.abort)
+
+
+class _connect(connect):  # noqa: N801 - it is called like the function that it stands for
+    @override
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """Return the URI to go to, or the error that ends it. Only the path may change: all headers stay."""
+        location = super().process_redirect(exc)
+        if isinstance(location, Exception):
+            return location
+        old, new = self.ws_uri, parse_uri(location)
+        if (old.secure, old.host, old.port) != (new.secure, new.host, new.port):
+            scheme = "wss" if new.secure else "ws"
+            return _RedirectError(f"to another server, {scheme}://{new.host[:100]}:{new.port}")
+        return location
+
+
+async def open_socket(
+    url: str,
+    *,
+    where: str,
+    tls: ssl.SSLContext | None,
+    headers: list[tuple[str, str]],
+    use_proxy: bool,
+    timeout_s: float,
+    ping_interval_s: float,
+    close_timeout_s: float,
+) -> ClientConnection:
+    """Connect within `timeout_s`. `where` is host:port, for people. Raises ConnectionLostError."""
+    try:
+        return await _connect(
+            url,
+            ssl=tls,
+            additional_headers=headers,
+            user_agent_header=USER_AGENT,
+            compression=None,
+            proxy=True if use_proxy else None,
+            open_timeout=timeout_s,
+            ping_interval=ping_interval_s,
+            ping_timeout=ping_interval_s,
+            close_timeout=close_timeout_s,
+            max_size=MAX_INCOMING_BYTES,
+            create_connection=_Connection,
+        )
+    except (OSError, TimeoutError, wse.WebSocketException) as error:
+        raise ConnectionLostError(_of_handshake(error, where)) from error
+
+
+def _of_handshake(error: BaseException, where: str) -> Failure:
+    if isinstance(error, wse.InvalidStatus):
+        response = error.response
+        return failures.of_status(
+            response.status_code,
+            where,
+            what="no WebSocket",
+            retry_after=response.headers.get("Retry-After"),
+        )
+    if isinstance(error, _RedirectError):
+        return failures.of_redirect(error, where)
+    if isinstance(error, wse.ProxyError):
+        text = f"the proxy on the way to {where} failed: {error}"
+        return Failure("proxy", CliError(text, exit_code=Exit.CANNOT_CONNECT), retry=True)
+    ended = any(isinstance(cause, EOFError | ConnectionError) for cause in failures.chain(error))
+    if isinstance(error, wse.WebSocketException) and not ended:
+        wrong = CliError(
+            f"{where} is no WebSocket server: {error}",
+            hint="is that rtcli's port? give the full path with --url ws://host:port/path",
+            exit_code=Exit.SERVER,
+        )
+        return Failure("no WebSocket", wrong, retry=False)
+    return failures.of_network(error, where)

@@ -1,0 +1,130 @@
+"""WebSocket connections to servers that lie."""
+
+from __future__ import annotations
+
+import asyncio
+import tracemalloc
+from collections.abc import Awaitable, Callable
+
+import pytest
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from rtcli.client.failures import ConnectionLostError
+from rtcli.client.handshake import open_socket
+from rtcli.errors import CliError, Exit
+from tests.support.fakes.liars import (
+    drip,
+    endless,
+    frame_head,
+    head,
+    lying_websocket,
+    send_frames,
+    send_pings_and_never_read,
+)
+from tests.support.fakes.scripted_stream import Answer, fake_stream, status
+
+MIB = 1_048_576
+
+
+async def connect(port: int, *, timeout_s: float = 10.0) -> ClientConnection:
+    return await open_socket(
+        f"ws://127.0.0.1:{port}/ws",
+        where="there",
+        tls=None,
+        headers=[("X-Api-Key", "s3cret"), ("Authorization", "Bearer t")],
+        use_proxy=False,
+        timeout_s=timeout_s,
+        ping_interval_s=10.0,
+        close_timeout_s=0.2,
+    )
+
+
+@pytest.mark.parametrize(
+    ("then", "code"),
+    [
+        (send_frames(frame_head(1, 2**40), b"x" * 65_536), 1009),
+        (send_frames(frame_head(1, MIB + 1), b"x" * 65_536), 1009),
+        (
+            send_frames(frame_head(1, 1, fin=False) + b"x", frame_head(0, 65_535, fin=False) + b"x" * 65_535),
+            1009,
+        ),
+        (send_frames(frame_head(1, 0, fin=False), frame_head(0, 0, fin=False) * 1_000), 1009),
+        (send_frames(bytes([0xC1, 1, 0]), b""), 1002),  # compressed, though nobody agreed to it
+        (send_frames(b"", frame_head(9, 126) + b"x" * 126), 1002),  # a ping that is too long
+    ],
+    ids=["huge", "over the limit", "fragments", "empty fragments", "compressed", "long ping"],
+)
+async def test_a_message_has_limits(
+    then: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], code: int
+) -> None:
+    async with lying_websocket(then) as port:
+        socket = await connect(port)
+        tracemalloc.start()
+        try:
+            with pytest.raises(ConnectionClosed) as caught:
+                await socket.recv()
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert caught.value.sent is not None
+    assert caught.value.sent.code == code
+    assert peak < 8 * MIB
+
+
+async def test_pongs_do_not_pile_up() -> None:
+    async with lying_websocket(send_pings_and_never_read) as port:
+        socket = await connect(port)
+        tracemalloc.start()
+        try:
+            with pytest.raises(ConnectionClosed):
+                await socket.recv()
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 16 * MIB
+
+
+async def failure(*answers: Answer, timeout_s: float = 10.0) -> CliError:
+    """How a handshake ends that is answered like this."""
+    async with fake_stream(*answers) as server:
+        with pytest.raises(ConnectionLostError) as caught:
+            await connect(server.port, timeout_s=timeout_s)
+    return caught.value.failure.error
+
+
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+async def test_no_redirect_leads_to_another_server(code: int) -> None:
+    async with fake_stream(head()) as thief:
+        for location in (f"ws://127.0.0.1:{thief.port}/", f"ws://localhost:{thief.port}/ws", thief.url):
+            error = await failure(status(code, headers=f"Location: {location}\r\n"))
+            assert error.exit_code == Exit.SERVER
+            if location != thief.url:  # http://, which is no address of a WebSocket
+                assert "redirects to another server, ws://" in error.message
+        assert thief.requests == []
+
+
+async def test_a_redirect_within_the_origin_is_followed_with_everything() -> None:
+    async with fake_stream(status(307, headers="Location: /elsewhere\r\n"), status(403)) as server:
+        with pytest.raises(ConnectionLostError) as caught:
+            await connect(server.port)
+        assert caught.value.failure.error.exit_code == Exit.AUTH
+        assert server.targets == ["/ws", "/elsewhere"]
+        assert server.header("x-api-key") == ["s3cret"] * 2
+        assert server.header("authorization") == ["Bearer t"] * 2
+
+
+@pytest.mark.parametrize(
+    ("lie", "exit_code"),
+    [
+        (endless(b"HTTP/1.1 101 X\r\n", b"X-A: b\r\n" * 100), Exit.SERVER),
+        (endless(b"HTTP/1.1 101 X\r\nX: ", b"x" * 9_999), Exit.SERVER),
+        (endless(head(404), b"x" * 65_536), Exit.SERVER),
+        (drip(b"", head(101)[:-2] + b"X-A: " + b"x" * 1_000), Exit.CANNOT_CONNECT),
+        (drip(head(404), b"x"), Exit.CANNOT_CONNECT),
+    ],
+    ids=["fields", "field", "body", "slow head", "slow body"],
+)
+async def test_a_handshake_is_bounded_in_bytes_and_time(lie: Answer, exit_code: Exit) -> None:
+    error = await failure(lie, timeout_s=0.5 if exit_code == Exit.CANNOT_CONNECT else 10.0)
+    assert error.exit_code == exit_code
