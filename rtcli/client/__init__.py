@@ -5,7 +5,7 @@ The names in `__all__` are for programs that build on rtcli; each is imported wh
 
 From outside: within rtcli, the modules of those names, `websocket`, `sse`, `publishing`, `http`, `endpoint`
 and `backoff`; what a program says and is told, `connection`, `events` and `failures`; `history`; what asks
-any HTTP server, `answers`; and what reads the user's input, `credentials`, `secret_files` and `validation`.
+any HTTP server, `net`; and what reads the user's input, `credentials`, `secret_files` and `validation`.
 """
 
 from __future__ import annotations

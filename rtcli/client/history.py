@@ -6,8 +6,8 @@ import httpx
 import msgspec
 
 from rtcli.client import failures
-from rtcli.client.answers import RedirectError, ask
 from rtcli.client.events import Message
+from rtcli.client.net.answers import RedirectError, ask
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.messages.server import NewMessageData
 from rtcli.protocol.paths import room_messages_path

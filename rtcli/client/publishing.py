@@ -17,9 +17,9 @@ import httpx
 import msgspec
 
 from rtcli.client import failures
-from rtcli.client.answers import Answer, RedirectError, ask
 from rtcli.client.backoff import Reconnect
 from rtcli.client.failures import Failure
+from rtcli.client.net.answers import Answer, RedirectError, ask
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.paths import BATCH_PATH, ROOMS_PATH
 

@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 import httpx
 
 from rtcli.client import failures
-from rtcli.client.answers import RedirectError, open_answer
 from rtcli.client.backoff import Reconnect
 from rtcli.client.failures import ConnectionLostError, Failure
+from rtcli.client.net.answers import RedirectError, open_answer
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.content_coding import ContentCodingError, ContentDecoder
 from rtcli.protocol.sse import ServerSentEvent, SSELimitError, SSEParser

@@ -20,8 +20,8 @@ from rtcli.client import failures
 from rtcli.client.backoff import Reconnect
 from rtcli.client.events import ClientEvent, ConnectionWarning, Lost
 from rtcli.client.failures import ConnectionLostError, Failure
-from rtcli.client.handshake import open_socket
 from rtcli.client.http import CONNECT_TIMEOUT_S
+from rtcli.client.net.handshake import open_socket
 from rtcli.client.state import ClientState
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.codes import CloseCode

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import httpx
 import msgspec
 
-from rtcli.client.answers import Answer, ask
+from rtcli.client.net.answers import Answer, ask
 from rtcli.load.accounts.absences import Cause
 from rtcli.load.audit.sender_log import SenderLog
 from rtcli.load.errors import StepError

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import httpx
 import msgspec
 
-from rtcli.client.answers import ask
+from rtcli.client.net.answers import ask
 from rtcli.load.core.json_path import has, lookup
 from rtcli.load.scenario.expressions import render_tree
 from rtcli.load.scenario.steps import Expect, Http

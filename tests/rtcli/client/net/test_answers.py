@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from rtcli.client.answers import Answer, RedirectError, ask
 from rtcli.client.endpoint import Endpoint
 from rtcli.client.http import TlsOptions, make_http
+from rtcli.client.net.answers import Answer, RedirectError, ask
 from tests.support.fakes.liars import drip, endless, gzip_bomb, head
 from tests.support.fakes.scripted_stream import Answer as Scripted
 from tests.support.fakes.scripted_stream import FakeStream, fake_stream, status

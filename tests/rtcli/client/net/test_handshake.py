@@ -11,7 +11,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from rtcli.client.failures import ConnectionLostError
-from rtcli.client.handshake import open_socket
+from rtcli.client.net.handshake import open_socket
 from rtcli.errors import CliError, Exit
 from tests.support.fakes.liars import (
     drip,
