@@ -26,14 +26,15 @@ settings.register_profile("rtcli", deadline=None, database=examples)
 settings.load_profile("rtcli")
 
 
-QUICK_LEAVES_OUT = {"attacks", "browser", "deploy", "faults"}  # folders
+# Folders of faults, and of tests that start processes of the command line, each a second or more.
+QUICK_LEAVES_OUT = ("attacks", "browser", "deploy", "e2e", "faults", "rtcli/cli/commands", "rtcli/load/run")
 NEEDS_A_PACKAGE = {"redis_of_session", "cluster_of_session"}  # fixtures; others have the marker `system`
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="run the fault tests with their full counts (hours)")
     parser.addoption(
-        "--quick", action="store_true", help="leave out what needs a system package, and the fault tests"
+        "--quick", action="store_true", help="leave out what needs a system package, faults, whole load tests"
     )
 
 
@@ -59,9 +60,9 @@ def _is_left_out(item: pytest.Item) -> bool:
     """Whether a test needs a system package, or lies in a folder that `--quick` leaves out."""
     stores = {"redis", "cluster"} & {*item.name.partition("[")[2].rstrip("]").split("-")}
     fixtures = NEEDS_A_PACKAGE & set(getattr(item, "fixturenames", ()))
-    folder = item.path.relative_to(ROOT / "tests").parts[0]
+    path = item.path.relative_to(ROOT / "tests")
     marked = item.get_closest_marker("system") is not None
-    return bool(stores or fixtures or marked or folder in QUICK_LEAVES_OUT)
+    return bool(stores or fixtures or marked) or any(map(path.is_relative_to, QUICK_LEAVES_OUT))
 
 
 @pytest.fixture(scope="session")
