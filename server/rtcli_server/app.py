@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket
 
 from rtcli_server.api import api_router, install_problem_handlers
 from rtcli_server.api.page import page_router
+from rtcli_server.http_routes import HttpRoute, add_slash_route
 from rtcli_server.metrics.exposition import Exposition
 from rtcli_server.problems import ProblemError
 from rtcli_server.realtime import Realtime
@@ -44,18 +45,19 @@ def realtime_router(settings: Settings, realtime: Realtime | None = None) -> API
         finally:
             await services.stop()
 
-    router = APIRouter(lifespan=lifespan)
+    router = APIRouter(lifespan=lifespan, redirect_slashes=False)
     router.include_router(websocket_router(services))
     router.include_router(stream_router(services))
     router.include_router(api_router(services, rates=services.user_rates))
     router.include_router(_health_router(services))
+    add_slash_route(router)
     return router
 
 
 def create_app(settings: Settings, realtime: Realtime | None = None) -> FastAPI:
     """Make a whole server as an ASGI application, with the page. Raises what `Realtime` raises."""
     services = realtime or Realtime(settings)
-    app = FastAPI(title="rtcli server", docs_url=None, redoc_url=None)
+    app = FastAPI(title="rtcli server", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.include_router(realtime_router(settings, services))
     app.include_router(page_router())
     app.add_api_websocket_route("/{path:path}", _unknown_websocket)
@@ -70,7 +72,7 @@ async def _unknown_websocket(websocket: WebSocket) -> None:
 
 
 def _health_router(realtime: Realtime) -> APIRouter:
-    router = APIRouter(tags=["operations"])
+    router = APIRouter(tags=["operations"], route_class=HttpRoute)
     exposition = Exposition(realtime)
 
     @router.get("/healthz")

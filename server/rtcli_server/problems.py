@@ -30,6 +30,9 @@ _TEXTS = {
     405: ("method_not_allowed", "This method is not allowed here"),
     413: (ErrorCode.TOO_LONG, "The body is too long"),
     415: ("unsupported_media_type", "The body must be application/json"),
+    426: ("upgrade_required", "This is the address of a WebSocket"),
+    501: ("not_implemented", "This is not understood here"),
+    505: ("http_version_not_supported", "This server speaks HTTP/1.1"),
 }
 
 

@@ -15,7 +15,7 @@ from fastapi import Depends
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from rtcli.protocol.messages.strict_json import NotAcceptedError, parse
@@ -23,6 +23,7 @@ from rtcli_server.api.answers import as_problem, problem_response
 from rtcli_server.api.services import ApiServices
 from rtcli_server.auth.admission import Admission, AdmissionRequest, Rejection
 from rtcli_server.auth.claims import Principal
+from rtcli_server.http_routes import HttpRoute
 from rtcli_server.limits.user_rates import UserRates
 from rtcli_server.problems import ProblemError
 
@@ -119,7 +120,7 @@ def _check_path(request: Request) -> None:
 def guarded_route(access: Access) -> type[APIRoute]:
     """Make the route class for a router all of whose routes are behind `access`."""
 
-    class GuardedRoute(APIRoute):
+    class GuardedRoute(HttpRoute):
         """Authenticates, counts and reads a request; answers an error of the route with a problem."""
 
         def get_route_handler(self) -> Handler:
@@ -135,6 +136,8 @@ def guarded_route(access: Access) -> type[APIRoute]:
                     return await handle(await _checked(request, limit))
                 except _EXPECTED as error:
                     return problem_response(as_problem(error))
+                except ClientDisconnect:  # within its body: nobody is there to read an answer
+                    return problem_response(ProblemError(400))
 
             return guarded
 

@@ -8,6 +8,8 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from rtcli_server.http_routes import HttpRoute
+
 FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
@@ -40,7 +42,7 @@ def page_router() -> APIRouter:
         body, headers = answers[request.scope["path"]]
         return Response(body, headers=headers)
 
-    router = APIRouter(include_in_schema=False)
+    router = APIRouter(include_in_schema=False, route_class=HttpRoute)
     for path in FILES:
-        router.add_api_route(path, serve, methods=["GET", "HEAD"])
+        router.add_api_route(path, serve, methods=["GET"])
     return router

@@ -27,7 +27,8 @@ from rtcli_server.process.listeners import BACKLOG, base_url, open_listeners
 from rtcli_server.realtime import Realtime
 from rtcli_server.settings import Settings
 from rtcli_server.timing.supervision import OnEnd, Supervised, Supervisor
-from rtcli_server.transports.http.protocol import HttpOptions, HttpProtocol
+from rtcli_server.transports.http.options import HttpOptions
+from rtcli_server.transports.http.protocol import HttpProtocol
 from rtcli_server.transports.http.trusted_proxies import TrustedProxies
 from rtcli_server.transports.websocket import picows_upgrade, uvicorn_protocol
 
@@ -140,11 +141,10 @@ def _config(settings: Settings, realtime: Realtime) -> uvicorn.Config:
         max_fields=settings.max_header_fields,
         proxies=TrustedProxies(settings.trusted_proxies),
         answers=realtime.answers,
-        upgrade=_upgrade(settings, realtime),
     )
     return uvicorn.Config(
         create_app(settings, realtime),
-        http=partial(HttpProtocol, options),  # type: ignore[arg-type] # it is called like the class
+        http=partial(HttpProtocol, options, _upgrade(settings, realtime)),  # type: ignore[arg-type] # it is called like the class
         ws="none",  # `upgrade` takes WebSocket handshakes over
         ws_max_size=settings.max_message_bytes,
         ws_per_message_deflate=False,

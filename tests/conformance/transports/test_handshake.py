@@ -110,18 +110,46 @@ def test_bad_handshakes(server: LiveServer, status: int, replace: Replace) -> No
         assert response.headers["sec-websocket-version"] == "13"
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "HEAD", "OPTIONS"])
-def test_h3_another_method(server: LiveServer, method: str) -> None:
-    response = answer_to(server, handshake_bytes(good_path(), method=method))
+@pytest.mark.parametrize(("method", "status"), [("POST", 405), ("PUT", 405), ("OPTIONS", 405), ("HEAD", 426)])
+def test_h3_another_method(server: LiveServer, method: str, status: int) -> None:
+    """RFC 9110, section 7.8: a server may ignore an Upgrade. What is left is a request to this path."""
+    replace: Replace = {"Connection": "upgrade, close"}
+    response = answer_to(server, handshake_bytes(good_path(), method=method, replace=replace))
     assert response is not None
-    assert response.status == 405
-    assert response.headers["allow"] == "GET"
+    assert response.status == status
+    if status == 405:
+        assert response.headers["allow"] == "GET, HEAD"
 
 
-@pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/0.9", "HTTP/2.0", "HTTP/1.2"])
-def test_h4_another_http_version(server: LiveServer, version: str) -> None:
+VERSIONS = {
+    "HTTP/1.0": 426,
+    "HTTP/0.9": 400,
+    "HTTP/2.0": 505,
+    "HTTP/3.1": 505,
+    "HTTP/11.1": 400,
+    "http/1.1": 400,
+}
+
+
+@pytest.mark.parametrize(("version", "status"), VERSIONS.items())
+def test_h4_another_http_version(server: LiveServer, version: str, status: int) -> None:
     response = answer_to(server, handshake_bytes(good_path(), version=version))
-    assert response is None or response.status in {400, 505}
+    assert response is not None
+    assert response.status == status
+
+
+def test_h4_a_higher_minor_version(server: LiveServer) -> None:
+    """RFC 9110, section 2.5: it is read as HTTP/1.1."""
+    response = answer_to(server, handshake_bytes(good_path(), version="HTTP/1.9"))
+    assert response is not None
+    assert response.status == 101
+
+
+def test_the_absolute_form_of_a_request(server: LiveServer) -> None:
+    """RFC 9112, section 3.2.2."""
+    response = answer_to(server, handshake_bytes(f"http://127.0.0.1:{server.port}{good_path()}"))
+    assert response is not None
+    assert response.status == 101
 
 
 @pytest.mark.parametrize("size", [20_000, 70_000, 300_000])
@@ -217,7 +245,8 @@ RUBBISH = {
 @pytest.mark.parametrize("data", RUBBISH.values(), ids=RUBBISH)
 def test_h8_h14_h22_rubbish(server: LiveServer, data: bytes) -> None:
     response = answer_to(server, data)
-    assert response is None or response.status in {400, 405}
+    assert response is not None
+    assert response.status == (505 if data.startswith(b"PRI") else 400)
 
 
 @pytest.mark.parametrize(
@@ -229,10 +258,13 @@ def test_h9_unknown_paths(server: LiveServer, path: str) -> None:
     assert response.status == 404
 
 
-def test_h10_a_plain_get_on_a_websocket_path(server: LiveServer) -> None:
-    response = answer_to(server, f"GET {WS} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_h10_a_plain_request_on_a_websocket_path(server: LiveServer, method: str) -> None:
+    response = answer_to(server, f"{method} {WS} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
     assert response is not None
-    assert response.status in {404, 426}
+    assert response.status == 426
+    assert response.headers["upgrade"] == "websocket"
+    assert response.headers["connection"] == "upgrade, close"
 
 
 @pytest.mark.parametrize("path", ["/api/v1/events/stream", "/healthz", "/api/v1/sse/stream"])

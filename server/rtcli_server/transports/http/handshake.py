@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
-from http import HTTPStatus
 
 from rtcli_server.headers import Headers, header_values
 from rtcli_server.problems import ProblemError
@@ -19,15 +18,6 @@ PLAIN_HANDSHAKE = (
     b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %b\r\n\r\n"
 )
-
-
-def response_bytes(problem: ProblemError) -> bytes:
-    """Encode a complete HTTP/1.1 response after which the connection is closed."""
-    body = problem.body()
-    lines = [f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}"]
-    lines += [f"{name}: {value}" for name, value in problem.headers().items()]
-    lines += [f"content-length: {len(body)}", "connection: close", "", ""]
-    return "\r\n".join(lines).encode("latin-1") + body
 
 
 def _tokens(headers: Headers, name: bytes) -> set[bytes]:
@@ -42,25 +32,24 @@ def is_websocket_upgrade(headers: Headers) -> bool:
     return b"websocket" in _tokens(headers, b"upgrade") and b"upgrade" in _tokens(headers, b"connection")
 
 
-def check_handshake(method: str, http_version: str, headers: Headers) -> ProblemError | None:
+def check_handshake(headers: Headers) -> ProblemError | None:
     """Return what is wrong with an upgrade request, or None when it is valid.
 
-    Section 4.2.1: a GET request of HTTP/1.1 or higher, a Host header, Sec-WebSocket-Version 13 and a
-    Sec-WebSocket-Key that decodes to 16 bytes. Section 4.4: a server that does not support the version
+    Section 4.2.1: a GET request of HTTP/1.1 with a Host (the caller checks these), Sec-WebSocket-Version 13
+    and a Sec-WebSocket-Key that decodes to 16 bytes. Section 4.4: a server that does not support the version
     answers with the ones it supports.
     """
-    if method != "GET":
-        return ProblemError(405, detail="A WebSocket handshake is a GET request", headers={"allow": "GET"})
-    if http_version != "1.1":
-        return ProblemError(400, detail="A WebSocket handshake needs HTTP/1.1")
-    if len(header_values(headers, b"host")) != 1:
-        return ProblemError(400, detail="Exactly one Host header is required")
     if header_values(headers, b"sec-websocket-version") != [VERSION.encode()]:
-        supported = {"sec-websocket-version": VERSION, "upgrade": "websocket"}
-        return ProblemError(426, detail="This server speaks WebSocket version 13", headers=supported)
+        return upgrade_required("This server speaks WebSocket version 13")
     if not _is_key(header_values(headers, b"sec-websocket-key")):
         return ProblemError(400, detail="Sec-WebSocket-Key must stand once and hold 16 bytes in base64")
     return None
+
+
+def upgrade_required(detail: str | None = None) -> ProblemError:
+    """Ask for a WebSocket. RFC 9110, section 7.8: with Upgrade, the connection option `upgrade` is a must."""
+    fields = {"upgrade": "websocket", "connection": "upgrade", "sec-websocket-version": VERSION}
+    return ProblemError(426, detail=detail, headers=fields)
 
 
 def _is_key(found: list[bytes]) -> bool:

@@ -25,6 +25,12 @@ class TrustedProxies:
     def __bool__(self) -> bool:
         return bool(self._networks)
 
+    def client_of(self, peer: tuple[str, int] | None, headers: Headers) -> tuple[str, int] | None:
+        """Return address and port of the client of a connection; behind a proxy, the port is 0."""
+        if peer is None or not self._networks:
+            return peer
+        return self.client_address(peer[0], headers), 0
+
     def client_address(self, peer: str, headers: Headers) -> str:
         """Return the client's address; `peer` is the address that the connection comes from.
 

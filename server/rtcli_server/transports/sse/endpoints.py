@@ -28,6 +28,7 @@ from rtcli_server.broker import BrokerUnavailableError
 from rtcli_server.connections.event_stream import EventStream
 from rtcli_server.connections.event_stream_writer import OpenWriter
 from rtcli_server.connections.heartbeat_stream import HeartbeatStream
+from rtcli_server.http_routes import HttpRoute
 from rtcli_server.problems import ProblemError
 from rtcli_server.realtime import Realtime
 from rtcli_server.transports.sse import description
@@ -40,7 +41,7 @@ from rtcli_server.transports.sse.stream_request import (
     last_event_id,
     read_cursor,
 )
-from rtcli_server.transports.sse.writers import open_writer
+from rtcli_server.transports.sse.writers import last_of_connection, open_writer
 
 NOT_RESUMABLE = "The cursor of so many rooms with such long names would not fit into a request"
 HEADERS = {
@@ -100,8 +101,11 @@ class EventStreamResponse(Response, Generic[AnyStream]):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Start the response, and keep it open until the client or the stream ends."""
+        is_head = scope["method"] == "HEAD"
+        if not is_head:
+            last_of_connection(scope)
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        if scope["method"] == "HEAD":
+        if is_head:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
         budget = self._realtime.send_budget
@@ -201,12 +205,13 @@ class EventStreamEndpoints:
 def stream_router(realtime: Realtime) -> APIRouter:
     """The routes of the event streams."""
     endpoints = EventStreamEndpoints(realtime)
-    router = APIRouter(tags=["event streams"])
+    router = APIRouter(tags=["event streams"], route_class=HttpRoute)
     for path, endpoint, described in (
         (EVENT_STREAM_PATH, endpoints.events, description.of_events(with_rooms=True)),
         (NOTIFICATION_STREAM_PATH, endpoints.notifications, description.of_events(with_rooms=False)),
         (HEARTBEAT_STREAM_PATH, endpoints.heartbeats, description.of_heartbeats()),
     ):
-        router.add_api_route(path, endpoint, methods=["GET"], response_class=Response, **described)
+        # A HEAD is not answered as a GET: it opens no stream.
         router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
+        router.add_api_route(path, endpoint, methods=["GET"], response_class=Response, **described)
     return router

@@ -18,10 +18,25 @@ def open_writer(
     scope: Scope, receive: Receive, send: Send, budget: SendBudget, stream: WriterObserver
 ) -> EventStreamWriter:
     """Make the writer for a response that was started. `stream` is told what happens to the transport."""
-    protocol = scope.get("extensions", {}).get(HTTP_PROTOCOL)
-    if isinstance(protocol, HttpProtocol):
-        return ChunkedEventWriter(protocol, receive, send, budget=budget, stream=stream)
+    protocol = _bundled(scope)
+    if protocol is not None and scope["http_version"] != "1.0":  # which has no chunks
+        return ChunkedEventWriter(protocol, send, budget=budget, stream=stream)
     return AsgiEventWriter(receive, send, budget=budget, stream=stream)
+
+
+def last_of_connection(scope: Scope) -> None:
+    """Let this request be the last one of its connection, under the bundled server.
+
+    What a client sends while its stream is open could wait for hours, and hide that the client is gone.
+    """
+    protocol = _bundled(scope)
+    if protocol is not None:
+        protocol.last_request()
+
+
+def _bundled(scope: Scope) -> HttpProtocol | None:
+    protocol = scope.get("extensions", {}).get(HTTP_PROTOCOL)
+    return protocol if isinstance(protocol, HttpProtocol) else None
 
 
 async def _until_disconnected(receive: Receive) -> None:
@@ -97,23 +112,22 @@ class ChunkedEventWriter:
     def __init__(
         self,
         protocol: HttpProtocol,
-        receive: Receive,
         send: Send,
         *,
         budget: SendBudget,
         stream: WriterObserver,
     ) -> None:
-        self._protocol = protocol
+        self._flow = protocol.flow
         self._transport = protocol.transport
         self._write = protocol.transport.write
-        self._receive = receive
         self._send = send
         self._ended = False
+        self._over = asyncio.Event()
         self.busy = self.full = False
         self._stream = stream
         self._budget = budget
         protocol.transport.set_write_buffer_limits(high=budget.high_bytes, low=budget.low_bytes)
-        protocol.report_to(self)
+        protocol.flow.report_to(self)
 
     @property
     def waiting_bytes(self) -> int:
@@ -135,6 +149,7 @@ class ChunkedEventWriter:
     def lost(self) -> None:
         """Tell the stream that the transport is closed; write nothing more."""
         self._ended = True
+        self._over.set()
         self._stream.lost()
 
     def write(self, data: bytes) -> None:
@@ -154,19 +169,18 @@ class ChunkedEventWriter:
     def end(self) -> None:
         """Let `run` end the response."""
         self._ended = True
-        self._protocol.cycle.message_event.set()  # wakes `receive`
+        self._over.set()
 
     def abort(self) -> None:
         """Drop the transport, and what it holds."""
         self._ended = True
+        self._over.set()
         self._transport.abort()
 
     async def run(self) -> None:
         """Wait until the client has gone or the stream has ended."""
         try:
-            while not self._ended and (await self._receive())["type"] != "http.disconnect":
-                pass
-            if self._ended:
-                await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+            await self._over.wait()
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
-            self._protocol.stop_reporting()
+            self._flow.report_to(None)

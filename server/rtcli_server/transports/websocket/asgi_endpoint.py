@@ -12,6 +12,7 @@ import logging
 from typing import NamedTuple
 
 from fastapi import APIRouter
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -21,10 +22,12 @@ from rtcli_server.auth.admission import AdmissionRequest, Rejection
 from rtcli_server.auth.claims import Principal
 from rtcli_server.connections.websocket import Connection
 from rtcli_server.delivery.wire import Format
+from rtcli_server.http_routes import HttpRoute
 from rtcli_server.problems import ProblemError
 from rtcli_server.realtime import Realtime
 from rtcli_server.session.settings import HeartbeatMode
 from rtcli_server.transports.asgi_extensions import WEBSOCKET_TRANSPORT
+from rtcli_server.transports.http.handshake import upgrade_required
 from rtcli_server.transports.send_queue import SendQueue
 
 PATHS = {WEBSOCKET_PATH: HeartbeatMode.CLIENT, WEBSOCKET_V2_PATH: HeartbeatMode.SERVER}
@@ -204,10 +207,20 @@ async def answer_handshake(websocket: WebSocket, problem: ProblemError) -> None:
         await websocket.close()
 
 
+async def _not_a_handshake(request: Request) -> Response:
+    """Answer a request that does not ask for a WebSocket (RFC 9110, section 15.5.22)."""
+    problem = upgrade_required()
+    headers = problem.headers()
+    if not request.scope["http_version"].startswith("1"):
+        del headers["connection"]  # RFC 9113, section 8.2.2: not in HTTP/2
+    return Response(problem.body(), problem.status, headers)
+
+
 def websocket_router(realtime: Realtime) -> APIRouter:
     """The routes of the WebSocket endpoints."""
-    router = APIRouter()
+    router = APIRouter(route_class=HttpRoute)
     endpoint = WebSocketEndpoint(realtime)
     for path in PATHS:
         router.add_api_websocket_route(path, endpoint.__call__)
+        router.add_api_route(path, _not_a_handshake, methods=["GET"], include_in_schema=False)
     return router

@@ -29,7 +29,6 @@ from rtcli_server.transports.websocket.picows_transport import PicowsTransport
 
 MAX_READ_BYTES = 65_536  # at once
 READ_BUFFER_BYTES = 2_048  # of each connection at first; it grows with what comes at once
-_NOBODY = asyncio.Protocol()
 Listener: TypeAlias = PicowsTransport | RejectedTransport
 
 
@@ -42,13 +41,13 @@ class PicowsUpgrade:
 
     def __call__(self, http: HttpProtocol) -> None:
         """Admit or reject the client, and take the transport over or answer with an HTTP status."""
-        path, _, query = http.url.decode("latin-1").partition("?")
-        heartbeat = PATHS.get(path)
+        head = http.head
+        heartbeat = PATHS.get(head.raw_path.decode())
         if heartbeat is None:
             self._otherwise(http)
             return
-        client = http.scope["client"]
-        request = AdmissionRequest(http.headers, query, client[0] if client else "", websocket=True)
+        address = http.client[0] if http.client else ""
+        request = AdmissionRequest(head.headers, head.query.decode(), address, websocket=True)
         try:
             self._answer(http, heartbeat, request, self._realtime.admission.admit_at_once(request))
         except UnknownKeyError:
@@ -150,9 +149,6 @@ def hand_over(http: HttpProtocol, protocol: Any, key: bytes) -> None:  # noqa: A
     """Give the socket to picows' protocol, with a plain handshake that it answers by itself."""
     http.let_go()
     transport = http.transport
-    # uvloop keeps `data_received` of the last plain Protocol, also under a BufferedProtocol: without
-    # this every connection would keep its HTTP parser and request, 6 KB, for as long as it lives.
-    transport.set_protocol(_NOBODY)
     transport.set_protocol(protocol)
     protocol.connection_made(transport)
     handshake = PLAIN_HANDSHAKE % key

@@ -5,6 +5,7 @@ uvicorn limits the bytes of a message but not its fragments, and waits for ever 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,8 @@ from rtcli_server.transports.asgi_extensions import WEBSOCKET_TRANSPORT
 from rtcli_server.transports.http.handshake import PLAIN_HANDSHAKE
 from rtcli_server.transports.http.protocol import HttpProtocol
 from rtcli_server.transports.websocket.frames import ControlFrameLimit, FrameError
+
+_NOBODY = asyncio.BufferedProtocol()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +45,10 @@ class UvicornWebSocket(WebSocketsSansIOProtocol):
 
     def __init__(self, limits: FragmentLimits, http: HttpProtocol) -> None:
         super().__init__(http.config, http.server_state, http.app_state)
-        fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in http.headers]
+        head = http.head
+        fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers]
         self._limits = limits
-        self._request = Request(http.url.decode("latin-1"), websockets.Headers(fields))
+        self._request = Request(head.target.decode(), websockets.Headers(fields))
         self._fragments = 0
         self._control = ControlFrameLimit()
         self.slot = 0
@@ -162,6 +166,8 @@ def upgrade(limits: FragmentLimits, http: HttpProtocol) -> None:
     http.let_go()
     protocol = UvicornWebSocket(limits, http)
     protocol.connection_made(http.transport)
-    protocol.client = http.scope["client"]
-    protocol.data_received(PLAIN_HANDSHAKE % header_values(http.headers, b"sec-websocket-key")[0])
+    protocol.client = http.client
+    protocol.data_received(PLAIN_HANDSHAKE % header_values(http.head.headers, b"sec-websocket-key")[0])
+    # uvloop keeps `get_buffer` of the last BufferedProtocol, also under a plain one.
+    http.transport.set_protocol(_NOBODY)
     http.transport.set_protocol(protocol)
