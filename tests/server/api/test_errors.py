@@ -66,7 +66,10 @@ async def test_unknown_paths_and_methods(ann: httpx.AsyncClient) -> None:
     assert_problem(await ann.get("/nothing"), 404, "not_found")
     answer = await ann.put("/api/v1/rooms")
     assert_problem(answer, 405, "method_not_allowed")
-    assert answer.headers["allow"] == "GET"
+    assert answer.headers["allow"] == "GET, HEAD"
+    answer = await ann.put(MESSAGES)
+    assert_problem(answer, 405, "method_not_allowed")
+    assert answer.headers["allow"] == "GET, HEAD, POST"
 
 
 async def test_too_many_requests() -> None:

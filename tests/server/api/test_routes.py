@@ -17,11 +17,14 @@ from websockets.exceptions import InvalidStatus
 from rtcli_server.app import create_app
 from rtcli_server.process.runner import ServerHandle
 from rtcli_server.settings import Settings
+from rtcli_server.transports.websocket.asgi_endpoint import PATHS
 from tests.support.clients.http_api import Clients, assert_problem, token_for
 from tests.support.forged_tokens import SECRET
 
 # Open to everybody: health, metrics, the OpenAPI document, the page, heartbeats without content.
 PUBLIC = {"/healthz", "/readyz", "/metrics", "/openapi.json", "/api/v1/sse/stream"}
+STREAMS = {"/api/v1/sse/stream"}
+SLASHES = "/{path:path}/"  # answers 404, so that the framework does not redirect
 PAGE = {"/", "/page.css", "/page.js", "/rtclient.js", "/favicon.svg"}
 
 
@@ -57,10 +60,13 @@ async def test_no_route_is_open_by_mistake(clients: Clients, token: str | None) 
     client = await clients(token_for(ttl_s=-60) if token == "expired" else token)
     checked = 0
     for route in paths_of(Route):
-        if route.path in PUBLIC | PAGE:
+        if route.path in PUBLIC | PAGE | {SLASHES}:
             continue
         for method in sorted((route.methods or set()) - {"HEAD"}):
             answer = await client.request(method, fill(route.path), content=b"{}")
+            if route.path in PATHS:  # of WebSockets, which the next test opens
+                assert_problem(answer, 426, "upgrade_required")
+                continue
             assert_problem(answer, 401, "invalid_token")
             checked += 1
     assert checked >= 11
@@ -130,5 +136,10 @@ def test_the_description_names_the_ways_to_authenticate(document: dict[str, Any]
 
 async def test_head_and_options(clients: Clients) -> None:
     client: httpx.AsyncClient = await clients(token_for())
-    assert (await client.head("/api/v1/rooms")).status_code == 405
+    api = ("/api/v1/rooms", "/api/v1/rooms/general/messages", "/api/v1/rooms/general/members")
+    for path in (*api, *sorted(PUBLIC - STREAMS), *PAGE):
+        head, get = await client.head(path), await client.get(path)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-type"] == get.headers["content-type"]
+    assert (await (await clients()).head("/api/v1/rooms")).status_code == 401
     assert (await client.options("/api/v1/rooms")).status_code == 405

@@ -90,7 +90,8 @@ class Exchange:
 
     def feed(self, data: bytes, *, last: bool) -> None:
         """Give the application a part of the body."""
-        self._waits_for_continue = False
+        if data:
+            self._waits_for_continue = False
         if not self.complete:
             self._body += data
         self._body_complete = last

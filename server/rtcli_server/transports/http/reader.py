@@ -77,7 +77,7 @@ class RequestReader:
         line_end = self._buffer.find(b"\r\n", 0, self._max_bytes)
         if line_end >= 0:
             check_request_line(bytes(self._buffer[:line_end]))
-        elif _NOT_IN_LINE.search(self._buffer, self._scanned):
+        elif _NOT_IN_LINE.search(self._buffer, self._scanned, self._max_bytes):
             raise ProblemError(400, detail=NOT_HTTP)
         if len(self._buffer) >= self._max_bytes:
             if line_end < 0:
