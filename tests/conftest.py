@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.database import DirectoryBasedExampleDatabase, InMemoryExampleDatabase
 
-from tests.support import hermetic
+from tests.support import hermetic, unexpected_logs
 from tests.support.attacks import table
 from tests.support.paths import ROOT
 
@@ -69,6 +69,15 @@ def _is_left_out(item: pytest.Item) -> bool:
 def soak(request: pytest.FixtureRequest) -> bool:
     """Whether to repeat faults with the full counts of docs/reliability.md."""
     return bool(request.config.getoption("--soak"))
+
+
+@pytest.fixture(autouse=True)
+def nothing_unexpected_is_logged(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test whose servers logged a traceback, or that left an exception to the garbage collector."""
+    with unexpected_logs.collected() as found:
+        yield
+    if request.node.get_closest_marker("logs_traceback") is None:
+        assert not found, "logged unexpectedly:\n" + "\n".join(found)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.support.processes.rtcli import start
+from tests.support.unexpected_logs import in_text
 
 DEADLINE_S = 30.0
 
@@ -51,13 +52,14 @@ class Command:
         out, err = self.process.communicate(timeout=DEADLINE_S)
         self.out += out
         self.err += err
-        assert b"Traceback" not in self.err, self.err
+        assert not in_text(self.err.decode("utf-8", "replace")), self.err
         return self.process.returncode
 
     def kill(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
-        self.process.communicate()
+        _, err = self.process.communicate()
+        assert not in_text((self.err + err).decode("utf-8", "replace")), self.err + err
 
 
 Run = Callable[..., Command]

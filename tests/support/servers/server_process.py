@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
+from tests.support import unexpected_logs
 from tests.support.ports import free_port
 from tests.support.processes.lifetime import DIES_WITH_US
 from tests.support.processes.rtcli import RTCLI, environment
@@ -98,6 +99,7 @@ class ServerProcess:
             self._process = None
 
     def _launch(self) -> float:
+        unexpected_logs.watch(self.log)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,
