@@ -100,7 +100,11 @@ async def running_server(settings: Settings, *, worker: int | None = None) -> As
             await handle.drain()
         finally:
             server.should_exit = True
-            await serving
+            await asyncio.wait([serving])
+            if realtime.supervisor.exit_cause:  # what has failed may be what stops the rest
+                await realtime.stop()
+        if not realtime.supervisor.exit_cause:
+            serving.result()
 
 
 def _report_end(supervisor: Supervisor, serving: asyncio.Task[None]) -> None:
