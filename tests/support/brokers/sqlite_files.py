@@ -32,3 +32,11 @@ def copied(source: Path, directory: Path, *suffixes: str) -> Path:
         if beside.exists():
             shutil.copy(beside, directory)
     return directory / source.name
+
+
+def overwrite(path: Path, old: bytes, new: bytes) -> None:
+    """Write over the first occurrence, in place, as a bad disk or another program does."""
+    at = path.read_bytes().index(old)
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(new)

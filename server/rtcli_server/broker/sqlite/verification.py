@@ -32,7 +32,7 @@ def check_structure(connection: sqlite3.Connection, path: Path) -> None:
         return
     [(verdict,)] = connection.execute("PRAGMA integrity_check(1)").fetchall()
     if verdict != "ok":
-        raise DamagedFileError(verdict)
+        raise DamagedFileError(verdict.splitlines()[-1])
 
 
 def check_rows(connection: sqlite3.Connection, path: Path) -> None:

@@ -19,7 +19,7 @@ import pytest
 from rtcli_server.broker import BrokerUnavailableError
 from tests.support.brokers.damaged_log import KEEP_ALL, Witness, damage
 from tests.support.brokers.running import Running, running
-from tests.support.brokers.sqlite_files import copied, rows, url, wal_of
+from tests.support.brokers.sqlite_files import copied, overwrite, rows, url, wal_of
 
 log_of_tests = logging.getLogger(__name__)
 WAYS, SOAK_WAYS = 16, 200
@@ -157,21 +157,13 @@ async def test_a_damaged_index_of_the_write_ahead_log_is_made_anew(
     assert await witness.reopen(left) == "whole"
 
 
-def replace_bytes(path: Path, old: bytes, new: bytes) -> None:
-    """Write over the first occurrence, in place."""
-    at = path.read_bytes().index(old)
-    with path.open("r+b") as file:
-        file.seek(at)
-        file.write(new)
-
-
 async def test_a_page_that_is_damaged_ends_acknowledgements_when_it_is_read(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with running(url(path)) as log:
         position = [await log.publish() for _ in range(20)][-1].position
         rows(path, "PRAGMA wal_checkpoint(TRUNCATE)")
-        replace_bytes(path, b'{"n":7,', b'{"n":8,')
+        overwrite(path, b'{"n":7,', b'{"n":8,')
         with pytest.raises(BrokerUnavailableError, match="publication 7 of channel 1"):
             await log.page()
         assert await log.broker.ready() is False
