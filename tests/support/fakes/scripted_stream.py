@@ -20,10 +20,15 @@ async def hold(writer: asyncio.StreamWriter) -> None:
 
 
 class FakeStream:
-    """Gives the answers one after the other, the last one for ever; `requests` has what was asked."""
+    """Gives the answers one after the other, the last one for ever; `requests` has what was asked.
+
+    What is asked for a target in `by_target` gets that answer instead.
+    """
 
     def __init__(self, *answers: Answer) -> None:
         self.answers = list(answers)
+        self.by_target: dict[str, Answer] = {}
+        self.running: set[asyncio.Task[None]] = set()
         self.requests: list[dict[str, str]] = []
         self.targets: list[str] = []
         self.port = 0
@@ -35,22 +40,33 @@ class FakeStream:
     def header(self, name: str) -> list[str | None]:
         return [request.get(name.lower()) for request in self.requests]
 
+    @property
+    def base(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.running.add(task)
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("utf-8", "surrogateescape").split("\r\n")
             self.targets.append(head[0].split()[1])
             pairs = (line.partition(":") for line in head[1:] if line)
             self.requests.append({name.lower(): value.strip() for name, _, value in pairs})
-            answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+            answer = self.by_target.get(self.targets[-1]) or self._next()
             if isinstance(answer, bytes):
                 writer.write(answer)
                 await writer.drain()
             else:
                 await answer(writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             return
         finally:
+            self.running.discard(task)
             writer.close()
+
+    def _next(self) -> Answer:
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
 @asynccontextmanager
@@ -62,3 +78,6 @@ async def fake_stream(*answers: Answer, port: int = 0) -> AsyncIterator[FakeStre
         yield stream
     finally:
         server.close()
+        for task in stream.running:
+            task.cancel()
+        await asyncio.gather(*stream.running)

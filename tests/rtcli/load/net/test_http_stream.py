@@ -23,6 +23,7 @@ RESPONSES: dict[str, tuple[bytes, bytes, bool]] = {
         b"x",
         False,
     ),
+    "after several": (b"HTTP/1.1 100 Continue\r\n\r\n" * 16 + HEAD + b"\r\nx", b"x", False),
     "no content": (b"HTTP/1.1 204 No Content\r\n\r\n", b"", True),
     "no reason phrase": (b"HTTP/1.1 200\r\n\r\nx", b"x", False),
 }
@@ -70,7 +71,11 @@ def test_fields_are_read_without_case() -> None:
         b"HTTP/1.1 20 OK\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: " + b"1" * 5_000 + b"\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 17,
+        b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" * 100_000,
         b"HTTP/1.1 200 OK\r\nX: " + b"x" * MAX_HEAD,
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * MAX_HEAD + b"\r\n\r\n",
         CHUNKED + b"xyz\r\n",
         CHUNKED + b"5\r\nhelloXX",
         CHUNKED + b"1" * 5000,
@@ -98,6 +103,11 @@ def test_a_request() -> None:
     assert (
         request == b"GET /events?room=a HTTP/1.1\r\nHost: 127.0.0.1:80\r\nAccept: text/event-stream\r\n\r\n"
     )
+
+
+def test_an_id_of_any_characters_is_sent_back_as_it_came() -> None:
+    """WHATWG HTML, section 9.2.1: the last event id is "encoded as UTF-8"."""
+    assert "général-日".encode() in encode_request("/", "h", [("Last-Event-ID", "général-日")])
 
 
 @pytest.mark.parametrize("value", ["a\r\nX: y", "a\nb", "a\0"])
