@@ -124,6 +124,15 @@ class Attendance:
         key = AbsenceKey("absent", role, cause.code, cause.text, cause.own, phase=phase)
         self.groups.group(key).add(1, [name], since, now, now - since)
 
+    def started_late(self, user: Presence, since: int, now: int) -> None:
+        """Account for the time in which the load generator should have started a user, and had not."""
+        count = self._role(user.role)
+        self._add_planned(count, since, now, present=False)
+        phase = self._names[self._phase(since)]
+        cause = GENERATOR_LATE
+        key = AbsenceKey("interrupted", user.role, cause.code, cause.text, cause.own, phase=phase)
+        self.groups.group(key).add(1, [user.name], since, now, now - since)
+
     def end_part(self, user: Presence, now: int) -> None:
         """A user's part is over before the run is."""
         user.finish(now, grace=self._grace)

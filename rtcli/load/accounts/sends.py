@@ -146,11 +146,18 @@ class Sends:
     """Accounts for the messages of one worker's users.
 
     `base` is the start of the run (µs), `phases` the name and the end (µs) of each phase, `phase_of_bin` the
-    phase of a bin by its key, `keep` the number of messages whose evidence is kept.
+    phase of a bin by its key, `keep` the number of messages whose evidence is kept. `max_planned`: so many
+    messages are looked for in the plans of absent users.
     """
 
     def __init__(
-        self, base: int, phases: Sequence[tuple[str, int]], *, phase_of_bin: Callable[[int], str], keep: int
+        self,
+        base: int,
+        phases: Sequence[tuple[str, int]],
+        *,
+        phase_of_bin: Callable[[int], str],
+        keep: int,
+        max_planned: int | None = None,
     ) -> None:
         self._base = base
         self._names = [name for name, _ in phases]
@@ -160,7 +167,7 @@ class Sends:
         self._users: dict[str, RoleSends] = {}
         self._roles: dict[str, SendCounts] = {}
         self._groups = UnsentGroups()
-        self._left_to_plan = MAX_PLANNED
+        self._left_to_plan = MAX_PLANNED if max_planned is None else max_planned
         self._planned: dict[str, tuple[int, float]] = {}  # by role: messages, and seconds of absence
 
     def within_limit(self, planned: Iterable[_Planned]) -> Iterator[_Planned]:
@@ -229,9 +236,9 @@ class Sends:
             users.acknowledged.clear()
             users.unconfirmed.clear()
 
-    def totals(self) -> tuple[int, int]:
-        """The number of messages that were accepted, and of those that were not, until the last `fold`."""
-        accepted = sum(sum(counts.accepted.values()) for counts in self._roles.values())
+    def totals(self) -> tuple[dict[str, dict[str, int]], int]:
+        """What was accepted, by role and phase, and how many were not, until the last `fold`."""
+        accepted = {name: dict(counts.accepted) for name, counts in self._roles.items()}
         return accepted, sum(group.count for group in self._groups.all())
 
     def export(self) -> WorkerSends:

@@ -51,6 +51,7 @@ class RunAttendance:
         self._expected = self._expected_codes()
         self._roles = {name: self._role(name) for name in scenario.roles if name in self._counts}
         self._short = self._short_roles()
+        self._kept_out = self._kept_out_by_generator()
 
     def _resolve(self, groups: list[AbsenceGroup], *, cut_short: bool) -> list[AbsenceGroup]:
         """Decide about users of whom nothing is known."""
@@ -139,6 +140,19 @@ class RunAttendance:
                     short.add(name)
         return short
 
+    def _kept_out_by_generator(self) -> set[str]:
+        """The roles whose users were there for too little of their time because of the generator itself."""
+        own: Counter[str] = Counter()
+        for group in self._groups:
+            own[group.key.role] += group.absent_us if group.key.own else 0
+        found = set()
+        for name, away in own.items():
+            role = self._roles[name]
+            whole = role.planned_s + _seconds(away)
+            if role.required is not None and whole and role.present_s < role.required * whole:
+                found.add(name)
+        return found
+
     # -- the accounts --------------------------------------------------------------------------------------
 
     def users(self) -> UsersAccount:
@@ -188,9 +202,9 @@ class RunAttendance:
             return True
         if key.kind == "absent" and key.own:
             return False
-        if (
-            key.kind == "interrupted"
-        ):  # by itself no violation, but a reason why there was too little presence
+        if key.kind == "interrupted" and key.own:
+            return key.role not in self._kept_out
+        if key.kind == "interrupted":  # by itself no violation, but a reason for too little presence
             return not self._roles[key.role].is_short
         return key.role not in self._short
 

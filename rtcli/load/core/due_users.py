@@ -10,11 +10,12 @@ GRACE_S = 1.0  # somebody who is due this shortly before the end need not have s
 
 @dataclass(frozen=True, slots=True)
 class DueUser:
-    """A user of a role by its index, and when it should start (seconds of the run)."""
+    """A user of a role by its index, and from when to when its part is (seconds of the run)."""
 
     role: str
     index: int
     start: float
+    end: float
 
     @property
     def name(self) -> str:
@@ -26,15 +27,15 @@ class DueUsers:
     """The users of a worker who should start, until they do."""
 
     def __init__(self) -> None:
-        self._waiting: dict[tuple[str, int], float] = {}
-        self._arrivals: dict[str, Iterator[tuple[int, float]]] = {}
+        self._waiting: dict[tuple[str, int], tuple[float, float]] = {}
+        self._arrivals: dict[str, Iterator[tuple[int, float, float]]] = {}
 
-    def expect(self, role: str, index: int, start: float) -> None:
-        """A user should start at this time."""
-        self._waiting[role, index] = start
+    def expect(self, role: str, index: int, start: float, end: float) -> None:
+        """A user should start at this time, and its part ends at that one."""
+        self._waiting[role, index] = start, end
 
-    def expect_arrivals(self, role: str, arrivals: Iterator[tuple[int, float]]) -> None:
-        """More users should start, whose index and time are taken from `arrivals` one after the other."""
+    def expect_arrivals(self, role: str, arrivals: Iterator[tuple[int, float, float]]) -> None:
+        """More users should start; their index, start and end are taken from `arrivals` one after another."""
         self._arrivals[role] = arrivals
 
     def started(self, role: str, index: int) -> None:
@@ -43,12 +44,12 @@ class DueUsers:
 
     def never_started(self, end: float) -> Iterator[DueUser]:
         """The users who should have started before the run ended, and did not."""
-        end -= GRACE_S
-        for (role, index), start in self._waiting.items():
-            if start < end:
-                yield DueUser(role, index, start)
+        latest = end - GRACE_S
+        for (role, index), (start, over) in self._waiting.items():
+            if start < latest:
+                yield DueUser(role, index, start, over)
         for role, arrivals in self._arrivals.items():
-            for index, start in arrivals:
-                if start >= end:
+            for index, start, over in arrivals:
+                if start >= latest:
                     break
-                yield DueUser(role, index, start)
+                yield DueUser(role, index, start, over)

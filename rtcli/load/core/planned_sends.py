@@ -189,15 +189,22 @@ class MessageCount:
 
     A flow that goes on sends later what does not depend on the time. Of the messages that it did not come
     to, only those of endless loops and schedules count; of loops, all but the one that it goes on with.
+    `schedules` False: it sends late what has a rate.
     """
 
     def __init__(
-        self, absent: Sequence[tuple[float, float]], phases: Sequence[Phase], *, back: float | None
+        self,
+        absent: Sequence[tuple[float, float]],
+        phases: Sequence[Phase],
+        *,
+        back: float | None,
+        schedules: bool = True,
     ) -> None:
         self.reached = 0.0  # when the last message that it has looked at is due
         self._absent = absent
         self._phases = [(phase.name, end) for phase, _, end in phase_bounds(phases)]
         self._back = back
+        self._schedules = schedules
         self._counts: dict[tuple[str, str], NotReached] = {}
         self._waiting = Counter[str]()
 
@@ -220,7 +227,7 @@ class MessageCount:
     def _comes_later(self, due: DueMessage) -> bool:
         if self._back is None:
             return False
-        if not due.endless:
+        if not due.endless or (due.step.rate is not None and not self._schedules):
             return True
         self._waiting[due.step.label] += due.step.rate is None
         return due.step.rate is None and self._waiting[due.step.label] == 1

@@ -106,7 +106,9 @@ class RunState:
     users: dict[int, int] = field(default_factory=dict)  # by worker
     connections: dict[int, int] = field(default_factory=dict)
     absent: dict[int, int] = field(default_factory=dict)  # users who are absent without leave now
-    messages: dict[int, tuple[int, int]] = field(default_factory=dict)  # accepted and unsent, since the start
+    accepted: dict[int, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
+    """Messages of each worker since the start, by role and phase."""
+    unsent: dict[int, int] = field(default_factory=dict)  # messages since the start
     rss: dict[int, int] = field(default_factory=dict)
     violations: dict[int, Mapping[str, int]] = field(default_factory=dict)  # by kind, known by now
     cpu: dict[int, CpuShare] = field(default_factory=dict)
@@ -120,7 +122,7 @@ class RunState:
     heard: dict[int, float] = field(default_factory=dict)  # when each worker told of itself last
     accounts: list[WorkerAccount] = field(default_factory=list)
     attendance: dict[int, WorkerAttendance] = field(default_factory=dict)  # by worker
-    sends: list[WorkerSends] = field(default_factory=list)  # of each worker
+    sends: dict[int, WorkerSends] = field(default_factory=dict)  # by worker
     doubts: list[Doubt] = field(default_factory=list)
     interrupted_by: str = ""  # the signal that ended the run before its time
     aborted_by: ThresholdSpec | None = None
@@ -151,7 +153,8 @@ class RunState:
         before = max(0, int(self.now()) - 1)
         self.users[worker], self.connections[worker] = tick.users, tick.connections
         self.rss[worker], self.violations[worker] = tick.rss, tick.violations
-        self.absent[worker], self.messages[worker] = tick.absent, (tick.accepted, tick.unsent)
+        self.absent[worker] = tick.absent
+        self.accepted[worker], self.unsent[worker] = tick.accepted, tick.unsent
         self.cpu.setdefault(worker, CpuShare()).add(tick.cpu)
         self.peak_users = max(self.peak_users, sum(self.users.values()))
         self.peak_rss = max(self.peak_rss, sum(self.rss.values()))
@@ -273,7 +276,7 @@ class Coordinator:
                 state.ended = max(state.ended or 0.0, at)
             case Settled(ledger, problems, sends):
                 self._ledgers[number] = ledger
-                state.sends.append(sends)
+                state.sends[number] = sends
                 for text, count in problems.items():
                     state.problems[text] += count
             case Audited(account, attendance, doubts):

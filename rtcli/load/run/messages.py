@@ -109,7 +109,7 @@ class Tick(_Message, frozen=True):
     log: tuple[str, ...]
     violations: Mapping[str, int]  # by kind, those that are known by now
     absent: int = 0  # users who are absent without leave now
-    accepted: int = 0  # messages, since the start
+    accepted: Mapping[str, Mapping[str, int]] = {}  # messages since the start, by role and phase
     unsent: int = 0
 
 

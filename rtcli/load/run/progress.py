@@ -36,8 +36,10 @@ class ProgressFigures:
         self.duration = scenario.duration
         self.users = sum(state.users.values())
         self.absent = sum(state.absent.values())
-        self.accepted = sum(accepted for accepted, _ in state.messages.values())
-        self.unsent = sum(unsent for _, unsent in state.messages.values())
+        self.accepted = sum(
+            sum(phases.values()) for roles in state.accepted.values() for phases in roles.values()
+        )
+        self.unsent = sum(state.unsent.values())
         self.connections = sum(state.connections.values())
         last = range(max(0, int(self.now) - _WINDOW), int(self.now))
         latency, lag = (state.store.recent(name, last) for name in ("fanout_latency", "schedule_lag"))

@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 from rtcli._version import __version__
 from rtcli.load.accounts.doubts import settle_doubts
+from rtcli.load.accounts.sends import WorkerSends
 from rtcli.load.accounts.sends_account import RunSends
 from rtcli.load.accounts.users_account import RunAttendance
 from rtcli.load.audit.evidence import Group, GroupKey, group_texts
-from rtcli.load.core.lost_workers import attendance_of_lost
+from rtcli.load.core.lost_workers import attendance_of_lost, sends_of_lost
 from rtcli.load.core.schedule import phase_bounds
 from rtcli.load.metrics.histogram import Histogram, bucket_index
 from rtcli.load.metrics.names import METRICS, Kind
@@ -51,7 +52,8 @@ def make_result(state: RunState) -> RunResult:
     elapsed = min(state.ended if state.ended is not None else state.now(), scenario.duration)
     phases = [(phase.name, state.base + round(end * 1e6)) for phase, _, end in phase_bounds(scenario.phases)]
     settled = settle_doubts(state.doubts, state.accounts, phases, state.base)
-    sends = RunSends(scenario, [*state.sends, settled.sends], state.base, unknown=settled.unknown)
+    known = [*state.sends.values(), settled.sends, *_lost_sends(state, elapsed)]
+    sends = RunSends(scenario, known, state.base, unknown=settled.unknown)
     audit = _audit(state, sends.evidence())
     accounts = _accounts(state, audit, sends.account(), elapsed)
     _count_shortfalls(state.store, accounts)
@@ -133,6 +135,18 @@ def _accounts(state: RunState, audit: AuditResult, sends: SendsAccount, elapsed:
             expected=expected, delivered=delivered, indeterminate=audit.counts["indeterminate"]
         ),
     )
+
+
+def _lost_sends(state: RunState, elapsed: float) -> list[WorkerSends]:
+    """The sends of workers that have ended without telling of them, by plan."""
+    scenario, workers = state.spec.scenario, state.spec.workers
+    return [
+        sends_of_lost(
+            scenario, failure, workers, elapsed, state.base, accepted=state.accepted.get(failure.worker, {})
+        )
+        for failure in state.failures
+        if failure.worker in state.gone and failure.worker not in state.sends
+    ]
 
 
 def _count_shortfalls(store: RunStore, accounts: Accounts) -> None:

@@ -11,12 +11,15 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
+from rtcli.load.accounts.absences import GENERATOR_LATE
+from rtcli.load.accounts.attendance import MIN_GRACE_US
 from rtcli.load.adapters.interface import SseAdapter, WsAdapter
 from rtcli.load.adapters.registry import adapter_for
 from rtcli.load.core.context import WorkerContext, WorkerSpec
 from rtcli.load.core.due_users import DueUsers
 from rtcli.load.core.failures import Failures, OwnFailure
 from rtcli.load.core.latches import Latches
+from rtcli.load.core.not_reached import UnstartedUser
 from rtcli.load.core.schedule import arrival_end, arrival_times, phase_bounds, seeded_rng, stays
 from rtcli.load.run.health.loop_watch import LoopWatch
 from rtcli.load.run.health.processor_time import ProcessorTime
@@ -101,7 +104,11 @@ class Worker:
                     self.spec.scenario.phases,
                     seeded_rng(self.spec.scenario.seed, role.name, "arrivals"),
                 )
-                mine = islice(enumerate(arrivals), self.spec.worker, None, self.spec.workers)
+                parts = (
+                    (index, start, arrival_end(self.spec.scenario, role, index, start))
+                    for index, start in enumerate(arrivals)
+                )
+                mine = islice(parts, self.spec.worker, None, self.spec.workers)
                 self._due.expect_arrivals(role.name, mine)
                 self._plan_arrival(role, mine, (place + 1) * _NUMBERS_PER_ROLE)
         for phase, start, _ in phase_bounds(self.spec.scenario.phases):
@@ -113,25 +120,24 @@ class Worker:
             if stay.number % self.spec.workers == self.spec.worker:
                 self._start_at(stay.start, role, stay.number, first + stay.number, stay.end)
 
-    def _plan_arrival(self, role: Role, arrivals: Iterator[tuple[int, float]], first: int) -> None:
+    def _plan_arrival(self, role: Role, arrivals: Iterator[tuple[int, float, float]], first: int) -> None:
         """Schedule the next arrival, which schedules the one after it."""
         following = next(arrivals, None)
         if following is None:
             return
-        index, start = following
-        end = arrival_end(self.spec.scenario, role, index, start)
+        index, start, end = following
         self._start_at(start, role, index, first + index, end)
         self.context.timers.call_at(
             self.context.microseconds(start), lambda _when: self._plan_arrival(role, arrivals, first)
         )
 
     def _start_at(self, start: float, role: Role, index: int, number: int, end: float) -> None:
-        self._due.expect(role.name, index, start)
+        self._due.expect(role.name, index, start, end)
 
         def begin(_when: int) -> None:
             if not self.context.stopping and self.context.now() < self.context.microseconds(end):
                 self._due.started(role.name, index)
-                task = asyncio.create_task(self._run_user(role, index, number, end))
+                task = asyncio.create_task(self._run_user(role, index, number, start, end))
                 self._flows.add(task)
                 task.add_done_callback(self._flow_ended)
 
@@ -155,8 +161,8 @@ class Worker:
         else:
             loop.default_exception_handler(context)
 
-    async def _run_user(self, role: Role, index: int, number: int, end: float) -> None:
-        """Run one user from its start to its end."""
+    async def _run_user(self, role: Role, index: int, number: int, start: float, end: float) -> None:
+        """Run one user, who should begin at `start`, to its end."""
         context = self.context
         adapter = self._adapters[role.name]
         until = context.microseconds(end)
@@ -164,8 +170,11 @@ class Worker:
         self.users.add(user)
         context.users += 1
         stays = role.users is not None or role.stay is not None
-        flow = Flow(user, until, stays=stays, actions=ACTIONS)
+        late = context.now() - context.microseconds(start)
+        flow = Flow(user, until, stays=stays, actions=ACTIONS, late=late)
         self._parts.add(flow)
+        if late >= MIN_GRACE_US:
+            self._account_for_late_start(role, user, start, end)
         try:
             async with asyncio.timeout((until - context.now()) / 1e6):
                 await flow.run()
@@ -181,6 +190,17 @@ class Worker:
             if user.transport.is_waiting:
                 self._gone.append(user)
             context.users -= 1
+
+    def _account_for_late_start(self, role: Role, user: User, start: float, end: float) -> None:
+        """Account for a user whom the load generator has started much too late."""
+        context, now = self.context, self.context.now()
+        context.attendance.started_late(user.presence, context.microseconds(start), now)
+        unstarted = UnstartedUser(context.scenario, role, user.context.name, start, end)
+        late = unstarted.count(
+            context.sends, context.base, context.seconds(now), GENERATOR_LATE, started=True
+        )
+        for _ in late:
+            pass
 
     def _end_part(self, flow: Flow) -> None:
         """End a user's part now, or when its stay is over; those that last as long as the run end with it."""
@@ -217,8 +237,8 @@ class Worker:
         context.stop_sending(complete=not self._stop.is_set())
         context.timers.stop()
         context.attendance.close(context.now())
-        self._account_for_never_started()
-        not_reached = [flow.out_of_reach.over() for flow in self._parts]
+        not_reached = [*self._account_for_never_started()]
+        not_reached += [flow.out_of_reach.over() for flow in self._parts]
         while self._flows:  # a cancellation may get lost, as in asyncio.wait_for of 3.11
             for task in self._flows:
                 task.cancel()
@@ -242,14 +262,16 @@ class Worker:
         for user in (*self.users, *self._gone):
             user.settle_messages()
 
-    def _account_for_never_started(self) -> None:
-        context = self.context
-        for user in self._due.never_started(context.seconds(context.now())):
+    def _account_for_never_started(self) -> Iterator[Iterator[None]]:
+        """Account for users whom the generator did not start; what they should have sent in steps."""
+        context, now = self.context, self.context.now()
+        for user in self._due.never_started(context.seconds(now)):
             role = context.scenario.roles[user.role]
+            over = min(now, context.microseconds(user.end))
             context.count(role, "dropped_iterations")
-            context.attendance.never_started(
-                user.name, user.role, context.microseconds(user.start), context.now()
-            )
+            context.attendance.never_started(user.name, user.role, context.microseconds(user.start), over)
+            unstarted = UnstartedUser(context.scenario, role, user.name, user.start, user.end)
+            yield unstarted.count(context.sends, context.base, context.seconds(over), GENERATOR_LATE)
 
     async def close(self) -> None:
         """Disconnect all users: with a close handshake within some seconds, else at once."""

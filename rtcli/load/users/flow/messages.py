@@ -54,7 +54,7 @@ async def send(flow: Flow, step: Send) -> None:
     if step.rate is not None:
         flow.out_of_reach.reached()
         point.scheduled = True
-        schedule = SendSchedule(flow.context, step.label, flow.end)
+        schedule = SendSchedule(flow.context, step.label, flow.end, late=flow.take_late())
         await schedule.run(step, partial(_send, flow, step, None), spread=step.spread)
         return
     can = flow.user.transport.capabilities

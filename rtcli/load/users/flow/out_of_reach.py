@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from typing import NamedTuple
 
 from rtcli.load.accounts.absences import Cause
-from rtcli.load.core.planned_sends import FlowPlan, FlowPoint, MessageCount, copy_of, publishing_times
+from rtcli.load.core.not_reached import count_not_reached
+from rtcli.load.core.planned_sends import FlowPlan, FlowPoint, copy_of
 from rtcli.load.core.schedule import seeded_rng
+from rtcli.load.scenario.steps import Send
 from rtcli.load.users.user import User
-
-_BATCH = 2_000  # planned messages that are looked at in one go: about 20 ms
 
 
 class _Absence(NamedTuple):
@@ -80,40 +79,32 @@ class OutOfReach:
     def _count(self, absence: _Absence | None) -> Iterator[None]:
         if absence is None:
             return
-        worker, name = self._user.context.worker, self._user.context.name
-        count = MessageCount(absence.times, worker.scenario.phases, back=absence.back)
+        worker, context = self._user.context.worker, self._user.context
         plan = FlowPlan(
             phases=worker.scenario.phases,
             seed=worker.scenario.seed,
-            user=name,
+            user=context.name,
             end=worker.seconds(self._end),
-            rng=seeded_rng(worker.scenario.seed, name, "plan", absence.held_at[-1].started),
+            rng=seeded_rng(worker.scenario.seed, context.name, "plan", absence.held_at[-1].started),
         )
-        messages = worker.sends.within_limit(plan.messages(absence.held_at))
-        while count.add(islice(messages, _BATCH)):
-            yield
-        for step, _, amount, first, last in count.found:
-            room = self._user.planned_rooms.name(step.room) or str(step.room)
-            self._report(absence.cause, room, amount, first, last)
-        self._estimate_rest(absence, count)
 
-    def _estimate_rest(self, absence: _Absence, count: MessageCount) -> None:
-        """Estimate what was not looked at: the worker has looked at as many as it may."""
-        worker, role = self._user.context.worker, self._user.context.role.name
-        since = count.reached if worker.sends.limit_is_reached else worker.seconds(self._end)
-        times = publishing_times(absence.times, worker.scenario.phases)
-        rest = publishing_times(absence.times, worker.scenario.phases, since=since)
-        seconds = sum(end - start for start, end in rest)
-        covered = sum(end - start for start, end in times) - seconds
-        counted = sum(item.amount for item in count.found)
-        if absence.back is not None:  # what it sends later does not count, so others tell nothing of it
-            amount = round(counted * seconds / covered) if covered > 0 else 0
-        else:
-            worker.sends.add_planned(role, counted, covered)
-            amount = worker.sends.estimate(role, seconds)
-        if rest and amount:
-            cause = absence.cause._replace(text=f"{absence.cause.text} (an estimate)")
-            self._report(cause, "", amount, rest[0][0], rest[-1][1])
+        def report(step: Send | None, amount: int, first: float, last: float) -> None:
+            if step is None:
+                cause = absence.cause._replace(text=f"{absence.cause.text} (an estimate)")
+                self._report(cause, "", amount, first, last)
+            else:
+                room = self._user.planned_rooms.name(step.room) or str(step.room)
+                self._report(absence.cause, room, amount, first, last)
+
+        yield from count_not_reached(
+            worker.sends,
+            context.role.name,
+            plan,
+            absence.held_at,
+            absence.times,
+            back=absence.back,
+            report=report,
+        )
 
     def _report(self, cause: Cause, room: str, amount: int, first: float, last: float) -> None:
         worker = self._user.context.worker

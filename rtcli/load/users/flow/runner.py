@@ -23,14 +23,20 @@ GOODBYE_S = 5.0
 
 
 class Flow:
-    """One user's flow. `actions` run its steps by kind; `stays`: when it is done, the user stays to `end`."""
+    """One user's flow. `actions` run its steps by kind; `stays`: when it is done, the user stays to `end`.
 
-    def __init__(self, user: User, end: int, *, stays: bool, actions: Mapping[type, Action]) -> None:
+    `late`: by how many µs the load generator begins it too late. Its schedules begin when they should have.
+    """
+
+    def __init__(
+        self, user: User, end: int, *, stays: bool, actions: Mapping[type, Action], late: int = 0
+    ) -> None:
         self.user = user
         self.context = user.context
         self.worker = user.context.worker
         self.end = end  # of the user's stay
         self.stays = stays
+        self.late = late  # of its first schedule; 0 once that has begun
         self._actions = actions
         self.before: FrameRecorder | None = None  # the frames that came during the step before
         self.points: list[FlowPoint] = []  # where it is, the outermost first; also after a step has failed
@@ -60,6 +66,7 @@ class Flow:
 
     async def _failed(self, error: Exception) -> None:
         """Record what went wrong, and wait before the flow begins again."""
+        self.late = 0
         self.out_of_reach.hold_up()
         self.points.clear()
         text = str(error) or type(error).__name__.removesuffix("Error").lower()
@@ -111,6 +118,11 @@ class Flow:
         self.out_of_reach.hold_up()
         await self.user.wait_connected()
         self.out_of_reach.reached()
+
+    def take_late(self) -> int:
+        """By how many µs a schedule that begins now is too late, because the load generator was."""
+        late, self.late = self.late, 0
+        return late
 
     async def until(self, when: int) -> None:
         """Wait until a time of the run's clock."""

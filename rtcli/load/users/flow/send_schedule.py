@@ -14,20 +14,24 @@ _Send = Callable[[int], bool]
 
 
 class SendSchedule:
-    """When one user's messages of one step are due, until `end`: the seed fixes it before the run."""
+    """When one user's messages of one step are due, until `end`: the seed fixes it before the run.
 
-    def __init__(self, context: UserContext, label: str, end: int) -> None:
+    `late`: it should have begun so many µs ago, and what was due since then is sent at once, late.
+    """
+
+    def __init__(self, context: UserContext, label: str, end: int, *, late: int = 0) -> None:
         self._context = context
         self._worker = context.worker
         self._label = label
         self._end = end
+        self._late = late
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._left: int | None = None  # messages; None: no limit
 
     async def run(self, step: Send | Typing, send: _Send, *, spread: Spread) -> None:
         """Call `send` at each time from now on; returns when there are no more."""
         worker, context = self._worker, self._context
-        start = worker.now()
+        start = worker.now() - self._late
         end = self._end
         if step.time is not None:
             end = min(end, start + round(step.time.sample(context.rng) * 1e6))

@@ -7,57 +7,68 @@ import os
 import signal
 
 import pytest
+from typing_extensions import override
 
 from rtcli.load.core.due_users import DueUser, DueUsers
+from rtcli.load.run.coordinator import ProgressView, RunState
 from tests.support.fakes.faulty_server.faults import Faults
 from tests.support.fakes.faulty_server.server import faulty_server
 from tests.support.load.runs import run
-from tests.support.load.workers import background, worker_processes
-from tests.support.waiting import until
+from tests.support.load.workers import worker_processes
 
 LATE = """
     name: late
     phases:
-      - { name: ramp, for: 1s, users: 0 -> 100% }
-      - { name: run, for: 1500ms }
+      - { name: ramp, for: 2s, users: 0 -> 100% }
+      - { name: run, for: 500ms }
     roles:
       writer: { users: 1, flow: [connect, { join: table }, { send: { room: table, rate: 20/s } }] }
       reader: { users: 20, flow: [connect, { join: table }, hold] }
       guest: { arrivals: 20/s, flow: [connect, { join: table }, { hold: 100ms }] }
+      talker: { users: 10, flow: [connect, { join: table }, { send: { room: table, rate: 10/s } }] }
 """
+SENDS = 20 * 1.5 + 10 * 10 * 1.5  # of the writer, who comes after a second, and of ten talkers
 
 
 def test_who_started_is_not_due_any_more() -> None:
     due = DueUsers()
     for index, start in enumerate((0.0, 3.0, 8.5, 9.5)):
-        due.expect("reader", index, start)
-    due.expect_arrivals("guest", iter([(4, 2.0), (5, 8.0), (6, 9.2), (7, 9.4)]))
+        due.expect("reader", index, start, 10.0)
+    due.expect_arrivals("guest", iter([(4, 2.0, 5.0), (5, 8.0, 9.0), (6, 9.2, 10.0), (7, 9.4, 10.0)]))
     due.started("reader", 0)
     found = list(due.never_started(10.0))
-    readers = [DueUser("reader", 1, 3.0), DueUser("reader", 2, 8.5)]
-    assert found == [*readers, DueUser("guest", 4, 2.0), DueUser("guest", 5, 8.0)]
+    readers = [DueUser("reader", 1, 3.0, 10.0), DueUser("reader", 2, 8.5, 10.0)]
+    assert found == [*readers, DueUser("guest", 4, 2.0, 5.0), DueUser("guest", 5, 8.0, 9.0)]
     assert found[0].name == "reader 2"
 
 
-async def stop_for(seconds: float) -> None:
-    """Stop the worker for once, in the middle of the ramp."""
-    await until(lambda: bool(worker_processes()))
-    await asyncio.sleep(1.0)
-    (pid,) = worker_processes()
-    os.kill(pid, signal.SIGSTOP)
-    await asyncio.sleep(seconds)
-    os.kill(pid, signal.SIGCONT)
+class StopsTheWorker(ProgressView):
+    """Stops the worker for some seconds, early in the ramp."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._is_done = not seconds
+
+    @override
+    def show(self, state: RunState) -> None:
+        if not self._is_done and state.base and state.now() > 0.1:
+            self._is_done = True
+            (pid,) = worker_processes()
+            os.kill(pid, signal.SIGSTOP)
+            asyncio.get_running_loop().call_later(self._seconds, os.kill, pid, signal.SIGCONT)
 
 
 @pytest.mark.parametrize("stop_s", [0.0, 4.0])
 async def test_users_who_never_started_make_a_run_inconclusive(stop_s: float) -> None:
-    async with faulty_server(Faults({})) as server, background(stop_for(stop_s)):
-        result = await run(LATE, server.url)
+    async with faulty_server(Faults({})) as server:
+        result = await run(LATE, server.url, view=StopsTheWorker(stop_s))
     assert result.accounts is not None
     users = result.accounts.users
     planned = {role.role: role.planned for role in users.roles}
     assert planned["reader"] == 20
     late = [item for item in users.shortfalls if item.code == "generator_late"]
+    sends = result.accounts.sends
+    assert sends.due == pytest.approx(SENDS, abs=15)  # whether or not they were sent
     if not stop_s:
         assert late == []
         assert result.exit_code == 0
@@ -66,3 +77,35 @@ async def test_users_who_never_started_make_a_run_inconclusive(stop_s: float) ->
     assert users.planned - users.present == sum(item.count for item in late)
     assert result.exit_code == 96
     assert any("too late to start them" in reason for reason in result.reasons)
+    (unsent,) = sends.shortfalls
+    assert (unsent.role, unsent.code, unsent.by_generator) == ("talker", "generator_late", True)
+
+
+TARDY = """
+    name: tardy
+    phases:
+      - { name: ramp, for: 2s, users: 0 -> 100% }
+      - { name: run, for: 2s }
+      - { name: drain, for: 300ms, publish: stop }
+    roles:
+      talker: { users: 10, flow: [connect, { join: table }, { send: { room: table, rate: 10/s } }] }
+      looper: { users: 4, flow: [connect, { join: table }, { loop: [{ send: table }, { think: 200ms }] }] }
+"""
+
+
+async def test_who_is_started_late_sends_late_what_has_a_schedule_and_owes_the_rest() -> None:
+    async with faulty_server(Faults({})) as server:
+        result = await run(TARDY, server.url, view=StopsTheWorker(2.5))
+    assert result.accounts is not None
+    users, sends = result.accounts.users, result.accounts.sends
+    assert (users.present, users.planned, users.interrupted) == (14, 14, 0)
+    assert {item.kind for item in users.shortfalls} == {"interrupted"}
+    assert all(item.by_generator and item.user_seconds >= item.count for item in users.shortfalls)
+    assert sends.due == pytest.approx(10 * 10 * 3.0 + 4 * 5 * 3.0, rel=0.2)  # 180 without what was late
+    unsent = {item.role: item for item in sends.shortfalls}
+    assert set(unsent) == {"looper"}
+    assert unsent["looper"].code == "generator_late"
+    lag = result.metrics["schedule_lag"]
+    assert (lag.max or 0) > 1.0
+    assert result.exit_code == 96
+    assert any("lacked the means" in reason for reason in result.reasons)

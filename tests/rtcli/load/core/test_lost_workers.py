@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
+from rtcli.load.accounts.sends_account import RunSends
 from rtcli.load.accounts.users_account import RunAttendance
 from rtcli.load.core.failures import OwnFailure
-from rtcli.load.core.lost_workers import attendance_of_lost
+from rtcli.load.core.lost_workers import attendance_of_lost, sends_of_lost
+from rtcli.load.results.accounts import SendsAccount
 from rtcli.load.results.wording import role_time
 from rtcli.load.scenario.model import Scenario
 from tests.support.load.runs import scenario
@@ -65,3 +69,53 @@ def test_they_are_planned_and_absent_from_when_they_began() -> None:
     assert (reader.first, reader.last, reader.user_seconds) == (0.5, 15.0, 100.0)
     assert account.present == 0
     assert role_time(account.roles[0]) == "no time of it can be judged"
+
+
+TALK = """
+    name: lost
+    phases:
+      - { name: calm, for: 10s, users: 0 -> 100% }
+      - { name: peak, for: 10s, rates: x2 }
+      - { name: drain, for: 5s, publish: stop }
+    roles:
+      reader: { users: 3, flow: [connect, { join: lobby }, hold] }
+      writer:
+        users: 4
+        flow: [connect, { join: lobby }, { send: { room: lobby, rate: 10/s } }]
+      talker:
+        arrivals: 2/s
+        spread: even
+        stay: 5s
+        flow: [connect, { join: lobby }, { loop: [{ send: lobby }, { think: 1s }] }]
+"""
+
+
+def sends_until(end: float, worker: int, workers: int, accepted: dict[str, dict[str, int]]) -> SendsAccount:
+    failure = OwnFailure("worker 2 was killed", is_bug=False, worker=worker)
+    world = scenario(TALK)
+    found = sends_of_lost(world, failure, workers, end, BASE, accepted=accepted)
+    return RunSends(world, [found], BASE).account()
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_what_they_should_have_sent_until_then_is_due(workers: int) -> None:
+    parts = [sends_until(15.0, worker, workers, {}) for worker in range(workers)]
+    by_role: Counter[str] = Counter()
+    for item in (item for part in parts for item in part.shortfalls):
+        by_role[item.role] += item.count
+        assert (item.code, item.own, item.cause) == ("generator_killed", True, "worker 2 was killed")
+    # Four writers come between 1.25 and 8.75 s; until then, 20 talkers, each with five messages at most.
+    assert by_role["writer"] == pytest.approx(4 * (5 * 10 + 5 * 20), abs=8)
+    assert 60 < by_role["talker"] <= 100
+
+
+def test_what_it_has_told_of_is_accepted() -> None:
+    whole = sends_until(25.0, 0, 1, {})
+    told = sends_until(25.0, 0, 1, {"writer": {"calm": 150, "peak": 10_000}})
+    assert told.accepted == 10_150
+    left = {(item.role, item.phase): item.count for item in told.shortfalls}
+    before = {(item.role, item.phase): item.count for item in whole.shortfalls}
+    assert left["writer", "calm"] == before["writer", "calm"] - 150
+    assert ("writer", "peak") not in left
+    assert left["talker", "calm"] == before["talker", "calm"]
+    assert {phase for _, phase in before} == {"calm", "peak"}

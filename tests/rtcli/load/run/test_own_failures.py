@@ -211,3 +211,7 @@ async def test_a_killed_worker_does_not_take_the_results_of_the_others_with_it(
     assert {item.role: item.count for item in users.shortfalls} == {"reader": 2, "writer": 1}
     assert all(item.by_generator for item in users.shortfalls)
     assert result.verdict is not Verdict.VIOLATION
+    sends = result.accounts.sends  # those of the lost writer are due by plan, as long as the run went on
+    assert sends.due == pytest.approx(2 * 20 * result.duration, abs=4)
+    assert sends.due - sends.accepted - sends.excused == sum(item.count for item in sends.shortfalls) > 0
+    assert {(item.role, item.by_generator) for item in sends.shortfalls} == {("writer", True)}

@@ -22,7 +22,8 @@ def lossy() -> RunState:
     state.users.update({0: 20, 1: 7})
     state.connections.update({0: 4, 1: 7})
     state.absent.update({0: 16, 1: 0})
-    state.messages.update({0: (10, 0), 1: (1200, 35)})
+    state.accepted.update({0: {"writer": {"run": 10}}, 1: {"writer": {"run": 1100, "more": 100}}})
+    state.unsent.update({0: 0, 1: 35})
     return state
 
 
@@ -46,7 +47,8 @@ def test_the_view_on_a_terminal_shows_the_same() -> None:
 def test_nothing_is_wrong_as_long_as_nobody_is_missing() -> None:
     state = lossy()
     state.absent.clear()
-    state.messages.clear()
+    state.accepted.clear()
+    state.unsent.clear()
     assert ProgressFigures(state).failures == []
     said: list[str] = []
     ProgressLines(said.append).show(state)
