@@ -25,6 +25,9 @@ NO_ANSWER = Cause("no_answer", "no answer to the handshake")
 NO_STREAM = Cause("no_answer", "no answer to the request for the event stream")
 NO_GREETING = Cause("no_greeting", "connected, and the server's greeting did not come")
 JOIN_UNANSWERED = Cause("join_unanswered", "the join was not confirmed")
+GENERATOR_STALLED = Cause(
+    "generator_stalled", "the load generator stood still while an answer was due", own=True
+)
 GENERATOR_LATE = Cause("generator_late", "the load generator was too late to start them", own=True)
 
 

@@ -83,10 +83,19 @@ class Attendance:
     """Accounts for the presence of one worker's users.
 
     `base` is the start of the run (µs), `phases` the name and the end (µs) of each phase, `keep` the number
-    of absent users whose last frames are kept.
+    of absent users whose last frames are kept. `stood_still` tells for how long (µs) the load generator stood
+    still between two times.
     """
 
-    def __init__(self, base: int, phases: Sequence[tuple[str, int]], *, keep: int) -> None:
+    def __init__(
+        self,
+        base: int,
+        phases: Sequence[tuple[str, int]],
+        *,
+        keep: int,
+        stood_still: Callable[[int, int], int] = lambda _since, _until: 0,
+    ) -> None:
+        self.stood_still = stood_still
         self.groups = AbsenceGroups()
         self.stretches: list[MissedStretch] = []
         self.violations: list[Violation] = []

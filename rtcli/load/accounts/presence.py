@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import NamedTuple, Protocol
 
-from rtcli.load.accounts.absences import JOIN_UNANSWERED, NO_ANSWER, AbsenceKind, Cause
+from rtcli.load.accounts.absences import GENERATOR_STALLED, JOIN_UNANSWERED, NO_ANSWER, AbsenceKind, Cause
 from rtcli.load.audit.records import Note
 
 _MAX_STRETCHES = 64  # of one absence; messages that are missed in further ones are not counted
@@ -82,6 +82,10 @@ class Book(Protocol):
 
     def answered(self, taken: int) -> None:
         """Account for a request that was confirmed after so many µs."""
+        ...
+
+    def stood_still(self, since: int, until: int) -> int:
+        """For how many µs between two times the load generator itself stood still."""
         ...
 
     def returned(self, user: Presence, absence: Absence, now: int, *, resumed: bool) -> None:
@@ -277,11 +281,14 @@ class Presence:
         """The user's part is over, or the run is. Call it once.
 
         A request that is still without an answer makes the user absent if it began at least `grace` µs ago.
-        With a later one, nobody knows whether a user that was not let in before would have been.
+        With a later one, nobody knows whether a user that was not let in before would have been. Time in
+        which the generator stood still is not the server's.
         """
         if self.state is State.OVER:
             return
         if self._tried is not None and now - self._tried >= grace:
+            if now - self._tried - self._book.stood_still(self._tried, now) < grace:
+                self._waits_for = GENERATOR_STALLED
             self._stay_unanswered(now)
         elif self.state is State.AWAY and self._asked and not self.took_part:
             self._be_absent(now, self._waits_for)

@@ -19,6 +19,7 @@ from rtcli.load.core.failures import Failures
 from rtcli.load.core.feeders import Feeders
 from rtcli.load.core.latches import Latches
 from rtcli.load.core.schedule import phase_bounds
+from rtcli.load.core.stalls import Stalls
 from rtcli.load.core.timer_queue import TimerQueue
 from rtcli.load.metrics.store import Bins, MetricStore, Recorder, bin_key_of_delivery, delivery_key
 from rtcli.load.net.source_addresses import SourceAddresses
@@ -118,7 +119,10 @@ class WorkerContext:
         )
         self._phases = phase_bounds(scenario.phases)
         phases = [(phase.name, self.microseconds(end)) for phase, _, end in self._phases]
-        self.attendance = Attendance(base, phases, keep=scenario.audit.evidence)
+        self.stalls = Stalls()
+        self.attendance = Attendance(
+            base, phases, keep=scenario.audit.evidence, stood_still=self.stalls.within
+        )
         self.sends = Sends(base, phases, phase_of_bin=self.bins.phase, keep=scenario.audit.evidence)
         self.timers = TimerQueue(failures.record)
         self.feeders = Feeders(scenario)

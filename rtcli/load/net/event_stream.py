@@ -14,6 +14,7 @@ from typing import Protocol, cast
 
 from rtcli.load.errors import RefusedError
 from rtcli.load.net.http_stream import HttpError, ResponseReader
+from rtcli.load.net.patience import patient_timeout
 from rtcli.load.net.source_addresses import SourceAddresses, reset_on_close
 from rtcli.load.net.throttle import Throttle
 from rtcli.load.scenario.model import STREAM_END
@@ -158,7 +159,7 @@ async def open_sse(
     """Connect and wait for the response head. Raises OSError, TimeoutError, or RefusedError."""
     connection: SseConnection | None = None
     try:
-        async with asyncio.timeout(timeout):
+        async with patient_timeout(timeout):
             made = await sources.connect(receive_buffer=None if read is None else _RECEIVE_BUFFER)
             _, connection = await asyncio.get_running_loop().create_connection(
                 lambda: SseConnection(receiver, request, parser),

@@ -19,6 +19,7 @@ import picows
 from rtcli.load.audit.entry import Entry
 from rtcli.load.audit.membership import Membership
 from rtcli.load.errors import RefusedError
+from rtcli.load.net.patience import patient_timeout
 from rtcli.load.net.read_buffers import READ_BUFFER, SmallReadProtocol
 from rtcli.load.net.source_addresses import SourceAddresses, bytes_received, reset_on_close
 from rtcli.load.net.throttle import Throttle
@@ -238,7 +239,7 @@ async def open_websocket(
         return connection.socket
 
     try:
-        async with asyncio.timeout(timeout):
+        async with patient_timeout(timeout):
             await picows.ws_connect(
                 lambda: connection,
                 url,

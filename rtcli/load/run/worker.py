@@ -250,7 +250,7 @@ class Worker:
             user.transport.read_freely()  # slow readers catch up now, or see that the server closed
         rules = context.scenario.audit
         started = context.now()
-        while (waited := (context.now() - started) / 1e6) < rules.settle:
+        while (waited := self._waited(started)) < rules.settle:
             if context.failures.first is not None:  # what is still missing shows nothing
                 break
             busy = context.audit.outstanding() or any(
@@ -261,6 +261,11 @@ class Worker:
             await asyncio.sleep(_SETTLE_STEP_S)
         for user in (*self.users, *self._gone):
             user.settle_messages()
+
+    def _waited(self, started: int) -> float:
+        """For how many seconds the worker has waited, without those in which it stood still."""
+        now = self.context.now()
+        return (now - started - self.context.stalls.within(started, now)) / 1e6
 
     def _account_for_never_started(self) -> Iterator[Iterator[None]]:
         """Account for users whom the generator did not start; what they should have sent in steps."""

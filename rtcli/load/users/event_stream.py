@@ -13,6 +13,7 @@ from rtcli.load.audit.records import KEPT_BYTES, Note
 from rtcli.load.errors import StepError
 from rtcli.load.net.event_stream import SseConnection, SseReceiver, open_sse
 from rtcli.load.net.http_stream import encode_request
+from rtcli.load.net.patience import patient_timeout
 from rtcli.load.scenario.model import STREAM_END
 from rtcli.load.scenario.steps import Kill
 from rtcli.load.users.context import UserContext
@@ -81,7 +82,7 @@ class SseTransport(Transport, SseReceiver):
                 read=self._user.role.read,
                 timeout=timeout,
             )
-            async with asyncio.timeout(timeout):
+            async with patient_timeout(timeout):
                 await self._greeting
 
     def _request_rooms(self) -> None:

@@ -31,6 +31,7 @@ from rtcli.protocol.position import InvalidPositionError, Position, parse_positi
 _BEFORE_IT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)  # before the request was written
 MAX_ANSWER_BYTES = 1_048_576
 ANSWER_TIMEOUT_S = 60.0  # for all of a request and its answer; silence ends it earlier
+_NOBODY_KNOWS = frozenset({"http_502", "http_504"})  # of a proxy that has lost its server: maybe published
 _PUBLISHED = frozenset({200, 201, 202, 204})
 
 
@@ -130,11 +131,14 @@ class HttpPublisher:
             _settle(message.done, answer.cause.code)
             return
         if log is not None:
-            if answer.refusal:
+            if answer.refusal in _NOBODY_KNOWS:
+                log.ended = worker.now()
+            elif answer.refusal:
                 audit.fail(log, number)
             else:
                 audit.acknowledge(log, number, worker.now(), answer.position)
-            self._idle[message.room].append(log)
+            if log.ended is None:
+                self._idle[message.room].append(log)
         if answer.refusal:
             self._observer.on_refused(sent, answer.refusal)
         else:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rtcli.load.audit.sender_log import SenderLog
 from rtcli.load.errors import LostError, StepError
+from rtcli.load.net.patience import patient_timeout
 
 
 @dataclass(slots=True)
@@ -41,7 +42,7 @@ class PendingReplies:
         self._requests[request_id] = done
         self._by_room[room] = request_id
         try:
-            async with asyncio.timeout(timeout):
+            async with patient_timeout(timeout):
                 await done
         finally:
             self._requests.pop(request_id, None)

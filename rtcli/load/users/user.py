@@ -11,6 +11,7 @@ from rtcli.load.accounts.absences import Cause
 from rtcli.load.adapters.interface import Opening, SseAdapter, WsAdapter
 from rtcli.load.core.context import WorkerContext
 from rtcli.load.errors import ConnectError, GaveUpError, LostError, RefusedError, StepError
+from rtcli.load.net.patience import patient_timeout
 from rtcli.load.scenario.distributions import Backoff
 from rtcli.load.scenario.model import STREAM_END, Role, close_name
 from rtcli.load.scenario.steps import Connect, Kill, Resume, walk
@@ -251,7 +252,7 @@ class User(TransportObserver):
         lost_at = self._lost_at
         self.memberships.recovered, self.memberships.began_anew = None, False
         with self._reports.attempt(resumed=lambda: not self.memberships.began_anew):
-            async with asyncio.timeout(timeout):
+            async with patient_timeout(timeout):
                 await self._open(timeout)
                 self._reports.greeted()
                 if self.transport.rooms is not None:
@@ -313,7 +314,7 @@ class User(TransportObserver):
             self._closing = asyncio.get_running_loop().create_future()
             self.transport.close(code, reason)
             try:
-                async with asyncio.timeout(timeout):
+                async with patient_timeout(timeout):
                     await self._closing
             except TimeoutError:
                 self._drop()

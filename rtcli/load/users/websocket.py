@@ -12,6 +12,7 @@ from rtcli.load.adapters import interface as events
 from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.records import KEPT_BYTES, Note
 from rtcli.load.audit.sender_log import SenderLog
+from rtcli.load.net.patience import patient_timeout
 from rtcli.load.net.websocket import NO_MEMBERSHIP, Receiver, WebSocketConnection, open_websocket
 from rtcli.load.scenario.steps import Kill
 from rtcli.load.users.context import UserContext
@@ -86,7 +87,7 @@ class WebSocketTransport(Transport, Receiver):
                 return
             self._on_open(connection, started)
             if adapter.greets:
-                async with asyncio.timeout(timeout):
+                async with patient_timeout(timeout):
                     await self._greeting
 
     def _on_open(self, connection: WebSocketConnection, started: int) -> None:

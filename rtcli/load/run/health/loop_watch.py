@@ -28,12 +28,14 @@ class LoopWatch:
         now = self._context.now
         while True:
             due = now() + round(PROBE_S * 1e6)
+            self._context.stalls.expect(due)
             await asyncio.sleep(PROBE_S)
             self.add_probe(due, now())
 
     def add_probe(self, due: int, ran: int) -> None:
         """Record that a probe that was due at one time ran at another (µs)."""
         context = self._context
+        context.stalls.add(due, ran)
         for at in range(due, max(due, ran) + 1, round(PROBE_S * 1e6)):
             self._lag.record(context.bin_key(at), ran - at)
         if ran - due > self._stall * 1e6:

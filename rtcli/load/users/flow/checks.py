@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ import msgspec
 
 from rtcli.client.net.answers import ask
 from rtcli.load.core.json_path import has, lookup
+from rtcli.load.net.patience import patient_timeout
 from rtcli.load.scenario.expressions import render_tree
 from rtcli.load.scenario.steps import Expect, Http
 from rtcli.load.users.context import UserContext
@@ -32,7 +32,7 @@ async def expect(flow: Flow, step: Expect) -> None:
         flow.before.replay(matcher)
     flow.user.transport.add_observer(matcher)
     try:
-        async with asyncio.timeout(step.within):
+        async with patient_timeout(step.within):
             await matcher.done.wait()
         seen = True
     except TimeoutError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from rtcli.load.core.planned_sends import FlowPoint
+from rtcli.load.net.patience import patient_timeout
 from rtcli.load.scenario.steps import Choose, Hold, Log, Loop, Signal, Think, Wait
 from rtcli.load.users.flow.runner import Flow
 
@@ -55,7 +56,7 @@ async def wait(flow: Flow, step: Wait) -> None:
     name = f"signal {step.signal}" if step.signal is not None else f"barrier {step.barrier}"
     if step.barrier is not None:
         flow.worker.latches.reach(name, step.users)
-    async with asyncio.timeout(step.timeout):
+    async with patient_timeout(step.timeout):
         await flow.worker.latches.wait(name)
 
 

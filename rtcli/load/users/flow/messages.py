@@ -7,6 +7,7 @@ from functools import partial
 
 from rtcli.load.accounts.absences import JOIN_UNANSWERED
 from rtcli.load.errors import LostError, StepError
+from rtcli.load.net.patience import patient_timeout
 from rtcli.load.scenario.steps import Join, Leave, Send, Typing
 from rtcli.load.users.absence_causes import of_refused_join
 from rtcli.load.users.flow.runner import Flow
@@ -73,7 +74,7 @@ async def send(flow: Flow, step: Send) -> None:
 async def _wait_for_answer(flow: Flow, done: asyncio.Future[None], timeout: float) -> None:  # noqa: ASYNC109 - of this one request
     """Wait for the answer to a message. Raises StepError and TimeoutError, unless the role expects those."""
     try:
-        async with asyncio.timeout(timeout):
+        async with patient_timeout(timeout):
             await done
     except StepError as error:
         if not flow.context.expects(error.code):

@@ -74,11 +74,12 @@ async def test_users_who_never_started_make_a_run_inconclusive(stop_s: float) ->
         assert result.exit_code == 0
         return
     assert {item.role for item in late} >= {"reader", "guest"}
-    assert users.planned - users.present == sum(item.count for item in late)
+    assert users.planned - users.present == sum(item.count for item in users.shortfalls)
+    assert {item.code for item in users.shortfalls} <= {"generator_late", "generator_stalled"}
     assert result.exit_code == 96
     assert any("too late to start them" in reason for reason in result.reasons)
-    (unsent,) = sends.shortfalls
-    assert (unsent.role, unsent.code, unsent.by_generator) == ("talker", "generator_late", True)
+    assert "talker" in {item.role for item in sends.shortfalls}
+    assert all(item.by_generator for item in sends.shortfalls)
 
 
 TARDY = """

@@ -519,7 +519,10 @@ async def test_the_same_deployment_without_its_fault_is_green(
     async with way.deployment(tmp_path, sound=True) as target:
         result = await run_way(way, transport, workers, target)
     report = text.render(result)
-    assert result.exit_code is Exit.OK, report
+    flagged = way.limits and result.generator.flagged_seconds > 0
+    is_judged = not (flagged and result.exit_code is Exit.INCONCLUSIVE)
+    if is_judged:  # else the machine was too busy for the threshold
+        assert result.exit_code is Exit.OK, report
     due = figures(report.splitlines()[1])["sends"][1]
     assert way.due / 2 <= due <= way.due
     expected = {
@@ -530,4 +533,5 @@ async def test_the_same_deployment_without_its_fault_is_green(
     assert figures(report.splitlines()[1]) == expected
     in_junit, failed, _ = said_in_junit(result)
     assert in_junit == expected
-    assert failed == set()
+    if is_judged:
+        assert failed == set()
