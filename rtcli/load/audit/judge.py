@@ -98,8 +98,11 @@ class Judge:
         self._add_findings()
         for room in self._audit.rooms.values():
             unseen = list(unseen_messages(room))
+            misled = [] if room.ordered else [log for log in room.logs if _has_phantoms(log)]
             for member in room.released:
                 self._judge_member(room, member, unseen)
+                for log in misled:
+                    self._judge_misplaced(room, member, log)
             self._judge_unwanted(room)
         return self._account
 
@@ -176,6 +179,20 @@ class Judge:
                 self._judge_missing(room, member, identity, key, is_tail=broke and behind)
         if not member.history:  # what it asked for came before its time
             self._count_overlapping(room, member)
+
+    def _judge_misplaced(self, room: Room, member: Membership, log: SenderLog) -> None:
+        """Judge the messages that a phantom with a higher number has drawn to before the member's start."""
+        if member.joined is None:
+            return
+        broke = member.end in {"lost", "declared"} and not _is_dropped(member)
+        latest = self._latest_sent(room, member) if broke else 0
+        for number in range(self._sent_until(log, member.joined - 1), self._sent_until(log, member.until)):
+            identity, key = message_id(log.number, number), log.keys[number]
+            if 0 < key <= member.start_key and not (
+                member.received(identity, key) or member.has_damaged(identity)
+            ):
+                unsure = broke and not self._was_before(identity, latest)
+                self._judge_missing(room, member, identity, key, is_tail=unsure)
 
     def _latest_sent(self, room: Room, member: Membership) -> int:
         """When the latest of the messages that the membership has received was sent; 0 without any."""
@@ -309,6 +326,11 @@ class Judge:
                 named = -1 if kind == "phantom" else identity  # nobody sent a message with this id
                 self._account.cases.append(Case(kind, member.user, room.name, named, member))
                 self._account.not_counted += 1
+
+
+def _has_phantoms(log: SenderLog) -> bool:
+    """Whether somebody has received messages with numbers that its sender did not get to."""
+    return any(key and not sent for key, sent in zip(log.keys, log.sent, strict=True))
 
 
 def _is_dropped(member: Membership) -> bool:

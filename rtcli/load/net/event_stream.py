@@ -17,7 +17,7 @@ from rtcli.load.net.http_stream import HttpError, ResponseReader
 from rtcli.load.net.patience import patient_timeout
 from rtcli.load.net.source_addresses import SourceAddresses, reset_on_close
 from rtcli.load.net.throttle import Throttle
-from rtcli.load.scenario.model import STREAM_END
+from rtcli.load.scenario.model import STREAM_BROKEN, STREAM_END
 from rtcli.load.scenario.steps import Kill
 from rtcli.protocol.sse import ServerSentEvent, SSELimitError, SSEParser
 
@@ -36,7 +36,10 @@ class SseReceiver(Protocol):
         ...
 
     def on_closed(self, code: int, reason: str) -> None:
-        """The stream has ended; called once, unless it was killed. The code is always STREAM_END."""
+        """The stream has ended; called once, unless it was killed.
+
+        The code is STREAM_END when the response was complete, else STREAM_BROKEN.
+        """
         ...
 
 
@@ -115,7 +118,8 @@ class SseConnection(asyncio.Protocol):
         if not self.opened.done():
             self.opened.set_exception(RefusedError(0, "closed without an answer"))
         elif receiver is not None:
-            receiver.on_closed(STREAM_END, self._failure or str(error or ""))
+            is_whole = not (error or self._failure) and self._response.may_end
+            receiver.on_closed(STREAM_END if is_whole else STREAM_BROKEN, self._failure or str(error or ""))
 
     def kill(self, how: Kill) -> None:
         """Lose the connection; nothing more is reported of it."""

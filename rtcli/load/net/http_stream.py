@@ -44,6 +44,11 @@ class ResponseReader:
         self._chunked = False
         self._left: int | None = None  # of the body, or of the chunk; None: until the connection closes
 
+    @property
+    def may_end(self) -> bool:
+        """Whether the body is complete when the connection is closed now (RFC 9112, 8)."""
+        return self.done or (bool(self.status) and not self._chunked and self._left is None)
+
     def feed(self, data: bytes) -> bytes:
         """Take bytes; return what of them is body. Raises HttpError."""
         if not self.status:

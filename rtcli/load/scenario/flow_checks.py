@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from rtcli.load.scenario import steps
 from rtcli.load.scenario.expressions import Template
-from rtcli.load.scenario.model import STREAM_END, Role, close_name
+from rtcli.load.scenario.model import STREAM_ENDS, Role, close_name
 from rtcli.load.scenario.nodes import Diagnostic
 from rtcli.load.scenario.protocols import transport_of
 from rtcli.protocol.rooms import is_valid_room
@@ -59,14 +59,12 @@ def check_flow(role: Role, protocol: str, *, publishes: bool) -> Iterator[Diagno
 
 
 def _check_close_codes(role: Role, *, stream: bool) -> Iterator[Diagnostic]:
-    codes = sorted(code for code in role.expect_close if (code == STREAM_END) is not stream)
+    codes = sorted(code for code in role.expect_close if (code in STREAM_ENDS) is not stream)
     if codes and stream:
-        yield Diagnostic.at(
-            role.location,
-            f"an event stream has no close code {codes[0]}: its end is {close_name(STREAM_END)!r}",
-        )
+        ends = " or ".join(map(repr, STREAM_ENDS.values()))
+        yield Diagnostic.at(role.location, f"an event stream has no close code {codes[0]}: its end is {ends}")
     elif codes:
-        yield Diagnostic.at(role.location, f"{close_name(STREAM_END)!r} is the end of an event stream")
+        yield Diagnostic.at(role.location, f"{close_name(codes[0])!r} is the end of an event stream")
 
 
 def _check_steps(flow: tuple[steps.Step, ...], state: _State) -> Iterator[Diagnostic]:

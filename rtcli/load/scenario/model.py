@@ -71,12 +71,18 @@ class ExpectedError:
 
 
 STREAM_END = 0
-"""The end of an event stream among close codes, of which HTTP has none. Its name is `stream_ended`."""
+"""The end of an event stream among close codes, of which HTTP has none: the response was complete."""
+
+STREAM_BROKEN = 1
+"""The same of a stream that broke off: its response was not complete, or the connection was lost."""
+
+STREAM_ENDS = {STREAM_END: "stream_ended", STREAM_BROKEN: "stream_broken"}
+"""Their names."""
 
 
 def close_name(code: int) -> str:
-    """A close code as tags, notes and scenarios have it: `1006`, or `stream_ended`."""
-    return "stream_ended" if code == STREAM_END else str(code)
+    """A close code as tags, notes and scenarios have it: `1006`, `stream_ended`, or `stream_broken`."""
+    return STREAM_ENDS.get(code) or str(code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +97,7 @@ class Role:
     stay: Distribution | None = None  # how long a user stays after its arrival; None: until its flow ends
     protocol: str | None = None  # None: the target's
     read: float | None = None  # at most this many bytes per second, by TCP back-pressure; None: no limit
-    expect_close: frozenset[int] = frozenset()  # close codes, or STREAM_END, that are as they should be
+    expect_close: frozenset[int] = frozenset()  # close codes, or STREAM_ENDS, that are as they should be
     expect_errors: tuple[ExpectedError, ...] = ()
     reconnect: Backoff | None = DEFAULT_RECONNECT  # after a loss other than a `kill` step; None: never
     attendance: float | None = None  # as in Scenario; None: the scenario's

@@ -12,7 +12,7 @@ from rtcli.load.accounts.absences import Cause
 from rtcli.load.errors import RefusedError, StepError
 from rtcli.load.results.accounts import GENERATOR_BUG
 from rtcli.load.scenario.expressions import MissingDataError
-from rtcli.load.scenario.model import STREAM_END, close_name
+from rtcli.load.scenario.model import STREAM_BROKEN, STREAM_END, close_name
 
 GENERATOR_FAILED = Cause(GENERATOR_BUG, "the load generator or an adapter failed", own=True)
 LOST = Cause("lost", "the connection was lost")
@@ -30,6 +30,8 @@ def of_close(code: int) -> Cause:
     """The end of a connection."""
     if code == STREAM_END:
         return Cause(close_name(code), "the event stream ended")
+    if code == STREAM_BROKEN:
+        return Cause(close_name(code), "the event stream broke off")
     if code == 1006:
         return Cause("close_1006", "the connection broke off (1006)")
     return Cause(f"close_{code}", f"the server closed the connection with {code}")

@@ -13,7 +13,7 @@ from rtcli.load.core.context import WorkerContext
 from rtcli.load.errors import ConnectError, GaveUpError, LostError, RefusedError, StepError
 from rtcli.load.net.patience import patient_timeout
 from rtcli.load.scenario.distributions import Backoff
-from rtcli.load.scenario.model import STREAM_END, Role, close_name
+from rtcli.load.scenario.model import STREAM_ENDS, Role, close_name
 from rtcli.load.scenario.steps import Connect, Kill, Resume, walk
 from rtcli.load.users.absence_causes import GENERATOR_FAILED
 from rtcli.load.users.context import UserContext
@@ -148,7 +148,7 @@ class User(TransportObserver):
         self._mark_lost(now, dropped=not planned and self._is_late_drop(code))
         if self._closing is not None and not self._closing.done():
             self._closing.set_result(None)
-        self._is_unwelcome = code != STREAM_END and not should_reconnect(code)
+        self._is_unwelcome = code not in STREAM_ENDS and not should_reconnect(code)
         if not planned:
             self._start_reconnecting(unwelcome=self._is_unwelcome)
 

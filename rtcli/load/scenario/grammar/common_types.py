@@ -37,17 +37,17 @@ HTTP_STATUS = Integer(100, 599)
 
 
 class CloseName:
-    """A close code, or `stream_ended` for the end of an event stream."""
+    """A close code; of an event stream `stream_ended`, or `stream_broken` when it broke off."""
 
     def read(self, node: Node, context: ReadContext) -> int:
         """The code."""
-        if scalar(node, "a close code").text == model.close_name(model.STREAM_END):
-            return model.STREAM_END
-        return CLOSE_CODE.read(node, context)
+        text = scalar(node, "a close code").text
+        ends = {name: code for code, name in model.STREAM_ENDS.items()}
+        return ends[text] if text in ends else CLOSE_CODE.read(node, context)
 
     def schema(self) -> Schema:
-        """A number, or the word."""
-        return {"anyOf": [CLOSE_CODE.schema(), {"const": model.close_name(model.STREAM_END)}]}
+        """A number, or one of the words."""
+        return {"anyOf": [CLOSE_CODE.schema(), {"enum": [*model.STREAM_ENDS.values()]}]}
 
 
 _CAPTURE = MapOf(NAME, PATH, expected="a mapping of names to paths")

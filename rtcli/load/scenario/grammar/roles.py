@@ -78,7 +78,7 @@ ROLE = Section(
         ),
         "expect_close": Field(
             Converted(ListOf(CloseName(), min_items=1, or_single=True), frozenset),
-            "close codes that are as they should be; stream_ended for an event stream",
+            "close codes that are as they should be; stream_ended or stream_broken for an event stream",
         ),
         "expect_errors": Field(
             EXPECTED_ERRORS, "errors that sends and connects may end with: codes, or code, share and phase"

@@ -266,7 +266,7 @@ async def test_the_evidence_of_an_absence_ends_with_the_loss_of_the_connection(t
     assert (accounts(result).users.present, accounts(result).users.planned) == (0, 17)
     assert absent(result) == {
         ("reader", "close_1006"): 10,
-        ("tail", "stream_ended"): 5,
+        ("tail", "stream_broken"): 5,
         ("writer", "close_1006"): 2,
     }
     assert result.audit is not None

@@ -160,7 +160,7 @@ WAYS = [
         planned=range(1, 257),
         delivered=range(1, 257),
         run="1600ms",
-        sse={"codes": {"stream_ended": 8}},
+        sse={"codes": {"stream_broken": 8}},
     ),
     Way(
         "drained and not back",

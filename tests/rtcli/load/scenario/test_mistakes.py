@@ -61,7 +61,7 @@ def test_three_mistakes_are_three_lines() -> None:
         (("users: 1,", "users: 1, expect_close: stream_ended,"), "is the end of an event stream"),
         (
             ("users: 1,", "users: 1, protocol: sse, expect_close: 1006,"),
-            "an event stream has no close code 1006: its end is 'stream_ended'",
+            "an event stream has no close code 1006: its end is 'stream_ended' or 'stream_broken'",
         ),
         (("users: 1,", "users: 1, expect_errors: [],"), "at least one item"),
         (("users: 1,", "users: 1, expect_errors: 'a b',"), "'a b' is not the code of an error"),

@@ -36,4 +36,5 @@ def test_each_error_has_a_code_and_a_text(error: Exception, code: str, text: str
 
 def test_the_end_of_a_connection_has_its_code() -> None:
     assert of_close(0).code == "stream_ended"
+    assert of_close(1).code == "stream_broken"
     assert of_close(1006).code == "close_1006"

@@ -63,6 +63,36 @@ async def test_the_end_of_a_stream_has_a_name() -> None:
     assert result.metrics["close{code:stream_ended}"].count == 2
 
 
+CHUNKED = HEAD.replace(b"Connection: close", b"Transfer-Encoding: chunked")
+
+
+@pytest.mark.parametrize(
+    ("body", "abort", "name"),
+    [
+        (b"9\r\ndata: 1\n\n\r\n0\r\n\r\n", False, "stream_ended"),
+        (b"9\r\ndata: 1\n\n\r\n", False, "stream_broken"),
+        (b"9\r\ndata: 1\n\n\r\n", True, "stream_broken"),
+        (b"9\r\ndata", False, "stream_broken"),
+    ],
+)
+async def test_a_stream_that_ends_is_told_from_one_that_breaks_off(
+    body: bytes, abort: bool, name: str
+) -> None:
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(CHUNKED + body)
+        await writer.drain()
+        await asyncio.sleep(0.3)
+        if abort:
+            writer.transport.abort()
+
+    async with fake_stream(answer) as stream:
+        result = await follow(stream.url)
+        assert list(causes(result)) == [name]
+        assert result.metrics[f"close{{code:{name}}}"].count == 2
+        other = {"stream_ended": "stream_broken", "stream_broken": "stream_ended"}[name]
+        assert (await follow(stream.url, f"expect_close: {other},")).verdict is Verdict.VIOLATION
+
+
 async def test_the_end_of_a_stream_can_be_expected() -> None:
     async with fake_stream(stream_that_ends) as stream:
         result = await follow(stream.url, "expect_close: stream_ended,")
