@@ -17,11 +17,12 @@ import pytest
 
 from tests.support.fuzz.readers import READERS
 from tests.support.paths import ROOT
+from tests.support.processes.lifetime import DIES_WITH_US
 
 CORPUS = ROOT / "tests" / "fuzz" / "corpus"
-FOLDERS = {"picows": CORPUS / "frames", "portable": CORPUS / "frames"}
+FOLDERS = {"http": CORPUS / "http", "picows": CORPUS / "frames", "portable": CORPUS / "frames"}
 SOAK_S = 1_800
-EVERY_DAY, EVERY_DAY_RUNS = ["portable"], 200
+EVERY_DAY, EVERY_DAY_RUNS = ["http"], 200
 
 
 @pytest.mark.parametrize("reader", FOLDERS)
@@ -42,13 +43,15 @@ def test_what_was_found_before(reader: str) -> None:
 def test_nothing_else_is_found(fuzzer: str, soak: bool, tmp_path: Path) -> None:
     """Each corpus grows in a copy; `-merge=1` takes what is worth keeping into the repository."""
     how_long = f"-max_total_time={SOAK_S}" if soak else f"-runs={EVERY_DAY_RUNS}"
-    running = []
+    running: dict[str, subprocess.Popen[bytes]] = {}
     for reader in FOLDERS if soak else EVERY_DAY:
         (tmp_path / reader).mkdir()
         command = [sys.executable, "-m", "tests.support.fuzz.run", reader, str(tmp_path / reader)]
         command += [str(FOLDERS[reader]), how_long, f"-artifact_prefix={tmp_path}/{reader}-", "-timeout=20"]
-        running.append(subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True))
-    for process in running:
-        _, said = process.communicate()
-        assert process.returncode == 0, said[-6_000:]
-        assert re.search(r"cov: [1-9]\d\d", said), f"{fuzzer} has not instrumented anything of ours"
+        with (tmp_path / f"{reader}.log").open("wb") as said:
+            running[reader] = subprocess.Popen([*DIES_WITH_US, *command], cwd=ROOT, stderr=said)
+    for reader, process in running.items():
+        code = process.wait()
+        text = (tmp_path / f"{reader}.log").read_text(errors="replace")
+        assert code == 0, text[-6_000:]
+        assert re.search(r"cov: [1-9]\d\d", text), f"{fuzzer} has not instrumented anything of ours"

@@ -25,8 +25,18 @@ class MemoryTransport(asyncio.Transport):
 
     def feed(self, data: bytes) -> None:
         """Let the protocol read."""
-        if isinstance(self._protocol, asyncio.Protocol) and not self._closing:
-            self._protocol.data_received(data)
+        while data and not self._closing:
+            protocol = self._protocol
+            if isinstance(protocol, asyncio.BufferedProtocol):
+                buffer = memoryview(protocol.get_buffer(len(data)))
+                taken = min(len(buffer), len(data))
+                buffer[:taken] = data[:taken]
+                protocol.buffer_updated(taken)
+                data = data[taken:]
+            else:
+                assert isinstance(protocol, asyncio.Protocol)
+                protocol.data_received(data)
+                return
 
     def end(self) -> None:
         """Let the peer be gone."""

@@ -16,7 +16,7 @@ from rtcli_server.realtime import Realtime
 from rtcli_server.settings import Settings
 
 SECRET = "a secret of the fuzzer, longer than 32 bytes"
-MAX_TURNS = 200  # of the loop, until what is due at once is done
+MAX_TURNS, QUIET_TURNS = 200, 5  # of the loop, until what is due at once is done
 
 
 class Request(NamedTuple):
@@ -31,29 +31,36 @@ class Request(NamedTuple):
 
 
 class Recorder:
-    """Notes what the application is asked, and lets it answer."""
+    """Notes what the application is asked, and lets it answer.
+
+    With `patient`, only when a request has come whole. Otherwise an application may answer before it has the
+    body, and so before the rest is found to be wrong.
+    """
 
     def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
         self._app = app
+        self.patient = True
         self.requests: list[Request] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        number = len(self.requests)
+        messages: list[Message] = []
+        while self.patient and (not messages or messages[-1].get("more_body", False)):
+            messages.append(await receive())
+            if messages[-1]["type"] == "http.disconnect":
+                return
+        body = b"".join(message.get("body", b"") for message in messages)
         self.requests.append(
             Request(scope["method"], scope["raw_path"], scope["query_string"], scope["http_version"],
-                    tuple(scope["headers"]), b"")
+                    tuple(scope["headers"]), body)
         )  # fmt: skip
 
-        async def noting() -> Message:
-            message = await receive()
-            noted = self.requests[number]
-            self.requests[number] = noted._replace(body=noted.body + message.get("body", b""))
-            return message
+        async def receive_again() -> Message:
+            return messages.pop(0) if messages else await receive()
 
-        await self._app(scope, noting, send)
+        await self._app(scope, receive_again, send)
 
 
 class Complaints(logging.Handler):
@@ -112,9 +119,11 @@ class Server:
         return make(config=self.config, server_state=self.state, app_state={}, _loop=self.loop)
 
     async def settle(self, done: Callable[[], bool]) -> None:
-        """Let the loop turn until nothing is due at once."""
+        """Let the loop turn until it is so for some turns in a row: then nothing is due at once."""
+        quiet = 0
         for _ in range(MAX_TURNS):
-            if done():
+            quiet = quiet + 1 if done() else 0
+            if quiet > QUIET_TURNS:
                 return
             await asyncio.sleep(0)
 
@@ -125,5 +134,9 @@ class Server:
         assert not self.state.tasks, f"tasks are left: {self.state.tasks}"
         assert not self.state.connections, "a connection is left"
         assert not hub.clients, "a client is left"
+        self.check_no_complaints()
+
+    def check_no_complaints(self) -> None:
+        """Fail when an error was logged, or raised on the loop."""
         found, self.complaints.found = self.complaints.found, []
         assert not found, "\n".join(found)

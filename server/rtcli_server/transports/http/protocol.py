@@ -173,10 +173,11 @@ class HttpProtocol(asyncio.BufferedProtocol):
 
     def _read_body(self) -> None:
         exchange = self._exchange
-        if self._reader.in_body and (exchange is None or exchange.takes_body):
-            data = self._reader.take_body()
-            if exchange is not None:
-                exchange.feed(data, last=not self._reader.in_body)
+        if self._reader.in_body and exchange is None:
+            if not self._reader.drop_body():
+                self._close()  # it has its answer: a refusal would be taken for that to the next request
+        elif self._reader.in_body and exchange is not None and exchange.takes_body:
+            exchange.feed(self._reader.take_body(), last=not self._reader.in_body)
 
     def _set_timer(self) -> None:
         if self._reader.in_body or (not self._answers and (self._reader.waiting_bytes or self._is_new)):

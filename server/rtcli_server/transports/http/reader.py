@@ -84,6 +84,14 @@ class RequestReader:
                 raise ProblemError(414, detail="The request line is too long")
             raise ProblemError(431, detail="The request headers are too large")
 
+    def drop_body(self) -> bool:
+        """Drop what has come of the body; return whether it can be understood."""
+        try:
+            self.take_body()
+        except ProblemError:
+            return False
+        return True
+
     def take_body(self) -> bytes:
         """Return what has come of the body, without its framing. Raises ProblemError (400, 431)."""
         if self._body is None:

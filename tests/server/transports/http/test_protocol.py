@@ -230,6 +230,16 @@ def test_a_bad_chunk_is_the_end(server: LiveServer) -> None:
     assert statuses(answers(server, request + HEALTH)) == [400]
 
 
+def test_a_request_that_has_its_answer_gets_no_second_one(server: LiveServer) -> None:
+    """A pipelining client would take it for the answer to its next request."""
+    head = b"POST /api/v1/events HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with connect(server.port) as sock:
+        sock.sendall(head + b"1\r\n{\r\n")
+        assert one(sock).status == 401  # without waiting for the body
+        sock.sendall(b"nonsense\r\n" + HEALTH)
+        assert read_all(sock) == b""
+
+
 def test_a_client_that_asks_before_it_sends_a_body(server: LiveServer) -> None:
     """RFC 9110, section 10.1.1."""
     head, _, _ = post("Expect: 100-continue").partition(b"\r\n\r\n")

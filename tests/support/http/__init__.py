@@ -1,0 +1,1 @@
+"""HTTP as clients of all kinds send it, and how two servers understand it."""
