@@ -21,6 +21,7 @@ from rtcli.protocol.position import BROADCAST, ROOM_PREFIX, USER_PREFIX
 from rtcli_server.auth.authenticator import InvalidTokenError
 from rtcli_server.broker import BrokerUnavailableError, Published
 from rtcli_server.broker.chat import publish_message
+from rtcli_server.connections.send_budget import memory_of
 from rtcli_server.connections.websocket_writer import WebSocketServices, WebSocketWriter
 from rtcli_server.delivery.channel import State, Subscriber, Subscription
 from rtcli_server.delivery.recovery import RecoveryRequest, RecoveryResult, begin, read_missed
@@ -42,7 +43,7 @@ class Sender(Subscriber, Protocol):
     name: str
     subscriptions: dict[str, Subscription]  # by channel
     outstanding: int  # publishes that the log has not answered
-    outstanding_size: int  # and the characters in them
+    outstanding_bytes: int  # and their size
     closing: bool  # a close frame was sent
     gone: bool  # the transport is lost
 
@@ -213,9 +214,9 @@ def publish(sender: Sender, decision: Publish) -> None:
         else:
             _published(sender, room, message_id, future)
         return
-    size = len(decision.content)
+    size = memory_of(decision.content)
     sender.outstanding += 1
-    sender.outstanding_size += size
+    sender.outstanding_bytes += size
     services.metrics.outstanding += 1
     sender.update_reading()
     since = services.clock.now()
@@ -233,7 +234,7 @@ def _published_later(
 ) -> None:
     metrics = sender.services.metrics
     sender.outstanding -= 1
-    sender.outstanding_size -= size
+    sender.outstanding_bytes -= size
     metrics.outstanding -= 1
     metrics.publish_seconds.observe(sender.services.clock.now() - since)
     sender.update_reading()

@@ -6,6 +6,11 @@ Pure: transports ask, `SlowConsumers` and the transports of HTTP report who is b
 from __future__ import annotations
 
 
+def memory_of(text: str | bytes) -> int:
+    """At most how many bytes a text takes in memory: in Python up to four for each character."""
+    return len(text) if text.isascii() else 4 * len(text)
+
+
 class SendBudget:
     """The marks for the bytes that wait in one transport.
 

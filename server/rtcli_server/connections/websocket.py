@@ -27,6 +27,7 @@ from rtcli.protocol.messages import (
 from rtcli.protocol.position import ROOM_PREFIX
 from rtcli_server.connections import commands
 from rtcli_server.connections.hub import Client
+from rtcli_server.connections.send_budget import memory_of
 from rtcli_server.connections.websocket_writer import WebSocketServices, WebSocketWriter
 from rtcli_server.delivery.channel import Subscriber, Subscription, Write
 from rtcli_server.delivery.wire import Format
@@ -56,8 +57,8 @@ class Connection(Subscriber, Client):
 
     transport = "websocket"
     __slots__ = (
-        "_backlog", "_backlog_size", "_command_waits", "_reading", "_waits", "address", "closing",
-        "connection_id", "format", "gone", "name", "outstanding", "outstanding_size", "services", "session",
+        "_backlog", "_backlog_bytes", "_command_waits", "_reading", "_waits", "address", "closing",
+        "connection_id", "format", "gone", "name", "outstanding", "outstanding_bytes", "services", "session",
         "slot", "subscriptions", "user_id", "wire_id", "writer",
     )  # fmt: skip
     format: Format
@@ -85,11 +86,11 @@ class Connection(Subscriber, Client):
         self.slot = 0
         self.subscriptions: dict[str, Subscription] = {}  # by channel
         self._backlog: deque[str | bytes] = deque()  # messages that arrived while a command waits
-        self._backlog_size = 0
+        self._backlog_bytes = 0
         self._command_waits = False
         self._waits = False  # a command waits, or the transport is busy
         self.outstanding = 0  # publishes that the log has not answered
-        self.outstanding_size = 0
+        self.outstanding_bytes = 0
         self._reading = True
         self.closing = False  # a close frame was sent
         self.gone = False
@@ -109,7 +110,7 @@ class Connection(Subscriber, Client):
         if self._waits:
             self.session.heard()
             self._backlog.append(text)
-            self._backlog_size += len(text)
+            self._backlog_bytes += memory_of(text)
             self.update_reading()
         elif not self.closing:
             clock = self.services.clock
@@ -135,7 +136,7 @@ class Connection(Subscriber, Client):
 
     def _leave_all(self) -> None:
         self._backlog.clear()
-        self._backlog_size = 0
+        self._backlog_bytes = 0
         subscriptions = dict(self.subscriptions)
         self.subscriptions.clear()
         for channel, subscription in subscriptions.items():
@@ -266,7 +267,7 @@ class Connection(Subscriber, Client):
         self._waits = self._command_waits or self.writer.busy
         while self._backlog and not self._waits and not self.closing:
             text = self._backlog.popleft()
-            self._backlog_size -= len(text)
+            self._backlog_bytes -= memory_of(text)
             self.text(text)
         self.update_reading()
 
@@ -277,9 +278,9 @@ class Connection(Subscriber, Client):
         """
         wanted = (
             len(self._backlog) < MAX_BACKLOG
-            and self._backlog_size < MAX_BACKLOG_BYTES
+            and self._backlog_bytes < MAX_BACKLOG_BYTES
             and self.outstanding < self.services.max_outstanding
-            and self.outstanding_size < MAX_BACKLOG_BYTES
+            and self.outstanding_bytes < MAX_BACKLOG_BYTES
             and not self.writer.full
         )
         if wanted != self._reading:

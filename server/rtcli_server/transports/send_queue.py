@@ -36,7 +36,7 @@ class QueueObserver(Protocol):
 class SendQueue(Generic[T]):
     """Sends items in order. `size_of(item)` is in bytes; `beyond()` is what waits behind `send`, in bytes.
 
-    `abort` drops the connection: it is called when `send` raises something else than that the client is gone.
+    `abort` drops the connection: it is called when `send` raises, because the client is gone or otherwise.
     """
 
     def __init__(
@@ -112,12 +112,15 @@ class SendQueue(Generic[T]):
                     self.busy = self.full = False
                     self._observer.set_busy(on=False)
         except (OSError, RuntimeError, WebSocketDisconnect):
-            # The client is gone. The reading side notices too, and ends the connection.
-            self._ended = True
-            self._clear()
+            self._drop()  # the client is gone; the reading side may not be reading
         except Exception:  # noqa: BLE001 - nobody awaits this task, and nothing would be sent any more
             _log.exception("sending failed; the connection is cut")
-            with contained(_log, "cutting a connection failed"):
-                self._abort()
+            self._drop()
         finally:
             self._task = None
+
+    def _drop(self) -> None:
+        self._ended = True
+        self._clear()
+        with contained(_log, "cutting a connection failed"):
+            self._abort()

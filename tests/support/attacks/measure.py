@@ -24,6 +24,7 @@ from tests.support.servers.server_process import LOOPBACK
 from tests.support.servers.watch import log_is_clean, serves_a_good_client, until_metric
 
 SETTLE_S = 10.0  # for memory to be given back
+DEAF_BUFFER, DEAF_SEGMENT = 4_096, 536
 BACK_S = 60.0  # for connections and descriptors
 P = TypeVar("P", bound=Peer)
 
@@ -40,6 +41,13 @@ class Attack:
         """Connect a peer of `tests.support.clients.peers`, which sends its request at once."""
         self.peers.append(peer)
         return await connect(self.target.port, peer, receive_buffer=receive_buffer, source=source)
+
+    async def connect_deaf(self, peer: P, *, source: str | None = None) -> P:
+        """Connect a peer for which the kernels hold very little, so that the server has to hold the rest."""
+        self.peers.append(peer)
+        return await connect(
+            self.target.port, peer, receive_buffer=DEAF_BUFFER, segment=DEAF_SEGMENT, source=source
+        )
 
     def socket(self, *, receive_buffer: int | None = None, timeout_s: float = 5.0) -> socket.socket:
         """Open a blocking connection: its reads and writes belong in a thread (`asyncio.to_thread`)."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import websockets
 from typing_extensions import override
+from uvicorn._types import ASGIReceiveEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 from websockets.http11 import Request
@@ -24,6 +25,7 @@ from rtcli_server.transports.http.handshake import PLAIN_HANDSHAKE
 from rtcli_server.transports.http.protocol import HttpProtocol
 from rtcli_server.transports.websocket.frames import ControlFrameLimit, FrameError
 
+PARSED_AT_ONCE = 2_048  # bytes: at most some hundred messages
 _NOBODY = asyncio.BufferedProtocol()
 
 
@@ -51,6 +53,8 @@ class UvicornWebSocket(WebSocketsSansIOProtocol):
         self._request = Request(head.target.decode(), websockets.Headers(fields))
         self._fragments = 0
         self._control = ControlFrameLimit()
+        self._unread = b""  # received, and not parsed yet
+        self._read_to = 0
         self.slot = 0
 
     def handle_connect(self, event: Request) -> None:  # noqa: ARG002 - it is the plain handshake
@@ -80,6 +84,27 @@ class UvicornWebSocket(WebSocketsSansIOProtocol):
         """Cancel the deadline."""
         self._limits.wheel.cancel(self)
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse a little at a time: uvicorn queues all messages in what it is given, then it pauses."""
+        self._unread = self._unread[self._read_to :] + data
+        self._read_to = 0
+        self._parse_unread()
+
+    def _parse_unread(self) -> None:
+        while self._read_to < len(self._unread) and not self.read_paused:
+            start = self._read_to
+            self._read_to += PARSED_AT_ONCE
+            super().data_received(self._unread[start : self._read_to])
+        if self._read_to >= len(self._unread):
+            self._unread, self._read_to = b"", 0
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """Return the next event; parse more when the application has taken all messages."""
+        event = await super().receive()
+        if not self.read_paused and self._unread:
+            self._parse_unread()
+        return event
 
     def handle_text(self, event: Frame) -> None:
         """Handle the first frame of a text message."""

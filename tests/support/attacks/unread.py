@@ -1,0 +1,46 @@
+"""Clients that ask and do not read what they are answered, and a log that has much to answer with."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+
+import httpx
+
+from tests.support.attacks.target import Target
+from tests.support.clients.peers import token
+from tests.support.servers.watch import metric
+
+MESSAGE = "語" * 5_000  # 15 000 bytes
+FULL = 500  # messages: as many as one request may ask for
+BATCH = 50
+STILL_S = 0.5  # without a change: then nothing more is being written
+DEADLINE_S = 30.0
+
+
+async def fill(target: Target, rooms: Iterable[str], count: int = FULL) -> str:
+    """Publish `count` long messages in each room; return the epoch of the log."""
+    headers = {"Authorization": f"Bearer {token('writer')}"}
+    epoch = ""
+    async with httpx.AsyncClient(base_url=target.url, headers=headers, timeout=30) as http:
+        for room in rooms:
+            for start in range(0, count, BATCH):
+                batch = [{"room": room, "content": f"{start + n}: {MESSAGE}"} for n in range(BATCH)]
+                answer = await http.post("/api/v1/batch", json={"publications": batch})
+                assert answer.status_code == 200, answer.text
+                epoch = answer.json()["results"][0]["published"]["epoch"]
+    return epoch
+
+
+async def until_all_waits(target: Target) -> float:
+    """Wait until what waits for clients does not change any more; return it in bytes."""
+    deadline = time.monotonic() + DEADLINE_S
+    before, since = -1.0, time.monotonic()
+    while time.monotonic() - since < STILL_S:
+        waiting = await metric(target, "rtcli_waiting_bytes")
+        if waiting != before:
+            before, since = waiting, time.monotonic()
+        assert time.monotonic() < deadline, f"{waiting} bytes wait, and it does not end"
+        await asyncio.sleep(0.05)
+    return before
