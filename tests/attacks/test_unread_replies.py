@@ -48,7 +48,7 @@ def small_replies(number: int, epoch: str) -> bytes:
     del number, epoch
     wide = "\U0001f40c" * 64  # 256 bytes
     pair = command("\u0001" * 64, wide) + command("ping", wide)
-    return encode(PING, b"p" * 125) * 500 + pair * 400
+    return encode(PING, b"p" * 125) * 500 + pair * 250
 
 
 def tiny_messages(number: int, epoch: str) -> bytes:
@@ -61,7 +61,7 @@ def own_messages(number: int, epoch: str) -> bytes:
     """Say long things in a room of one's own, with acknowledgements."""
     del epoch
     room = f"own-{number}"
-    said = b"".join(command("chat_message", f"{n}", room=room, content="x" * 8_000) for n in range(40))
+    said = b"".join(command("chat_message", f"{n}", room=room, content="x" * 8_000) for n in range(25))
     return command("join_room", room=room) + said
 
 

@@ -17,6 +17,7 @@ class Answers:
 
     def __init__(self, budget: SendBudget, *, deadline_s: float) -> None:
         self.outputs: set[Output] = set()
+        self.removed = 0  # number of connections so far that are no longer used for HTTP
         self._budget = budget
         self._deadline_s = deadline_s
         self._busy_since: dict[Output, float] = {}
@@ -27,7 +28,9 @@ class Answers:
 
     def remove(self, output: Output) -> None:
         """Forget a connection that is closed, or that is not used for HTTP any more."""
-        self.outputs.discard(output)
+        if output in self.outputs:
+            self.outputs.discard(output)
+            self.removed += 1
         self.drained(output)
 
     def busy(self, output: Output, now: float) -> None:

@@ -24,6 +24,7 @@ from typing_extensions import override
 from rtcli_server.app import create_app
 from rtcli_server.connections.drain import drain
 from rtcli_server.process.listeners import BACKLOG, base_url, open_listeners
+from rtcli_server.process.memory_return import MemoryReturn, resident_bytes, trim_heap
 from rtcli_server.realtime import Realtime
 from rtcli_server.settings import Settings
 from rtcli_server.timing.supervision import OnEnd, Supervised, Supervisor
@@ -190,6 +191,15 @@ def tune_collector() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
+def _return_memory(realtime: Realtime) -> None:
+    MemoryReturn(
+        realtime.wheel,
+        ended=lambda: realtime.ended_connections,
+        give_back=trim_heap,
+        resident_bytes=resident_bytes,
+    ).start(realtime.clock.now())
+
+
 async def serve_forever(settings: Settings, on_ready: Callable[[ServerHandle], None]) -> int:
     """Run until SIGTERM or SIGINT, then drain; return 0. A second signal ends the process at once.
 
@@ -228,6 +238,7 @@ async def _serve_until(
 ) -> int:
     async with running_server(settings, worker=worker) as handle:
         tune_collector()
+        _return_memory(handle.realtime)
         on_ready(handle)
         await _stopped(stop, handle)
         failure = handle.realtime.supervisor.exit_cause

@@ -252,6 +252,11 @@ class Realtime:
         self._process_budget.tick(now)
         self.metrics.ticked(now)
 
+    @property
+    def ended_connections(self) -> int:
+        """Number of connections that have ended so far; one that became a WebSocket counts twice."""
+        return self.metrics.opened.total() - len(self.hub.clients) + self.answers.removed
+
     def outputs(self) -> Iterable[Output]:
         """Everything in which bytes may wait to be sent."""
         return chain(self.hub.clients.values(), self.answers.outputs)

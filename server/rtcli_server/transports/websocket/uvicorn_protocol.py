@@ -81,9 +81,10 @@ class UvicornWebSocket(WebSocketsSansIOProtocol):
         await super().run_asgi()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Cancel the deadline."""
+        """Cancel the deadline; forget what was not parsed."""
         self._limits.wheel.cancel(self)
         super().connection_lost(exc)
+        self._unread, self._read_to = b"", 0
 
     def data_received(self, data: bytes) -> None:
         """Parse a little at a time: uvicorn queues all messages in what it is given, then it pauses."""
