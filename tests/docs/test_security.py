@@ -15,7 +15,7 @@ ROWS = [
     for line in (ROOT / "docs" / "security.md").read_text().splitlines()
     if line.startswith("| ") and not line.startswith("| who ")
 ]
-WHO = {"stranger", "client", "page", "neighbour", "anyone"}
+WHO = {"stranger", "client", "page", "neighbour", "anyone", "liar"}
 TEST = re.compile(r"`([\w/]+\.py)::(\w+)`")
 
 
