@@ -23,7 +23,7 @@ from rtcli.load.results.model import RunResult
 from rtcli.load.results.summary import to_document
 from rtcli.load.run.coordinator import Coordinator, ProgressView, RunState
 from rtcli.load.run.own_server import own_server
-from rtcli.load.run.progress import ProgressLines, ProgressScreen, SilentProgress
+from rtcli.load.run.progress import LogView, ProgressLines, ProgressScreen, SilentProgress
 from rtcli.load.run.result import make_result
 from rtcli.load.run.target import check_allowed, make_spec
 from rtcli.load.run.worker_pool import WorkerFailedError
@@ -118,7 +118,10 @@ def _not_started(error: WorkerFailedError) -> CliError:
 
 @contextlib.contextmanager
 def _view(plan: LoadtestPlan) -> Iterator[ProgressView]:
-    if not plan.progress or plan.json:
+    if console.verbose:
+        lines = ProgressLines(console.info) if plan.progress and not plan.json else SilentProgress()
+        yield LogView(lines, console.debug)
+    elif not plan.progress or plan.json:
         yield SilentProgress()
     elif console.stderr_is_tty and not console.is_dumb:
         with ProgressScreen() as screen:

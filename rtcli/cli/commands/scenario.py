@@ -11,7 +11,7 @@ from rtcli.cli import options
 from rtcli.errors import CliError, Exit
 from rtcli.load.run.estimate import describe_estimate, estimate
 from rtcli.load.scenario.grammar.document import json_schema
-from rtcli.load.scenario.loader import ScenarioError, bundled_names, load_scenario, read_source
+from rtcli.load.scenario.loader import ScenarioError, bundled_names, hides_bundled, load_scenario, read_source
 from rtcli.load.scenario.model import Scenario
 from rtcli.terminal.console import console
 from rtcli.terminal.escaping import escape
@@ -29,6 +29,8 @@ def load_or_fail(
     name: str, *, overrides: list[str] | None = None, thresholds: list[str] | None = None
 ) -> Scenario:
     """Load a scenario. Raises CliError (2) after reporting every mistake in it."""
+    if hides_bundled(name):
+        console.warning(f"{name} is a file here: it is taken, and not the bundled scenario of this name")
     try:
         return load_scenario(name, overrides=overrides or (), thresholds=thresholds or ())
     except ScenarioError as errors:

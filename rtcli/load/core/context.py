@@ -143,7 +143,7 @@ class WorkerContext:
         self.settling = False  # what was sent only has to arrive
         self.closing = False  # users that are lost do not come back any more
         self.problems: defaultdict[str, int] = defaultdict(int)  # what went wrong, for the notes, with counts
-        self.log: list[str] = []
+        self.log: list[tuple[float, str, str]] = []  # second of the run, user, text
         rooms = scenario.measured_rooms
         self._roles = {name: Recorders(self.store, name, rooms=rooms) for name in scenario.roles}
 

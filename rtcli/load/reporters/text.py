@@ -9,7 +9,14 @@ from rtcli.load.metrics.formatting import format_seconds, format_value
 from rtcli.load.reporters.headline import HEADLINES, sentence
 from rtcli.load.results.accounts import Shortfall
 from rtcli.load.results.kinds import KINDS, UNJUDGED, words_of
-from rtcli.load.results.model import AuditResult, MetricSummary, RunResult, ThresholdResult, Violation
+from rtcli.load.results.model import (
+    AuditResult,
+    LogLine,
+    MetricSummary,
+    RunResult,
+    ThresholdResult,
+    Violation,
+)
 from rtcli.load.results.wording import (
     accounts_line,
     counted,
@@ -46,10 +53,18 @@ def render(result: RunResult, paint: Paint = plain, width: int | None = None) ->
     lines += [*_latency(result), *_thresholds(result.thresholds, paint), *_generator(result, paint)]
     if result.audit is not None and result.audit.violations:
         lines += ["", *_violations(result, result.audit, paint)]
+    lines += [_row("" if number else "Log", escape(line)) for number, line in enumerate(_log(result.log))]
     lines += [_row("" if number else "Notes", escape(note)) for number, note in enumerate(result.notes)]
     if width is not None:
         lines = [part for line in lines for part in fold(line, width)]
     return "\n".join(lines) + "\n"
+
+
+def _log(log: Sequence[LogLine]) -> Iterator[str]:
+    """The last lines of the scenario's log."""
+    yield from map(str, log[-_MAX_SHOWN:])
+    if len(log) > _MAX_SHOWN:
+        yield f"and {format_number(len(log) - _MAX_SHOWN)} more before; --out DIR keeps them in summary.json"
 
 
 def fold(line: str, width: int) -> list[str]:
@@ -139,12 +154,11 @@ def _deliveries(result: RunResult) -> Iterator[str]:
         yield _row("Deliveries", f"not judged ({UNJUDGED['deliveries']})")
         return
     counts = {**audit.counts, **result.violation_counts}
-    sent, expected, delivered = (
-        format_number(counts.get(key, 0)) for key in ("sent", "expected", "delivered")
-    )
+    expected, delivered = (format_number(counts.get(key, 0)) for key in ("expected", "delivered"))
     yield _row(
         "Deliveries",
-        f"{expected} expected, {delivered} arrived ({sent} messages, {audit.subscribers} subscribers)",
+        f"{expected} expected, {delivered} arrived ({counted(counts.get('sent', 0), 'sends')}, "
+        f"{counted(audit.subscribers, 'subscribers')})",
     )
     kinds = [kind.name for kind in KINDS.values() if kind.account == "deliveries"]
     found = [f"{KINDS[kind].words} {format_number(counts.get(kind, 0))}" for kind in kinds]
@@ -205,18 +219,19 @@ def _thresholds(results: Sequence[ThresholdResult], paint: Paint) -> Iterator[st
 
 def _generator(result: RunResult, paint: Paint) -> Iterator[str]:
     own = result.generator
-    workers = "1 worker" if own.workers == 1 else f"{own.workers} workers"
-    parts = [workers, f"{own.cpu_share * 100:.0f} % of a core", format_bytes(own.rss), f"{own.users} users"]
+    core = f"{own.cpu_share * 100:.0f} % of a core"
+    parts = [counted(own.workers, "workers"), core, format_bytes(own.rss), counted(own.users, "users")]
     lag = "" if own.lag_p99 is None else f"; sent on time within {format_seconds(own.lag_p99)} (99 %)"
     if own.loop_lag_p99 is not None:
         lag += f", received within {format_seconds(own.loop_lag_p99)}"
     yield _row("Generator", ", ".join(parts) + lag)
+    flagged = f"{format_number(own.flagged_seconds)} of {result.duration:.0f} seconds"
     troubles = [
-        (own.dropped_sends, f"message{'s' * (own.dropped_sends != 1)} could not be sent"),
-        (own.stalls, f"stall{'s' * (own.stalls != 1)} of more than {format_seconds(own.stall_s)}"),
-        (own.flagged_seconds, f"of {result.duration:.0f} seconds in which it was the bottleneck"),
+        (own.dropped_sends, f"{counted(own.dropped_sends, 'sends')} could not be sent"),
+        (own.stalls, f"{counted(own.stalls, 'stalls')} of more than {format_seconds(own.stall_s)}"),
+        (own.flagged_seconds, f"{flagged} in which it was the bottleneck"),
     ]
-    found = [f"{format_number(count)} {what}" for count, what in troubles if count]
+    found = [what for count, what in troubles if count]
     if found:
         yield _row("", paint(", ".join(found), "yellow"))
     taken = taken_time(own, result.duration)
@@ -229,7 +244,7 @@ def _violations(result: RunResult, audit: AuditResult, paint: Paint) -> Iterator
     for group in audit.groups[:_MAX_SHOWN]:
         yield f"  {format_number(group.count)} {words_of(group.kind)}: {escape(group.text)}"
     if len(audit.groups) > _MAX_SHOWN:
-        yield f"  and {len(audit.groups) - _MAX_SHOWN} more groups"
+        yield f"  and {counted(len(audit.groups) - _MAX_SHOWN, 'groups')} more"
     if audit.groups:
         yield ""
     kinds = {violation.kind for violation in audit.violations}

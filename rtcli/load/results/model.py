@@ -196,6 +196,18 @@ class Generator:
 
 
 @dataclass(frozen=True, slots=True)
+class LogLine:
+    """What a `log` step of the scenario wrote."""
+
+    time: float
+    user: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.time:.3f} s  {self.user}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
 class RunResult:
     """The result of one run."""
 
@@ -223,6 +235,7 @@ class RunResult:
     scenario_text: str = ""
     phases: Sequence[tuple[str, float]] = ()  # name, duration
     notes: Sequence[str] = ()  # for the reader; not failures
+    log: Sequence[LogLine] = ()  # the latest lines that the scenario's `log` steps wrote, by time
     shards: int = 1
     interrupted_by: str = ""  # the signal that ended the run before its time: SIGINT, SIGTERM, SIGHUP
 

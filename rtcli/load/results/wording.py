@@ -24,11 +24,15 @@ _NOUNS = {
     "users": ("user", "users"),
     "sends": ("message", "messages"),
     "deliveries": ("delivery", "deliveries"),
+    "subscribers": ("subscriber", "subscribers"),
+    "workers": ("worker", "workers"),
+    "stalls": ("stall", "stalls"),
+    "groups": ("group", "groups"),
 }
 
 
 def counted(count: int, account: str) -> str:
-    """`1 user`, `1 178 deliveries`. `account` is the name of one: users, sends, deliveries."""
+    """`1 user`, `1 178 deliveries`. `account` is the name of one, or another word of `_NOUNS`."""
     return f"{format_number(count)} {_NOUNS[account][count != 1]}"
 
 

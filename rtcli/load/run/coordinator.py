@@ -26,6 +26,7 @@ from rtcli.load.core.failures import OwnFailure
 from rtcli.load.core.latches import AtBarrier, LatchReport, Signalled
 from rtcli.load.metrics.run_store import RunStore
 from rtcli.load.metrics.store import Bins
+from rtcli.load.results.model import LogLine
 from rtcli.load.results.thresholds import to_abort
 from rtcli.load.run.health.seconds import Health, lag_limits
 from rtcli.load.run.messages import (
@@ -116,7 +117,8 @@ class RunState:
     peak_rss: int = 0
     counts: ConnectionCounts = field(default_factory=ConnectionCounts)
     problems: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
-    log: deque[str] = field(default_factory=lambda: deque(maxlen=_MAX_LOG))
+    log: deque[LogLine] = field(default_factory=lambda: deque(maxlen=_MAX_LOG))
+    logged: int = 0  # lines, those that are not kept any more among them
     clock: Callable[[], int] = _monotonic_us
     folded: float = 0.0  # when samples were folded last
     heard: dict[int, float] = field(default_factory=dict)  # when each worker told of itself last
@@ -164,7 +166,8 @@ class RunState:
         self.health.add_samples(worker, tick.samples)
         for start, end in tick.stalls:
             self.health.add_stall(start, end)
-        self.log += tick.log
+        self.log += (LogLine(*line) for line in tick.log)
+        self.logged += len(tick.log)
         self.heard[worker] = self.now()
         if self.now() >= self.folded + _FOLD_EVERY_S:
             self.folded = self.now()
@@ -219,6 +222,7 @@ class Coordinator:
                 stopping.cancel()
                 showing.cancel()
                 await asyncio.gather(stopping, showing, return_exceptions=True)
+                self._view.show(self.state)
         self.state.accounts = [self._accounts[number] for number in sorted(self._accounts)]
         return self.state
 

@@ -106,7 +106,7 @@ class Tick(_Message, frozen=True):
     rss: int  # bytes
     stalls: tuple[tuple[float, float], ...]  # from and to, in seconds since the start of the run
     taken: TakenTime  # processor time that the worker's machine and group did not get
-    log: tuple[str, ...]
+    log: tuple[tuple[float, str, str], ...]  # lines: second of the run, user, text
     violations: Mapping[str, int]  # by kind, those that are known by now
     absent: int = 0  # users who are absent without leave now
     accepted: Mapping[str, Mapping[str, int]] = {}  # messages since the start, by role and phase

@@ -108,6 +108,23 @@ def _pair(pair: tuple[float, float] | None) -> str:
     return "–" if pair is None else f"p50 {format_seconds(pair[0])} p99 {format_seconds(pair[1])}"
 
 
+class LogView(ProgressView):
+    """Writes the lines of the scenario's `log` steps as they come, beside another view."""
+
+    def __init__(self, view: ProgressView, write: Callable[[str], None]) -> None:
+        self._view = view
+        self._write = write
+        self._shown = 0
+
+    @override
+    def show(self, state: RunState) -> None:
+        new = min(state.logged - self._shown, len(state.log))
+        for line in [*state.log][len(state.log) - new :]:
+            self._write(str(line))
+        self._shown = state.logged
+        self._view.show(state)
+
+
 class ProgressScreen(ProgressView):
     """Shows a table on a terminal and keeps it up to date; a context manager."""
 

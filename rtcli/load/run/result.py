@@ -90,6 +90,7 @@ def make_result(state: RunState) -> RunResult:
         scenario_text=scenario.text,
         phases=[(phase.name, phase.duration) for phase in scenario.phases],
         notes=_notes(state),
+        log=sorted(state.log, key=lambda line: line.time),
         interrupted_by=state.interrupted_by,
     )
 
@@ -359,5 +360,7 @@ def _generator(state: RunState, seconds: range) -> Generator:
 
 
 def _notes(state: RunState) -> list[str]:
+    if state.logged > len(state.log):
+        state.problems["line of the log, of which only the latest are kept"] = state.logged
     worst = sorted(state.problems.items(), key=lambda item: -item[1])[:20]
     return [f"{count} × {text}" for text, count in worst]

@@ -56,6 +56,7 @@ class Worker:
         self._watch = LoopWatch(self.context, stall_limit(spec.scenario.thresholds))
         self._processors = ProcessorTime()
         self._due = DueUsers()
+        self._counting: list[Iterator[None]] = []  # what users did not come to, which is counted in steps
         self._cpu = time.process_time()
         self._wall = time.monotonic()
 
@@ -196,11 +197,9 @@ class Worker:
         context, now = self.context, self.context.now()
         context.attendance.started_late(user.presence, context.microseconds(start), now)
         unstarted = UnstartedUser(context.scenario, role, user.context.name, start, end)
-        late = unstarted.count(
-            context.sends, context.base, context.seconds(now), GENERATOR_LATE, started=True
+        self._counting.append(
+            unstarted.count(context.sends, context.base, context.seconds(now), GENERATOR_LATE, started=True)
         )
-        for _ in late:
-            pass
 
     def _end_part(self, flow: Flow) -> None:
         """End a user's part now, or when its stay is over; those that last as long as the run end with it."""
@@ -212,8 +211,7 @@ class Worker:
 
     def _part_over(self, flow: Flow, now: int) -> None:
         self.context.attendance.end_part(flow.user.presence, now)
-        for _ in flow.out_of_reach.over(never_back=flow.user.gave_up and not flow.stays):
-            pass
+        self._counting.append(flow.out_of_reach.over(never_back=flow.user.gave_up and not flow.stays))
         self._parts.discard(flow)
 
     def _plan_cut(self, phase: str, at: float, cut: Cut) -> None:
@@ -237,15 +235,13 @@ class Worker:
         context.stop_sending(complete=not self._stop.is_set())
         context.timers.stop()
         context.attendance.close(context.now())
-        not_reached = [*self._account_for_never_started()]
-        not_reached += [flow.out_of_reach.over() for flow in self._parts]
+        self._counting += self._account_for_never_started()
+        self._counting += [flow.out_of_reach.over() for flow in self._parts]
         while self._flows:  # a cancellation may get lost, as in asyncio.wait_for of 3.11
             for task in self._flows:
                 task.cancel()
             await asyncio.wait(self._flows, timeout=_CANCEL_AGAIN_S)
-        for counting in not_reached:
-            for _ in counting:
-                await asyncio.sleep(0)
+        await self._count()
         for user in self.users:
             user.transport.read_freely()  # slow readers catch up now, or see that the server closed
         rules = context.scenario.audit
@@ -297,8 +293,15 @@ class Worker:
             due = self.context.microseconds(second)
             await asyncio.sleep(max(0.0, (due - self.context.now()) / 1e6))
             await self._collect()
+            await self._count()
             self._tick()
             second = int(self.context.seconds(self.context.now())) + 1
+
+    async def _count(self) -> None:
+        """Count what users did not come to, in steps that do not hold up the event loop."""
+        while self._counting:
+            for _ in self._counting.pop():
+                await asyncio.sleep(0)
 
     async def _collect(self) -> None:
         """Collect what connections have counted, in slices that do not hold up the event loop."""

@@ -12,8 +12,10 @@ from typing import TypeAlias
 
 from rtcli.interpreter import module_command
 from rtcli.load.core.context import WorkerSpec
+from rtcli.load.core.failures import OwnFailure
 from rtcli.load.run.channel import ChannelClosedError, WorkerChannel, coordinator_channel
-from rtcli.load.run.messages import Close, Configure, FromWorker, Ready, ToWorker
+from rtcli.load.run.messages import Close, Configure, Failed, FromWorker, Ready, ToWorker
+from rtcli.load.scenario.protocols import summarize
 
 _END_S = 10.0
 
@@ -103,9 +105,15 @@ class WorkerPool:
     async def _read(
         self, number: int, channel: WorkerChannel[ToWorker, FromWorker], process: asyncio.subprocess.Process
     ) -> None:
-        with contextlib.suppress(ChannelClosedError):
+        try:
             while True:
                 self._received.put_nowait((number, await channel.receive()))
+        except ChannelClosedError:
+            pass
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is reported
+            text = f"a bug in rtcli: a message of worker {number + 1} cannot be read: {summarize(error)}"
+            self._received.put_nowait((number, Failed(OwnFailure(text, worker=number))))
+            self.kill(number)
         self._ended.add(number)
         self._received.put_nowait((number, Gone(await process.wait())))
 

@@ -160,10 +160,14 @@ def _may_be_in(room: Template, state: _State) -> bool:
 
 def _check_loop(loop: steps.Loop, state: _State) -> Iterator[Diagnostic]:
     before = state.connected
-    yield from _check_steps(loop.steps, state)
+    first = list(_check_steps(loop.steps, state))
+    yield from first
     if before and not state.connected and not isinstance(loop.steps[0], steps.Connect | steps.Resume):
         again = "Each round ends without a connection and the next begins with one"
         yield Diagnostic.at(loop.location, f"{again}: end it with 'resume', or begin it with 'connect'")
+    elif loop.times != 1:  # in the next round, a user is in the rooms in which this one has left it
+        second = _check_steps(loop.steps, replace(state, rooms=dict(state.rooms)))
+        yield from (found for found in second if found not in first)
     if loop.times is None and all(_takes_no_time(step) for step in loop.steps):
         yield Diagnostic.at(loop.location, "a loop without any pause: put { think: 1s } into it")
 

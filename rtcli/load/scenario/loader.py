@@ -58,10 +58,22 @@ def load_scenario(name: str, *, overrides: Sequence[str] = (), thresholds: Seque
     return scenario if base is not None else replace(scenario, path="")
 
 
+def hides_bundled(name: str) -> bool:
+    """Whether a file in the current directory has the name of a bundled scenario, and is taken instead."""
+    try:
+        return name in bundled_names() and Path(name).exists() and not Path(name).is_dir()
+    except OSError:
+        return False
+
+
 def read_source(name: str) -> tuple[str, Path | None]:
-    """A scenario's text, and the directory that its data files are relative to. Raises `ScenarioError`."""
+    """A scenario's text, and the directory that its data files are relative to. Raises `ScenarioError`.
+
+    A file goes before a bundled scenario of its name; a directory does not.
+    """
     path = Path(name)
-    if path.suffix.lower() in {".yaml", ".yml", ".json"} or len(path.parts) != 1 or path.exists():
+    is_path = path.suffix.lower() in {".yaml", ".yml", ".json"} or len(path.parts) != 1
+    if is_path or hides_bundled(name) or (path.exists() and name not in bundled_names()):
         return _decode(_read(path), name), path.parent
     if name not in bundled_names():
         near = did_you_mean(name, bundled_names()) or f"; bundled are: {', '.join(bundled_names())}"

@@ -13,6 +13,8 @@ from rtcli.load.core.schedule import seeded_rng
 from rtcli.load.scenario.model import Role
 from rtcli.load.scenario.steps import Step
 
+UNCONFIRMED_US = 1_000_000  # how long a join or leave may take in a protocol that does not confirm it
+
 
 class UserContext:
     """One user of a role. `index` is its number in the role, `number` its number in the run, both from 0."""

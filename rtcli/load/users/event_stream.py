@@ -61,6 +61,7 @@ class SseTransport(Transport, SseReceiver):
         self._opening = events.Opening()
         self._unconfirmed: set[str] = set()  # rooms of the request
         self._started = 0  # when this attempt to connect began
+        self.was_let_in = False
 
     # -- the connection ------------------------------------------------------------------------------------
 
@@ -101,6 +102,7 @@ class SseTransport(Transport, SseReceiver):
     def _on_open(self, connection: SseConnection) -> None:
         now = self._worker.now()
         self._connection = connection
+        self.was_let_in = self._adapter.greets
         self._user.recorders.get("sse_connecting").record(self._worker.bin_key(now), now - self._started)
         self._observer.on_open(now)
         if not self._adapter.greets:
@@ -164,6 +166,7 @@ class SseTransport(Transport, SseReceiver):
             bin_key = self._worker.bin_key(self._worker.now())
             self._user.recorders.get("data_received").add(bin_key, connection.received)
             self._user.recorders.get("sse_events").add(bin_key, connection.events)
+            self.was_let_in = self.was_let_in or connection.events > 0
             connection.received = connection.events = 0
 
     # -- sending -------------------------------------------------------------------------------------------

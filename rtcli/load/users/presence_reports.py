@@ -9,13 +9,13 @@ from rtcli.load.accounts.absences import JOIN_UNANSWERED, NO_ANSWER, NO_GREETING
 from rtcli.load.accounts.presence import Presence
 from rtcli.load.errors import ConnectError, LostError, StepError
 from rtcli.load.users.absence_causes import of_close, of_failed_attempt
-from rtcli.load.users.context import UserContext
+from rtcli.load.users.context import UNCONFIRMED_US, UserContext
 
 
 class PresenceReports:
     """Reports on one user to its `presence`. `stream`: its transport is an event stream."""
 
-    __slots__ = ("_attempts", "_closed", "_presence", "_stream", "_user")
+    __slots__ = ("_attempts", "_closed", "_opened", "_presence", "_stream", "_user")
 
     def __init__(self, user: UserContext, presence: Presence, *, stream: bool) -> None:
         self._user = user
@@ -23,6 +23,7 @@ class PresenceReports:
         self._stream = stream
         self._attempts = False  # an attempt is under way
         self._closed: Cause | None = None  # how its connection ended
+        self._opened = 0  # when it was opened
 
     @contextlib.contextmanager
     def attempt(self, *, resumed: Callable[[], bool] = lambda: False) -> Iterator[None]:
@@ -52,22 +53,25 @@ class PresenceReports:
 
     def opened(self) -> None:
         """Report that the connection of this attempt is open."""
+        self._opened = self._user.worker.now()
         self._presence.waits(JOIN_UNANSWERED if self._stream else NO_GREETING)
 
     def greeted(self) -> None:
         """Report that the server has let the user in; its rooms remain."""
         self._presence.waits(JOIN_UNANSWERED)
 
-    def closed(self, code: int, now: int) -> None:
+    def closed(self, code: int, now: int, *, was_let_in: bool = True) -> None:
         """Report the end of a connection.
 
         It ends the attempt under way, which then fails. A close that the scenario expects takes away who was
-        let in; before that, it is a refusal.
+        let in; before that, it is a refusal. Where nothing shows that (`was_let_in`), a user counts as let in
+        when its connection has lasted as long as an unconfirmed join is given.
         """
         self._closed = of_close(code)
         if self._attempts:
             return
-        if code in self._user.role.expect_close and self._presence.came_in:
+        was_let_in = was_let_in or now - self._opened >= UNCONFIRMED_US
+        if code in self._user.role.expect_close and self._presence.came_in and was_let_in:
             self._presence.asked_away(now)
         else:
             self._presence.lost(now, self._closed)

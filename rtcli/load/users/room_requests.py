@@ -8,12 +8,10 @@ from collections.abc import Callable
 from rtcli.load.adapters.interface import Joined, Left, WsAdapter
 from rtcli.load.audit.records import KEPT_BYTES, Note
 from rtcli.load.errors import LostError, StepError
-from rtcli.load.users.context import UserContext
+from rtcli.load.users.context import UNCONFIRMED_US, UserContext
 from rtcli.load.users.memberships import Memberships
 from rtcli.load.users.pending import PendingReplies
 from rtcli.protocol.position import Position
-
-UNCONFIRMED_US = 1_000_000  # how long a join or leave may take in a protocol that does not confirm it
 
 
 class RoomRequests:

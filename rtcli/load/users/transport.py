@@ -103,6 +103,9 @@ class Transport(Protocol):
     capabilities: Capabilities
     final_statuses: frozenset[int]
     """HTTP statuses that say that the request is wrong, so that asking again is of no use."""
+    was_let_in: bool
+    """Whether the server has shown over the latest connection that it let the user in: it greeted it, or
+    confirmed something, or sent anything. Protocols may do none of these."""
     rooms: RoomRequests | None
     """Requests to enter and leave rooms; None: the request that opens the connection names them."""
 

@@ -144,7 +144,7 @@ class User(TransportObserver):
         planned = self._closing is not None
         if not planned:
             self._record_close(code, reason, now)
-            self._reports.closed(code, now)
+            self._reports.closed(code, now, was_let_in=self.transport.was_let_in)
         self._mark_lost(now, dropped=not planned and self._is_late_drop(code))
         if self._closing is not None and not self._closing.done():
             self._closing.set_result(None)

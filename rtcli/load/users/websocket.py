@@ -63,6 +63,7 @@ class WebSocketTransport(Transport, Receiver):
         self._logs: dict[tuple[str, bool], SenderLog] = {}  # of this connection
         self._count = 0  # of messages
         self._opened_at = 0
+        self.was_let_in = False
         self._bytes = self._frames = self._counted = 0  # of this connection, recorded already
 
     # -- the connection ------------------------------------------------------------------------------------
@@ -94,6 +95,7 @@ class WebSocketTransport(Transport, Receiver):
         now = self._worker.now()
         self._connection = connection
         self._opened_at = now
+        self.was_let_in = self._adapter.greets or self._adapter.confirms
         self._bytes = self._frames = 0
         self._counted = self._subscriber.counted
         self._recorders.get("ws_connecting").record(self._worker.bin_key(now), now - started)
@@ -165,6 +167,7 @@ class WebSocketTransport(Transport, Receiver):
         others = connection.frames - self._frames - (self._subscriber.counted - self._counted)
         self._recorders.get("ws_msgs_received").add(bin_key, others)
         self._frames, self._counted = connection.frames, self._subscriber.counted
+        self.was_let_in = self.was_let_in or connection.frames > 0
 
     # -- sending -------------------------------------------------------------------------------------------
 

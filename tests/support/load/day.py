@@ -130,7 +130,7 @@ class Day:
             100 << 20,
             (),
             TakenTime(0.0, 0.0),
-            (f"talker 1: {second}",),
+            ((float(second), "talker 1", "here"),),
             {},
         )
 

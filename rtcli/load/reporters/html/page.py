@@ -17,7 +17,7 @@ from rtcli.load.reporters.html.style import STYLE
 from rtcli.load.reporters.html.violations import violations
 from rtcli.load.results.kinds import KINDS, UNJUDGED
 from rtcli.load.results.model import Generator, MetricSummary, RunResult, ThresholdResult
-from rtcli.load.results.wording import accounts_line, taken_time
+from rtcli.load.results.wording import accounts_line, counted, taken_time
 from rtcli.units import format_bytes, format_number
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -33,6 +33,7 @@ def render(result: RunResult) -> str:
         violations(result),
         plots(result),
         _metrics(result),
+        _log(result),
         _about(result),
     ]
     title = text(f"{HEADLINES[result.verdict][0].capitalize()}: {result.scenario}")
@@ -120,6 +121,14 @@ def _metrics(result: RunResult) -> str:
     return f"<section><details><summary>All metrics ({len(rows)})</summary>{figures}</details></section>"
 
 
+def _log(result: RunResult) -> str:
+    if not result.log:
+        return ""
+    rows = [(f"{line.time:.3f} s", text(line.user), text(line.text)) for line in result.log]
+    shown = table(("time", "user", "text"), rows)
+    return f"<section><details><summary>Log ({len(rows)})</summary>{shown}</details></section>"
+
+
 def _figures(metric: MetricSummary) -> Iterator[str]:
     if metric.avg is None:
         value = metric.value if metric.value is not None else metric.rate
@@ -145,7 +154,7 @@ def _loops(own: Generator) -> str:
     if own.loop_lag_p99 is None:
         return "-"
     late = f"99 % late by at most {format_seconds(own.loop_lag_p99)}"
-    return f"{late}, {format_number(own.stalls)} stalls of more than {format_seconds(own.stall_s)}"
+    return f"{late}, {counted(own.stalls, 'stalls')} of more than {format_seconds(own.stall_s)}"
 
 
 def _about(result: RunResult) -> str:

@@ -9,6 +9,9 @@ from rtcli.load.net.patience import patient_timeout
 from rtcli.load.scenario.steps import Choose, Hold, Log, Loop, Signal, Think, Wait
 from rtcli.load.users.flow.runner import Flow
 
+_MAX_LINES = 1_000  # for the log, from one worker between two ticks
+_MAX_TEXT = 1_000  # characters of a line
+
 
 async def think(flow: Flow, step: Think) -> None:
     """Pause."""
@@ -67,4 +70,10 @@ async def signal(flow: Flow, step: Signal) -> None:
 
 async def log(flow: Flow, step: Log) -> None:
     """Write to the run's log."""
-    flow.worker.log.append(f"{flow.context.name}: {flow.text(step.text)}")
+    worker = flow.worker
+    if len(worker.log) < _MAX_LINES:
+        worker.log.append((worker.seconds(worker.now()), flow.context.name, flow.text(step.text)[:_MAX_TEXT]))
+    else:
+        flow.context.report_problem(
+            f"a line for the log is dropped: more than {_MAX_LINES} a second"
+        )

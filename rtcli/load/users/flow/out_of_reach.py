@@ -47,12 +47,14 @@ class OutOfReach:
         if not self._held_at:
             self._held_at = copy_of(self._points)
 
-    def reached(self) -> None:
-        """The flow goes on, at the point where it is. It is held up until it is as far as it was."""
+    def reached(self) -> Iterator[None]:
+        """The flow goes on, at the point where it is. It is held up until it is as far as it was.
+
+        What it did not come to is settled now, and counted in the steps of the iterator, of some 20 ms each.
+        """
         if self._held_at and self._points and self._points[0].index >= self._held_at[0].index:
-            absence = self._absence(back=self._user.context.worker.now())
-            for _ in self._count(absence):
-                pass
+            return self._count(self._absence(back=self._user.context.worker.now()))
+        return iter(())
 
     def over(self, *, never_back: bool = False) -> Iterator[None]:
         """The user's part is over. `never_back`: it gave up, and its flow says how long it stays.

@@ -93,7 +93,7 @@ FROM_WORKER: list[FromWorker] = [
         rss=1 << 33,
         stalls=((0.5, 0.75),),
         taken=TakenTime(0.5, 0.0),
-        log=("reader 1: here",),
+        log=((1.5, "reader 1", "here"),),
         violations={"lost": 1},
     ),
     PhasesEnded(12.5),

@@ -13,6 +13,7 @@ from rtcli.load.scenario.grammar.document import json_schema
 from rtcli.load.scenario.loader import (
     ScenarioError,
     bundled_names,
+    hides_bundled,
     load_scenario,
     parse_scenario,
     read_source,
@@ -253,3 +254,20 @@ def test_the_whole_language_in_full_is_read_and_satisfies_the_schema() -> None:
     assert node is not None
     jsonschema.validate(to_plain(node), json_schema())
     assert pickle.loads(pickle.dumps(scenario)) == scenario  # noqa: S301 - our own
+
+
+def test_a_directory_does_not_hide_a_bundled_scenario_and_a_file_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    bundled, _ = read_source("smoke")
+    (tmp_path / "smoke").mkdir()
+    assert not hides_bundled("smoke")
+    assert read_source("smoke") == (bundled, None)
+    (tmp_path / "smoke").rmdir()
+    (tmp_path / "smoke").write_text("name: mine\n")
+    assert hides_bundled("smoke")
+    assert read_source("smoke")[0] == "name: mine\n"
+    (tmp_path / "other").mkdir()
+    with pytest.raises(ScenarioError, match="it is a directory"):
+        read_source("other")

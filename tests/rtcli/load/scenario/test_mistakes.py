@@ -63,6 +63,10 @@ def test_three_mistakes_are_three_lines() -> None:
             ("users: 1,", "users: 1, protocol: sse, expect_close: 1006,"),
             "an event stream has no close code 1006: its end is 'stream_ended' or 'stream_broken'",
         ),
+        (
+            ("hold]", "{ loop: [{ send: a }, { think: 1s }, disconnect, { think: 1s }, resume] }]"),
+            "'send': only a member may; put { join: a } before it",
+        ),
         (("users: 1,", "users: 1, expect_errors: [],"), "at least one item"),
         (("users: 1,", "users: 1, expect_errors: 'a b',"), "'a b' is not the code of an error"),
         (("users: 1,", "users: 1, expect_errors: [{ share: 10% }],"), "an expected error needs 'code'"),

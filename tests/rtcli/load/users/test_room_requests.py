@@ -10,10 +10,10 @@ from rtcli.load.adapters import Joined, Left, WsAdapter
 from rtcli.load.adapters.json_ws import JsonWs
 from rtcli.load.adapters.rtcli_ws import RtcliWs
 from rtcli.load.errors import LostError, StepError
-from rtcli.load.users.context import UserContext
+from rtcli.load.users.context import UNCONFIRMED_US, UserContext
 from rtcli.load.users.memberships import Memberships
 from rtcli.load.users.pending import PendingReplies
-from rtcli.load.users.room_requests import UNCONFIRMED_US, RoomRequests
+from rtcli.load.users.room_requests import RoomRequests
 from tests.support.load.contexts import user_context
 
 UNCONFIRMED = """
