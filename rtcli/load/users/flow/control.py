@@ -74,6 +74,4 @@ async def log(flow: Flow, step: Log) -> None:
     if len(worker.log) < _MAX_LINES:
         worker.log.append((worker.seconds(worker.now()), flow.context.name, flow.text(step.text)[:_MAX_TEXT]))
     else:
-        flow.context.report_problem(
-            f"a line for the log is dropped: more than {_MAX_LINES} a second"
-        )
+        flow.context.report_problem(f"a line for the log is dropped: more than {_MAX_LINES} a second")
