@@ -57,8 +57,9 @@ class StoreFile:
 
     def note(self, confirmed: int, pending: int) -> None:
         """Note the digest of what is acknowledged, and the one that is committed next. Raises OSError."""
-        if self.damage is None:
-            self._note.write(self._synchronous, confirmed, pending)
+        self._note.write(self._synchronous, confirmed, pending)
+        if self.damage is not None:  # a reader has found it meanwhile
+            self._note.write("damaged", 0, 0)
 
     def note_closed(self, digest: int) -> None:
         """Note that the log was closed, and wait until that is on the disk. Raises OSError."""
