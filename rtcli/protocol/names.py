@@ -23,6 +23,14 @@ _CONTROLS = "\0-\x1f\x7f-\x9f\ud800-\udfff"
 _VISIBLE = re.compile(f"[^{WHITE_SPACE}{DEFAULT_IGNORABLE}{EMPTY}{_CONTROLS}]")
 
 
+MAX_NAME_CHARACTERS = 128
+
+
+def is_valid_name(text: str) -> bool:
+    """Whether somebody may be shown under this name: 1-128 printable characters, and not blank."""
+    return 1 <= len(text) <= MAX_NAME_CHARACTERS and text.isprintable() and not is_blank(text)
+
+
 def is_blank(text: str) -> bool:
     """Whether nothing of `text` can be seen."""
     return _VISIBLE.search(text) is None

@@ -77,7 +77,8 @@ def is_valid_event_name(name: str) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _timestamp(time_ms: int) -> bytes:
+def encode_timestamp(time_ms: int) -> bytes:
+    """Encode the time of a publication as it stands in messages."""
     return format_timestamp_ms(time_ms).encode()
 
 
@@ -95,7 +96,7 @@ def _positioned(publication: Publication) -> bytes:
 
 def ws_message(publication: Publication) -> bytes:
     """Encode the message for WebSocket clients: `new_message` in rooms, `event` elsewhere."""
-    time = _timestamp(publication.time_ms)
+    time = encode_timestamp(publication.time_ms)
     if publication.channel.startswith(ROOM_PREFIX) and len(publication.data) > 2:
         # One format operation instead of two: this runs for every publication.
         return b'{"type":"new_message","data":%b,"offset":%d,"epoch":"%b"},"timestamp":"%b"}' % (

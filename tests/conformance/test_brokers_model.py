@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 
 from rtcli.protocol.position import Position
 from rtcli_server.broker import Retention, open_broker
-from tests.support.brokers.running import Running
+from tests.support.brokers.running import Running, event_with
 from tests.support.redis.server import RedisServer
 from tests.support.waiting import until
 
@@ -84,7 +84,7 @@ class LogMachine(RuleBasedStateMachine):
             stored = self.data.setdefault(channel, [])
             assert duplicate is (known is not None)
             if known is None:
-                stored.append(b'{"n":%d,"p":""}' % number)
+                stored.append(event_with(channel, number)[1])
                 if key:
                     self.first_of[channel, key] = len(stored)
                 if channel in self.subscribed:

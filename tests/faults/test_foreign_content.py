@@ -69,4 +69,4 @@ async def test_foreign_content_is_skipped_and_everybody_is_told_what_it_cost(
             assert all(tail.receiver.gaps for tail in two.crowd.tails)
             nobody_noticed(two)
             for server in two.servers:
-                assert "skipped foreign data in" in server.log.read_text()
+                assert "skipped foreign content" in server.log.read_text()

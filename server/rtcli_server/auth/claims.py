@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from fnmatch import translate
 from functools import lru_cache
 
-from rtcli.protocol.names import is_blank
+from rtcli.protocol.names import MAX_NAME_CHARACTERS, is_blank
 from rtcli.protocol.position import USER_PREFIX
 from rtcli.protocol.tokens import is_valid_user_id
 
-MAX_NAME_CHARACTERS = 128
 UNKNOWN_NAME = "Unknown"
 # Ten years. More is a mistake: milliseconds instead of seconds, or "never".
 MAX_LIFETIME_S = 10 * 366 * 86_400.0

@@ -26,18 +26,24 @@ from rtcli_server.broker.coordinator import (
     PresenceChange,
     new_instance_id,
 )
+from rtcli_server.broker.foreign import ForeignContent, Place
 from rtcli_server.broker.opening import open_broker
+from rtcli_server.broker.validation import CONTROL, ForeignDataError
 
 __all__ = [
+    "CONTROL",
     "Broker",
     "BrokerUnavailableError",
     "Coordinator",
     "Deliver",
+    "ForeignContent",
+    "ForeignDataError",
     "HistoryPage",
     "InvalidStoreError",
     "Lost",
     "Notification",
     "OnNotification",
+    "Place",
     "PresenceChange",
     "Published",
     "ReportLost",

@@ -9,32 +9,40 @@ from urllib.parse import parse_qsl
 
 from rtcli_server.broker.base import Broker, InvalidStoreError, Retention
 from rtcli_server.broker.coordinator import new_instance_id
+from rtcli_server.broker.foreign import ForeignContent
 from rtcli_server.broker.memory import MemoryBroker
 from rtcli_server.broker.sharded import ShardedBroker
 from rtcli_server.timing.supervision import Supervisor
 
 
-def open_broker(url: str, retention: Retention | None = None, supervisor: Supervisor | None = None) -> Broker:
+def open_broker(
+    url: str,
+    retention: Retention | None = None,
+    supervisor: Supervisor | None = None,
+    foreign: ForeignContent | None = None,
+) -> Broker:
     """Open the log that `url` names.
 
     `memory:`, `sqlite:PATH` with `?synchronous=full|normal`, or a URL as described in redis/url.py.
     Redis need not be up yet. Called before or in the event loop that uses the broker. `supervisor` owns what
-    the log runs in the background, and is told when something of it ends.
+    the log runs in the background, and is told when something of it ends. `foreign` counts what is found
+    there and not ours.
 
     Raises InvalidStoreError, with a text for the person who wrote the URL.
     """
     retention, supervisor = retention or Retention(), supervisor or Supervisor()
+    foreign = foreign or ForeignContent()
     if url == "memory:":
         return MemoryBroker(retention, now_ms=now_ms)
     scheme, _, rest = url.partition(":")
     if scheme == "sqlite" and rest:
-        return _open_sqlite(rest, retention, supervisor)
+        return _open_sqlite(rest, retention, supervisor, foreign)
     if scheme in {"redis", "rediss", "redis+sentinel", "redis+cluster"}:
-        return _open_redis(url, retention, supervisor)
+        return _open_redis(url, retention, supervisor, foreign)
     raise InvalidStoreError(f"not a store: {url!r} (use memory:, sqlite:PATH or redis://HOST:PORT)")
 
 
-def _open_sqlite(rest: str, retention: Retention, supervisor: Supervisor) -> Broker:
+def _open_sqlite(rest: str, retention: Retention, supervisor: Supervisor, foreign: ForeignContent) -> Broker:
     # Imported when used: its file lock does not exist on every system that the other logs run on.
     from rtcli_server.broker.sqlite.broker import SqliteBroker  # noqa: PLC0415 - only when it is used
     from rtcli_server.broker.sqlite.file import explain, open_file  # noqa: PLC0415 - only when it is used
@@ -51,13 +59,13 @@ def _open_sqlite(rest: str, retention: Retention, supervisor: Supervisor) -> Bro
     synchronous = "normal" if ("synchronous", "normal") in options else "full"
     file = open_file(Path(path), "normal" if synchronous == "normal" else "full")
     try:
-        return SqliteBroker(file, retention, now_ms=now_ms, supervisor=supervisor)
+        return SqliteBroker(file, retention, now_ms=now_ms, supervisor=supervisor, foreign=foreign)
     except (sqlite3.Error, OSError, ValueError) as error:
         file.unlock()
         raise InvalidStoreError(explain(file.path, error)) from error
 
 
-def _open_redis(url: str, retention: Retention, supervisor: Supervisor) -> Broker:
+def _open_redis(url: str, retention: Retention, supervisor: Supervisor, foreign: ForeignContent) -> Broker:
     # Imported when used: importing redis takes as long as starting the rest of the server.
     from rtcli_server.broker.redis.broker import RedisBroker  # noqa: PLC0415 - only when it is used
     from rtcli_server.broker.redis.timings import RedisTimings  # noqa: PLC0415 - only when it is used
@@ -74,6 +82,7 @@ def _open_redis(url: str, retention: Retention, supervisor: Supervisor) -> Broke
             timings=RedisTimings(),
             now_ms=now_ms,
             supervisor=supervisor,
+            foreign=foreign,
         )
         for shard in target.shards
     ]

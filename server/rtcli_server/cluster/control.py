@@ -6,14 +6,17 @@ command holds a token: whoever can read the log could use it.
 
 from __future__ import annotations
 
+import math
 from typing import TypeAlias
 
 import msgspec
 
+from rtcli.protocol.tokens import is_valid_user_id
 from rtcli_server.auth.claims import Principal
+from rtcli_server.broker import CONTROL, ForeignDataError
+from rtcli_server.broker.validation import check_member
 
-CHANNEL = "control"  # of the log; clients never get it
-EVENT = "control"
+CHANNEL = EVENT = CONTROL  # of the log; clients never get it
 
 
 class Kick(msgspec.Struct, frozen=True, tag="kick"):
@@ -35,19 +38,25 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Command).decode
 
 
-class UnknownCommandError(Exception):
-    """The data is not a command that this version knows."""
-
-
 def encode_command(command: Command) -> bytes:
     """Encode a command as the data of a publication."""
     return _encode(command)
 
 
 def decode_command(data: bytes) -> Command:
-    """Decode the data of a publication. Raises UnknownCommandError."""
+    """Decode the data of a publication.
+
+    Raises ForeignDataError for a command that this version does not know, and one about nobody.
+    """
     try:
         command: Command = _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UnknownCommandError(str(error)) from error
+        raise ForeignDataError(str(error)) from error
+    if isinstance(command, Kick):
+        if not is_valid_user_id(command.user_id):
+            raise ForeignDataError("not a user")
+    else:
+        check_member(command.principal.user_id, command.principal.name)
+        if not math.isfinite(command.principal.expires_at):
+            raise ForeignDataError("not a time")
     return command

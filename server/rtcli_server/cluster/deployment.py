@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from random import Random
 
 from rtcli.protocol.position import ROOM_PREFIX
 from rtcli.protocol.publication import Publication
 from rtcli_server.auth.claims import Principal
-from rtcli_server.broker import Broker, Coordinator, Notification
+from rtcli_server.broker import (
+    Broker,
+    Coordinator,
+    ForeignContent,
+    ForeignDataError,
+    Notification,
+    Place,
+)
 from rtcli_server.cluster.control import (
     CHANNEL,
     EVENT,
     Command,
     Kick,
     Refresh,
-    UnknownCommandError,
     decode_command,
     encode_command,
 )
@@ -33,7 +38,6 @@ from rtcli_server.timing.clock import Clock
 from rtcli_server.timing.tasks import Spawn
 
 REPORT_RATES_S = 0.5
-_log = logging.getLogger(__name__)
 
 
 class Deployment:
@@ -49,6 +53,7 @@ class Deployment:
         *,
         broker: Broker,
         coordinator: Coordinator,
+        foreign: ForeignContent,
         caps: ConnectionCaps,
         occupancy: Occupancy,
         announcements: Announcements,
@@ -64,6 +69,7 @@ class Deployment:
     ) -> None:
         self._broker = broker
         self._coordinator = coordinator
+        self._foreign = foreign
         self._announcements = announcements
         self._clock = clock
         self._rates = rates
@@ -121,11 +127,13 @@ class Deployment:
             self._announcements.user_left(room, user_id, name)
 
     def on_control(self, publication: Publication) -> None:
-        """Carry out a command from the control channel; one that is not known is logged."""
+        """Carry out a command from the control channel; one that is not known is skipped."""
         try:
-            self._handle(decode_command(publication.data))
-        except UnknownCommandError as error:
-            _log.warning("the control channel asks for something unknown: %s", error)
+            command = decode_command(publication.data)
+        except ForeignDataError as error:
+            self._foreign.skip(Place.COMMAND, CHANNEL, error)
+        else:
+            self._handle(command)
 
     # -- what the others are asked -------------------------------------------------------------------------
 

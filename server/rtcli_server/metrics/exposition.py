@@ -16,6 +16,7 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
+from rtcli_server.broker import ForeignContent
 from rtcli_server.metrics import registry as names
 from rtcli_server.metrics.registry import Histogram, Kind, Metrics, Spec
 
@@ -110,6 +111,11 @@ class Observed(Protocol):
         """Counts what could not be delivered."""
         ...
 
+    @property
+    def foreign(self) -> ForeignContent:
+        """Counts what was found in the store and is not ours."""
+        ...
+
 
 class ServerCollector(Collector):
     """Gives each metric of `registry.SPECS` once. `log_ready` is given: only a coroutine can ask the log."""
@@ -140,6 +146,7 @@ class ServerCollector(Collector):
             (names.REFUSALS, m.refusals),
             (names.INVALID, m.refused_messages),
             (names.RESUMES, m.resumes),
+            (names.FOREIGN, self._observed.foreign.counts),
             (names.PUBLICATIONS, outcomes),
             (names.INFO, {self._observed.instance_id: 1}),
         ):

@@ -78,6 +78,13 @@ WAITING = Spec("rtcli_waiting_bytes", Kind.GAUGE, "bytes", "Bytes waiting to be 
 SLOW = Spec("rtcli_slow_clients", Kind.GAUGE, "", "Clients whose transport holds more bytes than its budget")
 GAPS = Spec("rtcli_gaps", Kind.COUNTER, "", "Gaps reported to members: publications that they will not get")
 RESUMES = Spec("rtcli_resumes", Kind.COUNTER, "", "Channels resumed from a position", "outcome")
+FOREIGN = Spec(
+    "rtcli_foreign_content",
+    Kind.COUNTER,
+    "",
+    "Pieces of content in the store, or from peers, that no server wrote: they were skipped",
+    "place",
+)
 INVALID = Spec(
     "rtcli_refused_messages", Kind.COUNTER, "", "Client messages that were answered with an error", "code"
 )
@@ -108,6 +115,7 @@ SPECS = (
     SLOW,
     GAPS,
     RESUMES,
+    FOREIGN,
     INVALID,
     LOOP_LAG_SECONDS,
     DRAINING,

@@ -20,6 +20,7 @@ from rtcli_server.broker import (
     Broker,
     Coordinator,
     Deliver,
+    ForeignContent,
     Lost,
     OnNotification,
     new_instance_id,
@@ -87,7 +88,10 @@ class Realtime:
             self.authenticator, self.origins, self.check_capacity, self.metrics.refusals
         )
         # The log, and its delivery
-        self.broker: Broker = open_broker(settings.store, new_retention(settings), self.supervisor)
+        self.foreign = ForeignContent(self.clock.now)
+        self.broker: Broker = open_broker(
+            settings.store, new_retention(settings), self.supervisor, self.foreign
+        )
         self.history: ReadHistory = self.broker.history
         self.fanout = Fanout(
             subscribe=self.broker.subscribe,
@@ -131,6 +135,7 @@ class Realtime:
         return Deployment(
             broker=self.broker,
             coordinator=coordinator,
+            foreign=self.foreign,
             caps=self._caps,
             occupancy=self._occupancy,
             announcements=self._announcements,

@@ -14,7 +14,7 @@ from rtcli_server.broker import BrokerUnavailableError, InvalidStoreError, Reten
 from tests.support.brokers.running import Running, running
 from tests.support.brokers.sqlite_files import url, wal_of
 
-ROOMS = ("room:a", "room:b", "room:c")
+ROOMS = ("user:a", "user:b", "user:c")
 KEEP_ALL = Retention(max_count=10_000)
 PAGE, FRAME = 4096, 4096 + 24
 DAMAGED = "the log is damaged"

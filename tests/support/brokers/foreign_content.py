@@ -9,6 +9,76 @@ import redis as client
 
 from tests.support.brokers.running import ROOM
 
+FORGED_EVENTS = [
+    "x\ndata: {}\n\nevent: ready",
+    "x\revent: ready",
+    "x y",
+    "",
+    "x" * 65,
+    "ä",
+    "ready",
+    "heartbeat",
+    "gap",
+    "closing",
+    "error",
+    "open",
+    "new_message",
+]
+"""Names of events that nobody may use outside of rooms; `tick` may be used."""
+
+FORGED_OBJECTS = [
+    b"",
+    b"null",
+    b"[1]",
+    b"{",
+    b"{} ",
+    b" {}",
+    b'{"a":1}\n',
+    b'{"a":NaN}',
+    b'{"a":1e400}',
+    b'{"a":"\\ud800"}',
+    b'{"a":"\xff"}',
+    b'{"a":"\\u0000"}',
+    b'{"a":1,"a":2}',
+    b'{"a":' + b"[" * 20 + b"]" * 20 + b"}",
+    b'{"a":' + b"[" * 100_000,
+    b'{"a":"' + b"x" * 1_100_000 + b'"}',
+]
+"""Data that are not one JSON object as the protocol accepts it."""
+
+VALID_MESSAGE = {
+    "room": ROOM.removeprefix("room:"),
+    "content": "hi",
+    "sender_id": 7,
+    "sender_name": "Ann",
+    "timestamp": "2026-05-01T09:30:00.250Z",
+}
+
+FORGED_MESSAGES = [
+    {},
+    {name: value for name, value in VALID_MESSAGE.items() if name != "content"},
+    VALID_MESSAGE | {"room": "other"},
+    VALID_MESSAGE | {"room": 7},
+    VALID_MESSAGE | {"content": 7},
+    VALID_MESSAGE | {"content": ""},
+    VALID_MESSAGE | {"content": "x" * 16_385},
+    VALID_MESSAGE | {"content": {"a": 1}},
+    VALID_MESSAGE | {"sender_id": None},
+    VALID_MESSAGE | {"sender_id": 1.5},
+    VALID_MESSAGE | {"sender_id": "a\nb"},
+    VALID_MESSAGE | {"sender_id": "__proto__"},
+    VALID_MESSAGE | {"sender_name": "\u202eAnn"},
+    VALID_MESSAGE | {"sender_name": "\u3164"},
+    VALID_MESSAGE | {"sender_name": "x" * 129},
+    VALID_MESSAGE | {"timestamp": "yesterday"},
+    VALID_MESSAGE | {"timestamp": "2026-05-01T09:30:00Z\n"},
+    VALID_MESSAGE | {"id": "x" * 65},
+    VALID_MESSAGE | {"id": 7},
+    VALID_MESSAGE | {"offset": 1},
+    VALID_MESSAGE | {"epoch": "aaaa"},
+]
+"""Objects that are no message of the room; each differs from the valid one in one thing."""
+
 META, STREAM, PUBSUB_CHANNEL = f"rt:{{{ROOM}}}:m", f"rt:{{{ROOM}}}:s", f"rt:p:{ROOM}"
 
 MESSAGES = [

@@ -16,7 +16,7 @@ from rtcli.protocol.publication import Publication
 from rtcli_server.broker import Retention, open_broker
 from rtcli_server.broker.opening import now_ms
 
-ROOM = "room:general"
+ROOM = "user:general"
 KEEP_ALL = Retention(max_count=10**9, max_age_s=10**6, max_channel_bytes=10**12, max_total_bytes=10**12)
 IN_FLIGHT = 50
 
@@ -30,7 +30,7 @@ def keys(run: str, first: list[str]) -> Iterator[str]:
     """The keys to publish: those given, then new ones without end."""
     yield from first
     for number in count():
-        yield f"{run}.{number}"
+        yield f'{{"k":"{run}.{number}"}}'
 
 
 def report(publication: Publication) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
-from rtcli_server.broker import BrokerUnavailableError, Lost, Retention, new_instance_id
+from rtcli_server.broker import BrokerUnavailableError, ForeignContent, Lost, Retention, new_instance_id
 from rtcli_server.broker.opening import now_ms
 from rtcli_server.broker.redis.broker import RedisBroker
 from rtcli_server.broker.redis.timings import RedisTimings
@@ -18,7 +18,7 @@ from rtcli_server.timing.supervision import Supervisor
 from tests.support.checker import Outcome, Receiver, Sent, Verdict, check
 from tests.support.waiting import until
 
-ROOMS = ("room:a", "room:b")
+ROOMS = ("user:a", "user:b")
 QUICK = RedisTimings(
     connect_s=0.5,
     request_s=0.5,
@@ -35,7 +35,12 @@ PATIENT = replace(QUICK, connect_s=2.0, request_s=2.0, delivery_s=2.0)
 KEEP = Retention(max_count=1_000_000, max_channel_bytes=10**9)
 
 
-def quick_broker(url: str, retention: Retention = KEEP, timings: RedisTimings = QUICK) -> RedisBroker:
+def quick_broker(
+    url: str,
+    retention: Retention = KEEP,
+    timings: RedisTimings = QUICK,
+    foreign: ForeignContent | None = None,
+) -> RedisBroker:
     """A broker that does not wait long for anything."""
     target = parse_redis_url(url)
     return RedisBroker(
@@ -45,6 +50,7 @@ def quick_broker(url: str, retention: Retention = KEEP, timings: RedisTimings = 
         instance_id=new_instance_id(),
         timings=timings,
         now_ms=now_ms,
+        foreign=foreign or ForeignContent(),
         supervisor=Supervisor(),
     )
 

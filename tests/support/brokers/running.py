@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from rtcli.protocol.position import Position
-from rtcli.protocol.publication import Publication
+from rtcli.protocol.position import ROOM_PREFIX, Position
+from rtcli.protocol.publication import NEW_MESSAGE, Publication, chat_data
 from rtcli_server.broker import Broker, Deliver, HistoryPage, Lost, Published, Retention, open_broker
 from rtcli_server.broker.coordinator import OnNotification
 from rtcli_server.broker.opening import now_ms
@@ -16,6 +16,20 @@ from tests.support.waiting import until
 
 ROOM = "room:general"
 DEADLINE_S = 20.0
+
+
+def event_with(channel: str, number: int, *, padding: int = 0) -> tuple[str, bytes]:
+    """A publication as servers write it: a message in a room, an event elsewhere, with a number in it."""
+    if not channel.startswith(ROOM_PREFIX):
+        return "tick", b'{"n":%d,"p":"%s"}' % (number, b"x" * padding)
+    data = chat_data(
+        room=channel.removeprefix(ROOM_PREFIX),
+        content=f"{number} " + "x" * padding,
+        sender_id=7,
+        sender_name="Ann",
+        timestamp="2026-05-01T09:30:00.250Z",
+    )
+    return NEW_MESSAGE, data
 
 
 @dataclass
@@ -36,8 +50,8 @@ class Running:
     ) -> asyncio.Future[Published]:
         """Publish the next number and do not wait."""
         self.number += 1
-        data = b'{"n":%d,"p":"%s"}' % (self.number, b"x" * padding)
-        return self.broker.publish(channel, "new_message", data, key=key, time_ms=now_ms() - age_ms)
+        event, data = event_with(channel, self.number, padding=padding)
+        return self.broker.publish(channel, event, data, key=key, time_ms=now_ms() - age_ms)
 
     async def page(
         self, channel: str = ROOM, *, since: Position | None = None, limit: int = 500

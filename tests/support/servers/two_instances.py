@@ -41,10 +41,12 @@ def prefix_of(server: LiveServer) -> str:
     return server.handle.settings.store.rpartition("=")[2]
 
 
-def http(server: LiveServer, method: str, path: str, sub: str = "1", *, scope: str = "") -> httpx.Response:
+def http(
+    server: LiveServer, method: str, path: str, sub: str = "1", *, scope: str = "", json: object = None
+) -> httpx.Response:
     """Ask the HTTP API of one instance."""
     headers = {"Authorization": f"Bearer {token(sub, scope=scope)}"}
-    return httpx.request(method, server.url + path, headers=headers, timeout=20, trust_env=False)
+    return httpx.request(method, server.url + path, headers=headers, json=json, timeout=20, trust_env=False)
 
 
 def enter(server: LiveServer, sub: str, room: str, name: str = "") -> RawWebSocket:

@@ -32,6 +32,7 @@ from rtcli_server.broker.base import (
     guarded,
 )
 from rtcli_server.broker.coordinator import Coordinator, OnNotification
+from rtcli_server.broker.foreign import ForeignContent, Place
 from rtcli_server.broker.health import StoreHealth
 from rtcli_server.broker.redis.coordinator import RedisCoordinator
 from rtcli_server.broker.redis.link import Link
@@ -42,13 +43,13 @@ from rtcli_server.broker.redis.target import Target
 from rtcli_server.broker.redis.timings import RedisTimings
 from rtcli_server.broker.redis.tracker import ChannelTracker
 from rtcli_server.broker.redis.wire import (
-    ForeignDataError,
     Names,
     offset_of,
     parse_answer,
     parse_entry,
     parse_page,
 )
+from rtcli_server.broker.validation import ForeignDataError
 from rtcli_server.timing.supervision import Supervised, Supervisor
 
 SUBSCRIPTIONS = Supervised("the connection to Redis for subscriptions")
@@ -72,8 +73,10 @@ class RedisBroker(Broker):
         timings: RedisTimings,
         now_ms: Callable[[], int],
         supervisor: Supervisor,
+        foreign: ForeignContent,
     ) -> None:
         self._target = target
+        self._foreign = foreign
         self._supervisor = supervisor
         self._max_age_ms = retention.max_age_ms
         self._timings = timings
@@ -82,13 +85,14 @@ class RedisBroker(Broker):
         # A read keeps a channel's state alive, and each followed channel is read every `check_s`.
         meta_ttl_ms = max(2 * retention.max_age_ms, int(5_000 * timings.check_s))
         self._scripts = LogScripts(retention, meta_ttl_ms=meta_ttl_ms)
-        self._tracker = ChannelTracker(self._names, timings, read=self._read, skip=self._skip)
+        self._tracker = ChannelTracker(self._names, timings, read=self._read, foreign=foreign)
         self._coordinator = RedisCoordinator(
             self._names,
             lambda: self._link,
             self._tracker.known,
             instance_id=instance_id,
             ttl_s=timings.coordinator_ttl_s,
+            foreign=foreign,
         )
         self._health = StoreHealth(target.name)
         self._probe = Probe(
@@ -105,7 +109,6 @@ class RedisBroker(Broker):
         )
         self._closed = asyncio.Event()
         self._started: Link | None = None
-        self.skipped = 0  # the number of foreign messages and entries
 
     @property
     @override
@@ -156,18 +159,13 @@ class RedisBroker(Broker):
             try:
                 publication = parse_entry(channel, top.epoch, entry)
             except ForeignDataError as error:
-                self._skip(channel, error)
+                self._foreign.skip(Place.LOG, channel, error)
                 continue
             # After a young enough one, old ones are shown too: the wall clock was set, and leaving them out
             # would make gaps.
             if (publications or publication.time_ms >= oldest_ms) and publication.offset <= top.offset:
                 publications.append(publication)
         return publications
-
-    def _skip(self, channel: str, error: ForeignDataError) -> None:
-        self.skipped += 1
-        if self.skipped.bit_count() == 1:  # 1, 2, 4, 8, …: a flood takes a few lines
-            _log.warning("skipped foreign data in %r (%d so far): %s", channel, self.skipped, error)
 
     @override
     def subscribe(self, channel: str) -> None:

@@ -17,8 +17,8 @@ redis.call('PEXPIRE', KEYS[1], ARGV[3])
 local elsewhere = 0
 local counts = redis.call('HGETALL', KEYS[1])
 for i = 1, #counts, 2 do
-  if counts[i] ~= ARGV[1] then
-    elsewhere = elsewhere + (tonumber(counts[i + 1]) or 0)
+  if counts[i] ~= ARGV[1] and string.match(counts[i + 1], '^%d+$') and #counts[i + 1] < 8 then
+    elsewhere = elsewhere + tonumber(counts[i + 1])
   end
 end
 return elsewhere

@@ -8,7 +8,7 @@ expire by themselves: those of rooms and users when no instance has repeated the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -22,14 +22,17 @@ from rtcli_server.broker.coordinator import (
     PresenceChange,
     RoomUsers,
 )
+from rtcli_server.broker.foreign import ForeignContent, Place
 from rtcli_server.broker.redis.link import Link, pack
 from rtcli_server.broker.redis.scripts import CoordinatorScripts
-from rtcli_server.broker.redis.wire import NOTIFICATION_MARK, ForeignDataError, Names
+from rtcli_server.broker.redis.wire import NOTIFICATION_MARK, Names
+from rtcli_server.broker.validation import ForeignDataError, check_member, is_instance_id, is_room_channel
 from rtcli_server.timing.pacing import batched
 
 READS_AT_ONCE = 1_000
 
 T = TypeVar("T")
+F = TypeVar("F")
 
 
 class RedisCoordinator(Coordinator):
@@ -47,8 +50,10 @@ class RedisCoordinator(Coordinator):
         *,
         instance_id: str,
         ttl_s: float,
+        foreign: ForeignContent,
     ) -> None:
         self.instance_id = instance_id
+        self._foreign = foreign
         self.ttl_s = ttl_s
         self.scripts = CoordinatorScripts()
         self._names = names
@@ -70,7 +75,8 @@ class RedisCoordinator(Coordinator):
         connects = self._link().connects
         lease_ms = b"%d" % max(1, int(lease_s * 1000))
         packed = self.scripts.call("heartbeat", [self._instances_key], self._own, lease_ms)
-        remembered, alive = await self._request(packed, _parse_heartbeat, self._instances_key)
+        remembered, found = await self._request(packed, _parse_heartbeat, self._instances_key)
+        alive = self._instances("instances", found)
         remembered = remembered and connects == self._connects
         self._connects = connects
         if not remembered:
@@ -96,8 +102,32 @@ class RedisCoordinator(Coordinator):
         answer = self._request(self.scripts.call("presence", keys, *arguments), _parse_room, keys[0])
         if change.here is not None:
             await self._index(channel, here=change.here)
-        room = await answer
-        return room._replace(users=room.users[:limit])
+        count, instances, found = await answer
+        members = self._members(channel, found)
+        return RoomUsers(
+            count - (len(found) - len(members)), self._instances(channel, instances), members[:limit]
+        )
+
+    def _instances(self, where: str, found: Iterable[bytes]) -> frozenset[str]:
+        """Those whose names are possible. A name goes into requests, with spaces between them."""
+        return frozenset(self._valid(where, found, _instance))
+
+    def _members(self, channel: str, found: Mapping[bytes, bytes]) -> list[tuple[str, str]]:
+        def check(pair: tuple[bytes, bytes]) -> tuple[str, str]:
+            user, value = pair
+            return check_member(_text(user), _text(value).partition("\n")[2])
+
+        return self._valid(channel, found.items(), check)
+
+    def _valid(self, where: str, found: Iterable[F], check: Callable[[F], T]) -> list[T]:
+        """What `check` makes of each, without what is not ours."""
+        valid = []
+        for one in found:
+            try:
+                valid.append(check(one))
+            except ForeignDataError as error:
+                self._foreign.skip(Place.PRESENCE, where, error)
+        return valid
 
     async def _index(self, channel: str, *, here: bool) -> None:
         """Keep the set of the rooms in which this instance has users."""
@@ -115,12 +145,13 @@ class RedisCoordinator(Coordinator):
     async def list_rooms(self, alive: Collection[str]) -> dict[str, int]:
         channels: set[str] = set()
         for key in map(self._rooms_key, alive):
-            channels |= await self._request(pack([b"SMEMBERS", key]), _parse_names, key)
+            found = await self._request(pack([b"SMEMBERS", key]), _parse_names, key)
+            channels |= set(self._valid("rooms", found, _room_channel))
         counts: dict[str, int] = {}
         for batch in batched(sorted(channels), READS_AT_ONCE):
             keys = [self._names.of(channel, "u") for channel in batch]
-            found = [self._request(pack([b"HLEN", key]), int, key) for key in keys]
-            counts |= zip(batch, await asyncio.gather(*found), strict=True)
+            lengths = [self._request(pack([b"HLEN", key]), int, key) for key in keys]
+            counts |= zip(batch, await asyncio.gather(*lengths), strict=True)
         return {channel: count for channel, count in counts.items() if count}
 
     @override
@@ -148,36 +179,49 @@ def _joined(instances: Collection[str]) -> bytes:
     return " ".join(instances).encode()
 
 
-def _parse_heartbeat(answer: object) -> tuple[bool, frozenset[str]]:
+def _parse_heartbeat(answer: object) -> tuple[bool, list[bytes]]:
     match answer:
         case [int(remembered), list(alive)]:
-            return remembered == 1, frozenset(_texts(alive))
+            return remembered == 1, _all_bytes(alive)
     raise ForeignDataError("not an answer of heartbeat.lua")
 
 
-def _parse_room(answer: object) -> RoomUsers:
+def _parse_room(answer: object) -> tuple[int, list[bytes], dict[bytes, bytes]]:
     match answer:
         case [int(count), list(instances), list(shown)]:
-            pairs = zip(shown[::2], shown[1::2], strict=True)
-            users = {_text(user): _name(value) for user, value in pairs}  # HSCAN may show one twice
-            return RoomUsers(count, frozenset(_texts(instances)), list(users.items()))
+            found = _all_bytes(shown)
+            pairs = zip(found[::2], found[1::2], strict=True)
+            return count, _all_bytes(instances), dict(pairs)  # HSCAN may show one twice
     raise ForeignDataError("not an answer of presence.lua")
 
 
-def _parse_names(answer: object) -> set[str]:
+def _parse_names(answer: object) -> list[bytes]:
     match answer:
         case [*names]:
-            return set(_texts(names))
+            return _all_bytes(names)
     raise ForeignDataError("not a set of names")
 
 
-def _texts(values: Iterable[object]) -> list[str]:
-    return [_text(value) for value in values]
+def _all_bytes(values: Iterable[object]) -> list[bytes]:
+    return [value for value in values if isinstance(value, bytes)]
 
 
-def _text(value: object) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else ""
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise ForeignDataError(str(error)) from error
 
 
-def _name(value: object) -> str:
-    return _text(value).partition("\n")[2]
+def _instance(name: bytes) -> str:
+    text = _text(name)
+    if not is_instance_id(text):
+        raise ForeignDataError("not an instance")
+    return text
+
+
+def _room_channel(name: bytes) -> str:
+    text = _text(name)
+    if not is_room_channel(text):
+        raise ForeignDataError("not a room")
+    return text

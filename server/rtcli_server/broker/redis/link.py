@@ -25,7 +25,7 @@ from rtcli_server.broker.base import BrokerUnavailableError, refuse
 from rtcli_server.broker.health import StoreHealth
 from rtcli_server.broker.redis.causes import cause_of
 from rtcli_server.broker.redis.timings import RedisTimings
-from rtcli_server.broker.redis.wire import ForeignDataError
+from rtcli_server.broker.validation import ForeignDataError
 from rtcli_server.timing.supervision import Supervised, Supervisor
 
 Connect = Callable[[], Awaitable[AbstractConnection]]

@@ -6,7 +6,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local found = redis.pcall('GET', KEYS[1])
 local full = type(found) == 'string' and tonumber(found) or 0
-if full < now then
+if full < now or full > now + 86400e6 then -- no bucket takes a day to be full: that is not ours
   full = now
 end
 full = full + ARGV[1] * ARGV[2]

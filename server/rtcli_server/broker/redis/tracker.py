@@ -20,16 +20,17 @@ from rtcli_server.broker.base import (
     ReportLost,
 )
 from rtcli_server.broker.coordinator import Notification, OnNotification
+from rtcli_server.broker.foreign import ForeignContent, Place
 from rtcli_server.broker.redis.follower import ChannelFollower, Step
 from rtcli_server.broker.redis.pubsub_listener import PubSubListener
 from rtcli_server.broker.redis.timings import RedisTimings
 from rtcli_server.broker.redis.wire import (
     NOTIFICATION_MARK,
-    ForeignDataError,
     Names,
     parse_message,
     parse_notification,
 )
+from rtcli_server.broker.validation import ForeignDataError
 from rtcli_server.timing.pacing import batched
 from rtcli_server.timing.tasks import BackgroundTasks
 
@@ -37,7 +38,6 @@ CHECK_TURNS = 40  # the tracked channels are checked in that many groups
 READS_AT_ONCE = 200
 
 Read = Callable[[str, Position | None, int], Awaitable[HistoryPage]]
-Skip = Callable[[str, ForeignDataError], None]
 
 _log = logging.getLogger(__name__)
 
@@ -54,13 +54,13 @@ class _TrackedChannel:
 
 
 class ChannelTracker:
-    """Follows channels. `read` reads the stream; `skip` gets data that this program did not write."""
+    """Follows channels. `read` reads the stream; `foreign` counts messages that are not ours."""
 
-    def __init__(self, names: Names, timings: RedisTimings, *, read: Read, skip: Skip) -> None:
+    def __init__(self, names: Names, timings: RedisTimings, *, read: Read, foreign: ForeignContent) -> None:
         self._names = names
         self._timings = timings
         self._read = read
-        self._skip = skip
+        self._foreign = foreign
         self._followed: dict[bytes, _TrackedChannel] = {}
         self._turns: list[set[bytes]] = [set() for _ in range(CHECK_TURNS)]
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
@@ -134,15 +134,14 @@ class ChannelTracker:
         followed = self._followed.get(pubsub_channel)
         if followed is None:
             return
+        channel, is_notification = followed.channel, payload.startswith(NOTIFICATION_MARK)
         try:
-            if payload.startswith(NOTIFICATION_MARK):
-                self._notify(followed.channel, parse_notification(payload))
-                return
-            publication = parse_message(followed.channel, payload)
+            if is_notification:
+                self._notify(channel, parse_notification(channel, payload))
+            else:
+                self._apply(followed, followed.follower.live(parse_message(channel, payload)))
         except ForeignDataError as error:
-            self._skip(followed.channel, error)
-            return
-        self._apply(followed, followed.follower.live(publication))
+            self._foreign.skip(Place.NOTIFICATION if is_notification else Place.MESSAGE, channel, error)
 
     def _notify(self, channel: str, notification: Notification) -> None:
         if self._on_notification is not None:

@@ -1,4 +1,6 @@
-"""What the Redis log writes and reads under its keys. Anybody may have written what it reads: it is checked.
+"""What the Redis log writes and reads under its keys. Anybody may have written what it reads.
+
+So its form is checked here, and what it says in `broker/validation.py`.
 
 Names, with the prefix `rt`: `rt:{room:a}:m` the channel's state, `rt:{room:a}:s` its stream,
 `rt:{room:a}:k:KEY` an idempotency key, `rt:p:room:a` its pub/sub channel. The braces are a hash tag: all keys
@@ -16,8 +18,8 @@ import msgspec
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
 from rtcli_server.broker.coordinator import Notification
+from rtcli_server.broker.validation import ForeignDataError, check_notification, check_publication
 
-MAX_DATA_BYTES = 1024 * 1024
 MAX_NOTIFICATION_BYTES = 8_192
 NOTIFICATION_MARK = b"0 "  # begins a notification on a pub/sub channel; a publication begins with `1 `
 # What the log's Redis user must be allowed, for `ACL SETUSER name on >password …`, with the prefix `rt`. In a
@@ -33,12 +35,9 @@ _HEADER = re.compile(rb"1 %b ([0-9]{1,15}) ([^\x00-\x20]{1,128})" % _POSITION)
 _ENTRY_ID = re.compile(rb"([1-9][0-9]{0,15})-0")
 _ANSWER = re.compile(rb"%b ([01])" % _POSITION)
 _EPOCH = re.compile(rb"[a-z0-9]{4,16}")
-_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_TIME = re.compile(rb"[0-9]{1,15}")
+_OFFSET = re.compile(rb"[0-9]{1,16}")
 _notification = msgspec.json.Decoder(Notification)
-
-
-class ForeignDataError(Exception):
-    """Something under our keys that this program did not write."""
 
 
 class Names:
@@ -79,12 +78,12 @@ def parse_message(channel: str, payload: bytes) -> Publication:
     return _publication(channel, (epoch, offset), event, data, time_ms)
 
 
-def parse_notification(payload: bytes) -> Notification:
+def parse_notification(channel: str, payload: bytes) -> Notification:
     """Read what `RedisCoordinator.notify` and presence.lua publish. Raises ForeignDataError."""
     try:
         if len(payload) > MAX_NOTIFICATION_BYTES:
             raise ForeignDataError("not a notification: too long")
-        return _notification.decode(payload.removeprefix(NOTIFICATION_MARK))
+        return check_notification(channel, _notification.decode(payload.removeprefix(NOTIFICATION_MARK)))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ForeignDataError(f"not a notification: {error}") from error
 
@@ -94,7 +93,7 @@ def parse_entry(channel: str, epoch: str, entry: Sequence[object]) -> Publicatio
     match entry:
         case [bytes(id_), [b"e", bytes(event), b"d", bytes(data), b"t", bytes(time_ms), *_]]:
             number = _ENTRY_ID.fullmatch(id_)
-            if number and time_ms.isdigit():
+            if number and _TIME.fullmatch(time_ms):
                 return _publication(channel, (epoch.encode(), number[1]), event, data, time_ms)
     raise ForeignDataError("not an entry of a log")
 
@@ -110,7 +109,7 @@ def parse_answer(answer: object) -> tuple[Position, bool]:
 def parse_page(answer: object) -> tuple[Position, list[Any]]:
     """Read what history.lua returns: the top, and the entries as they are in the stream."""
     match answer:
-        case [bytes(epoch), bytes(top), list(entries)] if _EPOCH.fullmatch(epoch) and top.isdigit():
+        case [bytes(epoch), bytes(top), list(entries)] if _EPOCH.fullmatch(epoch) and _OFFSET.fullmatch(top):
             return Position(epoch.decode(), int(top)), entries
     raise ForeignDataError("not an answer of history.lua")
 
@@ -118,16 +117,12 @@ def parse_page(answer: object) -> tuple[Position, list[Any]]:
 def _publication(
     channel: str, position: tuple[bytes, bytes], event: bytes, data: bytes, time_ms: bytes
 ) -> Publication:
-    """Check what clients will get: `data` must be one JSON object in UTF-8, of at most 1 MiB."""
     epoch, offset = position
-    if len(data) > MAX_DATA_BYTES:
-        raise ForeignDataError("too large")
     try:
-        data.decode()
-        _object.decode(data)
-        return Publication(channel, epoch.decode(), int(offset), event.decode(), data, int(time_ms))
-    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError) as error:
+        name = event.decode()
+    except UnicodeDecodeError as error:
         raise ForeignDataError(str(error)) from error
+    return check_publication(channel, epoch.decode(), int(offset), name, data, int(time_ms))
 
 
 def offset_of(entry: Sequence[object]) -> int | None:

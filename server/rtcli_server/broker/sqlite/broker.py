@@ -34,6 +34,7 @@ from rtcli_server.broker.base import (
     refuse,
 )
 from rtcli_server.broker.coordinator import Coordinator, OnNotification
+from rtcli_server.broker.foreign import ForeignContent
 from rtcli_server.broker.sqlite.file import StoreFile
 from rtcli_server.broker.sqlite.reader import Reader
 from rtcli_server.broker.sqlite.thread import Outcome, WriterThread
@@ -57,12 +58,13 @@ class SqliteBroker(Broker):
         *,
         now_ms: Callable[[], int],
         supervisor: Supervisor,
+        foreign: ForeignContent,
     ) -> None:
         self._file = file
         self._supervisor = supervisor
         writer = Writer(file, retention, now_ms=now_ms)
         self._thread = WriterThread(writer, partial(self._post, self._settle), self._writer_ended)
-        self._reader = Reader(file, retention, stored_top=writer.stored_top, now_ms=now_ms)
+        self._reader = Reader(file, retention, foreign, stored_top=writer.stored_top, now_ms=now_ms)
         self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="log-reader")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: deque[asyncio.Future[Published]] = deque()  # in the order of the queue

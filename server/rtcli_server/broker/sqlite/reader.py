@@ -14,6 +14,7 @@ from typing import Any
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
 from rtcli_server.broker.base import MAX_PAGE, BrokerUnavailableError, HistoryPage, Retention
+from rtcli_server.broker.foreign import ForeignContent, Place
 from rtcli_server.broker.sqlite.damage import DamagedFileError, is_damage
 from rtcli_server.broker.sqlite.file import StoreFile
 from rtcli_server.broker.sqlite.rows import (
@@ -24,6 +25,7 @@ from rtcli_server.broker.sqlite.rows import (
     check_epoch,
     check_publication,
 )
+from rtcli_server.broker.validation import ForeignDataError, check_row
 
 _AFTER = f"""
     SELECT {PUBLICATION} FROM publications
@@ -34,19 +36,22 @@ _AFTER = f"""
 class Reader:
     """Reads pages on a connection of its own, opened when first needed and again after an error.
 
-    `stored_top` gives the least top that a channel must have; 0 where that is not known.
+    `stored_top` gives the least top that a channel must have; 0 where that is not known. `foreign` counts
+    rows that are whole and that no server wrote.
     """
 
     def __init__(
         self,
         file: StoreFile,
         retention: Retention,
+        foreign: ForeignContent,
         *,
         stored_top: Callable[[str], int],
         now_ms: Callable[[], int],
     ) -> None:
         self._file = file
         self._retention = retention
+        self._foreign = foreign
         self._stored_top = stored_top
         self._now_ms = now_ms
         self._connection: sqlite3.Connection | None = None
@@ -91,7 +96,7 @@ class Reader:
         first = self._first_shown(connection, row)
         after = max(since.offset if since else row.top - limit, first - 1)
         rows = _read_rows(connection, row, after, min(limit, row.top - after))
-        return HistoryPage([Publication(name, row.epoch, *columns[1:5]) for columns in rows], top)
+        return HistoryPage(self._publications(name, row.epoch, rows), top)
 
     def _first_shown(self, connection: sqlite3.Connection, row: ChannelRow) -> int:
         """The offset of the first publication that is young enough; top + 1 if none is.
@@ -107,6 +112,19 @@ class Reader:
                 break
             first += 1
         return first
+
+    def _publications(self, channel: str, epoch: str, rows: list[tuple[Any, ...]]) -> list[Publication]:
+        publications = []
+        for offset, event, data, time_ms in [columns[1:5] for columns in rows]:
+            try:
+                publication = check_row(
+                    channel, epoch=epoch, offset=offset, event=event, data=data, time_ms=time_ms
+                )
+            except ForeignDataError as error:
+                self._foreign.skip(Place.LOG, channel, error)
+                continue
+            publications.append(publication)
+        return publications
 
     def close(self) -> None:
         """Close the connection; the next page opens another."""

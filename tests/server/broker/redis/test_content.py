@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -10,17 +11,28 @@ import pytest
 import redis as client
 
 from rtcli.protocol.position import Position
-from rtcli_server.broker import BrokerUnavailableError, Lost, Retention
-from rtcli_server.broker.redis.broker import RedisBroker
+from rtcli.protocol.publication import NEW_MESSAGE
+from rtcli_server.broker import BrokerUnavailableError, ForeignContent, Lost, Place, Retention
 from rtcli_server.broker.redis.timings import RedisTimings
 from rtcli_server.broker.redis.wire import REQUIRED_ACL
-from tests.support.brokers.foreign_content import DAMAGE, MESSAGES, META, PUBSUB_CHANNEL, STREAM
+from tests.support.brokers.foreign_content import (
+    DAMAGE,
+    FORGED_EVENTS,
+    FORGED_MESSAGES,
+    FORGED_OBJECTS,
+    MESSAGES,
+    META,
+    PUBSUB_CHANNEL,
+    STREAM,
+)
 from tests.support.brokers.redis_traffic import quick_broker
-from tests.support.brokers.running import ROOM, Running, offsets, running
+from tests.support.brokers.running import ROOM, Running, event_with, offsets, running
 from tests.support.redis.server import RedisServer
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.system
+
+VALID = event_with(ROOM, 6)[1]
 
 
 @pytest.fixture
@@ -30,9 +42,15 @@ def server(redis_of_session: RedisServer) -> RedisServer:
 
 
 @pytest.fixture
-async def log(server: RedisServer) -> AsyncIterator[Running]:
+def foreign() -> ForeignContent:
+    """What the log has skipped."""
+    return ForeignContent()
+
+
+@pytest.fixture
+async def log(server: RedisServer, foreign: ForeignContent) -> AsyncIterator[Running]:
     """A room with five publications and a member."""
-    broker = quick_broker(server.url)
+    broker = quick_broker(server.url, foreign=foreign)
     record = Running(broker)
     task = asyncio.create_task(broker.run(record.delivered.append, record.lost.append))
     await asyncio.sleep(0)
@@ -46,27 +64,45 @@ async def log(server: RedisServer) -> AsyncIterator[Running]:
     await task
 
 
-def skipped(log: Running) -> int:
-    assert isinstance(log.broker, RedisBroker)
-    return log.broker.skipped
-
-
 @pytest.mark.parametrize("payload", MESSAGES, ids=range(len(MESSAGES)))
 async def test_foreign_messages_are_skipped_and_counted(
-    server: RedisServer, log: Running, payload: bytes
+    server: RedisServer, log: Running, foreign: ForeignContent, payload: bytes
 ) -> None:
     with client.Redis(port=server.port) as other:
         other.publish(PUBSUB_CHANNEL, payload)
-    await until(lambda: skipped(log) == 1, "the message was met")
+    await until(lambda: foreign.counts[Place.MESSAGE] == 1, "the message was met")
     await log.publish()
     await log.wait_delivered(6)
     assert offsets(log.delivered) == [1, 2, 3, 4, 5, 6]
 
 
+async def test_neither_reader_lets_a_forged_publication_through(
+    server: RedisServer, log: Running, foreign: ForeignContent
+) -> None:
+    """The same ones in the stream and from pub/sub, each at the place where the next one is expected."""
+    forged = [("tick", VALID), *[(name, VALID) for name in FORGED_EVENTS if name != NEW_MESSAGE]]
+    forged += [(NEW_MESSAGE, data) for data in FORGED_OBJECTS]
+    forged += [(NEW_MESSAGE, json.dumps(message).encode()) for message in FORGED_MESSAGES]
+    epoch = log.delivered[-1].epoch
+    with client.Redis(port=server.port) as other:
+        for offset, (event, data) in enumerate(forged, start=6):
+            other.publish(PUBSUB_CHANNEL, b"1 %b-6 1 %b\n%b" % (epoch.encode(), event.encode(), data))
+            other.xadd(STREAM, {"e": event, "d": data, "t": "1", "b": "1"}, id=f"{offset}-0")
+        other.hset(META, "top", str(5 + len(forged)))
+    await until(lambda: foreign.counts[Place.MESSAGE] == len(forged), "all messages were met")
+    page = await log.page()
+    assert offsets(page.publications) == [1, 2, 3, 4, 5]
+    assert page.top.offset == 5 + len(forged)
+    assert foreign.counts[Place.LOG] >= len(forged)
+    position = (await log.publish()).position
+    await until(lambda: log.delivered[-1].position == position, "the next one of ours")
+    assert len(log.delivered) == 6
+
+
 async def test_a_message_from_nowhere_is_compared_with_the_stream(server: RedisServer, log: Running) -> None:
     for position in ("zzzzzzzz-7", f"{log.delivered[0].epoch}-70"):
         with client.Redis(port=server.port) as other:
-            other.publish(PUBSUB_CHANNEL, f"1 {position} 1 e\n{{}}")
+            other.publish(PUBSUB_CHANNEL, f"1 {position} 1 new_message\n{VALID.decode()}")
     await log.publish()
     await log.wait_delivered(6)
     assert offsets(log.delivered) == [1, 2, 3, 4, 5, 6]
@@ -122,7 +158,8 @@ async def test_the_last_message_is_found_by_the_check_when_pubsub_lost_it(
 ) -> None:
     """Nothing comes after it that would show the hole."""
     with client.Redis(port=server.port) as other:
-        other.xadd(STREAM, {"e": "x", "d": "{}", "t": str(log.delivered[-1].time_ms), "b": "1"}, id="6-0")
+        fields = {"e": NEW_MESSAGE, "d": VALID, "t": str(log.delivered[-1].time_ms), "b": "1"}
+        other.xadd(STREAM, fields, id="6-0")
         other.hset(META, "top", "6")
     await log.wait_delivered(6)
     assert offsets(log.delivered) == [1, 2, 3, 4, 5, 6]

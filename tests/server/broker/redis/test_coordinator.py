@@ -16,6 +16,7 @@ from rtcli_server.broker import (
     OnNotification,
     PresenceChange,
 )
+from rtcli_server.broker.coordinator import RoomUsers
 from tests.support.brokers.running import Running, running
 from tests.support.redis.server import RedisServer
 from tests.support.waiting import until
@@ -200,3 +201,33 @@ async def test_what_is_said_to_a_new_redis_must_be_said_again(
             assert await coordinator.list_rooms([coordinator.instance_id]) == {ROOM: 1}
     finally:
         redis.kill()
+
+
+async def test_what_others_wrote_among_what_instances_say_is_passed_over(
+    redis_of_session: RedisServer,
+) -> None:
+    prefix = f"coordinator{next(_prefixes)}"
+    async with instances(f"{redis_of_session.url}?prefix={prefix}", ignore) as (one,):
+        await one.update_presence(ROOM, came(a="Ann"), limit=10)
+        await one.update_connections("7", 1, ())
+        with redis_of_session.admin as redis:
+            redis.zadd(f"{prefix}:{{instances}}", {"not an instance": 9e15})
+            redis.hset(f"{prefix}:{{{ROOM}}}:i", "not an instance", "1")
+            for user, value in (
+                (b"\xff", "x\nBob"),
+                ("a\nb", "x\nBob"),
+                ("8", "x\n\u202eBob"),
+                ("9", "no name"),
+            ):
+                redis.hset(f"{prefix}:{{{ROOM}}}:u", user, value)
+            redis.sadd(f"{prefix}:{{instance:{one.instance_id}}}:r", "not a room", b"room:\xff")
+            for number, others in enumerate(("-5", "1e300", "nan", "99999999")):
+                redis.hset(f"{prefix}:{{user:7}}:c", f"{number}", others)
+            redis.hset(f"{prefix}:{{user:7}}:c", "0a1b2c3d", "2")
+            redis.set(f"{prefix}:{{user:7}}:r", "1e300")
+        assert (await one.heartbeat(LEASE_S)).alive == {one.instance_id}
+        room = await one.update_presence(ROOM, ASKS, limit=10)
+        assert room == RoomUsers(1, frozenset({one.instance_id}), [("a", "Ann")])
+        assert list(await one.list_rooms([one.instance_id])) == [ROOM]
+        assert await one.update_connections("7", 1, ()) == 2
+        assert 0 < await one.take_tokens("7", 3, 0.1) <= 0.3

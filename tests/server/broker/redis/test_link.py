@@ -14,7 +14,7 @@ from rtcli_server.broker.redis import link as module
 from rtcli_server.broker.redis.link import NodeLink, pack
 from rtcli_server.broker.redis.target import Server
 from rtcli_server.broker.redis.timings import RedisTimings
-from rtcli_server.broker.redis.wire import ForeignDataError
+from rtcli_server.broker.validation import ForeignDataError
 from rtcli_server.timing.supervision import Supervisor
 from tests.support.redis.server import RedisServer
 from tests.support.waiting import until

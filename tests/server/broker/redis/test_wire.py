@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
 from rtcli_server.broker.redis.wire import (
-    ForeignDataError,
     Names,
     offset_of,
     parse_answer,
@@ -17,16 +16,17 @@ from rtcli_server.broker.redis.wire import (
     parse_message,
     parse_page,
 )
+from rtcli_server.broker.validation import ForeignDataError
 
 ENTRY = [b"42-0", [b"e", b"build.done", b"d", b'{"a":1}', b"t", b"1700000000000", b"b", b"107"]]
-EXPECTED = Publication("room:a", "k3f9", 42, "build.done", b'{"a":1}', 1_700_000_000_000)
+EXPECTED = Publication("user:a", "k3f9", 42, "build.done", b'{"a":1}', 1_700_000_000_000)
 
 answers = st.recursive(st.none() | st.binary() | st.integers(), st.lists, max_leaves=10)
 
 
 def test_a_message_and_an_entry_are_the_same_publication() -> None:
-    assert parse_message("room:a", b'1 k3f9-42 1700000000000 build.done\n{"a":1}') == EXPECTED
-    assert parse_entry("room:a", "k3f9", ENTRY) == EXPECTED
+    assert parse_message("user:a", b'1 k3f9-42 1700000000000 build.done\n{"a":1}') == EXPECTED
+    assert parse_entry("user:a", "k3f9", ENTRY) == EXPECTED
     assert offset_of(ENTRY) == 42
 
 
@@ -39,7 +39,7 @@ def test_answers_are_read() -> None:
 @given(st.binary() | st.binary().map(lambda data: b"1 k3f9-42 1700000000000 e\n" + data))
 def test_any_message_is_a_publication_or_foreign(payload: bytes) -> None:
     try:
-        publication = parse_message("room:a", payload)
+        publication = parse_message("user:a", payload)
     except ForeignDataError:
         return
     publication.data.decode()
@@ -56,7 +56,7 @@ def test_any_answer_is_read_or_refused(answer: object) -> None:
 @given(st.lists(answers, min_size=1, max_size=4))
 def test_any_entry_is_read_or_refused(entry: list[object]) -> None:
     with pytest.raises(ForeignDataError):
-        parse_entry("room:a", "k3f9", entry)
+        parse_entry("user:a", "k3f9", entry)
     assert offset_of(entry) is None or isinstance(entry[0], bytes)
 
 

@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from rtcli.protocol.position import Position
-from rtcli_server.broker import InvalidStoreError, Retention, open_broker
+from rtcli.protocol.publication import NEW_MESSAGE
+from rtcli_server.broker import ForeignContent, InvalidStoreError, Place, Retention, open_broker
 from rtcli_server.broker.opening import now_ms
 from rtcli_server.broker.sqlite import file as sqlite_file
 from rtcli_server.broker.sqlite import schema
-from tests.support.brokers.running import ROOM, running
+from tests.support.brokers.running import ROOM, event_with, offsets, running
 from tests.support.brokers.sqlite_files import copied, rows, url, wal_of
 from tests.support.waiting import until
 
@@ -91,16 +92,16 @@ async def test_a_log_without_checksums_gets_them_and_a_new_epoch(path: Path) -> 
         connection.execute(f"PRAGMA application_id={schema.APPLICATION_ID}")
         connection.execute("PRAGMA user_version=1")
         connection.execute("INSERT INTO meta VALUES ('epoch', 'epoch001'), ('clean', '1')")
-        connection.execute("INSERT INTO channels VALUES (1, ?, 'epoch001', 2, 1, 204, 0)", (ROOM,))
+        connection.execute("INSERT INTO channels VALUES (1, ?, 'epoch001', 2, 1, 204, 0)", ("all",))
         connection.execute("INSERT INTO publications VALUES (1, 1, 1, 'e', x'7b7d', ?)", (now_ms(),))
         connection.execute("INSERT INTO publications VALUES (2, 1, 2, 'f', x'7b7d', ?)", (now_ms(),))
     async with running(url(path)) as log:
-        page = await log.page()
+        page = await log.page("all")
         assert [(found.offset, found.event) for found in page.publications] == [(1, "e"), (2, "f")]
         assert page.top.epoch != "epoch001"
-        assert (await log.publish()).position == page.top._replace(offset=3)
+        assert (await log.publish("all")).position == page.top._replace(offset=3)
     async with running(url(path)) as log:
-        assert (await log.page()).top == page.top._replace(offset=3)
+        assert (await log.page("all")).top == page.top._replace(offset=3)
 
 
 async def test_an_older_schema_is_migrated_and_a_failed_migration_changes_nothing(
@@ -275,3 +276,15 @@ def test_a_store_locked_by_another_program_is_refused_at_open(
         with pytest.raises(InvalidStoreError, match="another program holds a lock"):
             open_broker(url(path))
         other.execute("ROLLBACK")
+
+
+async def test_rows_that_no_server_wrote_are_skipped_and_counted(path: Path) -> None:
+    foreign = ForeignContent()
+    broker = open_broker(url(path), foreign=foreign)
+    valid = event_with(ROOM, 3)[1]
+    for event, data in ((NEW_MESSAGE, b"{}"), ("x\nevent: ready", valid), (NEW_MESSAGE, valid)):
+        await broker.publish(ROOM, event, data, time_ms=now_ms())
+    page = await broker.history(ROOM, since=None, limit=10)
+    assert offsets(page.publications) == [3]
+    assert foreign.counts[Place.LOG] == 2
+    await broker.close()

@@ -170,7 +170,7 @@ async def test_a_page_that_is_damaged_ends_acknowledgements_when_it_is_read(
     async with running(url(path)) as log:
         position = [await log.publish() for _ in range(20)][-1].position
         rows(path, "PRAGMA wal_checkpoint(TRUNCATE)")
-        overwrite(path, b'{"n":7,', b'{"n":8,')
+        overwrite(path, b'"content":"7 ', b'"content":"8 ')
         with pytest.raises(BrokerUnavailableError, match="publication 7 of channel 1"):
             await log.page()
         assert await log.broker.ready() is False
