@@ -28,7 +28,7 @@ from rtcli_server.broker.coordinator import (
 )
 from rtcli_server.broker.foreign import ForeignContent, Place
 from rtcli_server.broker.opening import open_broker
-from rtcli_server.broker.validation import CONTROL, ForeignDataError
+from rtcli_server.broker.validation import CONTROL, ForeignDataError, check_member
 
 __all__ = [
     "CONTROL",
@@ -48,6 +48,7 @@ __all__ = [
     "Published",
     "ReportLost",
     "Retention",
+    "check_member",
     "new_instance_id",
     "open_broker",
     "refuse",

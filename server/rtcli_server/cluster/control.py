@@ -13,8 +13,7 @@ import msgspec
 
 from rtcli.protocol.tokens import is_valid_user_id
 from rtcli_server.auth.claims import Principal
-from rtcli_server.broker import CONTROL, ForeignDataError
-from rtcli_server.broker.validation import check_member
+from rtcli_server.broker import CONTROL, ForeignDataError, check_member
 
 CHANNEL = EVENT = CONTROL  # of the log; clients never get it
 
