@@ -81,6 +81,7 @@ async def refuse(
     [red, green] = server.log.read_text()[said:].splitlines()
     assert f"not ready: {code} " in red
     assert "ready again" in green
+    assert f"over is: {code}" in green
 
 
 async def refuse_all(
@@ -123,7 +124,7 @@ def server_on(home: Path, url: str) -> Iterator[ServerProcess]:
 async def test_every_cause_is_told_and_its_end(tmp_path: Path, soak: bool) -> None:
     with own_redis(tmp_path) as redis, server_on(tmp_path, store(redis.port)) as server:
         await server.start()
-        await refuse_all(server, {"it": redis}, REFUSALS, user="rt", rounds=20 if soak else 1)
+        await refuse_all(server, {"it": redis}, REFUSALS, user="rt", rounds=8 if soak else 1)
 
 
 @pytest.mark.timeout(600)
@@ -135,7 +136,7 @@ async def test_one_master_of_a_cluster_that_refuses_is_enough(tmp_path: Path, so
         with server_on(tmp_path, cluster.url) as server:
             await server.start()
             if soak:
-                await refuse_all(server, nodes, REFUSALS_IN_CLUSTER, rounds=5)
+                await refuse_all(server, nodes, REFUSALS_IN_CLUSTER, rounds=8)
             else:
                 await refuse_all(server, dict([nodes.popitem()]), {"OOM": REFUSALS["OOM"]})
     finally:
@@ -149,4 +150,4 @@ async def test_a_primary_that_sentinel_names_and_that_refuses(tmp_path: Path, so
         with server_on(tmp_path, url) as server:
             await server.start()
             codes = REFUSALS if soak else {"READONLY": REFUSALS["READONLY"]}
-            await refuse_all(server, {"it": redis}, codes, user="rt", rounds=20 if soak else 1)
+            await refuse_all(server, {"it": redis}, codes, user="rt", rounds=8 if soak else 1)

@@ -15,25 +15,30 @@ class StoreHealth:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._causes: set[str] = set()  # those that were told since it worked
+        self._causes: dict[str, None] = {}  # those that were told since it worked
         self.works = False
+
+    # The whole line is the text, because logs limit how often the same text comes (process/logs.py).
 
     def failed(self, cause: str, text: str) -> None:
         """Record that it does not work. `cause` tells causes apart, `text` says what it is."""
         self.works = False
         if cause not in self._causes:
-            self._causes.add(cause)
-            _log.error("%s: not ready: %s", self._name, text)
+            self._causes[cause] = None
+            line = f"{self._name}: not ready: {text}"
+            _log.error(line)
 
     def symptom(self, text: str) -> None:
         """Record that it does not work, which somebody else tells the cause of; if nobody has, tell this."""
-        self.works = False
         if not self._causes:
-            self.failed("", text)
+            self.failed("delivery", text)
+        self.works = False
 
     def worked(self) -> None:
         """Record that a publication was taken and delivered."""
         self.works = True
         if self._causes:
+            what = ", ".join(self._causes)
             self._causes.clear()
-            _log.warning("%s: ready again: publications are taken and delivered", self._name)
+            line = f"{self._name}: ready again: publications are taken and delivered; over is: {what}"
+            _log.warning(line)

@@ -20,7 +20,7 @@ def test_each_cause_is_one_line_until_the_store_works_again(caplog: pytest.LogCa
     assert caplog.messages == [
         "the log: not ready: no space",
         "the log: not ready: no answer",
-        "the log: ready again: publications are taken and delivered",
+        "the log: ready again: publications are taken and delivered; over is: full, away",
         "the log: not ready: no space",
     ]
 
