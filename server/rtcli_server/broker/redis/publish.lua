@@ -2,7 +2,8 @@
 -- KEYS[3], optional: its idempotency key.
 -- ARGV: new epoch, known epoch, known offset, event, data, time_ms, pub/sub channel.
 -- Returns 'EPOCH-OFFSET 0', or 'EPOCH-OFFSET 1' for a repeat. Nothing is written before XADD succeeded, so an
--- error (out of memory, read only) means that nothing was published.
+-- error (out of memory, read only) means that nothing was published. Only a right that is missing ends the
+-- script in between: then the publication is in the stream, and those after it follow it.
 
 local new_epoch, event, data, time_ms, pubsub_channel = ARGV[1], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local key = KEYS[3]
@@ -24,7 +25,24 @@ local function append()
     'e', event, 'd', data, 't', time_ms, 'b', decimal(bytes))
 end
 
+-- The last entry of the stream when it is ours and the state does not know of it: offset and bytes.
+local function unfinished()
+  local last = try('XREVRANGE', stream, '+', '-', 'COUNT', 1)
+  local id, fields = unpack(last and last[1] or {})
+  local found = id and tonumber(string.match(id, '^(%d+)%-0$') or nil)
+  if found and found > top and found < 2^53 and fields[1] == 'e' and fields[3] == 'd' and fields[5] == 't' then
+    return found, tonumber(fields[8] or nil)
+  end
+end
+
 local added = append()
+if added.err and string.find(added.err, 'equal or smaller', 1, true) then
+  local last, sum = unfinished()
+  if last and sum then
+    offset, bytes = decimal(last + 1), sum + size
+    added = append()
+  end
+end
 if added.err and (string.find(added.err, 'WRONGTYPE', 1, true) or string.find(added.err, 'equal or smaller', 1, true)) then
   -- Another program wrote under this key: its content is no log any more.
   redis.call('DEL', meta, stream)

@@ -13,6 +13,7 @@ from rtcli_server.broker.sqlite.writer import Append, DamagedLogError, Unwritabl
 
 MAX_BATCH = 1_000  # publishes per transaction, which one turn of the loop then delivers
 MAINTENANCE_S = 30.0
+PROBE_S = 0.7  # after the latest transaction: readiness is what a write has found out within a second
 RETRY_S = 1.0  # after a failure, maintenance is the probe that finds out whether writing works again
 
 _log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class WriterThread:
         self._ended = ended
         self._queue: SimpleQueue[Append | None] = SimpleQueue()
         self._maintain_at = time.monotonic() + MAINTENANCE_S
+        self._probe_at = 0.0
         self._stop = False
         self.failing = False
         # A daemon: a program that fails before it closes its log must not hang.
@@ -68,14 +70,18 @@ class WriterThread:
             batch = self._take()
             if batch:
                 self._report(batch, self._append(batch))
-            if time.monotonic() >= self._maintain_at:
+            now = time.monotonic()
+            if now >= self._maintain_at:
                 self._maintain()
+            elif now >= self._probe_at and not self.failing:
+                self._probe()
 
     def _take(self) -> list[Append]:
         """Wait for a publish, and take all that are queued by then."""
         batch: list[Append] = []
         try:
-            item = self._queue.get(timeout=max(0.0, self._maintain_at - time.monotonic()))
+            due = self._maintain_at if self.failing else min(self._maintain_at, self._probe_at)
+            item = self._queue.get(timeout=max(0.0, due - time.monotonic()))
             while item is not None:
                 batch.append(item)
                 if len(batch) == MAX_BATCH:
@@ -108,7 +114,16 @@ class WriterThread:
         self._worked()
         self._maintain_at = time.monotonic() + (0.0 if more else MAINTENANCE_S)
 
+    def _probe(self) -> None:
+        try:
+            self._writer.probe()
+        except Exception as error:  # noqa: BLE001 - as above
+            self._failed(error)
+            return
+        self._worked()
+
     def _worked(self) -> None:
+        self._probe_at = time.monotonic() + PROBE_S
         if self.failing:
             _log.warning("the log can be written again")
             self.failing = False

@@ -215,6 +215,11 @@ class Writer:
         self._digest += removed.digest
         return removed.more
 
+    def probe(self) -> None:
+        """Write next to nothing: can the log be written? Raises BrokerUnavailableError if not."""
+        with self._transaction():
+            self._set_meta("probed_ms", str(self._now_ms()))
+
     def maintain(self) -> bool:
         """Remove what is too old or over a limit; return whether more is left to remove.
 

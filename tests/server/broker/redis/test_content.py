@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -233,6 +234,28 @@ async def test_the_documented_acl_is_enough(server: RedisServer) -> None:
         await asyncio.sleep(0)
     denied = server.command("ACL", "LOG")
     assert denied == []
+
+
+@pytest.mark.parametrize("right", ["hmget", "exists", "xadd", "hset", "pexpire", "get", "set", "publish"])
+async def test_a_right_that_is_taken_away_for_a_while_costs_no_publication(
+    server: RedisServer, right: str
+) -> None:
+    server.command("ACL", "SETUSER", "rt", "reset", "on", ">secret", *REQUIRED_ACL.split())
+    async with running(f"redis://rt:secret@127.0.0.1:{server.port}") as log:
+        await log.wait_ready()
+        published = [await log.publish(key="first")]
+        server.command("ACL", "SETUSER", "rt", f"-{right}")
+        for number in range(3):
+            with suppress(BrokerUnavailableError):
+                published.append(await log.publish(key=f"meanwhile {number}"))
+        server.command("ACL", "SETUSER", "rt", f"+{right}")
+        published.append(await log.publish(key="last"))
+        assert {one.position.epoch for one in published} == {published[0].position.epoch}
+        page = await log.page()
+        assert offsets(page.publications) == list(range(1, page.top.offset + 1))
+        assert {one.position.offset for one in published} <= set(offsets(page.publications))
+        assert (await log.publish(key="first")) == (published[0].position, True)
+    server.command("ACL", "LOG", "RESET")
 
 
 async def test_a_wrong_password_is_unavailable_and_not_told(

@@ -46,6 +46,24 @@ async def test_a_lock_by_another_program_refuses_publishes_until_it_is_gone(
         assert offsets(log.delivered) == [1, 2]
 
 
+async def test_an_idle_log_notices_that_it_cannot_be_written(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sqlite_file, "BUSY_TIMEOUT_S", 0.05)
+    async with running(url(path)) as log:
+        for _ in range(2):
+            caplog.clear()
+            with closing(sqlite3.connect(path, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                await until(lambda: log.broker._thread.failing, "red")  # type: ignore[attr-defined]
+                assert await log.broker.ready() is False
+                other.execute("ROLLBACK")
+            await log.wait_ready()
+            [red, green] = caplog.messages
+            assert "locked" in red
+            assert "can be written again" in green
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[tuple[Path, bool]]:
     """A file system of 512 KiB, and whether the system let us mount it."""
