@@ -28,11 +28,11 @@ class StoreHealth:
             line = f"{self._name}: not ready: {text}"
             _log.error(line)
 
-    def symptom(self, text: str) -> None:
-        """Record that it does not work, which somebody else tells the cause of; if nobody has, tell this."""
-        if not self._causes:
-            self.failed("delivery", text)
+    def symptom(self, cause: str, text: str) -> None:
+        """Record what follows from another cause, which is told where it is found; if none is, tell this."""
         self.works = False
+        if not self._causes:
+            self.failed(cause, text)
 
     def worked(self) -> None:
         """Record that a publication was taken and delivered."""

@@ -12,7 +12,7 @@ def test_each_cause_is_one_line_until_the_store_works_again(caplog: pytest.LogCa
     for _ in range(3):
         health.failed("full", "no space")
         health.failed("away", "no answer")
-        health.symptom("nothing arrives")
+        health.symptom("deaf", "nothing arrives")
     assert health.works is False
     for _ in range(3):
         health.worked()
@@ -30,5 +30,5 @@ def test_a_symptom_is_told_when_nobody_knows_the_cause(caplog: pytest.LogCapture
     health.worked()
     assert health.works
     for _ in range(3):
-        health.symptom("nothing arrives")
+        health.symptom("deaf", "nothing arrives")
     assert caplog.messages == ["the log: not ready: nothing arrives"]

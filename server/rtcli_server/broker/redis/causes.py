@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from redis.exceptions import AuthenticationError, AuthorizationError, RedisError, ResponseError
 
+from rtcli_server.broker.health import StoreHealth
+
 CONNECTION = "connection"  # there is none, or nothing comes through it
 # Until version 7.0, Redis has no code for what a script may not do.
 _NOT_ALLOWED = "The user executing the script can't"
@@ -28,6 +30,12 @@ def cause_of(error: BaseException) -> Cause:
     if code:
         return Cause(code, f"{code} {text}")
     return Cause(text.partition(" ")[0], text)
+
+
+def tell_failed_connect(health: StoreHealth, error: BaseException) -> None:
+    """Tell why there is no new connection. If it is that nobody is there, an earlier cause may say more."""
+    name, text = cause_of(error)
+    (health.symptom if name == CONNECTION else health.failed)(name, f"cannot connect: {text}")
 
 
 def refusal(error: BaseException) -> Cause:

@@ -23,7 +23,7 @@ from typing_extensions import override
 
 from rtcli_server.broker.base import BrokerUnavailableError, refuse
 from rtcli_server.broker.health import StoreHealth
-from rtcli_server.broker.redis.causes import cause_of
+from rtcli_server.broker.redis.causes import cause_of, tell_failed_connect
 from rtcli_server.broker.redis.timings import RedisTimings
 from rtcli_server.broker.validation import ForeignDataError
 from rtcli_server.timing.supervision import Supervised, Supervisor
@@ -199,8 +199,7 @@ class NodeLink(Link):
                 async with asyncio.timeout(self._timings.connect_s):
                     connection = await self._open()
             except FAILURES as error:
-                name, text = cause_of(error)
-                self._health.failed(name, f"cannot connect: {text}")
+                tell_failed_connect(self._health, error)
                 attempt += 1
             else:
                 began = self._loop.time()
@@ -247,7 +246,9 @@ class NodeLink(Link):
             await connection.disconnect(nowait=True)
         if error is not None and not isinstance(error, FAILURES):
             raise error
-        if not isinstance(error, _RECONNECT_AFTER):  # the probes tell of these
+        if isinstance(error, (ReadOnlyError, MasterDownError)):
+            self._health.failed(*cause)
+        elif not isinstance(error, NoScriptError):
             self._health.failed(cause.name, f"the connection was lost: {cause.text}")
 
     async def _write(self, connection: AbstractConnection) -> None:

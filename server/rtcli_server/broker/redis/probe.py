@@ -80,7 +80,7 @@ class Probe:
 
     def _tell(self, cause: Cause, where: str) -> None:
         if cause.name == CONNECTION:
-            self._health.symptom(cause.text + where)  # those who connect tell why they cannot
+            self._health.symptom(*cause)  # those who connect tell why they cannot
         else:
             self._health.failed(cause.name + where, cause.text + where)
 

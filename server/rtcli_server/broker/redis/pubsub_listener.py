@@ -17,7 +17,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as LostConnectionError
 
 from rtcli_server.broker.health import StoreHealth
-from rtcli_server.broker.redis.causes import cause_of
+from rtcli_server.broker.redis.causes import cause_of, tell_failed_connect
 from rtcli_server.broker.redis.link import FAILURES, Connect, pack
 from rtcli_server.broker.redis.timings import RedisTimings
 from rtcli_server.timing.pacing import batched
@@ -87,8 +87,7 @@ class PubSubListener:
                 async with asyncio.timeout(self._timings.connect_s):
                     connection = await self._connect()
             except FAILURES as error:
-                name, text = cause_of(error)
-                self._health.failed(name, f"cannot connect: {text}")
+                tell_failed_connect(self._health, error)
                 attempt += 1
             else:
                 attempt = 0 if await self._use(connection) else attempt + 1
