@@ -25,12 +25,15 @@ from rtcli.client.events import (
     TypingChanged,
 )
 from rtcli.protocol.messages.client import MAX_CONTENT
+from rtcli.protocol.tokens import MAX_USER_ID
 from rtcli.terminal.clock import clock_time
 from rtcli.terminal.console import Style
 from rtcli.terminal.escaping import escape
 
 TYPING_S = 6.0  # the server ends it by then as well
 _NAME_STYLES: tuple[Style, ...] = ("cyan", "green", "yellow", "blue", "magenta")
+_MAX_PEOPLE = 10_000  # of a room, whose names are known
+_MAX_NAME = 128  # characters of one; rtcli servers send no more
 _MAX_PRESENCE_LINES = 5  # of one batch; more are counted
 
 
@@ -60,6 +63,11 @@ class RoomView:
     count: int = 0
     typing: dict[str, float] = field(default_factory=dict)  # user id → until when
     history_left: int = 0
+
+    def remember(self, user_id: str, name: str) -> None:
+        """Remember somebody's name, unless there are too many: a server may tell of any number of people."""
+        if user_id in self.people or len(self.people) < _MAX_PEOPLE:
+            self.people[user_id] = name[:_MAX_NAME]
 
 
 class ChatModel:
@@ -178,13 +186,12 @@ class ChatModel:
             yield Line((("         | ", ("dim",)), (escape(text.removesuffix("\r")), body)))
 
     def _on_presence(self, event: Presence) -> list[Line]:
-        room = self.rooms.get(event.room)
-        if room is None or str(event.user_id) == self.me:
+        room, user_id = self.rooms.get(event.room), str(event.user_id)
+        if room is None or user_id == self.me or len(user_id) > MAX_USER_ID:
             return []
-        user_id = str(event.user_id)
         known = user_id in room.people
         if event.here:
-            room.people[user_id] = event.name
+            room.remember(user_id, event.name)
             room.count += 0 if known else 1
         else:
             room.people.pop(user_id, None)
@@ -195,14 +202,15 @@ class ChatModel:
         return [Line(((f"* {name_of(event.name)} {what}{place}", ("dim",)),))]
 
     def _on_typing(self, event: TypingChanged, now: float) -> None:
-        room = self.rooms.get(event.room)
-        if room is None or str(event.user_id) == self.me:
+        room, user_id = self.rooms.get(event.room), str(event.user_id)
+        if room is None or user_id == self.me or len(user_id) > MAX_USER_ID:
             return
-        room.people.setdefault(str(event.user_id), event.name)
-        if event.is_typing:
-            room.typing[str(event.user_id)] = now + TYPING_S
-        else:
-            room.typing.pop(str(event.user_id), None)
+        if user_id not in room.people:
+            room.remember(user_id, event.name)
+        if not event.is_typing:
+            room.typing.pop(user_id, None)
+        elif user_id in room.people:
+            room.typing[user_id] = now + TYPING_S
 
     # -- what the status line shows ------------------------------------------------------------------------
 

@@ -183,3 +183,20 @@ def test_several_rooms() -> None:
     assert chat.model.active == ""
     assert [line.text for line in chat.model.who()] == ["-- you are in no room; /join ROOM"]
     assert chat.happens(Acked("c-1", "general", None, duplicate=False)) == []
+
+
+def test_a_server_that_tells_of_people_without_an_end_fills_no_memory() -> None:
+    chat = Chat()
+    chat.happens(joined())
+    for number in range(10_500):
+        chat.happens(Presence("general", f"u{number}", "n" * 500, here=True))
+    for number in range(10_500):
+        chat.happens(TypingChanged("general", f"v{number}", "n" * 500, is_typing=True))
+    chat.happens(Presence("general", "x" * 129, "long", here=True))
+    room = chat.model.rooms["general"]
+    assert len(room.people) == 10_000
+    assert max(map(len, room.people.values())) == 128
+    assert room.typing == {}
+    chat.happens(Presence("general", "u5", "left", here=False), Presence("general", "bob", "Bob", here=True))
+    assert "u5" not in room.people
+    assert room.people["bob"] == "Bob"
