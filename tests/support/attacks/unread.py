@@ -44,3 +44,11 @@ async def until_all_waits(target: Target) -> float:
         assert time.monotonic() < deadline, f"{waiting} bytes wait, and it does not end"
         await asyncio.sleep(0.05)
     return before
+
+
+async def until_no_more_waits_than(target: Target, bound: float) -> None:
+    """Wait until what waits for clients is no more than `bound` bytes."""
+    deadline = time.monotonic() + DEADLINE_S
+    while (waiting := await metric(target, "rtcli_waiting_bytes")) > bound:
+        assert time.monotonic() < deadline, f"{waiting} bytes wait, more than {bound}"
+        await asyncio.sleep(0.05)
