@@ -80,6 +80,7 @@ def hostile(number: int, cursor: str, epoch: str) -> tuple[Peer, bytes]:
     return WsPeer(f"h{number}"), b"".join(frames)
 
 
+@pytest.mark.timeout(600)  # with --soak
 async def test_the_worst_mix(start_target: StartTarget, measure: Measure, kind: Kind, soak: bool) -> None:
     count, budget = (HOSTILE_SOAK, 256) if soak else (HOSTILE, 64)
     target = await start_target(kind, "--memory-budget", f"{budget}MiB", slow_deadline_s=120)
