@@ -141,10 +141,10 @@ class SlowConsumers:
             self._unread[consumer] = subscriptions  # the deadline runs
         finally:
             self._catching_up.discard(consumer)
-        if not _lagging(subscriptions):
-            self._behind_since.pop(consumer, None)
-        elif consumer not in self._behind_since:
-            self._no_room_since[consumer] = self._now()
+            if not _lagging(subscriptions):
+                self._behind_since.pop(consumer, None)
+            elif consumer not in self._behind_since:
+                self._no_room_since[consumer] = self._now()
 
     async def _catch_up_in(self, subscription: Subscription) -> None:
         if subscription.state is State.LAGGING:

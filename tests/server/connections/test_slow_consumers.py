@@ -12,13 +12,13 @@ from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
 from rtcli_server.broker import BrokerUnavailableError, HistoryPage
 from rtcli_server.connections.send_budget import SendBudget
-from rtcli_server.connections.slow_consumers import SlowConsumers
+from rtcli_server.connections.slow_consumers import READ_AGAIN_S, SlowConsumers
 from rtcli_server.delivery.channel import State, Subscription
 from rtcli_server.timing.tasks import BackgroundTasks
 from tests.support.fakes.fanout import EPOCH, FakeSubscriber, Turns, at, join, new_fanout, publication
 from tests.support.waiting import until_idle
 
-PIECE_BYTES = 300  # three publications
+PIECE_BYTES = 300  # four publications
 
 
 class SlowClient(FakeSubscriber):
@@ -171,3 +171,76 @@ async def test_one_that_is_gone_has_no_deadline(world: World) -> None:
     world.slow.forget(client, subscriptions)
     world.slow.tick(1_000.0)
     assert client.codes == []
+
+
+# -- long replays ----------------------------------------------------------------------------------------
+
+
+def replay(world: World, count: int) -> tuple[SlowClient, list[Subscription], list[str]]:
+    """A client that is owed `count` publications of the log, and what it was told at the end."""
+    for _ in range(count):
+        world.publish()
+    client = SlowClient()
+    subscription = world.fanout.open("room:a", client)
+    subscription.replay_from(at(0))
+    subscription.channel.release()
+    told: list[str] = []
+    world.slow.when_written(subscription, lambda: told.append(subscription.state.name))
+    return client, [subscription], told
+
+
+async def test_a_replay_is_written_in_pieces_while_there_is_room(world: World) -> None:
+    client, subscriptions, told = replay(world, 10)
+    client.on_write = lambda: setattr(client, "full", len(client.batches) == 2)
+    world.slow.replay(client, subscriptions)
+    await world.rest()
+    assert ([len(batch) for batch in client.batches if isinstance(batch, tuple)], told) == ([4, 4], [])
+    client.full = False
+    world.slow.drained(client, subscriptions)
+    await world.rest()
+    assert (len(client.texts), told) == (10, ["LIVE"])
+
+
+async def test_a_replay_without_room_has_a_deadline_which_begins_anew_with_each_piece(world: World) -> None:
+    client, subscriptions, _ = replay(world, 10)
+    client.on_write = lambda: setattr(client, "full", True)
+    world.slow.replay(client, subscriptions)
+    for _ in range(2):
+        await world.rest()
+        world.now += 29.0
+        world.slow.tick(world.now)
+        assert client.codes == []
+        client.full = False
+        world.slow.drained(client, subscriptions)
+    await world.rest()
+    world.now += 31.0
+    world.slow.tick(world.now)
+    assert client.codes == [CloseCode.SLOW_CONSUMER]
+
+
+async def test_a_replay_goes_on_when_the_log_is_back(world: World) -> None:
+    client, subscriptions, told = replay(world, 10)
+    world.away = True
+    world.slow.replay(client, subscriptions)
+    await world.rest()
+    world.slow.tick(world.now)
+    await world.rest()
+    world.away = False
+    world.slow.tick(world.now + READ_AGAIN_S / 2)
+    await world.rest()
+    assert client.texts == []
+    world.slow.tick(world.now + READ_AGAIN_S)
+    await world.rest()
+    assert (len(client.texts), told) == (10, ["LIVE"])
+
+
+async def test_a_replay_of_a_client_that_is_gone_ends(world: World) -> None:
+    client, subscriptions, told = replay(world, 10)
+    client.full = True
+    world.slow.replay(client, subscriptions)
+    await world.rest()
+    world.fanout.close(subscriptions[0])
+    world.slow.forget(client, subscriptions)
+    assert told == ["LEFT"]
+    world.slow.tick(1_000.0)
+    assert (client.codes, world.budget.busy) == ([], set())
