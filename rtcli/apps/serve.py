@@ -12,6 +12,7 @@ from pathlib import Path
 import uvloop
 
 from rtcli.errors import CliError, Exit
+from rtcli.files import OwnFile
 from rtcli.terminal.console import console
 from rtcli_server.auth.origins import InvalidOriginError
 from rtcli_server.auth.verification_keys import KeyConfigError
@@ -43,21 +44,19 @@ class ServerRun:
 
     def run(self) -> int:
         """Serve until a signal; returns the exit code. Raises CliError."""
-        try:
-            with _errors_explained():
-                return self._run_workers() if self.settings.workers > 1 else self._run_one()
-        finally:
-            if self.ready_file is not None:
-                self.ready_file.unlink(missing_ok=True)
+        with _errors_explained(), _ready_file(self.ready_file) as ready_file:
+            return (self._run_workers if self.settings.workers > 1 else self._run_one)(ready_file)
 
-    def _run_one(self) -> int:
+    def _run_one(self, ready_file: OwnFile | None) -> int:
         configure_logging(self.settings.log_format, level=self.log_level)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(serve_forever(self.settings, lambda handle: self._announce(handle.port)))
+            return runner.run(
+                serve_forever(self.settings, lambda handle: self._announce(handle.port, ready_file))
+            )
 
     # -- several workers -----------------------------------------------------------------------------------
 
-    def _run_workers(self) -> int:
+    def _run_workers(self, ready_file: OwnFile | None) -> int:
         settings = self.settings
         _check_can_share(settings)
         configure_logging(settings.log_format, level=self.log_level)
@@ -66,7 +65,7 @@ class ServerRun:
             supervise(
                 settings.workers,
                 lambda number, on_ready: self._run_worker(number, port, on_ready),
-                on_ready=lambda: self._announce(port),
+                on_ready=lambda: self._announce(port, ready_file),
                 stop_s=settings.drain_timeout_s + END_MARGIN_S,
             )
         return Exit.OK
@@ -84,10 +83,11 @@ class ServerRun:
 
     # -- what it prints ------------------------------------------------------------------------------------
 
-    def _announce(self, port: int) -> None:
+    def _announce(self, port: int, ready_file: OwnFile | None) -> None:
         settings, url = self.settings, base_url(self.settings, port)
-        if self.ready_file is not None:
-            _write(self.ready_file, f"{url}\n")
+        if ready_file is not None:
+            with _ready_file_explained(self.ready_file):
+                ready_file.write(f"{url}\n")
         option = "" if port == DEFAULT_PORT and settings.host == "127.0.0.1" else f" --url {url}"
         workers = f"; {settings.workers} workers" if settings.workers > 1 else ""
         console.info(f"listening on {url} (log: {redact(settings.store)}{workers}). Ctrl-C ends it.")
@@ -113,9 +113,24 @@ def _check_can_share(settings: Settings) -> None:
         )
 
 
-def _write(path: Path, text: str) -> None:
+@contextlib.contextmanager
+def _ready_file(path: Path | None) -> Iterator[OwnFile | None]:
+    """The ready file of this server, which ends with the block. Raises CliError (2)."""
+    if path is None:
+        yield None
+        return
+    with _ready_file_explained(path):
+        file = OwnFile(path)
     try:
-        path.write_text(text)
+        yield file
+    finally:
+        file.remove()
+
+
+@contextlib.contextmanager
+def _ready_file_explained(path: Path | None) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise CliError(f"{path}: {error.strerror}", hint="see --ready-file") from None
 

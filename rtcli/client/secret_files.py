@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import jwt
 from jwt.algorithms import HMACAlgorithm
 
 from rtcli.errors import CliError
+from rtcli.files import PRIVATE, write_new
 from rtcli.protocol.tokens import MAX_TOKEN_BYTES, MIN_SECRET_BYTES
 
 MAX_FILE_BYTES = 65_536
@@ -144,14 +144,11 @@ def _read_own(path: Path) -> str | None:
 def _create_atomically(path: Path, secret: str) -> None:
     """Write a temporary file, then link it: nobody reads half a key, and the first process wins."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".dev-secret-")  # mode 0600
+    temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    write_new(temporary, f"{secret}\n".encode(), PRIVATE)
     try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secret + "\n")
-            file.flush()
-            os.fsync(descriptor)
-        os.link(temporary, path)
+        path.hardlink_to(temporary)
     except FileExistsError:
         return  # another process was first: use its key
     finally:
-        os.unlink(temporary)  # noqa: PTH108 - a name from mkstemp, not a Path
+        temporary.unlink()

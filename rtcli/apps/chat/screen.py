@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -37,6 +38,7 @@ from prompt_toolkit.output import ColorDepth, Output
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.styles import Style
 
+from rtcli import files
 from rtcli.apps.chat.controller import Controller, MakeClient, ReadHistory, unsent_lines
 from rtcli.apps.chat.input import COMMANDS
 from rtcli.apps.chat.model import ChatModel, Line, fold_presence
@@ -278,8 +280,7 @@ def _history(path: Path | None) -> History:
         return InMemoryHistory()
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.chmod(0o600)
+        os.close(files.open_or_make(path, files.PRIVATE))
     except OSError:
         return InMemoryHistory()
     return FileHistory(str(path))

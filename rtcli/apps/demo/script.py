@@ -14,6 +14,7 @@ from rtcli.apps.demo.participants import ROOM, Deliveries, Person, TailParticipa
 from rtcli.apps.demo.transcript import Transcript
 from rtcli.client.endpoint import Endpoint, parse_endpoint
 from rtcli.errors import CliError, Exit
+from rtcli.files import PRIVATE, write_new
 from rtcli.interpreter import module_command
 from rtcli.load.results.summary import read_result
 from rtcli.load.results.wording import accounts_line
@@ -90,8 +91,7 @@ class Demo:
         self.transcript.scene(f"a load test: did every message reach everyone? (rtcli loadtest {SCENARIO})")
         with tempfile.TemporaryDirectory(prefix="rtcli-demo-") as directory:
             secret_file = Path(directory) / "secret"
-            secret_file.touch(mode=0o600)
-            secret_file.write_text(server.secret)
+            write_new(secret_file, server.secret.encode(), PRIVATE)
             arguments = [
                 "--url",
                 server.url,

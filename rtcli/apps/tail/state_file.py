@@ -16,6 +16,7 @@ from typing import IO
 
 import msgspec
 
+from rtcli import files
 from rtcli.errors import CliError
 
 SAVE_INTERVAL_S = 1.0
@@ -62,7 +63,12 @@ class StateFile:
         self._timestamp = timestamp
         self._saved_at = float("-inf")
         self._dirty = False
+        try:
+            self._place = files.place_of(path)
+        except OSError as error:
+            raise _unusable(path, error) from None
         self._lock = self._take_lock()
+        files.remove_parts(self._place)
         try:
             self.last_id = None if reset else self._load()
         except CliError:
@@ -71,9 +77,9 @@ class StateFile:
 
     def _take_lock(self) -> IO[bytes]:
         # Not the file itself: it is replaced by each save, and a lock stays with the old one.
-        lock_path = self._path.with_name(self._path.name + ".lock")
+        lock_path = self._place.with_name(self._place.name + ".lock")
         try:
-            lock = os.fdopen(os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "rb+")
+            lock = os.fdopen(files.open_or_make(lock_path, files.PRIVATE), "rb+")
         except OSError as error:
             raise _unusable(self._path, error) from None
         try:
@@ -87,7 +93,7 @@ class StateFile:
 
     def _load(self) -> str | None:
         try:
-            with self._path.open("rb") as file:
+            with self._place.open("rb") as file:
                 data = file.read(_MAX_BYTES + 1)
         except FileNotFoundError:
             return None
@@ -130,19 +136,13 @@ class StateFile:
         return due_s if self._dirty else None
 
     def save(self, *, now: float) -> None:
-        """Write the id if it has changed: into a temporary file, which then replaces the old one."""
+        """Write the id if it has changed."""
         if not self._dirty or self.last_id is None:
             return
         content = _Content(_VERSION, self._server, self._filter, self.last_id, self._timestamp())
-        temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}.tmp")
         try:
-            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                file.write(msgspec.json.encode(content) + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._path)
+            files.write_whole(self._place, msgspec.json.encode(content) + b"\n", files.PRIVATE)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise _unusable(self._path, error) from None
         self._dirty = False
         self._saved_at = now

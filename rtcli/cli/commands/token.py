@@ -7,7 +7,6 @@ shows the content of a token, never the token itself.
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import time
 from collections.abc import Mapping
@@ -27,6 +26,7 @@ from rtcli.client.secret_files import (
     read_token,
 )
 from rtcli.errors import CliError, Exit
+from rtcli.files import PRIVATE, write_new
 from rtcli.protocol.tokens import RoomGrant, create_token, is_valid_user_id
 from rtcli.terminal.console import console
 from rtcli.terminal.escaping import escape
@@ -149,14 +149,12 @@ def keygen(
         console.write_line(secret)
         return
     try:
-        descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        write_new(out, f"{secret}\n".encode(), PRIVATE)
     except FileExistsError:
         raise CliError(f"{out} exists, and tokens may depend on it", hint="choose another name") from None
     except OSError as error:
         why = (error.strerror or "cannot be written").lower()
         raise CliError(f"{out}: {why}", hint="choose another place") from None
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(secret + "\n")
     shown = escape(str(out))
     console.info(f"written to {shown}; start with: rtcli serve --secret-file {shown}")
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from rtcli.files import place_of
 from rtcli.load.reporters import markdown
 from rtcli.load.reporters.headline import sentence
 from rtcli.load.results.kinds import words_of
@@ -119,7 +120,7 @@ def announce(result: RunResult, env: Mapping[str, str], say: Callable[[str], Non
     if not target:
         return
     try:
-        with Path(target).open("a", encoding="utf-8") as file:
+        with place_of(Path(target)).open("a", encoding="utf-8") as file:
             file.write(markdown.render(result)[:_MAX_SUMMARY])
     except OSError as error:
         say(f"the step summary cannot be written: {error.strerror}")

@@ -9,10 +9,10 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from rtcli import files
 from rtcli.errors import CliError
 
 LOCK = ".rtcli-loadtest.lock"
-_PART = ".{}.part"  # a file that is being written
 _MAY_GO_ON = {errno.ENOSPC, errno.EDQUOT, errno.ENOLCK, errno.EOPNOTSUPP}  # no space, or no locks there
 
 
@@ -27,35 +27,36 @@ def locked_directory(path: Path, names: Iterable[str], *, warn: Callable[[str], 
     Raises CliError (2) when it cannot be written to, or another run writes there. Where there are no locks or
     no space, the run goes on without a lock, and `warn` is told.
     """
-    descriptor = None
-    try:
-        path.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
         try:
-            descriptor = _lock(path / LOCK)
+            path.mkdir(parents=True, exist_ok=True)
+            try:
+                stack.callback(_unlock, path / LOCK, _lock(path / LOCK))
+            except OSError as error:
+                if error.errno not in _MAY_GO_ON:
+                    raise
+                warn(f"{path}: not locked against other runs: {_reason(error)}")
+            for name in names:
+                files.remove_old(path / name)
+                files.remove_parts(path / name)
         except OSError as error:
-            if error.errno not in _MAY_GO_ON:
-                raise
-            warn(f"{path}: not locked against other runs: {_reason(error)}")
-        for name in names:
-            for leftover in (path / name, path / _PART.format(name)):
-                leftover.unlink(missing_ok=True)
-    except OSError as error:
-        raise CliError(
-            f"{path}: {_reason(error)}", hint="--out names a directory, which is made; may you write there?"
-        ) from None
-    try:
+            raise CliError(
+                f"{error.filename or path}: {_reason(error)}",
+                hint="--out names a directory, which is made; may you write there?",
+            ) from None
         yield
-    finally:
-        if descriptor is not None:
-            with contextlib.suppress(OSError):
-                (path / LOCK).unlink()  # before the lock is given up, so that it is ours
-            os.close(descriptor)
+
+
+def _unlock(path: Path, descriptor: int) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()  # before the lock is given up, so that it is ours
+    os.close(descriptor)
 
 
 def _lock(path: Path) -> int:
     """Lock a file; returns its descriptor. Raises CliError when another process holds the lock."""
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        descriptor = files.open_or_make(path)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_at(descriptor, path):
@@ -86,16 +87,9 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that it is there as a whole, or as it was before. Raises OutputError."""
-    part = path.with_name(_PART.format(path.name))
     try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        files.write_whole(path, content)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
         raise OutputError(f"{path}: {_reason(error)}") from None
 
 

@@ -93,7 +93,8 @@ def open_file(path: Path, synchronous: Synchronous) -> StoreFile:
     try:
         _check_header(path)
         note = NoteFile(lock_fd, boot_id()).read()
-        with closing(_connect(path, "synchronous=full", mode="rwc")) as connection:
+        os.close(_open_private(path))
+        with closing(_connect(path, "synchronous=full", mode="rw")) as connection:
             digest = _prepare(connection, path, note)
         file = StoreFile(path, lock_fd, synchronous, digest)
         file.note(digest, digest)
@@ -134,10 +135,26 @@ def _connect(path: Path, pragma: str, *, mode: str) -> sqlite3.Connection:
     return connection
 
 
+def _open_private(path: Path) -> int:
+    """Open a file, and make it if need be: for its user alone, whatever the umask. Returns a descriptor.
+
+    SQLite gives its -wal and -shm the mode of the file. One that is there already keeps its mode.
+    """
+    flags = os.O_RDWR | os.O_CLOEXEC
+    try:
+        fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return os.open(path, flags | os.O_CREAT, 0o600)  # a link may lead to what is not there yet
+    os.fchmod(fd, 0o600)
+    return fd
+
+
 def _lock(path: Path) -> int:
     lock_path = path.with_name(path.name + "-lock")
     try:
-        fd = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if lock_path.exists() and not lock_path.is_file():
+            raise InvalidStoreError(f"{lock_path} is not a regular file")
+        fd = _open_private(lock_path)
     except OSError as error:
         raise InvalidStoreError(f"{lock_path}: {error.strerror}") from error
     try:
@@ -154,6 +171,8 @@ def _check_header(path: Path) -> None:
     """Raise InvalidStoreError for a path or a file that is no SQLite file, before SQLite touches it."""
     if path.is_dir():
         raise InvalidStoreError(f"{path} is a directory")
+    if path.exists() and not path.is_file():
+        raise InvalidStoreError(f"{path} is not a regular file")
     if not path.exists() or path.stat().st_size == 0:
         if path.with_name(path.name + "-wal").exists():
             raise InvalidStoreError(f"{path} is gone, but its -wal file is there: the log was damaged")

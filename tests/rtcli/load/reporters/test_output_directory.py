@@ -53,9 +53,9 @@ def test_nothing_of_an_earlier_run_stays(tmp_path: Path) -> None:
     out = tmp_path / "a" / "results"
     with locked_directory(out, NAMES, warn=warn):
         write_whole(out / "summary.json", b"of the first")
-        (out / ".report.html.part").write_bytes(b"half of a")
+        (out / ".report.html.0123abcd.part").write_bytes(b"half of a")
         (out / "notes.txt").write_bytes(b"of a person")
-    assert content(out) == [".report.html.part", "notes.txt", "summary.json"]
+    assert content(out) == [".report.html.0123abcd.part", "notes.txt", "summary.json"]
     with locked_directory(out, NAMES, warn=warn):
         assert content(out) == [LOCK, "notes.txt"]
     assert content(out) == ["notes.txt"]
