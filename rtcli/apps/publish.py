@@ -192,8 +192,13 @@ async def batches(
                 drained.clear()
                 await drained.wait()
 
+    def fed(done: asyncio.Future[None]) -> None:
+        if not done.cancelled():
+            done.exception()  # raised below, unless whoever takes the batches has left
+        changed.set()
+
     feeding = asyncio.ensure_future(feed())
-    feeding.add_done_callback(lambda _done: changed.set())
+    feeding.add_done_callback(fed)
     try:
         while True:
             while not pending and not feeding.done():

@@ -131,7 +131,7 @@ class Pipe:
         finally:
             for task in (talking, feeding, enough):
                 task.cancel()
-            await asyncio.wait((talking, feeding, enough))
+            await asyncio.gather(talking, feeding, enough, return_exceptions=True)
         return self._outcome(client)
 
     def _outcome(self, client: RealtimeClient) -> int:

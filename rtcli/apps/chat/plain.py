@@ -59,10 +59,12 @@ class PlainChat:
             if not talking.done():
                 await self.client.close()
             await talking
+            if typing.done():
+                typing.result()
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks)
+            await asyncio.gather(*tasks, return_exceptions=True)
             self._show(unsent_lines(self.client))
         return Exit.CANNOT_CONNECT if self.client.state.unsent else Exit.OK
 

@@ -92,6 +92,7 @@ class Screen:
         self._arrived = asyncio.Event()
         self._interrupted_at = float("-inf")
         self._entering: set[asyncio.Task[None]] = set()
+        self._failed: list[asyncio.Task[None]] = []  # of them, those that raised
         encoding = (getattr(sys.stdout, "encoding", None) or "").lower()
         self.model = ChatModel(wide=encoding.startswith("utf"))
         self.controller = Controller(
@@ -121,16 +122,21 @@ class Screen:
         self.controller.join(self._options.rooms)
         talking = asyncio.ensure_future(self.client.run())
         printing = asyncio.ensure_future(self._print())
-        talking.add_done_callback(lambda _: self._leave(Exit.OK))
+        for task in (talking, printing):  # neither goes on without the other
+            task.add_done_callback(lambda _: self._leave(Exit.OK))
         try:
             code = await self.application.run_async(handle_sigint=False, set_exception_handler=False)
             if not talking.done():
                 code = await self._say_goodbye(code)
             await talking
+            for task in (printing, *self._failed):
+                if task.done():
+                    task.result()
         finally:
-            for task in (talking, printing, *self._entering):
+            tasks = (talking, printing, *self._entering, *self._failed)
+            for task in tasks:
                 task.cancel()
-            await asyncio.wait((talking, printing, *self._entering))
+            await asyncio.gather(*tasks, return_exceptions=True)
             self._write(self._pending)
             self._write(unsent_lines(self.client))
         return code
@@ -178,7 +184,14 @@ class Screen:
         self.buffer.reset()
         task = asyncio.ensure_future(self.controller.enter(text.strip("\n")))
         self._entering.add(task)
-        task.add_done_callback(self._entering.discard)
+        task.add_done_callback(self._entered)
+
+    def _entered(self, task: asyncio.Task[None]) -> None:
+        """A line that was typed is dealt with. What that raises ends the command."""
+        self._entering.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._failed.append(task)
+            self._leave(Exit.OK)
 
     def _interrupt(self) -> None:
         """Ctrl-C drops the draft. Without a draft, the second one within 2 s leaves."""

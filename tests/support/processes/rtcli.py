@@ -9,6 +9,8 @@ import sysconfig
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.support.unexpected_logs import NEVER_RETRIEVED
+
 IGNORING_INT = ("bash", "-c", "trap '' INT; exec \"$@\"", "-")
 RTCLI = str(Path(sysconfig.get_path("scripts")) / "rtcli")
 
@@ -33,7 +35,7 @@ def rtcli(
     command: Sequence[str] = (RTCLI,),
 ) -> subprocess.CompletedProcess[bytes]:
     """Run the command to its end with `stdin` in a pipe."""
-    return subprocess.run(
+    result = subprocess.run(
         [*command, *arguments],
         input=stdin.encode() if isinstance(stdin, str) else stdin,
         capture_output=True,
@@ -42,6 +44,8 @@ def rtcli(
         cwd=cwd or home,
         check=False,
     )
+    assert NEVER_RETRIEVED.encode() not in result.stderr, result.stderr
+    return result
 
 
 def start(
