@@ -6,6 +6,7 @@ A fault is raised once, at a function that the running thing calls. docs/operati
 from __future__ import annotations
 
 import asyncio
+import gc
 import http.client
 import secrets
 import signal
@@ -218,13 +219,14 @@ sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 WRITER_FAULT = """
-from rtcli_server.broker.sqlite.writer import Writer
-original = Writer.append
-def append(self, batch):
+from rtcli_server.broker.sqlite.thread import WriterThread
+original = WriterThread._take
+def take(self):
+    batch = original(self)
     if any(b"poison" in append.data for append in batch):
         raise LookupError("injected")
-    return original(self, batch)
-Writer.append = append
+    return batch
+WriterThread._take = take
 """
 SERVER_FAULT = """
 import uvicorn
@@ -246,9 +248,13 @@ def faulty(home: Path, fault: str) -> tuple[str, ...]:
 
 
 @pytest.mark.logs_traceback
-async def test_a_log_whose_writer_ends_refuses_ends_in_order_and_has_everything(tmp_path: Path) -> None:
+async def test_a_log_whose_writer_ends_refuses_ends_in_order_and_has_everything(
+    tmp_path: Path, servers: list[ServerProcess]
+) -> None:
     url = f"sqlite:{tmp_path / 'log.db'}"
     server = ServerProcess(tmp_path, url, prefix=faulty(tmp_path, WRITER_FAULT))
+    again = ServerProcess(tmp_path, url)
+    servers += [server, again]
     await server.start()
     peer = await member(server.port, token("7"))
     await heard(peer)
@@ -261,7 +267,6 @@ async def test_a_log_whose_writer_ends_refuses_ends_in_order_and_has_everything(
     text = server.log.read_text()
     assert f"{WRITER.name} ended unexpectedly: LookupError('injected'); it cannot be started again" in text
     assert f"error: {WRITER.name} ended unexpectedly: LookupError('injected')" in text
-    again = ServerProcess(tmp_path, url)
     await again.start()
     peer = await member(again.port, token("7"))
     peer.send("join_room", room=ROOM, history=10)
@@ -270,8 +275,11 @@ async def test_a_log_whose_writer_ends_refuses_ends_in_order_and_has_everything(
 
 
 @pytest.mark.logs_traceback
-async def test_a_server_that_does_not_serve_any_more_ends(tmp_path: Path) -> None:
+async def test_a_server_that_does_not_serve_any_more_ends(
+    tmp_path: Path, servers: list[ServerProcess]
+) -> None:
     server = ServerProcess(tmp_path, prefix=faulty(tmp_path, SERVER_FAULT))
+    servers.append(server)
     await server.start()
     peer = await member(server.port, token("7"))
     (tmp_path / "poison").touch()
@@ -297,3 +305,38 @@ async def test_a_worker_that_ends_is_started_again(
     await until(lambda: "ended with exit code 6; starting it again" in server.log.read_text())
     await until_ready_is(server.port, 200)
     assert server.stop(signal.SIGTERM) == 0
+
+
+# -- nothing is left to the collector ----------------------------------------------------------------------
+
+
+async def test_a_redis_that_is_lost_leaves_no_exception_to_the_collector(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Requests of all kinds are under way when it is killed, and after that."""
+    redis = RedisServer(tmp_path)
+    redis.start()
+    try:
+        with live_server(store=redis.url, rate_limit_per_s=None, instance_lease_s=1.0) as server:
+            await until_ready_is(server.port, 200)
+            peers = [await member(server.port, live_token(f"u{number}")) for number in range(10)]
+            for number in range(100):
+                for peer in peers:
+                    peer.send("chat_message", id_=f"{number}", room=ROOM, content="x")
+                    peer.send("typing", room=ROOM, is_typing=number % 2 == 0)
+                    peer.send("join_room", room=f"room-{number % 50}")
+                    peer.send("leave_room", room=f"room-{number % 50}")
+                if number == 50:
+                    redis.kill()
+                await asyncio.sleep(0)
+            for peer in peers[:5]:
+                peer.transport.abort()
+            await until_ready_is(server.port, 503)
+            await until(lambda: all(peer.of_type("error") for peer in peers[5:]), "refusals")
+            for peer in peers[5:]:
+                peer.transport.abort()
+            await asyncio.to_thread(server.wait_until, lambda realtime: not len(realtime.tasks))
+    finally:
+        redis.kill()
+    gc.collect()
+    assert "never retrieved" not in caplog.text
