@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import stat
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import pytest
 
 from rtcli import files
 from rtcli.files import PRIVATE, SHARED, NotRegularError, OwnFile
+from tests.support.paths import ROOT
 
 NOBODY = 65_534
 
@@ -228,3 +230,25 @@ def test_what_was_put_in_its_place_is_not_removed(tmp_path: Path, make: Callable
     before = content(tmp_path)
     own.remove()
     assert content(tmp_path) == before
+
+
+# -- all that writes goes through here ---------------------------------------------------------------------
+
+WRITES = re.compile(r"""\.write_(?:text|bytes)\(|O_CREAT|O_WRONLY|mkstemp|NamedTemporaryFile|os\.replace
+    |open\([^)\n]*["'][wax]b?\+?["']|\.touch\(""", re.VERBOSE)  # fmt: skip
+ALLOWED = {
+    "files.py": "this is the one",
+    "terminal/console.py": "writes to stdout and stderr, which are open",
+    "load/reporters/github.py": "appends to a file that `place_of` has looked at",
+}
+
+
+def test_nothing_else_in_the_commands_writes_files() -> None:
+    package = ROOT / "rtcli"
+    found = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        for line in path.read_text().splitlines()
+        if WRITES.search(line) and not re.search(r"console\.write_", line)
+    }
+    assert found == ALLOWED.keys()
