@@ -101,14 +101,14 @@ class MemoryBroker(Broker):
             refuse(future, "the log is closed")
             return future
         if key is not None:
-            first = self._keys.find(channel, key)
+            first = self._keys.find((channel, key))
             if first is not None:
                 future.set_result(Published(first, duplicate=True))
                 return future
         publication = self._append(channel, event, data, time_ms)
         position = publication.position
         if key is not None:
-            self._keys.remember(channel, key, position)
+            self._keys.remember((channel, key), position)
         if channel in self._subscribed and self._deliver is not None:
             self._deliver(publication)
         future.set_result(Published(position, duplicate=False))

@@ -111,14 +111,14 @@ def test_keys_expire_in_order_and_are_bounded() -> None:
     keys = IdempotencyKeys(window_ms=100, limit=3, clock=lambda: now)
     for number in range(5):
         now = number / 1000
-        assert keys.find("a", str(number)) is None
-        keys.remember("a", str(number), Position("abcd", number))
+        assert keys.find(("a", str(number))) is None
+        keys.remember(("a", str(number)), Position("abcd", number))
     assert len(keys) == 3
-    assert keys.find("a", "1") is None
+    assert keys.find(("a", "1")) is None
     now = 0.1015
-    assert keys.find("a", "2") == Position("abcd", 2)
+    assert keys.find(("a", "2")) == Position("abcd", 2)
     now = 0.1025
-    assert keys.find("a", "2") is None
+    assert keys.find(("a", "2")) is None
     assert len(keys) == 2
 
 
@@ -137,21 +137,21 @@ def test_budgets_of_nothing_are_refused(name: str) -> None:
 def test_a_key_that_is_used_again_counts_from_its_latest_use() -> None:
     now = 0.0
     keys = IdempotencyKeys(window_ms=100, limit=3, clock=lambda: now)
-    keys.remember("a", "k", Position("abcd", 1), age_ms=300)
-    keys.remember("a", "k", Position("abcd", 2), age_ms=150)
-    keys.remember("a", "k", Position("abcd", 3))
-    assert keys.find("a", "k") == Position("abcd", 3)
+    keys.remember(("a", "k"), Position("abcd", 1), age_ms=300)
+    keys.remember(("a", "k"), Position("abcd", 2), age_ms=150)
+    keys.remember(("a", "k"), Position("abcd", 3))
+    assert keys.find(("a", "k")) == Position("abcd", 3)
     assert len(keys) == 1
     keys.remember_all({("a", "k"): Position("abcd", 4), ("a", "l"): Position("abcd", 5)})
-    assert keys.find("a", "k") == Position("abcd", 4)
+    assert keys.find(("a", "k")) == Position("abcd", 4)
     now = 0.2
-    assert keys.find("a", "k") is None
+    assert keys.find(("a", "k")) is None
     assert len(keys) == 0
 
 
 def test_an_old_key_behind_a_young_one_is_not_found() -> None:
     keys = IdempotencyKeys(window_ms=100, limit=3, clock=lambda: 0.0)
-    keys.remember("a", "young", Position("abcd", 1))
-    keys.remember("a", "old", Position("abcd", 2), age_ms=150)
-    assert keys.find("a", "old") is None
-    assert keys.find("a", "young") == Position("abcd", 1)
+    keys.remember(("a", "young"), Position("abcd", 1))
+    keys.remember(("a", "old"), Position("abcd", 2), age_ms=150)
+    assert keys.find(("a", "old")) is None
+    assert keys.find(("a", "young")) == Position("abcd", 1)

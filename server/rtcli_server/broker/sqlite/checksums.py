@@ -11,17 +11,19 @@ raises TypeError or AttributeError for a value of another type, UnicodeEncodeErr
 
 from __future__ import annotations
 
+from functools import lru_cache
 from zlib import crc32
 
 DIGEST_MASK = 2**64 - 1
 _PRIME = 2**32 - 5  # a bit that flips in an integer changes the integer's remainder
 _FACTOR = 1_000_003
+_ODD_FACTOR = 998_244_353
 
 
 def publication_checksum(channel_id: int, offset: int, event: str, data: bytes, time_ms: int) -> int:
     """The checksum of a row of `publications`."""
-    numbers = ((channel_id * _FACTOR + offset) * _FACTOR + time_ms) * _FACTOR + len(data)
-    return crc32(data, crc32(event.encode(), numbers % _PRIME))
+    numbers = channel_id * _ODD_FACTOR + offset * _FACTOR + time_ms + _text_checksum(event)
+    return crc32(data, numbers % _PRIME)
 
 
 def channel_checksum(  # noqa: PLR0917 - the columns in their order, as SQL passes them
@@ -34,10 +36,14 @@ def channel_checksum(  # noqa: PLR0917 - the columns in their order, as SQL pass
 
 def key_checksum(channel: str, key: str, epoch: str, offset: int, time_ms: int) -> int:
     """The checksum of a row of `keys`."""
-    numbers = (offset * _FACTOR + time_ms) * _FACTOR + len(key)
-    return crc32((channel + epoch + key).encode(), numbers % _PRIME)
+    return crc32((channel + epoch + key).encode(), (offset * _FACTOR + time_ms) % _PRIME)
 
 
 def epoch_checksum(epoch: str) -> int:
     """The checksum of the epoch for new channels."""
-    return crc32(epoch.encode())
+    return _text_checksum(epoch)
+
+
+@lru_cache(maxsize=256)
+def _text_checksum(text: str) -> int:
+    return crc32(text.encode())

@@ -31,7 +31,8 @@ class IdempotencyTable:
         for values in connection.execute(f"SELECT {KEY} FROM keys ORDER BY id"):  # noqa: S608 - constants
             check_key(values)
             channel, key, epoch, offset, time_ms, _ = values
-            self.memory.remember(channel, key, Position(epoch, offset), age_ms=max(0, now_ms - time_ms))
+            age_ms = max(0, now_ms - time_ms)
+            self.memory.remember((channel, key), Position(epoch, offset), age_ms=age_ms)
         # Ids go on where they were, also when no row is left (https://sqlite.org/autoinc.html).
         last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'keys'").fetchone()
         first = connection.execute("SELECT min(id) FROM keys").fetchone()

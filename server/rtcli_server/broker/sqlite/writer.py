@@ -164,8 +164,9 @@ class Writer:
     def _place(self, append: Append, changes: _Changes) -> Published:
         """Give a publish its position, or that of the first one with its key."""
         channel, event, data, key, time_ms = append
-        if key is not None:
-            first = changes.keys.get((channel, key)) or self._keys.memory.find(channel, key)
+        pair = None if key is None else (channel, key)
+        if pair is not None:
+            first = changes.keys.get(pair) or self._keys.memory.find(pair)
             if first is not None:
                 return Published(first, duplicate=True)
         row = changes.channels.get(channel)
@@ -179,10 +180,10 @@ class Writer:
         checksum = publication_checksum(row.id, row.top, event, data, time_ms)
         self._digest += checksum
         changes.rows.append((row.id, row.top, event, data, time_ms, checksum))
-        if key is not None:
-            checksum = key_checksum(channel, key, *position, time_ms)
-            changes.key_rows.append((channel, key, *position, time_ms, checksum))
-            changes.keys[channel, key] = position
+        if pair is not None:
+            row_of_key = (*pair, row.epoch, row.top, time_ms)
+            changes.key_rows.append((*row_of_key, key_checksum(*row_of_key)))
+            changes.keys[pair] = position
         return Published(position, duplicate=False)
 
     def _write(self, changes: _Changes) -> None:
