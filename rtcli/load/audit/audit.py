@@ -49,6 +49,7 @@ class Audit(Lifecycle):
         self.order = order
         self._judges_text = text == "whole"
         self.findings = Findings(max_evidence)
+        self.is_judged = False  # what comes from now on is too late
         self.skips: dict[tuple[int, int], Skip] = {}  # by the membership's id() and the message's
         self._on_complete = on_complete
         self._delivery_key_of = delivery_key_of
@@ -58,6 +59,8 @@ class Audit(Lifecycle):
 
     def receive(self, delivery: Delivery) -> Membership | None:
         """Account for one delivery. Returns the membership that it belongs to, if any."""
+        if self.is_judged:
+            return None
         member = None if delivery.room is None else delivery.user.memberships.get(delivery.room)
         if member is not None:
             entry = member.cursor.next

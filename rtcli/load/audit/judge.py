@@ -93,6 +93,7 @@ class Judge:
 
     def judge(self) -> Account:
         """Find all violations. Releases all memberships; call it once."""
+        self._audit.is_judged = True
         for room in self._audit.rooms.values():
             self._close(room)
         self._add_findings()

@@ -60,6 +60,18 @@ class Hall:
         return violation
 
 
+def test_what_comes_after_the_judgement_is_too_late() -> None:
+    """Connections stay open until all workers have judged; a server that is late must not break that."""
+    hall = Hall(2)
+    first, second = hall.send(), hall.send()
+    hall.give(0, first)
+    hall.give(1, first)
+    counts = hall.account().counts
+    assert counts["lost"] == 2
+    hall.give(0, second)
+    assert hall.audit.findings.counts == {}
+
+
 def numbers(violation: Violation) -> list[str]:
     return [frame.text.partition(",")[0] for frame in violation.frames]
 

@@ -246,7 +246,7 @@ async def test_an_interrupted_run_plans_nobody_beyond_its_end() -> None:
     async with faulty_server() as server:
         result = await run(hall().replace("for: 1500ms", "for: 60s"), server.url, stop_after=1.5)
     assert result.verdict is Verdict.INTERRUPTED
-    assert len(result.reasons) == 1
+    assert not any("absent" in reason for reason in result.reasons)
     assert all(role.share == 1.0 and role.planned_s < role.planned * 3 for role in roles(result).values())
 
 

@@ -142,7 +142,10 @@ def closing(code: int) -> Way:
         planned=range(100, 145),
         delivered=range(36, 144),
         role="reconnect: never,",
-        sse={"codes": {"stream_ended": 6}, "says": "6 of 8 users absent"},
+        sse={
+            "codes": {"stream_broken" if ended == "close_1006" else "stream_ended": 6},
+            "says": "6 of 8 users absent",
+        },
     )
 
 
