@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 import signal
 import socket
 import time
@@ -81,6 +82,37 @@ async def test_a_large_batch_and_long_headers_pass(instances: Instances, tmp_pat
                 answer = await http.post("/api/v1/batch", json={"publications": parts}, headers=headers)
             assert answer.status_code == 200, answer.text
             assert {result["status"] for result in answer.json()["results"]} == {201}
+
+
+# As nginx would pass any name on, and as the server has to understand it all the same.
+ANY_UPGRADE = {
+    "'~*^websocket$' websocket;": "~.+ $http_upgrade;",
+    "    websocket upgrade;": "    ~.+ upgrade;",
+}
+SMUGGLED = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@pytest.mark.parametrize("changes", [{}, ANY_UPGRADE], ids=["the file", "any upgrade"])
+@pytest.mark.parametrize("upgrade", ["h2c", "TLS/1.2", "websocket", "x, websocket"])
+async def test_no_request_is_smuggled_in_a_body(
+    instances: Instances, tmp_path: Path, upgrade: str, changes: dict[str, str]
+) -> None:
+    """Nginx and the server understand the same as the body, whatever the request asks to upgrade to."""
+    async with instances(1) as servers:
+        with nginx(tmp_path / "nginx", ports(servers), changes) as front:
+            fields = f"Upgrade: {upgrade}\r\nConnection: upgrade\r\nContent-Length: {len(SMUGGLED)}\r\n"
+            request = f"POST /api/v1/rooms/room/messages HTTP/1.1\r\nHost: a\r\n{fields}\r\n".encode()
+            last = b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+            reader, writer = await asyncio.open_connection("127.0.0.1", front.port)
+            for data in (request + SMUGGLED, request + SMUGGLED, last):
+                writer.write(data)
+            answers = await asyncio.wait_for(reader.read(), 30)
+            writer.close()
+            assert re.findall(rb"HTTP/1.1 (\d+) ", answers) == [b"401", b"401", b"200"]
+            assert b"rtcli_" not in answers
+            async with httpx.AsyncClient(base_url=front.url) as http:
+                for _ in range(5):  # nothing is left on connections that nginx keeps
+                    assert (await http.get("/healthz")).json() == {"status": "alive"}
 
 
 SHORT = {"proxy_read_timeout 120s": "proxy_read_timeout 1500ms"}

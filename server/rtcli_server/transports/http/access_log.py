@@ -11,8 +11,8 @@ import logging
 from rtcli_server.limits.token_bucket import TokenBucket
 from rtcli_server.transports.http.head import Head
 
-LINES_PER_S = 5.0
-BURST = 50
+LINES_PER_S = 1.0
+BURST = 10
 
 _log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from rtcli_server.problems import ProblemError
 
 MAX_LINE = 4_096  # bytes of a size with its extensions, and of a trailer field
 MAX_OVERHEAD = 16_384  # bytes of all sizes, extensions and trailers of one body,
-OVERHEAD_PER_BYTE = 8  # and this many for each byte of content: a client may send chunks of one byte
+OVERHEAD_PER_BYTE = 1  # and this many for each byte of content: many small chunks are a lot of work
 MAX_CHUNK = 2**60
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?")
 _TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*")

@@ -8,7 +8,6 @@ from rtcli_server.problems import ProblemError
 from rtcli_server.transports.http.body import (
     MAX_LINE,
     MAX_OVERHEAD,
-    OVERHEAD_PER_BYTE,
     Body,
     ChunkedBody,
     SizedBody,
@@ -86,6 +85,7 @@ LONG = {
     "value of a trailer": b"0\r\nA: " + b"x" * MAX_LINE,
     "trailers": b"0\r\n" + b"A: b\r\n" * MAX_OVERHEAD,
     "extensions": (b"1;" + b"x" * 100 + b"\r\na\r\n") * MAX_OVERHEAD,
+    "chunks of one byte": b"1\r\nx\r\n" * MAX_OVERHEAD,
     "leading zeros": b"0" * 100 + b"\r\n" * 2,
 }
 
@@ -98,7 +98,8 @@ def test_everything_that_is_not_content_has_a_limit(data: bytes, step: int) -> N
     assert caught.value.status in {400, 431}
 
 
-def test_chunks_of_one_byte_are_not_too_much() -> None:
-    count = 10 * MAX_OVERHEAD // OVERHEAD_PER_BYTE
-    content, rest = read(ChunkedBody(), b"1\r\nx\r\n" * count + b"0\r\n\r\n" + NEXT, 60_000)
-    assert (content, rest) == (b"x" * count, NEXT)
+@pytest.mark.parametrize(("size", "count"), [(1, 4_000), (8, 100_000)])
+def test_small_chunks_are_all_right(size: int, count: int) -> None:
+    chunk = b"%x\r\n" % size + b"x" * size + b"\r\n"
+    content, rest = read(ChunkedBody(), chunk * count + b"0\r\n\r\n" + NEXT, 60_000)
+    assert (content, rest) == (b"x" * size * count, NEXT)
