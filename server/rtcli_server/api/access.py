@@ -135,6 +135,7 @@ def guarded_route(access: Access) -> type[APIRoute]:
                     request.state.principal = principal
                     return await handle(await _checked(request, limit))
                 except _EXPECTED as error:
+                    error.__traceback__ = None  # the framework's frames keep the exception: that is a cycle
                     return problem_response(as_problem(error))
                 except ClientDisconnect:  # within its body: nobody is there to read an answer
                     return problem_response(ProblemError(400))

@@ -71,17 +71,17 @@ class EventStream(Subscriber, Client):
         `invalid`: the client sent a cursor that cannot be parsed. Raises BrokerUnavailableError.
         """
         fanout = self._services.fanout
-        self._subscriptions = [fanout.open(channel, self) for channel in channels]
+        subscriptions = self._subscriptions = [fanout.open(channel, self) for channel in channels]
         try:
             resumed = await read_missed(
                 self._services.history,
-                [_request(subscription, cursor, max_replay) for subscription in self._subscriptions],
+                [_request(subscription, cursor, max_replay) for subscription in subscriptions],
                 piece_bytes=self._services.send_budget.piece_bytes,
             )
             if not self._gone:
                 self._begin(resumed, cursor, invalid=invalid)
         finally:
-            for subscription in self._subscriptions:
+            for subscription in subscriptions:
                 subscription.channel.release()
 
     def _begin(
@@ -232,6 +232,7 @@ class EventStream(Subscriber, Client):
         for subscription in self._subscriptions:
             self._services.fanout.close(subscription)
         self._services.slow_consumers.forget(self, self._subscriptions)
+        self._subscriptions, self._moved = [], None  # each of them has this stream: that was a cycle
         self._services.hub.remove(self)
 
 

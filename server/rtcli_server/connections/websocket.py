@@ -28,7 +28,7 @@ from rtcli.protocol.position import ROOM_PREFIX
 from rtcli_server.connections import commands
 from rtcli_server.connections.hub import Client
 from rtcli_server.connections.send_budget import memory_of
-from rtcli_server.connections.websocket_writer import WebSocketServices, WebSocketWriter
+from rtcli_server.connections.websocket_writer import GONE, WebSocketServices, WebSocketWriter
 from rtcli_server.delivery.channel import Subscriber, Subscription, Write
 from rtcli_server.delivery.wire import Format
 from rtcli_server.session.decisions import (
@@ -133,6 +133,7 @@ class Connection(Subscriber, Client):
         self.services.wheel.cancel(self)
         self._leave_all()
         self.services.hub.remove(self)
+        self.writer = GONE
 
     def _leave_all(self) -> None:
         self._backlog.clear()

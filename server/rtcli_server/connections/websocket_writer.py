@@ -69,6 +69,39 @@ class WebSocketWriter(Protocol):
         ...
 
 
+class GoneWriter:
+    """Takes the place of a transport that is closed. So nothing of a lost connection is left in a cycle."""
+
+    __slots__ = ()
+    format = Format.FRAMES
+    full = busy = False
+    waiting_bytes = 0
+
+    def send(self, text: bytes) -> None:
+        """Do nothing, and so do all others."""
+
+    def write(self, batch: object) -> None:
+        """Do nothing."""
+
+    def flush(self) -> None:
+        """Do nothing."""
+
+    def ping(self) -> None:
+        """Do nothing."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Do nothing."""
+
+    def abort(self) -> None:
+        """Do nothing."""
+
+    def set_reading(self, *, on: bool) -> None:
+        """Do nothing."""
+
+
+GONE = GoneWriter()
+
+
 class WebSocketServices(Protocol):
     """What a WebSocket connection needs of its server."""
 

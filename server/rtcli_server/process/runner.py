@@ -168,16 +168,15 @@ def _config(settings: Settings, realtime: Realtime) -> uvicorn.Config:
 
 def _upgrade(settings: Settings, realtime: Realtime) -> Callable[[HttpProtocol], None]:
     """Choose who takes WebSocket handshakes over: picows where it can be used, else uvicorn's protocol."""
+    if settings.fast_websockets and picows_upgrade.available():
+        return picows_upgrade.PicowsUpgrade(realtime)
     limits = uvicorn_protocol.FragmentLimits(
         wheel=realtime.wheel,
         now=realtime.clock.now,
         deadline_s=settings.message_deadline_s,
         max_fragments=settings.max_fragments,
     )
-    upgrade = partial(uvicorn_protocol.upgrade, limits)
-    if settings.fast_websockets and picows_upgrade.available():
-        return picows_upgrade.PicowsUpgrade(realtime, otherwise=upgrade)
-    return upgrade
+    return partial(uvicorn_protocol.upgrade, limits)
 
 
 def tune_collector() -> None:

@@ -33,6 +33,25 @@ class QueueObserver(Protocol):
         ...
 
 
+class _Nobody:
+    def set_busy(self, *, on: bool) -> None:
+        pass
+
+    def set_full(self) -> None:
+        pass
+
+
+_NOBODY = _Nobody()
+
+
+async def _drop(_item: object) -> None:
+    pass
+
+
+def _nothing() -> None:
+    pass
+
+
 class SendQueue(Generic[T]):
     """Sends items in order. `size_of(item)` is in bytes; `beyond()` is what waits behind `send`, in bytes.
 
@@ -92,11 +111,12 @@ class SendQueue(Generic[T]):
         self._ended = True
 
     def stop(self) -> None:
-        """Drop the items that wait, and cancel a send that is under way."""
+        """Drop the items that wait, cancel a send under way, and let go of everyone: no cycle is left."""
         self._ended = True
         self._clear()
         if self._task is not None:
             self._task.cancel()
+        self._send, self._abort, self._beyond, self._observer = _drop, _nothing, int, _NOBODY
 
     def _clear(self) -> None:
         self._waiting.clear()

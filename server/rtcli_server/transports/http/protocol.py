@@ -225,7 +225,8 @@ class HttpProtocol(asyncio.BufferedProtocol):
         if refusal is None and (head.has_body or self._reader.waiting_bytes):
             refusal = ProblemError(400, detail="Frames may not be sent before the handshake is answered")
         if refusal is not None:
-            raise refusal
+            self.refuse(refusal)
+            return
         self._upgrading = True
         self._patience.unlimited()
         self.flow.set_reading(on=True)

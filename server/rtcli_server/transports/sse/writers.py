@@ -106,6 +106,22 @@ class AsgiEventWriter:
             await asyncio.gather(gone, over, return_exceptions=True)
 
 
+class _Nobody:
+    """A stream that has ended."""
+
+    def set_busy(self, *, on: bool) -> None:
+        pass
+
+    def set_full(self) -> None:
+        pass
+
+    def lost(self) -> None:
+        pass
+
+
+_NOBODY = _Nobody()
+
+
 class ChunkedEventWriter:
     """Writes chunks (RFC 9112, section 7.1) to the transport of the bundled server's HTTP protocol."""
 
@@ -124,7 +140,7 @@ class ChunkedEventWriter:
         self._ended = False
         self._over = asyncio.Event()
         self.busy = self.full = False
-        self._stream = stream
+        self._stream: WriterObserver = stream
         self._budget = budget
         protocol.transport.set_write_buffer_limits(high=budget.high_bytes, low=budget.low_bytes)
         protocol.flow.report_to(self)
@@ -184,3 +200,4 @@ class ChunkedEventWriter:
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             self._flow.report_to(None)
+            self._stream = _NOBODY  # which has this writer: that was a cycle

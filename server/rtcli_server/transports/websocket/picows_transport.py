@@ -37,8 +37,20 @@ class PicowsTransport(core.WSListener):
 
     format = Format.FRAMES
     __slots__ = (
-        "_budget", "_connection", "_control", "_fragments", "_late_pong", "_realtime", "_replies", "_socket",
-        "_transport", "_with_events", "busy", "full", "write",
+
+        "_budget",
+        "_connection",
+        "_control",
+        "_fragments",
+        "_late_pong",
+        "_realtime",
+        "_replies",
+        "_socket",
+        "_transport",
+        "_with_events",
+        "busy",
+        "full",
+        "write",
     )  # fmt: skip
 
     def __init__(

@@ -8,7 +8,7 @@ where it does not work the portable transport serves.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import weakref
 from typing import Any, TypeAlias
 
 import picows
@@ -33,18 +33,17 @@ Listener: TypeAlias = PicowsTransport | RejectedTransport
 
 
 class PicowsUpgrade:
-    """Takes over the handshakes of the realtime paths (`HttpOptions.upgrade`); `otherwise` takes the rest."""
+    """Takes over the handshakes of the realtime paths; there are no others."""
 
-    def __init__(self, realtime: Realtime, *, otherwise: Callable[[HttpProtocol], None]) -> None:
+    def __init__(self, realtime: Realtime) -> None:
         self._realtime = realtime
-        self._otherwise = otherwise
 
     def __call__(self, http: HttpProtocol) -> None:
         """Admit or reject the client, and take the transport over or answer with an HTTP status."""
         head = http.head
         heartbeat = PATHS.get(head.raw_path.decode())
         if heartbeat is None:
-            self._otherwise(http)
+            http.refuse(ProblemError(404))
             return
         address = http.client[0] if http.client else ""
         request = AdmissionRequest(head.headers, head.query.decode(), address, websocket=True)
@@ -92,7 +91,8 @@ class _ViolationLog:
     __slots__ = ("_listener",)
 
     def __init__(self, listener: Listener | None) -> None:
-        self._listener = listener
+        # Weak: the listener has picows' transport, and that has this logger.
+        self._listener = None if listener is None else weakref.ref(listener)
 
     def isEnabledFor(self, _level: int) -> bool:  # noqa: N802 - logging's name
         """Return False: nothing is logged per connection or frame."""
@@ -100,8 +100,9 @@ class _ViolationLog:
 
     def error(self, *_args: object, **_extra: object) -> None:
         """Report a violation, after which picows sends a close frame."""
-        if self._listener is not None:
-            self._listener.on_violation()
+        listener = None if self._listener is None else self._listener()
+        if listener is not None:
+            listener.on_violation()
 
     exception = error
 

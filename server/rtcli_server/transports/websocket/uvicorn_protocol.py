@@ -78,13 +78,17 @@ class UvicornWebSocket(WebSocketsSansIOProtocol):
                 self.handshake_complete = True
 
         self.app = answering
-        await super().run_asgi()
+        try:
+            await super().run_asgi()
+        finally:
+            self.app = app  # `answering` has this protocol: that was a cycle
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Cancel the deadline; forget what was not parsed."""
+        """Cancel the deadline; forget what was not parsed, and end the parser: it is a cycle."""
         self._limits.wheel.cancel(self)
         super().connection_lost(exc)
         self._unread, self._read_to = b"", 0
+        self.conn.parser.close()
 
     def data_received(self, data: bytes) -> None:
         """Parse a little at a time: uvicorn queues all messages in what it is given, then it pauses."""
