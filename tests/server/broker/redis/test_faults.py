@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.brokers.redis_traffic import PATIENT, Instance, Traffic, instance, run_with
+from tests.support.brokers.redis_traffic import PATIENT, ROOMS, Instance, Traffic, instance, run_with
 from tests.support.brokers.running import offsets, running
 from tests.support.checker import Verdict
 from tests.support.redis.proxy import RedisProxy
@@ -129,14 +129,14 @@ async def test_a_full_redis_refuses_publishes_and_still_reads(
         await asyncio.to_thread(server.command, "CONFIG", "SET", "maxmemory", "1")
         before = len(traffic.sent)
         await until(lambda: len(traffic.sent) >= before + 50, "50 more attempts")
-        page = await two[0].broker.history("room:a", since=None, limit=5)
+        page = await two[0].broker.history(ROOMS[0], since=None, limit=5)
         assert len(page.publications) == 5
         await asyncio.to_thread(server.command, "CONFIG", "SET", "maxmemory", "0")
 
     traffic, verdict = await run_with(two, fill)
     report(verdict, traffic)
     assert verdict.unknown > 0
-    top = (await two[0].broker.history("room:a", since=None, limit=0)).top
+    top = (await two[0].broker.history(ROOMS[0], since=None, limit=0)).top
     assert top.offset < len(traffic.sent)
 
 
