@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import tracemalloc
 from typing import NamedTuple
@@ -63,6 +64,15 @@ async def connect(port: int, receiver: Receiver, *, timeout_s: float = 10.0) -> 
     )
 
 
+async def kill(connection: WebSocketConnection) -> None:
+    """Lose the connection, and wait until nothing of it is left."""
+    transport = connection._transport
+    connection.kill(Kill.RST)
+    if transport is not None:
+        with contextlib.suppress(ConnectionError):
+            await asyncio.wait_for(transport.wait_disconnected(), 10)
+
+
 @pytest.mark.parametrize(
     ("start", "again"),
     [
@@ -96,7 +106,7 @@ async def test_fragments_within_the_limits_are_one_message() -> None:
         connection = await connect(port, receiver)
         async with asyncio.timeout(10):
             await receiver.enough.wait()
-        connection.kill(Kill.RST)
+        await kill(connection)
     assert set(receiver.frames) == {b"ab"}
 
 
@@ -109,8 +119,10 @@ async def test_pings_are_answered() -> None:
         answered.set_result(await reader.readexactly(2 + 4 + 2))
 
     async with lying_websocket(ping) as port, asyncio.timeout(10):
-        await connect(port, Ends())
+        receiver = Ends()
+        await connect(port, receiver)
         pong = await answered
+        await receiver.end  # the server leaves
     mask, masked = pong[2:6], pong[6:]
     assert pong[:2] == bytes([0x8A, 0x82])
     assert bytes(a ^ b for a, b in zip(masked, mask, strict=False)) == b"hi"
@@ -123,7 +135,7 @@ async def test_pongs_do_not_pile_up() -> None:
         assert transport is not None
         await until(lambda: connection.received > 16 * MIB, why="too few pings came")
         waiting = transport.underlying_transport.get_write_buffer_size()
-        connection.kill(Kill.RST)
+        await kill(connection)
     assert 0 < waiting < 1 * MIB
 
 
