@@ -17,7 +17,7 @@ class Answers:
 
     def __init__(self, budget: SendBudget, *, deadline_s: float) -> None:
         self.outputs: set[Output] = set()
-        self.removed = 0  # number of connections so far that are no longer used for HTTP
+        self.drained_count = 0  # how often so far much waited, and does not any more
         self._budget = budget
         self._deadline_s = deadline_s
         self._busy_since: dict[Output, float] = {}
@@ -28,9 +28,7 @@ class Answers:
 
     def remove(self, output: Output) -> None:
         """Forget a connection that is closed, or that is not used for HTTP any more."""
-        if output in self.outputs:
-            self.outputs.discard(output)
-            self.removed += 1
+        self.outputs.discard(output)
         self.drained(output)
 
     def busy(self, output: Output, now: float) -> None:
@@ -41,7 +39,8 @@ class Answers:
     def drained(self, output: Output) -> None:
         """End the deadline: the client has read what waited."""
         self._budget.busy.discard(output)
-        self._busy_since.pop(output, None)
+        if self._busy_since.pop(output, None) is not None:
+            self.drained_count += 1
 
     def tick(self, now: float) -> None:
         """Cut off the clients that have not read for too long."""

@@ -259,8 +259,8 @@ class Realtime:
 
     @property
     def ended_connections(self) -> int:
-        """Number of connections that have ended so far; one that became a WebSocket counts twice."""
-        return self.metrics.opened.total() - len(self.hub.clients) + self.answers.removed
+        """Number of clients that have gone so far, and of long answers over HTTP."""
+        return self.metrics.opened.total() - len(self.hub.clients) + self.answers.drained_count
 
     def outputs(self) -> Iterable[Output]:
         """Everything in which bytes may wait to be sent."""

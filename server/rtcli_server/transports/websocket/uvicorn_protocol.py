@@ -25,6 +25,7 @@ from rtcli_server.transports.http.handshake import PLAIN_HANDSHAKE
 from rtcli_server.transports.http.protocol import HttpProtocol
 from rtcli_server.transports.websocket.frames import ControlFrameLimit, FrameError
 
+WRITTEN_BYTES = 16_384  # in the transport: the rest waits in the application's queue
 PARSED_AT_ONCE = 2_048  # bytes: at most some hundred messages
 _NOBODY = asyncio.BufferedProtocol()
 
@@ -201,3 +202,4 @@ def upgrade(limits: FragmentLimits, http: HttpProtocol) -> None:
     # uvloop keeps `get_buffer` of the last BufferedProtocol, also under a plain one.
     http.transport.set_protocol(_NOBODY)
     http.transport.set_protocol(protocol)
+    http.transport.set_write_buffer_limits(high=WRITTEN_BYTES, low=WRITTEN_BYTES // 4)
