@@ -79,12 +79,13 @@ class Measure:
         connections: int,
         bounds: Bounds = ANONYMOUS,
         address_cap: int | None = 100,
+        settle_s: float = SETTLE_S,
     ) -> AsyncIterator[Attack]:
         """Measure the block, record its cost and check it.
 
         `connections` is the number of attacking connections, by which memory is divided. `address_cap` is the
         cap of the target on connections from one address, None where it has none: afterwards so many good
-        clients must be let in from the attackers' address.
+        clients must be let in from the attackers' address. `settle_s`: how long memory may take to come back.
         """
         await serves_a_good_client(target)  # what is loaded at the first use is not the attack's
         await until_metric(target, "rtcli_connections", 0)
@@ -97,10 +98,10 @@ class Measure:
         finally:
             attack.end()
         lost = await _connections_left(target)
-        left = await _settled(lambda: target.descriptors - descriptors - 1)
+        left = await _settled(lambda: target.descriptors - descriptors - 1, SETTLE_S)
         await target.until_loop_turns()
         held = target.longest_held_s
-        after = await _settled(lambda: target.resident_bytes - resident - int(bounds.after_bytes))
+        after = await _settled(lambda: target.resident_bytes - resident - int(bounds.after_bytes), settle_s)
         lost += 0 if address_cap is None or lost else await _places_missing(target, address_cap)
         cost = Cost(
             attack=name,
@@ -128,9 +129,9 @@ async def _connections_left(target: Target) -> int:
     return left
 
 
-async def _settled(excess: Callable[[], int]) -> int:
+async def _settled(excess: Callable[[], int], settle_s: float) -> int:
     """Wait until a figure is not too large any more, but not for ever; return it."""
-    deadline = time.monotonic() + SETTLE_S
+    deadline = time.monotonic() + settle_s
     while (more := excess()) > 0 and time.monotonic() < deadline:  # noqa: ASYNC110 - the kernel knows, and tells nobody
         await asyncio.sleep(0.05)
     return more
