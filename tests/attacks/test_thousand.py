@@ -21,6 +21,7 @@ NO_CAPS = ("--user-connections", "off", "--address-connections", "off")
 GIVEN_BACK_S = 75.0  # the server gives memory back each minute, or more often
 REPLAYS = 5  # asked for by each that asks again and again
 HISTORY, MESSAGE_BYTES = 500, 2_000
+SAID = 1_500  # three times what one client may leave unread
 
 
 async def say(target: Target, count: int) -> None:
@@ -88,6 +89,6 @@ async def attack_with_all(start_target: StartTarget, measure: Measure, kind: Kin
     ) as attack:
         for first in range(0, COUNT, AT_ONCE):
             await asyncio.gather(*(connect(attack, first + number) for number in range(AT_ONCE)))
-        await say(target, HISTORY)
+        await say(target, SAID)
         await target.until_loop_turns()
         assert await metric(target, "rtcli_waiting_bytes") <= BUDGET_BYTES
