@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import socket
 import stat
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,34 +12,7 @@ import pytest
 from tests.support.processes.command import Command
 from tests.support.processes.rtcli import RTCLI, environment, rtcli
 from tests.support.servers.server_process import ServerProcess
-
-Make = Callable[[Path], None]
-
-
-def make_fifo(path: Path) -> None:
-    os.mkfifo(path)
-
-
-def make_socket(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-
-
-def make_directory(path: Path) -> None:
-    path.mkdir()
-
-
-def make_link_to_fifo(path: Path) -> None:
-    os.mkfifo(path.with_name("the fifo"))
-    path.symlink_to("the fifo")
-
-
-SPECIAL = [make_fifo, make_socket, make_directory, make_link_to_fifo]
-
-
-def kinds(directory: Path) -> dict[str, int]:
-    """The names in a directory, and what each is."""
-    return {path.name: stat.S_IFMT(path.lstat().st_mode) for path in directory.iterdir()}
+from tests.support.special_files import SPECIAL, Make, kinds, make_fifo, make_link_to_fifo, make_socket
 
 
 def refused(home: Path, directory: Path, *arguments: str) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,34 +14,11 @@ import pytest
 from rtcli import files
 from rtcli.files import PRIVATE, SHARED, NotRegularError, OwnFile
 from tests.support.paths import ROOT
+from tests.support.special_files import SPECIAL, Make, kinds, make_fifo
 
 NOBODY = 65_534
 
 
-def make_fifo(path: Path) -> None:
-    os.mkfifo(path)
-
-
-def make_socket(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-
-
-def make_directory(path: Path) -> None:
-    path.mkdir()
-
-
-def make_link_to_fifo(path: Path) -> None:
-    os.mkfifo(path.with_name("the fifo"))
-    path.symlink_to("the fifo")
-
-
-def make_link_to_directory(path: Path) -> None:
-    path.with_name("the directory").mkdir()
-    path.symlink_to("the directory")
-
-
-SPECIAL = [make_fifo, make_socket, make_directory, make_link_to_fifo, make_link_to_directory]
 UMASKS = [0o000, 0o022, 0o077, 0o277, 0o777]
 
 
@@ -67,20 +43,15 @@ def without_rights() -> Iterator[None]:
         os.seteuid(before)
 
 
-def content(directory: Path) -> dict[str, int]:
-    """The names in a directory, and what each is."""
-    return {path.name: stat.S_IFMT(path.lstat().st_mode) for path in directory.iterdir()}
-
-
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.lstat().st_mode)
 
 
 @pytest.mark.parametrize("make", SPECIAL)
-def test_what_is_no_regular_file_is_refused_and_stays(tmp_path: Path, make: Callable[[Path], None]) -> None:
+def test_what_is_no_regular_file_is_refused_and_stays(tmp_path: Path, make: Make) -> None:
     path = tmp_path / "it"
     make(path)
-    before = content(tmp_path)
+    before = kinds(tmp_path)
     for attempt in (
         lambda: files.write_whole(path, b"x"),
         lambda: files.write_whole(path, b"x", PRIVATE),
@@ -92,7 +63,7 @@ def test_what_is_no_regular_file_is_refused_and_stays(tmp_path: Path, make: Call
             attempt()
     with pytest.raises(FileExistsError):
         files.write_new(path, b"x")
-    assert content(tmp_path) == before
+    assert kinds(tmp_path) == before
 
 
 @pytest.mark.parametrize("mask", UMASKS)
@@ -103,7 +74,7 @@ def test_private_is_private_and_the_rest_follows_the_umask(tmp_path: Path, mask:
         os.close(files.open_or_make(tmp_path / "private lock", PRIVATE))
         files.write_whole(tmp_path / "shared", b"x")
         files.write_new(tmp_path / "new shared", b"x")
-    assert {name: oct(mode(tmp_path / name)) for name in content(tmp_path)} == {
+    assert {name: oct(mode(tmp_path / name)) for name in kinds(tmp_path)} == {
         "private": oct(PRIVATE),
         "new private": oct(PRIVATE),
         "private lock": oct(PRIVATE),
@@ -128,9 +99,9 @@ def test_a_link_stays_and_what_it_points_to_is_written(tmp_path: Path) -> None:
     files.write_whole(link, b"second")
     assert link.is_symlink()
     assert target.read_bytes() == b"second"
-    assert content(tmp_path / "there").keys() == {"target"}
+    assert kinds(tmp_path / "there").keys() == {"target"}
     files.remove_old(link)
-    assert content(tmp_path / "there") == {}
+    assert kinds(tmp_path / "there") == {}
     assert link.is_symlink()
 
 
@@ -163,7 +134,7 @@ def test_a_directory_that_cannot_be_written_to_is_an_error_and_nothing_changes(
     with without_rights(), pytest.raises(PermissionError):
         files.write_whole(path, b"new")
     assert (path.read_bytes() if path.exists() else None) == old
-    assert len(content(directory)) == (old is not None)
+    assert len(kinds(directory)) == (old is not None)
 
 
 def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
@@ -173,7 +144,7 @@ def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path: Path) -
         (tmp_path / name).touch()
     make_fifo(tmp_path / ".a[1].json.ffffffff.part")
     files.remove_parts(tmp_path / "a[1].json")
-    assert sorted(content(tmp_path)) == sorted([*others, ".a[1].json.ffffffff.part"])
+    assert sorted(kinds(tmp_path)) == sorted([*others, ".a[1].json.ffffffff.part"])
 
 
 def test_nothing_is_left_when_the_place_is_taken_meanwhile(
@@ -190,7 +161,7 @@ def test_nothing_is_left_when_the_place_is_taken_meanwhile(
     monkeypatch.setattr(files, "write_new", write_and_take)
     with pytest.raises(IsADirectoryError):
         files.write_whole(path, b"x")
-    assert content(tmp_path).keys() == {"file"}
+    assert kinds(tmp_path).keys() == {"file"}
 
 
 # -- a file for as long as the process lives ---------------------------------------------------------------
@@ -204,7 +175,7 @@ def test_an_own_file_is_removed_also_through_a_link(tmp_path: Path) -> None:
     assert (tmp_path / "target").read_text() == "http://127.0.0.1:8001\n"
     own.remove()
     own.remove()
-    assert content(tmp_path).keys() == {"link"}
+    assert kinds(tmp_path).keys() == {"link"}
 
 
 def test_the_file_of_another_is_not_removed(tmp_path: Path) -> None:
@@ -221,15 +192,15 @@ def test_the_file_of_another_is_not_removed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", SPECIAL)
-def test_what_was_put_in_its_place_is_not_removed(tmp_path: Path, make: Callable[[Path], None]) -> None:
+def test_what_was_put_in_its_place_is_not_removed(tmp_path: Path, make: Make) -> None:
     path = tmp_path / "ready"
     own = OwnFile(path)
     own.write("x")
     path.unlink()
     make(path)
-    before = content(tmp_path)
+    before = kinds(tmp_path)
     own.remove()
-    assert content(tmp_path) == before
+    assert kinds(tmp_path) == before
 
 
 # -- all that writes goes through here ---------------------------------------------------------------------
