@@ -100,16 +100,7 @@ class Worker:
                 self._plan_users(role, first)
                 first += role.users
             else:
-                arrivals = arrival_times(
-                    role,
-                    self.spec.scenario.phases,
-                    seeded_rng(self.spec.scenario.seed, role.name, "arrivals"),
-                )
-                parts = (
-                    (index, start, arrival_end(self.spec.scenario, role, index, start))
-                    for index, start in enumerate(arrivals)
-                )
-                mine = islice(parts, self.spec.worker, None, self.spec.workers)
+                mine = islice(self._arrivals(role), self.spec.worker, None, self.spec.workers)
                 self._due.expect_arrivals(role.name, mine)
                 self._plan_arrival(role, mine, (place + 1) * _NUMBERS_PER_ROLE)
         for phase, start, _ in phase_bounds(self.spec.scenario.phases):
@@ -120,6 +111,13 @@ class Worker:
         for stay in stays(role, self.spec.scenario.phases):
             if stay.number % self.spec.workers == self.spec.worker:
                 self._start_at(stay.start, role, stay.number, first + stay.number, stay.end)
+
+    def _arrivals(self, role: Role) -> Iterator[tuple[int, float, float]]:
+        """Yield index, start and end of each user that arrives in this role, in all workers."""
+        scenario = self.spec.scenario
+        rng = seeded_rng(scenario.seed, role.name, "arrivals")
+        for index, start in enumerate(arrival_times(role, scenario.phases, rng)):
+            yield index, start, arrival_end(scenario, role, index, start)
 
     def _plan_arrival(self, role: Role, arrivals: Iterator[tuple[int, float, float]], first: int) -> None:
         """Schedule the next arrival, which schedules the one after it."""
