@@ -22,7 +22,6 @@ from benchmarks.system import CLIENT_CORE, SERVER_CORE, cpu_seconds, pinned, res
 
 FEW = 10
 CALM_RATE = 10.0  # messages a second for each user, which every generator takes: memory is compared there
-CONNECT_S = 14.0
 LEAD_S = 1.0
 CLIMBS = 9
 FINEST = 1.2
@@ -69,7 +68,7 @@ def receive(
 ) -> Result:
     """Let `tool` receive `rate` messages a second with each of `users`."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        start_ms = int((time.time() + CONNECT_S) * 1000)
+        start_ms = int((time.time() + tool.connect_s) * 1000)
         token = token_for(os.environ["BENCH_SECRET"], 2, time.time())
         end_ms = start_ms + int(seconds * 1000)
         task = Task(workload, server.port, token, users, rate, start_ms, end_ms, Path(name))
@@ -78,7 +77,7 @@ def receive(
             time.sleep(max(0.0, start_ms / 1000 - time.time()))
             there = joined(server) - (0 if workload.everybody_talks else 1)
             if there < users:
-                raise MeasurementError(f"{tool.name}: {there} of {users} connected in {CONNECT_S} s")
+                raise MeasurementError(f"{tool.name}: {there} of {users} connected in {tool.connect_s:g} s")
             pids = tree_of(processes[0].pid)
             before = cpu_seconds(pids)
             time.sleep(max(0.0, task.end_ms / 1000 - time.time()))

@@ -78,13 +78,17 @@ class Counted:
 
 @dataclass(frozen=True)
 class Tool:
-    """One generator. One that `publishes` sends the stream itself: it audits what it sent."""
+    """One generator. One that `publishes` sends the stream itself: it audits what it sent.
+
+    `connect_s`: what its users need, from its start, until all are connected.
+    """
 
     name: str
     needs: Path
     command: Callable[[Task], list[str]]
     read: Callable[[Task], Counted]
     publishes: bool = False
+    connect_s: float = 9.0
 
 
 def k6(task: Task) -> list[str]:
@@ -170,7 +174,7 @@ def read_latencies(task: Task) -> Counted:
 TOOLS: dict[str, Tool] = {
     tool.name: tool
     for tool in (
-        Tool("Artillery", binary("artillery"), artillery, read_latencies),
+        Tool("Artillery", binary("artillery"), artillery, read_latencies, connect_s=14.0),
         Tool("Locust", binary("locust"), locust, read_summary),
         Tool("k6", binary("k6"), k6, read_summary),
         Tool("rtcli loadtest", Path(sys.executable), loadtest, read_loadtest, publishes=True),

@@ -62,13 +62,19 @@ RESUMING = """
         flow:
           - connect
           - join: a
-          - loop: [{ hold: "uniform(200ms, 900ms)" }, { kill: rst }, { backoff: exp(50ms..300ms) }, resume]
+          - loop:
+              for: 3500ms  # so that nobody is about to come back when the run ends
+              steps: [{ hold: "uniform(200ms, 900ms)" }, { kill: rst }, { backoff: exp(50ms..300ms) }, resume]
+          - hold
       tail:
         users: 6
         protocol: sse
         flow:
           - connect: { rooms: [a] }
-          - loop: [{ hold: "uniform(200ms, 900ms)" }, { kill: fin }, { backoff: exp(50ms..300ms) }, resume]
+          - loop:
+              for: 3500ms
+              steps: [{ hold: "uniform(200ms, 900ms)" }, { kill: fin }, { backoff: exp(50ms..300ms) }, resume]
+          - hold
       writer: { users: 3, flow: [connect, { join: a }, { send: { room: a, rate: 20/s } }] }
     audit: { evidence: 5000, settle: 4s }
 """

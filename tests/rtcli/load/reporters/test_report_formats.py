@@ -179,5 +179,5 @@ def test_github_actions_is_told_and_nobody_else(tmp_path: Path) -> None:
     assert said[0].startswith("::error ")
     assert summary.read_text(encoding="utf-8").count("## ") == 2
     github.announce(passing(), {**env, "GITHUB_STEP_SUMMARY": str(tmp_path)}, said.append)
-    assert said[-1] == "the step summary cannot be written: Is a directory"
+    assert said[-1] == "the step summary cannot be written: is a directory, not a regular file"
     github.announce(passing(), {"GITHUB_ACTIONS": "true"}, said.append)
