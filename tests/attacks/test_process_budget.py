@@ -62,7 +62,7 @@ async def test_slow_readers_of_a_large_fan_out(
             assert [data["offset"] for data in peer.of_type("new_message")] == list(range(1, SAID + 1))
         await until_no_more_waits_than(target, budget * MIB)
         closed = await metric(target, "rtcli_server_closes_total") if budget == 8 else 0
-        assert (closed > SLOW / 2) is (budget == 8)
+        assert (closed > SLOW / 4) is (budget == 8)  # what the kernel holds of the others does not count
         assert not any(peer.lost.done() for peer in fast)
         assert await metric(target, "rtcli_connections") >= FAST
 
