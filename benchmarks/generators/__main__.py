@@ -24,7 +24,7 @@ FEW = 10
 CALM_RATE = 10.0  # messages a second for each user, which every generator takes: memory is compared there
 LEAD_S = 1.0
 CLIMBS = 9
-FINEST = 1.2
+FINEST = 1.3
 METHOD = {
     "server": "rtcli, memory log, its own core, and the publisher beside it",
     "frames made for their receiver": "a server of a few lines that numbers what it sends on each connection",

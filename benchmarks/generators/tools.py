@@ -88,7 +88,7 @@ class Tool:
     command: Callable[[Task], list[str]]
     read: Callable[[Task], Counted]
     publishes: bool = False
-    connect_s: float = 9.0
+    connect_s: float = 8.0
 
 
 def k6(task: Task) -> list[str]:

@@ -28,7 +28,7 @@ class Workload:
 
 WORKLOADS = (
     Workload(
-        RECEIVING, "rtcli", "receive.yaml", {"Artillery": 160, "Locust": 10, "k6": 10, "rtcli loadtest": 400}
+        RECEIVING, "rtcli", "receive.yaml", {"Artillery": 160, "Locust": 10, "k6": 20, "rtcli loadtest": 400}
     ),
     Workload(
         OWN_FRAMES, "numbered", "frames.yaml", {"Locust": 10, "k6": 10, "rtcli loadtest": 100}, path="/ws"
