@@ -1,5 +1,6 @@
 """How much each generator can receive on one core, by workload: ``python -m benchmarks.generators``."""
 
+import math
 import os
 import subprocess
 import sys
@@ -24,7 +25,7 @@ FEW = 10
 CALM_RATE = 10.0  # messages a second for each user, which every generator takes: memory is compared there
 LEAD_S = 1.0
 CLIMBS = 9
-FINEST = 1.3
+FINEST = 1.2
 METHOD = {
     "server": "rtcli, memory log, its own core, and the publisher beside it",
     "frames made for their receiver": "a server of a few lines that numbers what it sends on each connection",
@@ -97,23 +98,44 @@ def receive(
     )  # fmt: skip
 
 
+def next_rate(taken: float, refused: float, *, refine: bool) -> float | None:
+    """Return the rate to offer next, or None when the limit is known well enough.
+
+    `taken`: the highest rate of which enough was received, 0 before any; `refused`: the lowest other one.
+
+    >>> next_rate(400, math.inf, refine=True), next_rate(400, 800, refine=False)
+    (800, None)
+    >>> next_rate(400, 900, refine=True), next_rate(0, 400, refine=True), next_rate(800, 900, refine=True)
+    (600.0, 200.0, None)
+    """
+    if refused == math.inf:
+        return taken * 2
+    if not refine:
+        return None
+    if not taken:
+        return refused / 2
+    return math.sqrt(taken * refused) if refused / taken > FINEST else None
+
+
 def climb(server: Running, tool: Tool, workload: Workload, seconds: float) -> Result:
     """Double the offered rate until less than 90 % arrives; the best figure.
 
-    A tool that counts only while it keeps up gets smaller steps at the end.
+    The limit of a tool that counts only while it keeps up is then looked for between the last two rates.
     """
-    rate, step, best = float(workload.start_rates[tool.name]), 2.0, Result()
+    rate: float | None = float(workload.start_rates[tool.name])
+    taken, refused, best = 0.0, math.inf, Result()
     for _ in range(CLIMBS):
+        if rate is None:
+            break
         result = receive(server, tool, workload, USERS, rate, seconds=seconds)
         say(f"         {tool.name:24} offered {rate * USERS:10,.0f}/s  {brief(result)}")
         if (result.per_second or 0) > (best.per_second or 0):
             best = result
         if (result.delivered or 0) >= 0.9 * (result.expected or 0):
-            rate *= step
-        elif tool.publishes and step > FINEST:
-            rate, step = rate / step * step**0.5, step**0.5
+            taken = max(taken, rate)
         else:
-            break
+            refused = min(refused, rate)
+        rate = next_rate(taken, refused, refine=tool.publishes)
     return best
 
 

@@ -99,8 +99,7 @@ def k6(task: Task) -> list[str]:
 
 def locust(task: Task) -> list[str]:
     """Headless; 250 users a second are started."""
-    script = "locust_streams.py" if task.workload.streams else "locustfile.py"
-    where = ["-f", str(HERE / script), "--headless", "--only-summary", "--host", "http://127.0.0.1"]
+    where = ["-f", str(HERE / "locustfile.py"), "--headless", "--only-summary", "--host", "http://127.0.0.1"]
     seconds = max(1, round(task.end_ms / 1000 - task.start_ms / 1000)) + 16
     return [str(binary("locust")), *where, "-u", str(task.users), "-r", "250", "-t", f"{seconds}s", "-s", "0"]
 

@@ -31,7 +31,7 @@ def table(*rows: Row, failed: list[str] | None = None) -> Table:
 
 @pytest.mark.parametrize(
     "module",
-    ["client.frames", "client.readings", "machine", "report", "stats", "tables"],
+    ["client.frames", "client.readings", "generators.__main__", "machine", "report", "stats", "tables"],
 )
 def test_the_examples_in_the_docstrings_hold(module: str) -> None:
     found = doctest.testmod(importlib.import_module(f"benchmarks.{module}"))
