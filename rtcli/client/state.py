@@ -169,7 +169,7 @@ class ClientState:
 
     def _on_connection(self, message: theirs.ServerMessage) -> None:
         match message:
-            case theirs.ServerPing():
+            case theirs.ServerPing() if mine.Pong() not in self._outgoing:  # one answers all that came
                 self._outgoing.append(mine.Pong())
             case theirs.TokenExpiring():
                 self.token_expiring = True
@@ -177,6 +177,8 @@ class ClientState:
                 self.retry_after_s = max(0, closing.retry_after_ms) / 1000
 
     def _on_connected(self, data: theirs.ConnectedData, now: float) -> list[ClientEvent]:
+        if self.connected:  # said again, to nobody's use: our answer to each would wait to be sent
+            return []
         self.connected = True
         self.retry_after_s = None
         self.token_expiring = False
@@ -229,8 +231,9 @@ class ClientState:
                 room.wait_until = again_at
                 return []
             if refused is not None and code == ErrorCode.NOT_IN_ROOM:
-                room.lost()
-                self._send_join(room)
+                if room.joined:  # otherwise a join is on its way already
+                    room.lost()
+                    self._send_join(room)
                 return []
             if refused is not None:
                 room.texts.remove(refused)

@@ -42,7 +42,8 @@ async def ask(
 ) -> Answer:
     """Make a request, and read an answer of at most `max_bytes` within `timeout_s` altogether.
 
-    With `redirects` 0 a redirect is an answer like any other. Raises httpx.HTTPError and RedirectError.
+    With `redirects` 0 a redirect is an answer like any other. Raises httpx.HTTPError, also for a redirect to
+    what is no address, and RedirectError.
     """
     try:
         async with asyncio.timeout(timeout_s):
@@ -64,16 +65,23 @@ async def open_answer(
     Raises httpx.HTTPError and RedirectError.
     """
     for _ in range(redirects):
-        response = await http.send(request, stream=True, follow_redirects=False)
+        response = await _send(http, request)
         if response.next_request is None:
             return response
         await response.aclose()
         request = _within_origin(request, response.next_request)
-    response = await http.send(request, stream=True, follow_redirects=False)
+    response = await _send(http, request)
     if redirects and response.next_request is not None:
         await response.aclose()
         raise RedirectError(f"more than {redirects} times")
     return response
+
+
+async def _send(http: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+    try:
+        return await http.send(request, stream=True, follow_redirects=False)
+    except (httpx.InvalidURL, UnicodeError) as error:  # httpx means to raise this for every bad location
+        raise httpx.RemoteProtocolError("Invalid URL in location header.", request=request) from error
 
 
 def _within_origin(request: httpx.Request, following: httpx.Request) -> httpx.Request:
@@ -90,7 +98,7 @@ def _within_origin(request: httpx.Request, following: httpx.Request) -> httpx.Re
 
 def _origin(url: httpx.URL) -> tuple[str, str, int]:
     """Scheme, host and port (RFC 6454, section 4); the port is 0 when the scheme is unknown."""
-    return url.scheme, url.host, url.port or {"http": 80, "https": 443}.get(url.scheme, 0)
+    return url.scheme, url.raw_host.decode("ascii"), url.port or {"http": 80, "https": 443}.get(url.scheme, 0)
 
 
 async def _read(response: httpx.Response, max_bytes: int) -> tuple[bytes, str]:

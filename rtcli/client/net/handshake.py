@@ -11,11 +11,13 @@ import ssl
 from typing_extensions import override
 from websockets import exceptions as wse
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.datastructures import MultipleValuesError
 from websockets.uri import parse_uri
 
 from rtcli.client import failures
 from rtcli.client.failures import ConnectionLostError, Failure
 from rtcli.client.http import USER_AGENT
+from rtcli.client.net.answers import MAX_REDIRECTS
 from rtcli.errors import CliError, Exit
 
 MAX_INCOMING_BYTES = 1_048_576  # of a message
@@ -43,12 +45,20 @@ class _Connection(ClientConnection):
 
 
 class _connect(connect):  # noqa: N801 - it is called like the function that it stands for
+    _redirects = 0
+
     @override
     def process_redirect(self, exc: Exception) -> Exception | str:
         """Return the URI to go to, or the error that ends it. Only the path may change: all headers stay."""
-        location = super().process_redirect(exc)
+        try:
+            location = super().process_redirect(exc)
+        except (ValueError, MultipleValuesError):  # a port or a host that is none, or two locations
+            return _RedirectError("to an address that is none")
         if isinstance(location, Exception):
             return location
+        self._redirects += 1
+        if self._redirects > MAX_REDIRECTS:
+            return _RedirectError(f"more than {MAX_REDIRECTS} times")
         old, new = self.ws_uri, parse_uri(location)
         if (old.secure, old.host, old.port) != (new.secure, new.host, new.port):
             scheme = "wss" if new.secure else "ws"
@@ -94,7 +104,7 @@ def _of_handshake(error: BaseException, where: str) -> Failure:
             response.status_code,
             where,
             what="no WebSocket",
-            retry_after=response.headers.get("Retry-After"),
+            retry_after=next(iter(response.headers.get_all("Retry-After")), None),
         )
     if isinstance(error, _RedirectError):
         return failures.of_redirect(error, where)

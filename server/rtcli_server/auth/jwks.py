@@ -66,7 +66,11 @@ async def _fetch(url: str, timeout_s: float) -> bytes:
             return await _read(response)
     except TimeoutError:
         raise JwksError(f"not complete after {timeout_s:g} s") from None
-    except httpx.HTTPError as error:
+    except (
+        httpx.HTTPError,
+        httpx.InvalidURL,
+        UnicodeError,
+    ) as error:  # the others are of a redirect to nowhere
         raise JwksError(type(error).__name__) from None
     except ContentCodingError as error:
         raise JwksError(str(error)) from None

@@ -202,5 +202,30 @@ class Conversation(RuleBasedStateMachine):
         assert [content for content in self.published if content in set(self.sent)] != [] or not self.sent
 
 
+HELLO = s.Connected(
+    data=s.ConnectedData(connection_id="c", user_id="me", instance_id="i", heartbeat_s=30.0),
+)
+
+
+def test_what_a_server_repeats_while_it_does_not_read_fills_no_memory() -> None:
+    state = ClientState(id_prefix="me")
+    state.join(ROOM)
+    for _ in range(100):
+        state.receive(HELLO, 0.0)
+        state.receive(s.ServerPing(), 0.0)
+    (join, pong) = state.take_outgoing()
+    assert isinstance(join, c.JoinRoom)
+    assert pong == c.Pong()
+    joined = s.RoomJoinedData(
+        room=ROOM, position="aaa0-0", replayed=0, recovered=False, members=(), member_count=1
+    )
+    state.receive(s.RoomJoined(data=joined, id=join.id), 0.0)
+    text = state.send(ROOM, "hello")
+    for _ in range(100):
+        state.receive(s.Error(data=s.ErrorData(code="not_in_room", message=""), id=text), 0.0)
+        state.receive(s.ServerPing(), 0.0)
+    assert [type(message) for message in state.take_outgoing()] == [c.ChatMessage, c.JoinRoom, c.Pong]
+
+
 TestConversation = Conversation.TestCase
 TestConversation.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)

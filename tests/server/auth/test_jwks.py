@@ -269,6 +269,9 @@ def test_redirects_are_not_followed(serve: Callable[[Respond], str]) -> None:
     elsewhere = serve(answer(200, document("old")))
     with pytest.raises(JwksError, match="status 302"):
         fetch_jwks(serve(answer(302, Location=elsewhere)))
+    for nowhere in ("mailto:a", "http://xn--a/", "http://a:x/"):
+        with pytest.raises(JwksError):
+            fetch_jwks(serve(answer(302, Location=nowhere)))
 
 
 def test_answers_that_are_not_accepted(serve: Callable[[Respond], str]) -> None:

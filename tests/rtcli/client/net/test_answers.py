@@ -130,6 +130,31 @@ async def test_no_redirect_leads_to_another_server(code: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("start", "location", "followed"),
+    [
+        ("http://h/", "https://h/a", True),
+        ("http://h:80/", "https://h:443/a", True),
+        ("http://h:8000/", "https://h/a", False),
+        ("http://h/", "https://h:8443/a", False),
+        ("http://h/", "https://other/a", False),
+        ("https://h/", "http://h/a", False),
+    ],
+)
+async def test_of_other_origins_only_https_beside_http(start: str, location: str, *, followed: bool) -> None:
+    def respond(request: httpx.Request) -> httpx.Response:
+        code = 200 if request.url.path == "/a" else 307
+        return httpx.Response(code, headers={"Location": location}, stream=httpx.ByteStream(b""))
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(respond)) as http:
+        answering = ask(http, http.build_request("GET", start), max_bytes=LIMIT, timeout_s=20)
+        if followed:
+            assert (await answering).status == 200
+        else:
+            with pytest.raises(RedirectError, match="to another server"):
+                await answering
+
+
+@pytest.mark.parametrize(
     ("location", "says"),
     [
         ("https://127.0.0.1/", "https://127.0.0.1:443"),
@@ -143,6 +168,13 @@ async def test_what_else_a_redirect_may_name(location: str, says: str) -> None:
         await asked(status(302, headers=f"Location: {location}\r\n"))
     assert says in str(caught.value)
     assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("redirects", [0, 5])
+@pytest.mark.parametrize("location", ["mailto:a", "http://xn--a/", "http://xn--/", "http://a:x/"])
+async def test_a_redirect_to_nowhere_is_an_error_like_any_other(location: str, redirects: int) -> None:
+    with pytest.raises(httpx.RemoteProtocolError, match="Invalid URL in location header"):
+        await asked(status(302, headers=f"Location: {location}\r\n"), redirects=redirects)
 
 
 async def test_redirects_in_a_circle_end() -> None:

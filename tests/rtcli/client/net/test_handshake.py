@@ -115,6 +115,32 @@ async def test_a_redirect_within_the_origin_is_followed_with_everything() -> Non
 
 
 @pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ("Location: ws://[\r\n", "an address that is none"),
+        ("Location: ws://a:99999/\r\n", "an address that is none"),
+        ("Location: ws://a:x/\r\n", "an address that is none"),
+        ("Location: ws://\x80\x9b31m/\r\n", "an address that is none"),
+        ("Location: ws://%ff:x@a/\r\n", "an address that is none"),
+        ("Location: /a\r\nLocation: /b\r\n", "an address that is none"),
+        ("Location: ws://a/#b\r\n", "no WebSocket server"),
+        ("Location: /ws\r\n", "redirects more than 5 times"),
+    ],
+)
+async def test_a_redirect_to_nowhere_is_an_error_like_any_other(fields: str, says: str) -> None:
+    error = await failure(status(307, headers=fields))
+    assert error.exit_code == Exit.SERVER
+    assert says in error.message
+
+
+async def test_of_what_is_said_twice_the_first_counts() -> None:
+    async with fake_stream(status(503, headers="Retry-After: 7\r\nRetry-After: 8\r\n")) as server:
+        with pytest.raises(ConnectionLostError) as caught:
+            await connect(server.port)
+    assert caught.value.failure.retry_after_s == 7.0
+
+
+@pytest.mark.parametrize(
     ("lie", "exit_code"),
     [
         (endless(b"HTTP/1.1 101 X\r\n", b"X-A: b\r\n" * 100), Exit.SERVER),
