@@ -19,6 +19,7 @@ from tests.support.waiting import until
 
 SLOW, FAST = 200, 5
 SAID = 120
+TIGHT = 2  # MiB: one of the slow has 32 KiB at least, whatever the kernels take, so no more than 64 may stay
 CONTENT = "x" * 16_000
 HOSTILE, HOSTILE_SOAK = 100, 1_000
 FULL_ROOMS = [f"full-{number}" for number in range(8)]
@@ -46,7 +47,7 @@ async def join_deaf(attack: Attack, number: int) -> None:
     peer.transport.pause_reading()
 
 
-@pytest.mark.parametrize(("kind", "budget"), [(Kind.PICOWS, 64), (Kind.PORTABLE, 64), (Kind.PICOWS, 8)])
+@pytest.mark.parametrize(("kind", "budget"), [(Kind.PICOWS, 64), (Kind.PORTABLE, 64), (Kind.PICOWS, TIGHT)])
 async def test_slow_readers_of_a_large_fan_out(
     start_target: StartTarget, measure: Measure, kind: Kind, budget: int
 ) -> None:
@@ -61,10 +62,10 @@ async def test_slow_readers_of_a_large_fan_out(
             await until(lambda peer=peer: len(peer.of_type("new_message")) == SAID, "a fast one is held up")  # type: ignore[misc] # of this turn
             assert [data["offset"] for data in peer.of_type("new_message")] == list(range(1, SAID + 1))
         await until_no_more_waits_than(target, budget * MIB)
-        closed = await metric(target, "rtcli_server_closes_total") if budget == 8 else 0
-        assert (closed > SLOW / 4) is (budget == 8)  # what the kernel holds of the others does not count
+        closed = await metric(target, "rtcli_server_closes_total") if budget == TIGHT else 0
+        assert (closed > SLOW / 2) is (budget == TIGHT)
         assert not any(peer.lost.done() for peer in fast)
-        assert await metric(target, "rtcli_connections") >= FAST
+        assert await metric(target, "rtcli_connections") == FAST + SLOW - closed  # nobody is cut uncounted
 
 
 def hostile(number: int, cursor: str, epoch: str) -> tuple[Peer, bytes]:

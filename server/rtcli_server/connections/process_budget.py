@@ -19,7 +19,7 @@ class Output(Protocol):
 
     @property
     def waiting_bytes(self) -> int:
-        """Number of bytes that wait to be sent."""
+        """Number of bytes that wait to be sent. 0 when it has gone: it may be looked at for a while."""
         ...
 
     def cut_off(self) -> None:

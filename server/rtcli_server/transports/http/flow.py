@@ -52,8 +52,12 @@ class Flow:
 
     @property
     def waiting_bytes(self) -> int:
-        """Number of bytes of answers that wait in the transport; an event stream counts its own."""
-        return 0 if self._observer is not None else self._transport.get_write_buffer_size()
+        """Number of bytes of answers that wait in the transport.
+
+        0 when another counts them: an event stream, or the WebSocket that took the transport over.
+        """
+        answers = self._observer is None and self in self._options.answers.outputs
+        return self._transport.get_write_buffer_size() if answers else 0
 
     def cut_off(self) -> None:
         """Drop a client that does not read its answers."""
