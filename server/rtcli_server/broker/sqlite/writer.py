@@ -1,7 +1,8 @@
 """The writing side of the SQLite log: turns a batch of publishes into one transaction. Blocking, one thread.
 
 Everything that is kept in memory here (channels, keys, sizes) mirrors committed rows only: after a failed
-transaction it is read again. The digest is not: what was committed last is known.
+transaction it is read again. The digest and the names of the channels are not: what was committed last is
+known of them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import NamedTuple
 
 from rtcli.protocol.position import Position
 from rtcli_server.broker.base import BrokerUnavailableError, Published, Retention, new_epoch
-from rtcli_server.broker.sqlite.channels import ChannelTable
+from rtcli_server.broker.sqlite.channels import ChannelNames, ChannelTable
 from rtcli_server.broker.sqlite.checksums import (
     DIGEST_MASK,
     epoch_checksum,
@@ -70,6 +71,7 @@ class Writer:
         self._guard = FileGuard(file)
         self._is_connected = True
         try:
+            self._names = ChannelNames(self._connection)
             self._load()
         except BaseException:
             self._connection.close()
@@ -77,7 +79,7 @@ class Writer:
 
     def _load(self) -> None:
         """Read what is kept in memory. Raises sqlite3.Error and DamagedFileError."""
-        self._channels = ChannelTable(self._connection)
+        self._channels = ChannelTable(self._connection, self._names)
         self._keys = IdempotencyTable(self._connection, self._retention, self._now_ms())
         [(self._epoch,)] = self._connection.execute("SELECT value FROM meta WHERE name = 'epoch'")
         self._digest = self._committed_digest
@@ -101,6 +103,7 @@ class Writer:
             self._commit()
         except Exception as error:
             self._is_stale = True
+            self._names.rolled_back()
             self._roll_back()
             raise self._refusal(error) from error
 
@@ -124,6 +127,7 @@ class Writer:
         if changes:
             self._file.note(self._committed_digest, digest)
         self._connection.execute("COMMIT")
+        self._names.committed()
         self._committed_digest = self._digest = digest
         if changes:
             self._file.note(digest, digest)
