@@ -148,9 +148,9 @@ class RedisBroker(Broker):
                 entries.reverse()
             publications = self._readable(channel, top, entries)
             last = offset_of(entries[-1]) if entries else None
-            if publications or since is None or last is None or len(entries) < limit:
+            if publications or since is None or last is None or last >= top.offset:
                 return HistoryPage(publications, top)
-            since = since._replace(offset=last)  # a whole page of which nothing can be shown
+            since = since._replace(offset=last)  # a page of which nothing can be shown
 
     def _readable(self, channel: str, top: Position, entries: list[Any]) -> list[Publication]:
         oldest_ms = self._now_ms() - self._max_age_ms

@@ -1,6 +1,6 @@
 -- The state of one channel. Keys, all with the channel's hash tag: KEYS[1] hash `epoch top bytes`,
 -- KEYS[2] stream whose entry `N-0` is the publication with offset N. This is prepended to publish.lua and
--- history.lua, after `local` lines for: ttl_ms (stream), meta_ttl_ms, max_count, max_bytes, key_ttl_ms.
+-- history.lua, after `local` lines for: ttl_ms (stream), meta_ttl_ms, max_count, max_bytes, max_entry_bytes, key_ttl_ms.
 
 local meta, stream = KEYS[1], KEYS[2]
 

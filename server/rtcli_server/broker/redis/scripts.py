@@ -11,6 +11,9 @@ from pathlib import Path
 from rtcli.protocol.position import Position
 from rtcli_server.broker.base import Retention
 from rtcli_server.broker.redis.link import pack
+from rtcli_server.broker.validation import MAX_DATA_BYTES
+
+MAX_ENTRY_BYTES = MAX_DATA_BYTES + 1_024  # of a publication in a stream, with its names and numbers
 
 _HERE = Path(__file__).parent
 
@@ -32,6 +35,7 @@ def _with_limits(name: str, retention: Retention, meta_ttl_ms: int) -> str:
         "meta_ttl_ms": meta_ttl_ms,
         "max_count": retention.max_count,
         "max_bytes": retention.max_channel_bytes,
+        "max_entry_bytes": MAX_ENTRY_BYTES,
         "key_ttl_ms": retention.idempotency_ms,
     }
     head = "".join(f"local {name} = {value}\n" for name, value in settings.items())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,7 @@ from tests.support.brokers.foreign_content import (
     PUBSUB_CHANNEL,
     STREAM,
 )
-from tests.support.brokers.redis_traffic import quick_broker
+from tests.support.brokers.redis_traffic import KEEP, quick_broker
 from tests.support.brokers.running import ROOM, Running, event_with, offsets, running
 from tests.support.redis.server import RedisServer
 from tests.support.waiting import until
@@ -48,21 +48,29 @@ def foreign() -> ForeignContent:
     return ForeignContent()
 
 
+@asynccontextmanager
+async def running_on(
+    server: RedisServer, retention: Retention, foreign: ForeignContent
+) -> AsyncIterator[Running]:
+    """A broker at work without members."""
+    log = Running(quick_broker(server.url, retention, foreign=foreign))
+    task = asyncio.create_task(log.broker.run(log.delivered.append, log.lost.append))
+    await asyncio.sleep(0)
+    yield log
+    await log.broker.close()
+    await task
+
+
 @pytest.fixture
 async def log(server: RedisServer, foreign: ForeignContent) -> AsyncIterator[Running]:
     """A room with five publications and a member."""
-    broker = quick_broker(server.url, foreign=foreign)
-    record = Running(broker)
-    task = asyncio.create_task(broker.run(record.delivered.append, record.lost.append))
-    await asyncio.sleep(0)
-    broker.subscribe(ROOM)
-    await record.page()
-    for _ in range(5):
-        await record.publish()
-    await record.wait_delivered(5)
-    yield record
-    await broker.close()
-    await task
+    async with running_on(server, KEEP, foreign) as record:
+        record.broker.subscribe(ROOM)
+        await record.page()
+        for _ in range(5):
+            await record.publish()
+        await record.wait_delivered(5)
+        yield record
 
 
 @pytest.mark.parametrize("payload", MESSAGES, ids=range(len(MESSAGES)))
@@ -98,6 +106,46 @@ async def test_neither_reader_lets_a_forged_publication_through(
     position = (await log.publish()).position
     await until(lambda: log.delivered[-1].position == position, "the next one of ours")
     assert len(log.delivered) == 6
+
+
+def sent_bytes(server: RedisServer) -> int:
+    """What this Redis has sent to anybody."""
+    return int(server.admin.info("stats")["total_net_output_bytes"])
+
+
+@pytest.mark.parametrize(
+    "fields", [{"d": b"x" * 5_000_000}, {"e": "e", "d": "{}", "t": "1", "x": "x" * 5_000_000}]
+)
+async def test_an_entry_that_is_too_large_stays_in_redis(
+    server: RedisServer, foreign: ForeignContent, fields: dict[str, str | bytes]
+) -> None:
+    async with running_on(server, Retention(), foreign) as log:
+        first = (await log.publish()).position
+        with client.Redis(port=server.port) as other:
+            other.xadd(STREAM, fields, id="2-0")
+            other.hset(META, "top", "2")
+        await log.publish()
+        before = sent_bytes(server)
+        assert offsets((await log.page()).publications) == [1, 3]
+        assert offsets((await log.page(since=first)).publications) == [3]
+        assert sent_bytes(server) - before < 100_000
+    assert foreign.counts[Place.LOG] == 2
+
+
+async def test_a_page_is_bounded_in_bytes_and_the_next_one_goes_on(
+    server: RedisServer, foreign: ForeignContent
+) -> None:
+    async with running_on(server, Retention(max_channel_bytes=1_000_000), foreign) as log:
+        first = (await log.publish()).position
+        with client.Redis(port=server.port) as other:
+            for offset in range(2, 12):
+                other.xadd(STREAM, {"e": "x", "d": b"x" * 900_000, "t": "1", "b": "1"}, id=f"{offset}-0")
+            other.hset(META, "top", "11")
+        await log.publish()
+        before = sent_bytes(server)
+        assert offsets((await log.page()).publications) == [12]
+        assert sent_bytes(server) - before < 2_100_000
+        assert offsets((await log.page(since=first)).publications) == [12]
 
 
 async def test_a_message_from_nowhere_is_compared_with_the_stream(server: RedisServer, log: Running) -> None:
