@@ -14,11 +14,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from redis.crc import key_slot
 
 from tests.support.clients.peers import WsPeer, connect, token
 from tests.support.faults.fleet import PASSWORD, own_redis, store
 from tests.support.faults.refusing_redis import REFUSALS, REFUSALS_IN_CLUSTER, Refusing
-from tests.support.redis.cluster import RedisCluster
+from tests.support.redis.cluster import ELECTION_EVERY_S, RedisCluster
 from tests.support.redis.server import RedisServer, sentinel
 from tests.support.servers.server_process import ServerProcess
 from tests.support.servers.watch import log_is_clean, until_metric
@@ -48,6 +49,14 @@ async def answer_to(peer: WsPeer, id_: str) -> str:
 
     await until(lambda: bool(answers()), f"no answer to {id_}")
     return answers()[0]
+
+
+async def until_published(peer: WsPeer, text: str) -> None:
+    """Repeat a message until it is acknowledged: what the old master is asked for is refused."""
+    async with asyncio.timeout(WITHIN_S):
+        while await answer_to(peer, text) != "ack":
+            peer.messages[:] = [message for message in peer.messages if message.get("id") != text]
+            await asyncio.sleep(0.05)
 
 
 def contents(peer: WsPeer) -> list[str]:
@@ -139,6 +148,35 @@ async def test_one_master_of_a_cluster_that_refuses_is_enough(tmp_path: Path, so
                 await refuse_all(server, nodes, REFUSALS_IN_CLUSTER, rounds=8)
             else:
                 await refuse_all(server, dict([nodes.popitem()]), {"OOM": REFUSALS["OOM"]})
+    finally:
+        cluster.kill()
+
+
+@pytest.mark.timeout(600)
+async def test_a_master_of_a_cluster_that_is_made_a_replica_is_followed_without_red(
+    tmp_path: Path, soak: bool
+) -> None:
+    cluster = RedisCluster(tmp_path, replicated_slot=key_slot(f"rt:{{room:{ROOM}}}:m".encode()))
+    try:
+        cluster.start()
+        with server_on(tmp_path, cluster.url) as server:
+            await server.start()
+            await until_ready(server, ready=True)
+            peer = await connect(server.port, WsPeer("ann", [ROOM]))
+            await peer.ready
+            said = server.log.read_text()
+            published: list[str] = []
+            for turn in range(20 if soak else 1):  # there and back
+                await asyncio.sleep(ELECTION_EVERY_S if turn else 0)
+                await asyncio.to_thread(cluster.demote_primary)
+                for number in range(20):  # for as long as some probes take
+                    published.append(f"{turn}.{number}")
+                    await until_published(peer, published[-1])
+                    await asyncio.sleep(0.1)
+            await until(lambda: contents(peer) == published, "the deliveries")
+            assert not peer.lost.done()
+            peer.transport.abort()
+            assert server.log.read_text() == said  # each red is a line
     finally:
         cluster.kill()
 

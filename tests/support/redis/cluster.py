@@ -1,31 +1,40 @@
-"""Three primaries of a Redis Cluster on this machine."""
+"""Three primaries of a Redis Cluster on this machine, and a replica of one of them if need be."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.ports import free_port
-from tests.support.redis.server import START_DEADLINE_S, RedisServer
+from tests.support.redis.server import RedisServer
+from tests.support.waiting import wait_until
 
 SLOTS = 16_384
+NODE_TIMEOUT_MS = 2_000
+ELECTION_EVERY_S = 2.5 * NODE_TIMEOUT_MS / 1000  # no node votes on the same slots before
 
 
 class RedisCluster:
-    """Starts its nodes and gives each a third of the slots."""
+    """Starts its nodes and gives each primary its share of the slots.
 
-    def __init__(self, directory: Path, nodes: int = 3) -> None:
+    With `replicated_slot`, one more node is a replica of the primary that has that slot.
+    """
+
+    def __init__(self, directory: Path, primaries: int = 3, *, replicated_slot: int | None = None) -> None:
         self.nodes: list[RedisServer] = []
         self._buses: list[int] = []
-        for number in range(nodes):
+        self._share = SLOTS // primaries + 1
+        self._primaries = primaries
+        self._replicated_slot = replicated_slot
+        for number in range(primaries + (replicated_slot is not None)):
             place = directory / str(number)
             place.mkdir()
             self._buses.append(free_port())
-            options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port")
-            self.nodes.append(RedisServer(place, options=(*options, str(self._buses[-1]))))
+            options = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS))
+            own = ("--repl-diskless-sync-delay", "0", "--cluster-port", str(self._buses[-1]))
+            self.nodes.append(RedisServer(place, options=(*options, *own)))
 
     @property
     def url(self) -> str:
@@ -36,15 +45,27 @@ class RedisCluster:
         """Start all nodes, make them one cluster, and wait until it works."""
         for node in self.nodes:
             node.start()
-        share = SLOTS // len(self.nodes) + 1
         for number, node in enumerate(self.nodes):
-            last = min(SLOTS, (number + 1) * share) - 1
-            node.command("CLUSTER", "ADDSLOTSRANGE", str(number * share), str(last))
+            if number < self._primaries:
+                first, last = number * self._share, min(SLOTS, (number + 1) * self._share) - 1
+                node.command("CLUSTER", "ADDSLOTSRANGE", str(first), str(last))
             node.command("CLUSTER", "MEET", "127.0.0.1", str(self.nodes[0].port), str(self._buses[0]))
-        deadline = time.monotonic() + START_DEADLINE_S
-        while not all(self._agrees(node) for node in self.nodes):
-            assert time.monotonic() < deadline, "the cluster does not come together"
-            time.sleep(0.05)
+        wait_until(lambda: all(self._agrees(node) for node in self.nodes), "the cluster comes together")
+        if self._replicated_slot is not None:
+            primary, replica = self._pair()
+            replica.command("CLUSTER", "REPLICATE", str(primary.command("CLUSTER", "MYID")))
+            wait_until(lambda: _follows(replica), "the replica has what its primary has")
+
+    def _pair(self) -> tuple[RedisServer, RedisServer]:
+        """The first primary and the first replica of the replicated slot; they may have swapped since."""
+        assert self._replicated_slot is not None
+        return self.nodes[self._replicated_slot // self._share], self.nodes[-1]
+
+    def demote_primary(self) -> None:
+        """Make the primary of the replicated slot a replica, and its replica the primary."""
+        primary, replica = sorted(self._pair(), key=_is_replica)
+        replica.command("CLUSTER", "FAILOVER")
+        wait_until(lambda: _is_replica(primary) and _follows(primary), "the primary is a replica")
 
     def _agrees(self, node: RedisServer) -> bool:
         with node.admin as admin:
@@ -82,6 +103,16 @@ class RedisCluster:
         """End all nodes."""
         for node in self.nodes:
             node.kill()
+
+
+def _is_replica(node: RedisServer) -> bool:
+    with node.admin as admin:
+        return bool(admin.info("replication")["role"] == "slave")
+
+
+def _follows(replica: RedisServer) -> bool:
+    with replica.admin as admin:
+        return bool(admin.info("replication").get("master_link_status") == "up")
 
 
 @pytest.fixture(scope="session")
