@@ -92,10 +92,14 @@ def write_new(path: Path, data: bytes, mode: int = SHARED) -> os.stat_result:
 
 
 def remove_parts(path: Path) -> None:
-    """Remove what writers of `path` that were killed have left beside it. No other may be writing now."""
+    """Remove what writers of `path` that were killed have left beside it. No other may be writing now.
+
+    What cannot be removed stays: somebody else has put it there.
+    """
     for part in path.parent.glob(_PART.format(_escaped(path.name), "[0-9a-f]" * 8)):
-        if stat.S_ISREG(part.lstat().st_mode):
-            part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            if stat.S_ISREG(part.lstat().st_mode):
+                part.unlink()
 
 
 def _escaped(name: str) -> str:

@@ -147,6 +147,19 @@ def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path: Path) -
     assert sorted(kinds(tmp_path)) == sorted([*others, ".a[1].json.ffffffff.part"])
 
 
+def test_what_another_user_put_beside_it_stays_and_is_no_error(tmp_path: Path) -> None:
+    """As in a directory that everybody may write to, where only the owner of a file may remove it."""
+    directory = tmp_path / "everybody's"
+    directory.mkdir()
+    (directory / ".a.0123abcd.part").touch()
+    directory.chmod(0o555)
+    for parent in (*tmp_path.parents[:3], tmp_path):
+        parent.chmod(parent.stat().st_mode | 0o011)
+    with without_rights():
+        files.remove_parts(directory / "a")
+    assert kinds(directory).keys() == {".a.0123abcd.part"}
+
+
 def test_nothing_is_left_when_the_place_is_taken_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
