@@ -12,14 +12,15 @@ from rtcli_server.connections.send_budget import SendBudget
 class Answers:
     """The HTTP connections of this process.
 
-    `deadline_s`: how long a client may let much of an answer wait before its connection is cut off.
+    `deadline_s`: how long a client may let much of an answer wait, or anything after the end of its
+    connection, before that is cut off.
     """
 
     def __init__(self, budget: SendBudget, *, deadline_s: float) -> None:
         self.outputs: set[Output] = set()
         self.drained_count = 0  # how often so far much waited, and does not any more
         self._budget = budget
-        self._deadline_s = deadline_s
+        self.deadline_s = deadline_s
         self._busy_since: dict[Output, float] = {}
 
     def add(self, output: Output) -> None:
@@ -44,7 +45,7 @@ class Answers:
 
     def tick(self, now: float) -> None:
         """Cut off the clients that have not read for too long."""
-        late = [output for output, since in self._busy_since.items() if now - since > self._deadline_s]
+        late = [output for output, since in self._busy_since.items() if now - since > self.deadline_s]
         for output in late:
             self.drained(output)
             output.cut_off()

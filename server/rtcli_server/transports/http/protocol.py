@@ -11,7 +11,7 @@ A connection is in one of these states, and reads only in those that need input:
 - the client does not take its answers: nothing is read and nothing is begun
 - idle: closed after a while
 - handed over to a WebSocket protocol: only when no answer is due
-- closing: input is dropped
+- closing: input is dropped; a deadline runs for what the client has to read
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class HttpProtocol(asyncio.BufferedProtocol):
     def shutdown(self) -> None:
         """End after the answer that is due (called by uvicorn, when the server ends)."""
         if self._exchange is None:
-            self.transport.close()
+            self._close()
         else:
             self._exchange.keep_alive = False
 
@@ -158,9 +158,12 @@ class HttpProtocol(asyncio.BufferedProtocol):
             self._set_timer()
             self._set_reading()
 
+    def cut_off(self) -> None:
+        """Drop the client (called when `step` has raised)."""
+        self.flow.cut_off()
+
     def _read_head(self) -> None:
-        head = self._reader.next_head()
-        if head is None:
+        if (head := self._reader.next_head()) is None:
             return
         self._is_new = False
         self.head = head
@@ -199,16 +202,14 @@ class HttpProtocol(asyncio.BufferedProtocol):
 
     def _begin(self, head: Head) -> None:
         """Start the application for one request."""
-        config = self.config
         if self._origin is None:
-            self._origin = Origin.of(self.transport, config.root_path)
+            self._origin = Origin.of(self.transport, self.config.root_path)
         scope = make_scope(head, self.client, self._origin, self.app_state)
         scope["extensions"] = {HTTP_PROTOCOL: self}
         self._exchange = exchange = Exchange(self, head, scope)
-        task = asyncio.get_running_loop().create_task(exchange.run(config.loaded_app))
-        tasks = self.server_state.tasks
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+        task = asyncio.get_running_loop().create_task(exchange.run(self.config.loaded_app))
+        self.server_state.tasks.add(task)
+        task.add_done_callback(self.server_state.tasks.discard)
 
     def refuse(self, refusal: ProblemError) -> None:
         """Answer with an error and close. An answer that was begun is broken off instead."""
@@ -243,9 +244,8 @@ class HttpProtocol(asyncio.BufferedProtocol):
 
     def _close(self) -> None:
         self._closing = True
-        self._patience.unlimited()
         self._reader.forget()
-        self.transport.close()
+        self._patience.close()
 
     # -- answers (the interface of Exchange) ---------------------------------------------------------------
 
