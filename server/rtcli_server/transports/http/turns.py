@@ -7,6 +7,7 @@ each, or bodies in chunks of one byte, would hold it for as long as all of them 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -15,12 +16,18 @@ from typing import Protocol
 MAX_STEPS = 16  # in one turn: requests that begin, or reads of a body
 MAX_S = 0.01  # for the steps of one turn
 
+_log = logging.getLogger(__name__)
+
 
 class Stepper(Protocol):
     """A connection that has work to do."""
 
     def step(self) -> None:
         """Do a bounded piece of work. Called once for each call of `Turns.run`."""
+        ...
+
+    def cut_off(self) -> None:
+        """Drop the client: `step` raised, so nothing more would come of it."""
         ...
 
 
@@ -71,5 +78,9 @@ class Turns:
     def _step(self, stepper: Stepper) -> None:
         self._steps_left -= 1
         began = self._now()
-        stepper.step()
+        try:
+            stepper.step()
+        except Exception:  # noqa: BLE001 - one of thousands must not stop the others' turn
+            _log.exception("reading from an HTTP connection failed; it is cut")
+            stepper.cut_off()
         self._s_left -= self._now() - began

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from rtcli_server.transports.http.reader import RequestReader
 from tests.support.clients.raw_http import (
     CLOSE,
     TEXT,
@@ -296,6 +297,24 @@ def test_an_upload_that_is_broken_off_is_no_traceback(
     server.wait_until(lambda realtime: not realtime.hub.clients)
     assert statuses(answers(server, LAST)) == [200]
     assert caplog.messages == []
+
+
+def test_a_fault_of_the_server_cuts_the_connection_that_met_it(
+    server: LiveServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_reader: RequestReader) -> None:
+        raise RuntimeError("a fault")
+
+    with connect(server.port) as other, connect(server.port) as sock:
+        with monkeypatch.context() as patch:
+            patch.setattr(RequestReader, "next_head", fail)
+            sock.sendall(HEALTH)
+            assert read_all(sock) == b""
+        other.sendall(LAST)
+        assert statuses(read_all(other)) == [200]
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == [
+        "reading from an HTTP connection failed; it is cut"
+    ]
 
 
 # -- event streams and upgrades on one connection ----------------------------------------------------------

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from rtcli_server.transports.http.turns import Turns
 
 
 class Connection:
-    def __init__(self, name: str, done: list[str], clock: list[float], cost_s: float = 0.0) -> None:
+    def __init__(
+        self, name: str, done: list[str], clock: list[float], cost_s: float = 0.0, *, fails: bool = False
+    ) -> None:
         self.name = name
         self._done = done
         self._clock = clock
         self._cost_s = cost_s
+        self._fails = fails
 
     def step(self) -> None:
         self._done.append(self.name)
         self._clock[0] += self._cost_s
+        if self._fails:
+            raise RuntimeError(self.name)
+
+    def cut_off(self) -> None:
+        self._done.append(f"{self.name} is cut")
 
 
 async def turn() -> None:
@@ -62,3 +72,17 @@ async def test_a_turn_has_a_time() -> None:
     assert done == ["a", "b", "c", "d"]
     await turn()
     assert done == ["a", "b", "c", "d", "e"]
+
+
+async def test_a_step_that_raises_is_logged_and_cut_and_the_turn_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    done: list[str] = []
+    clock = [0.0]
+    turns = Turns(max_steps=2, max_s=1.0, now=lambda: clock[0])
+    for name in "abcd":
+        turns.run(Connection(name, done, clock, fails=name in "ac"))
+    assert done == ["a", "a is cut", "b"]
+    await turn()
+    assert done[3:] == ["c", "c is cut", "d"]
+    assert [record.levelname for record in caplog.records] == ["ERROR"] * 2
