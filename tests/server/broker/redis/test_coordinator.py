@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 
@@ -29,14 +29,23 @@ LEASE_S = 5.0
 _prefixes = count()
 
 
+@pytest.fixture(scope="module")
+def other_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A second Redis: two shards on one would keep the leases of instances in the same place."""
+    server = RedisServer(tmp_path_factory.mktemp("other-redis"))
+    server.start()
+    yield server
+    server.kill()
+
+
 @pytest.fixture(params=STORES)
 def url(request: pytest.FixtureRequest) -> str:
     prefix = f"?prefix=coordinator{next(_prefixes)}"
     if request.param == "cluster":
         return str(request.getfixturevalue("cluster_of_session").url) + prefix
-    server: RedisServer = request.getfixturevalue("redis_of_session")
-    hosts = ",".join([f"127.0.0.1:{server.port}"] * (2 if request.param == "sharded" else 1))
-    return f"redis://{hosts}{prefix}"
+    names = ["redis_of_session", "other_redis"] if request.param == "sharded" else ["redis_of_session"]
+    servers: list[RedisServer] = [request.getfixturevalue(name) for name in names]
+    return f"redis://{','.join(f'127.0.0.1:{server.port}' for server in servers)}{prefix}"
 
 
 def coordinator_of(instance: Running) -> Coordinator:
