@@ -1,18 +1,25 @@
-"""From the settings of a server to those of its parts."""
+"""Makes the parts of a server from its settings, or from other parts."""
 
 from __future__ import annotations
 
+import asyncio
 import random
 
 from rtcli_server.auth.authenticator import Authenticator
-from rtcli_server.broker import Coordinator, Retention
+from rtcli_server.broker import Broker, Coordinator, Retention
 from rtcli_server.cluster.shared_rates import SharedRates
 from rtcli_server.connections.send_budget import SendBudget
+from rtcli_server.delivery.fanout import Fanout
 from rtcli_server.limits.connection_caps import ConnectionCaps, default_node_limit
 from rtcli_server.limits.user_rates import UserRates
 from rtcli_server.memory_limit import default_budget, memory_limit
+from rtcli_server.metrics.registry import Metrics
+from rtcli_server.presence.announcements import Announcements
+from rtcli_server.presence.occupancy import Occupancy
+from rtcli_server.presence.service import LocalPresence
 from rtcli_server.session.settings import SessionSettings
 from rtcli_server.settings import Settings
+from rtcli_server.timing.clock import Clock
 from rtcli_server.timing.tasks import Spawn
 
 
@@ -45,6 +52,22 @@ def new_caps(settings: Settings, rng: random.Random) -> ConnectionCaps:
         address=settings.address_connections,
         rng=rng,
     )
+
+
+def new_fanout(broker: Broker, clock: Clock, metrics: Metrics) -> Fanout:
+    """Delivery of what the log has; its flushes are counted."""
+    return Fanout(
+        subscribe=broker.subscribe,
+        unsubscribe=broker.unsubscribe,
+        call_soon=lambda run: asyncio.get_running_loop().call_soon(run),
+        timestamp=clock.timestamp,
+        on_flush=metrics.flushed,
+    )
+
+
+def new_local_presence(occupancy: Occupancy, announcements: Announcements) -> LocalPresence:
+    """The presence of a server that is alone; it announces who comes and who goes."""
+    return LocalPresence(occupancy, on_joined=announcements.user_joined, on_left=announcements.user_left)
 
 
 def new_send_budget(settings: Settings) -> SendBudget:

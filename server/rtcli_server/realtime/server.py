@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
 from collections.abc import Iterable
@@ -37,17 +36,18 @@ from rtcli_server.connections.hub import Hub
 from rtcli_server.connections.process_budget import Output, ProcessBudget
 from rtcli_server.connections.reply_flusher import ReplyFlusher
 from rtcli_server.connections.slow_consumers import SlowConsumers
-from rtcli_server.delivery.fanout import Fanout
 from rtcli_server.limits.connection_caps import CapReached
 from rtcli_server.metrics.registry import Metrics
 from rtcli_server.presence.announcements import Announcements
 from rtcli_server.presence.occupancy import Occupancy
 from rtcli_server.presence.rooms import Rooms
-from rtcli_server.presence.service import LocalPresence, PresenceService
+from rtcli_server.presence.service import PresenceService
 from rtcli_server.realtime.clients import ClientFactory
 from rtcli_server.realtime.parts import (
     new_authenticator,
     new_caps,
+    new_fanout,
+    new_local_presence,
     new_retention,
     new_send_budget,
     new_user_rates,
@@ -81,43 +81,48 @@ class Realtime:
         self.supervisor = Supervisor()
         self.metrics = Metrics(self.clock.wall, tick_s=self.wheel.resolution_s)
         self.rng = random.Random()  # noqa: S311 - spreads reconnections; guards nothing
-        # Who may come in
-        self.authenticator = new_authenticator(settings)
-        self.origins = OriginPolicy(settings.origins)
+        self._prepare_admission()
+        self._open_log()
+        self._prepare_rooms()
+        self._prepare_clients()
+
+    def _prepare_admission(self) -> None:
+        self.authenticator = new_authenticator(self.settings)
+        self.origins = OriginPolicy(self.settings.origins)
+        self._caps = new_caps(self.settings, self.rng)
         self.admission = Admission(
             self.authenticator, self.origins, self.check_capacity, self.metrics.refusals
         )
-        # The log, and its delivery
+
+    def _open_log(self) -> None:
         self.foreign = ForeignContent(self.clock.now)
         self.broker: Broker = open_broker(
-            settings.store, new_retention(settings), self.supervisor, self.foreign
+            self.settings.store, new_retention(self.settings), self.supervisor, self.foreign
         )
         self.history: ReadHistory = self.broker.history
-        self.fanout = Fanout(
-            subscribe=self.broker.subscribe,
-            unsubscribe=self.broker.unsubscribe,
-            call_soon=lambda run: asyncio.get_running_loop().call_soon(run),
-            timestamp=self.clock.timestamp,
-            on_flush=self.metrics.flushed,
-        )
-        self.reply_flusher = ReplyFlusher()
-        # The other instances, rooms, clients
+        self.fanout = new_fanout(self.broker, self.clock, self.metrics)
+
+    def _prepare_rooms(self) -> None:
+        """Prepare rooms and rates, shared with the other instances when there may be some."""
         coordinator = self.broker.coordinator
         self.instance_id = new_instance_id() if coordinator is None else coordinator.instance_id
-        self.user_rates = new_user_rates(settings, coordinator, self.tasks.spawn)
-        self._caps = new_caps(settings, self.rng)
+        self.user_rates = new_user_rates(self.settings, coordinator, self.tasks.spawn)
         self._occupancy = Occupancy()
         self._announcements = Announcements(
-            self.fanout, self._occupancy, self.wheel, self.clock, typing_s=settings.typing_s
+            self.fanout, self._occupancy, self.wheel, self.clock, typing_s=self.settings.typing_s
         )
         self.deployment = None if coordinator is None else self._new_deployment(coordinator)
         self.rooms = self._new_rooms()
+
+    def _prepare_clients(self) -> None:
+        settings = self.settings
         self.hub = Hub(
             self._caps,
             self.metrics,
             stream_retry_s=settings.stream_retry_ms / 1000,
             observer=None if self.deployment is None else self.deployment.user_connections,
         )
+        self.reply_flusher = ReplyFlusher()
         self.send_budget = new_send_budget(settings)
         self.slow_consumers = SlowConsumers(
             self.fanout,
@@ -151,14 +156,11 @@ class Realtime:
         )
 
     def _new_rooms(self) -> Rooms:
-        presence: PresenceService
-        if self.deployment is not None:
-            presence = self.deployment.presence
-        else:
-            announcements = self._announcements
-            presence = LocalPresence(
-                self._occupancy, on_joined=announcements.user_joined, on_left=announcements.user_left
-            )
+        presence: PresenceService = (
+            new_local_presence(self._occupancy, self._announcements)
+            if self.deployment is None
+            else self.deployment.presence
+        )
         return Rooms(
             fanout=self.fanout,
             occupancy=self._occupancy,
