@@ -6,6 +6,8 @@ import asyncio
 import logging
 from typing import Protocol
 
+from rtcli_server.timing.containment import contained
+
 _log = logging.getLogger(__name__)
 
 
@@ -40,11 +42,5 @@ class ReplyFlusher:
                 item.flush()
             except Exception:  # noqa: BLE001 - the replies of all others have to be written
                 _log.exception("replies could not be written; the connection is cut")
-                _cut(item)
-
-
-def _cut(item: Flushable) -> None:
-    try:
-        item.abort()
-    except Exception:  # noqa: BLE001 - the same
-        _log.exception("cutting a connection failed")
+                with contained(_log, "cutting a connection failed"):
+                    item.abort()

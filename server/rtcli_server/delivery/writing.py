@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from rtcli_server.delivery.channel import State, Subscription, Write
 from rtcli_server.delivery.wire import JOIN, Announcement, Item
+from rtcli_server.timing.containment import contained
 
 _log = logging.getLogger(__name__)
 
@@ -45,10 +46,8 @@ def write_items(subscription: Subscription, items: Sequence[Item]) -> None:
 
 def cut(subscription: Subscription) -> None:
     """Drop the connection of a subscription that has missed something: its client comes back and resumes."""
-    try:
+    with contained(_log, "cutting a connection failed"):  # the others have to be written to
         subscription.subscriber.abort()
-    except Exception:  # noqa: BLE001 - the others have to be written to
-        _log.exception("cutting a connection failed")
 
 
 def excluded_from(items: Sequence[Item]) -> set[Subscription]:
