@@ -21,6 +21,7 @@ from rtcli.protocol.position import BROADCAST, ROOM_PREFIX, USER_PREFIX
 from rtcli_server.auth.authenticator import InvalidTokenError
 from rtcli_server.broker import BrokerUnavailableError, Published
 from rtcli_server.broker.chat import publish_message
+from rtcli_server.connections.hub import Closable
 from rtcli_server.connections.send_budget import memory_of
 from rtcli_server.connections.websocket_writer import WebSocketServices, WebSocketWriter
 from rtcli_server.delivery.channel import State, Subscriber, Subscription
@@ -32,7 +33,7 @@ from rtcli_server.session.decisions import CheckToken, Decision, Join, Leave, Pu
 from rtcli_server.session.session import Session
 
 
-class Sender(Subscriber, Protocol):
+class Sender(Subscriber, Closable, Protocol):
     """The connection that a command came from, as far as commands use it."""
 
     services: WebSocketServices
@@ -65,10 +66,6 @@ class Sender(Subscriber, Protocol):
 
     def update_reading(self) -> None:
         """Stop or go on reading, after a change of what is outstanding."""
-        ...
-
-    def shut_down(self, code: CloseCode, reason: str, retry_after_ms: int | None) -> None:
-        """Begin to close."""
         ...
 
 

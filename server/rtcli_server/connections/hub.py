@@ -17,20 +17,12 @@ KICK_S = 60.0  # beyond its retry: how long a browser may take to come back, whe
 _log = logging.getLogger(__name__)
 
 
-class Client(Protocol):
-    """A WebSocket connection or an event stream."""
+class Closable(Protocol):
+    """A client, as far as its end is concerned."""
 
     __slots__ = ()
 
     connection_id: str
-    user_id: str
-    address: str
-    transport: str  # for the metrics: `websocket` or `sse`
-
-    @property
-    def waiting_bytes(self) -> int:
-        """Number of bytes that the transport holds for it."""
-        ...
 
     def shut_down(self, code: CloseCode, reason: str, retry_after_ms: int | None) -> None:
         """Begin to close; with `retry_after_ms`, tell the client first when to come back."""
@@ -40,10 +32,25 @@ class Client(Protocol):
         """Close at once, without sending what still waits."""
         ...
 
+
+class Client(Closable, Protocol):
+    """A WebSocket connection or an event stream."""
+
+    __slots__ = ()
+
+    user_id: str
+    address: str
+    transport: str  # for the metrics: `websocket` or `sse`
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Number of bytes that the transport holds for it."""
+        ...
+
     def cut_off(self) -> None:
         """Close at once for being slow: what waits is too much for the process."""
-        self.shut_down(CloseCode.SLOW_CONSUMER, "slow_consumer", 0)
-        self.abort()
+        close_or_cut(self, CloseCode.SLOW_CONSUMER, "slow_consumer", 0)
+        _cut(self)
 
 
 class HubObserver(Protocol):
@@ -167,7 +174,7 @@ class Hub:
         return self._kicked.get(user_id, now) > now
 
 
-def close_or_cut(client: Client, code: CloseCode, reason: str, retry_after_ms: int | None) -> None:
+def close_or_cut(client: Closable, code: CloseCode, reason: str, retry_after_ms: int | None) -> None:
     """Begin to close a client; where that raises, log it and close at once. The other clients come next."""
     try:
         client.shut_down(code, reason, retry_after_ms)
@@ -176,6 +183,6 @@ def close_or_cut(client: Client, code: CloseCode, reason: str, retry_after_ms: i
         _cut(client)
 
 
-def _cut(client: Client) -> None:
+def _cut(client: Closable) -> None:
     with contained(_log, "cutting %s failed", client.connection_id):
         client.abort()

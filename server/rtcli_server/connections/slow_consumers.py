@@ -9,35 +9,28 @@ is closed.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection
 from typing import Protocol
 
 from rtcli.protocol.codes import CloseCode
 from rtcli_server.broker import BrokerUnavailableError
 from rtcli_server.broker.paging import ReadHistory
+from rtcli_server.connections.hub import Closable, close_or_cut
 from rtcli_server.connections.send_budget import SendBudget
 from rtcli_server.delivery.channel import State, Subscription
 from rtcli_server.delivery.fanout import Fanout
 from rtcli_server.delivery.recovery import catch_up
-from rtcli_server.timing.containment import contained
 from rtcli_server.timing.tasks import Spawn
 
 READ_AGAIN_S = 1.0  # after the log could not be read
 
-_log = logging.getLogger(__name__)
 
-
-class Consumer(Protocol):
+class Consumer(Closable, Protocol):
     """A client that can be closed for being slow."""
 
     @property
     def busy(self) -> bool:
         """Whether so much waits in the transport that a replay has to wait too."""
-        ...
-
-    def shut_down(self, code: CloseCode, reason: str, retry_after_ms: int | None) -> None:
-        """Begin to close."""
         ...
 
 
@@ -166,8 +159,7 @@ class SlowConsumers:
             late = [consumer for consumer, since in waiting.items() if now - since > self._deadline_s]
             for consumer in late:
                 waiting.pop(consumer, None)
-                with contained(_log, "closing a slow client failed"):
-                    consumer.shut_down(CloseCode.SLOW_CONSUMER, "slow_consumer", 0)
+                close_or_cut(consumer, CloseCode.SLOW_CONSUMER, "slow_consumer", 0)
 
 
 def _lagging(subscriptions: Collection[Subscription]) -> list[Subscription]:

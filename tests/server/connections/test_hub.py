@@ -85,6 +85,15 @@ async def test_one_that_is_cut_off_is_closed_as_slow_and_aborted(hub: Hub) -> No
     assert (client.told, client.aborted) == ([(CloseCode.SLOW_CONSUMER, 0)], True)
 
 
+async def test_one_that_is_cut_off_is_aborted_whatever_it_raises(
+    hub: Hub, caplog: pytest.LogCaptureFixture
+) -> None:
+    failing = FakeClient(hub, raises=True)
+    failing.cut_off()
+    assert failing.aborted
+    assert "RuntimeError: no transport" in caplog.text
+
+
 async def test_the_observer_is_told_after_the_client_was_counted() -> None:
     caps = ConnectionCaps(node=None, user=None, address=None, rng=random.Random(1))
     told: list[tuple[str, str, int]] = []

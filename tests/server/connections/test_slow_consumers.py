@@ -24,9 +24,13 @@ PIECE_BYTES = 300  # four publications
 class SlowClient(FakeSubscriber):
     def __init__(self) -> None:
         super().__init__()
+        self.connection_id = "slow"
         self.codes: list[CloseCode] = []
+        self.raises = False
 
-    def shut_down(self, code: CloseCode, _reason: str, _retry_after_ms: int | None) -> None:
+    def shut_down(self, code: CloseCode, reason: str, retry_after_ms: int | None) -> None:  # noqa: ARG002 - the interface of clients
+        if self.raises:
+            raise RuntimeError("no transport")
         self.codes.append(code)
 
 
@@ -119,6 +123,19 @@ async def test_the_deadline_runs_from_the_first_stall_and_closes_once(world: Wor
     world.slow.tick(130.1)
     world.slow.tick(131.0)
     assert client.codes == [CloseCode.SLOW_CONSUMER]
+
+
+async def test_one_that_cannot_be_closed_at_the_deadline_is_cut(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    (failing, first), (late, second) = world.client(), world.client()
+    failing.raises = True
+    world.fill(failing, first, full=True)
+    world.fill(late, second, full=True)
+    world.slow.tick(130.1)
+    assert failing.is_cut
+    assert late.codes == [CloseCode.SLOW_CONSUMER]
+    assert "RuntimeError: no transport" in caplog.text
 
 
 async def test_draining_twice_reads_the_log_once(world: World) -> None:
