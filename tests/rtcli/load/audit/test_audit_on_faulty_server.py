@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from itertools import count
 
 import pytest
 
@@ -11,6 +13,7 @@ from rtcli.load.results.model import RunResult, Verdict
 from tests.support.fakes.faulty_server.faults import Faults, Made
 from tests.support.fakes.faulty_server.server import faulty_server
 from tests.support.load.runs import run
+from tests.support.tcp_proxy import Link, TcpProxy, Treatment, held
 
 ON_DELIVERY = {
     "drop": 0.02,
@@ -79,6 +82,33 @@ RESUMING = """
     audit: { evidence: 5000, settle: 4s }
 """
 
+# The run ends while the users of `tail` come back.
+COMING_BACK = """
+    name: coming-back
+    phases: [{ name: run, for: 1500ms }, { name: drain, for: 200ms, publish: stop }]
+    roles:
+      tail:
+        users: 3
+        protocol: sse
+        attendance: off
+        flow:
+          - connect: { rooms: [a] }
+          - wait: { barrier: together, users: 5 }
+          - hold: 200ms
+          - kill: fin
+          - think: 200ms
+          - resume
+      reader: { users: 1, flow: [connect, { join: a }, { wait: { barrier: together, users: 5 } }, hold] }
+      writer:
+        users: 1
+        flow:
+          - connect
+          - join: a
+          - wait: { barrier: together, users: 5 }
+          - send: { room: a, rate: 40/s }
+    audit: { settle: 1s }
+"""
+
 
 def named(result: RunResult) -> Made:
     """What the audit named."""
@@ -130,7 +160,28 @@ async def test_lies_about_recovery_and_too_much_of_it_are_named(workers: int) ->
     async with faulty_server(faults) as server:
         result = await run(RESUMING, server.url, workers=workers)
     assert named(result) == faults.made
-    assert {kind for kind, *_ in faults.made} == {"resume_gap", "duplicate"}
+    made = {(kind, user.split()[0]) for kind, user, *_ in faults.made}
+    assert made == {(kind, role) for kind in ("resume_gap", "duplicate") for role in ("flaky", "tail")}
+
+
+@pytest.mark.parametrize("fault", ["lie", "excess"])
+async def test_what_did_not_reach_who_was_coming_back_is_no_reason_to_accuse(fault: str) -> None:
+    """The server lied, or gave too much, in an answer that was still on its way when the run ended."""
+    faults = Faults({fault: 1.0}, victims=("tail",))
+    numbers, never = count(1), asyncio.Event()
+
+    def hold_back_those_who_come_again(_link: Link) -> Treatment:
+        return Treatment(down=[held(never)] if next(numbers) > 5 else [])
+
+    async with faulty_server(faults) as server:
+        port = int(server.url.rpartition(":")[2])
+        async with TcpProxy(port, hold_back_those_who_come_again).running() as proxy:
+            result = await run(COMING_BACK, f"http://127.0.0.1:{proxy.port}")
+    assert {user for _, user, *_ in faults.made} == {"tail 1", "tail 2", "tail 3"}
+    assert not named(result)
+    assert result.verdict is Verdict.PASSED, result.reasons
+    assert result.audit is not None
+    assert result.audit.counts["expected"] == result.audit.counts["delivered"] > result.audit.counts["sent"]
 
 
 async def test_an_honest_resume_is_not_accused() -> None:
