@@ -104,6 +104,7 @@ class Judge:
                 self._judge_member(room, member, unseen)
                 for log in misled:
                     self._judge_misplaced(room, member, log)
+            self._count_overlapping(room)
             self._judge_unwanted(room)
         return self._account
 
@@ -166,7 +167,8 @@ class Judge:
         if member.joined is None:
             return
         broke = member.end in {"lost", "declared"} and not _is_dropped(member)
-        latest = self._latest_sent(room, member) if broke and not room.ordered else 0
+        is_short = bool(member.missing or member.trailing or unseen)
+        latest = self._latest_sent(room, member) if broke and is_short and not room.ordered else 0
         for identity, key in member.missing.items():
             unsure = broke and not room.ordered and not self._was_before(identity, latest)
             self._judge_missing(room, member, identity, key, is_tail=unsure)
@@ -178,8 +180,6 @@ class Judge:
                 key = log.ack_keys.get(number, 0)
                 behind = key > member.cursor.key if key else not self._was_before(identity, latest)
                 self._judge_missing(room, member, identity, key, is_tail=broke and behind)
-        if not member.history:  # what it asked for came before its time
-            self._count_overlapping(room, member)
 
     def _judge_misplaced(self, room: Room, member: Membership, log: SenderLog) -> None:
         """Judge the messages that a phantom with a higher number has drawn to before the member's start."""
@@ -198,7 +198,7 @@ class Judge:
     def _latest_sent(self, room: Room, member: Membership) -> int:
         """When the latest of the messages that the membership has received was sent; 0 without any."""
         latest = 0
-        for log in room.logs:
+        for log in reversed(room.logs):  # with the latest first, the others are hardly looked at
             for number in reversed(range(self._sent_until(log, member.ended or 0))):
                 sent, key = log.sent[number], log.keys[number]
                 if sent and sent <= latest:
@@ -223,19 +223,32 @@ class Judge:
         ack = self._audit.logs[log_number].acks[number]
         return ack not in {0, FAILED} and abs(ack) <= latest
 
-    def _count_overlapping(self, room: Room, member: Membership) -> None:
-        """Count the messages that were sent before the join was confirmed, and published perhaps after it."""
-        joined = member.joined or 0
-        for log in room.logs:
-            until = self._sent_until(log, joined - 1)
-            if not until:
-                continue
-            for number in range(bisect_left(self._published(log), joined, 0, until), until):
-                identity, key = message_id(log.number, number), log.keys[number]
-                came = (key and member.received(identity, key)) or member.has_damaged(identity)
-                wanted = not came and self._is_wanted(room, member, log, number)
-                if wanted and self._is_expected(member, log, number) is None:
-                    self._count_indeterminate(log, number)
+    def _count_overlapping(self, room: Room) -> None:
+        """Count the messages that were sent before a join was confirmed, and published perhaps after it.
+
+        Each join looks only at the logs that have messages from before and after it: a long run has many that
+        have not.
+        """
+        joins = [(member.joined, member) for member in room.released if member.joined is not None]
+        begun = [(min(filter(None, log.sent)), log) for log in room.logs if any(log.sent)]
+        begun.sort(key=lambda item: item[0], reverse=True)
+        logs: list[SenderLog] = []
+        for joined, member in sorted(joins, key=lambda item: item[0]):
+            while begun and begun[-1][0] < joined:
+                logs.append(begun.pop()[1])
+            logs = [log for log in logs if self._published(log)[-1] >= joined]
+            if not member.history:  # what it asked for came before its time
+                for log in logs:
+                    self._count_overlapping_of(log, room, member, joined)
+
+    def _count_overlapping_of(self, log: SenderLog, room: Room, member: Membership, joined: int) -> None:
+        until = self._sent_until(log, joined - 1)
+        for number in range(bisect_left(self._published(log), joined, 0, until), until):
+            identity, key = message_id(log.number, number), log.keys[number]
+            came = (key and member.received(identity, key)) or member.has_damaged(identity)
+            wanted = not came and self._is_wanted(room, member, log, number)
+            if wanted and self._is_expected(member, log, number) is None:
+                self._count_indeterminate(log, number)
 
     def _published(self, log: SenderLog) -> array[int]:
         """By number, when this message and all before it in its log were certainly published."""
