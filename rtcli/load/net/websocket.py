@@ -126,27 +126,29 @@ class WebSocketConnection(picows.WSListener):
         elif kind is _PING:
             self._answer_ping(data)
         elif kind in {_TEXT, _BINARY, _CONTINUATION}:
-            if not frame.fin:
-                self._keep_part(data)
-                return
-            if self._parts:
-                data = b"".join([*self._parts, data])
+            if self._parts or not frame.fin:
+                if not self._keep_part(data) or not frame.fin:
+                    return
+                data = b"".join(self._parts)
                 self._parts.clear()
                 self._parts_bytes = 0
             self.frames += 1
             if self.receiver is not None:
                 self.receiver.on_frame(data, monotonic_ns() // 1000)
 
-    def _keep_part(self, data: bytes) -> None:
-        """Keep a fragment until the last one has come; a message that is too long ends the connection."""
+    def _keep_part(self, data: bytes) -> bool:
+        """Keep a fragment until all have come. A message that is too long ends the connection: False."""
         self._parts.append(data)
         self._parts_bytes += len(data)
-        if self._parts_bytes > _MAX_MESSAGE or len(self._parts) > _MAX_FRAGMENTS:
-            self._parts.clear()
+        is_too_long = self._parts_bytes > _MAX_MESSAGE or len(self._parts) > _MAX_FRAGMENTS
+        if is_too_long:
+            self._parts = [b""]  # what still comes of the message is too much as well
+            self._parts_bytes = _MAX_MESSAGE + 1
             self._reason = "a message that is too long, or in too many fragments"
             self.close(_TOO_BIG, self._reason)
             if self._transport is not None:
                 self._transport.disconnect()
+        return not is_too_long
 
     def _answer_ping(self, data: bytes) -> None:
         """Answer while the server reads: RFC 6455, section 5.5.3, lets pongs be left out before the last."""

@@ -79,9 +79,11 @@ async def kill(connection: WebSocketConnection) -> None:
         (frame_head(1, 2**40), b"x" * 65_536),
         (frame_head(1, 1, fin=False) + b"x", frame_head(0, 65_536, fin=False) + b"x" * 65_536),
         (frame_head(1, 0, fin=False), frame_head(0, 0, fin=False) * 1_000),
+        (frame_head(1, 1, fin=False) + b"x" + frame_head(0, 16 * MIB) + b"x" * 16 * MIB, b""),
+        (frame_head(1, 0, fin=False) * 4_096 + frame_head(0, 0), frame_head(0, 0)),
         (b"", frame_head(9, 126) + b"x" * 126),
     ],
-    ids=["huge", "fragments", "empty fragments", "long ping"],
+    ids=["huge", "fragments", "empty fragments", "last fragment", "last empty fragment", "long ping"],
 )
 async def test_a_message_has_limits(start: bytes, again: bytes) -> None:
     async with lying_websocket(send_frames(start, again)) as port:
