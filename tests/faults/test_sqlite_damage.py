@@ -18,7 +18,7 @@ from rtcli.protocol.position import Position
 from tests.support.brokers.sqlite_files import overwrite, rows, wal_of
 from tests.support.checker import Outcome
 from tests.support.clients.peers import StreamPeer, WsPeer, connect, drop, token
-from tests.support.faults.sqlite_server import publish_by_http, serve_once, started, why_not_from
+from tests.support.faults.sqlite_server import filled, publish_by_http, serve_once, started, why_not_from
 from tests.support.faults.witnesses import ROOM, Scene, kept, receiver, status, until_status
 from tests.support.processes.rtcli import RTCLI
 from tests.support.servers.server_process import SECRET, ServerProcess
@@ -63,10 +63,7 @@ async def test_a_page_damaged_under_a_running_server_is_told(
     server = await started(servers, tmp_path, path)
     health = HealthWatch(server.port)
     health.start()
-    scene = await Scene.on(server)
-    start = receiver("writer", scene.writer).start
-    assert set(await scene.writer.say_all(40, padding=2_000)) == {ACKNOWLEDGED}
-    rows(path, "PRAGMA wal_checkpoint(TRUNCATE)")  # so that the messages are in the file itself
+    scene, start = await filled(server, path)
     overwrite(path, b"writer-7...", b"writer-7,..")
     assert await reads(server, start) == {"http": 503, "member": UNAVAILABLE, "stream": "closing"}
     assert set(await scene.writer.say_all(5)) == {REFUSED}

@@ -1,4 +1,4 @@
-"""A server while the file of its SQLite log is damaged, locked by another program, or in use.
+"""A server while the file of its SQLite log is damaged, locked by another program, read-only, or in use.
 
 Whatever happens to the file: the process and /healthz stay up, /readyz tells, a publication that cannot be
 kept is answered `unavailable`, and everything that is acknowledged is in the log afterwards.
@@ -16,10 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.brokers.sqlite_files import rows, wal_of
+from rtcli.protocol.position import Position
+from tests.support.brokers.sqlite_files import wal_of
 from tests.support.checker import Outcome
+from tests.support.faults.read_only import read_only
 from tests.support.faults.sqlite_server import (
     Locker,
+    filled,
     nothing_can_be_kept,
     publish_by_http,
     serve_once,
@@ -68,10 +71,7 @@ async def test_a_damaged_file_gets_no_acknowledgements(
     server = await started(servers, tmp_path, path)
     health = HealthWatch(server.port)
     health.start()
-    scene = await Scene.on(server)
-    start = receiver("writer", scene.writer).start
-    assert set(await scene.writer.say_all(40, padding=2_000)) == {ACKNOWLEDGED}
-    rows(path, "PRAGMA wal_checkpoint(TRUNCATE)")  # so that the file itself has content
+    scene, start = await filled(server, path)
     assert set(await scene.writer.say_all(20, padding=2_000)) == {ACKNOWLEDGED}
     harm(path)
     assert set(await scene.writer.say_all(5)) == {REFUSED}
@@ -109,11 +109,32 @@ async def test_a_lock_by_another_program_is_waited_for_and_then_told(
                 await nothing_can_be_kept(server, scene)
             await until_status(server, "/readyz", 200)
             assert set(await scene.writer.say_all(10)) == {ACKNOWLEDGED}
-        verdict = await scene.verdict(await kept(server, start))
-        log.info("locked by another program: %s", verdict.summary())
-        assert verdict.violations == []
-        assert scene.lost() == []
-        scene.end()
+        await everything_is_right(server, scene, start, "locked by another program")
+
+
+@pytest.mark.timeout(900)
+async def test_a_file_system_that_turns_read_only_is_told_and_needs_no_restart(
+    tmp_path: Path, servers: list[ServerProcess], soak: bool
+) -> None:
+    path = tmp_path / "rt.db"
+    server = await started(servers, tmp_path, path)
+    async with watched(server):
+        scene, start = await filled(server, path)
+        for _ in range(20 if soak else 1):
+            with read_only(server.pid):
+                await nothing_can_be_kept(server, scene)
+            await until_status(server, "/readyz", 200)
+            assert set(await scene.writer.say_all(10)) == {ACKNOWLEDGED}
+        await everything_is_right(server, scene, start, "turned read-only")
+
+
+async def everything_is_right(server: ServerProcess, scene: Scene, start: Position, what: str) -> None:
+    """What was acknowledged since `start` is in the log, what was refused is not, and nobody was cut off."""
+    verdict = await scene.verdict(await kept(server, start))
+    log.info("%s: %s", what, verdict.summary())
+    assert verdict.violations == []
+    assert scene.lost() == []
+    scene.end()
 
 
 async def test_a_second_server_on_the_same_file_is_refused(

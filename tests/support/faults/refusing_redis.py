@@ -15,12 +15,17 @@ from tests.support.waiting import wait_until
 Refusing: TypeAlias = Callable[[RedisServer, str], AbstractContextManager[None]]
 
 
-@contextmanager
-def out_of_memory(redis: RedisServer, _user: str) -> Iterator[None]:
-    """It has no memory left."""
-    redis.command("CONFIG", "SET", "maxmemory", "1")
-    yield
-    redis.command("CONFIG", "SET", "maxmemory", "0")
+def set_to(name: str, value: str) -> Refusing:
+    """Something is configured so that it cannot write."""
+
+    @contextmanager
+    def refusing(redis: RedisServer, _user: str) -> Iterator[None]:
+        before = redis.setting(name)
+        redis.command("CONFIG", "SET", name, value)
+        yield
+        redis.command("CONFIG", "SET", name, before)
+
+    return refusing
 
 
 @contextmanager
@@ -57,14 +62,6 @@ def as_a_replica(redis: RedisServer, _user: str) -> Iterator[None]:
 
 
 @contextmanager
-def without_replicas(redis: RedisServer, _user: str) -> Iterator[None]:
-    """It wants more replicas than it has."""
-    redis.command("CONFIG", "SET", "min-replicas-to-write", "9")
-    yield
-    redis.command("CONFIG", "SET", "min-replicas-to-write", "0")
-
-
-@contextmanager
 def without_rights(redis: RedisServer, user: str) -> Iterator[None]:
     """The user lost the right to append to streams."""
     redis.command("ACL", "SETUSER", user, "-xadd")
@@ -74,10 +71,10 @@ def without_rights(redis: RedisServer, user: str) -> Iterator[None]:
 
 # By the code with which Redis answers.
 REFUSALS: dict[str, Refusing] = {
-    "OOM": out_of_memory,
+    "OOM": set_to("maxmemory", "1"),
     "MISCONF": without_snapshots,
     "READONLY": as_a_replica,
-    "NOREPLICAS": without_replicas,
+    "NOREPLICAS": set_to("min-replicas-to-write", "9"),  # it has none
     "NOPERM": without_rights,
 }
 # A node of a cluster that was made a replica answers MOVED; nothing else there is read-only.

@@ -10,9 +10,10 @@ from pathlib import Path
 import httpx
 
 from rtcli.protocol.position import Position
+from tests.support.brokers.sqlite_files import rows
 from tests.support.checker import Outcome
 from tests.support.clients.peers import StreamPeer, connect, token
-from tests.support.faults.witnesses import ROOM, Scene, status
+from tests.support.faults.witnesses import ROOM, Scene, receiver, status
 from tests.support.processes.rtcli import RTCLI, rtcli
 from tests.support.servers.server_process import ServerProcess
 from tests.support.waiting import until
@@ -23,6 +24,15 @@ async def started(servers: list[ServerProcess], home: Path, path: Path) -> Serve
     servers.append(ServerProcess(home, f"sqlite:{path}", "--history-size", "100000"))
     await servers[-1].start()
     return servers[-1]
+
+
+async def filled(server: ServerProcess, path: Path) -> tuple[Scene, Position]:
+    """A scene whose writer has said what is now in the file itself; and where it began."""
+    scene = await Scene.on(server)
+    start = receiver("writer", scene.writer).start
+    assert set(await scene.writer.say_all(40, padding=2_000)) == {Outcome.ACKNOWLEDGED}
+    rows(path, "PRAGMA wal_checkpoint(TRUNCATE)")
+    return scene, start
 
 
 def serve_once(home: Path, path: Path, command: Sequence[str] = (RTCLI,)) -> str:

@@ -11,7 +11,7 @@ import logging
 import random
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,6 +31,15 @@ NORMAL = "?synchronous=normal"  # nothing here cuts the power
 def ways(soak: bool) -> range:
     """The seeds: the same ones every day, further ones with `--soak`."""
     return range(SOAK_WAYS if soak else WAYS)
+
+
+def places(directory: Path, seeds: Iterable[int]) -> Iterator[tuple[int, random.Random, Path]]:
+    """Each seed, its random numbers, and a place of its own, which is gone when the next one begins."""
+    for seed in seeds:
+        home = directory / str(seed)
+        home.mkdir()
+        yield seed, random.Random(seed), home
+        shutil.rmtree(home)
 
 
 async def lived(path: Path, rng: random.Random, witness: Witness) -> None:
@@ -63,10 +72,7 @@ async def test_damage_while_no_process_uses_the_log(
     if checked != "everything":
         monkeypatch.setattr(verification, "CHECKED_BYTES", 0)
     outcomes: Counter[str] = Counter()
-    for seed in ways:
-        rng = random.Random(seed)
-        home = tmp_path / str(seed)
-        home.mkdir()
+    for seed, rng, home in places(tmp_path, ways):
         witness = Witness(caplog)
         await lived(home / "rt.db", rng, witness)
         async with running(url(home / "rt.db", NORMAL), KEEP_ALL) as log:
@@ -77,7 +83,6 @@ async def test_damage_while_no_process_uses_the_log(
         log_of_tests.info("seed %d: %s: %s", seed, what, outcome)
         assert outcome != "unavailable" or checked != "everything"
         outcomes[outcome] += 1
-        shutil.rmtree(home)
     record_property("outcomes", dict(outcomes))
     log_of_tests.info("%s", outcomes)
     assert outcomes["told"]
@@ -92,10 +97,7 @@ async def test_damage_while_a_process_uses_the_log(
     record_property: Callable[[str, object], None],
 ) -> None:
     outcomes: Counter[str] = Counter()
-    for seed in ways:
-        rng = random.Random(seed)
-        home = tmp_path / str(seed)
-        home.mkdir()
+    for seed, rng, home in places(tmp_path, ways):
         path, witness = home / "rt.db", Witness(caplog)
         await lived(path, rng, witness)
         caplog.clear()
@@ -112,7 +114,6 @@ async def test_damage_while_a_process_uses_the_log(
         outcomes[f"running {before}"] += 1
         outcomes[f"killed {killed}"] += 1
         outcomes[f"closed {closed}"] += 1
-        shutil.rmtree(home)
     record_property("outcomes", dict(outcomes))
     log_of_tests.info("%s", outcomes)
     assert outcomes["running unavailable"]
@@ -121,10 +122,7 @@ async def test_damage_while_a_process_uses_the_log(
 async def test_a_kill_without_damage_keeps_everything(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, ways: range
 ) -> None:
-    for seed in ways[: len(ways) // 4]:
-        rng = random.Random(seed)
-        home = tmp_path / str(seed)
-        home.mkdir()
+    for _, rng, home in places(tmp_path, ways[: len(ways) // 4]):
         witness = Witness(caplog)
         await lived(home / "rt.db", rng, witness)
         async with running(url(home / "rt.db", NORMAL), KEEP_ALL) as log:
