@@ -23,7 +23,8 @@ from typing_extensions import override
 from rtcli_server.broker.base import BrokerUnavailableError
 from rtcli_server.broker.health import StoreHealth
 from rtcli_server.broker.redis.causes import cause_of
-from rtcli_server.broker.redis.link import MAX_OUTSTANDING, PROBE_TAG, Connect, Link, NodeLink, pack
+from rtcli_server.broker.redis.link import MAX_OUTSTANDING, PROBE_TAG, Link, NodeLink, pack
+from rtcli_server.broker.redis.reconnecting import Connect
 from rtcli_server.broker.redis.timings import RedisTimings
 from rtcli_server.timing.supervision import Supervised, Supervisor
 from rtcli_server.timing.tasks import BackgroundTasks

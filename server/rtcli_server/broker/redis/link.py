@@ -11,29 +11,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as LostConnectionError
-from redis.exceptions import MasterDownError, NoScriptError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import MasterDownError, NoScriptError, ReadOnlyError, ResponseError
 from typing_extensions import override
 
 from rtcli_server.broker.base import BrokerUnavailableError, refuse
 from rtcli_server.broker.health import StoreHealth
-from rtcli_server.broker.redis.causes import cause_of, tell_failed_connect
+from rtcli_server.broker.redis.causes import cause_of
+from rtcli_server.broker.redis.reconnecting import FAILURES, Connect, keep_connected
 from rtcli_server.broker.redis.timings import RedisTimings
 from rtcli_server.broker.validation import ForeignDataError
 from rtcli_server.timing.supervision import Supervised, Supervisor
 
-Connect = Callable[[], Awaitable[AbstractConnection]]
 T = TypeVar("T")
 MAX_OUTSTANDING = 10_000
 MAX_OUTSTANDING_BYTES = 64 * 1024 * 1024
 SWEEP_S = 0.1  # how often deadlines are checked
-FAILURES = (RedisError, OSError, TimeoutError)  # of the network or of Redis, which connecting again may mend
 CONNECTION = Supervised("the connection to Redis for requests")
 DEADLINES = Supervised("the deadlines of requests to Redis")
 PROBE_TAG = "probe"
@@ -144,7 +142,9 @@ class NodeLink(Link):
         self._connected = False
         self._connects = 0
         self._tasks = [
-            supervisor.start(CONNECTION, self._keep_connected),
+            supervisor.start(
+                CONNECTION, lambda: keep_connected(self._open, self._use, self._timings, self._health)
+            ),
             supervisor.start(DEADLINES, self._sweep),
         ]
 
@@ -192,23 +192,6 @@ class NodeLink(Link):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _keep_connected(self) -> None:
-        attempt = 0
-        while True:
-            try:
-                async with asyncio.timeout(self._timings.connect_s):
-                    connection = await self._open()
-            except FAILURES as error:
-                tell_failed_connect(self._health, error)
-                attempt += 1
-            else:
-                began = self._loop.time()
-                await self._use(connection)
-                # One that ends soon is no success: a replica refuses what is sent to it.
-                attempt = attempt + 1 if self._loop.time() - began < self._timings.max_retry_s else 0
-            if attempt:
-                await asyncio.sleep(self._timings.retry_s(attempt, random.random()))  # noqa: S311 - jitter
-
     async def _open(self) -> AbstractConnection:
         connection = await self._connect()
         try:
@@ -220,11 +203,13 @@ class NodeLink(Link):
             raise
         return connection
 
-    async def _use(self, connection: AbstractConnection) -> None:
+    async def _use(self, connection: AbstractConnection) -> bool:
         """Carry requests until the connection ends, then fail those that were sent over it.
 
-        Raises what ended it when that is no failure of the network or of Redis.
+        Returns whether it lasted: a replica, for example, refuses what is sent to it. Raises what ended it
+        when that is no failure of the network or of Redis.
         """
+        began = self._loop.time()
         self._connected = True
         self._connects += 1
         self._broken.clear()
@@ -250,6 +235,7 @@ class NodeLink(Link):
             self._health.failed(*cause)
         elif not isinstance(error, NoScriptError):
             self._health.failed(cause.name, f"the connection was lost: {cause.text}")
+        return self._loop.time() - began >= self._timings.max_retry_s
 
     async def _write(self, connection: AbstractConnection) -> None:
         while True:

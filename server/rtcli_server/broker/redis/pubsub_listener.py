@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import math
-import random
 from collections.abc import Callable, Iterable
 
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as LostConnectionError
 
 from rtcli_server.broker.health import StoreHealth
-from rtcli_server.broker.redis.causes import cause_of, tell_failed_connect
-from rtcli_server.broker.redis.link import FAILURES, Connect, pack
+from rtcli_server.broker.redis.causes import cause_of
+from rtcli_server.broker.redis.link import pack
+from rtcli_server.broker.redis.reconnecting import FAILURES, Connect, keep_connected
 from rtcli_server.broker.redis.timings import RedisTimings
 from rtcli_server.timing.pacing import batched
 
@@ -81,18 +81,7 @@ class PubSubListener:
 
     async def run(self) -> None:
         """Connect, subscribe and read; reconnect when that ends; until cancelled."""
-        attempt = 0
-        while True:
-            try:
-                async with asyncio.timeout(self._timings.connect_s):
-                    connection = await self._connect()
-            except FAILURES as error:
-                tell_failed_connect(self._health, error)
-                attempt += 1
-            else:
-                attempt = 0 if await self._use(connection) else attempt + 1
-            if attempt:
-                await asyncio.sleep(self._timings.retry_s(attempt, random.random()))  # noqa: S311 - jitter
+        await keep_connected(self._connect, self._use, self._timings, self._health)
 
     async def _use(self, connection: AbstractConnection) -> bool:
         """Subscribe and read until the connection ends; return whether anything was subscribed."""
