@@ -408,7 +408,7 @@ async def answer_once(reply: bytes) -> asyncio.Server:
         (
             b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n",
             Exit.SERVER,
-            "more than 10 redirects",
+            "redirects more than 5 times",
         ),
         (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", Exit.SERVER, "no WebSocket server"),
         (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", Exit.SERVER, "no WebSocket server"),

@@ -14,6 +14,8 @@ import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from tests.support.fakes.scripted_stream import break_off
+
 Lie = Callable[[asyncio.StreamWriter], Awaitable[None]]
 BLOCK_BYTES = 1_048_576  # that one block of a bomb becomes
 BLOCKS = 4_096  # of a bomb
@@ -89,12 +91,12 @@ async def lying_websocket(
     then: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
 ) -> AsyncIterator[int]:
     """Take every handshake, and then do as `then` says. Gives the port."""
-    running: set[asyncio.Task[None]] = set()
+    running: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        running.add(task)
+        running[task] = writer
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             request = await reader.readuntil(b"\r\n\r\n")
             fields = (line.partition(b": ") for line in request.split(b"\r\n"))
@@ -114,9 +116,7 @@ async def lying_websocket(
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running)
+        await break_off(running)
 
 
 async def send_pings_and_never_read(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

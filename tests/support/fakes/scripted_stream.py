@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nConnection: close\r\n\r\n"
@@ -19,6 +19,22 @@ async def hold(writer: asyncio.StreamWriter) -> None:
     await writer.wait_closed()
 
 
+async def break_off(running: Mapping[asyncio.Task[None], asyncio.StreamWriter]) -> None:
+    """Break off connections, and end the tasks that serve them.
+
+    Whoever drains is told by the connection: cancelled just when a peer had reset it, it would leave the
+    exception to the garbage collector.
+    """
+    tasks = list(running)
+    for writer in running.values():
+        writer.transport.abort()
+    for _ in range(3):  # the loss, who waits for it, and whoever waits for that one
+        await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks)
+
+
 class FakeStream:
     """Gives the answers one after the other, the last one for ever; `requests` has what was asked.
 
@@ -28,7 +44,7 @@ class FakeStream:
     def __init__(self, *answers: Answer) -> None:
         self.answers = list(answers)
         self.by_target: dict[str, Answer] = {}
-        self.running: set[asyncio.Task[None]] = set()
+        self.running: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self.requests: list[dict[str, str]] = []
         self.targets: list[str] = []
         self.port = 0
@@ -47,7 +63,7 @@ class FakeStream:
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self.running.add(task)
+        self.running[task] = writer
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("utf-8", "surrogateescape").split("\r\n")
             self.targets.append(head[0].split()[1])
@@ -62,7 +78,7 @@ class FakeStream:
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             return
         finally:
-            self.running.discard(task)
+            del self.running[task]
             writer.close()
 
     def _next(self) -> Answer:
@@ -78,6 +94,4 @@ async def fake_stream(*answers: Answer, port: int = 0) -> AsyncIterator[FakeStre
         yield stream
     finally:
         server.close()
-        for task in stream.running:
-            task.cancel()
-        await asyncio.gather(*stream.running)
+        await break_off(stream.running)
