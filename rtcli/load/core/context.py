@@ -20,6 +20,7 @@ from rtcli.load.core.feeders import Feeders
 from rtcli.load.core.latches import Latches
 from rtcli.load.core.schedule import phase_bounds
 from rtcli.load.core.stalls import Stalls
+from rtcli.load.core.stepwise import StepwiseWork
 from rtcli.load.core.timer_queue import TimerQueue
 from rtcli.load.metrics.store import Bins, MetricStore, Recorder, bin_key_of_delivery, delivery_key
 from rtcli.load.net.source_addresses import SourceAddresses
@@ -124,6 +125,7 @@ class WorkerContext:
             base, phases, keep=scenario.audit.evidence, stood_still=self.stalls.within
         )
         self.sends = Sends(base, phases, phase_of_bin=self.bins.phase, keep=scenario.audit.evidence)
+        self.counting = StepwiseWork()  # of what users did not come to
         self.timers = TimerQueue(failures.record)
         self.feeders = Feeders(scenario)
         self.sources = SourceAddresses(

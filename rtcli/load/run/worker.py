@@ -56,7 +56,6 @@ class Worker:
         self._watch = LoopWatch(self.context, stall_limit(spec.scenario.thresholds))
         self._processors = ProcessorTime()
         self._due = DueUsers()
-        self._counting: list[Iterator[None]] = []  # what users did not come to, which is counted in steps
         self._cpu = time.process_time()
         self._wall = time.monotonic()
 
@@ -195,7 +194,7 @@ class Worker:
         context, now = self.context, self.context.now()
         context.attendance.started_late(user.presence, context.microseconds(start), now)
         unstarted = UnstartedUser(context.scenario, role, user.context.name, start, end)
-        self._counting.append(
+        context.counting.add(
             unstarted.count(context.sends, context.base, context.seconds(now), GENERATOR_LATE, started=True)
         )
 
@@ -209,7 +208,8 @@ class Worker:
 
     def _part_over(self, flow: Flow, now: int) -> None:
         self.context.attendance.end_part(flow.user.presence, now)
-        self._counting.append(flow.out_of_reach.over(never_back=flow.user.gave_up and not flow.stays))
+        over = flow.out_of_reach.over(never_back=flow.user.gave_up and not flow.stays)
+        self.context.counting.add(over)
         self._parts.discard(flow)
 
     def _plan_cut(self, phase: str, at: float, cut: Cut) -> None:
@@ -233,13 +233,14 @@ class Worker:
         context.stop_sending(complete=not self._stop.is_set())
         context.timers.stop()
         context.attendance.close(context.now())
-        self._counting += self._account_for_never_started()
-        self._counting += [flow.out_of_reach.over() for flow in self._parts]
+        self._account_for_never_started()
+        for flow in self._parts:
+            context.counting.add(flow.out_of_reach.over())
         while self._flows:  # a cancellation may get lost, as in asyncio.wait_for of 3.11
             for task in self._flows:
                 task.cancel()
             await asyncio.wait(self._flows, timeout=_CANCEL_AGAIN_S)
-        await self._count()
+        await context.counting.finish()
         for user in self.users:
             user.transport.read_freely()  # slow readers catch up now, or see that the server closed
         rules = context.scenario.audit
@@ -261,7 +262,7 @@ class Worker:
         now = self.context.now()
         return (now - started - self.context.stalls.within(started, now)) / 1e6
 
-    def _account_for_never_started(self) -> Iterator[Iterator[None]]:
+    def _account_for_never_started(self) -> None:
         """Account for users whom the generator did not start; what they should have sent in steps."""
         context, now = self.context, self.context.now()
         for user in self._due.never_started(context.seconds(now)):
@@ -270,7 +271,9 @@ class Worker:
             context.count(role, "dropped_iterations")
             context.attendance.never_started(user.name, user.role, context.microseconds(user.start), over)
             unstarted = UnstartedUser(context.scenario, role, user.name, user.start, user.end)
-            yield unstarted.count(context.sends, context.base, context.seconds(over), GENERATOR_LATE)
+            context.counting.add(
+                unstarted.count(context.sends, context.base, context.seconds(over), GENERATOR_LATE)
+            )
 
     async def close(self) -> None:
         """Disconnect all users: with a close handshake within some seconds, else at once."""
@@ -291,15 +294,9 @@ class Worker:
             due = self.context.microseconds(second)
             await asyncio.sleep(max(0.0, (due - self.context.now()) / 1e6))
             await self._collect()
-            await self._count()
+            await self.context.counting.finish()
             self._tick()
             second = int(self.context.seconds(self.context.now())) + 1
-
-    async def _count(self) -> None:
-        """Count what users did not come to, in steps that do not hold up the event loop."""
-        while self._counting:
-            for _ in self._counting.pop():
-                await asyncio.sleep(0)
 
     async def _collect(self) -> None:
         """Collect what connections have counted, in slices that do not hold up the event loop."""

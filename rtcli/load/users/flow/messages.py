@@ -53,7 +53,7 @@ async def send(flow: Flow, step: Send) -> None:
     """Send messages: on a schedule, or one after the other."""
     point = flow.points[-1]
     if step.rate is not None:
-        await flow.went_on()
+        flow.went_on()
         point.scheduled = True
         schedule = SendSchedule(flow.context, step.label, flow.end, late=flow.take_late())
         await schedule.run(step, partial(_send, flow, step, None), spread=step.spread)
@@ -62,7 +62,7 @@ async def send(flow: Flow, step: Send) -> None:
     for _ in range(step.count or 1):
         if can.sends_on_connection:
             await flow.wait_connected()
-        await flow.went_on()
+        flow.went_on()
         point.sent += 1
         done = asyncio.get_running_loop().create_future() if step.ack and can.acks else None
         if not _send(flow, step, done, flow.worker.now()):
