@@ -18,6 +18,7 @@ from websockets.frames import Frame
 from websockets.http11 import Request
 
 from rtcli.protocol.codes import CloseCode
+from rtcli_server.connections.websocket import CLOSE_TIMEOUT_S
 from rtcli_server.headers import header_values
 from rtcli_server.timing.timer_wheel import TimerWheel
 from rtcli_server.transports.asgi_extensions import WEBSOCKET_TRANSPORT
@@ -56,6 +57,7 @@ class UvicornWebSocket(WebSocketsSansIOProtocol):
         self._control = ControlFrameLimit()
         self._unread = b""  # received, and not parsed yet
         self._read_to = 0
+        self._drop_timer: asyncio.TimerHandle | None = None
         self.slot = 0
 
     def handle_connect(self, event: Request) -> None:  # noqa: ARG002 - it is the plain handshake
@@ -83,10 +85,25 @@ class UvicornWebSocket(WebSocketsSansIOProtocol):
             await super().run_asgi()
         finally:
             self.app = app  # `answering` has this protocol: that was a cycle
+            self._drop_soon()
+
+    @override
+    def keepalive_timeout(self) -> None:
+        """Close; uvicorn waits for ever until the client has read what waits for it."""
+        super().keepalive_timeout()
+        self._drop_soon()
+
+    def _drop_soon(self) -> None:
+        """Drop a client that does not answer the close frame, or does not take what is before it, in time."""
+        if self._drop_timer is None and not self.disconnected:
+            self._drop_timer = self.loop.call_later(CLOSE_TIMEOUT_S, self.transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Cancel the deadline; forget what was not parsed, and end the parser: it is a cycle."""
+        """Cancel the deadlines; forget what was not parsed, and end the parser: it is a cycle."""
         self._limits.wheel.cancel(self)
+        if self._drop_timer is not None:
+            self._drop_timer.cancel()
+            self._drop_timer = None
         super().connection_lost(exc)
         self._unread, self._read_to = b"", 0
         self.conn.parser.close()
