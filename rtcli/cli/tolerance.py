@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import typer
+from typer.models import OptionInfo
 
 from rtcli.cli import options
 from rtcli.load.results.compare import Tolerance
@@ -24,6 +25,12 @@ def _percent(value: str | float) -> float:
         raise typer.BadParameter(str(error)) from None
 
 
+def _latency(name: str, help_text: str) -> OptionInfo:
+    """An option that is an amount of latency."""
+    found: OptionInfo = typer.Option(name, metavar="DUR", parser=options.duration, help=help_text)
+    return found
+
+
 @dataclass(frozen=True)
 class ToleranceOptions:
     """Two pairs of bounds: a share and an amount, and a factor and a smaller amount."""
@@ -37,23 +44,11 @@ class ToleranceOptions:
             help="Latency is worse when it is more by this share, and by --floor.",
         ),
     ] = "30%"  # type: ignore[assignment] # Typer parses the default, too
-    floor: Annotated[
-        float,
-        typer.Option(
-            "--floor",
-            metavar="DUR",
-            parser=options.duration,
-            help="Differences of latency up to this are noise at p50.",
-        ),
-    ] = "5ms"  # type: ignore[assignment] # Typer parses the default, too
+    floor: Annotated[float, _latency("--floor", "Differences of latency up to this are noise at p50.")] = (
+        "5ms"  # type: ignore[assignment] # Typer parses the default, too
+    )
     tail_floor: Annotated[
-        float,
-        typer.Option(
-            "--tail-floor",
-            metavar="DUR",
-            parser=options.duration,
-            help="Differences of latency up to this are noise at p95 and p99.",
-        ),
+        float, _latency("--tail-floor", "Differences of latency up to this are noise at p95 and p99.")
     ] = "10ms"  # type: ignore[assignment] # Typer parses the default, too
     factor: Annotated[
         float,
@@ -65,13 +60,7 @@ class ToleranceOptions:
         ),
     ] = 3.0
     factor_floor: Annotated[
-        float,
-        typer.Option(
-            "--factor-floor",
-            metavar="DUR",
-            parser=options.duration,
-            help="Differences up to this are noise at N times as much.",
-        ),
+        float, _latency("--factor-floor", "Differences up to this are noise at N times as much.")
     ] = "2ms"  # type: ignore[assignment] # Typer parses the default, too
 
     def read(self) -> Tolerance:

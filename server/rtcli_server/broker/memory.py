@@ -18,18 +18,14 @@ from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
 from rtcli_server.broker.base import (
     MAX_PAGE,
-    Broker,
-    Deliver,
     HistoryPage,
     Published,
-    ReportLost,
     Retention,
-    guarded,
     new_epoch,
     refuse,
 )
-from rtcli_server.broker.coordinator import Coordinator, OnNotification
 from rtcli_server.broker.idempotency import IdempotencyKeys
+from rtcli_server.broker.one_process import OneProcessBroker
 
 # What CPython 3.11 needs besides `data`: a struct with its ints, the bytes header, a deque's slot.
 PUBLICATION_BYTES = 240
@@ -68,10 +64,11 @@ class ChannelLog:
         return HistoryPage(list(islice(self.ring, skip, skip + limit)), top)
 
 
-class MemoryBroker(Broker):
+class MemoryBroker(OneProcessBroker):
     """The log of one process."""
 
     def __init__(self, retention: Retention, *, now_ms: Callable[[], int]) -> None:
+        super().__init__()
         self._max_count = retention.max_count
         self._max_total_bytes = retention.max_total_bytes
         self._max_age_ms = retention.max_age_ms
@@ -82,14 +79,6 @@ class MemoryBroker(Broker):
         self._tops: OrderedDict[str, Position] = OrderedDict()  # of channels that lost their ring
         self._bytes = 0
         self._keys = IdempotencyKeys(retention.idempotency_ms, retention.max_keys)
-        self._subscribed: set[str] = set()
-        self._deliver: Deliver | None = None
-        self._closed = asyncio.Event()
-
-    @property
-    @override
-    def coordinator(self) -> Coordinator | None:
-        return None
 
     @override
     def publish(
@@ -177,28 +166,6 @@ class MemoryBroker(Broker):
         self._channels.move_to_end(channel)
         self._expire(log, self._now_ms())
         return log.page(since, min(limit, MAX_PAGE))
-
-    @override
-    def subscribe(self, channel: str) -> None:
-        self._subscribed.add(channel)
-
-    @override
-    def unsubscribe(self, channel: str) -> None:
-        self._subscribed.discard(channel)
-
-    @override
-    async def run(
-        self,
-        deliver: Deliver,
-        lost: ReportLost | None = None,
-        on_notification: OnNotification | None = None,
-    ) -> None:
-        """Deliver until `close`; nothing is ever lost here."""
-        self._deliver = guarded(deliver)
-        try:
-            await self._closed.wait()
-        finally:
-            self._deliver = None
 
     @override
     async def ready(self) -> bool:

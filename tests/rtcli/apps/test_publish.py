@@ -10,6 +10,7 @@ import pytest
 from rtcli.apps.publish import PublishRun, Target, Texts, batches, line_texts, make_target, whole_text
 from rtcli.client.publishing import MAX_BODY_BYTES, MAX_PARTS, Part, Published, Result
 from rtcli.errors import CliError, Exit
+from tests.support.processes.stdin import piped_stdin
 
 ROOMS = Target(("a", "b"), None, None)
 
@@ -121,13 +122,8 @@ def test_the_exit_code_says_what_it_was(status: int, exit_code: Exit) -> None:
 @pytest.fixture
 def stdin() -> Iterator[int]:
     """The writing end of a pipe that is this process's stdin."""
-    reading, writing = os.pipe()
-    saved = os.dup(0)
-    os.dup2(reading, 0)
-    os.close(reading)
-    yield writing
-    os.dup2(saved, 0)
-    os.close(saved)
+    with piped_stdin() as writing:
+        yield writing
 
 
 async def all_of(texts: Texts) -> list[tuple[int, str | None]]:

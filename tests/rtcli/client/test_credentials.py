@@ -10,6 +10,7 @@ import pytest
 from rtcli.client.credentials import development_secret, minted, require_token, resolve_token
 from rtcli.client.endpoint import parse_endpoint
 from rtcli.errors import CliError, Exit
+from tests.support.processes.stdin import piped_stdin
 
 HERE = parse_endpoint("http://127.0.0.1:8000")
 THERE = parse_endpoint("https://chat.example")
@@ -49,13 +50,8 @@ def secret_file(tmp_path: Path) -> Path:
 @pytest.fixture
 def stdin() -> Iterator[int]:
     """The writing end of a pipe that is this process's stdin."""
-    reading, writing = os.pipe()
-    saved = os.dup(0)
-    os.dup2(reading, 0)
-    os.close(reading)
-    yield writing
-    os.dup2(saved, 0)
-    os.close(saved)
+    with piped_stdin() as writing:
+        yield writing
 
 
 def test_nothing_given_and_nothing_here(env: dict[str, str]) -> None:

@@ -70,6 +70,17 @@ def read_response(sock: socket.socket) -> Response | None:
     return Response(int(lines[0].split()[1]), headers, body)
 
 
+def read_all(sock: socket.socket) -> bytes:
+    """Everything until the server ends the connection, in order or not."""
+    data = b""
+    try:
+        while more := sock.recv(65_536):
+            data += more
+    except ConnectionResetError:
+        pass
+    return data
+
+
 def handshake_bytes(
     path: str,
     *,

@@ -137,3 +137,23 @@ def send_frames(
         await endless(start, again)(writer)
 
     return then
+
+
+ENDLESS_FRAMES: dict[str, tuple[bytes, bytes]] = {
+    "huge": (frame_head(1, 2**40), b"x" * 65_536),
+    "empty fragments": (frame_head(1, 0, fin=False), frame_head(0, 0, fin=False) * 1_000),
+    "long ping": (b"", frame_head(9, 126) + b"x" * 126),
+}
+"""What no client takes after the handshake, for `send_frames`."""
+
+ENDLESS_HANDSHAKES: dict[str, Lie] = {
+    "fields": endless(b"HTTP/1.1 101 X\r\n", b"X-A: b\r\n" * 100),
+    "field": endless(b"HTTP/1.1 101 X\r\nX: ", b"x" * 9_999),
+    "body": endless(head(404), b"x" * 65_536),
+}
+"""Answers to a handshake that no client reads to an end that they do not have."""
+
+
+def slow_handshake() -> Lie:
+    """Accept a handshake byte by byte, in a field without an end."""
+    return drip(b"", head(101)[:-2] + b"X-A: " + b"x" * 1_000)

@@ -23,18 +23,17 @@ from typing_extensions import override
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
 from rtcli_server.broker.base import (
-    Broker,
     BrokerUnavailableError,
     Deliver,
     HistoryPage,
     Published,
     ReportLost,
     Retention,
-    guarded,
     refuse,
 )
-from rtcli_server.broker.coordinator import Coordinator, OnNotification
+from rtcli_server.broker.coordinator import OnNotification
 from rtcli_server.broker.foreign import ForeignContent
+from rtcli_server.broker.one_process import OneProcessBroker
 from rtcli_server.broker.sqlite.file import StoreFile
 from rtcli_server.broker.sqlite.reader import Reader
 from rtcli_server.broker.sqlite.thread import Outcome, WriterThread
@@ -48,7 +47,7 @@ MAX_OUTSTANDING = 10_000
 MAX_OUTSTANDING_BYTES = 64 * 1024 * 1024
 
 
-class SqliteBroker(Broker):
+class SqliteBroker(OneProcessBroker):
     """The log of one process in one file."""
 
     def __init__(
@@ -60,6 +59,7 @@ class SqliteBroker(Broker):
         supervisor: Supervisor,
         foreign: ForeignContent,
     ) -> None:
+        super().__init__()
         self._file = file
         self._supervisor = supervisor
         writer = Writer(file, retention, now_ms=now_ms)
@@ -70,14 +70,6 @@ class SqliteBroker(Broker):
         self._waiting: deque[asyncio.Future[Published]] = deque()  # in the order of the queue
         self._waiting_bytes = 0
         self._closing = False
-        self._closed = asyncio.Event()
-        self._subscribed: set[str] = set()
-        self._deliver: Deliver | None = None
-
-    @property
-    @override
-    def coordinator(self) -> Coordinator | None:
-        return None
 
     @override
     def publish(
@@ -135,27 +127,14 @@ class SqliteBroker(Broker):
         return await loop.run_in_executor(self._read_thread, self._reader.page, channel, since, limit)
 
     @override
-    def subscribe(self, channel: str) -> None:
-        self._subscribed.add(channel)
-
-    @override
-    def unsubscribe(self, channel: str) -> None:
-        self._subscribed.discard(channel)
-
-    @override
     async def run(
         self,
         deliver: Deliver,
         lost: ReportLost | None = None,
         on_notification: OnNotification | None = None,
     ) -> None:
-        """Deliver until `close`; nothing is ever lost here."""
         self._loop or self._start()
-        self._deliver = guarded(deliver)
-        try:
-            await self._closed.wait()
-        finally:
-            self._deliver = None
+        await super().run(deliver, lost, on_notification)
 
     @override
     async def ready(self) -> bool:

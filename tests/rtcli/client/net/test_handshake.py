@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import tracemalloc
-from collections.abc import Awaitable, Callable
 
 import pytest
 from websockets.asyncio.client import ClientConnection
@@ -14,13 +12,15 @@ from rtcli.client.failures import ConnectionLostError
 from rtcli.client.net.handshake import open_socket
 from rtcli.errors import CliError, Exit
 from tests.support.fakes.liars import (
+    ENDLESS_FRAMES,
+    ENDLESS_HANDSHAKES,
     drip,
-    endless,
     frame_head,
     head,
     lying_websocket,
     send_frames,
     send_pings_and_never_read,
+    slow_handshake,
 )
 from tests.support.fakes.scripted_stream import Answer, fake_stream, status
 
@@ -41,24 +41,19 @@ async def connect(port: int, *, timeout_s: float = 10.0) -> ClientConnection:
 
 
 @pytest.mark.parametrize(
-    ("then", "code"),
+    ("frames", "code"),
     [
-        (send_frames(frame_head(1, 2**40), b"x" * 65_536), 1009),
-        (send_frames(frame_head(1, MIB + 1), b"x" * 65_536), 1009),
-        (
-            send_frames(frame_head(1, 1, fin=False) + b"x", frame_head(0, 65_535, fin=False) + b"x" * 65_535),
-            1009,
-        ),
-        (send_frames(frame_head(1, 0, fin=False), frame_head(0, 0, fin=False) * 1_000), 1009),
-        (send_frames(bytes([0xC1, 1, 0]), b""), 1002),  # compressed, though nobody agreed to it
-        (send_frames(b"", frame_head(9, 126) + b"x" * 126), 1002),  # a ping that is too long
+        (ENDLESS_FRAMES["huge"], 1009),
+        ((frame_head(1, MIB + 1), b"x" * 65_536), 1009),
+        ((frame_head(1, 1, fin=False) + b"x", frame_head(0, 65_535, fin=False) + b"x" * 65_535), 1009),
+        (ENDLESS_FRAMES["empty fragments"], 1009),
+        ((bytes([0xC1, 1, 0]), b""), 1002),  # compressed, though nobody agreed to it
+        (ENDLESS_FRAMES["long ping"], 1002),
     ],
     ids=["huge", "over the limit", "fragments", "empty fragments", "compressed", "long ping"],
 )
-async def test_a_message_has_limits(
-    then: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], code: int
-) -> None:
-    async with lying_websocket(then) as port:
+async def test_a_message_has_limits(frames: tuple[bytes, bytes], code: int) -> None:
+    async with lying_websocket(send_frames(*frames)) as port:
         socket = await connect(port)
         tracemalloc.start()
         try:
@@ -143,13 +138,11 @@ async def test_of_what_is_said_twice_the_first_counts() -> None:
 @pytest.mark.parametrize(
     ("lie", "exit_code"),
     [
-        (endless(b"HTTP/1.1 101 X\r\n", b"X-A: b\r\n" * 100), Exit.SERVER),
-        (endless(b"HTTP/1.1 101 X\r\nX: ", b"x" * 9_999), Exit.SERVER),
-        (endless(head(404), b"x" * 65_536), Exit.SERVER),
-        (drip(b"", head(101)[:-2] + b"X-A: " + b"x" * 1_000), Exit.CANNOT_CONNECT),
+        *((lie, Exit.SERVER) for lie in ENDLESS_HANDSHAKES.values()),
+        (slow_handshake(), Exit.CANNOT_CONNECT),
         (drip(head(404), b"x"), Exit.CANNOT_CONNECT),
     ],
-    ids=["fields", "field", "body", "slow head", "slow body"],
+    ids=[*ENDLESS_HANDSHAKES, "slow head", "slow body"],
 )
 async def test_a_handshake_is_bounded_in_bytes_and_time(lie: Answer, exit_code: Exit) -> None:
     error = await failure(lie, timeout_s=0.5 if exit_code == Exit.CANNOT_CONNECT else 10.0)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import count
 
 import pytest
-from websockets.asyncio.server import ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
+from websockets.asyncio.server import ServerConnection
 
 from rtcli.errors import Exit
 from rtcli.load.reporters.headline import sentence
 from rtcli.load.results.accounts import Accounts
 from rtcli.load.results.model import RunResult
+from tests.support.fakes.json_lobby import Frame, Lobby, open_lobby, url_of
 from tests.support.load.runs import run
 
 TEXT = """
@@ -42,33 +42,17 @@ TEXT = """
 @asynccontextmanager
 async def deaf_server(*, hears: int | None, closes_at: int = 0) -> AsyncIterator[str]:
     """Acknowledges nothing, delivers the first `hears` messages, hangs up on the sender of `closes_at`."""
-    members: set[ServerConnection] = set()
-    said = 0
+    numbers = count(1)
 
-    async def handle(connection: ServerConnection) -> None:
-        nonlocal said
-        try:
-            async for frame in connection:
-                message = json.loads(frame)
-                if message["do"] == "enter":
-                    members.add(connection)
-                    await connection.send(json.dumps({"event": "entered", "room": message["room"]}))
-                    continue
-                said += 1
-                if said == closes_at:
-                    connection.transport.abort()
-                    return
-                if hears is None or said <= hears:
-                    out = {"event": "said", "room": message["room"], "text": message["text"]}
-                    for member in members - {connection}:
-                        await member.send(json.dumps(out))
-        except ConnectionClosed:
-            return
-        finally:
-            members.discard(connection)
+    async def answer(lobby: Lobby, sender: ServerConnection, frame: Frame) -> None:
+        said = next(numbers)
+        if said == closes_at:
+            sender.transport.abort()
+        elif hears is None or said <= hears:
+            await lobby.deliver(frame, but=sender)
 
-    async with serve(handle, "127.0.0.1", 0) as server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with open_lobby(Lobby(answer)) as server:
+        yield url_of(server)
 
 
 def accounts_of(result: RunResult) -> Accounts:

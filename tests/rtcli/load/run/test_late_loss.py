@@ -6,12 +6,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import count
 
 import pytest
-from websockets.asyncio.server import ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
+from websockets.asyncio.server import ServerConnection
 
 from rtcli.load.results.model import Verdict
+from tests.support.fakes.json_lobby import Frame, Lobby, open_lobby, url_of
 from tests.support.load.runs import run
 
 TEXT = """
@@ -39,38 +40,25 @@ TEXT = """
 @asynccontextmanager
 async def forgetful_server(closes_after: float) -> AsyncIterator[str]:
     """Acknowledges each message, delivers the first five; seconds after the first, it closes everybody."""
-    members: list[ServerConnection] = []
-    said = 0
+    numbers = count(1)
+    closing: list[asyncio.Task[None]] = []
 
-    async def close_all() -> None:
+    async def close_all(lobby: Lobby) -> None:
         await asyncio.sleep(closes_after)
-        for member in members:
+        for member in list(lobby.members):
             await member.close()
         server.close(close_connections=True)
 
-    async def handle(connection: ServerConnection) -> None:
-        nonlocal said
-        try:
-            async for frame in connection:
-                message = json.loads(frame)
-                if message["do"] == "enter":
-                    members.append(connection)
-                    await connection.send(json.dumps({"event": "entered", "room": message["room"]}))
-                    continue
-                said += 1
-                if said == 1:
-                    closing.append(asyncio.create_task(close_all()))
-                await connection.send(json.dumps({"event": "ok", "ref": message["ref"]}))
-                if said <= 5:
-                    out = {"event": "said", "room": message["room"], "text": message["text"]}
-                    for member in members:
-                        await member.send(json.dumps(out))
-        except ConnectionClosed:
-            return
+    async def answer(lobby: Lobby, sender: ServerConnection, frame: Frame) -> None:
+        said = next(numbers)
+        if said == 1:
+            closing.append(asyncio.create_task(close_all(lobby)))
+        await sender.send(json.dumps({"event": "ok", "ref": frame["ref"]}))
+        if said <= 5:
+            await lobby.deliver(frame)
 
-    closing: list[asyncio.Task[None]] = []
-    async with serve(handle, "127.0.0.1", 0) as server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with open_lobby(Lobby(answer)) as server:
+        yield url_of(server)
         await asyncio.gather(*closing)
 
 

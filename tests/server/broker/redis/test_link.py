@@ -24,15 +24,19 @@ pytestmark = pytest.mark.system
 TIMINGS = RedisTimings(connect_s=1.5, request_s=1.5, first_retry_s=0.01, max_retry_s=0.05)
 
 
-@pytest.fixture
-async def link(redis_of_session: RedisServer) -> AsyncIterator[NodeLink]:
-    made = NodeLink(
-        Server(redis_of_session.url).connect,
+def new_link(server: RedisServer) -> NodeLink:
+    return NodeLink(
+        Server(server.url).connect,
         TIMINGS,
         ["return 1"],
         StoreHealth("Redis"),
         supervisor=Supervisor(),
     )
+
+
+@pytest.fixture
+async def link(redis_of_session: RedisServer) -> AsyncIterator[NodeLink]:
+    made = new_link(redis_of_session)
     yield made
     await made.close()
 
@@ -100,13 +104,7 @@ async def test_nothing_is_sent_again_after_a_freeze(redis_of_session: RedisServe
 
 
 async def test_closing_waits_for_answers_and_then_refuses(redis_of_session: RedisServer) -> None:
-    link = NodeLink(
-        Server(redis_of_session.url).connect,
-        TIMINGS,
-        ["return 1"],
-        StoreHealth("Redis"),
-        supervisor=Supervisor(),
-    )
+    link = new_link(redis_of_session)
     futures = [echo(link, b"x") for _ in range(100)]
     await link.close()
     assert await asyncio.gather(*futures) == [b"x"] * 100

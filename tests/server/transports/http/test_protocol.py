@@ -18,6 +18,7 @@ from tests.support.clients.raw_http import (
     connect,
     encode,
     handshake_bytes,
+    read_all,
     read_response,
 )
 from tests.support.servers.live_server import TRANSPORTS, LiveServer, live_server, token
@@ -54,17 +55,6 @@ def nothing_is_left(server: LiveServer) -> Iterator[None]:
     yield
     server.wait_until(lambda realtime: realtime.hub.caps.count == 0)
     server.wait_until(lambda realtime: not realtime.hub.clients)
-
-
-def read_all(sock: socket.socket) -> bytes:
-    """Everything until the server ends the connection."""
-    data = b""
-    try:
-        while more := sock.recv(65_536):
-            data += more
-    except ConnectionResetError:
-        pass
-    return data
 
 
 def read_until(sock: socket.socket, wanted: bytes) -> bytes:
