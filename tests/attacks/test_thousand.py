@@ -16,6 +16,7 @@ from tests.support.attacks.measure import Attack, Measure
 from tests.support.attacks.target import KIB, Kind, StartTarget, Target
 from tests.support.clients.peers import Peer, StreamPeer, WsPeer, token
 from tests.support.servers.watch import metric
+from tests.support.waiting import all_at_once
 
 EVERY_DAY, SOAK = 250, 1_000
 AT_ONCE = 50
@@ -96,7 +97,7 @@ async def attack_with_all(start_target: StartTarget, measure: Measure, kind: Kin
         settle_s=GIVEN_BACK_S,
     ) as attack:
         for first in range(0, count, AT_ONCE):
-            await asyncio.gather(*(connect(attack, first + number) for number in range(AT_ONCE)))
+            await all_at_once(connect(attack, first + number) for number in range(AT_ONCE))
         await say(target, SAID)
         await target.until_loop_turns()
         assert await metric(target, "rtcli_waiting_bytes") <= count * BYTES_EACH

@@ -14,7 +14,7 @@ from tests.support.attacks.target import KIB, StartTarget, Target
 from tests.support.attacks.unread import FULL, fill, until_all_waits
 from tests.support.clients.peers import Peer, StreamPeer, WsPeer, connect, drop, token
 from tests.support.servers.watch import descriptors, until_metric
-from tests.support.waiting import until
+from tests.support.waiting import all_at_once, until
 
 COUNT = 50
 ROOMS = [f"full-{number}" for number in range(8)]
@@ -65,7 +65,7 @@ async def test_answers(
     target = await start_target(slow_deadline_s=120, presence_grace_s=600)
     if sub is not None:
         await fill(target, ROOMS[:2], MESSAGES)
-        await asyncio.gather(*(_leave_rooms_behind(target, number) for number in range(10)))
+        await all_at_once(_leave_rooms_behind(target, number) for number in range(10))
     name = f"unread: answers with{'out' if sub is None else ''} a token"
     async with measure(target, name, connections=COUNT, bounds=bounds) as attack:
         for number in range(COUNT):

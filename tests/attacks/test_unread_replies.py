@@ -13,11 +13,12 @@ import pytest
 from rtcli.protocol.tokens import create_token
 from tests.support.attacks.figures import MIB, Bounds
 from tests.support.attacks.measure import Measure
-from tests.support.attacks.target import KIB, Kind, StartTarget, Target
+from tests.support.attacks.target import KIB, Kind, StartTarget, Target, address
 from tests.support.attacks.unread import FULL, fill, until_all_waits
 from tests.support.clients.peers import WsPeer, connect
 from tests.support.clients.raw_http import PING, TEXT, encode
 from tests.support.servers.server_process import SECRET
+from tests.support.waiting import all_at_once
 
 COUNT = 50
 MEMBERS = 200  # as many as a list has
@@ -81,7 +82,7 @@ async def test_replies_that_nobody_reads(
     target = await start_target(kind, slow_deadline_s=120, presence_grace_s=600, history_size=FULL)
     epoch = await fill(target, ["full"]) if name in {"replays", "tiny messages"} else ""
     if name == "lists of members":
-        await asyncio.gather(*(_join_crowd(target, number) for number in range(MEMBERS)))
+        await all_at_once(_join_crowd(target, number) for number in range(MEMBERS))
     async with measure(target, f"unread: {name}", connections=COUNT, bounds=BOUNDS) as attack:
         for number in range(COUNT):
             peer = await attack.connect_deaf(WsPeer(f"u{number}"))
@@ -95,6 +96,7 @@ async def test_replies_that_nobody_reads(
 async def _join_crowd(target: Target, number: int) -> None:
     """Become a member with a long name, and stay one for the grace period."""
     bearer = create_token(SECRET, sub=f"m{number}" + "x" * 100, name="語" * 60, now=time.time(), ttl_s=600.0)
-    peer = await connect(target.port, WsPeer("", ["crowd"], bearer=bearer))
+    # An address has 100 places, and who has left keeps its own until the server notices.
+    peer = await connect(target.port, WsPeer("", ["crowd"], bearer=bearer), source=address(number))
     await asyncio.wait_for(peer.ready, 30)
     peer.transport.close()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, TypeVar
 
 from rtcli_server.timing.tasks import BackgroundTasks
 
 TIMEOUT_S = 30.0
 PAUSE_S = 0.01
+T = TypeVar("T")
 
 
 async def until(
@@ -30,6 +32,20 @@ def wait_until(
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout_s:.0f} s: {why}"
         time.sleep(PAUSE_S)
+
+
+async def all_at_once(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Do all of them at once, each to its end, and return what they return.
+
+    When some fail, one error has their number and the first. `gather` leaves the others to the loop.
+    """
+    results = await asyncio.gather(*works, return_exceptions=True)
+    failures = [result for result in results if isinstance(result, BaseException)]
+    if failures:
+        raise AssertionError(
+            f"{len(failures)} of {len(results)} failed; the first: {failures[0]!r}"
+        ) from failures[0]
+    return [result for result in results if not isinstance(result, BaseException)]
 
 
 async def until_idle(tasks: BackgroundTasks) -> None:

@@ -21,6 +21,11 @@ UNMEASURED = ("env", "-u", "COVERAGE_PROCESS_CONFIG", "-u", "COVERAGE_PROCESS_ST
 RESET_PEAK = "5"  # proc(5), /proc/PID/clear_refs
 
 
+def address(number: int) -> str:
+    """The loopback address of an attacker by number. Of 80 each: an address may have 100 connections."""
+    return f"127.0.1.{1 + number // 80}"
+
+
 class Kind(StrEnum):
     """Which server is attacked. `PICOWS` and `PORTABLE`: `rtcli serve` with either WebSocket transport.
 

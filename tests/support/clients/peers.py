@@ -10,10 +10,13 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
+from typing_extensions import override
+
 from rtcli.protocol.sse import SSEParser
 from rtcli.protocol.tokens import create_token
 from tests.support.clients.raw_http import CLOSE, PING, PONG, TEXT, encode, handshake_bytes
 from tests.support.servers.server_process import LOOPBACK, SECRET
+from tests.support.waiting import all_at_once
 
 AT_ONCE = 100  # handshakes under way
 P = TypeVar("P", bound="Peer")
@@ -57,6 +60,11 @@ class Peer(asyncio.Protocol):
         if self.head is not None:
             self.read()
 
+    @property
+    def what_came(self) -> str:
+        """What came after the head, for those who wonder why it was lost."""
+        return repr(self.data)
+
     def answered(self) -> None:
         """The response's head is here."""
 
@@ -68,7 +76,9 @@ class Peer(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's interface
         if not self.ready.done():
-            self.ready.set_exception(ConnectionError(f"lost before it was ready: {self.head} {self.data!r}"))
+            self.ready.set_exception(
+                ConnectionError(f"lost before it was ready: {self.head} {self.what_came}")
+            )
             self.ready.exception()  # whoever waits is told; nobody has to
         self.lost.set_result(None)
 
@@ -90,6 +100,12 @@ class WsPeer(Peer):
         self._answers_close = answers_close
         self.messages: list[dict[str, Any]] = []
         self.close_code: int | None = None
+        self.close_reason = ""
+
+    @property
+    @override
+    def what_came(self) -> str:
+        return f"{self.messages} {self.data!r} close {self.close_code} {self.close_reason!r}"
 
     def answered(self) -> None:
         for room in self._missing:
@@ -111,6 +127,7 @@ class WsPeer(Peer):
                 self.transport.write(encode(PONG, payload))
             elif opcode == CLOSE:
                 self.close_code = int.from_bytes(payload[:2], "big")
+                self.close_reason = payload[2:].decode()
                 if self._answers_close:
                     self.transport.write(encode(CLOSE, payload[:2]))
 
@@ -249,7 +266,7 @@ async def connect_all(port: int, make: Callable[[int], P], count: int, at_once: 
             await asyncio.wait_for(asyncio.shield(peer.ready), 60)
             return peer
 
-    return await asyncio.gather(*map(one, range(count)))
+    return await all_at_once(map(one, range(count)))
 
 
 async def freeze(port: int, peer: P) -> P:
