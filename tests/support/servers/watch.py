@@ -20,11 +20,18 @@ from tests.support.waiting import until
 
 HEALTH_S = 1.0  # quality.md, section 2
 PAUSE_S = 0.1
+NOT_CLOSED = ("01", "08")  # ESTABLISHED, CLOSE_WAIT (include/net/tcp_states.h)
 
 
 def descriptors(pid: int) -> int:
     """How many file descriptors a process has."""
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def connected(port: int) -> int:
+    """How many connections to a port, accepted or not yet, have not been closed there (IPv4)."""
+    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[1].endswith(f":{port:04X}") and row[3] in NOT_CLOSED for row in rows)
 
 
 def resident_bytes(pid: int) -> int:
