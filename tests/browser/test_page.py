@@ -215,12 +215,13 @@ async def test_a_log_that_began_anew_is_told(tmp_path: Path, page: Page) -> None
         await page.evaluate(CLIENT, token("Alice", "alice"))
         await eventually(page, "window.joins === 1")
         await page.evaluate("say('before')")
+        await eventually(page, "window.got.length === 1")  # a message may come after its acknowledgement
         await asyncio.to_thread(server.stop, signal.SIGKILL)
         await server.start()
         await eventually(page, "window.joins === 2")
         assert await page.evaluate("window.gaps") == ["epoch_changed"]
         await page.evaluate("say('after')")
-        await eventually(page, "window.got.length === 2")  # a message may come after its acknowledgement
+        await eventually(page, "window.got.length === 2")
         assert await page.evaluate("window.got") == ["before", "after"]
     finally:
         await asyncio.to_thread(server.stop, signal.SIGTERM)
