@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from random import Random
 
 import pytest
 
-from tests.support.load.audit_world import FAULTS, World, other_loss, play
+from tests.support.load.audit_world.book import by_hand, other_loss
+from tests.support.load.audit_world.deployment import FAULTS
+from tests.support.load.audit_world.world import World, random_world
 
 
 @pytest.fixture
@@ -18,24 +19,14 @@ def seeds(soak: bool) -> range:
 
 def worlds(seeds: range, *, ordered: bool, faults: dict[str, float]) -> Iterator[World]:
     for seed in seeds:
-        size = Random(seed)
-        world = World(
-            seed,
-            ordered=ordered,
-            users=size.randint(2, 7),
-            rooms=size.randint(1, 3),
-            faults=faults,
-            told=size.random() < 0.5,
-        )
-        play(world, size.randint(20, 250))
-        yield world
+        yield random_world(seed, ordered=ordered, faults=faults)
 
 
 @pytest.mark.parametrize("ordered", [True, False])
 def test_a_deployment_without_faults_is_never_accused(seeds: range, ordered: bool) -> None:
     for world in worlds(seeds, ordered=ordered, faults={}):
         named, account = world.finish()
-        truth, counts = world.by_hand()
+        truth, counts = by_hand(world)
         assert not truth
         assert not named
         assert account.indeterminate == counts["indeterminate"]
@@ -47,7 +38,7 @@ def test_every_fault_is_named_and_nothing_else(seeds: range) -> None:
     seen = Counter[str]()
     for world in worlds(seeds, ordered=True, faults=FAULTS):
         named, account = world.finish()
-        truth, counts = world.by_hand()
+        truth, counts = by_hand(world)
         assert named == truth
         assert account.indeterminate == counts["indeterminate"]
         assert account.gap_declared == counts["gap_declared"]
@@ -71,14 +62,14 @@ def test_each_fault_by_itself(kind: str) -> None:
     faults = {kind: 0.1} | ({"ghost": 1.0} if kind == "refuse" else {})
     for world in worlds(range(1000, 1030), ordered=True, faults=faults):
         named, _ = world.finish()
-        assert named == world.by_hand()[0]
+        assert named == by_hand(world)[0]
 
 
 def test_damaged_messages_are_named_and_not_called_lost_too() -> None:
     for ordered in (True, False):
         for world in worlds(range(60), ordered=ordered, faults={"corrupt": 0.05, "alter": 0.05}):
             named, _ = world.finish()
-            truth, _ = world.by_hand()
+            truth, _ = by_hand(world)
             assert named == truth
 
 
@@ -87,7 +78,7 @@ def test_without_positions_nobody_is_accused_wrongly(seeds: range) -> None:
     losses, mistaken = 0, 0
     for world in worlds(seeds, ordered=False, faults=faults):
         named, account = world.finish()
-        truth, counts = world.by_hand()
+        truth, counts = by_hand(world)
         # Whether a message was there before a connection broke is not certain without positions.
         moved = {case for case in named - truth if other_loss(case) in truth - named}
         assert not {case for case in named - truth if case not in moved}

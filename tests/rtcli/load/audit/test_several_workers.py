@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from random import Random
 
 import pytest
 
 from rtcli.load.audit.judge import Account
-from tests.support.load.audit_world import FAULTS, Named, World, other_loss, play
+from tests.support.load.audit_world.book import by_hand, other_loss
+from tests.support.load.audit_world.deployment import FAULTS
+from tests.support.load.audit_world.records import Named
+from tests.support.load.audit_world.world import World, random_world
 
 KINDS = [
     pytest.param(ordered, rooms_told, id=f"{'positions' if ordered else 'arrivals'}-{rooms_told}")
@@ -20,23 +22,6 @@ KINDS = [
 @pytest.fixture
 def seeds(soak: bool) -> range:
     return range(10000 if soak else 25)
-
-
-def played(seed: int, workers: int, faults: dict[str, float], *, ordered: bool, rooms_told: bool) -> World:
-    """The world of this seed. What happens in it does not depend on the number of workers."""
-    size = Random(seed)
-    world = World(
-        seed,
-        ordered=ordered,
-        users=size.randint(2, 7),
-        rooms=size.randint(1, 3),
-        faults=faults,
-        told=size.random() < 0.5,
-        rooms_told=rooms_told,
-        workers=workers,
-    )
-    play(world, size.randint(20, 250))
-    return world
 
 
 def without_room(named: Named) -> Named:
@@ -70,9 +55,9 @@ def figures(world: World, account: Account) -> dict[str, int]:
 def test_nobody_is_accused_wrongly(seeds: range, ordered: bool, rooms_told: bool) -> None:
     for seed in seeds:
         for workers in (1, 2, 3):
-            world = played(seed, workers, {}, ordered=ordered, rooms_told=rooms_told)
+            world = random_world(seed, ordered=ordered, faults={}, rooms_told=rooms_told, workers=workers)
             named, account = world.finish()
-            truth, counts = world.by_hand()
+            truth, counts = by_hand(world)
             assert not truth
             assert not named
             assert figures(world, account) == {
@@ -87,9 +72,9 @@ def test_nobody_is_accused_wrongly(seeds: range, ordered: bool, rooms_told: bool
 def test_every_fault_is_named_and_nothing_else(seeds: range, rooms_told: bool) -> None:
     for seed in seeds:
         for workers in (1, 2, 3):
-            world = played(seed, workers, FAULTS, ordered=True, rooms_told=rooms_told)
+            world = random_world(seed, ordered=True, faults=FAULTS, rooms_told=rooms_told, workers=workers)
             named, account = world.finish()
-            truth, counts = world.by_hand()
+            truth, counts = by_hand(world)
             if not rooms_told:
                 named, truth = without_room(named), without_room(truth)
             assert named == truth
@@ -109,9 +94,9 @@ def test_without_positions_the_same_is_named(seeds: range, rooms_told: bool) -> 
     for seed in seeds:
         found: list[tuple[Named, dict[str, int]]] = []
         for workers in (1, 2, 3):
-            world = played(seed, workers, faults, ordered=False, rooms_told=rooms_told)
+            world = random_world(seed, ordered=False, faults=faults, rooms_told=rooms_told, workers=workers)
             named, account = world.finish()
-            named, truth = without_room(named), without_room(world.by_hand()[0])
+            named, truth = without_room(named), without_room(by_hand(world)[0])
             moved = {case for case in named - truth if other_loss(case) in truth - named}
             wrong += len({case for case in named - truth if case not in moved})
             found.append((by_place(world, named), figures(world, account)))
