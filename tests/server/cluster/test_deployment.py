@@ -14,7 +14,7 @@ import pytest
 from rtcli_server.broker import Place
 from rtcli_server.cluster.control import CHANNEL, EVENT
 from tests.support.clients.raw_sse import EventStream
-from tests.support.clients.rooms import open_ws
+from tests.support.clients.rooms import join, open_ws
 from tests.support.redis.server import RedisServer
 from tests.support.servers.live_server import LiveServer, token
 from tests.support.servers.two_instances import (
@@ -94,8 +94,11 @@ def test_one_who_comes_back_on_another_instance_was_never_gone(pair: Pair) -> No
     with enter(second, "1", "moving") as watcher:
         lost = enter(first, "6", "moving")
         watcher.until("user_joined")
-        lost.sock.close()
-        with enter(second, "6", "moving"):
+        with open_ws(
+            second, "6"
+        ) as back:  # before the grace period begins, so that one message has to fit in it
+            lost.sock.close()
+            join(back, "moving")
             time.sleep(0.6)  # twice the grace period
             assert seen_before(watcher, "nothing happened", "moving") == []
         assert watcher.until("user_left")["data"]["user_id"] == 6
