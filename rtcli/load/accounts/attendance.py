@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import NamedTuple
 
+from rtcli.load.accounts.absence import Absence, RoomByPlan
 from rtcli.load.accounts.absences import (
     GENERATOR_LATE,
     AbsenceGroup,
@@ -20,7 +21,7 @@ from rtcli.load.accounts.absences import (
     AbsenceKind,
     Cause,
 )
-from rtcli.load.accounts.presence import Absence, Presence, RoomByPlan
+from rtcli.load.accounts.presence import Presence
 from rtcli.load.audit.evidence import frame_of
 from rtcli.load.audit.records import Note
 from rtcli.load.results.model import Violation

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 import os
 import platform
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from rtcli._version import __version__
 from rtcli.load.accounts.doubts import settle_doubts
@@ -17,18 +15,16 @@ from rtcli.load.accounts.users_account import RunAttendance
 from rtcli.load.audit.evidence import Group, GroupKey, group_texts
 from rtcli.load.core.lost_workers import attendance_of_lost, sends_of_lost
 from rtcli.load.core.schedule import phase_bounds
-from rtcli.load.metrics.histogram import Histogram, bucket_index
-from rtcli.load.metrics.names import METRICS, Kind
+from rtcli.load.metrics.histogram import bucket_index
+from rtcli.load.metrics.names import METRICS
 from rtcli.load.metrics.run_store import RunStore
 from rtcli.load.results.accounts import Accounts, SendsAccount
-from rtcli.load.results.kinds import KINDS, failing_kinds
+from rtcli.load.results.kinds import failing_kinds
 from rtcli.load.results.model import (
     COUNTS,
     AuditResult,
     Generator,
-    MetricSummary,
     RunResult,
-    Second,
     ThresholdResult,
     Violation,
 )
@@ -36,12 +32,10 @@ from rtcli.load.results.quotas import choose
 from rtcli.load.results.thresholds import evaluate
 from rtcli.load.results.verdict import decide
 from rtcli.load.run.coordinator import RunState
-from rtcli.load.run.health.seconds import Health, lag_limit, stall_limit
+from rtcli.load.run.health.seconds import lag_limit, stall_limit
+from rtcli.load.run.metric_summaries import metric_summaries, spectra
+from rtcli.load.run.timeline import timeline
 from rtcli.load.scenario.model import ThresholdSpec
-
-PERCENTILES = (90.0, 95.0, 99.0, 99.9)
-_SPECTRUM = (0.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 97.5, 99.0, 99.5, 99.9, 99.95, 99.99, 99.999, 100.0)
-_BY_PHASE = ("fanout_latency", "fanout_service")
 
 
 def make_result(state: RunState) -> RunResult:
@@ -81,11 +75,11 @@ def make_result(state: RunState) -> RunResult:
         thresholds=thresholds,
         audit=audit,
         accounts=accounts,
-        metrics=_metrics(state, elapsed),
+        metrics=metric_summaries(state, elapsed),
         generator=_generator(state, seconds),
         environment=environment(),
-        timeline=_timeline(state, seconds),
-        spectrum=_spectrum(state.store),
+        timeline=timeline(state, seconds),
+        spectrum=spectra(state.store),
         scenario_path=scenario.path,
         scenario_text=scenario.text,
         phases=[(phase.name, phase.duration) for phase in scenario.phases],
@@ -208,7 +202,7 @@ def _count_rest(store: RunStore, counts: Mapping[str, int], undelivered: int) ->
         ratio[0] += undelivered
 
 
-# -- thresholds and metrics --------------------------------------------------------------------------------
+# -- thresholds ----------------------------------------------------------------------------------------------
 
 
 def _thresholds(state: RunState, elapsed: float) -> list[ThresholdResult]:
@@ -220,125 +214,7 @@ def _thresholds(state: RunState, elapsed: float) -> list[ThresholdResult]:
     return evaluate(state.spec.scenario, state.store, elapsed, clean=clean, aborted_by=state.aborted_by)
 
 
-def _metrics(state: RunState, elapsed: float) -> dict[str, MetricSummary]:
-    store = state.store
-    state.store.gauge("vus", state.peak_users)
-    wanted: dict[str, tuple[str, Mapping[str, str]]] = {name: (name, {}) for name in METRICS}
-    for spec in state.spec.scenario.thresholds:
-        wanted[spec.selector] = (spec.metric, spec.tags)
-    for name in _BY_PHASE:
-        for phase in state.spec.scenario.phases:
-            wanted[f"{name}{{phase:{phase.name}}}"] = (name, {"phase": phase.name})
-    summaries = {
-        selector: summary
-        for selector, (name, tags) in wanted.items()
-        if (summary := summarize(store, name, tags, elapsed)) is not None
-    }
-    for tags in store.tag_sets("close") + store.tag_sets("errors") + store.tag_sets("connect_failed"):
-        code = dict(tags).get("code")
-        for name in ("close", "errors", "connect_failed"):
-            summary = summarize(store, name, {"code": code}, elapsed) if code else None
-            if summary is not None and summary.count:
-                summaries[f"{name}{{code:{code}}}"] = summary
-    return summaries
-
-
-def summarize(store: RunStore, name: str, tags: Mapping[str, str], elapsed: float) -> MetricSummary | None:
-    """One metric over the whole run; None without data."""
-    metric = METRICS[name]
-    if metric.kind is Kind.TREND:
-        histogram = store.trend(name, tags)
-        return None if histogram is None else _trend(histogram, metric.unit)
-    if metric.kind is Kind.RATE:
-        rate = store.rate(name, tags)
-        return None if rate is None else MetricSummary(metric.kind, metric.unit, rate=rate)
-    if metric.kind is Kind.GAUGE:
-        value = store.value(name, tags)
-        return None if value is None else MetricSummary(metric.kind, metric.unit, value=value)
-    count = store.count(name, tags)
-    if count is None and not metric.always:
-        return None
-    total = count or 0.0
-    return MetricSummary(metric.kind, metric.unit, total, rate=total / elapsed if elapsed > 0 else None)
-
-
-def _trend(histogram: Histogram, unit: object) -> MetricSummary:
-    return MetricSummary(
-        Kind.TREND,
-        unit,  # type: ignore[arg-type] # a Unit
-        histogram.count,
-        avg=histogram.mean,
-        min=histogram.minimum,
-        med=histogram.percentile(50),
-        max=histogram.maximum,
-        percentiles={f"{percent:g}": histogram.percentile(percent) for percent in PERCENTILES},
-    )
-
-
-def _spectrum(store: RunStore) -> dict[str, list[tuple[float, float]]]:
-    found = {}
-    for name in (*_BY_PHASE, "fanout_complete", "schedule_lag"):
-        histogram = store.trend(name, {})
-        if histogram is not None:
-            found[name] = histogram.spectrum(_SPECTRUM)
-    return found
-
-
-# -- timeline and generator --------------------------------------------------------------------------------
-
-
-def _timeline(state: RunState, seconds: range) -> list[Second]:
-    store = state.store
-    latency, service, lag = (
-        {start: _LatencyRow.of(samples) for start, samples in store.intervals(name)}
-        for name in ("fanout_latency", "fanout_service", "schedule_lag")
-    )
-    bad: Counter[int] = Counter()
-    for kind in KINDS:
-        bad.update(store.sums(kind))
-    nothing = _LatencyRow()
-    rows = []
-    for start in seconds[:: store.step]:
-        row = range(start, min(start + store.step, seconds.stop))
-        rows.append(
-            Second(
-                time=start,
-                phase=store.bins.phase(store.bins.at(start + 0.0001)),
-                users=state.counts.users(row),
-                connections=state.counts.connections(row),
-                sent=lag.get(start, nothing).samples,
-                received=latency.get(start, nothing).samples,
-                fanout_p50=latency.get(start, nothing).p50,
-                fanout_p99=latency.get(start, nothing).p99,
-                service_p99=service.get(start, nothing).p99,
-                lag_p99=lag.get(start, nothing).p99,
-                violations=bad[start],
-                flagged=_flagged(state.health, row),
-                seconds=len(row),
-            )
-        )
-    return rows
-
-
-class _LatencyRow(NamedTuple):
-    """What the timeline shows of the samples of one interval."""
-
-    samples: int = 0
-    p50: float | None = None
-    p99: float | None = None
-
-    @classmethod
-    def of(cls, samples: Histogram) -> _LatencyRow:
-        return cls(samples.count, samples.percentile(50), samples.percentile(99))
-
-
-def _flagged(health: Health, seconds: range) -> str:
-    """Why some of the seconds are flagged: the reason of the first; "" when none is."""
-    flagged = health.flagged(seconds)
-    if not flagged:
-        return ""
-    reason = health.reason(flagged[0])
-    return reason if len(seconds) == 1 else f"{len(flagged)} of {len(seconds)} seconds, as {reason}"
+# -- the generator -------------------------------------------------------------------------------------------
 
 
 def _generator(state: RunState, seconds: range) -> Generator:

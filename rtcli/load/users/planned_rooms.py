@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from random import Random
 
-from rtcli.load.accounts.presence import RoomByPlan
+from rtcli.load.accounts.absence import RoomByPlan
 from rtcli.load.scenario.distributions import Const
 from rtcli.load.scenario.expressions import BUILTINS, MissingDataError, Template
 from rtcli.load.scenario.steps import Connect, Hold, Join, Log, Loop, Signal, Think, walk

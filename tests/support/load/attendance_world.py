@@ -11,8 +11,9 @@ import contextlib
 from collections.abc import Callable
 from random import Random
 
+from rtcli.load.accounts.absence import RoomByPlan
 from rtcli.load.accounts.absences import Cause
-from rtcli.load.accounts.presence import Presence, RoomByPlan
+from rtcli.load.accounts.presence import Presence
 
 UNIT = 100_000  # µs
 GRACE = 6  # units

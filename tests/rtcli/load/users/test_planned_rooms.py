@@ -8,7 +8,7 @@ import time
 import pytest
 
 from rtcli.client.endpoint import parse_endpoint
-from rtcli.load.accounts.presence import RoomByPlan
+from rtcli.load.accounts.absence import RoomByPlan
 from rtcli.load.core.context import Credentials, WorkerContext, WorkerSpec
 from rtcli.load.core.failures import Failures
 from rtcli.load.core.latches import Latches
