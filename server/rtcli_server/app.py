@@ -22,20 +22,20 @@ from rtcli_server.api.page import page_router
 from rtcli_server.http_routes import HttpRoute, add_slash_route
 from rtcli_server.metrics.exposition import Exposition
 from rtcli_server.problems import ProblemError
-from rtcli_server.realtime import Realtime
+from rtcli_server.realtime import RealtimeServer
 from rtcli_server.settings import Settings
 from rtcli_server.transports.cors import Cors
 from rtcli_server.transports.sse.endpoints import stream_router
 from rtcli_server.transports.websocket.asgi_endpoint import answer_handshake, websocket_router
 
 
-def realtime_router(settings: Settings, realtime: Realtime | None = None) -> APIRouter:
+def realtime_router(settings: Settings, realtime: RealtimeServer | None = None) -> APIRouter:
     """Make a router with everything but the page; its lifespan starts and stops the server.
 
     `realtime` is for tests and for the runner; without it, one is made from `settings`. Raises what
-    `Realtime` raises.
+    `RealtimeServer` raises.
     """
-    services = realtime or Realtime(settings)
+    services = realtime or RealtimeServer(settings)
 
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
@@ -54,9 +54,9 @@ def realtime_router(settings: Settings, realtime: Realtime | None = None) -> API
     return router
 
 
-def create_app(settings: Settings, realtime: Realtime | None = None) -> FastAPI:
-    """Make a whole server as an ASGI application, with the page. Raises what `Realtime` raises."""
-    services = realtime or Realtime(settings)
+def create_app(settings: Settings, realtime: RealtimeServer | None = None) -> FastAPI:
+    """Make a whole server as an ASGI application, with the page. Raises what `RealtimeServer` raises."""
+    services = realtime or RealtimeServer(settings)
     app = FastAPI(title="rtcli server", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.include_router(realtime_router(settings, services))
     app.include_router(page_router())
@@ -71,7 +71,7 @@ async def _unknown_websocket(websocket: WebSocket) -> None:
     await answer_handshake(websocket, ProblemError(404))
 
 
-def _health_router(realtime: Realtime) -> APIRouter:
+def _health_router(realtime: RealtimeServer) -> APIRouter:
     router = APIRouter(tags=["operations"], route_class=HttpRoute)
     exposition = Exposition(realtime)
 

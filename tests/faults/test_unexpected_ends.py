@@ -31,7 +31,7 @@ from rtcli_server.broker.redis.tracker import ChannelTracker
 from rtcli_server.broker.sqlite.broker import WRITER
 from rtcli_server.metrics.registry import Metrics
 from rtcli_server.process.runner import HTTP_SERVER
-from rtcli_server.realtime.server import DELIVERY, DEPLOYMENT, KEYS, TIMERS, Realtime
+from rtcli_server.realtime.server import DELIVERY, DEPLOYMENT, KEYS, TIMERS, RealtimeServer
 from rtcli_server.timing.supervision import Supervised, Supervisor
 from tests.support.clients.peers import WsPeer, token
 from tests.support.processes.rtcli import PYTHON
@@ -72,7 +72,7 @@ class Seam(NamedTuple):
     store: str
 
 
-def outdate_map(realtime: Realtime) -> None:
+def outdate_map(realtime: RealtimeServer) -> None:
     """Let the map of the cluster be read again."""
     broker = realtime.broker
     assert isinstance(broker, RedisBroker)
@@ -195,7 +195,7 @@ async def test_what_ends_is_told_turns_readiness_red_and_starts_again(
 
 @pytest.mark.parametrize("store", STORES, indirect=True)
 async def test_delivery_that_ends_starts_again(store: str, caplog: pytest.LogCaptureFixture) -> None:
-    def end(realtime: Realtime) -> None:
+    def end(realtime: RealtimeServer) -> None:
         broker = realtime.broker
         assert isinstance(broker, MemoryBroker | RedisBroker)
         for waiter in broker._closed._waiters:

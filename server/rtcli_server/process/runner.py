@@ -25,7 +25,7 @@ from rtcli_server.app import create_app
 from rtcli_server.connections.drain import drain
 from rtcli_server.process.listeners import BACKLOG, base_url, open_listeners
 from rtcli_server.process.memory_return import MemoryReturn, resident_bytes, trim_heap
-from rtcli_server.realtime import Realtime
+from rtcli_server.realtime import RealtimeServer
 from rtcli_server.settings import Settings
 from rtcli_server.timing.supervision import OnEnd, Supervised, Supervisor
 from rtcli_server.transports.http.options import HttpOptions
@@ -58,7 +58,7 @@ class _Uvicorn(uvicorn.Server):
 class ServerHandle:
     """A running server. `port` is where it listens, `url` is its base URL from this machine."""
 
-    def __init__(self, settings: Settings, realtime: Realtime, port: int) -> None:
+    def __init__(self, settings: Settings, realtime: RealtimeServer, port: int) -> None:
         self.settings = settings
         self.realtime = realtime
         self.port = port
@@ -83,13 +83,13 @@ async def running_server(settings: Settings, *, worker: int | None = None) -> As
 
     `worker` is its number when it is one of several workers on the port.
 
-    Raises ListenError, CertificateError, and what `Realtime` raises for the log, the keys and the origins.
+    Raises ListenError, CertificateError, and what `RealtimeServer` raises for the log, the keys, the origins.
     """
     _check_certificate(settings)
     with contextlib.ExitStack() as stack:
         listeners = [stack.enter_context(listener) for listener in open_listeners(settings, worker)]
         port = listeners[0].getsockname()[1]
-        realtime = Realtime(settings)
+        realtime = RealtimeServer(settings)
         realtime.allow_own_origin(port)
         server = _Uvicorn(_config(settings, realtime))
         handle = ServerHandle(settings, realtime, port)
@@ -116,7 +116,7 @@ def _report_end(supervisor: Supervisor, serving: asyncio.Task[None]) -> None:
 def check_settings(settings: Settings) -> None:
     """Raise what `running_server` raises for a bad certificate, log URL, key or origin."""
     _check_certificate(settings)
-    Realtime(settings)
+    RealtimeServer(settings)
 
 
 def _check_certificate(settings: Settings) -> None:
@@ -137,7 +137,7 @@ async def _started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.005)
 
 
-def _config(settings: Settings, realtime: Realtime) -> uvicorn.Config:
+def _config(settings: Settings, realtime: RealtimeServer) -> uvicorn.Config:
     options = HttpOptions(
         wheel=realtime.wheel,
         clock=realtime.clock,
@@ -166,7 +166,7 @@ def _config(settings: Settings, realtime: Realtime) -> uvicorn.Config:
     )
 
 
-def _upgrade(settings: Settings, realtime: Realtime) -> Callable[[HttpProtocol], None]:
+def _upgrade(settings: Settings, realtime: RealtimeServer) -> Callable[[HttpProtocol], None]:
     """Choose who takes WebSocket handshakes over: picows where it can be used, else uvicorn's protocol."""
     if settings.fast_websockets and picows_upgrade.available():
         return picows_upgrade.PicowsUpgrade(realtime)
@@ -190,7 +190,7 @@ def tune_collector() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-def _return_memory(realtime: Realtime) -> None:
+def _return_memory(realtime: RealtimeServer) -> None:
     MemoryReturn(
         realtime.wheel,
         ended=lambda: realtime.ended_connections,

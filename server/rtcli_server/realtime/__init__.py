@@ -1,8 +1,8 @@
 """One server without its transports: all parts, put together from plain settings.
 
-From outside: `Realtime`, which the transports and the HTTP API ask for what they need.
+From outside: `RealtimeServer`, which the transports and the HTTP API ask for what they need.
 """
 
-from rtcli_server.realtime.server import Realtime
+from rtcli_server.realtime.server import RealtimeServer
 
-__all__ = ["Realtime"]
+__all__ = ["RealtimeServer"]

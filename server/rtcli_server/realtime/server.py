@@ -64,7 +64,7 @@ DEPLOYMENT = Supervised("taking part in the deployment")
 TIMERS = Supervised("the ticker of all timers")
 
 
-class Realtime:
+class RealtimeServer:
     """Log, hub, rooms, admission and clocks of one server. `start` and `stop` bracket its life on a loop."""
 
     def __init__(self, settings: Settings) -> None:

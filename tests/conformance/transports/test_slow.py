@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from rtcli.protocol.position import parse_cursor
-from rtcli_server.realtime import Realtime
+from rtcli_server.realtime import RealtimeServer
 from tests.support.clients.raw_http import TEXT, RawWebSocket, encode
 from tests.support.clients.raw_sse import EventStream
 from tests.support.clients.rooms import join, open_ws
@@ -154,7 +154,7 @@ def test_ephemeral_events_are_skipped_for_a_client_that_lags(server: LiveServer)
 def test_answers_do_not_pile_up_for_a_client_that_does_not_read(server: LiveServer) -> None:
     """The server stops reading from a client that does not read its answers; TCP makes the client wait."""
 
-    def waiting(realtime: Realtime) -> int:
+    def waiting(realtime: RealtimeServer) -> int:
         return max(client.waiting_bytes for client in realtime.hub.clients.values())
 
     bad = encode(TEXT, b'{"type":"nonsense %s"}' % (b"x" * 40)) * 19

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import pytest
 
 from rtcli.protocol.position import Position, format_cursor, parse_cursor
-from rtcli_server.realtime import Realtime
+from rtcli_server.realtime import RealtimeServer
 from tests.support.clients.raw_http import Response, connect, read_response
 from tests.support.clients.raw_sse import EventStream
 from tests.support.clients.rooms import join, open_ws, publish_event, say
@@ -281,7 +281,7 @@ def test_s8_no_limit_puts_a_browser_to_sleep(fast: bool, limit: str, path: str) 
 
 
 def test_a_draining_server_sends_browsers_away_until_later(fast: bool) -> None:
-    def drain(realtime: Realtime) -> None:
+    def drain(realtime: RealtimeServer) -> None:
         realtime.hub.start_draining()
 
     with live_server(fast_websockets=fast) as server:

@@ -12,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from rtcli_server.process import runner
-from rtcli_server.realtime import Realtime
+from rtcli_server.realtime import RealtimeServer
 from rtcli_server.settings import Settings
 
 SECRET = "a secret of the fuzzer, longer than 32 bytes"
@@ -99,7 +99,7 @@ class Server:
             presence_grace_s=0,
             history_total_bytes=1_000_000,
         )
-        self.realtime = Realtime(settings)
+        self.realtime = RealtimeServer(settings)
         await self.realtime.start()
         self.config = runner._config(settings, self.realtime)
         self.config.load()

@@ -13,7 +13,7 @@ import uvloop
 
 from rtcli.protocol.tokens import RoomGrant, create_token
 from rtcli_server.process.runner import ServerHandle, running_server
-from rtcli_server.realtime import Realtime
+from rtcli_server.realtime import RealtimeServer
 from rtcli_server.settings import Settings
 
 SECRET = "a secret for tests, longer than 32 bytes"
@@ -37,7 +37,7 @@ class LiveServer:
         self.port = handle.port
         self._loop = loop
 
-    def ask(self, question: Callable[[Realtime], T]) -> T:
+    def ask(self, question: Callable[[RealtimeServer], T]) -> T:
         """Call `question(realtime)` on the server's loop and return its answer."""
 
         async def answer() -> T:
@@ -45,7 +45,7 @@ class LiveServer:
 
         return asyncio.run_coroutine_threadsafe(answer(), self._loop).result(10)
 
-    def wait_until(self, question: Callable[[Realtime], bool], *, timeout_s: float = 10.0) -> None:
+    def wait_until(self, question: Callable[[RealtimeServer], bool], *, timeout_s: float = 10.0) -> None:
         """Ask until it is true."""
         deadline = time.monotonic() + timeout_s
         while not self.ask(question):

@@ -30,7 +30,7 @@ from rtcli_server.connections.event_stream_writer import OpenWriter
 from rtcli_server.connections.heartbeat_stream import HeartbeatStream
 from rtcli_server.http_routes import HttpRoute
 from rtcli_server.problems import ProblemError
-from rtcli_server.realtime import Realtime
+from rtcli_server.realtime import RealtimeServer
 from rtcli_server.transports.sse import description
 from rtcli_server.transports.sse.stream_request import (
     ID_PARAMETER,
@@ -88,7 +88,7 @@ class EventStreamResponse(Response, Generic[AnyStream]):
 
     def __init__(
         self,
-        realtime: Realtime,
+        realtime: RealtimeServer,
         new_stream: Callable[[OpenWriter], AnyStream],
         begin: Callable[[AnyStream], Awaitable[None]],
     ) -> None:
@@ -125,7 +125,7 @@ async def _begin_heartbeats(stream: HeartbeatStream) -> None:
 class EventStreamEndpoints:
     """The endpoints of the three paths, on one server."""
 
-    def __init__(self, realtime: Realtime) -> None:
+    def __init__(self, realtime: RealtimeServer) -> None:
         self._realtime = realtime
 
     async def events(self, request: Request) -> Response:
@@ -202,7 +202,7 @@ class EventStreamEndpoints:
         return None
 
 
-def stream_router(realtime: Realtime) -> APIRouter:
+def stream_router(realtime: RealtimeServer) -> APIRouter:
     """The routes of the event streams."""
     endpoints = EventStreamEndpoints(realtime)
     router = APIRouter(tags=["event streams"], route_class=HttpRoute)

@@ -24,7 +24,7 @@ from rtcli_server.connections.websocket import Connection
 from rtcli_server.delivery.wire import Format
 from rtcli_server.http_routes import HttpRoute
 from rtcli_server.problems import ProblemError
-from rtcli_server.realtime import Realtime
+from rtcli_server.realtime import RealtimeServer
 from rtcli_server.session.settings import HeartbeatMode
 from rtcli_server.transports.asgi_extensions import WEBSOCKET_TRANSPORT
 from rtcli_server.transports.http.handshake import upgrade_required
@@ -55,7 +55,9 @@ class AsgiTransport:
 
     format = Format.TEXTS
 
-    def __init__(self, realtime: Realtime, websocket: WebSocket, principal: Principal, address: str) -> None:
+    def __init__(
+        self, realtime: RealtimeServer, websocket: WebSocket, principal: Principal, address: str
+    ) -> None:
         self._websocket = websocket
         self._readable = asyncio.Event()
         self._readable.set()
@@ -160,7 +162,7 @@ class AsgiTransport:
 class WebSocketEndpoint:
     """The endpoint of both paths, on one server."""
 
-    def __init__(self, realtime: Realtime) -> None:
+    def __init__(self, realtime: RealtimeServer) -> None:
         self._realtime = realtime
 
     async def __call__(self, websocket: WebSocket) -> None:
@@ -216,7 +218,7 @@ async def _not_a_handshake(request: Request) -> Response:
     return Response(problem.body(), problem.status, headers)
 
 
-def websocket_router(realtime: Realtime) -> APIRouter:
+def websocket_router(realtime: RealtimeServer) -> APIRouter:
     """The routes of the WebSocket endpoints."""
     router = APIRouter(route_class=HttpRoute)
     endpoint = WebSocketEndpoint(realtime)

@@ -10,7 +10,7 @@ from rtcli_server.auth.admission import Rejection
 from rtcli_server.connections.websocket import CLOSE_TIMEOUT_S
 from rtcli_server.delivery.wire import cut_reason
 from rtcli_server.delivery.wire import frame as make_frame
-from rtcli_server.realtime import Realtime
+from rtcli_server.realtime import RealtimeServer
 
 
 def send_close(transport: picows.WSTransport, code: int, reason: str = "") -> None:
@@ -24,7 +24,7 @@ class RejectedTransport(core.WSListener):
 
     __slots__ = ("_realtime", "_rejection", "_socket", "slot")
 
-    def __init__(self, realtime: Realtime, rejection: Rejection) -> None:
+    def __init__(self, realtime: RealtimeServer, rejection: Rejection) -> None:
         self._realtime = realtime
         self._rejection = rejection
         self.slot = 0

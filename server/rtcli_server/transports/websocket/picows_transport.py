@@ -16,7 +16,7 @@ from rtcli.protocol.codes import CloseCode
 from rtcli_server.auth.claims import Principal
 from rtcli_server.delivery.wire import CLOSE, PING, PONG, Format
 from rtcli_server.delivery.wire import frame as make_frame
-from rtcli_server.realtime import Realtime
+from rtcli_server.realtime import RealtimeServer
 from rtcli_server.session.settings import HeartbeatMode
 from rtcli_server.transports.websocket.frames import (
     ControlFrameLimit,
@@ -55,7 +55,7 @@ class PicowsTransport(core.WSListener):
 
     def __init__(
         self,
-        realtime: Realtime,
+        realtime: RealtimeServer,
         principal: Principal,
         heartbeat: HeartbeatMode,
         address: str,

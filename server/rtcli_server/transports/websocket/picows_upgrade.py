@@ -19,7 +19,7 @@ from rtcli_server.auth.authenticator import UnknownKeyError
 from rtcli_server.auth.claims import Principal
 from rtcli_server.headers import header_values
 from rtcli_server.problems import ProblemError
-from rtcli_server.realtime import Realtime
+from rtcli_server.realtime import RealtimeServer
 from rtcli_server.session.settings import HeartbeatMode
 from rtcli_server.transports.http.handshake import PLAIN_HANDSHAKE
 from rtcli_server.transports.http.protocol import HttpProtocol
@@ -35,7 +35,7 @@ Listener: TypeAlias = PicowsTransport | RejectedTransport
 class PicowsUpgrade:
     """Takes over the handshakes of the realtime paths; there are no others."""
 
-    def __init__(self, realtime: Realtime) -> None:
+    def __init__(self, realtime: RealtimeServer) -> None:
         self._realtime = realtime
 
     def __call__(self, http: HttpProtocol) -> None:

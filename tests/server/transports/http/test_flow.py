@@ -8,7 +8,7 @@ import pytest
 
 from rtcli_server.connections.process_budget import Output
 from rtcli_server.connections.websocket import Connection
-from rtcli_server.realtime import Realtime
+from rtcli_server.realtime import RealtimeServer
 from tests.support.clients.raw_http import connect, handshake_bytes, read_response
 from tests.support.servers.live_server import TRANSPORTS, LiveServer, live_server, token
 
@@ -22,13 +22,13 @@ def server(request: pytest.FixtureRequest) -> Iterator[LiveServer]:
         yield server
 
 
-def seen(realtime: Realtime) -> list[Output]:
+def seen(realtime: RealtimeServer) -> list[Output]:
     """All outputs, as the budget keeps them for a while."""
     return list(realtime.outputs())
 
 
 def test_a_websocket_is_not_an_answer_any_more(server: LiveServer) -> None:
-    def write(realtime: Realtime) -> None:
+    def write(realtime: RealtimeServer) -> None:
         (client,) = realtime.hub.clients.values()
         assert isinstance(client, Connection)
         client.writer.send(b"x" * MUCH)
