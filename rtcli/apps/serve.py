@@ -18,7 +18,7 @@ from rtcli_server.auth.origins import InvalidOriginError
 from rtcli_server.auth.verification_keys import KeyConfigError
 from rtcli_server.broker import BrokerUnavailableError, InvalidStoreError
 from rtcli_server.process.listeners import ListenError, base_url, reserved_port
-from rtcli_server.process.logs import configure_logging, redact
+from rtcli_server.process.logs import configure_logging
 from rtcli_server.process.runner import (
     CertificateError,
     ServerFailedError,
@@ -27,6 +27,7 @@ from rtcli_server.process.runner import (
     serve_forever,
 )
 from rtcli_server.process.supervisor import WorkersError, supervise
+from rtcli_server.redaction import redact
 from rtcli_server.settings import Settings
 
 DEFAULT_PORT = 8000

@@ -9,8 +9,9 @@ app.include_router(realtime_router(Settings(secrets=[SECRET])))
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TypeAlias
 
 from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
@@ -23,42 +24,66 @@ from rtcli_server.http_routes import HttpRoute, add_slash_route
 from rtcli_server.metrics.exposition import Exposition
 from rtcli_server.problems import ProblemError
 from rtcli_server.realtime import RealtimeServer
+from rtcli_server.redaction import install_redaction
 from rtcli_server.settings import Settings
 from rtcli_server.transports.cors import Cors
 from rtcli_server.transports.sse.endpoints import stream_router
 from rtcli_server.transports.websocket.asgi_endpoint import answer_handshake, websocket_router
 
+Lifespan: TypeAlias = AbstractAsyncContextManager[None]
 
-def realtime_router(settings: Settings, realtime: RealtimeServer | None = None) -> APIRouter:
+
+def realtime_router(settings: Settings) -> APIRouter:
     """Make a router with everything but the page; its lifespan starts and stops the server.
 
-    `realtime` is for tests and for the runner; without it, one is made from `settings`. Raises what
-    `RealtimeServer` raises.
+    Raises what `RealtimeServer` raises.
     """
-    services = realtime or RealtimeServer(settings)
+    return embedded_router(RealtimeServer(settings))
+
+
+def embedded_router(server: RealtimeServer) -> APIRouter:
+    """Make the router of a server in somebody else's process, whose logs get no token from here on."""
+    install_redaction()
 
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
-        await services.start()
-        try:
+        install_redaction()  # the handlers of the application are there by now
+        async with _running(server):
             yield
-        finally:
-            await services.stop()
 
+    return _new_router(server, lifespan)
+
+
+@asynccontextmanager
+async def _running(server: RealtimeServer) -> AsyncIterator[None]:
+    await server.start()
+    try:
+        yield
+    finally:
+        await server.stop()
+
+
+def _new_router(server: RealtimeServer, lifespan: Callable[[object], Lifespan]) -> APIRouter:
     router = APIRouter(lifespan=lifespan, redirect_slashes=False)
-    router.include_router(websocket_router(services))
-    router.include_router(stream_router(services))
-    router.include_router(api_router(services, rates=services.user_rates))
-    router.include_router(_health_router(services))
+    router.include_router(websocket_router(server))
+    router.include_router(stream_router(server))
+    router.include_router(api_router(server, rates=server.user_rates))
+    router.include_router(_health_router(server))
     add_slash_route(router)
     return router
 
 
 def create_app(settings: Settings, realtime: RealtimeServer | None = None) -> FastAPI:
-    """Make a whole server as an ASGI application, with the page. Raises what `RealtimeServer` raises."""
+    """Make a whole server as an ASGI application, with the page. Raises what `RealtimeServer` raises.
+
+    `realtime` is for tests and for the runner, which has its own logs; without it, one is made of `settings`.
+    """
     services = realtime or RealtimeServer(settings)
     app = FastAPI(title="rtcli server", docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.include_router(realtime_router(settings, services))
+    router = (
+        embedded_router(services) if realtime is None else _new_router(services, lambda _: _running(services))
+    )
+    app.include_router(router)
     app.include_router(page_router())
     app.add_api_websocket_route("/{path:path}", _unknown_websocket)
     install_problem_handlers(app)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,33 +13,17 @@ import pytest
 import websockets
 
 from tests.support.paths import ROOT
-from tests.support.ports import free_port
-from tests.support.waiting import wait_until
+from tests.support.servers.foreign_server import ASGI_SERVERS, application
 
 PAGE = ROOT / "docs" / "embedding.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
 
-@pytest.fixture
-def port(tmp_path: Path) -> Iterator[int]:
-    """The example under plain uvicorn."""
-    (tmp_path / "main.py").write_text(EXAMPLES[0])
-    port = free_port()
-    command = [sys.executable, "-m", "uvicorn", "main:app", "--port", str(port), "--log-level", "warning"]
-    process = subprocess.Popen(command, cwd=tmp_path)
-    try:
-        wait_until(lambda: process.poll() is not None or is_up(port))
-        yield port
-    finally:
-        process.terminate()
-        assert process.wait(30) is not None
-
-
-def is_up(port: int) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
-    except httpx.TransportError:
-        return False
+@pytest.fixture(params=ASGI_SERVERS)
+def port(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[int]:
+    """The example under an ASGI server that is not ours."""
+    with application(tmp_path, EXAMPLES[0], request.param) as running:
+        yield running.port
 
 
 def token() -> str:

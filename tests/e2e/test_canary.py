@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import signal
 import time
 from pathlib import Path
 
-import httpx
 import pytest
-from websockets.exceptions import InvalidStatus, WebSocketException
-from websockets.sync.client import connect
 
 from rtcli.protocol.tokens import create_token
+from tests.support.clients.canary import visit
 from tests.support.ports import free_port
 from tests.support.processes.command import Command
 from tests.support.processes.rtcli import rtcli
+from tests.support.servers.foreign_server import ASGI_SERVERS, application
 from tests.support.waiting import wait_until
 
 CANARY = "canary-7f3e9a"
@@ -25,41 +23,6 @@ SECRET = f"{CANARY}-secret-of-more-than-32-bytes"
 
 def good_token() -> str:
     return create_token(SECRET, sub="7", now=time.time(), ttl_s=86_400, name="Ann", scope="admin")
-
-
-def visit(port: int, token: str) -> None:
-    """Bring the token to every door, in every way."""
-    base = f"127.0.0.1:{port}"
-    bearer = {"Authorization": f"Bearer {token}"}
-    for path in ("/api/v1/ws", "/api/v1/ws/v2", "/api/v1/nothing"):
-        for query, headers in (
-            (f"?token={token}", {}),
-            ("", bearer),
-            (f"?token={token}", bearer),
-            ("", {"Sec-WebSocket-Protocol": f"rt.v1, bearer.{token}"}),
-            ("", {"Sec-WebSocket-Protocol": f"bearer.{token}"}),
-            ("", {"Cookie": f"rt_token={token}", "Origin": f"http://{base}"}),
-            (f"?token={token}", {"Origin": f"http://{token}.example"}),
-        ):
-            with (
-                contextlib.suppress(InvalidStatus, WebSocketException, TimeoutError),
-                connect(f"ws://{base}{path}{query}", additional_headers=headers, proxy=None) as socket,
-            ):
-                socket.recv(timeout=5)
-                socket.send(json.dumps({"type": "refresh", "data": {"token": token}}))
-                socket.send(f'{{"token": "{token}", broken')
-                socket.recv(timeout=5)
-    with httpx.Client(base_url=f"http://{base}", trust_env=False, timeout=10) as client:
-        for path in ("/api/v1/rooms", "/nothing", "/api/v1/batch", "/api/v1/sse/stream/x", "/metrics"):
-            for query, headers in (
-                (f"?token={token}", {}),
-                ("", bearer),
-                ("", {"Cookie": f"rt_token={token}"}),
-            ):
-                client.get(path + query, headers=headers)
-                client.post(path + query, headers=headers, json={"token": token})
-        with client.stream("GET", f"/api/v1/events/stream?room=a&token={token}") as stream:
-            next(stream.iter_raw(), None)
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
@@ -88,6 +51,43 @@ def test_the_server_tells_no_secret(tmp_path: Path, log_format: str) -> None:
         lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
         assert {"connected", "gone"} <= {line["message"] for line in lines}
         assert all(line["ts"].endswith("Z") for line in lines)
+
+
+APPLICATION = f"""
+import logging
+from fastapi import FastAPI, Request
+from rtcli_server import Settings, realtime_router
+
+app = FastAPI()
+app.include_router(realtime_router(Settings(secrets=({SECRET!r},))))
+
+@app.middleware("http")
+async def log_urls(request: Request, call_next):
+    logging.getLogger("application").warning("asked for %s by %s", request.url, dict(request.headers))
+    return await call_next(request)
+"""
+VERBOSE = {
+    "uvicorn": ("--log-level", "trace", "--no-use-colors"),
+    "hypercorn": (
+        *("--log-level", "DEBUG", "--access-logfile", "-", "--error-logfile", "-"),
+        *("--access-logformat", '%(h)s "%(R)s" %(s)s %({authorization}i)s %({cookie}i)s'),
+    ),
+}
+
+
+@pytest.mark.parametrize("server", ASGI_SERVERS)
+def test_an_application_with_our_router_tells_no_secret(tmp_path: Path, server: str) -> None:
+    """Its own lines, those of the ASGI server, and ours: all that is written to the terminal."""
+    good = good_token()
+    with application(tmp_path, APPLICATION, server, *VERBOSE[server]) as running:
+        for token in (good, CANARY):
+            visit(running.port, token)
+    output = running.output.replace(f"http://{CANARY}.example", "")  # an origin, as the server logs it
+    for part in (CANARY, *good.split(".")):
+        assert part not in output
+    # It was given, and logged by both: without the filter it would be there.
+    assert "/api/v1/ws?token=[redacted]" in running.output
+    assert "asked for http://127.0.0.1" in running.output
 
 
 def test_the_commands_tell_no_secret(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import rtcli_server
 
-NAMES = ["Settings", "create_app", "realtime_router"]
+NAMES = ["RedactionFilter", "Settings", "create_app", "realtime_router"]
 
 
 def test_the_public_names() -> None:

@@ -1,8 +1,6 @@
 """Logs: one handler for every logger, uvicorn's included, as text or JSON, with secrets redacted.
 
-uvicorn logs the request line of a WebSocket, with `?token=…` in it, to the logger `uvicorn.error`; libraries
-put URLs and headers into exceptions. So redaction does not depend on the code that logs: it is applied to
-every finished line.
+Redaction (redaction.py) does not depend on the code that logs: it is applied to every finished line.
 
 Connection ids and other fields come as `extra`: `_log.info("joined", extra={"connection_id": …})`.
 """
@@ -21,8 +19,8 @@ import msgspec
 from typing_extensions import override
 
 from rtcli.protocol.messages.values import format_timestamp
+from rtcli_server.redaction import redact
 
-REDACTED = "[redacted]"
 INDENT = "    "  # before each line of a traceback
 MAX_MESSAGE = 8_192  # characters of one line's message
 REPEATS = 10  # of one warning or error, per window
@@ -30,32 +28,12 @@ WINDOW_S = 60.0
 LIMITED = frozenset({"rtcli_server.auth.admission"})  # loggers whose lower levels are limited too
 MAX_KINDS = 256  # of repeated messages that are counted at a time
 
-# Where a token may be (auth/token_location.py), as it looks in request lines, URLs, headers and their reprs.
-_NAMED = re.compile(
-    r"""((?:\b|%22)(?:token|rt_token|access_token|refresh_token|id_token|ticket|secret|password)
-         (?:(?:=|%3d)["']?|["']?\s*:\s*["']))  [^\s&;,"'<>\\]+""",
-    re.VERBOSE | re.IGNORECASE,
-)
-_BEARER = re.compile(r"(\bbearer(?:\.|%20|\s+))[^\s,;\"'<>\\]+", re.IGNORECASE)
-_AUTHORIZATION = re.compile(r"(\bauthorization['\"]?\s*[:,=]\s*b?['\"]?\w+\s+)[^\s,;\"'<>\\]+", re.IGNORECASE)
-# Anywhere: base64url of `{"`, and two dots.
-_JWT = re.compile(r"\bey[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
-_USERINFO = re.compile(r"(\w://[^\s/@:]*):[^\s/@]+@")  # redis://user:password@host
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 # What a parser of text logs reads as it stands; anything else is a JSON string.
 _BARE = re.compile(r'[^\s"=\\]+')
 _FIELD = re.compile(r"(?:^|\s)\w+=")  # it would be taken for the first field, were its message not quoted
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
-
-
-def redact(text: str) -> str:
-    """Replace tokens, secrets and passwords in a text."""
-    text = _JWT.sub(REDACTED, text)
-    text = _NAMED.sub(rf"\1{REDACTED}", text)
-    text = _BEARER.sub(rf"\1{REDACTED}", text)
-    text = _AUTHORIZATION.sub(rf"\1{REDACTED}", text)
-    return _USERINFO.sub(rf"\1:{REDACTED}@", text)
 
 
 def _escape(match: re.Match[str]) -> str:

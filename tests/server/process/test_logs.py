@@ -21,8 +21,8 @@ from rtcli_server.process.logs import (
     RepeatFilter,
     TextFormatter,
     configure_logging,
-    redact,
 )
+from rtcli_server.redaction import redact
 from tests.support.forged_tokens import forge
 
 CANARY = "canary-5c1f"
@@ -90,54 +90,6 @@ class Log:
     @property
     def records(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.text.splitlines()]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        f'127.0.0.1:5 - "WebSocket /api/v1/ws?token={CANARY}" [accepted]',
-        f'"GET /api/v1/events/stream?room=a&token={CANARY}&x=1 HTTP/1.1" 200',
-        f"/x?access_token={CANARY}",
-        f"/x?token%3D{CANARY}",
-        f"TOKEN={CANARY}",
-        f"Authorization: Bearer {CANARY}",
-        f"[(b'authorization', b'Bearer {CANARY}'), (b'host', b'x')]",
-        f"{{'authorization': 'Basic {CANARY}'}}",
-        f"(b'sec-websocket-protocol', b'rt.v1, bearer.{CANARY}')",
-        f"bearer%20{CANARY}",
-        f"cookie: a=1; rt_token={CANARY}; b=2",
-        f'{{"type":"refresh","data":{{"token":"{CANARY}"}}}}',
-        f"{{'token': '{CANARY}'}}",
-        f"secrets=('x',) secret='{CANARY}'",
-        f"redis://user:{CANARY}@host:6379/0",
-        f"redis://:{CANARY}@host:6379/0",
-        f"token is {JWT}",
-        f"x{CANARY[:0]} {JWT.rpartition('.')[0]}.",
-    ],
-)
-def test_wherever_a_secret_stands(text: str) -> None:
-    clean = redact(text)
-    assert CANARY not in clean
-    assert JWT not in clean
-    assert JWT.split(".")[1] not in clean
-    assert "[redacted]" in clean
-    assert redact(clean) == clean
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "token refused for room general: expired",
-        "the token expired",
-        '"GET /api/v1/rooms?limit=5 HTTP/1.1" 200',
-        "key.something.else and eyes.on.you",
-        "redis://host:6379/0",
-        "bearer of news",
-        "authorization failed",
-    ],
-)
-def test_ordinary_words_stay(text: str) -> None:
-    assert redact(text) == text or text == "bearer of news"
 
 
 def fail() -> None:
