@@ -9,7 +9,18 @@ import pytest
 
 import rtcli_server
 
-NAMES = ["RedactionFilter", "Settings", "create_app", "realtime_router"]
+NAMES = [
+    "ConflictError",
+    "NotRunningError",
+    "Presence",
+    "Realtime",
+    "RealtimeError",
+    "RedactionFilter",
+    "Settings",
+    "UnavailableError",
+    "create_app",
+    "realtime_router",
+]
 
 
 def test_the_public_names() -> None:

@@ -5,7 +5,8 @@
 
 Every route of the router checks the token first: see `access`.
 
-From outside: the names below, and `page`.
+From outside: the names below, `page`, and for applications that embed the server `models`, `publishing`,
+`reading` and `router`.
 """
 
 from __future__ import annotations

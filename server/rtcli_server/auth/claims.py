@@ -156,17 +156,22 @@ def _subject(value: object) -> str:
 
 
 def _display_name(claims: Mapping[str, object]) -> str:
-    """Return `name`, else `email`, without characters that must not reach a screen: controls, bidi marks.
-
-    One of which nothing can be seen is none.
-    """
+    """Return `name`, else `email`, as it may be shown."""
     for claim in ("name", "email"):
         value = claims.get(claim)
-        if isinstance(value, str):
-            shown = "".join(filter(str.isprintable, value)).strip()[:MAX_NAME_CHARACTERS].rstrip()
-            if not is_blank(shown):
-                return shown
+        shown = showable(value) if isinstance(value, str) else None
+        if shown is not None:
+            return shown
     return UNKNOWN_NAME
+
+
+def showable(name: str) -> str | None:
+    """Return a display name without characters that must not reach a screen: controls, bidi marks.
+
+    None when nothing is left that can be seen.
+    """
+    shown = "".join(filter(str.isprintable, name)).strip()[:MAX_NAME_CHARACTERS].rstrip()
+    return None if is_blank(shown) else shown
 
 
 def _scopes(value: object) -> frozenset[str]:
