@@ -1,9 +1,9 @@
 """The realtime server: rooms over WebSocket and event streams over SSE, on one log.
 
-The public API is here: `Realtime` is the server as an object of another application, `realtime_router` its
-routes alone, `create_app` a whole server; `Settings` configures each of them, and `RedactionFilter` is for
-the logs of that application. They are imported when they are first used, because the command line imports
-parts of this package and must start fast.
+The public API is here. `Realtime` is the server as an object of another application, `realtime_router` its
+routes alone, `create_app` a whole server; `Settings` configures each of them. `Hooks` are what the
+application decides, and `RedactionFilter` is for its logs. All names are imported when they are first used,
+because the command line imports parts of this package and must start fast.
 """
 
 from __future__ import annotations
@@ -21,16 +21,34 @@ if TYPE_CHECKING:
         RealtimeError,
         UnavailableError,
     )
+    from rtcli_server.hooks import (
+        ConnectRequest,
+        Disconnected,
+        Hooks,
+        JoinRequest,
+        PublishRequest,
+        Refuse,
+        Rename,
+        Rewrite,
+    )
     from rtcli_server.redaction import RedactionFilter
     from rtcli_server.settings import Settings
 
 __all__ = [
     "ConflictError",
+    "ConnectRequest",
+    "Disconnected",
+    "Hooks",
+    "JoinRequest",
     "NotRunningError",
     "Presence",
+    "PublishRequest",
     "Realtime",
     "RealtimeError",
     "RedactionFilter",
+    "Refuse",
+    "Rename",
+    "Rewrite",
     "Settings",
     "UnavailableError",
     "create_app",
@@ -39,11 +57,19 @@ __all__ = [
 
 _MODULES = {
     "ConflictError": "embedding",
+    "ConnectRequest": "hooks",
+    "Disconnected": "hooks",
+    "Hooks": "hooks",
+    "JoinRequest": "hooks",
     "NotRunningError": "embedding",
     "Presence": "embedding",
+    "PublishRequest": "hooks",
     "Realtime": "embedding",
     "RealtimeError": "embedding",
     "RedactionFilter": "redaction",
+    "Refuse": "hooks",
+    "Rename": "hooks",
+    "Rewrite": "hooks",
     "Settings": "settings",
     "UnavailableError": "embedding",
     "create_app": "app",

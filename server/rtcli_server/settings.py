@@ -88,6 +88,9 @@ class Settings(BaseModel):
     drain_timeout_s: float = Field(default=10.0, gt=0)
     retry_spread_s: float = Field(default=5.0, ge=0)  # the time over which clients reconnect after a drain
 
+    # Hooks of an application that embeds the server.
+    hook_deadline_s: float = Field(default=5.0, gt=0)  # for the answer of a hook
+
     log_format: Literal["text", "json"] = "text"
 
     @field_validator("trusted_proxies")

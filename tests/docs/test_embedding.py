@@ -12,6 +12,7 @@ import httpx
 import pytest
 import websockets
 
+from tests.support.clients.embedded import connected
 from tests.support.paths import ROOT
 from tests.support.servers.foreign_server import ASGI_SERVERS, application
 
@@ -58,3 +59,19 @@ async def test_the_example_serves_rooms_and_streams(port: int) -> None:
                 await ws.recv()
         assert refused.value.rcvd is not None
         assert refused.value.rcvd.code == 1008
+
+
+@pytest.mark.parametrize("server", ASGI_SERVERS)
+async def test_twenty_lines_refuse_a_join_and_send_to_a_user(tmp_path: Path, server: str) -> None:
+    program = EXAMPLES[2]
+    assert len([line for line in program.splitlines() if line.strip()]) <= 20
+    with application(tmp_path, program, server) as running:
+        async with connected(running.port, token(), query="&events=1") as client:
+            refused = await client.ask("join_room", room="club")
+            assert refused["data"] == {"code": "forbidden", "message": "Members only"}
+            assert (await client.ask("join_room", room="general"))["type"] == "room_joined"
+            async with httpx.AsyncClient(base_url=running.url, trust_env=False) as http:
+                position = (await http.post("/orders/7")).json()
+            event = (await client.until("event"))["data"]
+            assert (event["event"], event["data"]) == ("order.paid", {"order": 42})
+            assert position == f"{event['epoch']}-{event['offset']}"

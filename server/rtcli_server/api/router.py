@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response, Security
@@ -13,6 +13,7 @@ from rtcli.protocol.messages import MAX_HISTORY, format_timestamp
 from rtcli.protocol.paths import API_PREFIX
 from rtcli.protocol.position import POSITION
 from rtcli_server.api.access import Access, Caller, guarded_route
+from rtcli_server.api.hooks import ApiHooks
 from rtcli_server.api.models import (
     BatchIn,
     BatchOut,
@@ -59,10 +60,11 @@ def api_router(
     access = Access(services, rates)
     router = APIRouter(prefix=API_PREFIX, route_class=guarded_route(access), dependencies=[Security(_bearer)])
     publisher = Publisher(services.broker, services.clock, services.metrics, timeout_s=log_timeout_s)
-    _add_rooms(router, services, publisher)
-    _add_history(router, services, log_timeout_s)
+    hooks = ApiHooks(services.gate)
+    _add_rooms(router, services, publisher, hooks)
+    _add_history(router, services, hooks, log_timeout_s)
     _add_events(router, publisher)
-    _add_batch(router, publisher, access)
+    _add_batch(router, publisher, access, hooks)
     _add_connections(router, services)
     return router
 
@@ -82,7 +84,7 @@ def _status(receipt: Receipt) -> int:
     return 200 if receipt.duplicate else 201
 
 
-def _add_rooms(router: APIRouter, services: ApiServices, publisher: Publisher) -> None:
+def _add_rooms(router: APIRouter, services: ApiServices, publisher: Publisher, hooks: ApiHooks) -> None:
     @router.post(
         "/rooms/{room:path}/messages",
         status_code=201,
@@ -91,7 +93,8 @@ def _add_rooms(router: APIRouter, services: ApiServices, publisher: Publisher) -
     )
     async def publish_message(room: str, body: MessageIn, caller: Caller, response: Response) -> PublishedOut:
         """Publish a message. Needs the right to publish in the room, not membership."""
-        receipt = await publisher.finish(publisher.start_message(caller, room, body.content, body.id))
+        content = await hooks.content_of(caller, room, body.content, body.id)
+        receipt = await publisher.finish(publisher.start_message(caller, room, content, body.id))
         response.status_code = _status(receipt)
         return _published(receipt)
 
@@ -108,13 +111,14 @@ def _add_rooms(router: APIRouter, services: ApiServices, publisher: Publisher) -
     async def list_members(room: str, caller: Caller) -> MembersOut:
         """List the members of a room."""
         _check_may_join(caller, room)
+        await hooks.check_may_read(caller, room)
         async with shared_store():
             members, count = await services.rooms.members(room)
         shown = [MemberOut(user_id=member.user_id, name=member.name) for member in members]
         return MembersOut(room=room, members=shown, member_count=count)
 
 
-def _add_history(router: APIRouter, services: ApiServices, log_timeout_s: float) -> None:
+def _add_history(router: APIRouter, services: ApiServices, hooks: ApiHooks, log_timeout_s: float) -> None:
     @router.get(
         "/rooms/{room:path}/messages",
         tags=["rooms"],
@@ -136,6 +140,7 @@ def _add_history(router: APIRouter, services: ApiServices, log_timeout_s: float)
     ) -> Response:
         """Read the newest messages, or those after a position."""
         _check_may_join(caller, room)
+        await hooks.check_may_read(caller, room)
         asked = parse_since(since)
         reader = PageReader(services.broker, room, since=asked, limit=limit, timeout_s=log_timeout_s)
         return PiecesResponse(reader.body(await reader.read_first()))
@@ -168,8 +173,10 @@ def _add_events(router: APIRouter, publisher: Publisher) -> None:
         return _published(receipt)
 
 
-def _add_batch(router: APIRouter, publisher: Publisher, access: Access) -> None:
-    def start_all(caller: Principal, parts: list[PublicationIn]) -> Iterator[Started | ProblemError]:
+def _add_batch(router: APIRouter, publisher: Publisher, access: Access, hooks: ApiHooks) -> None:
+    async def start_all(
+        caller: Principal, parts: list[PublicationIn]
+    ) -> AsyncIterator[Started | ProblemError]:
         too_many: ProblemError | None = None
         for index, part in enumerate(parts):
             try:
@@ -178,7 +185,7 @@ def _add_batch(router: APIRouter, publisher: Publisher, access: Access) -> None:
             except ProblemError as problem:
                 too_many = problem  # for the rest too, so that the order is kept when they are repeated
             try:
-                yield too_many or _start_part(publisher, caller, part)
+                yield too_many or await _start_part(publisher, hooks, caller, part)
             except ProblemError as problem:
                 yield problem
 
@@ -201,13 +208,16 @@ def _add_batch(router: APIRouter, publisher: Publisher, access: Access) -> None:
     )
     async def publish_batch(body: BatchIn, caller: Caller) -> BatchOut:
         """Publish up to 100 messages and events in order; each part succeeds or fails by itself."""
-        started = list(start_all(caller, body.publications))
+        started = [part async for part in start_all(caller, body.publications)]
         return BatchOut(results=[await finish(part) for part in started])
 
 
-def _start_part(publisher: Publisher, caller: Principal, part: PublicationIn) -> Started:
+async def _start_part(
+    publisher: Publisher, hooks: ApiHooks, caller: Principal, part: PublicationIn
+) -> Started:
     if part.room is not None and part.content is not None and part.event is None and part.user is None:
-        return publisher.start_message(caller, part.room, part.content, part.id)
+        content = await hooks.content_of(caller, part.room, part.content, part.id)
+        return publisher.start_message(caller, part.room, content, part.id)
     if part.event is not None and part.room is None and part.content is None:
         return publisher.start_event(caller, part.user, part.event, part.data, part.id)
     detail = "A part has room and content, or event and perhaps user and data"

@@ -10,6 +10,7 @@ from rtcli_server.auth.authenticator import Authenticator
 from rtcli_server.auth.claims import Principal
 from rtcli_server.auth.origins import OriginPolicy
 from rtcli_server.broker import Broker
+from rtcli_server.hooks import HookGate
 from rtcli_server.metrics.registry import Metrics
 from rtcli_server.timing.clock import Clock
 
@@ -48,6 +49,11 @@ class Refreshable(Protocol):
 
 class ApiServices(Protocol):
     """The parts of a server that the API uses."""
+
+    @property
+    def gate(self) -> HookGate | None:
+        """The hooks of the application, if it has some."""
+        ...
 
     @property
     def authenticator(self) -> Authenticator:

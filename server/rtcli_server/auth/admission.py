@@ -24,6 +24,10 @@ from rtcli_server.headers import Headers, header_values
 _log = logging.getLogger(__name__)
 
 
+class UndecidedError(Exception):
+    """Only `Admission.admit` can decide: somebody else has to be asked."""
+
+
 class AdmissionRequest:
     """The parts of an HTTP request that decide about its admission.
 
@@ -120,7 +124,7 @@ class Admission:
         self._rejections = rejections
 
     def admit_at_once(self, request: AdmissionRequest) -> Principal | Rejection:
-        """Check with the keys at hand. Raises UnknownKeyError when `admit` may find the key."""
+        """Check with the keys at hand. Raises UnknownKeyError or UndecidedError when `admit` can."""
         token = self._find_token(request)
         if isinstance(token, Rejection):
             return self._reject_unverified(request, token)

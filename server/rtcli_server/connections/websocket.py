@@ -228,7 +228,7 @@ class Connection(Subscriber, Client):
     def follow(self, decisions: Sequence[Decision]) -> None:
         """Carry out what the session decided, in order."""
         for decision in decisions:
-            _ACTIONS[type(decision)](self, decision)
+            ACTIONS[type(decision)](self, decision)
 
     def send(self, message: ServerMessage) -> None:
         """Send one message, in this loop turn."""
@@ -289,7 +289,7 @@ class Connection(Subscriber, Client):
             self.writer.set_reading(on=wanted)
 
 
-_ACTIONS: dict[type[Decision], Callable[[Connection, Any], None]] = {
+ACTIONS: dict[type[Decision], Callable[[Connection, Any], None]] = {
     Publish: commands.publish,
     Reply: Connection.reply,
     Join: lambda connection, decision: connection.start(commands.join(connection, decision)),

@@ -32,6 +32,7 @@ from rtcli_server.app import embedded_router
 from rtcli_server.auth.claims import Principal, showable
 from rtcli_server.embedding.errors import NotRunningError, translated
 from rtcli_server.embedding.mounting import mount
+from rtcli_server.hooks import Hooks
 from rtcli_server.realtime import RealtimeServer
 from rtcli_server.settings import Settings
 
@@ -52,12 +53,12 @@ class Realtime:
     ValueError for a name, an id or data that the protocol does not allow.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        """Open the log and prepare the keys; nothing runs yet.
+    def __init__(self, settings: Settings, *, hooks: Hooks | None = None) -> None:
+        """Open the log and prepare the keys; nothing runs yet. `hooks` are asked what they implement.
 
         Raises InvalidStoreError, KeyConfigError and InvalidOriginError, each with a text for people.
         """
-        self._server = RealtimeServer(settings)
+        self._server = RealtimeServer(settings, hooks)
         server = self._server
         self._publisher = Publisher(server.broker, server.clock, server.metrics, timeout_s=LOG_TIMEOUT_S)
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -94,6 +94,8 @@ LOOP_LAG_SECONDS = Spec(
     "seconds",
     "How late the event loop's ticks are (ten per second)",
 )
+HOOK_CALLS = Spec("rtcli_hook_calls", Kind.COUNTER, "", "Calls of the application's hooks", "outcome")
+HOOKS_WAITING = Spec("rtcli_hooks_waiting", Kind.GAUGE, "", "Calls of hooks that have not ended yet")
 DRAINING = Spec("rtcli_draining", Kind.GAUGE, "", "Whether the server is shutting down")
 INSTANCES = Spec("rtcli_instances", Kind.GAUGE, "", "Live instances of the deployment, this one included")
 INFO = Spec("rtcli_server", Kind.GAUGE, "", "1; the label names this instance", "instance")
@@ -118,6 +120,8 @@ SPECS = (
     FOREIGN,
     INVALID,
     LOOP_LAG_SECONDS,
+    HOOK_CALLS,
+    HOOKS_WAITING,
     DRAINING,
     INSTANCES,
     INFO,
@@ -152,6 +156,8 @@ class Metrics:
         self.refusals: Counter[str] = Counter()
         self.refused_messages: Counter[str] = Counter()
         self.resumes: Counter[str] = Counter()
+        self.hook_calls: Counter[str] = Counter()
+        self.hooks_waiting = 0
         self.published = 0
         self.duplicates = 0
         self.unavailable = 0

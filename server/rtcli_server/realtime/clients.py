@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from rtcli_server.auth.claims import Principal
 from rtcli_server.connections.event_stream import EventStream
 from rtcli_server.connections.event_stream_writer import EventStreamServices, OpenWriter
 from rtcli_server.connections.heartbeat_stream import HeartbeatStream
+from rtcli_server.connections.hooked import HookedConnection, hooked_actions
 from rtcli_server.connections.websocket import Connection
 from rtcli_server.connections.websocket_writer import WebSocketServices, WebSocketWriter
+from rtcli_server.hooks import HookGate
 from rtcli_server.limits.user_rates import UserRates
 from rtcli_server.realtime.parts import new_session_settings
 from rtcli_server.session.session import Session
@@ -23,16 +27,29 @@ class ClientServices(WebSocketServices, EventStreamServices, Protocol):
 
 
 class ClientFactory:
-    """Gives each client a name, its limits and its server. `user_rates` None: no limit."""
+    """Gives each client a name, its limits and its server. `user_rates` None: no limit.
+
+    `gate` None: no hooks.
+    """
 
     def __init__(
-        self, services: ClientServices, settings: Settings, *, instance_id: str, user_rates: UserRates | None
+        self,
+        services: ClientServices,
+        settings: Settings,
+        *,
+        instance_id: str,
+        user_rates: UserRates | None,
+        gate: HookGate | None = None,
     ) -> None:
         self._services = services
         self._settings = settings
         self._session_settings = new_session_settings(settings)
         self._instance_id = instance_id
         self._user_rates = user_rates
+        # Chosen once: without hooks, a connection is what it was before there were any.
+        self._connection: Callable[..., Connection] = Connection
+        if gate is not None and gate.implemented & {"join", "publish"}:
+            self._connection = partial(HookedConnection, hooked_actions(gate))
 
     def _new_connection_id(self) -> str:
         """A name for one connection, unique over instances; it begins with the instance's."""
@@ -55,7 +72,7 @@ class ClientFactory:
             wall=clock.wall(),
             user_bucket=None if rates is None else rates.of(principal.user_id, now),
         )
-        return Connection(
+        return self._connection(
             self._services,
             session,
             writer,

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
+from collections.abc import Callable
 
+from typing_extensions import override
+
+from rtcli_server.auth.admission import Admission, Rejection
 from rtcli_server.auth.authenticator import Authenticator
+from rtcli_server.auth.origins import OriginPolicy
 from rtcli_server.broker import Broker, Coordinator, Retention
+from rtcli_server.cluster.deployment import Deployment
 from rtcli_server.cluster.shared_rates import SharedRates
+from rtcli_server.connections.hub import Client, HubObserver
 from rtcli_server.connections.send_budget import SendBudget
 from rtcli_server.delivery.fanout import Fanout
+from rtcli_server.hooks import HookGate, Hooks, max_calls
+from rtcli_server.hooks.admission import HookedAdmission
+from rtcli_server.hooks.disconnects import Disconnects
 from rtcli_server.limits.connection_caps import ConnectionCaps, default_node_limit
 from rtcli_server.limits.user_rates import UserRates
 from rtcli_server.memory_limit import default_budget, memory_limit
@@ -102,3 +113,58 @@ def new_session_settings(settings: Settings) -> SessionSettings:
         rate_limit_per_s=rate,
         rate_burst=2 * (rate or 100.0),
     )
+
+
+def new_gate(
+    settings: Settings, hooks: Hooks | None, budget: SendBudget, metrics: Metrics, clock: Clock
+) -> HookGate | None:
+    """What asks the hooks of an application; None when it has none."""
+    if hooks is None:
+        return None
+    calls = max_calls(budget.process_bytes)
+    return HookGate(hooks, deadline_s=settings.hook_deadline_s, calls=calls, metrics=metrics, now=clock.now)
+
+
+def new_admission(
+    gate: HookGate | None,
+    authenticator: Authenticator,
+    origins: OriginPolicy,
+    check_capacity: Callable[[str, str], Rejection | None],
+    rejections: Counter[str],
+) -> Admission:
+    """Who may connect, and with a hook, what the application says to that."""
+    if gate is None or "connect" not in gate.implemented:
+        return Admission(authenticator, origins, check_capacity, rejections)
+    admission = HookedAdmission(authenticator, origins, check_capacity, rejections)
+    admission.gate = gate
+    return admission
+
+
+def new_disconnects(gate: HookGate | None, spawn: Spawn) -> Disconnects | None:
+    """What tells the application who has gone; None when it does not want to know."""
+    return Disconnects(gate, spawn) if gate is not None and "disconnect" in gate.implemented else None
+
+
+class _Observers(HubObserver):
+    """The other instances and the application are told of each client."""
+
+    def __init__(self, others: HubObserver | None, disconnects: Disconnects) -> None:
+        self._others = others
+        self._disconnects = disconnects
+
+    @override
+    def opened(self, connection: Client) -> None:
+        if self._others is not None:
+            self._others.opened(connection)
+
+    @override
+    def closed(self, connection: Client) -> None:
+        if self._others is not None:
+            self._others.closed(connection)
+        self._disconnects.report(connection)
+
+
+def new_observer(deployment: Deployment | None, disconnects: Disconnects | None) -> HubObserver | None:
+    """Whoever is told of clients that come and go."""
+    others = None if deployment is None else deployment.user_connections
+    return others if disconnects is None else _Observers(others, disconnects)

@@ -12,7 +12,7 @@ from itertools import chain
 
 from rtcli.protocol.codes import CloseCode, ErrorCode
 from rtcli.protocol.publication import Publication
-from rtcli_server.auth.admission import Admission, Rejection
+from rtcli_server.auth.admission import Rejection
 from rtcli_server.auth.claims import Principal
 from rtcli_server.auth.origins import OriginPolicy
 from rtcli_server.broker import (
@@ -36,6 +36,7 @@ from rtcli_server.connections.hub import Hub
 from rtcli_server.connections.process_budget import Output, ProcessBudget
 from rtcli_server.connections.reply_flusher import ReplyFlusher
 from rtcli_server.connections.slow_consumers import SlowConsumers
+from rtcli_server.hooks import Hooks
 from rtcli_server.limits.connection_caps import CapReached
 from rtcli_server.metrics.registry import Metrics
 from rtcli_server.presence.announcements import Announcements
@@ -44,10 +45,14 @@ from rtcli_server.presence.rooms import Rooms
 from rtcli_server.presence.service import PresenceService
 from rtcli_server.realtime.clients import ClientFactory
 from rtcli_server.realtime.parts import (
+    new_admission,
     new_authenticator,
     new_caps,
+    new_disconnects,
     new_fanout,
+    new_gate,
     new_local_presence,
+    new_observer,
     new_retention,
     new_send_budget,
     new_user_rates,
@@ -67,8 +72,8 @@ TIMERS = Supervised("the ticker of all timers")
 class RealtimeServer:
     """Log, hub, rooms, admission and clocks of one server. `start` and `stop` bracket its life on a loop."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Open the log and prepare the keys.
+    def __init__(self, settings: Settings, hooks: Hooks | None = None) -> None:
+        """Open the log and prepare the keys; `hooks` are asked what they implement.
 
         Raises InvalidStoreError, KeyConfigError and InvalidOriginError, each with a text for people.
         """
@@ -81,6 +86,8 @@ class RealtimeServer:
         self.supervisor = Supervisor()
         self.metrics = Metrics(self.clock.wall, tick_s=self.wheel.resolution_s)
         self.rng = random.Random()  # noqa: S311 - spreads reconnections; guards nothing
+        self.send_budget = new_send_budget(settings)
+        self.gate = new_gate(settings, hooks, self.send_budget, self.metrics, self.clock)
         self._prepare_admission()
         self._open_log()
         self._prepare_rooms()
@@ -90,8 +97,8 @@ class RealtimeServer:
         self.authenticator = new_authenticator(self.settings)
         self.origins = OriginPolicy(self.settings.origins)
         self._caps = new_caps(self.settings, self.rng)
-        self.admission = Admission(
-            self.authenticator, self.origins, self.check_capacity, self.metrics.refusals
+        self.admission = new_admission(
+            self.gate, self.authenticator, self.origins, self.check_capacity, self.metrics.refusals
         )
 
     def _open_log(self) -> None:
@@ -116,14 +123,14 @@ class RealtimeServer:
 
     def _prepare_clients(self) -> None:
         settings = self.settings
+        self._disconnects = new_disconnects(self.gate, self.tasks.spawn)
         self.hub = Hub(
             self._caps,
             self.metrics,
             stream_retry_s=settings.stream_retry_ms / 1000,
-            observer=None if self.deployment is None else self.deployment.user_connections,
+            observer=new_observer(self.deployment, self._disconnects),
         )
         self.reply_flusher = ReplyFlusher()
-        self.send_budget = new_send_budget(settings)
         self.slow_consumers = SlowConsumers(
             self.fanout,
             self.history,
@@ -134,7 +141,9 @@ class RealtimeServer:
         )
         self.answers = Answers(self.send_budget, deadline_s=settings.slow_deadline_s)
         self._process_budget = ProcessBudget(self.outputs, self.send_budget.process_bytes)
-        self.clients = ClientFactory(self, settings, instance_id=self.instance_id, user_rates=self.user_rates)
+        self.clients = ClientFactory(
+            self, settings, instance_id=self.instance_id, user_rates=self.user_rates, gate=self.gate
+        )
 
     def _new_deployment(self, coordinator: Coordinator) -> Deployment:
         return Deployment(
@@ -275,6 +284,8 @@ class RealtimeServer:
         """Cut the clients that are left, and close the log."""
         self.supervisor.expect_ends()
         self.hub.abort_all()
+        if self._disconnects is not None:
+            await self._disconnects.finish(self.settings.hook_deadline_s)
         await self.tasks.cancel()
         if self.deployment is not None:
             await self.deployment.leave()

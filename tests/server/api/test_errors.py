@@ -138,6 +138,7 @@ class Nobody:
 @dataclass
 class Services:
     broker: Any
+    gate: None = None
     authenticator: Authenticator = field(default_factory=lambda: Authenticator(secrets=[SECRET]))
     origins: OriginPolicy = field(default_factory=OriginPolicy)
     hub: Nobody = field(default_factory=Nobody)

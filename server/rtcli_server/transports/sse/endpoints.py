@@ -28,6 +28,8 @@ from rtcli_server.broker import BrokerUnavailableError
 from rtcli_server.connections.event_stream import EventStream
 from rtcli_server.connections.event_stream_writer import OpenWriter
 from rtcli_server.connections.heartbeat_stream import HeartbeatStream
+from rtcli_server.hooks import JoinRequest
+from rtcli_server.hooks.admission import rejection_of
 from rtcli_server.http_routes import HttpRoute
 from rtcli_server.problems import ProblemError
 from rtcli_server.realtime import RealtimeServer
@@ -155,6 +157,7 @@ class EventStreamEndpoints:
             _not_acceptable(request)
             or self._refuse_kicked(request, principal)
             or self._refuse_rooms(principal, rooms)
+            or await self._refuse_by_hook(principal, rooms)
             or self._open(request, principal, admission_request.address, rooms)
         )
 
@@ -191,6 +194,16 @@ class EventStreamEndpoints:
         except BrokerUnavailableError:
             retry_after_ms = self._realtime.retry_after_ms()
             stream.shut_down(CloseCode.TRY_AGAIN_LATER, ErrorCode.UNAVAILABLE, retry_after_ms)
+
+    async def _refuse_by_hook(self, principal: Principal, rooms: list[str]) -> Response | None:
+        gate = self._realtime.gate
+        if gate is None or "join" not in gate.implemented:
+            return None
+        user_id, name = principal.user_id, principal.name
+        denial = await gate.join_all(
+            [JoinRequest(user_id=user_id, name=name, room=room, connection_id=None) for room in rooms]
+        )
+        return None if denial is None else _reject(rejection_of(denial))
 
     def _refuse_rooms(self, principal: Principal, rooms: list[str]) -> Response | None:
         if len(rooms) > self._realtime.settings.max_rooms:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import picows
 from picows import picows as core
 
-from rtcli_server.auth.admission import AdmissionRequest, Rejection
+from rtcli_server.auth.admission import AdmissionRequest, Rejection, UndecidedError
 from rtcli_server.auth.authenticator import UnknownKeyError
 from rtcli_server.auth.claims import Principal
 from rtcli_server.headers import header_values
@@ -49,7 +49,7 @@ class PicowsUpgrade:
         request = AdmissionRequest(head.headers, head.query.decode(), address, websocket=True)
         try:
             self._answer(http, heartbeat, request, self._realtime.admission.admit_at_once(request))
-        except UnknownKeyError:
+        except (UnknownKeyError, UndecidedError):
             http.transport.pause_reading()
             self._realtime.tasks.spawn(self._answer_later(http, heartbeat, request))
 
