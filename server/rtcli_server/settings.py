@@ -5,14 +5,20 @@ Only what composes a server reads them; everything else takes plain values.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, field_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, field_validator, model_validator
 
 ENV_PREFIX = "RTCLI_SERVER_"
 OFF = "off"  # no limit
+# RFC 3986: no user name, no fragment, and something of a host.
+_WEBHOOK_URL = re.compile(r"https?://[^\s/?#@\\]+(?:[/?][^\s#]*)?")
+_WEBHOOK_SECRET = re.compile(
+    r"whsec_(?=.{32,88}\Z)(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
+)
 
 
 class Settings(BaseModel):
@@ -88,8 +94,11 @@ class Settings(BaseModel):
     drain_timeout_s: float = Field(default=10.0, gt=0)
     retry_spread_s: float = Field(default=5.0, ge=0)  # the time over which clients reconnect after a drain
 
-    # Hooks of an application that embeds the server.
+    # Hooks: of an application that embeds the server, or over HTTP.
     hook_deadline_s: float = Field(default=5.0, gt=0)  # for the answer of a hook
+    webhook_url: str | None = None
+    webhook_secrets: tuple[str, ...] = Field(default=(), repr=False)  # whsec_…; each signs every request
+    webhook_events: tuple[Literal["connect", "join", "publish"], ...] = ("connect", "join", "publish")
 
     log_format: Literal["text", "json"] = "text"
 
@@ -99,6 +108,26 @@ class Settings(BaseModel):
         if any(network.prefixlen == 0 for network in networks):
             raise ValueError("to trust every address lets each client choose its own")
         return networks
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _http_url(cls, url: str | None) -> str | None:
+        if url is not None and not _WEBHOOK_URL.fullmatch(url):
+            raise ValueError("an http:// or https:// URL without user name and fragment is wanted")
+        return url
+
+    @field_validator("webhook_secrets")
+    @classmethod
+    def _strong_secrets(cls, secrets: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(map(_WEBHOOK_SECRET.fullmatch, secrets)):
+            raise ValueError("whsec_ and the base64 of 24 to 64 bytes is wanted")
+        return secrets
+
+    @model_validator(mode="after")
+    def _signed_webhooks(self) -> Self:
+        if self.webhook_url is not None and not self.webhook_secrets:
+            raise ValueError("webhook_url needs webhook_secrets: every request is signed")
+        return self
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], **overrides: object) -> Self:

@@ -2,7 +2,7 @@
 
 `interface` has the questions and the answers, `gate` asks within a deadline and a limit, and fails closed.
 
-From outside: the names below, `admission`, and `disconnects`.
+From outside: the names below, `admission`, `disconnects`, and `webhooks`, which asks over HTTP.
 """
 
 from __future__ import annotations

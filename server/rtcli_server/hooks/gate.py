@@ -21,6 +21,7 @@ from rtcli_server.hooks.interface import (
     Hooks,
     JoinRequest,
     Name,
+    NoAnswerError,
     PublishRequest,
     Refuse,
     Rename,
@@ -105,6 +106,10 @@ class HookGate:
         else:
             self._metrics.hook_calls["allowed"] += 1
 
+    async def close(self) -> None:
+        """End with the server."""
+        await self._hooks.close()
+
     # -- asking --------------------------------------------------------------------------------------------
 
     async def _ask(
@@ -143,6 +148,8 @@ class HookGate:
         if task.cancelled():
             raise _FailedError("it was cancelled")
         error = task.exception()
+        if isinstance(error, NoAnswerError):
+            raise _FailedError(str(error))
         if error is not None:
             raise _FailedError(f"{error!r}") from error
         return task.result()

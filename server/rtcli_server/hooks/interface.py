@@ -80,6 +80,10 @@ class Rewrite:
     content: str
 
 
+class NoAnswerError(Exception):
+    """There is no answer, for a reason outside of the hook: the log has its text, and no traceback."""
+
+
 class Hooks:
     """The base of an application's hooks: override those that are needed. None means: as it is.
 
@@ -105,3 +109,6 @@ class Hooks:
     async def disconnect(self, event: Disconnected) -> None:
         """Take note that a client has gone. What it returns is ignored."""
         raise NotImplementedError
+
+    async def close(self) -> None:
+        """Release what the hooks hold: the server has ended."""

@@ -21,6 +21,7 @@ from rtcli_server.delivery.fanout import Fanout
 from rtcli_server.hooks import HookGate, Hooks, max_calls
 from rtcli_server.hooks.admission import HookedAdmission
 from rtcli_server.hooks.disconnects import Disconnects
+from rtcli_server.hooks.webhooks import Webhooks
 from rtcli_server.limits.connection_caps import ConnectionCaps, default_node_limit
 from rtcli_server.limits.user_rates import UserRates
 from rtcli_server.memory_limit import default_budget, memory_limit
@@ -118,7 +119,18 @@ def new_session_settings(settings: Settings) -> SessionSettings:
 def new_gate(
     settings: Settings, hooks: Hooks | None, budget: SendBudget, metrics: Metrics, clock: Clock
 ) -> HookGate | None:
-    """What asks the hooks of an application; None when it has none."""
+    """What asks the hooks of an application; None when it has none. Raises ValueError for two of them."""
+    if settings.webhook_url is not None:
+        if hooks is not None:
+            raise ValueError("there are hooks and a webhook_url: who decides?")
+        hooks = Webhooks(
+            settings.webhook_url,
+            settings.webhook_secrets,
+            settings.webhook_events,
+            deadline_s=settings.hook_deadline_s,
+            now=clock.now,
+            wall=clock.wall,
+        )
     if hooks is None:
         return None
     calls = max_calls(budget.process_bytes)

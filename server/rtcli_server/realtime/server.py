@@ -287,6 +287,8 @@ class RealtimeServer:
         if self._disconnects is not None:
             await self._disconnects.finish(self.settings.hook_deadline_s)
         await self.tasks.cancel()
+        if self.gate is not None:
+            await self.gate.close()
         if self.deployment is not None:
             await self.deployment.leave()
         await self.broker.close()
