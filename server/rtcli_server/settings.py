@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, ValidationInfo, field_validator
 
 ENV_PREFIX = "RTCLI_SERVER_"
 OFF = "off"  # no limit
@@ -97,7 +97,9 @@ class Settings(BaseModel):
     # Hooks: of an application that embeds the server, or over HTTP.
     hook_deadline_s: float = Field(default=5.0, gt=0)  # for the answer of a hook
     webhook_url: str | None = None
-    webhook_secrets: tuple[str, ...] = Field(default=(), repr=False)  # whsec_…; each signs every request
+    webhook_secrets: tuple[str, ...] = Field(
+        default=(), repr=False, validate_default=True
+    )  # whsec_…; each signs
     webhook_events: tuple[Literal["connect", "join", "publish"], ...] = ("connect", "join", "publish")
 
     log_format: Literal["text", "json"] = "text"
@@ -118,16 +120,12 @@ class Settings(BaseModel):
 
     @field_validator("webhook_secrets")
     @classmethod
-    def _strong_secrets(cls, secrets: tuple[str, ...]) -> tuple[str, ...]:
+    def _strong_secrets(cls, secrets: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if info.data.get("webhook_url") is not None and not secrets:
+            raise ValueError("webhook_url needs one: every request is signed")
         if not all(map(_WEBHOOK_SECRET.fullmatch, secrets)):
             raise ValueError("whsec_ and the base64 of 24 to 64 bytes is wanted")
         return secrets
-
-    @model_validator(mode="after")
-    def _signed_webhooks(self) -> Self:
-        if self.webhook_url is not None and not self.webhook_secrets:
-            raise ValueError("webhook_url needs webhook_secrets: every request is signed")
-        return self
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], **overrides: object) -> Self:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
 from typing_extensions import override
 
 from rtcli.protocol.codes import CloseCode
 from rtcli_server.auth.admission import Admission, AdmissionRequest, Rejection, UndecidedError
+from rtcli_server.auth.authenticator import Authenticator
 from rtcli_server.auth.claims import Principal
+from rtcli_server.auth.origins import OriginPolicy
 from rtcli_server.hooks.gate import Denial, HookGate
 from rtcli_server.hooks.interface import ConnectRequest
 
@@ -23,7 +27,16 @@ def rejection_of(denial: Denial) -> Rejection:
 class HookedAdmission(Admission):
     """Admits whom the hook `connect` of the gate admits too, under the name that it gives."""
 
-    gate: HookGate
+    def __init__(
+        self,
+        gate: HookGate,
+        authenticator: Authenticator,
+        origins: OriginPolicy,
+        check_capacity: Callable[[str, str], Rejection | None],
+        rejections: Counter[str],
+    ) -> None:
+        super().__init__(authenticator, origins, check_capacity, rejections)
+        self._gate = gate
 
     @override
     def admit_at_once(self, request: AdmissionRequest) -> Principal | Rejection:
@@ -34,7 +47,7 @@ class HookedAdmission(Admission):
         principal = await super().admit(request)
         if isinstance(principal, Rejection):
             return principal
-        verdict = await self.gate.connect(
+        verdict = await self._gate.connect(
             ConnectRequest(
                 user_id=principal.user_id,
                 name=principal.name,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from typing_extensions import override
 
+from rtcli.protocol.codes import CloseCode, ErrorCode
 from rtcli_server.auth.admission import Admission, Rejection
 from rtcli_server.auth.authenticator import Authenticator
 from rtcli_server.auth.origins import OriginPolicy
@@ -22,7 +23,7 @@ from rtcli_server.hooks import HookGate, Hooks, max_calls
 from rtcli_server.hooks.admission import HookedAdmission
 from rtcli_server.hooks.disconnects import Disconnects
 from rtcli_server.hooks.webhooks import Webhooks
-from rtcli_server.limits.connection_caps import ConnectionCaps, default_node_limit
+from rtcli_server.limits.connection_caps import CapReached, ConnectionCaps, default_node_limit
 from rtcli_server.limits.user_rates import UserRates
 from rtcli_server.memory_limit import default_budget, memory_limit
 from rtcli_server.metrics.registry import Metrics
@@ -147,9 +148,7 @@ def new_admission(
     """Who may connect, and with a hook, what the application says to that."""
     if gate is None or "connect" not in gate.implemented:
         return Admission(authenticator, origins, check_capacity, rejections)
-    admission = HookedAdmission(authenticator, origins, check_capacity, rejections)
-    admission.gate = gate
-    return admission
+    return HookedAdmission(gate, authenticator, origins, check_capacity, rejections)
 
 
 def new_disconnects(gate: HookGate | None, spawn: Spawn) -> Disconnects | None:
@@ -180,3 +179,9 @@ def new_observer(deployment: Deployment | None, disconnects: Disconnects | None)
     """Whoever is told of clients that come and go."""
     others = None if deployment is None else deployment.user_connections
     return others if disconnects is None else _Observers(others, disconnects)
+
+
+def rejection_of_cap(reached: CapReached) -> Rejection:
+    """How a connection is answered that is one too many."""
+    text = f"Too many connections ({reached.cap})"
+    return Rejection(503, ErrorCode.RATE_LIMITED, text, CloseCode.TRY_AGAIN_LATER, reached.retry_after_ms)

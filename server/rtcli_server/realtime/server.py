@@ -37,7 +37,6 @@ from rtcli_server.connections.process_budget import Output, ProcessBudget
 from rtcli_server.connections.reply_flusher import ReplyFlusher
 from rtcli_server.connections.slow_consumers import SlowConsumers
 from rtcli_server.hooks import Hooks
-from rtcli_server.limits.connection_caps import CapReached
 from rtcli_server.metrics.registry import Metrics
 from rtcli_server.presence.announcements import Announcements
 from rtcli_server.presence.occupancy import Occupancy
@@ -56,6 +55,7 @@ from rtcli_server.realtime.parts import (
     new_retention,
     new_send_budget,
     new_user_rates,
+    rejection_of_cap,
 )
 from rtcli_server.settings import Settings
 from rtcli_server.timing.clock import Clock
@@ -188,13 +188,13 @@ class RealtimeServer:
             text, retry_after_ms = "The server is about to restart", self.retry_after_ms()
             return Rejection(503, ErrorCode.UNAVAILABLE, text, CloseCode.SERVICE_RESTART, retry_after_ms)
         reached = self._caps.check(user_id, address)
-        return None if reached is None else _too_many(reached)
+        return None if reached is None else rejection_of_cap(reached)
 
     def _reject_late(self, connection_id: str) -> None:
         """Close a connection that turned out to be one too many, counted over all instances."""
         client = self.hub.clients.get(connection_id)
         if client is not None:
-            rejection = _too_many(self._caps.user_cap_reached())
+            rejection = rejection_of_cap(self._caps.user_cap_reached())
             self.metrics.refusals[rejection.code] += 1
             client.shut_down(CloseCode.TRY_AGAIN_LATER, rejection.reason, rejection.retry_after_ms)
 
@@ -306,8 +306,3 @@ class RealtimeServer:
         """
         runs = not self.hub.draining and not self.supervisor.failing
         return runs and self.authenticator.ready and await self.broker.ready()
-
-
-def _too_many(reached: CapReached) -> Rejection:
-    text = f"Too many connections ({reached.cap})"
-    return Rejection(503, ErrorCode.RATE_LIMITED, text, CloseCode.TRY_AGAIN_LATER, reached.retry_after_ms)

@@ -209,7 +209,7 @@ async def test_nobody_there(caplog: pytest.LogCaptureFixture) -> None:
         {"webhook_url": "ftp://x/", "webhook_secrets": (WEBHOOK_SECRET,)},
         {"webhook_url": "http://user:password@x/", "webhook_secrets": (WEBHOOK_SECRET,)},
         {"webhook_url": "http://x/#a", "webhook_secrets": (WEBHOOK_SECRET,)},
-        {"webhook_url": "http://x/"},
+        {"webhook_url": "http://x/"},  # every request is signed
         {"webhook_secrets": ("short",)},
         {"webhook_secrets": ("whsec_" + base64.b64encode(b"short").decode(),)},
         {"webhook_events": ("disconnect",)},
