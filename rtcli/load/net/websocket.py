@@ -202,6 +202,19 @@ class WebSocketConnection(picows.WSListener):
                     reset_on_close(self.socket)
             transport.disconnect(graceful=False)
 
+    def give_up(self) -> None:
+        """Reset the connection, whether it is open or not yet.
+
+        Before it is open, its transport is out of reach, and is made to close by what it reads. The
+        descriptor is not closed here: the event loop watches it, or is about to.
+        """
+        if self._transport is not None:
+            self.kill(Kill.RST)
+        elif self.socket is not None:
+            with contextlib.suppress(OSError):  # the other side was quicker
+                reset_on_close(self.socket)
+                self.socket.shutdown(socket.SHUT_RD)
+
     def limit_reading(self, rate: float) -> None:
         """Read no more than `rate` bytes per second, by leaving the rest to TCP."""
         if self._transport is not None:
@@ -261,9 +274,7 @@ async def open_websocket(
     except picows.WSError as error:
         raise RefusedError(0, str(error)) from None
     except BaseException:
-        connection.kill(Kill.RST)
-        if connection.socket is not None:
-            connection.socket.close()
+        connection.give_up()
         raise
     if not connection.is_open:
         raise RefusedError(0, "closed without an answer")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import tracemalloc
 from typing import NamedTuple
@@ -25,6 +26,7 @@ from tests.support.fakes.liars import (
     slow_handshake,
 )
 from tests.support.fakes.scripted_stream import Answer, fake_stream, status
+from tests.support.servers.watch import descriptors
 from tests.support.waiting import until
 
 MIB = 1_048_576
@@ -154,3 +156,22 @@ async def test_a_handshake_has_a_time_for_all_of_it() -> None:
     async with fake_stream(slow_handshake()) as server:
         with pytest.raises(TimeoutError):
             await connect(server.port, Ends(), timeout_s=0.5)
+
+
+async def test_a_connection_that_is_given_up_at_any_moment_leaves_no_descriptor() -> None:
+    async def hold_until_it_ends(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            await reader.read(-1)
+        writer.transport.abort()
+
+    server = await asyncio.start_server(hold_until_it_ends, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        before = descriptors(os.getpid())
+        for turns in range(20):
+            opening = asyncio.create_task(connect(port, Ends()))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            opening.cancel()
+            assert isinstance(*await asyncio.gather(opening, return_exceptions=True), asyncio.CancelledError)
+        await until(lambda: descriptors(os.getpid()) == before)
