@@ -9,7 +9,8 @@ FIRST_S, MAX_S = 1.0, 30.0
 class CircuitBreaker:
     """Closed as long as calls succeed. Open, it lets one call through at the end of each pause.
 
-    Times are monotonic seconds. Each call that `allows` admits is followed by `succeeded` or `failed`.
+    Times are monotonic seconds. Each call that `allows` admits is followed by `succeeded`, `failed`
+    or `given_up`.
     """
 
     def __init__(self) -> None:
@@ -46,4 +47,8 @@ class CircuitBreaker:
             self._pause_s = min(2 * self._pause_s, MAX_S)
         if self._trying or (self._open_until is None and self._failures >= THRESHOLD):
             self._open_until = now + self._pause_s
+        self._trying = False
+
+    def given_up(self) -> None:
+        """Record a call whose caller went away: it says nothing, and another may be the trial."""
         self._trying = False

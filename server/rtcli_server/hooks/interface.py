@@ -1,7 +1,7 @@
 """The hooks that an application may have: a class with the methods that it needs, and no others.
 
 class Chat(Hooks):
-    async def join(self, request: JoinRequest) -> Refuse | None:
+    async def join(self, request: JoinRequest) -> Refuse | None:  # noqa: ARG002 - for those who override it
         return Refuse("Staff only") if request.room == "staff" else None
 """
 
@@ -94,21 +94,20 @@ class Hooks:
         """Return which hooks there are. Asked once: the others cost nothing."""
         return frozenset(name for name in NAMES if getattr(type(self), name) is not getattr(Hooks, name))
 
-    async def connect(self, request: ConnectRequest) -> Refuse | Rename | None:
+    async def connect(self, request: ConnectRequest) -> Refuse | Rename | None:  # noqa: ARG002 - for those who override it
         """Decide about a new WebSocket connection or event stream."""
-        raise NotImplementedError
+        return None
 
-    async def join(self, request: JoinRequest) -> Refuse | None:
+    async def join(self, request: JoinRequest) -> Refuse | None:  # noqa: ARG002 - for those who override it
         """Decide whether a user may join, follow or read a room."""
-        raise NotImplementedError
+        return None
 
-    async def publish(self, request: PublishRequest) -> Refuse | Rewrite | None:
+    async def publish(self, request: PublishRequest) -> Refuse | Rewrite | None:  # noqa: ARG002 - for those who override it
         """Decide about a message before it is in the log."""
-        raise NotImplementedError
+        return None
 
     async def disconnect(self, event: Disconnected) -> None:
         """Take note that a client has gone. What it returns is ignored."""
-        raise NotImplementedError
 
     async def close(self) -> None:
         """Release what the hooks hold: the server has ended."""

@@ -121,18 +121,20 @@ class Webhooks(Hooks):
         if not self._breaker.allows(self._now()):
             raise WebhookError("it failed several times in a row: it is not asked for a while")
         was_open = self._breaker.is_open
-        answered = False
         try:
             async with asyncio.timeout(self._deadline_s):
                 answer = await self._attempts(name, msgspec.json.encode(asdict(request)))
-            answered = True
-        except TimeoutError:
-            raise WebhookError(f"no answer within {self._deadline_s:g} s") from None
+        except asyncio.CancelledError:  # by whoever asked: clients that go must not open the breaker
+            self._breaker.given_up()
+            raise
+        except Exception as error:
+            self._breaker.failed(self._now())
+            if isinstance(error, TimeoutError):
+                raise WebhookError(f"no answer within {self._deadline_s:g} s") from None
+            raise
+        else:
+            self._breaker.succeeded()
         finally:
-            if answered:
-                self._breaker.succeeded()
-            else:
-                self._breaker.failed(self._now())
             if self._breaker.is_open is not was_open:
                 _log.warning(
                     "the webhook is asked again" if was_open else "the webhook is not asked for a while"

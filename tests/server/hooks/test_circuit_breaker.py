@@ -44,3 +44,16 @@ def test_pauses_double_up_to_a_limit() -> None:
         pauses.append(now - since)
         breaker.failed(now)
     assert pauses == pytest.approx([1, 2, 4, 8, 16, MAX_S, MAX_S])
+
+
+def test_a_call_that_was_given_up_says_nothing_and_leaves_the_trial_to_another() -> None:
+    breaker = CircuitBreaker()
+    for _ in range(10 * THRESHOLD):
+        assert breaker.allows(0.0)
+        breaker.given_up()
+    assert not breaker.is_open
+    breaker = opened()
+    assert breaker.allows(1.0)
+    breaker.given_up()
+    assert breaker.is_open
+    assert breaker.allows(1.0)

@@ -206,3 +206,16 @@ def test_what_waits_is_a_quarter_of_the_budget() -> None:
     assert max_calls(256 * 1024 * 1024) == 512
     assert max_calls(1 << 40) == 1_024
     assert max_calls(1) == 16
+
+
+async def test_a_hook_may_leave_the_decision_to_its_base() -> None:
+    class Watches(Hooks):
+        async def join(self, request: JoinRequest) -> Refuse | None:
+            return await super().join(request)
+
+        async def publish(self, request: PublishRequest) -> Refuse | Rewrite | None:
+            return await super().publish(request)
+
+    gate = gate_of(Watches())
+    assert await gate.join(JOIN) is None
+    assert await gate.publish(ASK) == "text"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import gzip
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,9 +13,9 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
-from rtcli_server import Hooks, Realtime, Settings
+from rtcli_server import Hooks, JoinRequest, Realtime, Refuse, Settings
 from rtcli_server.hooks.circuit_breaker import THRESHOLD
-from rtcli_server.hooks.webhooks import ATTEMPTS
+from rtcli_server.hooks.webhooks import ATTEMPTS, Webhooks
 from rtcli_server.process.runner import ServerHandle, running_server
 from tests.support.clients.embedded import Client, connected, embedded_settings, token
 from tests.support.ports import free_port
@@ -27,6 +28,7 @@ from tests.support.servers.hook_receiver import (
     answer_json,
     hook_receiver,
 )
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -190,6 +192,35 @@ async def test_a_dead_one_is_not_asked_for_a_while(
             reply = await ann.ask("chat_message", "m-y", room="a", content="x")
     said = [record.getMessage() for record in caplog.records if record.name.endswith(".webhooks")]
     assert said == ["the webhook is not asked for a while", "the webhook is asked again"]
+
+
+async def test_callers_that_go_do_not_keep_others_from_asking(receiver: Receiver) -> None:
+    webhooks = Webhooks(
+        receiver.url, [WEBHOOK_SECRET], ["join"], deadline_s=60.0, now=time.monotonic, wall=time.time
+    )
+    asked = JoinRequest(user_id="7", name="Ann", room="a", connection_id=None)
+    let_go = asyncio.Event()
+
+    async def hold(_asked: Asked, _writer: asyncio.StreamWriter) -> None:
+        await let_go.wait()
+
+    receiver.answer = hold
+    try:
+        callers = [asyncio.create_task(webhooks.join(asked)) for _ in range(2 * THRESHOLD)]
+        await until(lambda: len(receiver.asked) == len(callers))
+        for caller in callers:
+            caller.cancel()
+        assert all(isinstance(end, asyncio.CancelledError) for end in await gathered(callers))
+        receiver.answer = answer_json(refuse="Members only")
+        assert await webhooks.join(asked) == Refuse("Members only")
+    finally:
+        let_go.set()
+        await webhooks.close()
+
+
+async def gathered(tasks: list[asyncio.Task[Refuse | None]]) -> list[Refuse | BaseException | None]:
+    """How they ended."""
+    return list(await asyncio.gather(*tasks, return_exceptions=True))
 
 
 async def test_nobody_there(caplog: pytest.LogCaptureFixture) -> None:
