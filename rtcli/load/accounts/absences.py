@@ -10,7 +10,8 @@ _NAMED = 5  # users that a group names
 
 AbsenceKind = Literal["absent", "interrupted", "unresolved", "missed"]
 """absent: never there, or gone at the end of its part. interrupted: kept out or lost, and back.
-unresolved: its part ended soon after its first request, unanswered. missed: deliveries, not users."""
+unresolved: its part ended soon after its first request, unanswered, or before it was started. missed:
+deliveries, not users."""
 
 
 class Cause(NamedTuple):

@@ -130,18 +130,28 @@ class Attendance:
         count = self._role(role)
         count.planned += 1
         self._add_planned(count, since, now, present=False)
+        self._add_kept_out("absent", name, role, since, now, cause=cause)
+
+    def over_before_start(self, name: str, role: str, since: int, now: int) -> None:
+        """Account for a user whose part was over before the load generator came to start it.
+
+        Who is started this late is not held against anybody, so one of them tells nothing. Many do.
+        """
+        self._role(role)
+        self._add_kept_out("unresolved", name, role, since, now)
+
+    def _add_kept_out(
+        self, kind: AbsenceKind, name: str, role: str, since: int, now: int, *, cause: Cause = GENERATOR_LATE
+    ) -> None:
         phase = self._names[self._phase(since)]
-        key = AbsenceKey("absent", role, cause.code, cause.text, cause.own, phase=phase)
+        key = AbsenceKey(kind, role, cause.code, cause.text, cause.own, phase=phase)
         self.groups.group(key).add(1, [name], since, now, now - since)
 
     def started_late(self, user: Presence, since: int, now: int) -> None:
         """Account for the time in which the load generator should have started a user, and had not."""
         count = self._role(user.role)
         self._add_planned(count, since, now, present=False)
-        phase = self._names[self._phase(since)]
-        cause = GENERATOR_LATE
-        key = AbsenceKey("interrupted", user.role, cause.code, cause.text, cause.own, phase=phase)
-        self.groups.group(key).add(1, [user.name], since, now, now - since)
+        self._add_kept_out("interrupted", user.name, user.role, since, now)
 
     def end_part(self, user: Presence, now: int) -> None:
         """A user's part is over before the run is."""

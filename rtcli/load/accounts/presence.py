@@ -73,7 +73,7 @@ class Presence:
 
     __slots__ = (
         "_absence", "_asked", "_book", "_knocks", "_last_absence", "_lost", "_place", "_room", "_since",
-        "_tried", "_waits_for", "counted", "due", "end", "name", "notes", "role", "rooms", "state",
+        "_tried", "_waits_for", "counted", "due", "end", "late", "name", "notes", "role", "rooms", "state",
         "took_part",
     )  # fmt: skip
 
@@ -95,6 +95,7 @@ class Presence:
         self.notes = notes  # the latest, for evidence
         self.rooms = rooms
         self.took_part = False
+        self.late = 0  # µs by which the load generator was late to start it
         self.state = State.AWAY
         self.counted: set[object] | None = None  # groups that the book has counted this user in
         self._book = book
@@ -247,9 +248,10 @@ class Presence:
             self._be_absent(now, self._waits_for)
         outcome: AbsenceKind | None = None
         if self.state is State.TRYING and not self.came_in:
-            outcome, self._absence = "unresolved", Absence(self._waits_for, self._since, "", self.rooms())
-            self._absence.stretches.append((self._since, now))
-            self._absence.absent_us = now - self._since
+            since = min(self._since, now)  # it may have been too late for its own end
+            outcome, self._absence = "unresolved", Absence(self._why_unresolved(since, now), since, "", [])
+            self._absence.stretches.append((since, now))
+            self._absence.absent_us = now - since
         elif self.state is not State.TRYING:
             self._enter(State.OVER, now, present=self.state is State.PRESENT)
             outcome = None if self._absence is None else "absent"
@@ -258,6 +260,12 @@ class Presence:
         if outcome == "absent":
             self._last_absence = self._absence
         self._absence = None
+
+    def _why_unresolved(self, since: int, now: int) -> Cause:
+        """Why it was not let in by the end of its part: the generator, if that took most of the time."""
+        waited = now - since
+        for_server = waited - self._book.stood_still(since, now)
+        return GENERATOR_STALLED if 2 * for_server < waited + self.late else self._waits_for
 
     def _stay_unanswered(self, now: int) -> None:
         """The request under way has been without an answer for too long."""

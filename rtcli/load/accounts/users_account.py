@@ -26,7 +26,8 @@ class RunAttendance:
 
     Users whose part ended too soon to tell whether their first request would have been answered are
     `unresolved`, and count neither as planned nor as absent. When there are more of them than users of their
-    role whom the server let in, they were absent, unless the run itself was cut short.
+    role whom the server let in, they were absent, unless the run itself was cut short. Those whom the load
+    generator itself kept out say nothing of the server, and are absent when they are more than all others.
     """
 
     def __init__(
@@ -55,26 +56,29 @@ class RunAttendance:
 
     def _resolve(self, groups: list[AbsenceGroup], *, cut_short: bool) -> list[AbsenceGroup]:
         """Decide about users of whom nothing is known."""
-        unknown: Counter[str] = Counter()
+        unknown: Counter[tuple[str, bool]] = Counter()
         for group in groups:
             if group.key.kind == "unresolved":
-                unknown[group.key.role] += group.count
-        if cut_short:
-            self.unresolved = unknown
-        else:
-            self.unresolved = Counter(
-                {role: count for role, count in unknown.items() if count <= self._counts[role].came_in}
-            )
+                unknown[group.key.role, group.key.own] += group.count
         found = []
         for group in groups:
-            role = group.key.role
+            role, own = group.key.role, group.key.own
             if group.key.kind == "unresolved":
-                if role in self.unresolved:
+                if cut_short or not self._is_telling(role, unknown, own=own):
+                    self.unresolved[role] += group.count
                     continue
                 group.key = group.key._replace(kind="absent")
                 self._counts[role].planned += group.count
             found.append(group)
         return found
+
+    def _is_telling(self, role: str, unknown: Counter[tuple[str, bool]], *, own: bool) -> bool:
+        """Whether those of whom nothing is known are too many. `own`: whom the generator kept out."""
+        came_in, kept_out = self._counts[role].came_in, unknown[role, own]
+        if not own:
+            return kept_out > came_in
+        others = unknown[role, False]
+        return kept_out > came_in + others if others > came_in else kept_out + others > came_in
 
     def _expected_codes(self) -> set[tuple[str, str, str]]:
         """Role, code and phase of the absences that `expect_errors` allows: a share of the role's users."""

@@ -164,11 +164,12 @@ class Worker:
         context = self.context
         adapter = self._adapters[role.name]
         until = context.microseconds(end)
+        late = context.now() - context.microseconds(start)
         user = make_user(context, role, index, number, adapter, end=until)
+        user.presence.late = late
         self.users.add(user)
         context.users += 1
         stays = role.users is not None or role.stay is not None
-        late = context.now() - context.microseconds(start)
         flow = Flow(user, until, stays=stays, actions=ACTIONS, late=late)
         self._parts.add(flow)
         if late >= MIN_GRACE_US:
@@ -269,7 +270,11 @@ class Worker:
             role = context.scenario.roles[user.role]
             over = min(now, context.microseconds(user.end))
             context.count(role, "dropped_iterations")
-            context.attendance.never_started(user.name, user.role, context.microseconds(user.start), over)
+            start = context.microseconds(user.start)
+            if over - start < MIN_GRACE_US:
+                context.attendance.over_before_start(user.name, user.role, start, over)
+            else:
+                context.attendance.never_started(user.name, user.role, start, over)
             unstarted = UnstartedUser(context.scenario, role, user.name, user.start, user.end)
             context.counting.add(
                 unstarted.count(context.sends, context.base, context.seconds(over), GENERATOR_LATE)

@@ -160,6 +160,68 @@ def test_a_part_that_ends_says_nothing_of_a_request_that_has_just_begun(
     assert {item.code for item in users.shortfalls} <= {"join_unanswered" if joins else "no_answer"}
 
 
+def kept_out(
+    came_in: int, *, unanswered: int = 0, stalled: int = 0, started_late: int = 0, unstarted: int = 0
+) -> RunAttendance:
+    """Visitors with a stay of 100 µs, of whom some are let in; the others by why nothing is known of them."""
+    stalls = {200: 51}  # from when, for how long
+    attendance = Attendance(
+        0,
+        [("calm", 6 * SECOND), ("storm", 10 * SECOND)],
+        keep=0,
+        stood_still=lambda since, _until: stalls.get(since, 50),
+    )
+    for number in range(came_in + unanswered + stalled + started_late):
+        is_stalled = came_in + unanswered <= number < came_in + unanswered + stalled
+        is_late = number >= came_in + unanswered + stalled
+        began = 200 if is_stalled else 100
+        user = attendance.begin(f"reader {number}", "reader", 10 * SECOND, rooms=tuple)
+        user.late = 1 if is_late else 0
+        user.attempt(began)
+        if number < came_in:
+            user.confirmed(began)
+        attendance.end_part(user, began + 100)
+    for number in range(unstarted):
+        attendance.over_before_start(f"reader {1000 + number}", "reader", 100, 200)
+    return RunAttendance(hall(), [attendance.export()], 0)
+
+
+@pytest.mark.parametrize(
+    ("came_in", "unknown", "absent"),
+    [
+        (4, {"unanswered": 4}, {}),
+        (3, {"unanswered": 4}, {"no_answer": 4}),
+        (4, {"unstarted": 4}, {}),
+        (3, {"unstarted": 4}, {"generator_late": 4}),
+        (3, {"stalled": 4}, {"generator_stalled": 4}),
+        (3, {"started_late": 4}, {"generator_stalled": 4}),
+        (4, {"unanswered": 2, "stalled": 1, "unstarted": 1}, {}),
+        (3, {"unanswered": 2, "stalled": 1, "unstarted": 1}, {"generator_stalled": 1, "generator_late": 1}),
+        (3, {"unanswered": 4, "stalled": 7}, {"no_answer": 4}),
+        (3, {"unanswered": 4, "stalled": 8}, {"no_answer": 4, "generator_stalled": 8}),
+    ],
+)
+def test_whom_the_generator_kept_out_says_nothing_of_the_server(
+    came_in: int, unknown: dict[str, int], absent: dict[str, int]
+) -> None:
+    attendance = kept_out(came_in, **unknown)
+    users = attendance.users()
+    assert {item.code: item.count for item in users.shortfalls} == absent
+    assert users.planned - users.present == sum(absent.values())
+    assert users.present == came_in
+    assert attendance.unresolved["reader"] == sum(unknown.values()) - sum(absent.values())
+    assert {item.code for item in users.shortfalls if item.by_generator} == set(absent) - {"no_answer"}
+
+
+def test_who_tries_after_the_end_of_its_part_was_away_for_no_time() -> None:
+    attendance = Attendance(0, [("calm", SECOND)], keep=0)
+    user = attendance.begin("reader 1", "reader", 100, rooms=tuple)
+    user.attempt(150)
+    attendance.close(SECOND)
+    (group,) = attendance.groups.all()
+    assert (group.key.kind, group.absent_us, group.first, group.last) == ("unresolved", 0, 100, 100)
+
+
 @pytest.mark.parametrize(("users", "passes"), [(5, True), (6, False)])
 def test_a_share_counts_users_and_not_their_absences(users: int, *, passes: bool) -> None:
     """Of a hundred users, five may be refused; each of them is, in both phases and in the end."""
