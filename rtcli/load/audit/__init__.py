@@ -1,6 +1,6 @@
 """The delivery audit: whether every message reached everyone who should have it, once and in order. Pure.
 
-From outside: `audit` while a run goes on, then `judge` and `evidence`; `token` marks messages; users and
+From outside: `audit` while a run goes on, then `judgement` and `evidence`; `token` marks messages; users and
 connections hold the types of `entry`, `membership`, `records` and `sender_log`, and look for tokens with
 `texts`; workers exchange what `ledger_exchange` makes; accounts read the `room`s.
 """

@@ -8,7 +8,7 @@ from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from rtcli.load.audit.audit import Audit
-from rtcli.load.audit.judge import Account, Case
+from rtcli.load.audit.judgement.judge import Account, Case
 from rtcli.load.audit.membership import Membership
 from rtcli.load.audit.records import Note
 from rtcli.load.audit.sender_log import FAILED, SenderLog, message_id, split_id

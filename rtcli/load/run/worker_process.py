@@ -18,7 +18,7 @@ import uvloop
 from rtcli.load.accounts.doubts import find_doubts
 from rtcli.load.accounts.missed import count_missed
 from rtcli.load.audit.evidence import make_worker_account
-from rtcli.load.audit.judge import Judge
+from rtcli.load.audit.judgement.judge import Judge
 from rtcli.load.audit.ledger_exchange import Ledger, export_ledger, import_ledgers
 from rtcli.load.core.failures import Failures
 from rtcli.load.net.source_addresses import raise_descriptor_limit

@@ -9,7 +9,7 @@ from rtcli.load.accounts.absences import AbsenceKey
 from rtcli.load.accounts.attendance import MissedStretch
 from rtcli.load.accounts.missed import count_missed
 from rtcli.load.audit.audit import Audit
-from rtcli.load.audit.judge import Judge
+from rtcli.load.audit.judgement.judge import Judge
 from rtcli.load.audit.records import Delivery, Subscriber
 
 ROOMS = ("hall", "garden")

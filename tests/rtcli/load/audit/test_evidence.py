@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 
 from rtcli.load.audit.audit import Audit
 from rtcli.load.audit.evidence import WorkerAccount, make_worker_account
-from rtcli.load.audit.judge import Judge
+from rtcli.load.audit.judgement.judge import Judge
 from rtcli.load.audit.records import KEPT_BYTES, Delivery, Subscriber
 from rtcli.load.results.model import Violation
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 import pytest
 
 from rtcli.load.audit.audit import Audit
-from rtcli.load.audit.judge import Account, Judge
+from rtcli.load.audit.judgement.judge import Account, Judge
 from rtcli.load.audit.records import Subscriber
 
 PATIENCE = 50

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from rtcli.load.audit.judge import Account
+from rtcli.load.audit.judgement.judge import Account
 from tests.support.load.audit_world.book import by_hand, other_loss
 from tests.support.load.audit_world.deployment import FAULTS
 from tests.support.load.audit_world.records import Named

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from random import Random
 
-from rtcli.load.audit.judge import Account, Judge
+from rtcli.load.audit.judgement.judge import Account, Judge
 from rtcli.load.audit.ledger_exchange import export_ledger, import_ledgers
 from rtcli.load.audit.records import Delivery
 from rtcli.load.audit.sender_log import split_id

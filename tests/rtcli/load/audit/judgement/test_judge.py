@@ -10,7 +10,7 @@ from types import FrameType
 import pytest
 
 from rtcli.load.audit.audit import Audit
-from rtcli.load.audit.judge import Judge
+from rtcli.load.audit.judgement.judge import Judge
 from rtcli.load.audit.records import Delivery, Subscriber
 from rtcli.protocol.position import Position
 

@@ -15,8 +15,8 @@ from itertools import chain
 from operator import itemgetter
 from typing import NamedTuple
 
+from rtcli.load.audit.judgement.rank_aggregation import agreed_order
 from rtcli.load.audit.membership import Membership
-from rtcli.load.audit.rank_aggregation import agreed_order
 from rtcli.load.audit.records import Finding
 from rtcli.load.audit.room import Room
 from rtcli.load.audit.sender_log import message_id, split_id

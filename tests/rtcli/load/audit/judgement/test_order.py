@@ -7,7 +7,7 @@ from collections import defaultdict
 import pytest
 
 from rtcli.load.audit.audit import Audit
-from rtcli.load.audit.judge import Judge
+from rtcli.load.audit.judgement.judge import Judge
 from rtcli.load.audit.records import Delivery, Subscriber
 from rtcli.load.audit.sender_log import split_id
 

@@ -1,23 +1,22 @@
 """The end of the audit: which expected deliveries never came, and every other violation.
 
-A membership expects a message when the time from its sending to its acknowledgement lies within the time from
-the confirmed join to the leave request. When the two only overlap, nobody can tell, and the delivery counts
-as indeterminate. So does what was on its way when a connection broke, unless the server ended it after the
-phases: then it only had to deliver what it had accepted. The judgement uses the sender logs and the
-memberships' exceptions; correct deliveries are not looked at again.
+What a membership expects is in `expectations`; where nobody can tell, a delivery counts as indeterminate. So
+does what was on its way when a connection broke, unless the server ended it after the phases: then it only
+had to deliver what it had accepted. The judgement uses the sender logs and the memberships' exceptions;
+correct deliveries are not looked at again.
 """
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from dataclasses import dataclass, field
 
 from rtcli.load.audit.audit import Audit
-from rtcli.load.audit.damaged import DamagedMessages, unseen_messages
+from rtcli.load.audit.judgement.damaged import DamagedMessages, unseen_messages
+from rtcli.load.audit.judgement.expectations import Expectations
+from rtcli.load.audit.judgement.order import settle_order
 from rtcli.load.audit.lifecycle import LOGS_PER_WORKER
 from rtcli.load.audit.membership import Membership
-from rtcli.load.audit.order import settle_order
 from rtcli.load.audit.records import Finding
 from rtcli.load.audit.room import Room
 from rtcli.load.audit.sender_log import FAILED, SenderLog, message_id, split_id
@@ -84,12 +83,10 @@ class Judge:
     ) -> None:
         self._audit = audit
         self._now = now
-        self._patience = patience
-        self._self_echo = self_echo
         self._unknown = unknown
+        self._expects = Expectations(audit.logs, patience=patience, self_echo=self_echo, unknown=unknown)
         self._account = Account()
         self._damaged = DamagedMessages(audit)
-        self._published_by: dict[int, array[int]] = {}  # by log
 
     def judge(self) -> Account:
         """Find all violations. Releases all memberships; call it once."""
@@ -168,17 +165,17 @@ class Judge:
             return
         broke = member.end in {"lost", "declared"} and not _is_dropped(member)
         is_short = bool(member.missing or member.trailing or unseen)
-        latest = self._latest_sent(room, member) if broke and is_short and not room.ordered else 0
+        latest = self._expects.latest_sent(room, member) if broke and is_short and not room.ordered else 0
         for identity, key in member.missing.items():
-            unsure = broke and not room.ordered and not self._was_before(identity, latest)
+            unsure = broke and not room.ordered and not self._expects.was_before(identity, latest)
             self._judge_missing(room, member, identity, key, is_tail=unsure)
         for identity, key in member.trailing.items():
-            behind = room.ordered or not self._was_before(identity, latest)
+            behind = room.ordered or not self._expects.was_before(identity, latest)
             self._judge_missing(room, member, identity, key, is_tail=broke and behind)
         for identity, log, number in unseen:
             if not member.has_damaged(identity):
                 key = log.ack_keys.get(number, 0)
-                behind = key > member.cursor.key if key else not self._was_before(identity, latest)
+                behind = key > member.cursor.key if key else not self._expects.was_before(identity, latest)
                 self._judge_missing(room, member, identity, key, is_tail=broke and behind)
 
     def _judge_misplaced(self, room: Room, member: Membership, log: SenderLog) -> None:
@@ -186,42 +183,17 @@ class Judge:
         if member.joined is None:
             return
         broke = member.end in {"lost", "declared"} and not _is_dropped(member)
-        latest = self._latest_sent(room, member) if broke else 0
-        for number in range(self._sent_until(log, member.joined - 1), self._sent_until(log, member.until)):
+        latest = self._expects.latest_sent(room, member) if broke else 0
+        for number in range(
+            self._expects.sent_until(log, member.joined - 1),
+            self._expects.sent_until(log, member.until),
+        ):
             identity, key = message_id(log.number, number), log.keys[number]
             if 0 < key <= member.start_key and not (
                 member.received(identity, key) or member.has_damaged(identity)
             ):
-                unsure = broke and not self._was_before(identity, latest)
+                unsure = broke and not self._expects.was_before(identity, latest)
                 self._judge_missing(room, member, identity, key, is_tail=unsure)
-
-    def _latest_sent(self, room: Room, member: Membership) -> int:
-        """When the latest of the messages that the membership has received was sent; 0 without any."""
-        latest = 0
-        for log in reversed(room.logs):  # with the latest first, the others are hardly looked at
-            for number in reversed(range(self._sent_until(log, member.ended or 0))):
-                sent, key = log.sent[number], log.keys[number]
-                if sent and sent <= latest:
-                    break
-                if key and sent and member.received(message_id(log.number, number), key):
-                    latest = sent
-                    break
-        return latest
-
-    def _sent_until(self, log: SenderLog, at: int) -> int:
-        """The number of the log's messages that were sent until a time, or that may have been."""
-        if log.number // LOGS_PER_WORKER in self._unknown:  # only what came is known of it
-            return len(log.sent)
-        end = len(log.sent)
-        while end and not log.sent[end - 1]:  # never sent
-            end -= 1
-        return bisect_right(log.sent, at, 0, end)
-
-    def _was_before(self, identity: int, latest: int) -> bool:
-        """Whether the message was published before the time at which another one was sent."""
-        log_number, number = split_id(identity)
-        ack = self._audit.logs[log_number].acks[number]
-        return ack not in {0, FAILED} and abs(ack) <= latest
 
     def _count_overlapping(self, room: Room) -> None:
         """Count the messages that were sent before a join was confirmed, and published perhaps after it.
@@ -236,41 +208,28 @@ class Judge:
         for joined, member in sorted(joins, key=lambda item: item[0]):
             while begun and begun[-1][0] < joined:
                 logs.append(begun.pop()[1])
-            logs = [log for log in logs if self._published(log)[-1] >= joined]
+            logs = [log for log in logs if self._expects.published(log)[-1] >= joined]
             if not member.history:  # what it asked for came before its time
                 for log in logs:
                     self._count_overlapping_of(log, room, member, joined)
 
     def _count_overlapping_of(self, log: SenderLog, room: Room, member: Membership, joined: int) -> None:
-        until = self._sent_until(log, joined - 1)
-        for number in range(bisect_left(self._published(log), joined, 0, until), until):
+        until = self._expects.sent_until(log, joined - 1)
+        for number in range(bisect_left(self._expects.published(log), joined, 0, until), until):
             identity, key = message_id(log.number, number), log.keys[number]
             came = (key and member.received(identity, key)) or member.has_damaged(identity)
-            wanted = not came and self._is_wanted(room, member, log, number)
-            if wanted and self._is_expected(member, log, number) is None:
+            wanted = not came and self._expects.is_wanted(room, member, log, number)
+            if wanted and self._expects.is_expected(member, log, number) is None:
                 self._count_indeterminate(log, number)
-
-    def _published(self, log: SenderLog) -> array[int]:
-        """By number, when this message and all before it in its log were certainly published."""
-        found = self._published_by.get(log.number)
-        if found is None:
-            never, latest = 1 << 62, 0
-            found = self._published_by[log.number] = array("q")
-            for number in range(len(log.sent)):
-                if log.sent[number] and log.acks[number] != FAILED:
-                    known = log.known_by(number, self._patience)
-                    latest = max(latest, never if known is None else known)
-                found.append(latest)
-        return found
 
     def _judge_missing(
         self, room: Room, member: Membership, identity: int, key: int, *, is_tail: bool
     ) -> None:
         log_number, number = split_id(identity)
         log = self._audit.logs[log_number]
-        if log.sent[number] < (member.joined or 0) or not self._is_wanted(room, member, log, number):
+        if log.sent[number] < (member.joined or 0) or not self._expects.is_wanted(room, member, log, number):
             return
-        expected = self._is_expected(member, log, number)
+        expected = self._expects.is_expected(member, log, number)
         if expected is None:
             self._count_indeterminate(log, number)
         elif expected:
@@ -279,22 +238,6 @@ class Judge:
     def _count_indeterminate(self, log: SenderLog, number: int) -> None:
         self._account.indeterminate += 1
         self._account.doubt(log, number, expected=False)
-
-    def _is_wanted(self, room: Room, member: Membership, log: SenderLog, number: int) -> bool:
-        """Whether the message is for the room's members at all, and for this one."""
-        if log.acks[number] == FAILED or log.room != room.name or not log.sent[number]:
-            return False
-        return self._self_echo or log.publisher != member.user
-
-    def _is_expected(self, member: Membership, log: SenderLog, number: int) -> bool | None:
-        """Whether the membership should have received the message; None when nobody can tell."""
-        joined, end, sent = member.joined or 0, member.until, log.sent[number]
-        known = log.known_by(number, self._patience)
-        if sent >= end or (known is not None and known < joined):
-            return False
-        if known is None or sent < joined or known > end:
-            return None
-        return True
 
     def _undelivered(self, room: Room, member: Membership, identity: int, key: int, *, is_tail: bool) -> None:
         log_number, number = split_id(identity)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from random import Random
 
-from rtcli.load.audit.rank_aggregation import agreed_order
+from rtcli.load.audit.judgement.rank_aggregation import agreed_order
 
 
 def is_within(sequence: tuple[int, ...], order: list[int]) -> bool:
