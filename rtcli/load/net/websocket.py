@@ -203,14 +203,13 @@ class WebSocketConnection(picows.WSListener):
             transport.disconnect(graceful=False)
 
     def give_up(self) -> None:
-        """Reset the connection, whether it is open or not yet.
+        """Reset the connection, whether it is open or not yet; nothing is reported of it.
 
         Before it is open, its transport is out of reach, and is made to close by what it reads. The
         descriptor is not closed here: the event loop watches it, or is about to.
         """
-        if self._transport is not None:
-            self.kill(Kill.RST)
-        elif self.socket is not None:
+        self.kill(Kill.RST)
+        if self._transport is None and self.socket is not None:
             with contextlib.suppress(OSError):  # the other side was quicker
                 reset_on_close(self.socket)
                 self.socket.shutdown(socket.SHUT_RD)

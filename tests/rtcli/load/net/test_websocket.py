@@ -158,20 +158,24 @@ async def test_a_handshake_has_a_time_for_all_of_it() -> None:
             await connect(server.port, Ends(), timeout_s=0.5)
 
 
-async def test_a_connection_that_is_given_up_at_any_moment_leaves_no_descriptor() -> None:
-    async def hold_until_it_ends(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
-            await reader.read(-1)
-        writer.transport.abort()
+async def read_to_the_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Say nothing, and end when the client does."""
+    with contextlib.suppress(ConnectionError):
+        await reader.read(-1)
+    writer.transport.abort()
 
-    server = await asyncio.start_server(hold_until_it_ends, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
+
+async def test_a_handshake_that_is_given_up_at_any_moment_leaves_no_descriptor_and_is_not_reported() -> None:
+    async with lying_websocket(read_to_the_end) as port:
         before = descriptors(os.getpid())
-        for turns in range(20):
-            opening = asyncio.create_task(connect(port, Ends()))
+        receivers = [Ends() for _ in range(40)]
+        for turns, receiver in enumerate(receivers):
+            opening = asyncio.create_task(connect(port, receiver))
             for _ in range(turns):
                 await asyncio.sleep(0)
             opening.cancel()
-            assert isinstance(*await asyncio.gather(opening, return_exceptions=True), asyncio.CancelledError)
+            (end,) = await asyncio.gather(opening, return_exceptions=True)
+            if isinstance(end, WebSocketConnection):
+                await kill(end)
         await until(lambda: descriptors(os.getpid()) == before)
+        assert not [receiver for receiver in receivers if receiver.end.done()]
