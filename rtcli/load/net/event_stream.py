@@ -104,9 +104,13 @@ class SseConnection(asyncio.Protocol):
         self._failure = text
         if not self.opened.done():
             self.receiver = None
-            self.opened.set_exception(RefusedError(status, text))
+            self._refuse(RefusedError(status, text))
         if self._transport is not None:
             self._transport.abort()
+
+    def _refuse(self, error: RefusedError) -> None:
+        self.opened.set_exception(error)
+        self.opened.exception()  # whoever opened the stream may have given up: nobody else looks at it
 
     def connection_lost(self, error: Exception | None) -> None:
         """Report the end."""
@@ -116,7 +120,7 @@ class SseConnection(asyncio.Protocol):
         with contextlib.suppress(SSELimitError):
             self.parser.end()
         if not self.opened.done():
-            self.opened.set_exception(RefusedError(0, "closed without an answer"))
+            self._refuse(RefusedError(0, "closed without an answer"))
         elif receiver is not None:
             is_whole = not (error or self._failure) and self._response.may_end
             receiver.on_closed(STREAM_END if is_whole else STREAM_BROKEN, self._failure or str(error or ""))
