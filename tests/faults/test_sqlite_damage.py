@@ -61,7 +61,7 @@ async def test_a_page_damaged_under_a_running_server_is_told(
 ) -> None:
     path = tmp_path / "rt.db"
     server = await started(servers, tmp_path, path)
-    health = HealthWatch(server.port)
+    health = HealthWatch(server.port, task=server.pid)
     health.start()
     scene, start = await filled(server, path)
     overwrite(path, b"writer-7...", b"writer-7,..")

@@ -69,7 +69,7 @@ async def test_a_damaged_file_gets_no_acknowledgements(
     harm, refusal = DAMAGES[damage]
     path = tmp_path / "rt.db"
     server = await started(servers, tmp_path, path)
-    health = HealthWatch(server.port)
+    health = HealthWatch(server.port, task=server.pid)
     health.start()
     scene, start = await filled(server, path)
     assert set(await scene.writer.say_all(20, padding=2_000)) == {ACKNOWLEDGED}

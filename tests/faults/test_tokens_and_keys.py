@@ -38,7 +38,7 @@ async def watched(server: LiveServer, caplog: pytest.LogCaptureFixture) -> Async
     """Check the health throughout, and afterwards that no connection, descriptor or traceback is left."""
     caplog.set_level(logging.INFO)
     before = descriptors(os.getpid())
-    health = HealthWatch(server.port)
+    health = HealthWatch(server.port, task=server.thread_id)
     health.start()
     yield
     await health.stop()

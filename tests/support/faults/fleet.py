@@ -94,7 +94,7 @@ class Fleet:
         before = [await self._at_rest(server) for server in self.servers]
         clients = self.redis_clients()
         watches = [
-            HealthWatch(server.port, pid=server.pid, host=server.host) for server in self.servers if health
+            HealthWatch(server.port, task=server.pid, host=server.host) for server in self.servers if health
         ]
         for watch in watches:
             watch.start()

@@ -35,6 +35,7 @@ class LiveServer:
         self.stop_soon = stop.set
         self.url = handle.url
         self.port = handle.port
+        self.thread_id = threading.get_native_id()  # of the loop
         self._loop = loop
 
     def ask(self, question: Callable[[RealtimeServer], T]) -> T:

@@ -44,14 +44,13 @@ class HealthWatch:
     """Asks `/healthz` ten times a second, in a thread of its own.
 
     On a new connection each time, or on one that it keeps: where the fault leaves none to be had.
-    That this machine is busy with something else says nothing: the time for which the server (process `pid`)
-    and this process waited for a processor is not counted, nor what other machines took from this one.
+    That this machine is busy with something else says nothing: the time for which the server (`task`: its
+    process, or its thread in this one) and we waited for a processor is not counted, nor what other machines
+    took from this one.
     """
 
-    def __init__(
-        self, port: int, *, pid: int | None = None, host: str = LOOPBACK, keeps_connection: bool = False
-    ) -> None:
-        self._pid = pid
+    def __init__(self, port: int, *, task: int, host: str = LOOPBACK, keeps_connection: bool = False) -> None:
+        self._task = task
         self._host = host
         self._port = port
         self._keeps_connection = keeps_connection
@@ -61,7 +60,7 @@ class HealthWatch:
         self.failures: list[str] = []
 
     def _run(self) -> None:
-        tasks = {self._pid or os.getpid(), os.getpid(), threading.get_native_id()}
+        tasks = {self._task, os.getpid(), threading.get_native_id()}
         connection = http.client.HTTPConnection(self._host, self._port, timeout=30)
         if self._keeps_connection:
             connection.connect()
@@ -142,7 +141,7 @@ async def watched(server: ServerProcess, *, keeps_connection: bool = False) -> A
     await serves_a_good_client(server)
     await until_metric(server, "rtcli_connections", 0)
     before = descriptors(server.pid)
-    health = HealthWatch(server.port, pid=server.pid, host=server.host, keeps_connection=keeps_connection)
+    health = HealthWatch(server.port, task=server.pid, host=server.host, keeps_connection=keeps_connection)
     health.start()
     yield health
     await health.stop()
