@@ -108,8 +108,12 @@ class Lifecycle:
             member.start_after(self.rooms[member.room].tail)
 
     def leaving(self, member: Membership, now: int) -> None:
-        """Record a leave request: messages sent from now on are not expected."""
-        member.leaving = now
+        """Record a leave request: messages sent from now on are not expected, whatever follows it.
+
+        A goodbye while the answer is on its way asks for nothing new: the server may have let the user out.
+        """
+        if member.leaving is None:
+            member.leaving = now
 
     def left(self, user: Subscriber, member: Membership, now: int) -> None:
         """Record the confirmation of a leave: a delivery from now on is a leak."""

@@ -13,7 +13,7 @@ from rtcli.load.results.model import RunResult, Verdict
 from tests.support.fakes.faulty_server.faults import Faults, Made
 from tests.support.fakes.faulty_server.server import faulty_server
 from tests.support.load.runs import run
-from tests.support.tcp_proxy import Link, TcpProxy, Treatment, held
+from tests.support.tcp_proxy import Flow, Link, TcpProxy, Treatment, held, seen
 
 ON_DELIVERY = {
     "drop": 0.02,
@@ -109,6 +109,21 @@ COMING_BACK = """
     audit: { settle: 1s }
 """
 
+# Each visitor's stay ends while it waits for the answer to its leave.
+LEAVING = """
+    name: leaving
+    phases: [{ name: run, for: 2500ms }, { name: drain, for: 300ms, publish: stop }]
+    roles:
+      writer: { users: 2, flow: [connect, { join: a }, { send: { room: a, rate: 50/s } }] }
+      visitor:
+        arrivals: 4/s
+        stay: 700ms
+        attendance: off
+        flow: [connect, { join: a }, { hold: 200ms }, { leave: a }, hold]
+    audit: { settle: 1s, gaps: allow }
+"""
+WRITERS = 2
+
 
 def named(result: RunResult) -> Made:
     """What the audit named."""
@@ -182,6 +197,38 @@ async def test_what_did_not_reach_who_was_coming_back_is_no_reason_to_accuse(fau
     assert result.verdict is Verdict.PASSED, result.reasons
     assert result.audit is not None
     assert result.audit.counts["expected"] == result.audit.counts["delivered"] > result.audit.counts["sent"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_stay_that_ends_before_a_leave_is_answered_is_no_reason_to_accuse(workers: int) -> None:
+    """What is said between a leave and the goodbye does not concern who asked to leave."""
+    numbers, answers = count(1), count()
+
+    def answer_leaves_at_the_goodbye(_link: Link) -> Treatment:
+        if next(numbers) <= WRITERS:
+            return Treatment()
+        goodbye = asyncio.Event()
+
+        async def until_the_goodbye(flow: Flow) -> Flow:
+            async for data in flow:
+                if b"room_left" in data:
+                    next(answers)
+                    await goodbye.wait()
+                yield data
+
+        def notice(data: bytes) -> None:
+            if b"\x88\x82" in data:  # a close frame of a client, with a code
+                goodbye.set()
+
+        return Treatment(up=[seen(notice)], down=[until_the_goodbye])
+
+    async with faulty_server(Faults({})) as server:
+        port = int(server.url.rpartition(":")[2])
+        async with TcpProxy(port, answer_leaves_at_the_goodbye).running() as proxy:
+            result = await run(LEAVING, f"http://127.0.0.1:{proxy.port}", workers=workers)
+    assert next(answers) >= 5
+    assert not named(result)
+    assert result.verdict is Verdict.PASSED, result.reasons
 
 
 async def test_an_honest_resume_is_not_accused() -> None:
