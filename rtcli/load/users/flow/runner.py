@@ -124,9 +124,14 @@ class Flow:
             self.worker.counting.add(self.out_of_reach.reached())
 
     def take_late(self) -> int:
-        """By how many µs a schedule that begins now is too late, because the load generator was."""
+        """By how many µs a schedule that begins now is too late, because the load generator was.
+
+        What was due in an absence before it is accounted for: the schedule does not send that as well.
+        """
         late, self.late = self.late, 0
-        return late
+        now = self.worker.now()
+        absent = self.user.presence.absent(now)
+        return min(late, now - absent[-1][1]) if absent else late
 
     async def until(self, when: int) -> None:
         """Wait until a time of the run's clock."""
