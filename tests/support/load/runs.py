@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from functools import partial
+from collections.abc import Callable
 from textwrap import dedent
 
 from rtcli.client.endpoint import parse_endpoint
@@ -17,6 +17,7 @@ from rtcli.load.run.result import make_result
 from rtcli.load.run.target import make_spec
 from rtcli.load.scenario.loader import parse_scenario
 from rtcli.load.scenario.model import Scenario
+from tests.support.load.workers import background
 
 SECRET = "s" * 40
 
@@ -40,11 +41,14 @@ async def run(
     url: str,
     *,
     workers: int = 1,
-    stop_after: float | None = None,
+    stop_when: Callable[[RunState], bool] | None = None,
     secret: str = SECRET,
     view: ProgressView | None = None,
 ) -> RunResult:
-    """Run a scenario against a server. `view` sees the run as it goes on."""
+    """Run a scenario against a server. `view` sees the run as it goes on.
+
+    It is interrupted as soon as `stop_when` is true of its state.
+    """
     spec = await make_spec(
         scenario(text),
         parse_endpoint(url),
@@ -53,6 +57,13 @@ async def run(
         unix_start=time.time(),
     )
     coordinator = Coordinator(spec, view or SilentProgress())
-    if stop_after is not None:
-        asyncio.get_running_loop().call_later(stop_after, partial(coordinator.stop, interrupted_by="SIGINT"))
-    return make_result(await coordinator.run())
+    if stop_when is None:
+        return make_result(await coordinator.run())
+    async with background(_interrupt(coordinator, stop_when)):
+        return make_result(await coordinator.run())
+
+
+async def _interrupt(coordinator: Coordinator, when: Callable[[RunState], bool]) -> None:
+    while not when(coordinator.state):  # noqa: ASYNC110 - the coordinator has no event for it
+        await asyncio.sleep(0.05)
+    coordinator.stop(interrupted_by="SIGINT")

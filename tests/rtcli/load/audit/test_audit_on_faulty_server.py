@@ -241,9 +241,12 @@ async def test_an_honest_resume_is_not_accused() -> None:
 
 
 async def test_declared_gaps_are_counted_and_not_called_lost() -> None:
+    """Nothing is sent before all readers are there: else nobody can tell what the gaps took from them."""
+    together = "{ wait: { barrier: together, users: 17 } }"
+    text = STEADY.replace("hold]", f"{together}, hold]").replace("{ send:", f"{together}, {{ send:")
     faults = Faults({"gap": 0.05})
     async with faulty_server(faults) as server:
-        result = await run(STEADY.replace("RATE", "20/s"), server.url)
+        result = await run(text.replace("RATE", "20/s"), server.url)
     assert result.audit is not None
     assert not named(result)
     assert result.audit.counts["gap_declared"] == faults.declared > 0

@@ -248,10 +248,17 @@ async def test_absence_that_the_scenario_asks_for_is_none() -> None:
 
 async def test_an_interrupted_run_plans_nobody_beyond_its_end() -> None:
     async with faulty_server() as server:
-        result = await run(hall().replace("for: 1500ms", "for: 60s"), server.url, stop_after=1.5)
+        result = await run(
+            hall().replace("for: 1500ms", "for: 60s"),
+            server.url,
+            stop_when=lambda state: sum(state.connections.values()) == 17,
+        )
     assert result.verdict is Verdict.INTERRUPTED
     assert not any("absent" in reason for reason in result.reasons)
-    assert all(role.share == 1.0 and role.planned_s < role.planned * 3 for role in roles(result).values())
+    assert result.duration < 60
+    for role in roles(result).values():
+        assert role.share == 1.0
+        assert 0 < role.planned_s <= role.planned * result.duration
 
 
 # -- our own server, as a process --------------------------------------------------------------------------

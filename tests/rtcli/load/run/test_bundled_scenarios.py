@@ -24,6 +24,7 @@ from rtcli.load.scenario.loader import bundled_names, load_scenario
 from rtcli.load.scenario.model import Scenario
 from tests.support.fakes.faulty_server.faults import Faults
 from tests.support.fakes.faulty_server.server import faulty_server
+from tests.support.load.own_health import assert_threshold_broken
 from tests.support.load.runs import SECRET
 
 SHORT: dict[str, Sequence[str]] = {
@@ -141,9 +142,7 @@ async def test_fanout_fails_on_a_server_that_stands_still() -> None:
         standing.cancel()
         with suppress(asyncio.CancelledError):
             await standing
-    assert result.verdict is Verdict.THRESHOLD
-    failed = {threshold.selector for threshold in result.thresholds if threshold.outcome == "failed"}
-    assert "fanout_latency{phase:steady}" in failed
+    assert_threshold_broken(result, "fanout_latency{phase:steady}")
 
 
 async def test_slow_consumer_fails_on_a_server_that_never_sheds_them() -> None:

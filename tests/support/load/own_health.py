@@ -1,0 +1,31 @@
+"""What a run owes its thresholds, by its own figures of how late the load generator was.
+
+On a busy machine the load generator is late, too: then a run must not blame the server for what may be its
+own doing, and a test cannot ask it to.
+"""
+
+from __future__ import annotations
+
+from rtcli.load.results.model import RunResult, Second, Verdict
+
+WORSE = ("used", "hypervisor", "quota")  # reasons that hold for every threshold
+
+
+def assert_threshold_broken(result: RunResult, selector: str) -> None:
+    """A threshold does not hold: it has failed, and with it the run, unless the load generator was late."""
+    broken = [it for it in result.thresholds if it.selector == selector and it.outcome != "passed"]
+    assert broken, result.thresholds
+    if any(it.outcome == "failed" for it in result.thresholds):
+        assert result.verdict is Verdict.THRESHOLD, result.reasons
+        return
+    assert result.generator.flagged_seconds > 0, result.generator
+    assert all("the load generator was the bottleneck" in it.reason for it in broken)
+    assert result.verdict is Verdict.INCONCLUSIVE, result.reasons
+
+
+def names_its_loop(row: Second, *, late_s: float) -> bool:
+    """Whether a second is flagged for an event loop that was so late, or for something that was worse."""
+    if not row.flagged or "event loop of a worker" in row.flagged:
+        return bool(row.flagged)
+    sends_were_later = row.lag_p99 is not None and row.lag_p99 >= late_s
+    return sends_were_later or any(word in row.flagged for word in WORSE)
