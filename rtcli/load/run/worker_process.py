@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 
+import httpcore  # noqa: F401 - httpx does so with its first client: the run would begin late by that
 import uvloop
 
 from rtcli.load.accounts.doubts import find_doubts

@@ -25,10 +25,9 @@ def _fail(failure: OwnFailure) -> None:
     raise AssertionError(failure.text)
 
 
-@contextlib.asynccontextmanager
-async def user_context(text: str = SCENARIO) -> AsyncIterator[UserContext]:
-    """The first user of the first role of a scenario."""
-    spec = WorkerSpec(
+def worker_spec(text: str) -> WorkerSpec:
+    """What the only worker of a run is told."""
+    return WorkerSpec(
         scenario=scenario(text),
         endpoint=parse_endpoint("http://127.0.0.1:9"),
         address="127.0.0.1",
@@ -37,6 +36,12 @@ async def user_context(text: str = SCENARIO) -> AsyncIterator[UserContext]:
         run=1,
         unix_start=0.0,
     )
+
+
+@contextlib.asynccontextmanager
+async def user_context(text: str = SCENARIO) -> AsyncIterator[UserContext]:
+    """The first user of the first role of a scenario."""
+    spec = worker_spec(text)
     worker = WorkerContext(spec, monotonic_ns() // 1000, Latches(lambda _report: None), Failures(_fail))
     try:
         yield UserContext(worker, next(iter(spec.scenario.roles.values())), 0, 0)

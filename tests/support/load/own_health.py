@@ -23,6 +23,20 @@ def assert_threshold_broken(result: RunResult, selector: str) -> None:
     assert result.verdict is Verdict.INCONCLUSIVE, result.reasons
 
 
+def is_judged(result: RunResult) -> bool:
+    """Whether a run tells something of its server. If not, that is the load generator's doing alone.
+
+    It was too late to start users, or stood still while answers were due: then it must accuse nobody.
+    """
+    assert result.accounts is not None
+    missing = result.accounts.shortfalls
+    if result.verdict is not Verdict.INCONCLUSIVE or not any(item.by_generator for item in missing):
+        return True
+    assert result.generator.flagged_seconds > 0, result.generator
+    assert all(item.by_generator for item in missing if not item.allowed), missing
+    return False
+
+
 def names_its_loop(row: Second, *, late_s: float) -> bool:
     """Whether a second is flagged for an event loop that was so late, or for something that was worse."""
     if not row.flagged or "event loop of a worker" in row.flagged:

@@ -141,7 +141,8 @@ async def test_a_refused_join_is_told_with_its_room() -> None:
 @pytest.mark.parametrize(("code", "stays_away"), [(1000, True), (4500, True), (1011, False)])
 async def test_closed_connections_are_absences(code: int, stays_away: bool) -> None:
     async with faulty_server(door=Door(some({"reader": 10}), close=(0.6, code))) as server:
-        result = await run(hall(role="reconnect: exp(900ms..1s),"), server.url)
+        longer = hall(role="reconnect: exp(900ms..1s),").replace("for: 1500ms", "for: 2500ms")
+        result = await run(longer, server.url)
     assert_red(result)
     reader = roles(result)["reader"]
     assert reader.planned == 10

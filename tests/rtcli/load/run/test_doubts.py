@@ -27,16 +27,16 @@ TEXT = """
         send: { do: say, room: "${room}", text: "${text}" }
         data: { match: { event: said }, room: room, text: text }
     phases:
-      - { name: run, for: 1s }
+      - { name: run, for: 2s }
       - { name: storm, for: 400ms, publish: stop, cut: { roles: [reader, writer], how: rst } }
     audit: { settle: 300ms, self_echo: false }
     roles:
-      reader: { users: 4, reconnect: never, flow: [connect, { join: lobby }, hold] }
+      reader: { users: 4, reconnect: never, flow: [connect, { join: lobby }, TOGETHER, hold] }
       writer:
         users: 1
         reconnect: RECONNECT
-        flow: [connect, { join: lobby }, { think: 100ms }, { send: { room: lobby, rate: 20/s } }]
-"""
+        flow: [connect, { join: lobby }, TOGETHER, { send: { room: lobby, rate: 20/s } }]
+""".replace("TOGETHER", "{ wait: { barrier: together, users: 5 } }")
 
 
 @asynccontextmanager
@@ -69,7 +69,8 @@ async def test_a_message_that_nobody_has_seen_and_nobody_is_sure_of_is_not_green
     found = accounts_of(result)
     assert found.deliveries.delivered == found.deliveries.planned == 40
     assert found.sends.unknown == found.sends.due - 10 > 0
-    assert found.deliveries.indeterminate == 4 * found.sends.unknown
+    # Four for each, but for those who were cut off before it was sent: workers cut one after the other.
+    assert found.sends.unknown <= found.deliveries.indeterminate <= 4 * found.sends.unknown
     assert result.exit_code == Exit.INCONCLUSIVE
     assert f"whether {found.sends.unknown} of {found.sends.due} messages were accepted" in sentence(result)
 

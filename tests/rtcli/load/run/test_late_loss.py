@@ -26,8 +26,8 @@ TEXT = """
         send: { do: say, room: "${room}", text: "${text}", ref: "${id}" }
         ack: { match: { event: ok }, id: ref }
         data: { match: { event: said }, room: room, text: text }
-    phases: [{ name: run, for: 800ms }]
-    audit: { settle: 1s }
+    phases: [{ name: gather, for: 1500ms, publish: stop }, { name: run, for: 800ms }]
+    audit: { settle: 3s }
     roles:
       reader: { users: 2, reconnect: RECONNECT, flow: [connect, { join: lobby }, hold] }
       writer:

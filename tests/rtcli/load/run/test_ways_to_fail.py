@@ -24,6 +24,7 @@ from rtcli.load.results.model import RunResult
 from tests.support.fakes.faulty_server.door import Door
 from tests.support.fakes.faulty_server.faults import Faults
 from tests.support.load import deployments as how
+from tests.support.load import own_health
 from tests.support.load.deployments import Deployment, Target, WhenAllAreThere
 from tests.support.load.reports import excused, figures, missing, said_in_junit
 from tests.support.load.runs import run
@@ -142,8 +143,11 @@ def closing(code: int) -> Way:
         {ended: 6},
         may_fail="deliveries missed",  # with what is sent after the end of all streams
         users=2,
-        planned=range(100, 145),
-        delivered=range(36, 144),
+        due=LONG_DUE,
+        accepted=LONG_DUE,
+        planned=range(LONG_DUE, LONG_PLANNED + 1),
+        delivered=range(LONG_DUE, LONG_PLANNED),
+        run=LONG,
         role="reconnect: never,",
         sse={
             "codes": {"stream_broken" if ended == "close_1006" else "stream_ended": 6},
@@ -453,6 +457,8 @@ async def test_failing_deployments_are_red_for_their_own_reason(
     async with way.deployment(tmp_path, sound=False) as target:
         result = await run_way(way, transport, workers, target)
     report = text.render(result)
+    if not own_health.is_judged(result):
+        return
     busy = result.exit_code is Exit.INCONCLUSIVE and result.generator.flagged_seconds > 0
     if way.exit is Exit.THRESHOLD and busy:  # the load generator stood still, too
         way = replace(way, exit=Exit.INCONCLUSIVE, says="could not keep up", fails="fast inconclusive")
@@ -460,6 +466,7 @@ async def test_failing_deployments_are_red_for_their_own_reason(
     assert re.search(way.says, sentence(result)), report
     assert sentence(result) in report
     accounts = figures(report.splitlines()[1])
+    assert result.audit is not None
     in_junit, failed, why = said_in_junit(result)
     assert in_junit == accounts
     due = accounts["sends"][1]
@@ -471,7 +478,9 @@ async def test_failing_deployments_are_red_for_their_own_reason(
         "deliveries": (scaled(way.delivered, share), scaled(way.planned, share)),
     }.items():
         assert agrees(accounts[account][0], actual), (account, report)
-        assert agrees(accounts[account][1], planned), (account, report)
+        unsure = result.audit.counts["indeterminate"] if account == "deliveries" else 0
+        found = accounts[account][1]
+        assert agrees(found, planned) or agrees(found + unsure, planned), (account, report)
     assert names(way.fails) <= failed <= names(way.fails, way.may_fail), report
     counts = missing(result)
     for code, count in way.codes.items():
@@ -486,6 +495,8 @@ async def test_the_same_deployment_without_its_fault_is_green(
     async with way.deployment(tmp_path, sound=True) as target:
         result = await run_way(sound(way), transport, workers, target)
     report = text.render(result)
+    if not own_health.is_judged(result):
+        return
     flagged = way.limits and result.generator.flagged_seconds > 0
     is_judged = not (flagged and result.exit_code is Exit.INCONCLUSIVE)
     if is_judged:  # else the machine was too busy for the threshold

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from rtcli.errors import Exit
@@ -9,6 +12,7 @@ from rtcli.load.run.channel import WorkerChannel
 from rtcli.load.run.messages import FromWorker, Ready, ToWorker
 from tests.support.fakes.faulty_server.server import faulty_server
 from tests.support.load.runs import run
+from tests.support.paths import ROOT
 
 LONG = """
     name: long
@@ -36,3 +40,31 @@ async def test_a_message_that_cannot_be_read_ends_the_run_at_once(monkeypatch: p
     assert result.exit_code is Exit.BUG
     assert result.duration < 30
     assert "cannot be read" in " ".join(result.reasons)
+
+
+MAKE_A_WORKER = """
+import asyncio, sys, time
+import rtcli.load.run.worker_process
+from rtcli.load.run.worker import Worker
+from tests.support.load.contexts import SCENARIO, worker_spec
+
+async def make():
+    spec, before = worker_spec(SCENARIO), set(sys.modules)
+    Worker(spec, time.monotonic_ns() // 1000, print)
+    print(*{name.partition(".")[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names))
+
+asyncio.run(make())
+"""
+
+
+def test_a_worker_imports_everything_before_the_run_begins() -> None:
+    """It is made once the start of the run is known: what takes long then makes its first users late."""
+    made = subprocess.run(
+        [sys.executable, "-c", MAKE_A_WORKER],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=50,
+    )
+    assert made.stdout.split() == []
