@@ -29,6 +29,7 @@ JOIN_UNANSWERED = Cause("join_unanswered", "the join was not confirmed")
 GENERATOR_STALLED = Cause(
     "generator_stalled", "the load generator stood still while an answer was due", own=True
 )
+SENDS_STALLED = Cause("generator_stalled", "the load generator stood still when they were due", own=True)
 GENERATOR_LATE = Cause("generator_late", "the load generator was too late to start them", own=True)
 
 

@@ -12,7 +12,7 @@ from rtcli.load.core.schedule import seeded_rng
 from rtcli.load.scenario.model import Role, Scenario
 from rtcli.load.scenario.steps import Send
 
-_BATCH = 2_000  # planned messages that are looked at in one go: about 20 ms
+BATCH = 2_000  # planned messages that are looked at in one go: about 20 ms
 
 Report = Callable[[Send | None, int, float, float], None]
 """Gets messages of one step and phase: how many, and when the first and the last are due (seconds of the
@@ -37,7 +37,7 @@ def count_not_reached(
     """
     count = MessageCount(times, plan.phases, back=back, schedules=schedules)
     messages = sends.within_limit(plan.messages(held_at))
-    while count.add(islice(messages, _BATCH)):
+    while count.add(islice(messages, BATCH)):
         yield
     for step, _, amount, first, last in count.found:
         report(step, amount, first, last)

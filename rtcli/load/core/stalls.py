@@ -27,5 +27,10 @@ class Stalls:
 
     def within(self, since: int, until: int) -> int:
         """For how long the loop stood still between two times; `until` may be now, before it was probed."""
+        return sum(end - start for start, end in self.during(since, until))
+
+    def during(self, since: int, until: int) -> list[tuple[int, int]]:
+        """From when to when it did, between these times."""
         open_one = [] if self._due is None or until - self._due < _MIN_STALL_US else [(self._due, until)]
-        return sum(max(0, min(until, end) - max(since, start)) for start, end in (*self._stalls, *open_one))
+        parts = ((max(since, start), min(until, end)) for start, end in (*self._stalls, *open_one))
+        return [(start, end) for start, end in parts if start < end]

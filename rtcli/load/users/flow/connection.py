@@ -18,7 +18,9 @@ async def connect(flow: Flow, step: Connect) -> None:
         flow.worker.scenario, context.role, step, context.scope, context.rng, token=context.token()
     )
     flow.out_of_reach.hold_up()
+    since = flow.worker.now()
     await flow.user.connect(opening, step.timeout)
+    flow.was_answered(since)
 
 
 def make_opening(

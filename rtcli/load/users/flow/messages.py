@@ -22,7 +22,8 @@ async def join(flow: Flow, step: Join) -> None:
     place = int(step.label.partition(".")[0])
     while True:
         await flow.wait_connected()
-        presence.join(flow.worker.now(), room)
+        since = flow.worker.now()
+        presence.join(since, room)
         try:
             await rooms.join(room, step.history, step.timeout)
         except LostError:
@@ -32,6 +33,7 @@ async def join(flow: Flow, step: Join) -> None:
             presence.join_failed(flow.worker.now(), place, room, cause)
             raise
         presence.joined(flow.worker.now(), place)
+        flow.was_answered(since)
         return
 
 
@@ -56,7 +58,11 @@ async def send(flow: Flow, step: Send) -> None:
         flow.went_on()
         point.scheduled = True
         schedule = SendSchedule(flow.context, step.label, flow.end, late=flow.take_late())
-        await schedule.run(step, partial(_send, flow, step, None), spread=step.spread)
+        try:
+            await schedule.run(step, partial(_send, flow, step, None), spread=step.spread)
+        except asyncio.CancelledError:
+            flow.worker.counting.add(flow.out_of_reach.unsent(step, schedule.unsent(flow.worker.now())))
+            raise
         return
     can = flow.user.transport.capabilities
     for _ in range(step.count or 1):

@@ -1,16 +1,22 @@
-"""The messages that a flow does not come to, because its user is absent without leave: due by the plan."""
+"""The messages that a flow does not come to: due by the plan.
+
+Its user is absent without leave, or the load generator itself stood still until the end.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from rtcli.load.accounts.absences import Cause
-from rtcli.load.core.not_reached import count_not_reached
+from rtcli.load.accounts.absences import SENDS_STALLED, Cause
+from rtcli.load.accounts.attendance import MIN_GRACE_US
+from rtcli.load.core.not_reached import BATCH, count_not_reached
 from rtcli.load.core.planned_sends import FlowPlan, FlowPoint, copy_of
 from rtcli.load.core.schedule import seeded_rng
 from rtcli.load.scenario.steps import Send
 from rtcli.load.users.user import User
+
+_SINCE_A_STALL_US = 100_000
 
 
 class _Absence(NamedTuple):
@@ -56,13 +62,16 @@ class OutOfReach:
             return self._count(self._absence(back=self._user.context.worker.now()))
         return iter(())
 
-    def over(self, *, never_back: bool = False) -> Iterator[None]:
+    def over(self, *, never_back: bool = False, late: int = 0) -> Iterator[None]:
         """The user's part is over. `never_back`: it gave up, and its flow says how long it stays.
 
+        `late`: by how many µs the flow is behind its plan, since the load generator stood still before.
         What is to be counted is settled now. It is counted in the steps of the iterator, of some 20 ms each.
         """
         self.hold_up()
-        return self._count(self._absence(back=None, never_back=never_back) if self._held_at else None)
+        held_at = self._held_at
+        absence = self._absence(back=None, never_back=never_back) if held_at else None
+        return self._count(absence or self._stood_still(held_at, late))
 
     def _absence(self, *, back: int | None, never_back: bool = False) -> _Absence | None:
         held_at, self._held_at = self._held_at, []
@@ -77,6 +86,38 @@ class OutOfReach:
             times[-1] = (times[-1][0], worker.seconds(self._end))
         cause = self._user.send_reports.cause_of_absence()
         return _Absence(held_at, times, None if back is None else worker.seconds(back), cause)
+
+    def _stood_still(self, held_at: Sequence[FlowPoint], late: int) -> _Absence | None:
+        """What the flow would have come to, had the load generator not stood still at its last steps."""
+        if not held_at:
+            return None
+        worker = self._user.context.worker
+        since = worker.microseconds(held_at[-1].started)
+        if worker.stalls.during(since - _SINCE_A_STALL_US, since):  # and steps after it were begun at once
+            since -= late
+            held_at[-1].started = worker.seconds(since)
+        stalls = worker.stalls.during(since, min(worker.now(), self._end))
+        if sum(end - start for start, end in stalls) < MIN_GRACE_US:
+            return None
+        times = [(worker.seconds(start), worker.seconds(end)) for start, end in stalls]
+        return _Absence(held_at, times, None, SENDS_STALLED)
+
+    def unsent(self, step: Send, times: Iterator[int]) -> Iterator[None]:
+        """The messages of a schedule that were due at these times (µs), and not sent: it stood still, too.
+
+        They are counted in the steps of the iterator, of some 20 ms each.
+        """
+        sends = self._user.context.worker.sends
+        room = self._user.planned_rooms.name(step.room) or str(step.room)
+        found: dict[str, tuple[int, int, int]] = {}  # by phase: how many, and when the first and last was due
+        for number, at in enumerate(sends.within_limit(times), 1):
+            phase = sends.phase(at)
+            count, first, _ = found.get(phase, (0, at, at))
+            found[phase] = count + 1, first, at
+            if number % BATCH == 0:
+                yield
+        for count, first, last in found.values():
+            self._user.send_reports.not_reached(SENDS_STALLED, room, count, first, last)
 
     def _count(self, absence: _Absence | None) -> Iterator[None]:
         if absence is None:

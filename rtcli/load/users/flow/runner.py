@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from itertools import zip_longest
 from typing import Any
 
+from rtcli.load.accounts.attendance import MIN_GRACE_US
 from rtcli.load.core.planned_sends import FlowPoint
 from rtcli.load.errors import ConnectError, GaveUpError, LostError, StepError
 from rtcli.load.scenario.expressions import MissingDataError
@@ -25,7 +26,8 @@ GOODBYE_S = 5.0
 class Flow:
     """One user's flow. `actions` run its steps by kind; `stays`: when it is done, the user stays to `end`.
 
-    `late`: by how many µs the load generator begins it too late. Its schedules begin when they should have.
+    `late`: by how many µs the load generator begins it too late; it grows when the generator stands still
+    for long at a step. Its schedules begin when they should have.
     """
 
     def __init__(
@@ -136,6 +138,17 @@ class Flow:
     async def until(self, when: int) -> None:
         """Wait until a time of the run's clock."""
         await self.worker.timers.sleep_until(when)  # unlike asyncio.sleep, never a little early
+        self._add_late(self.worker.now() - when)
+
+    def was_answered(self, since: int) -> None:
+        """The server has answered what was asked at that time. What the generator stood still is not its."""
+        now = self.worker.now()
+        if now - since >= MIN_GRACE_US:
+            self._add_late(self.worker.stalls.within(since, now))
+
+    def _add_late(self, late: int) -> None:
+        if late >= MIN_GRACE_US:
+            self.late += late
 
     def text(self, template: Any) -> str:  # noqa: ANN401 - a Template
         """A template rendered for this user."""

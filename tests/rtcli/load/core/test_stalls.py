@@ -15,6 +15,7 @@ def test_stalls_are_added_up_within_the_times_that_are_asked_for() -> None:
     assert stalls.within(0, 6 * S) == 2 * S
     assert stalls.within(2 * S, 5 * S) == 0
     assert stalls.within(6 * S, 7 * S) == 1 * S
+    assert stalls.during(1_500_000, 6 * S) == [(1_500_000, 2 * S), (5 * S, 6 * S)]
 
 
 def test_probes_that_are_a_little_late_are_no_stalls() -> None:
