@@ -131,7 +131,8 @@ class Lifecycle:
         """Record a resume in which the server promised all messages that were missed."""
         if member.lost is not None:
             last = member.cursor
-            member.outages = [*(member.outages or ()), Outage(last.key, last.sent, member.lost, now)]
+            outage = Outage(last.key, last.identity, last.sent, member.lost, now)
+            member.outages = [*(member.outages or ()), outage]
         member.lost, member.dropped = None, False
         member.connection = user.connection
 

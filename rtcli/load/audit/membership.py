@@ -11,10 +11,12 @@ from rtcli.load.metrics.histogram import bucket_index
 class Outage(NamedTuple):
     """A time without a connection that ended in a resume.
 
-    `key` is the furthest key received before it, and `sent` the time at which that message was sent.
+    `key` is the furthest key received before it, `last` the id of that message (-1: none was received), and
+    `sent` the time at which it was sent.
     """
 
     key: int
+    last: int
     sent: int
     lost: int
     back: int

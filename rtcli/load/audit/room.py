@@ -89,17 +89,19 @@ class Room:
         Others may have received messages behind the membership's cursor. Such a message belongs before this
         one if it was received before this one was sent, or if it does not concern the membership anyway; else
         it belongs behind it, as long as nothing shows that it was lost. In any case this one belongs behind
-        the lower numbers of its log, and before the higher ones.
+        the lower numbers of its log, and before the higher ones; higher ones that were sent before it were
+        invented by the server.
         """
         before = member.cursor
         since = min(sent, member.joined or sent)
-        near = slice(max(0, number - _NEAR), number)
+        near, next_ones = slice(max(0, number - _NEAR), number), slice(number + 1, number + _NEAR)
         above = log.top_key if number > log.top_number else max(log.keys[near], default=0)
         while (entry := before.next) is not None and (
             entry.first_seen <= sent or entry.sent < since or entry.key <= above
         ):
             before = entry
-        later = min((key for key in log.keys[number + 1 : number + _NEAR] if key), default=0)
+        behind = zip(log.keys[next_ones], log.sent[next_ones], strict=True)
+        later = min((key for key, at in behind if key and at >= sent), default=0)
         if later and later <= before.key:
             return self._key_before(later, max((key for key in log.keys[near] if key < later), default=0))
         after = 0 if before.next is None else before.next.key

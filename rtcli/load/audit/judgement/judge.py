@@ -252,10 +252,27 @@ class Judge:
         else:
             self._account.doubt(log, number, expected=True)
             accepted = log.acks[number] != 0
-            away = _while_away(member, sent, key if room.ordered else 0, accepted=accepted)
+            away = self._was_away(member, sent, key if room.ordered else 0, accepted=accepted)
             kind = "resume_gap" if away else "lost"
             self._account.cases.append(Case(kind, member.user, room.name, identity, member))
             self._account.undelivered += 1
+
+    def _was_away(self, member: Membership, sent: int, key: int, *, accepted: bool) -> bool:
+        """Whether a resume should have brought the message: sent before that, and not due before the loss.
+
+        Where no position (`key`) shows the latter, the times of sending do, which all workers know alike: it
+        was sent after the last message that the membership had received. For a message that overtook another
+        just then, that may be wrong: the loss is reported as the other of the two kinds. A last message that
+        nobody sent tells no time. `accepted`: somebody has seen it, or it was acknowledged; else it counts as
+        due when it was sent.
+        """
+        for outage in member.outages or ():
+            if sent > outage.back:
+                continue
+            tells = accepted and (outage.last < 0 or self._was_sent(outage.last))
+            if key > outage.key if key else sent > outage.sent if tells else sent >= outage.lost:
+                return True
+        return False
 
     # -- unwanted deliveries -------------------------------------------------------------------------------
 
@@ -293,19 +310,3 @@ def _has_phantoms(log: SenderLog) -> bool:
 def _is_dropped(member: Membership) -> bool:
     """Whether the server ended the connection after the phases: what it had accepted by then is lost."""
     return member.dropped and member.end == "lost"
-
-
-def _while_away(member: Membership, sent: int, key: int, *, accepted: bool) -> bool:
-    """Whether a resume should have brought the message: it was sent before that, and not due before the loss.
-
-    Where no position (`key`) shows the latter, the times of sending do, which all workers know alike: it was
-    sent after the last message that the membership had received. For a message that overtook another just
-    then, that may be wrong: the loss is reported as the other of the two kinds. `accepted`: somebody has seen
-    it, or it was acknowledged; else it counts as due when it was sent.
-    """
-    for outage in member.outages or ():
-        if sent > outage.back:
-            continue
-        if key > outage.key if key else sent > outage.sent if accepted else sent >= outage.lost:
-            return True
-    return False

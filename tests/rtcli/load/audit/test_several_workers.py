@@ -17,6 +17,9 @@ KINDS = [
     for ordered in (True, False)
     for rooms_told in (True, False)
 ]
+# Worlds in which messages that nobody sent come before what their sender, who is in another worker, did send:
+# they have run out of keys below the invented one, and told a false time of the last message before a loss.
+INVENTED = (3365, 9406)
 
 
 @pytest.fixture
@@ -90,19 +93,17 @@ def test_every_fault_is_named_and_nothing_else(seeds: range, rooms_told: bool) -
 @pytest.mark.parametrize("rooms_told", [True, False])
 def test_without_positions_the_same_is_named(seeds: range, rooms_told: bool) -> None:
     faults = {kind: chance for kind, chance in FAULTS.items() if kind not in {"swap", "swallow"}}
-    different, wrong = [], 0
-    for seed in seeds:
+    different, wrong = [], []
+    for seed in sorted({*seeds, *INVENTED}):
         found: list[tuple[Named, dict[str, int]]] = []
         for workers in (1, 2, 3):
             world = random_world(seed, ordered=False, faults=faults, rooms_told=rooms_told, workers=workers)
             named, account = world.finish()
             named, truth = without_room(named), without_room(by_hand(world)[0])
             moved = {case for case in named - truth if other_loss(case) in truth - named}
-            wrong += len({case for case in named - truth if case not in moved})
+            wrong += [(seed, workers, case) for case in named - truth if case not in moved]
             found.append((by_place(world, named), figures(world, account)))
         if not found[0] == found[1] == found[2]:
             different.append(seed)
-    # The order of a room is guessed: rarely, what is on either side of a broken connection depends on that.
-    # Invented numbers of a sender of another worker can mislead it, which has named one repeat too many.
-    assert len(different) <= len(seeds) / 2_000, different
-    assert wrong <= len(seeds) / 5_000
+    assert not different
+    assert not wrong
