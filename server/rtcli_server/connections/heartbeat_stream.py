@@ -11,7 +11,7 @@ from rtcli_server.connections.hub import Client
 
 
 class HeartbeatStream(Client):
-    """Heartbeats with ids that count from 1."""
+    """Heartbeats with ids that count from 1, in their data too."""
 
     transport = "sse"
 
@@ -48,7 +48,7 @@ class HeartbeatStream(Client):
 
     def _send_heartbeat(self, now: float, retry_ms: int | None = None) -> None:
         self._count += 1
-        data = b'{"status":"alive"}'
+        data = b'{"status":"alive","id":%d}' % self._count
         self.writer.write(encode_event(id=str(self._count), event="heartbeat", data=data, retry_ms=retry_ms))
         self._services.wheel.schedule(self, now + self._heartbeat_s)
 

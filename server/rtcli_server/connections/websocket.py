@@ -108,7 +108,7 @@ class Connection(Subscriber, Client):
     def text(self, text: str | bytes) -> None:
         """Handle a text message."""
         if self._waits:
-            self.session.heard()
+            self.session.message_waits()
             self._backlog.append(text)
             self._backlog_bytes += memory_of(text)
             self.update_reading()
@@ -121,9 +121,9 @@ class Connection(Subscriber, Client):
         if not self.closing:
             self.follow(self.session.receive_binary(self.services.clock.wall()))
 
-    def pong(self) -> None:
-        """Record a control frame as a sign of life."""
-        self.session.heard()
+    def control_frame(self) -> None:
+        """Record an RFC 6455 ping or pong."""
+        self.session.no_message()
 
     def lost(self) -> None:
         """End the connection, whose transport is closed. Its user may come back within the grace period."""

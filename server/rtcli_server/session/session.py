@@ -114,15 +114,23 @@ class Session:
         )
         return [reply]
 
-    def heard(self) -> None:
-        """Record a sign of life other than a received message: an RFC 6455 pong, a message still queued."""
+    def message_waits(self) -> None:
+        """Record that a message has arrived that `receive` will be given later: it is a sign of life now."""
         self._timer.heard = True
+
+    def no_message(self) -> None:
+        """Record something else than a message: a control frame, an invalid text.
+
+        It is a sign of life on `/ws`. What `/ws/v2` asks for is a message (protocol.md, section 3): a client
+        whose WebSocket library answers frames, and whose program hangs, is dead.
+        """
+        if self._heartbeat is HeartbeatMode.CLIENT:
+            self._timer.heard = True
 
     def receive(self, text: str | bytes | bytearray | memoryview, now: float, wall: float) -> list[Decision]:
         """Handle one text message. Bytes that are not UTF-8 close the connection (RFC 6455, section 8.1)."""
         if self.closed:
             return []
-        self._timer.heard = True
         if not isinstance(text, str):
             try:
                 text = str(text, "utf-8")
@@ -138,6 +146,7 @@ class Session:
             message = decode_client(text)
         except MessageError as error:
             return self._on_invalid(error, wall)
+        self._timer.heard = True
         self._invalid = 0
         if type(message) is ChatMessage and message.data.room in self._writable:
             return [Publish(message.data.room, message.data.content, message.id or None)]
@@ -206,6 +215,7 @@ class Session:
     # -- what is rejected ----------------------------------------------------------------------------------
 
     def _on_invalid(self, error: MessageError, wall: float) -> list[Decision]:
+        self.no_message()
         reply = replies.error(error.code, error.id, wall, text=error.message)
         self._invalid += 1
         if self._invalid < self._settings.max_invalid:
@@ -214,6 +224,7 @@ class Session:
 
     def _on_rate_limited(self, text: str, wait_s: float, now: float, wall: float) -> list[Decision]:
         s = self._settings
+        self._timer.heard = True
         if s.rate_limit_per_s is not None and now - self._refused_at > s.rate_burst / s.rate_limit_per_s:
             self._refused = 0
         self._refused_at = now

@@ -17,9 +17,9 @@ class HeartbeatAction(Enum):
 class HeartbeatTimer:
     """When to ping a peer, and when to take it for dead. Times are monotonic seconds.
 
-    A ping is due every `interval_s`. Whatever the peer sends sets `heard`; when it is still unset `timeout_s`
-    after a ping, that is a miss; after `max_misses` in a row the peer is dead. No ping is sent while another
-    waits for its answer.
+    A ping is due every `interval_s`. A sign of life sets `heard`; when it is still unset `timeout_s` after a
+    ping, that is a miss; after `max_misses` in a row the peer is dead. No ping is sent while another waits
+    for its answer.
     """
 
     __slots__ = ("_answer_by", "_interval_s", "_max_misses", "_ping_at", "_timeout_s", "heard", "misses")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rtcli.protocol.position import parse_position
-from tests.support.clients.raw_http import RawWebSocket
+from tests.support.clients.raw_http import PING, PONG, TEXT, RawWebSocket
 from tests.support.clients.rooms import join, open_ws, publish_event, say
 from tests.support.servers.live_server import LiveServer, live_server, token
 
@@ -259,6 +259,36 @@ def test_v2_pings_and_closes_clients_that_do_not_answer(fast: bool) -> None:
             assert ws.until("ping")["timestamp"]
             ws.send("pong")
         assert ws.until("closing")["data"]["code"] == 4000
+        close = ws.close_frame()
+        assert close is not None
+        assert close.code == 4000
+
+
+def test_v2_takes_any_message_for_an_answer(fast: bool) -> None:
+    with (
+        live_server(fast_websockets=fast, ping_interval_s=0.5, pong_timeout_s=0.5, max_misses=1) as server,
+        open_ws(server, path="/api/v1/ws/v2") as ws,
+    ):
+        ws.until("ping")
+        ws.send("pong")
+        ws.until("ping")
+        ws.send("ping")
+        ws.until("ping")
+        ws.send("chat_message", room="elsewhere", content="refused")
+        ws.until("ping")
+
+
+def test_v2_takes_nothing_else_for_an_answer(fast: bool) -> None:
+    with (
+        live_server(fast_websockets=fast, ping_interval_s=0.2, pong_timeout_s=0.1, max_misses=2) as server,
+        open_ws(server, path="/api/v1/ws/v2") as ws,
+    ):
+        for _ in range(2):
+            ws.until("ping")
+            ws.send_frame(PONG, b"x")
+            ws.send_frame(PING, b"x")
+            ws.send_text("pong")  # no message of the protocol
+        ws.send_frame(TEXT, b'{"type":', fin=False)
         close = ws.close_frame()
         assert close is not None
         assert close.code == 4000

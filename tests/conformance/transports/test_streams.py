@@ -269,7 +269,9 @@ def test_the_stream_without_a_token_counts_its_heartbeats(fast: bool) -> None:
         live_server(fast_websockets=fast, stream_heartbeat_s=0.1) as server,
         EventStream(server.port, path="/api/v1/sse/stream") as stream,
     ):
-        assert [stream.until("heartbeat").id for _ in range(3)] == ["1", "2", "3"]
+        beats = [stream.until("heartbeat") for _ in range(3)]
+        assert [beat.id for beat in beats] == ["1", "2", "3"]
+        assert [json.loads(beat.data) for beat in beats] == [{"status": "alive", "id": n} for n in (1, 2, 3)]
 
 
 def test_a_token_that_expires_ends_the_stream(fast: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from math import inf
 from typing import Any
 
@@ -292,12 +293,56 @@ def test_v2_asks_three_times() -> None:
     assert session.tick(200.0, WALL) == []
 
 
-def test_v2_any_message_is_a_sign_of_life() -> None:
-    session = make(settings=SessionSettings(max_misses=1))
-    for at in range(30, 600, 30):
-        assert reply(session.tick(at, WALL + at))["type"] == "ping"
-        session.receive("{" if at % 60 else text("pong"), at, WALL + at)
-        assert session.tick(at + 10, WALL + at + 10) == []
+def dies_after(session: Session, say_at: Callable[[float], object], *, asked: str) -> bool:
+    """Whether one heartbeat, of what `asked` names, is a miss when `say_at(now)` is all that is heard."""
+    asking = session.due(0.0, WALL)
+    said = session.tick(asking, WALL)
+    assert (said == [SendPing()]) if asked == "frame" else (reply(said)["type"] == "ping")
+    say_at(asking)
+    at = session.due(asking, WALL)
+    return session.tick(at, WALL) == [Close(CloseCode.HEARTBEAT_TIMEOUT, "heartbeat_timeout", 0)]
+
+
+MESSAGES: dict[str, Callable[[Session, float], object]] = {
+    "pong": lambda session, now: session.receive(text("pong"), now, WALL),
+    "ping": lambda session, now: session.receive(text("ping"), now, WALL),
+    "one that is refused": lambda session, now: session.receive(
+        text("chat_message", room="a", content="x"), now, WALL
+    ),
+    "one that waits": lambda session, _now: session.message_waits(),
+    "one over the rate": lambda session, now: [session.receive(text("ping"), now, WALL) for _ in range(3)],
+}
+OTHERS: dict[str, Callable[[Session, float], object]] = {
+    "nothing": lambda _session, _now: None,
+    "a control frame": lambda session, _now: session.no_message(),
+    "not JSON": lambda session, now: session.receive("pong", now, WALL),
+    "an unknown type": lambda session, now: session.receive(text("PONG"), now, WALL),
+    "a message without a field": lambda session, now: session.receive(text("join_room"), now, WALL),
+}
+
+
+@pytest.mark.parametrize("said", [*MESSAGES, *OTHERS])
+def test_v2_asks_for_a_message(said: str) -> None:
+    session = make(settings=SessionSettings(max_misses=1, rate_limit_per_s=1.0, rate_burst=1.0))
+    say_it = (MESSAGES | OTHERS)[said]
+    assert dies_after(session, lambda now: say_it(session, now), asked="message") is (said in OTHERS)
+
+
+@pytest.mark.parametrize("said", [*MESSAGES, *OTHERS])
+def test_v1_takes_whatever_it_hears(said: str) -> None:
+    session = make(
+        heartbeat=HeartbeatMode.CLIENT, settings=SessionSettings(rate_limit_per_s=1.0, rate_burst=1.0)
+    )
+    say_it = (MESSAGES | OTHERS)[said]
+    assert dies_after(session, lambda now: say_it(session, now), asked="frame") is (said == "nothing")
+
+
+def test_v2_the_answers_of_an_hour() -> None:
+    session = make(settings=SessionSettings(max_misses=1, ping_interval_s=30))
+    for at in range(30, 3_500, 30):
+        assert reply(session.tick(at, WALL))["type"] == "ping"
+        session.receive(text("pong"), at, WALL)
+        assert session.tick(at + 10, WALL) == []
 
 
 def test_the_ping_of_v2_on_the_wire() -> None:
@@ -307,7 +352,7 @@ def test_the_ping_of_v2_on_the_wire() -> None:
 def test_v1_sends_frames_and_one_miss_is_enough() -> None:
     session = make(heartbeat=HeartbeatMode.CLIENT)
     assert session.tick(20.0, WALL) == [SendPing()]
-    session.heard()
+    session.no_message()
     assert session.tick(40.0, WALL) == [SendPing()]
     assert session.tick(60.0, WALL) == [Close(CloseCode.HEARTBEAT_TIMEOUT, "heartbeat_timeout", 0)]
 

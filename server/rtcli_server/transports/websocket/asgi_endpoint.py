@@ -109,7 +109,7 @@ class AsgiTransport:
 
     def ping(self) -> None:
         """Count the peer as alive: ASGI has no ping frames, and its server sends its own."""
-        self.connection.pong()
+        self.connection.control_frame()
 
     def close(self, code: int, reason: str) -> None:
         """Send a close frame after what waits to be sent; send nothing after it."""

@@ -116,7 +116,7 @@ class PicowsTransport(core.WSListener):
             self._on_close(frame.get_payload_as_bytes())
         elif kind is _PING or kind is _PONG:
             self._control.take(self._realtime.clock.now())
-            self._connection.pong()
+            self._connection.control_frame()
             if kind is _PING:
                 self._answer_ping(make_frame(frame.get_payload_as_bytes(), PONG))
         else:
