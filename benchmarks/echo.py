@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from benchmarks.client.dialects import token_for
 from rtcli_server.connections.websocket import Connection
+from rtcli_server.delivery.resumption import Opening
 from rtcli_server.delivery.wire import frame
 from rtcli_server.process.runner import ServerHandle, serve_forever
 from rtcli_server.realtime import clients
@@ -33,9 +34,9 @@ class EchoConnection(Connection):
 
     __slots__ = ()
 
-    def open(self, *, with_events: bool) -> None:
+    def open(self, opening: Opening) -> None:
         """Say nothing: a suite expects its own messages alone."""
-        del with_events
+        del opening
 
     def text(self, text: str | bytes) -> None:
         """Send it back."""

@@ -16,6 +16,8 @@ MAX_OFFSET = 2**63 - 1  # what SQLite and a Redis stream can hold
 POSITION = re.compile(r"([a-z0-9]{4,16})-(0|[1-9][0-9]{0,18})", re.ASCII)
 _LONGEST_POSITION = 16 + 1 + 19
 
+CURSOR_PARAMETER = "last_event_id"  # of a request that resumes; the header of event streams has the same name
+
 ROOM_PREFIX = "room:"
 USER_PREFIX = "user:"
 BROADCAST = "all"
@@ -72,6 +74,17 @@ def format_cursor(positions: Mapping[str, Position] | Iterable[tuple[str, Positi
     """Join positions, by channel name and in the order given, into one cursor."""
     items = positions.items() if isinstance(positions, Mapping) else positions
     return ",".join(f"{cursor_key(channel)}={position}" for channel, position in items)
+
+
+def fitting(positions: Iterable[tuple[str, Position]]) -> list[tuple[str, Position]]:
+    """Those of `positions` that one cursor holds, the first ones before the others."""
+    fits, size = [], -1
+    for channel, position in positions:
+        size += 1 + len(cursor_key(channel)) + 1 + len(str(position))
+        if size > MAX_CURSOR_BYTES:
+            break
+        fits.append((channel, position))
+    return fits
 
 
 def longest_cursor(channels: Iterable[str]) -> int | None:

@@ -30,7 +30,7 @@ _values = st.recursive(
     max_leaves=10,
 )
 _types = st.sampled_from(
-    ["ping", "pong", "join_room", "leave_room", "chat_message", "typing", "refresh", "new_message",
+    ["ping", "pong", "join_room", "leave_room", "chat_message", "typing", "refresh", "cursor", "new_message",
      "ack", "gap",
      "error", "event", "room_joined", "closing"]
 )  # fmt: skip

@@ -46,9 +46,8 @@ class RtcliWs(WsAdapter):
     @override
     def url(self, endpoint: Endpoint, opening: Opening) -> str:
         path = opening.path or WEBSOCKET_PATH
-        if opening.events:
-            path += "&events=1" if "?" in path else "?events=1"
-        return endpoint.ws_url(path)
+        separator = "&" if "?" in path else "?"
+        return endpoint.ws_url(f"{path}{separator}events={opening.events:d}")
 
     @override
     def headers(self, opening: Opening) -> list[tuple[str, str]]:

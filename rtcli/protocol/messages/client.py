@@ -109,4 +109,11 @@ class Refresh(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="re
     id: Id = None
 
 
-ClientMessage: TypeAlias = Ping | Pong | JoinRoom | LeaveRoom | ChatMessage | Typing | Refresh
+class AskCursor(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="cursor"):
+    """Ask up to where this connection was written."""
+
+    data: NoData = NoData()
+    id: Id = None
+
+
+ClientMessage: TypeAlias = Ping | Pong | JoinRoom | LeaveRoom | ChatMessage | Typing | Refresh | AskCursor

@@ -13,6 +13,7 @@ import msgspec
 from rtcli.protocol.codes import ERROR_TEXT, ErrorCode
 from rtcli.protocol.messages.client import (
     MAX_ID,
+    AskCursor,
     ChatMessage,
     ClientMessage,
     JoinRoom,
@@ -48,6 +49,7 @@ _TYPES: dict[str, type[ClientMessage]] = {
     "chat_message": ChatMessage,
     "typing": Typing,
     "refresh": Refresh,
+    "cursor": AskCursor,
 }
 # Quotation marks in a text that has exactly the fields of its struct: two for each name and each string,
 # without those of `id`. (A join has optional fields and is not frequent: it takes the thorough way.)

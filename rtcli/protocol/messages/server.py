@@ -19,8 +19,40 @@ MAX_MEMBERS = 200  # listed in one room_joined; member_count counts all of them
 UserId: TypeAlias = int | str
 
 
-class ConnectedData(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Who the client is, on which instance, and how often a heartbeat is due."""
+class ChannelState(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`position` is the top of the log. `recovered`, and when it is false `reason`, answer a resume."""
+
+    position: str
+    recovered: bool | None = None
+    reason: str | None = None
+
+
+class ResumedData(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a client's channels begin, which `channels` has by their names in the cursor.
+
+    `recovered` and `reason` answer a resume for all channels together.
+    """
+
+    cursor: str | None = None
+    channels: dict[str, ChannelState] | None = None
+    recovered: bool | None = None
+    reason: str | None = None
+
+
+class CursorData(Struct, frozen=True):
+    """Up to where this connection was written."""
+
+    cursor: str
+
+
+class ReadyData(ResumedData, frozen=True, kw_only=True, omit_defaults=True):
+    """The data of an event stream's first event."""
+
+    connection_id: str
+
+
+class ConnectedData(ResumedData, frozen=True, kw_only=True, omit_defaults=True):
+    """Who the client is, on which instance, how often a heartbeat is due, and where its events begin."""
 
     connection_id: str
     user_id: UserId
@@ -215,6 +247,12 @@ class Gap(_Envelope, frozen=True, kw_only=True, tag="gap"):
     data: GapData
 
 
+class Cursor(_Envelope, frozen=True, kw_only=True, tag="cursor"):
+    """The reply to `cursor`."""
+
+    data: CursorData
+
+
 class TokenExpiring(_Envelope, frozen=True, kw_only=True, tag="token_expiring"):
     """The token expires soon: send `refresh`."""
 
@@ -258,6 +296,7 @@ TaggedMessage: TypeAlias = (
     | Ack
     | Event
     | Gap
+    | Cursor
     | TokenExpiring
     | Refreshed
     | Closing

@@ -17,6 +17,7 @@ from rtcli_server.broker.base import (
     Published,
     ReportLost,
     Retention,
+    UserWatcher,
     refuse,
 )
 from rtcli_server.broker.coordinator import (
@@ -48,6 +49,7 @@ __all__ = [
     "Published",
     "ReportLost",
     "Retention",
+    "UserWatcher",
     "check_member",
     "new_instance_id",
     "open_broker",

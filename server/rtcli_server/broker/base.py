@@ -58,6 +58,21 @@ Deliver = Callable[[Publication], None]
 ReportLost = Callable[[Lost], None]
 
 
+class UserWatcher(Protocol):
+    """Is told that something was published in channels of users, without a subscription to each.
+
+    It must not raise.
+    """
+
+    def published(self, channel: str) -> None:
+        """Something was published in this user's channel, subscribed or not: it is in the log."""
+        ...
+
+    def missed(self) -> None:
+        """Some of these calls may be missing: compare what is known of each channel with its top."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
     """How much a log keeps. The oldest publications of a channel go first.
@@ -152,6 +167,7 @@ class Broker(Protocol):
         deliver: Deliver,
         lost: ReportLost | None = None,
         on_notification: OnNotification | None = None,
+        users: UserWatcher | None = None,
     ) -> None:
         """Deliver publications of subscribed channels until `close` is called; start this first.
 
@@ -159,7 +175,8 @@ class Broker(Protocol):
         offsets rise. It must not publish, nor raise (an error is logged, and the next one delivered).
         An offset that is not one more than the one before, or a new epoch, means that the publications
         between them are lost; `lost` says the same when no later publication shows it. `on_notification`
-        gets what instances `notify` in subscribed channels, where the log has a coordinator.
+        gets what instances `notify` in subscribed channels, where the log has a coordinator. `users` is told
+        of all users' channels, also without subscriptions, which would cost something for each of them.
         """
         ...
 

@@ -100,6 +100,7 @@ class MemoryBroker(OneProcessBroker):
             self._keys.remember((channel, key), position)
         if channel in self._subscribed and self._deliver is not None:
             self._deliver(publication)
+        self._tell_watcher(channel)
         future.set_result(Published(position, duplicate=False))
         return future
 

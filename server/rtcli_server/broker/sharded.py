@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing_extensions import override
 
 from rtcli.protocol.position import USER_PREFIX, Position
-from rtcli_server.broker.base import Broker, Deliver, HistoryPage, Published, ReportLost
+from rtcli_server.broker.base import Broker, Deliver, HistoryPage, Published, ReportLost, UserWatcher
 from rtcli_server.broker.coordinator import (
     Coordinator,
     HeartbeatReply,
@@ -68,10 +68,11 @@ class ShardedBroker(Broker):
         deliver: Deliver,
         lost: ReportLost | None = None,
         on_notification: OnNotification | None = None,
+        users: UserWatcher | None = None,
     ) -> None:
         async with asyncio.TaskGroup() as group:
             for shard in self._shards:
-                group.create_task(shard.run(deliver, lost, on_notification))
+                group.create_task(shard.run(deliver, lost, on_notification, users))
 
     @override
     async def ready(self) -> bool:

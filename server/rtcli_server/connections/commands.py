@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Protocol
 
-from rtcli.protocol.codes import UNAVAILABLE_RETRY_MS, CloseCode, ErrorCode, GapReason
+from rtcli.protocol.codes import ErrorCode, GapReason
 from rtcli.protocol.messages import (
     Ack,
     AckData,
@@ -17,7 +17,7 @@ from rtcli.protocol.messages import (
     RoomLeft,
     ServerMessage,
 )
-from rtcli.protocol.position import BROADCAST, ROOM_PREFIX, USER_PREFIX
+from rtcli.protocol.position import ROOM_PREFIX
 from rtcli_server.auth.authenticator import InvalidTokenError
 from rtcli_server.broker import BrokerUnavailableError, Published
 from rtcli_server.broker.chat import publish_message
@@ -166,26 +166,6 @@ def leave(sender: Sender, decision: Leave) -> None:
         services.rooms.leave(decision.room, sender.user_id, subscription)
     data = RoomData(room=decision.room)
     sender.send(RoomLeft(data=data, id=decision.id, timestamp=services.clock.timestamp()))
-
-
-async def follow_events(sender: Sender) -> None:
-    """Subscribe to the personal and the broadcast channel, from now on."""
-    services = sender.services
-    for channel in (USER_PREFIX + sender.user_id, BROADCAST):
-        subscription = services.fanout.open(channel, sender)
-        try:
-            request = RecoveryRequest(subscription.channel, None, 0)
-            resumed = (await read_missed(services.broker.history, [request]))[0]
-            if sender.closing:
-                services.fanout.close(subscription)
-            else:
-                sender.subscriptions[channel] = subscription
-                services.fanout.go_live(subscription, resumed.top)
-        except BrokerUnavailableError:
-            services.fanout.close(subscription)
-            sender.shut_down(CloseCode.TRY_AGAIN_LATER, ErrorCode.UNAVAILABLE, UNAVAILABLE_RETRY_MS)
-        finally:
-            subscription.channel.release()
 
 
 # -- publishing --------------------------------------------------------------------------------------------

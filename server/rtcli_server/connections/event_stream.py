@@ -6,20 +6,24 @@ part for the other channels, the suffix, is kept until another channel moves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import msgspec
+from msgspec.structs import asdict
 from typing_extensions import override
 
-from rtcli.protocol.codes import ERROR_TEXT, CloseCode, ErrorCode, GapReason
-from rtcli.protocol.position import ROOM_PREFIX, Position, cursor_key, format_cursor
+from rtcli.protocol.codes import ERROR_TEXT, CloseCode, ErrorCode
+from rtcli.protocol.messages import ReadyData
+from rtcli.protocol.position import ROOM_PREFIX, format_cursor
 from rtcli.protocol.sse import encode_event
 from rtcli_server.auth.claims import Principal
 from rtcli_server.connections.event_stream_writer import EventStreamServices, OpenWriter, send_closing
 from rtcli_server.connections.hub import Client
+from rtcli_server.delivery import resumption
 from rtcli_server.delivery.channel import Subscriber, Subscription, Write
-from rtcli_server.delivery.recovery import RecoveryRequest, RecoveryResult, begin, read_missed
+from rtcli_server.delivery.recovery import RecoveryResult, begin, read_missed
+from rtcli_server.delivery.resumption import Resume
 from rtcli_server.delivery.wire import EventBatch, Format
 
 _encode = msgspec.json.Encoder().encode
@@ -63,62 +67,45 @@ class EventStream(Subscriber, Client):
 
     # -- opening -------------------------------------------------------------------------------------------
 
-    async def open(
-        self, channels: Sequence[str], cursor: Mapping[str, Position], *, invalid: bool, max_replay: int
-    ) -> None:
-        """Send `ready`, then what follows `cursor` in the channels that it names; then go live.
+    async def open(self, channels: Sequence[str], resume: Resume, *, max_replay: int) -> None:
+        """Send `ready`, then what follows the cursor in the channels that it names; then go live.
 
-        `invalid`: the client sent a cursor that cannot be parsed. Raises BrokerUnavailableError.
+        Raises BrokerUnavailableError.
         """
         fanout = self._services.fanout
         subscriptions = self._subscriptions = [fanout.open(channel, self) for channel in channels]
         try:
             resumed = await read_missed(
                 self._services.history,
-                [_request(subscription, cursor, max_replay) for subscription in subscriptions],
+                [
+                    resumption.request_of(subscription, resume.cursor, max_replay)
+                    for subscription in subscriptions
+                ],
                 piece_bytes=self._services.send_budget.piece_bytes,
             )
             if not self._gone:
-                self._begin(resumed, cursor, invalid=invalid)
+                self._begin(resumed, resume)
         finally:
             for subscription in subscriptions:
                 subscription.channel.release()
 
-    def _begin(
-        self, resumed: Sequence[RecoveryResult], cursor: Mapping[str, Position], *, invalid: bool
-    ) -> None:
+    def _begin(self, resumed: Sequence[RecoveryResult], resume: Resume) -> None:
         """Write `ready`, and go live behind the replays. The cursor of `ready` is where they begin."""
         for subscription, result in zip(self._subscriptions, resumed, strict=True):
-            since = cursor.get(subscription.channel.name)
-            subscription.position = result.top if since is None or result.failure else since
+            subscription.position = resumption.start_of(subscription.channel.name, result, resume.cursor)
         self._begun = True
-        self.writer.write(self._ready(resumed, cursor, invalid=invalid))
+        self.writer.write(self._ready(resumed, resume))
         for subscription, result in zip(self._subscriptions, resumed, strict=True):
             begin(self._services.fanout, subscription, result)
         self._services.slow_consumers.replay(self, self._subscriptions)
         self._heartbeat_at = self._services.clock.now() + self._heartbeat_s
         self._schedule(self._services.clock.now())
 
-    def _ready(
-        self, resumed: Sequence[RecoveryResult], cursor: Mapping[str, Position], *, invalid: bool
-    ) -> bytes:
+    def _ready(self, resumed: Sequence[RecoveryResult], resume: Resume) -> bytes:
         """The `ready` event: which channels were recovered, and why others were not."""
-        channels: dict[str, dict[str, object]] = {}
-        for subscription, result in zip(self._subscriptions, resumed, strict=True):
-            name = subscription.channel.name
-            state: dict[str, object] = {"position": str(result.top)}
-            if invalid or name in cursor:
-                reason = GapReason.INVALID_CURSOR if invalid else result.failure
-                self._services.metrics.resumed(reason)
-                state |= _recovered([] if reason is None else [reason])
-            channels[cursor_key(name)] = state
-        data: dict[str, object] = {
-            "connection_id": self.connection_id,
-            "cursor": self.cursor,
-            "channels": channels,
-        }
-        if invalid or cursor:
-            data |= _recovered([state["reason"] for state in channels.values() if "reason" in state])
+        names = [subscription.channel.name for subscription in self._subscriptions]
+        state = resumption.report(names, resumed, resume, self._services.metrics.resumed)
+        data = ReadyData(connection_id=self.connection_id, **asdict(state))
         return encode_event(id=self.cursor, event="ready", data=_encode(data), retry_ms=self._retry_ms)
 
     # -- live ----------------------------------------------------------------------------------------------
@@ -234,13 +221,3 @@ class EventStream(Subscriber, Client):
         self._services.slow_consumers.forget(self, self._subscriptions)
         self._subscriptions, self._moved = [], None  # each of them has this stream: that was a cycle
         self._services.hub.remove(self)
-
-
-def _request(subscription: Subscription, cursor: Mapping[str, Position], max_replay: int) -> RecoveryRequest:
-    since = cursor.get(subscription.channel.name)
-    return RecoveryRequest(subscription.channel, since, max_replay if since is not None else 0)
-
-
-def _recovered(failures: Sequence[object]) -> dict[str, object]:
-    """The fields `recovered` and, with the first failure, `reason`."""
-    return {"recovered": False, "reason": failures[0]} if failures else {"recovered": True}

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from rtcli.protocol.codes import CloseCode
+from rtcli.protocol.position import Position
 from rtcli_server.limits.connection_caps import ConnectionCaps
 from rtcli_server.metrics.registry import Metrics
 from rtcli_server.timing.containment import contained
@@ -41,6 +42,15 @@ class Client(Closable, Protocol):
     user_id: str
     address: str
     transport: str  # for the metrics: `websocket` or `sse`
+
+    @property
+    def dormant_at(self) -> Position | None:
+        """Its position in its user's channel, which it waits for without a subscription; or None."""
+        return None
+
+    def wake(self) -> None:
+        """Something was published in its user's channel: one that is dormant subscribes."""
+        return
 
     @property
     def waiting_bytes(self) -> int:

@@ -24,12 +24,13 @@ from rtcli.protocol.messages import (
     encode,
     user_id_to_wire,
 )
-from rtcli.protocol.position import ROOM_PREFIX
-from rtcli_server.connections import commands
+from rtcli.protocol.position import ROOM_PREFIX, Position
+from rtcli_server.connections import commands, greeting
 from rtcli_server.connections.hub import Client
 from rtcli_server.connections.send_budget import memory_of
 from rtcli_server.connections.websocket_writer import GONE, WebSocketServices, WebSocketWriter
 from rtcli_server.delivery.channel import Subscriber, Subscription, Write
+from rtcli_server.delivery.resumption import Opening
 from rtcli_server.delivery.wire import Format
 from rtcli_server.session.decisions import (
     CheckToken,
@@ -41,6 +42,7 @@ from rtcli_server.session.decisions import (
     Reply,
     SendPing,
     SetTyping,
+    TellCursor,
 )
 from rtcli_server.session.session import Session
 from rtcli_server.timing.containment import contained
@@ -58,8 +60,8 @@ class Connection(Subscriber, Client):
     transport = "websocket"
     __slots__ = (
         "_backlog", "_backlog_bytes", "_command_waits", "_reading", "_waits", "address", "closing",
-        "connection_id", "format", "gone", "name", "outstanding", "outstanding_bytes", "services", "session",
-        "slot", "subscriptions", "user_id", "wire_id", "writer",
+        "connection_id", "dormant_at", "format", "gone", "name", "outstanding", "outstanding_bytes",
+        "services", "session", "slot", "subscriptions", "user_id", "wire_id", "writer",
     )  # fmt: skip
     format: Format
 
@@ -85,6 +87,7 @@ class Connection(Subscriber, Client):
         self.address = address
         self.slot = 0
         self.subscriptions: dict[str, Subscription] = {}  # by channel
+        self.dormant_at: Position | None = None  # greeting.py has its other values
         self._backlog: deque[str | bytes] = deque()  # messages that arrived while a command waits
         self._backlog_bytes = 0
         self._command_waits = False
@@ -97,12 +100,10 @@ class Connection(Subscriber, Client):
 
     # -- called by the transport ---------------------------------------------------------------------------
 
-    def open(self, *, with_events: bool) -> None:
-        """Greet the client: the handshake is done. `with_events`: it wants personal and broadcast events."""
+    def open(self, opening: Opening) -> None:
+        """Greet the client: the handshake is done, and asked for `opening`."""
         self.services.hub.add(self)
-        self.follow(self.session.opening(self.services.clock.wall()))
-        if with_events:
-            self.start(commands.follow_events(self))
+        greeting.greet(self, opening)
         self.schedule()
 
     def text(self, text: str | bytes) -> None:
@@ -186,6 +187,10 @@ class Connection(Subscriber, Client):
     @override
     def batch_writer(self, subscription: Subscription) -> Write:
         return self.writer.write
+
+    @override
+    def wake(self) -> None:
+        greeting.wake(self)
 
     def on_timer(self, now: float) -> None:
         """Send heartbeats, end at the token's expiry; cut off a peer that does not answer a close frame."""
@@ -296,6 +301,7 @@ ACTIONS: dict[type[Decision], Callable[[Connection, Any], None]] = {
     Leave: commands.leave,
     SetTyping: commands.set_typing,
     CheckToken: lambda connection, decision: connection.start(commands.check_token(connection, decision)),
+    TellCursor: greeting.tell_cursor,
     SendPing: lambda connection, _decision: connection.writer.ping(),
     Close: lambda connection, close: connection.shut_down(close.code, close.reason, close.retry_after_ms),
 }

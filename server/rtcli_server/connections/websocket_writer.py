@@ -118,3 +118,7 @@ class WebSocketServices(Protocol):
     max_replay: int
     send_budget: SendBudget
     max_outstanding: int
+
+    def retry_after_ms(self) -> int:
+        """A delay for a client that has to come back; each client gets its own."""
+        ...

@@ -73,6 +73,11 @@ class Subscription:
         self.state = State.RECOVERING
         self.position = NOWHERE  # kept up to date only where the state says so, and for event streams
 
+    @property
+    def written(self) -> Position:
+        """Up to where it was written; maybe further, in the middle of a large flush."""
+        return self.channel.flushed if self.state is State.LIVE else self.position
+
     def make_live(self) -> None:
         """Take part in whole batches from now on."""
         self.channel.groups[self.subscriber.format][self] = self.subscriber.batch_writer(self)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from itertools import chain
+from typing import Any
 
 from rtcli.protocol.codes import CloseCode, ErrorCode
 from rtcli.protocol.publication import Publication
@@ -21,7 +22,6 @@ from rtcli_server.broker import (
     Deliver,
     ForeignContent,
     Lost,
-    OnNotification,
     new_instance_id,
     open_broker,
 )
@@ -57,6 +57,7 @@ from rtcli_server.realtime.parts import (
     new_user_rates,
     rejection_of_cap,
 )
+from rtcli_server.realtime.personal_events import PersonalEvents
 from rtcli_server.settings import Settings
 from rtcli_server.timing.clock import Clock
 from rtcli_server.timing.supervision import Supervised, Supervisor
@@ -130,6 +131,7 @@ class RealtimeServer:
             stream_retry_s=settings.stream_retry_ms / 1000,
             observer=new_observer(self.deployment, self._disconnects),
         )
+        self._personal_events = PersonalEvents(self.hub, self.history, spawn=self.tasks.spawn)
         self.reply_flusher = ReplyFlusher()
         self.slow_consumers = SlowConsumers(
             self.fanout,
@@ -239,12 +241,16 @@ class RealtimeServer:
     async def start(self) -> None:
         """Begin to deliver and to tick, on the running loop."""
         start = self.supervisor.start
-        start(DELIVERY, lambda: self.broker.run(self._deliver(), self._lost, self._on_notification()))
+        start(DELIVERY, self._run_broker)
         if self.authenticator.fetches_keys:
             start(KEYS, self.authenticator.run)
         if self.deployment is not None:
             start(DEPLOYMENT, self.deployment.run)
         start(TIMERS, Ticker(self.wheel, self.clock.now, self._tick).run)
+
+    def _run_broker(self) -> Coroutine[Any, Any, None]:
+        on_notification = None if self.deployment is None else self.deployment.on_notification
+        return self.broker.run(self._deliver(), self._lost, on_notification, self._personal_events)
 
     def _deliver(self) -> Deliver:
         deployment, deliver = self.deployment, self.fanout.deliver
@@ -258,9 +264,6 @@ class RealtimeServer:
                 deliver(publication)
 
         return deliver_or_handle
-
-    def _on_notification(self) -> OnNotification | None:
-        return None if self.deployment is None else self.deployment.on_notification
 
     def _tick(self, now: float) -> None:
         self.slow_consumers.tick(now)

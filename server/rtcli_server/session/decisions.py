@@ -78,4 +78,10 @@ class CheckToken(Struct, frozen=True):
         return f"CheckToken(token=…, id={self.id!r})"
 
 
-Decision: TypeAlias = Reply | SendPing | Close | Join | Leave | Publish | SetTyping | CheckToken
+class TellCursor(Struct, frozen=True):
+    """Tell up to where this client was written."""
+
+    id: str | None
+
+
+Decision: TypeAlias = Reply | SendPing | Close | Join | Leave | Publish | SetTyping | CheckToken | TellCursor

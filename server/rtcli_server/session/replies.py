@@ -10,6 +10,7 @@ from rtcli.protocol.messages import (
     ErrorData,
     ExpiryData,
     Refreshed,
+    ResumedData,
     ServerPing,
     ServerPong,
     TokenExpiring,
@@ -28,14 +29,19 @@ def connected(
     heartbeat_s: float,
     expires_at: float,
     wall: float,
+    events: ResumedData,
 ) -> Reply:
-    """The first message on every connection: it tells the client who it is."""
+    """The first message on every connection: it tells the client who it is, and where its events begin."""
     data = ConnectedData(
         connection_id=connection_id,
         user_id=user_id_to_wire(user_id),
         instance_id=instance_id,
         heartbeat_s=heartbeat_s,
         token_expires_at=format_timestamp(expires_at),
+        cursor=events.cursor,
+        channels=events.channels,
+        recovered=events.recovered,
+        reason=events.reason,
     )
     return Reply(encode(Connected(data=data, timestamp=format_timestamp(wall))))
 

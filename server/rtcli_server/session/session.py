@@ -10,10 +10,12 @@ Times: `now` is monotonic seconds, `wall` is Unix seconds.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from math import inf
 
 from rtcli.protocol.codes import CloseCode, ErrorCode
 from rtcli.protocol.messages import (
+    AskCursor,
     ChatMessage,
     ClientMessage,
     JoinRoom,
@@ -22,6 +24,7 @@ from rtcli.protocol.messages import (
     Ping,
     Pong,
     Refresh,
+    ResumedData,
     Typing,
     decode_client,
 )
@@ -39,19 +42,23 @@ from rtcli_server.session.decisions import (
     Reply,
     SendPing,
     SetTyping,
+    TellCursor,
 )
 from rtcli_server.session.settings import HeartbeatMode, Rights, SessionSettings
 from rtcli_server.session.timers import Expiry, ExpiryTimer, HeartbeatAction, HeartbeatTimer
 
 _CHEAP_CHARACTERS = 4_096
+_NO_EVENTS = ResumedData()
+_NO_POSITIONS: dict[str, Position] = {}  # shared, and stays empty
 
 
 class Session:
     """The state of one connection. `rooms` are its memberships; `closed` is set by a Close decision."""
 
     __slots__ = (
-        "_bucket", "_expiry", "_heartbeat", "_instance_id", "_invalid", "_refused", "_refused_at",
-        "_settings", "_timer", "_user_bucket", "_writable", "closed", "connection_id", "rights", "rooms",
+        "_bucket", "_expiry", "_heartbeat", "_instance_id", "_invalid", "_positions", "_refused",
+        "_refused_at", "_settings", "_timer", "_user_bucket", "_writable", "closed", "connection_id",
+        "rights", "rooms",
     )  # fmt: skip
 
     def __init__(
@@ -79,6 +86,7 @@ class Session:
         self._expiry = self._expiry_timer(wall)
         rate = settings.rate_limit_per_s
         self._bucket = None if rate is None else TokenBucket(rate, settings.rate_burst, now)
+        self._positions = _NO_POSITIONS
         self._invalid = 0  # messages in a row
         self._refused = 0  # messages over the rate, without a pause that would have filled the bucket
         self._refused_at = -inf
@@ -99,7 +107,11 @@ class Session:
 
     # -- what arrives --------------------------------------------------------------------------------------
 
-    def opening(self, wall: float) -> list[Decision]:
+    def resume(self, positions: Mapping[str, Position]) -> None:
+        """Take positions of rooms, by name, from which their first joins go on."""
+        self._positions = dict(positions)
+
+    def opening(self, wall: float, events: ResumedData = _NO_EVENTS) -> list[Decision]:
         """Give the first message on every connection: it tells the client who it is."""
         s = self._settings
         reply = replies.connected(
@@ -111,6 +123,7 @@ class Session:
             else s.rfc_ping_interval_s,
             expires_at=self.rights.expires_at,
             wall=wall,
+            events=events,
         )
         return [reply]
 
@@ -174,6 +187,8 @@ class Session:
                 decision = self._leave(message, wall)
             case Refresh():
                 decision = CheckToken(message.data.token, message.id)
+            case AskCursor():
+                decision = TellCursor(message.id)
             case Ping():
                 decision = replies.pong(message.id, wall)
             case Pong():
@@ -194,7 +209,7 @@ class Session:
             return replies.error(ErrorCode.FORBIDDEN, message.id, wall)
         if room not in self.rooms and len(self.rooms) >= self._settings.max_rooms:
             return replies.error(ErrorCode.TOO_MANY_ROOMS, message.id, wall)
-        since = None if since_text is None else _position(since_text)
+        since = self._positions.pop(room, None) if since_text is None else _position(since_text)
         since_invalid = since is None and since_text is not None
         return Join(room, since, since_invalid, message.data.history, message.id)
 

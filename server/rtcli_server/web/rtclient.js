@@ -131,7 +131,7 @@ export class RealtimeClient extends EventTarget {
       return this.#wait({ reason: `no token: ${error.message}` });
     }
     if (!this.#wanted) return this.#setState("closed");
-    const url = websocketUrl(this.#base) + (this.#withEvents ? "?events=1" : "");
+    const url = websocketUrl(this.#base) + `?events=${this.#withEvents ? 1 : 0}`;
     let socket;
     try {
       socket = new WebSocket(url, ["rt.v1", `bearer.${token}`]);

@@ -315,15 +315,19 @@ def test_kick_closes_everything_of_a_user_for_good(server: LiveServer) -> None:
         assert other.until("pong")["id"] == "still here"
 
 
-def test_personal_and_broadcast_events_when_asked_for(server: LiveServer) -> None:
-    with open_ws(server, "41", path="/api/v1/ws?events=1") as asked, open_ws(server, "41") as not_asked:
-        asked.send("ping", "following")  # commands take effect in their order
-        asked.until("pong")
+def test_personal_and_broadcast_events_unless_they_are_declined(server: LiveServer) -> None:
+    with (
+        open_ws(server, "41") as plain,
+        open_ws(server, "41", path="/api/v1/ws/v2?events=1") as asking,
+        open_ws(server, "41", path="/api/v1/ws?events=0") as declining,
+    ):
         for channel in ("user:41", "user:42", "all"):
             publish_event(server, channel)
-        events = [asked.until("event")["data"] for _ in range(2)]
-        assert [event["channel"] for event in events] == ["user:41", "all"]
-        assert events[0]["event"] == "news"
-        assert events[0]["data"] == {"n": 1}
-        not_asked.send("ping", "end")
-        assert not_asked.message()["id"] == "end"
+        for ws in (plain, asking):
+            events = [ws.until("event")["data"] for _ in range(2)]
+            # Channels keep no order among each other: nobody had followed the user's before.
+            assert sorted(event["channel"] for event in events) == ["all", "user:41"]
+            assert events[0]["event"] == "news"
+            assert events[0]["data"] == {"n": 1}
+        declining.send("ping", "end")
+        assert declining.message()["id"] == "end"

@@ -14,7 +14,7 @@ import pytest
 from rtcli_server.broker import Place
 from rtcli_server.cluster.control import CHANNEL, EVENT
 from tests.support.clients.raw_sse import EventStream
-from tests.support.clients.rooms import join, open_ws
+from tests.support.clients.rooms import connect_ws, join, open_ws
 from tests.support.redis.server import RedisServer
 from tests.support.servers.live_server import LiveServer, token
 from tests.support.servers.two_instances import (
@@ -32,6 +32,7 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.system
 
 Pair = tuple[LiveServer, LiveServer]
+NO_EVENTS = "/api/v1/ws?events=0"  # greeted without the log
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +174,7 @@ def test_a_command_of_a_newer_version_is_passed_over(pair: Pair) -> None:
 def test_the_connections_of_a_user_are_counted_over_all_instances(redis_of_session: RedisServer) -> None:
     with two_instances(redis_of_session, user_connections=2) as (first, second):
         with enter(first, "3", "a"), enter(second, "3", "b"):
-            with open_ws(second, "3") as third:
+            with connect_ws(second, "3") as third:
                 closing = third.until("closing")["data"]
                 assert closing["code"] == 1013
                 assert closing["retry_after_ms"] > 0
@@ -205,10 +206,10 @@ def test_a_place_is_not_spent_on_a_connection_that_is_closed_already(own_redis: 
             stack.enter_context(open_ws(first, "3"))
         wait_until(lambda: own_redis.command("HLEN", f"{prefix_of(first)}:{{user:3}}:c") == 1)
         own_redis.send(signal.SIGSTOP)
-        early = open_ws(second, "3")
+        early = connect_ws(second, "3", path=NO_EVENTS)
         wait_until(lambda: open_in_all(pair, "3") == [3, 1])
-        stays = stack.enter_context(open_ws(second, "3"))
-        late = open_ws(second, "3")
+        stays = stack.enter_context(open_ws(second, "3", path=NO_EVENTS))
+        late = connect_ws(second, "3", path=NO_EVENTS)
         wait_until(lambda: open_in_all(pair, "3") == [3, 3])
         for ws in (late, early):
             ws.sock.close()
@@ -226,7 +227,7 @@ def test_connections_that_came_while_redis_was_away_are_counted_when_it_is_back(
         stack.enter_context(open_ws(first, "3"))
         own_redis.kill()
         for server in (first, second, second):
-            stack.enter_context(open_ws(server, "3"))
+            stack.enter_context(open_ws(server, "3", path=NO_EVENTS))
         wait_until(lambda: open_in_all(pair, "3") == [2, 2])
         for server in pair:  # what was asked before this has failed by then
             assert http(server, "GET", "/api/v1/rooms/any/members").status_code == 503
@@ -336,7 +337,10 @@ def test_every_key_expires_and_none_is_left_of_a_room_that_was_left(
 def test_without_redis_joins_and_kicks_are_refused_and_all_comes_back(own_redis: RedisServer) -> None:
     with two_instances(own_redis) as (first, second), enter(first, "1", "away") as ann:
         own_redis.kill()
-        with open_ws(second, "2") as bob:
+        with connect_ws(second, "3") as asking:  # whose events nobody can read now
+            closing = asking.until("closing")["data"]
+            assert (closing["code"], closing["reason"]) == (1013, "unavailable")
+        with open_ws(second, "2", path=NO_EVENTS) as bob:
             bob.send("join_room", "j-1", room="away")
             refused = bob.until("error")
             assert (refused["id"], refused["data"]["code"]) == ("j-1", "unavailable")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from rtcli.protocol.messages.client import (
+    AskCursor,
     ChatData,
     ChatMessage,
     ClientMessage,
@@ -24,6 +25,7 @@ from tests.support.protocol.strategies import contents, ids, rooms, texts
 messages: st.SearchStrategy[ClientMessage] = st.one_of(
     st.builds(Ping, id=ids),
     st.builds(Pong, id=ids),
+    st.builds(AskCursor, id=ids),
     st.builds(
         JoinRoom,
         st.builds(JoinData, room=rooms, since=st.none() | texts, history=st.integers(0, 500)),

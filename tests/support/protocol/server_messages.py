@@ -10,6 +10,8 @@ from rtcli.protocol.messages.server import (
     ClosingData,
     Connected,
     ConnectedData,
+    Cursor,
+    CursorData,
     Error,
     ErrorData,
     Event,
@@ -130,6 +132,10 @@ CATALOGUE: list[tuple[ServerMessage, str]] = [
     (
         Gap(data=GapData(room="a", from_="k3f9-3", to="m111-9", lost=None, reason="epoch_changed")),
         '{"type":"gap","data":{"room":"a","from":"k3f9-3","to":"m111-9","lost":null,"reason":"epoch_changed"}}',
+    ),
+    (
+        Cursor(id="c", data=CursorData("~all=k3f9-3")),
+        '{"type":"cursor","id":"c","data":{"cursor":"~all=k3f9-3"}}',
     ),
     (
         TokenExpiring(data=ExpiryData(expires_at=T)),

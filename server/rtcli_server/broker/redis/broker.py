@@ -3,7 +3,8 @@
 Theory of operation. A publish is one script: dedupe, epoch, offset, append to the channel's stream, publish
 on the channel's pub/sub channel. The stream is the truth, pub/sub is for speed. Each instance subscribes to
 the channels that it has members in and follows each by offset (follower.py): whatever is missing, it reads
-from the stream. It checks after a resubscription, and each followed channel every 40 s. Two connections: one
+from the stream. All users' channels share one pub/sub channel: an instance has many users, and most are never
+written to. It checks after a resubscription, and each followed channel every 40 s. Two connections: one
 carries requests, pipelined (link.py), one only listens (pubsub_listener.py).
 
 What an acknowledged publication survives depends on the configuration of Redis. When Redis lost its latest
@@ -29,6 +30,7 @@ from rtcli_server.broker.base import (
     Published,
     ReportLost,
     Retention,
+    UserWatcher,
     guarded,
 )
 from rtcli_server.broker.coordinator import Coordinator, OnNotification
@@ -128,20 +130,20 @@ class RedisBroker(Broker):
     ) -> asyncio.Future[Published]:
         """Send together with everything else that this turn of the loop publishes."""
         keys = self._names.keys(channel, key)
-        pubsub_channel = self._names.pubsub_channel(channel)
-        known = self._tracker.position(pubsub_channel)
-        packed = self._scripts.publish(keys, pubsub_channel, known, event=event, data=data, time_ms=time_ms)
+        known = self._tracker.position(channel)
+        route = self._names.route(channel)
+        packed = self._scripts.publish(keys, route, known, event=event, data=data, time_ms=time_ms)
         return self._link.request(packed, lambda answer: Published(*parse_answer(answer)), keys[0])
 
     @override
     async def history(self, channel: str, *, since: Position | None, limit: int) -> HistoryPage:
-        await self._tracker.known(self._names.pubsub_channel(channel))
+        await self._tracker.known(channel)
         return await self._read(channel, since, min(limit, MAX_PAGE))
 
     async def _read(self, channel: str, since: Position | None, limit: int) -> HistoryPage:
         keys = self._names.keys(channel)
         while True:
-            known = self._tracker.position(self._names.pubsub_channel(channel))
+            known = self._tracker.position(channel)
             packed = self._scripts.history(keys, known, since, limit)
             top, entries = await self._link.request(packed, parse_page, keys[0])
             if since is None:
@@ -181,10 +183,13 @@ class RedisBroker(Broker):
         deliver: Deliver,
         lost: ReportLost | None = None,
         on_notification: OnNotification | None = None,
+        users: UserWatcher | None = None,
     ) -> None:
         """Listen, deliver and check until `close`."""
         start = self._supervisor.start
-        self._tracker.start(guarded(deliver), lost, on_notification)
+        self._tracker.start(guarded(deliver), lost, on_notification, users)
+        if users is not None:
+            self._listener.subscribe(self._names.users)
         tasks = [
             start(SUBSCRIPTIONS, self._listener.run),
             start(COMPARISON, self._tracker.check),

@@ -38,7 +38,7 @@ F = TypeVar("F")
 class RedisCoordinator(Coordinator):
     """The coordinator of the instances that share one Redis.
 
-    `link()` carries the requests. `known(pubsub_channel)` waits until a tracked channel is subscribed,
+    `link()` carries the requests. `known(channel)` waits until a tracked channel is subscribed,
     so that no notification is missed after its users were listed.
     """
 
@@ -46,7 +46,7 @@ class RedisCoordinator(Coordinator):
         self,
         names: Names,
         link: Callable[[], Link],
-        known: Callable[[bytes], Awaitable[None]],
+        known: Callable[[str], Awaitable[None]],
         *,
         instance_id: str,
         ttl_s: float,
@@ -93,7 +93,7 @@ class RedisCoordinator(Coordinator):
     @override
     async def update_presence(self, channel: str, change: PresenceChange, *, limit: int) -> RoomUsers:
         pubsub_channel = self._names.pubsub_channel(channel)
-        await self._known(pubsub_channel)
+        await self._known(channel)
         here = b"" if change.here is None else b"%d" % change.here
         arguments = [self._own, here, self._ttl_ms, b"%d" % limit, pubsub_channel, _joined(change.gone)]
         for user, name in change.users.items():

@@ -1,11 +1,12 @@
 -- One publication, as one step: dedupe, epoch, offset, append with retention, publish.
 -- KEYS[3], optional: its idempotency key.
--- ARGV: new epoch, known epoch, known offset, event, data, time_ms, pub/sub channel.
+-- ARGV: new epoch, known epoch, known offset, event, data, time_ms, pub/sub channel, prefix of its messages.
 -- Returns 'EPOCH-OFFSET 0', or 'EPOCH-OFFSET 1' for a repeat. Nothing is written before XADD succeeded, so an
 -- error (out of memory, read only) means that nothing was published. Only a right that is missing ends the
 -- script in between: then the publication is in the stream, and those after it follow it.
 
-local new_epoch, event, data, time_ms, pubsub_channel = ARGV[1], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local new_epoch, event, data, time_ms = ARGV[1], ARGV[4], ARGV[5], ARGV[6]
+local pubsub_channel, prefix = ARGV[7], ARGV[8]
 local key = KEYS[3]
 
 if key then
@@ -80,5 +81,5 @@ local position = epoch .. '-' .. offset
 if key then
   redis.call('SET', key, position, 'PX', key_ttl_ms)
 end
-redis.call('PUBLISH', pubsub_channel, '1 ' .. position .. ' ' .. time_ms .. ' ' .. event .. '\n' .. data)
+redis.call('PUBLISH', pubsub_channel, prefix .. '1 ' .. position .. ' ' .. time_ms .. ' ' .. event .. '\n' .. data)
 return position .. ' 0'

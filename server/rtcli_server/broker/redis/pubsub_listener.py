@@ -66,6 +66,10 @@ class PubSubListener:
         else:
             self._wake.set()
 
+    def is_subscribed(self, name: bytes) -> bool:
+        """Whether Redis has confirmed a subscription on this connection."""
+        return name in self._confirmed
+
     def unsubscribe(self, name: bytes) -> None:
         """Mark a channel as unwanted; `drop_unwanted` tells Redis."""
         self._wanted.discard(name)

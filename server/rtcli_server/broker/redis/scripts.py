@@ -11,6 +11,7 @@ from pathlib import Path
 from rtcli.protocol.position import Position
 from rtcli_server.broker.base import Retention
 from rtcli_server.broker.redis.link import pack
+from rtcli_server.broker.redis.wire import Route
 from rtcli_server.broker.validation import MAX_DATA_BYTES
 
 MAX_ENTRY_BYTES = MAX_DATA_BYTES + 1_024  # of a publication in a stream, with its names and numbers
@@ -75,7 +76,7 @@ class LogScripts:
     def publish(
         self,
         keys: list[bytes],
-        pubsub_channel: bytes,
+        route: Route,
         known: Position | None,
         *,
         event: str,
@@ -83,12 +84,12 @@ class LogScripts:
         time_ms: int,
     ) -> bytes:
         """Pack a call of publish.lua; `keys` are those of `Names.keys`."""
-        arguments = (*self._opening(known), event.encode(), data, b"%d" % time_ms, pubsub_channel)
+        arguments = (*self._opening(known), event.encode(), data, b"%d" % time_ms, *route)
         return pack([b"EVALSHA", self._publish_digest, b"%d" % len(keys), *keys, *arguments])
 
     def probe(self, keys: list[bytes], pubsub_channel: bytes, *, data: bytes, time_ms: int) -> bytes:
         """Pack a call of publish.lua that keeps next to nothing: all that a publish does is tried."""
-        arguments = (*self._opening(None), b"probe", data, b"%d" % time_ms, pubsub_channel)
+        arguments = (*self._opening(None), b"probe", data, b"%d" % time_ms, pubsub_channel, b"")
         return pack([b"EVALSHA", self._probe_digest, b"%d" % len(keys), *keys, *arguments])
 
     def history(self, keys: list[bytes], known: Position | None, since: Position | None, limit: int) -> bytes:

@@ -10,7 +10,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 
-from rtcli.protocol.position import Position
+from rtcli.protocol.position import USER_PREFIX, Position
 from rtcli_server.broker.base import (
     MAX_PAGE,
     BrokerUnavailableError,
@@ -18,6 +18,7 @@ from rtcli_server.broker.base import (
     HistoryPage,
     Lost,
     ReportLost,
+    UserWatcher,
 )
 from rtcli_server.broker.coordinator import Notification, OnNotification
 from rtcli_server.broker.foreign import ForeignContent, Place
@@ -29,6 +30,7 @@ from rtcli_server.broker.redis.wire import (
     Names,
     parse_message,
     parse_notification,
+    split_user_message,
 )
 from rtcli_server.broker.validation import ForeignDataError
 from rtcli_server.timing.pacing import batched
@@ -43,10 +45,11 @@ _log = logging.getLogger(__name__)
 
 
 class _TrackedChannel:
-    __slots__ = ("channel", "follower", "known", "started", "turn")
+    __slots__ = ("channel", "follower", "is_user", "known", "started", "turn")
 
     def __init__(self, channel: str, known: asyncio.Future[None], turn: int) -> None:
         self.channel = channel
+        self.is_user = channel.startswith(USER_PREFIX)
         self.follower = ChannelFollower()
         self.known = known  # resolved when it is subscribed and its position is known
         self.started = False  # whether its first read has started
@@ -54,44 +57,53 @@ class _TrackedChannel:
 
 
 class ChannelTracker:
-    """Follows channels. `read` reads the stream; `foreign` counts messages that are not ours."""
+    """Follows channels. `read` reads the stream; `foreign` counts messages that are not ours.
+
+    Those of users have one pub/sub channel together, which also tells of users who are not followed.
+    """
 
     def __init__(self, names: Names, timings: RedisTimings, *, read: Read, foreign: ForeignContent) -> None:
         self._names = names
         self._timings = timings
         self._read = read
         self._foreign = foreign
-        self._followed: dict[bytes, _TrackedChannel] = {}
+        self._followed: dict[bytes, _TrackedChannel] = {}  # by `Names.pubsub_channel`
         self._turns: list[set[bytes]] = [set() for _ in range(CHECK_TURNS)]
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._reading = BackgroundTasks()
         self._deliver: Deliver | None = None
         self._report_lost: ReportLost | None = None
         self._on_notification: OnNotification | None = None
+        self._users: UserWatcher | None = None
 
     def start(
-        self, deliver: Deliver, lost: ReportLost | None, on_notification: OnNotification | None
+        self,
+        deliver: Deliver,
+        lost: ReportLost | None,
+        on_notification: OnNotification | None,
+        users: UserWatcher | None,
     ) -> None:
         """Deliver from now on, as described in `Broker.run`; `deliver` does not raise.
 
         What was being read at the last `stop` is read again.
         """
-        self._deliver, self._report_lost, self._on_notification = deliver, lost, on_notification
+        self._deliver, self._report_lost = deliver, lost
+        self._on_notification, self._users = on_notification, users
         for followed in self._followed.values():
             if followed.started and followed.follower.reading:
                 self._reading.spawn(self._catch_up(followed))
 
-    def position(self, pubsub_channel: bytes) -> Position | None:
+    def position(self, channel: str) -> Position | None:
         """The latest position that this instance has seen there, if it follows that channel."""
-        followed = self._followed.get(pubsub_channel)
+        followed = self._followed.get(self._names.pubsub_channel(channel))
         return followed.follower.position if followed else None
 
-    async def known(self, pubsub_channel: bytes) -> None:
+    async def known(self, channel: str) -> None:
         """Wait until a followed channel is subscribed and its position known.
 
         Raises BrokerUnavailableError.
         """
-        followed = self._followed.get(pubsub_channel)
+        followed = self._followed.get(self._names.pubsub_channel(channel))
         if followed is None or followed.known.done():
             return
         await asyncio.wait([followed.known], timeout=self._timings.request_s)
@@ -107,7 +119,12 @@ class ChannelTracker:
         followed = _TrackedChannel(channel, known, random.randrange(CHECK_TURNS))  # noqa: S311 - spreads load
         self._followed[pubsub_channel] = followed
         self._turns[followed.turn].add(pubsub_channel)
-        listener.subscribe(pubsub_channel)
+        if not followed.is_user:
+            listener.subscribe(pubsub_channel)
+        elif listener.is_subscribed(self._names.users):
+            self._confirm(followed)
+        else:
+            listener.subscribe(self._names.users)
 
     def leave(self, channel: str, listener: PubSubListener) -> None:
         """Stop following a channel: nothing of it is delivered any more."""
@@ -116,15 +133,22 @@ class ChannelTracker:
         if followed is None:
             return
         self._turns[followed.turn].discard(pubsub_channel)
-        listener.unsubscribe(pubsub_channel)
+        if not followed.is_user:
+            listener.unsubscribe(pubsub_channel)
         if not followed.known.done():
             followed.known.set_result(None)
 
     def on_subscribed(self, pubsub_channel: bytes) -> None:
         """Note that messages arrive from now on. Those since the last confirmation may be missing."""
-        followed = self._followed.get(pubsub_channel)
-        if followed is None:
-            return
+        if pubsub_channel == self._names.users:
+            for followed in list(self._followed.values()):
+                if followed.is_user:
+                    self._confirm(followed)
+            self._users_missed()
+        elif pubsub_channel in self._followed:
+            self._confirm(self._followed[pubsub_channel])
+
+    def _confirm(self, followed: _TrackedChannel) -> None:
         first = not followed.started
         followed.started = True
         self._apply(followed, Step([], read=True) if first else followed.follower.suspect())
@@ -132,8 +156,28 @@ class ChannelTracker:
     def on_message(self, pubsub_channel: bytes, payload: bytes) -> None:
         """Take a message of a pub/sub channel."""
         followed = self._followed.get(pubsub_channel)
-        if followed is None:
+        if followed is not None:
+            self._on_message(followed, payload)
+        elif pubsub_channel == self._names.users:
+            self._on_user_message(payload)
+
+    def _on_user_message(self, message: bytes) -> None:
+        try:
+            channel, payload = split_user_message(message)
+        except ForeignDataError as error:
+            self._foreign.skip(Place.MESSAGE, "users", error)
             return
+        followed = self._followed.get(self._names.pubsub_channel(channel))
+        if followed is not None:
+            self._on_message(followed, payload)
+        elif self._users is not None:
+            self._users.published(channel)
+
+    def _users_missed(self) -> None:
+        if self._users is not None:
+            self._users.missed()
+
+    def _on_message(self, followed: _TrackedChannel, payload: bytes) -> None:
         channel, is_notification = followed.channel, payload.startswith(NOTIFICATION_MARK)
         try:
             if is_notification:
@@ -162,6 +206,8 @@ class ChannelTracker:
                 self._deliver(publication)
         if step.lost is not None and self._report_lost is not None:
             self._report_lost(Lost(followed.channel, step.lost))
+        if followed.is_user and self._users is not None and (step.deliver or step.lost is not None):
+            self._users.published(followed.channel)
 
     def _is_current(self, followed: _TrackedChannel) -> bool:
         return self._followed.get(self._names.pubsub_channel(followed.channel)) is followed
@@ -196,6 +242,7 @@ class ChannelTracker:
                 await asyncio.sleep(self._timings.check_s / CHECK_TURNS)
                 for batch in batched(list(turn), READS_AT_ONCE):
                     await asyncio.gather(*map(self._check_one, batch))
+            self._users_missed()
 
     async def _check_one(self, pubsub_channel: bytes) -> None:
         followed = self._followed.get(pubsub_channel)
@@ -210,5 +257,5 @@ class ChannelTracker:
 
     async def stop(self) -> None:
         """Stop delivering, and cancel all reads."""
-        self._deliver = self._report_lost = self._on_notification = None
+        self._deliver = self._report_lost = self._on_notification = self._users = None
         await self._reading.cancel()

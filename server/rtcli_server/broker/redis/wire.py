@@ -3,20 +3,22 @@
 So its form is checked here, and what it says in `broker/validation.py`.
 
 Names, with the prefix `rt`: `rt:{room:a}:m` the channel's state, `rt:{room:a}:s` its stream,
-`rt:{room:a}:k:KEY` an idempotency key, `rt:p:room:a` its pub/sub channel. The braces are a hash tag: all keys
-of a channel are in one slot of a Redis Cluster.
+`rt:{room:a}:k:KEY` an idempotency key, `rt:p:room:a` its pub/sub channel; `rt:p:users` that of all
+users' channels, where each message begins with its channel. The braces are a hash tag: all keys of a channel
+are in one slot of a Redis Cluster.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from rtcli.protocol.position import Position
+from rtcli.protocol.position import USER_PREFIX, Position
 from rtcli.protocol.publication import Publication
+from rtcli.protocol.tokens import is_valid_user_id
 from rtcli_server.broker.coordinator import Notification
 from rtcli_server.broker.validation import ForeignDataError, check_notification, check_publication
 
@@ -40,12 +42,20 @@ _OFFSET = re.compile(rb"[0-9]{1,16}")
 _notification = msgspec.json.Decoder(Notification)
 
 
+class Route(NamedTuple):
+    """How the messages of a channel go: on which pub/sub channel, and what each begins with."""
+
+    pubsub_channel: bytes
+    prefix: bytes = b""
+
+
 class Names:
     """The names of keys and pub/sub channels."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix.encode()
         self._pubsub_prefix = self._prefix + b":p:"
+        self.users = self._pubsub_prefix + b"users"  # no channel of the log has this name
 
     def keys(self, channel: str, key: str | None = None) -> list[bytes]:
         """State, stream and, with `key`, the idempotency key."""
@@ -60,12 +70,33 @@ class Names:
         return b"%b:{%b}:%b" % (self._prefix, tag.encode(), kind.encode())
 
     def pubsub_channel(self, channel: str) -> bytes:
-        """Where a channel's publications and notifications are published."""
+        """Where a channel's publications and notifications are published, unless it is a user's."""
         return self._pubsub_prefix + channel.encode()
+
+    def route(self, channel: str) -> Route:
+        """How a channel's publications reach the instances."""
+        if channel.startswith(USER_PREFIX):
+            return Route(self.users, channel.encode() + b"\n")
+        return Route(self.pubsub_channel(channel))
 
     def probe(self, instance: str) -> bytes:
         """The pub/sub channel on which an instance listens for its own probes."""
         return b"%b:probe:%b" % (self._prefix, instance.encode())
+
+
+def split_user_message(message: bytes) -> tuple[str, bytes]:
+    """Split a message of `Names.users` into its channel and what publish.lua publishes there.
+
+    Raises ForeignDataError.
+    """
+    name, _, payload = message.partition(b"\n")
+    try:
+        channel = name.decode()
+    except UnicodeDecodeError as error:
+        raise ForeignDataError(str(error)) from error
+    if not channel.startswith(USER_PREFIX) or not is_valid_user_id(channel.removeprefix(USER_PREFIX)):
+        raise ForeignDataError("not a user's channel")
+    return channel, payload
 
 
 def parse_message(channel: str, payload: bytes) -> Publication:

@@ -29,6 +29,7 @@ from rtcli_server.broker.base import (
     Published,
     ReportLost,
     Retention,
+    UserWatcher,
     refuse,
 )
 from rtcli_server.broker.coordinator import OnNotification
@@ -110,14 +111,15 @@ class SqliteBroker(OneProcessBroker):
             if isinstance(outcome, BrokerUnavailableError):
                 refuse(future, outcome)
                 continue
-            if append.channel in self._subscribed and not outcome.duplicate:
+            if not outcome.duplicate:
                 self._deliver_committed(append, outcome.position)
             if not future.done():
                 future.set_result(outcome)
 
     def _deliver_committed(self, append: Append, position: Position) -> None:
-        if self._deliver is not None:
+        if self._deliver is not None and append.channel in self._subscribed:
             self._deliver(Publication(append.channel, *position, append.event, append.data, append.time_ms))
+        self._tell_watcher(append.channel)
 
     @override
     async def history(self, channel: str, *, since: Position | None, limit: int) -> HistoryPage:
@@ -132,9 +134,10 @@ class SqliteBroker(OneProcessBroker):
         deliver: Deliver,
         lost: ReportLost | None = None,
         on_notification: OnNotification | None = None,
+        users: UserWatcher | None = None,
     ) -> None:
         self._loop or self._start()
-        await super().run(deliver, lost, on_notification)
+        await super().run(deliver, lost, on_notification, users)
 
     @override
     async def ready(self) -> bool:

@@ -7,7 +7,7 @@ task, queue or copy of its own.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from rtcli.protocol.codes import CloseCode, ErrorCode
 from rtcli.protocol.paths import EVENT_STREAM_PATH, HEARTBEAT_STREAM_PATH, NOTIFICATION_STREAM_PATH
-from rtcli.protocol.position import BROADCAST, ROOM_PREFIX
+from rtcli.protocol.position import BROADCAST, CURSOR_PARAMETER, ROOM_PREFIX
 from rtcli.protocol.rooms import is_valid_room
 from rtcli.protocol.sse import encode_event
 from rtcli_server.auth.admission import AdmissionRequest, Rejection
@@ -28,6 +28,7 @@ from rtcli_server.broker import BrokerUnavailableError
 from rtcli_server.connections.event_stream import EventStream
 from rtcli_server.connections.event_stream_writer import OpenWriter
 from rtcli_server.connections.heartbeat_stream import HeartbeatStream
+from rtcli_server.delivery.resumption import Resume
 from rtcli_server.hooks import JoinRequest
 from rtcli_server.hooks.admission import rejection_of
 from rtcli_server.http_routes import HttpRoute
@@ -35,9 +36,7 @@ from rtcli_server.problems import ProblemError
 from rtcli_server.realtime import RealtimeServer
 from rtcli_server.transports.sse import description
 from rtcli_server.transports.sse.stream_request import (
-    ID_PARAMETER,
     MEDIA_TYPE,
-    StreamRequest,
     accepts_events,
     is_resumable,
     last_event_id,
@@ -79,7 +78,7 @@ def _not_acceptable(request: Request) -> Response | None:
 
 
 def _last_event_id(request: Request) -> str:
-    return last_event_id(request.scope["headers"], request.query_params.getlist(ID_PARAMETER))
+    return last_event_id(request.scope["headers"], request.query_params.getlist(CURSOR_PARAMETER))
 
 
 AnyStream = TypeVar("AnyStream", bound=EventStream | HeartbeatStream)
@@ -179,18 +178,13 @@ class EventStreamEndpoints:
         max_head_bytes = self._realtime.settings.max_header_bytes
         if not is_resumable(path, query, scope["headers"], channels, max_head_bytes=max_head_bytes):
             return _refuse(400, ErrorCode.TOO_MANY_ROOMS, NOT_RESUMABLE)
-        stream_request = read_cursor(_last_event_id(request), channels, user_channel=principal.channel)
+        resume = read_cursor(_last_event_id(request), channels, user_channel=principal.channel)
         new_stream = partial(self._realtime.clients.new_event_stream, principal, address)
-        return EventStreamResponse(self._realtime, new_stream, partial(self._begin, stream_request))
+        return EventStreamResponse(self._realtime, new_stream, partial(self._begin, channels, resume))
 
-    async def _begin(self, stream_request: StreamRequest, stream: EventStream) -> None:
+    async def _begin(self, channels: Sequence[str], resume: Resume, stream: EventStream) -> None:
         try:
-            await stream.open(
-                stream_request.channels,
-                stream_request.cursor,
-                invalid=stream_request.invalid,
-                max_replay=self._realtime.settings.max_replay,
-            )
+            await stream.open(channels, resume, max_replay=self._realtime.settings.max_replay)
         except BrokerUnavailableError:
             retry_after_ms = self._realtime.retry_after_ms()
             stream.shut_down(CloseCode.TRY_AGAIN_LATER, ErrorCode.UNAVAILABLE, retry_after_ms)

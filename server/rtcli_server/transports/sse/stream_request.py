@@ -5,26 +5,16 @@ Pure: decides by headers and parameters; `endpoints` answers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
-from rtcli.protocol.position import InvalidPositionError, Position, cursor_key, longest_cursor, parse_cursor
+from rtcli.protocol.position import CURSOR_PARAMETER, cursor_key, longest_cursor
+from rtcli_server.delivery.resumption import Resume, read_resume
 from rtcli_server.headers import Headers, header_values
 
 MEDIA_TYPE = "text/event-stream"
 _RANGES = (MEDIA_TYPE, "text/*", "*/*")  # media ranges that cover it, the most specific one first
 _ID_HEADER = b"last-event-id"
-ID_PARAMETER = "last_event_id"
 _SPARE_BYTES = 256  # for what differs between two requests for one stream, and for the ends of lines
-
-
-@dataclass(frozen=True)
-class StreamRequest:
-    """The channels that a request asks for, and the positions after which it resumes."""
-
-    channels: list[str]
-    cursor: Mapping[str, Position]
-    invalid: bool  # the request has a cursor that cannot be read
 
 
 def last_event_id(headers: Headers, parameters: Sequence[str]) -> str:
@@ -38,20 +28,13 @@ def last_event_id(headers: Headers, parameters: Sequence[str]) -> str:
     return ", ".join(filter(None, fields)) or ", ".join(filter(None, parameters))
 
 
-def read_cursor(text: str, channels: list[str], *, user_channel: str) -> StreamRequest:
+def read_cursor(text: str, channels: Sequence[str], *, user_channel: str) -> Resume:
     """Read the cursor of a request for `channels`; `text` is "" when it has none.
 
     Positions of other channels are left out.
     """
-    if not text:
-        return StreamRequest(channels, {}, invalid=False)
-    try:
-        cursor = parse_cursor(text, user_channel=user_channel)
-    except InvalidPositionError:
-        return StreamRequest(channels, {}, invalid=True)
-    return StreamRequest(
-        channels, {name: at for name, at in cursor.items() if name in channels}, invalid=False
-    )
+    resume = read_resume(text, user_channel=user_channel)
+    return resume._replace(cursor={name: at for name, at in resume.cursor.items() if name in channels})
 
 
 def accepts_events(values: Sequence[str]) -> bool:
@@ -91,10 +74,10 @@ def is_resumable(
     if cursor is None:
         return False
     parts = query.split(b"&")
-    others = [part for part in parts if part.partition(b"=")[0] != ID_PARAMETER.encode()]
+    others = [part for part in parts if part.partition(b"=")[0] != CURSOR_PARAMETER.encode()]
     fields = sum(len(name) + len(value) + 4 for name, value in headers if name != _ID_HEADER)
     by_header = len(_ID_HEADER) + cursor
-    by_parameter = len(ID_PARAMETER) + cursor + _escaping_bytes(channels)
+    by_parameter = len(CURSOR_PARAMETER) + cursor + _escaping_bytes(channels)
     resuming = max(by_header, by_parameter) if len(others) == len(parts) else by_header + by_parameter
     return len(path) + len(b"&".join(others)) + fields + resuming + _SPARE_BYTES <= max_head_bytes
 

@@ -21,6 +21,7 @@ from rtcli.protocol.paths import WEBSOCKET_PATH, WEBSOCKET_V2_PATH
 from rtcli_server.auth.admission import AdmissionRequest, Rejection
 from rtcli_server.auth.claims import Principal
 from rtcli_server.connections.websocket import Connection
+from rtcli_server.delivery.resumption import read_opening
 from rtcli_server.delivery.wire import Format
 from rtcli_server.http_routes import HttpRoute
 from rtcli_server.problems import ProblemError
@@ -179,7 +180,7 @@ class WebSocketEndpoint:
         transport = AsgiTransport(self._realtime, websocket, principal, request.address)
         connection = transport.connection
         try:
-            connection.open(with_events=request.query.get("events") == ["1"])
+            connection.open(read_opening(request.query, principal.user_id))
             await transport.run()
         except WebSocketDisconnect:
             pass  # the client went while something was sent to it

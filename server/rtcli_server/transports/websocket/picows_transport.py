@@ -14,6 +14,7 @@ from picows import picows as core
 
 from rtcli.protocol.codes import CloseCode
 from rtcli_server.auth.claims import Principal
+from rtcli_server.delivery.resumption import Opening
 from rtcli_server.delivery.wire import CLOSE, PING, PONG, Format
 from rtcli_server.delivery.wire import frame as make_frame
 from rtcli_server.realtime import RealtimeServer
@@ -43,11 +44,11 @@ class PicowsTransport(core.WSListener):
         "_control",
         "_fragments",
         "_late_pong",
+        "_opening",
         "_realtime",
         "_replies",
         "_socket",
         "_transport",
-        "_with_events",
         "busy",
         "full",
         "write",
@@ -59,11 +60,10 @@ class PicowsTransport(core.WSListener):
         principal: Principal,
         heartbeat: HeartbeatMode,
         address: str,
-        *,
-        with_events: bool,
+        opening: Opening,
     ) -> None:
         self._realtime = realtime
-        self._with_events = with_events
+        self._opening = opening
         self._connection = realtime.clients.new_connection(principal, self, heartbeat, address)
         self._fragments: FragmentedMessage | None = None
         self._replies: list[bytes] = []
@@ -80,7 +80,8 @@ class PicowsTransport(core.WSListener):
         self._socket = transport.underlying_transport
         self.write = self._socket.write
         self._socket.set_write_buffer_limits(high=self._budget.high_bytes, low=self._budget.low_bytes)
-        self._connection.open(with_events=self._with_events)
+        self._connection.open(self._opening)
+        del self._opening
 
     def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
         """Handle one frame. RSV bits, section 5.2: "MUST be 0 unless an extension is negotiated"."""

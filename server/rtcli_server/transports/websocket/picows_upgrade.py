@@ -17,6 +17,7 @@ from picows import picows as core
 from rtcli_server.auth.admission import AdmissionRequest, Rejection, UndecidedError
 from rtcli_server.auth.authenticator import UnknownKeyError
 from rtcli_server.auth.claims import Principal
+from rtcli_server.delivery.resumption import read_opening
 from rtcli_server.headers import header_values
 from rtcli_server.problems import ProblemError
 from rtcli_server.realtime import RealtimeServer
@@ -74,7 +75,7 @@ class PicowsUpgrade:
                 verdict,
                 heartbeat,
                 request.address,
-                with_events=request.query.get("events") == ["1"],
+                read_opening(request.query, verdict.user_id),
             )
         elif verdict.close_code is None:
             http.refuse(ProblemError(verdict.status, verdict.code, verdict.text))

@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 import pytest
 
 from rtcli.protocol.position import MAX_OFFSET, Position, format_cursor
+from rtcli_server.delivery.resumption import Resume
 from rtcli_server.transports.sse.stream_request import (
-    StreamRequest,
     accepts_events,
     is_resumable,
     last_event_id,
@@ -49,9 +49,9 @@ def test_a_cursor_is_read_for_the_channels_of_the_stream_alone() -> None:
     at = Position("k3f9", 4)
     text = format_cursor([("room:a", at), ("room:b", at), ("all", at)])
     asked = read_cursor(text, CHANNELS, user_channel="user:7")
-    assert asked == StreamRequest(CHANNELS, {"room:a": at, "all": at}, invalid=False)
-    assert read_cursor("", CHANNELS, user_channel="user:7") == StreamRequest(CHANNELS, {}, invalid=False)
-    assert read_cursor("a=", CHANNELS, user_channel="user:7") == StreamRequest(CHANNELS, {}, invalid=True)
+    assert asked == Resume({"room:a": at, "all": at}, invalid=False)
+    assert read_cursor("", CHANNELS, user_channel="user:7") == Resume({}, invalid=False)
+    assert read_cursor("a=", CHANNELS, user_channel="user:7") == Resume({}, invalid=True)
 
 
 @pytest.mark.parametrize("count", [1, 20, 43, 44, 60, 100])

@@ -217,7 +217,7 @@ async def test_a_server_that_speaks_less_than_our_protocol_is_told_what_is_missi
 async def test_a_whole_greeting_is_enough() -> None:
     async with chat_server(GREETING) as seen:
         await probe_at(seen.port, OURS)
-    assert seen.lines == ["GET /api/v1/ws"]
+    assert seen.lines == ["GET /api/v1/ws?events=0"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,73 @@
+"""Personal events without a subscription for each connection: most users are never written to.
+
+A connection that waits for personal events is *dormant*: it keeps its position in its user's channel, and
+nothing else. The log tells of every publication in a user's channel. That wakes the user's connections: each
+subscribes, and catches up from its position like a slow client, so that nothing falls between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from typing_extensions import override
+
+from rtcli.protocol.position import USER_PREFIX
+from rtcli_server.broker import BrokerUnavailableError, UserWatcher
+from rtcli_server.broker.paging import ReadHistory
+from rtcli_server.connections.hub import Hub
+from rtcli_server.timing.containment import contained
+from rtcli_server.timing.pacing import batched
+from rtcli_server.timing.tasks import Spawn
+
+READS_AT_ONCE = 50
+PAUSE_S = 0.025  # and the pause after them: 2 000 users a second leave the log its time
+
+_log = logging.getLogger(__name__)
+
+
+class PersonalEvents(UserWatcher):
+    """Wakes the dormant connections of `hub`."""
+
+    def __init__(self, hub: Hub, history: ReadHistory, *, spawn: Spawn) -> None:
+        self._hub = hub
+        self._history = history
+        self._spawn = spawn
+        self.misses = 0  # how often something may have been missed
+        self._comparing = False
+
+    @override
+    def published(self, channel: str) -> None:
+        with contained(_log, "waking the connections of %s failed", channel):
+            for client in self._hub.of_user(channel.removeprefix(USER_PREFIX)):
+                client.wake()
+
+    @override
+    def missed(self) -> None:
+        """Compare the position of each dormant connection with the log, and wake those that are behind."""
+        self.misses += 1
+        if not self._comparing:
+            self._comparing = True
+            self._spawn(self._compare_all())
+
+    async def _compare_all(self) -> None:
+        try:
+            done = 0
+            while done != self.misses:
+                done = self.misses
+                clients = self._hub.clients.values()
+                users = dict.fromkeys(client.user_id for client in clients if client.dormant_at is not None)
+                for batch in batched(users, READS_AT_ONCE):
+                    await asyncio.gather(*map(self._compare, batch))
+                    await asyncio.sleep(PAUSE_S)
+        finally:
+            self._comparing = False
+
+    async def _compare(self, user_id: str) -> None:
+        try:
+            top = (await self._history(USER_PREFIX + user_id, since=None, limit=0)).top
+        except BrokerUnavailableError:
+            return  # the next comparison finds what is missing
+        for client in self._hub.of_user(user_id):
+            if client.dormant_at not in {None, top}:
+                client.wake()

@@ -1,0 +1,144 @@
+"""Personal and broadcast events over WebSockets and streams: all of them, once, wherever a client goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from rtcli_server.broker import Published
+from rtcli_server.realtime import RealtimeServer
+from tests.support.clients.raw_http import RawWebSocket
+from tests.support.clients.raw_sse import EventStream
+from tests.support.clients.rooms import connect_ws, join, say
+from tests.support.redis.server import RedisServer
+from tests.support.servers.live_server import TRANSPORTS, LiveServer, live_server
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.system
+
+Greeting = dict[str, Any]
+
+
+@pytest.fixture(scope="module", params=["memory", "sqlite", "redis"])
+def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    if request.param == "redis":
+        redis: RedisServer = request.getfixturevalue("redis_of_session")
+        redis.command("FLUSHALL")
+        return redis.url
+    path: Path = tmp_path_factory.mktemp("log") / "rt.db"
+    return {"memory": "memory:", "sqlite": f"sqlite:{path}"}[request.param]
+
+
+@pytest.fixture(scope="module", params=TRANSPORTS)
+def server(request: pytest.FixtureRequest, store: str) -> Iterator[LiveServer]:
+    with live_server(fast_websockets=TRANSPORTS[request.param], store=store) as server:
+        server.wait_until(lambda realtime: realtime.instance_count > 0)
+        yield server
+
+
+@pytest.fixture
+def sub(request: pytest.FixtureRequest) -> str:
+    """A user of this test alone."""
+    return str(abs(hash(request.node.nodeid)) % 10**9)
+
+
+def publish(server: LiveServer, channel: str, *numbers: int) -> None:
+    for number in numbers:
+
+        def start(realtime: RealtimeServer, data: bytes = b'{"n":%d}' % number) -> asyncio.Future[Published]:
+            return realtime.broker.publish(channel, "news", data, time_ms=int(time.time() * 1000))
+
+        future = server.ask(start)
+        wait_until(future.done)
+
+
+def open_at(server: LiveServer, sub: str, cursor: str = "") -> tuple[RawWebSocket, Greeting]:
+    path = f"/api/v1/ws?last_event_id={quote(cursor, safe='')}" if cursor else "/api/v1/ws"
+    ws = connect_ws(server, sub, path=path)
+    greeting: Greeting = ws.message()["data"]
+    return ws, greeting
+
+
+def numbers_of(ws: RawWebSocket, channel: str, count: int) -> list[int]:
+    """The numbers of the next `count` events of a channel; those of the other one are left out."""
+    found: list[int] = []
+    while len(found) < count:
+        data = ws.until("event")["data"]
+        if data["channel"] == channel:
+            found.append(data["data"]["n"])
+    return found
+
+
+def test_each_connection_of_a_user_gets_every_event_once_in_order(server: LiveServer, sub: str) -> None:
+    first, _ = open_at(server, sub)
+    second, _ = open_at(server, sub)
+    with first, second, EventStream(server.port, sub=sub) as stream:
+        stream.until("ready")
+        publish(server, f"user:{sub}", *range(5))
+        publish(server, f"user:{sub}", *range(5, 10))
+        for ws in (first, second):
+            assert numbers_of(ws, f"user:{sub}", 10) == list(range(10))
+        assert [json.loads(stream.until("news").data)["n"] for _ in range(10)] == list(range(10))
+
+
+def test_a_cursor_goes_on_over_either_transport(server: LiveServer, sub: str) -> None:
+    ws, greeting = open_at(server, sub)
+    ws.sock.close()
+    cursor = greeting["cursor"]
+    publish(server, f"user:{sub}", 1, 2)
+    publish(server, "all", 3)
+    ws, greeting = open_at(server, sub, cursor)
+    with ws:
+        assert greeting["recovered"] is True
+        assert {state["recovered"] for state in greeting["channels"].values()} == {True}
+        events = [ws.until("event")["data"]["data"]["n"] for _ in range(3)]
+        assert sorted(events) == [1, 2, 3]
+        ws.send("cursor", "c-1")
+        answer = ws.until("cursor")
+        assert answer["id"] == "c-1"
+        publish(server, f"user:{sub}", 4)
+        assert numbers_of(ws, f"user:{sub}", 1) == [4]
+    with EventStream(server.port, sub=sub, last_event_id=answer["data"]["cursor"]) as stream:
+        ready = stream.json("ready")
+        assert ready["recovered"] is True
+        event = stream.until("news")
+        assert json.loads(event.data) == {"n": 4}
+    ws, greeting = open_at(server, sub, event.id or "")
+    with ws:  # of the stream: there is nothing that it has not seen
+        assert greeting["recovered"] is True
+        publish(server, f"user:{sub}", 5)
+        assert numbers_of(ws, f"user:{sub}", 1) == [5]
+
+
+@pytest.mark.parametrize(
+    ("cursor", "reason"),
+    [("~me=zzzz-1", "epoch_changed"), ("~me=", "invalid_cursor"), ("x", "invalid_cursor")],
+)
+def test_what_cannot_be_recovered_is_said(server: LiveServer, sub: str, cursor: str, reason: str) -> None:
+    ws, greeting = open_at(server, sub, cursor)
+    with ws:
+        assert (greeting["recovered"], greeting["reason"]) == (False, reason)
+        assert greeting["channels"]["~me"]["reason"] == reason
+        publish(server, f"user:{sub}", 1)
+        assert numbers_of(ws, f"user:{sub}", 1) == [1]
+
+
+def test_the_first_join_goes_on_at_the_rooms_position_in_the_cursor(server: LiveServer, sub: str) -> None:
+    ws, _ = open_at(server, sub)
+    with ws:
+        room = f"room-{sub}"
+        position = join(ws, room)["position"]
+        say(ws, room, "missed")
+    ws, _ = open_at(server, sub, f"{room}={position}")
+    with ws:
+        ws.send("join_room", None, room=room)
+        data = ws.until("room_joined")["data"]
+        assert (data["recovered"], data["replayed"]) == (True, 1)
+        assert ws.until("new_message")["data"]["content"] == "missed"
