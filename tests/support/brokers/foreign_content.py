@@ -79,6 +79,22 @@ FORGED_MESSAGES = [
 ]
 """Objects that are no message of the room; each differs from the valid one in one thing."""
 
+USERS_PUBSUB_CHANNEL = "rt:p:users"
+
+USERS_MESSAGES = [
+    b"",
+    b"garbage",
+    b"user:7",
+    b"user:\n1 aaaa-6 1 e\n{}",
+    b"user:a\x00\n1 aaaa-6 1 e\n{}",
+    b"user:\xff\n1 aaaa-6 1 e\n{}",
+    b"user:" + b"7" * 129 + b"\n1 aaaa-6 1 e\n{}",
+    b"room:general\n1 aaaa-6 1 e\n{}",
+    b"user:7\ngarbage",
+    b"user:7\n1 aaaa-6 1 e\n[]",
+]
+"""What others may publish where the instances hear of all users' channels."""
+
 META, STREAM, PUBSUB_CHANNEL = f"rt:{{{ROOM}}}:m", f"rt:{{{ROOM}}}:s", f"rt:p:{ROOM}"
 
 MESSAGES = [

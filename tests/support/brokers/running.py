@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from typing_extensions import override
+
 from rtcli.protocol.position import ROOM_PREFIX, Position
 from rtcli.protocol.publication import NEW_MESSAGE, Publication, chat_data
-from rtcli_server.broker import Broker, Deliver, HistoryPage, Lost, Published, Retention, open_broker
+from rtcli_server.broker import (
+    Broker,
+    Deliver,
+    HistoryPage,
+    Lost,
+    Published,
+    Retention,
+    UserWatcher,
+    open_broker,
+)
 from rtcli_server.broker.coordinator import OnNotification
 from rtcli_server.broker.opening import now_ms
 from tests.support.waiting import until
 
 ROOM = "room:general"
 DEADLINE_S = 20.0
+STEADY = "user:first"
 
 
 def event_with(channel: str, number: int, *, padding: int = 0) -> tuple[str, bytes]:
@@ -70,17 +83,49 @@ class Running:
         await until(lambda: len(self.delivered) >= number, f"{number} deliveries")
 
 
+class Watcher(UserWatcher):
+    """Records what it is told of users' channels."""
+
+    def __init__(self) -> None:
+        self.calls: list[str | None] = []  # channels; None where some may be missing
+
+    @override
+    def published(self, channel: str) -> None:
+        self.calls.append(channel)
+
+    @override
+    def missed(self) -> None:
+        self.calls.append(None)
+
+    @property
+    def told(self) -> Counter[str]:
+        """How often it was told of each channel, but for the one of `steady`."""
+        return Counter(call for call in self.calls if call is not None and call != STEADY)
+
+    async def steady(self, log: Running) -> None:
+        """Wait until nothing is missing any more: some brokers have to subscribe first."""
+        while STEADY not in self.calls:
+            since = len(self.calls)
+            await log.publish(STEADY)
+            await self.wait_told(STEADY, since)
+
+    async def wait_told(self, channel: str, since: int) -> None:
+        """Wait for a call after the first `since` that is about `channel`, or says that some are missing."""
+        await until(lambda: bool({channel, None} & set(self.calls[since:])), f"a word about {channel}")
+
+
 @asynccontextmanager
 async def running(
     url: str,
     retention: Retention | None = None,
     deliver: Deliver | None = None,
     on_notification: OnNotification | None = None,
+    users: UserWatcher | None = None,
 ) -> AsyncIterator[Running]:
     """Open the log at `url`, run it, and close it."""
     broker = open_broker(url, retention)
     record = Running(broker)
-    work = broker.run(deliver or record.delivered.append, record.lost.append, on_notification)
+    work = broker.run(deliver or record.delivered.append, record.lost.append, on_notification, users)
     task = asyncio.create_task(work)
     await asyncio.sleep(0)
     try:

@@ -13,7 +13,7 @@ import redis as client
 
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import NEW_MESSAGE
-from rtcli_server.broker import BrokerUnavailableError, ForeignContent, Lost, Place, Retention
+from rtcli_server.broker import BrokerUnavailableError, ForeignContent, Lost, Place, Retention, UserWatcher
 from rtcli_server.broker.redis.timings import RedisTimings
 from rtcli_server.broker.redis.wire import REQUIRED_ACL
 from tests.support.brokers.foreign_content import (
@@ -25,9 +25,11 @@ from tests.support.brokers.foreign_content import (
     META,
     PUBSUB_CHANNEL,
     STREAM,
+    USERS_MESSAGES,
+    USERS_PUBSUB_CHANNEL,
 )
 from tests.support.brokers.redis_traffic import KEEP, quick_broker
-from tests.support.brokers.running import ROOM, Running, event_with, offsets, running
+from tests.support.brokers.running import ROOM, Running, Watcher, event_with, offsets, running
 from tests.support.redis.server import RedisServer
 from tests.support.waiting import until
 
@@ -50,11 +52,11 @@ def foreign() -> ForeignContent:
 
 @asynccontextmanager
 async def running_on(
-    server: RedisServer, retention: Retention, foreign: ForeignContent
+    server: RedisServer, retention: Retention, foreign: ForeignContent, users: UserWatcher | None = None
 ) -> AsyncIterator[Running]:
     """A broker at work without members."""
     log = Running(quick_broker(server.url, retention, foreign=foreign))
-    task = asyncio.create_task(log.broker.run(log.delivered.append, log.lost.append))
+    task = asyncio.create_task(log.broker.run(log.delivered.append, log.lost.append, None, users))
     await asyncio.sleep(0)
     yield log
     await log.broker.close()
@@ -83,6 +85,22 @@ async def test_foreign_messages_are_skipped_and_counted(
     await log.publish()
     await log.wait_delivered(6)
     assert offsets(log.delivered) == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("message", USERS_MESSAGES, ids=range(len(USERS_MESSAGES)))
+async def test_foreign_messages_of_all_users_are_skipped_and_counted(
+    server: RedisServer, foreign: ForeignContent, message: bytes
+) -> None:
+    watcher = Watcher()
+    async with running_on(server, KEEP, foreign, watcher) as log:
+        log.broker.subscribe("user:7")
+        await log.page("user:7")
+        with client.Redis(port=server.port) as other:
+            other.publish(USERS_PUBSUB_CHANNEL, message)
+        await until(lambda: foreign.counts[Place.MESSAGE] == 1, "the message was met")
+        await log.publish("user:7")
+        await log.wait_delivered(1)
+        assert watcher.told == {"user:7": 1}
 
 
 async def test_neither_reader_lets_a_forged_publication_through(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.brokers.redis_traffic import PATIENT, ROOMS, Instance, Traffic, instance, run_with
-from tests.support.brokers.running import offsets, running
+from tests.support.brokers.running import Watcher, offsets, running
 from tests.support.checker import Verdict
 from tests.support.redis.proxy import RedisProxy
 from tests.support.redis.server import RedisServer
@@ -57,6 +57,19 @@ async def test_cut_connections_lose_nothing(
     traffic, verdict = await run_with(two, cut)
     report(verdict, traffic)
     assert verdict.declared_lost == 0
+
+
+async def test_a_watcher_of_users_is_told_what_it_may_have_missed(server: RedisServer, soak: bool) -> None:
+    """Nobody subscribes here to the channels of the users: only the watcher could miss something."""
+    watcher = Watcher()
+    async with running(server.url, users=watcher) as log:
+        await watcher.steady(log)
+        for turn in range(500 if soak else 20):
+            since, user = len(watcher.calls), f"user:{turn % 3}"
+            cut = asyncio.create_task(asyncio.to_thread(server.command, "CLIENT", "KILL", "TYPE", "pubsub"))
+            await log.publish(user)
+            await cut
+            await watcher.wait_told(user, since)
 
 
 async def test_a_frozen_redis_refuses_in_time_and_loses_nothing(
