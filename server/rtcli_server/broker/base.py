@@ -2,7 +2,8 @@
 
 A broker keeps one log per channel (`room:<name>`, `user:<id>`, `all`), gives every publication its
 position in it, and delivers it to the instances that have members there. The guarantees are on the
-protocol's methods; `tests/conformance/test_brokers.py` and `test_user_watcher.py` check them for every implementation.
+protocol's methods; in `tests/conformance`, `test_brokers.py` and `test_user_watcher.py` check them for
+every implementation.
 """
 
 from __future__ import annotations
