@@ -1,6 +1,6 @@
 """The Python client library: WebSocket with acknowledgements and resume, event streams, publishing over HTTP.
 
-Pure parts decide (`state`, `backoff`, `failures`); `websocket`, `sse` and `publishing` do the I/O.
+Pure parts decide (`conversation`, `backoff`, `failures`); `websocket`, `sse` and `publishing` do the I/O.
 The names in `__all__` are for programs that build on rtcli; each is imported when it is first used.
 
 From outside: within rtcli, the modules of those names, `websocket`, `sse`, `publishing`, `http`, `endpoint`

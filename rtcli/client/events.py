@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from rtcli.protocol.position import Position
 
@@ -76,10 +77,20 @@ class Message:
 
 
 @dataclass(frozen=True)
+class Event:
+    """A personal or broadcast event. Each one is delivered once and in order."""
+
+    event: str
+    data: Any  # its publisher's JSON
+    channel: str  # `user:<id>` or `all`
+    position: Position
+
+
+@dataclass(frozen=True)
 class Missed:
     """Publications that cannot be delivered: the log has dropped them, or the server has a new log."""
 
-    room: str
+    room: str  # or, for personal and broadcast events, `~me` or `~all`
     lost: int | None  # their number, if it is known
     reason: str
 
@@ -148,6 +159,7 @@ ClientEvent = (
     | JoinRefused
     | Left
     | Message
+    | Event
     | Missed
     | Acked
     | Rejected

@@ -1,6 +1,6 @@
 """The WebSocket client: one conversation over any number of connections.
 
-`state` decides what is sent. This module moves bytes, waits, and turns errors into Failures.
+`conversation` decides what is sent. This module moves bytes, waits, and turns errors into Failures.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from websockets.asyncio.client import ClientConnection
 
 from rtcli.client import failures
 from rtcli.client.backoff import Reconnect
+from rtcli.client.conversation.state import ClientState
 from rtcli.client.events import ClientEvent, ConnectionWarning, Lost
 from rtcli.client.failures import ConnectionLostError, Failure
 from rtcli.client.http import CONNECT_TIMEOUT_S
 from rtcli.client.net.handshake import open_socket
-from rtcli.client.state import ClientState
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.codes import CloseCode
 from rtcli.protocol.messages import MessageError, decode_server, encode
 from rtcli.protocol.messages.server import Closing, Connected, Error, ServerMessage
+from rtcli.protocol.paths import websocket_address
 
 _CLOSE_TIMEOUT_S = 1.0
 _STRANGER = "it does not greet as a server of rtcli does"
@@ -36,7 +37,7 @@ _STRANGER = "it does not greet as a server of rtcli does"
 class WebSocketTarget:
     """Where to connect and how. `token` is called for each connection."""
 
-    url: str
+    url: str  # to which the client adds what it wants of events
     where: str  # host:port, for people
     token: Callable[[], str | None] = field(repr=False)
     ssl: ssl.SSLContext | None = None
@@ -49,6 +50,8 @@ class WebSocketTarget:
 class RealtimeClient:
     """A client of one server that keeps its rooms and its unacknowledged texts across reconnections.
 
+    With `events` it also gets the personal events of its user and broadcast events. `cursor` says where they
+    and the rooms go on: that of another client (`state.cursor`), or the last id of an event stream.
     `on_event` is called with each event, in order. `run()` returns after `close()`, and raises CliError when
     the connection is lost for good; `state.unacknowledged()` then has the texts that were not confirmed.
     """
@@ -60,10 +63,13 @@ class RealtimeClient:
         reconnect: Reconnect,
         id_prefix: str,
         on_event: Callable[[ClientEvent], None],
+        events: bool = False,
+        cursor: str = "",
         measure_every_s: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.state = ClientState(id_prefix=id_prefix)
+        self.state = ClientState(id_prefix=id_prefix, cursor=cursor)
+        self._with_events = events
         self._target = target
         self._reconnect = reconnect
         self._on_event = on_event
@@ -184,8 +190,9 @@ class RealtimeClient:
         headers = [*target.headers]
         if self._last_token is not None:
             headers.append(("Authorization", f"Bearer {self._last_token}"))
+        cursor = self.state.events_cursor if self._with_events else ""
         return await open_socket(
-            target.url,
+            websocket_address(target.url, events=self._with_events, cursor=cursor),
             where=target.where,
             tls=target.ssl,
             headers=headers,

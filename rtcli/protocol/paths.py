@@ -11,7 +11,16 @@ EVENT_STREAM_PATH = f"{API_PREFIX}/events/stream"
 NOTIFICATION_STREAM_PATH = f"{API_PREFIX}/notifications/stream"
 HEARTBEAT_STREAM_PATH = f"{API_PREFIX}/sse/stream"
 ROOMS_PATH = f"{API_PREFIX}/rooms"
+CURSOR_PARAMETER = "last_event_id"  # of a request that resumes; the header of event streams has the same name
 BATCH_PATH = f"{API_PREFIX}/batch"
+
+
+def websocket_address(url: str, *, events: bool, cursor: str = "") -> str:
+    """Say in the URL of a WebSocket whether it gets personal and broadcast events, and where it goes on."""
+    query = f"events={events:d}"
+    if cursor:
+        query += f"&{CURSOR_PARAMETER}={quote(cursor, safe='')}"
+    return f"{url}{'&' if '?' in url else '?'}{query}"
 
 
 def room_messages_path(room: str) -> str:

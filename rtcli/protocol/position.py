@@ -16,8 +16,6 @@ MAX_OFFSET = 2**63 - 1  # what SQLite and a Redis stream can hold
 POSITION = re.compile(r"([a-z0-9]{4,16})-(0|[1-9][0-9]{0,18})", re.ASCII)
 _LONGEST_POSITION = 16 + 1 + 19
 
-CURSOR_PARAMETER = "last_event_id"  # of a request that resumes; the header of event streams has the same name
-
 ROOM_PREFIX = "room:"
 USER_PREFIX = "user:"
 BROADCAST = "all"
@@ -115,6 +113,23 @@ def parse_cursor(text: str, *, user_channel: str) -> dict[str, Position]:
             raise InvalidPositionError("not a cursor")
         positions[channel] = parse_position(value)
     return positions
+
+
+def lost_between(since: Position | None, top: Position | None) -> int | None:
+    """Return how many publications a client misses that goes on at `top`; None where that is not known."""
+    if since is None or top is None or top.epoch != since.epoch or top.offset < since.offset:
+        return None
+    return top.offset - since.offset
+
+
+def skipped(last: Position | None, position: Position) -> int:
+    """Return how many publications are missing between `last` and `position`, which came after it.
+
+    Negative: it is a repeat. 0 where nothing is known: there was none before, or it was in another epoch.
+    """
+    if last is None or last.epoch != position.epoch:
+        return 0
+    return position.offset - last.offset - 1
 
 
 def recovery_failure(

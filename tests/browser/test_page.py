@@ -16,6 +16,7 @@ from rtcli.protocol.tokens import create_token
 from rtcli_server.api.page import FILES
 from rtcli_server.process.runner import running_server
 from rtcli_server.settings import Settings
+from tests.support.clients.pages import eventually
 from tests.support.servers.server_process import SECRET, ServerProcess
 
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>\u202e*_{{7*7}}"
@@ -51,14 +52,6 @@ async def open_chat(page: Page, url: str, name: str, sub: str) -> None:
     await page.goto(f"{url}/#token={token(name, sub)}&room=general")
     await page.wait_for_selector('#state[data-state="open"]')
     await page.wait_for_selector(f'#members li:has-text("{name}")')
-
-
-async def eventually(page: Page, condition: str) -> None:
-    """Wait until a condition holds. Playwright's own way uses `eval`, which the page's policy forbids."""
-    deadline = time.monotonic() + 60
-    while not await page.evaluate(condition):
-        assert time.monotonic() < deadline, condition
-        await asyncio.sleep(0.05)
 
 
 async def say(page: Page, text: str) -> None:

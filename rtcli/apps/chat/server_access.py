@@ -32,7 +32,7 @@ class ServerAccess:
         """Make the client. Call it inside the event loop."""
         connection = self.connection
         target = WebSocketTarget(
-            url=connection.endpoint.ws_url(f"{WEBSOCKET_PATH}?events=0"),
+            url=connection.endpoint.ws_url(WEBSOCKET_PATH),
             where=connection.endpoint.authority,
             token=connection.token,
             ssl=connection.ssl_context(),

@@ -90,10 +90,7 @@ class Person:
         self._transcript = transcript
         self._deliveries = deliveries
         target = WebSocketTarget(
-            endpoint.ws_url(f"{WEBSOCKET_PATH}?events=0"),
-            endpoint.authority,
-            token,
-            use_proxy=not endpoint.is_loopback,
+            endpoint.ws_url(WEBSOCKET_PATH), endpoint.authority, token, use_proxy=not endpoint.is_loopback
         )
         reconnect = Reconnect(random.Random(name), started=time.monotonic(), base_s=1.0, cap_s=1.0)  # noqa: S311 - spreads attempts; guards nothing
         self.client = RealtimeClient(

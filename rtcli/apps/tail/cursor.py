@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from rtcli.apps.tail.render import ReceivedEvent
-from rtcli.protocol.position import InvalidPositionError, Position, parse_cursor, parse_position
+from rtcli.protocol.position import InvalidPositionError, Position, lost_between, parse_cursor, parse_position
 
 _USER = "user:~"  # the channel of the token's user, whose id a client need not know
 _OWN_NAMES = {"~me": "your events", "~all": "broadcasts"}
@@ -116,12 +116,8 @@ def read_gap(seen: ReceivedEvent) -> GapRecord:
 
 
 def _gap(key: str, since: Position | None, top: Position, reason: str) -> GapRecord:
-    same_log = since is not None and since.epoch == top.epoch and since.offset <= top.offset
-    lost = top.offset - since.offset if since is not None and same_log else None
-    name = _OWN_NAMES.get(key, unquote(key))
-    return GapRecord(
-        name, key not in _OWN_NAMES, None if since is None else str(since), str(top), lost, reason
-    )
+    lost, start = lost_between(since, top), None if since is None else str(since)
+    return GapRecord(_OWN_NAMES.get(key, unquote(key)), key not in _OWN_NAMES, start, str(top), lost, reason)
 
 
 def _channel(key: str) -> str:

@@ -26,7 +26,7 @@ from rtcli.load.adapters.interface import (
     unreadable,
 )
 from rtcli.protocol import messages
-from rtcli.protocol.paths import WEBSOCKET_PATH
+from rtcli.protocol.paths import WEBSOCKET_PATH, websocket_address
 from rtcli.protocol.position import Position
 
 _IGNORED = (b'{"type":"user_', b'{"type":"event"')
@@ -45,9 +45,8 @@ class RtcliWs(WsAdapter):
 
     @override
     def url(self, endpoint: Endpoint, opening: Opening) -> str:
-        path = opening.path or WEBSOCKET_PATH
-        separator = "&" if "?" in path else "?"
-        return endpoint.ws_url(f"{path}{separator}events={opening.events:d}")
+        address = endpoint.ws_url(opening.path or WEBSOCKET_PATH)
+        return websocket_address(address, events=opening.events, cursor=opening.last_event_id)
 
     @override
     def headers(self, opening: Opening) -> list[tuple[str, str]]:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from rtcli.protocol.codes import GapReason
 from rtcli.protocol.messages import ChannelState, ResumedData
+from rtcli.protocol.paths import CURSOR_PARAMETER
 from rtcli.protocol.position import (
-    CURSOR_PARAMETER,
     USER_PREFIX,
     InvalidPositionError,
     Position,

@@ -7,8 +7,8 @@
 //   client.connect();
 //   const { offset } = await client.send("general", "hello");
 //
-// It comes back by itself after a lost connection, joins its rooms again where it left off, and sends what
-// was not acknowledged once more under the same id, so that it is published once.
+// It comes back by itself after a lost connection, goes on where it left off in its rooms and events, and sends
+// what was not acknowledged once more under the same id, so that it is published once.
 
 const PATH = "/api/v1/ws/v2";
 const MAX_UNSENT = 100;
@@ -36,6 +36,18 @@ function parsePosition(text) {
   return { epoch, offset: Number(offset) };
 }
 
+/** How many publications lie between `last` and `position`: negative for a repeat, 0 where that is not known. */
+function skipped(last, position) {
+  return last?.epoch === position.epoch ? position.offset - last.offset - 1 : 0;
+}
+
+/** How many a client misses that goes on at `top`, or null. */
+function lostBetween(since, top) {
+  return since.epoch === top.epoch && top.offset >= since.offset ? top.offset - since.offset : null;
+}
+
+const format = ({ epoch, offset }) => `${epoch}-${offset}`;
+
 /** Not crypto.randomUUID(), which is missing where a page comes over plain HTTP. */
 function randomHex(bytes) {
   const numbers = crypto.getRandomValues(new Uint8Array(bytes));
@@ -57,14 +69,17 @@ class Room {
 }
 
 /**
- * A connection that lasts. Events (`detail` in brackets):
+ * A connection that lasts. With `events` it also gets the personal events of its user and broadcast events, each
+ * once; a page that follows an event stream too gets them there again, at the same position (protocol.md 6).
+ * Events (`detail` in brackets):
  *   state [{state: "connecting" | "open" | "waiting" | "closed", retryMs?, code?, reason?}]
  *   message [data of new_message, with `replayed`] · joined [data of room_joined] · left [{room}]
  *   presence [{user_id, name, room, here}] · typing [data of user_typing] · event [data of event]
- *   gap [{room, from, to, lost, reason}] · problem [{code, message, id?}]
+ *   gap [{room, from, to, lost, reason}; of events, `room` is "~me" or "~all"] · problem [{code, message, id?}]
  */
 export class RealtimeClient extends EventTarget {
   #base; #token; #withEvents; #socket = null; #rooms = new Map(); #unsent = new Map();
+  #events = new Map(); // up to where events were given, by their channel's name in a cursor
   #attempt = 0; #timer = 0; #watchdog = 0; #openedAt = 0; #silenceMs = 75_000;
   #wanted = false; #retryAfterMs = null; #nextId = 0; #prefix = randomHex(6);
 
@@ -131,10 +146,9 @@ export class RealtimeClient extends EventTarget {
       return this.#wait({ reason: `no token: ${error.message}` });
     }
     if (!this.#wanted) return this.#setState("closed");
-    const url = websocketUrl(this.#base) + `?events=${this.#withEvents ? 1 : 0}`;
     let socket;
     try {
-      socket = new WebSocket(url, ["rt.v1", `bearer.${token}`]);
+      socket = new WebSocket(this.#address(), ["rt.v1", `bearer.${token}`]);
     } catch {
       return this.#lost(1008, "invalid_token: not even the form of a token");
     }
@@ -143,6 +157,13 @@ export class RealtimeClient extends EventTarget {
     socket.onmessage = ({ data }) => this.#receive(JSON.parse(data));
     socket.onclose = ({ code, reason }) => this.#lost(code, reason);
     this.#watch();
+  }
+
+  /** It says where the events go on; each join says that of its room. */
+  #address() {
+    const url = `${websocketUrl(this.#base)}?events=${this.#withEvents ? 1 : 0}`;
+    const cursor = Array.from(this.#events, ([key, position]) => `${key}=${format(position)}`).join();
+    return cursor ? `${url}&last_event_id=${encodeURIComponent(cursor)}` : url;
   }
 
   #lost(code, reason) {
@@ -183,7 +204,7 @@ export class RealtimeClient extends EventTarget {
   #join(name) {
     const room = this.#rooms.get(name);
     const { position, history } = room;
-    const since = position ? `${position.epoch}-${position.offset}` : undefined;
+    const since = position ? format(position) : undefined;
     room.joinId = this.newId();
     this.#say("join_room", since ? { room: name, since } : { room: name, history }, room.joinId);
   }
@@ -210,7 +231,7 @@ export class RealtimeClient extends EventTarget {
       case "user_joined": return this.#emit("presence", { ...data, here: true });
       case "user_left": return this.#emit("presence", { ...data, here: false });
       case "user_typing": return this.#emit("typing", data);
-      case "event": return this.#emit("event", data);
+      case "event": return this.#event(data);
       case "token_expiring": return this.#refresh();
       case "closing": this.#retryAfterMs = data.retry_after_ms;
     }
@@ -221,7 +242,35 @@ export class RealtimeClient extends EventTarget {
     this.#silenceMs = data.heartbeat_s * 2000 + 15_000;
     this.#watch();
     this.#setState("open", { userId: data.user_id, instanceId: data.instance_id });
+    for (const [key, state] of Object.entries(data.channels ?? {})) this.#begin(key, state);
     for (const name of this.#rooms.keys()) this.#join(name);
+  }
+
+  /** A channel of events begins at `position`, or goes on where it was. */
+  #begin(key, { position, recovered, reason }) {
+    const since = this.#events.get(key);
+    if (since && recovered) return;
+    const top = parsePosition(position);
+    this.#events.set(key, top);
+    if (since) this.#emit("gap", { room: key, to: position, lost: lostBetween(since, top), reason });
+  }
+
+  #event(data) {
+    const key = data.channel === "all" ? "~all" : "~me";
+    if (this.#isNew(key, this.#events.get(key), data)) {
+      this.#events.set(key, { epoch: data.epoch, offset: data.offset });
+      this.#emit("event", data);
+    }
+  }
+
+  /** Whether `position` is beyond `last`; tells of what is missing between them. */
+  #isNew(room, last, position) {
+    const lost = skipped(last, position);
+    if (lost > 0) {
+      const to = format({ epoch: position.epoch, offset: position.offset - 1 });
+      this.#emit("gap", { room, to, lost, reason: "hole" });
+    }
+    return lost >= 0;
   }
 
   #joined(data) {
@@ -229,7 +278,7 @@ export class RealtimeClient extends EventTarget {
     if (!room) return;
     const top = parsePosition(data.position);
     if (data.recovered === false) {
-      const lost = room.position.epoch === top.epoch ? Math.max(0, top.offset - room.position.offset) : null;
+      const lost = lostBetween(room.position, top);
       this.#emit("gap", { room: data.room, to: data.position, lost, reason: data.reason });
     }
     if (!data.recovered) {
@@ -252,19 +301,11 @@ export class RealtimeClient extends EventTarget {
   #message(data) {
     const room = this.#rooms.get(data.room);
     if (!room) return;
-    const { position } = room;
     if (room.replays > 0) {
       room.replays -= 1;
       return this.#emit("message", { ...data, replayed: true });
     }
-    if (position?.epoch === data.epoch) {
-      if (data.offset <= position.offset) return; // seen already
-      if (data.offset > position.offset + 1) {
-        const lost = data.offset - position.offset - 1;
-        const to = `${data.epoch}-${data.offset - 1}`;
-        this.#emit("gap", { room: data.room, to, lost, reason: "hole" });
-      }
-    }
+    if (!this.#isNew(data.room, room.position, data)) return; // seen already
     room.position = { epoch: data.epoch, offset: data.offset };
     this.#emit("message", { ...data, replayed: false });
   }
@@ -272,6 +313,7 @@ export class RealtimeClient extends EventTarget {
   #gap(data) {
     const room = this.#rooms.get(data.room);
     if (room) room.position = parsePosition(data.to);
+    else if (this.#events.has(data.room)) this.#events.set(data.room, parsePosition(data.to));
     this.#emit("gap", data);
   }
 

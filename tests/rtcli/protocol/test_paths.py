@@ -25,3 +25,20 @@ def test_the_page_uses_the_same() -> None:
 
 def test_a_room_is_percent_encoded() -> None:
     assert paths.room_messages_path("a/b ü") == "/api/v1/rooms/a%2Fb%20%C3%BC/messages"
+
+
+@pytest.mark.parametrize(
+    ("url", "events", "cursor", "expected"),
+    [
+        ("ws://a/b", False, "", "ws://a/b?events=0"),
+        ("ws://a/b?c=d", True, "", "ws://a/b?c=d&events=1"),
+        (
+            "ws://a/b",
+            True,
+            "~me=aaaa-1,a%20b=aaaa-2",
+            "ws://a/b?events=1&last_event_id=~me%3Daaaa-1%2Ca%2520b%3Daaaa-2",
+        ),
+    ],
+)
+def test_a_websocket_says_what_it_wants_of_events(url: str, events: bool, cursor: str, expected: str) -> None:
+    assert paths.websocket_address(url, events=events, cursor=cursor) == expected

@@ -18,8 +18,13 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from rtcli.protocol.codes import CloseCode, ErrorCode
-from rtcli.protocol.paths import EVENT_STREAM_PATH, HEARTBEAT_STREAM_PATH, NOTIFICATION_STREAM_PATH
-from rtcli.protocol.position import BROADCAST, CURSOR_PARAMETER, ROOM_PREFIX
+from rtcli.protocol.paths import (
+    CURSOR_PARAMETER,
+    EVENT_STREAM_PATH,
+    HEARTBEAT_STREAM_PATH,
+    NOTIFICATION_STREAM_PATH,
+)
+from rtcli.protocol.position import BROADCAST, ROOM_PREFIX
 from rtcli.protocol.rooms import is_valid_room
 from rtcli.protocol.sse import encode_event
 from rtcli_server.auth.admission import AdmissionRequest, Rejection

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from rtcli.protocol.position import CURSOR_PARAMETER, cursor_key, longest_cursor
+from rtcli.protocol.paths import CURSOR_PARAMETER
+from rtcli.protocol.position import cursor_key, longest_cursor
 from rtcli_server.delivery.resumption import Resume, read_resume
 from rtcli_server.headers import Headers, header_values
 

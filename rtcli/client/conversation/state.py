@@ -1,9 +1,11 @@
 """A client's side of the WebSocket protocol as a state machine: no socket, no clock, no randomness.
 
-Invariants: each publication of a joined room is delivered once and in order, or reported as missed. Each text
-is acknowledged, rejected, or still kept. Therefore, after a reconnection,
+Invariants: each publication of a joined room, and each personal or broadcast event, is delivered once and in
+order, or reported as missed. Each text is acknowledged, rejected, or still kept. Therefore, after a
+reconnection,
 
-1. each room is joined with the position of the last publication that was delivered (`since`),
+1. events go on after the latest that was delivered (the handshake says so), and each room is joined with the
+   position of its last one (`since`),
 2. replayed publications are delivered; our own among them count as acknowledged,
 3. unacknowledged texts are sent again with the same id, which is their idempotency key.
 
@@ -14,23 +16,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rtcli.client.conversation.event_channels import EventChannels, read_cursor
+from rtcli.client.conversation.presence import presence_events
+from rtcli.client.conversation.room import Room
 from rtcli.client.events import (
     ClientEvent,
     Connected,
     ConnectionWarning,
     JoinRefused,
-    Left,
-    Presence,
     Reconnected,
     Rejected,
     RoundTrip,
-    TypingChanged,
 )
-from rtcli.client.room import Room
 from rtcli.protocol.codes import ErrorCode
 from rtcli.protocol.messages import client as mine
 from rtcli.protocol.messages import server as theirs
-from rtcli.protocol.position import Position
+from rtcli.protocol.position import ROOM_PREFIX, Position, fitting, format_cursor
 
 DEFAULT_RETRY_S = 1.0
 _TRY_AGAIN = frozenset({ErrorCode.RATE_LIMITED, ErrorCode.UNAVAILABLE, ErrorCode.INTERNAL})
@@ -42,8 +43,10 @@ class ClientState:
     The driver passes in each message that arrives, then sends what `take_outgoing()` returns.
     """
 
-    def __init__(self, *, id_prefix: str) -> None:
+    def __init__(self, *, id_prefix: str, cursor: str = "") -> None:
         self._prefix = id_prefix  # unique per process: ids are idempotency keys of the user
+        self._starts = read_cursor(cursor)  # where rooms that were not joined yet go on
+        self._events = EventChannels(self._starts)
         self._count = 0
         self._rooms: dict[str, Room] = {}
         self._outgoing: list[mine.ClientMessage] = []
@@ -80,10 +83,23 @@ class ClientState:
         """The position of the last publication of that room that was delivered."""
         return self._rooms[room].last_delivered if room in self._rooms else None
 
+    @property
+    def cursor(self) -> str:
+        """Up to where everything was delivered, for any transport; as many rooms as a cursor holds."""
+        rooms = {ROOM_PREFIX + room.name: room.last_delivered for room in self._rooms.values()}
+        known = [(name, position) for name, position in rooms.items() if position is not None]
+        return format_cursor(fitting([*self._events.positions.items(), *known]))
+
+    @property
+    def events_cursor(self) -> str:
+        """The part of the cursor that a handshake gives: each join says by itself where its room goes on."""
+        return format_cursor(self._events.positions)
+
     def join(self, room: str, *, history: int = 0) -> None:
         """Join `room` now and after reconnections; the first time with its last `history` publications."""
         if room not in self._rooms:
-            self._rooms[room] = Room(room, history)
+            start = self._starts.pop(ROOM_PREFIX + room, None)
+            self._rooms[room] = Room(room, history, last_delivered=start)
             if self.connected:
                 self._send_join(self._rooms[room])
 
@@ -158,14 +174,14 @@ class ClientState:
                 return self._on_connected(hello, now)
             case theirs.RoomJoined(data=joined):
                 return self._on_room_joined(joined, now)
-            case theirs.NewMessage() | theirs.Ack() | theirs.Gap():
+            case theirs.NewMessage() | theirs.Event() | theirs.Ack() | theirs.Gap():
                 return self._on_publication(message)
             case theirs.Error():
                 return self._on_error(message, now)
             case theirs.ServerPong(id=identifier) if self._ping is not None and self._ping[0] == identifier:
                 return [RoundTrip(now - self._ping[1])]
         self._on_connection(message)
-        return _members(message)
+        return presence_events(message)
 
     def _on_connection(self, message: theirs.ServerMessage) -> None:
         match message:
@@ -182,17 +198,23 @@ class ClientState:
         self.connected = True
         self.retry_after_s = None
         self.token_expiring = False
-        self._caught_up = 0
+        missed = self._events.on_greeting(data)
+        self._caught_up = self._events.following
         self._rejoining = {room.name for room in self._rooms.values() if room.ever_joined}
         for room in self._rooms.values():
             self._send_join(room)
         first = self._lost_at is None
-        return [Connected(data.connection_id, data.user_id)] if first else self._reconnected(now)
+        back = [Connected(data.connection_id, data.user_id)] if first else self._reconnected(now)
+        return [*back, *missed]
 
-    def _on_publication(self, message: theirs.NewMessage | theirs.Ack | theirs.Gap) -> list[ClientEvent]:
+    def _on_publication(
+        self, message: theirs.NewMessage | theirs.Event | theirs.Ack | theirs.Gap
+    ) -> list[ClientEvent]:
+        if isinstance(message, theirs.Event):
+            return self._events.on_event(message.data)
         room = self._rooms.get(message.data.room)
         if room is None:
-            return []
+            return self._events.on_gap(message.data) if isinstance(message, theirs.Gap) else []
         if isinstance(message, theirs.NewMessage):
             own = (message.data.id or "").startswith(f"{self._prefix}-")
             return self._pumped(room, room.on_message(message.data, own=own))
@@ -275,17 +297,3 @@ class ClientState:
 
 def _wait_s(data: theirs.ErrorData) -> float:
     return DEFAULT_RETRY_S if data.retry_after_ms is None else max(0, data.retry_after_ms) / 1000
-
-
-def _members(message: theirs.ServerMessage) -> list[ClientEvent]:
-    """Events about the members of a room; none for other messages."""
-    match message:
-        case theirs.UserJoined(data=who):
-            return [Presence(who.room, who.user_id, who.name, here=True)]
-        case theirs.UserLeft(data=who):
-            return [Presence(who.room, who.user_id, who.name, here=False)]
-        case theirs.UserTyping(data=typing):
-            return [TypingChanged(typing.room, typing.user_id, typing.name, typing.is_typing)]
-        case theirs.RoomLeft(data=left):
-            return [Left(left.room)]
-    return []

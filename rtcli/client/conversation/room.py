@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from rtcli.client.events import Acked, ClientEvent, ConnectionWarning, Joined, Message, Missed
 from rtcli.protocol.codes import GapReason
 from rtcli.protocol.messages.server import GapData, NewMessageData, RoomJoinedData
-from rtcli.protocol.position import InvalidPositionError, Position, parse_position
+from rtcli.protocol.position import InvalidPositionError, Position, lost_between, parse_position, skipped
 
 
 @dataclass
@@ -89,30 +89,22 @@ class Room:
         self.top = top
         members = [(member.user_id, member.name) for member in data.members]
         joined = Joined(self.name, members, data.member_count, top, again, data.replayed)
-        if again and data.recovered and since is not None:
+        if since is not None and data.recovered:
             return [joined]
         if top is not None:
             self.last_delivered = Position(top.epoch, max(0, top.offset - data.replayed))
-        if not again or since is None or data.recovered:
+        if since is None:
             return [joined]
-        same_log = top is not None and top.epoch == since.epoch and top.offset >= since.offset
-        lost = top.offset - since.offset if same_log and top is not None else None
-        return [joined, Missed(self.name, lost, data.reason or GapReason.INVALID)]
+        return [joined, Missed(self.name, lost_between(since, top), data.reason or GapReason.INVALID)]
 
     def on_message(self, data: NewMessageData, *, own: bool) -> list[ClientEvent]:
         """Deliver a publication once and in order, whatever the server sends."""
         position = Position(data.epoch, data.offset)
-        events: list[ClientEvent] = []
-        if self.last_delivered is not None and self.last_delivered.epoch == position.epoch:
-            if position.offset <= self.last_delivered.offset:
-                return [
-                    ConnectionWarning(
-                        "repeated", f"the server sent {position} of #{self.name} again; it was left out"
-                    )
-                ]
-            hole = position.offset - self.last_delivered.offset - 1
-            if hole:
-                events.append(Missed(self.name, hole, "not_sent"))
+        hole = skipped(self.last_delivered, position)
+        if hole < 0:
+            text = f"the server sent {position} of #{self.name} again; it was left out"
+            return [ConnectionWarning("repeated", text)]
+        events: list[ClientEvent] = [Missed(self.name, hole, "not_sent")] if hole else []
         self.last_delivered = position
         history = not own and self._is_history(position)
         events.append(

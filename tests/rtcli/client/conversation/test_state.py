@@ -9,8 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from rtcli.client.conversation.state import ClientState
 from rtcli.client.events import Acked, Joined, Message, Missed, Reconnected
-from rtcli.client.state import ClientState
 from rtcli.protocol.messages import client as c
 from rtcli.protocol.messages import decode_server, encode
 from rtcli.protocol.messages import server as s

@@ -1,0 +1,79 @@
+"""A client's personal and broadcast events: up to where they were delivered, over all connections. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rtcli.client.conversation.room import read_position
+from rtcli.client.events import ClientEvent, ConnectionWarning, Event, Missed
+from rtcli.protocol.codes import GapReason
+from rtcli.protocol.messages.server import ConnectedData, EventData, GapData
+from rtcli.protocol.position import (
+    BROADCAST,
+    USER_PREFIX,
+    InvalidPositionError,
+    Position,
+    cursor_key,
+    lost_between,
+    parse_cursor,
+    skipped,
+)
+
+USER = f"{USER_PREFIX}~"  # the channel of the token's user, whose id a client need not know
+_CHANNELS = {cursor_key(channel): channel for channel in (USER, BROADCAST)}
+
+
+def read_cursor(text: str) -> dict[str, Position]:
+    """The positions of a cursor by channel; none for one that is empty or cannot be read."""
+    try:
+        return parse_cursor(text, user_channel=USER) if text else {}
+    except InvalidPositionError:
+        return {}
+
+
+class EventChannels:
+    """Each event of either channel is delivered once and in order, or reported as missed."""
+
+    def __init__(self, positions: Mapping[str, Position]) -> None:
+        self.positions = {
+            channel: positions[channel] for channel in (USER, BROADCAST) if channel in positions
+        }
+        self.following = 0  # events that the greeting of this connection promised
+
+    def on_greeting(self, data: ConnectedData) -> list[ClientEvent]:
+        """Begin where the greeting says; report what could not be resumed."""
+        starts = read_cursor(data.cursor or "")
+        missed: list[ClientEvent] = []
+        self.following = 0
+        for key, state in (data.channels or {}).items():
+            channel, top = _CHANNELS.get(key), read_position(state.position)
+            if channel is None or top is None:
+                continue
+            since = self.positions.get(channel)
+            if since is not None and state.recovered:
+                self.following += lost_between(since, top) or 0
+                continue
+            self.positions[channel] = starts.get(channel, top)
+            if since is not None:
+                missed.append(Missed(key, lost_between(since, top), state.reason or GapReason.INVALID))
+        return missed
+
+    def on_event(self, data: EventData) -> list[ClientEvent]:
+        """Deliver an event once and in order, whatever the server sends."""
+        channel = BROADCAST if data.channel == BROADCAST else USER
+        key, position = cursor_key(channel), Position(data.epoch, data.offset)
+        hole = skipped(self.positions.get(channel), position)
+        if hole < 0:
+            return [ConnectionWarning("repeated", f"the server sent {key} {position} again; it was left out")]
+        self.positions[channel] = position
+        event = Event(data.event, data.data, data.channel, position)
+        return [Missed(key, hole, "not_sent"), event] if hole else [event]
+
+    def on_gap(self, data: GapData) -> list[ClientEvent]:
+        """Events are lost, says the server: continue behind them."""
+        channel, to = _CHANNELS.get(data.room), read_position(data.to)
+        if channel is None:
+            return []
+        if to is not None:
+            self.positions[channel] = to
+        return [Missed(data.room, data.lost, data.reason)]

@@ -1,0 +1,20 @@
+"""What a client tells of the members of a room. Pure."""
+
+from __future__ import annotations
+
+from rtcli.client.events import ClientEvent, Left, Presence, TypingChanged
+from rtcli.protocol.messages import server as theirs
+
+
+def presence_events(message: theirs.ServerMessage) -> list[ClientEvent]:
+    """Events about the members of a room, we among them; none for other messages."""
+    match message:
+        case theirs.UserJoined(data=who):
+            return [Presence(who.room, who.user_id, who.name, here=True)]
+        case theirs.UserLeft(data=who):
+            return [Presence(who.room, who.user_id, who.name, here=False)]
+        case theirs.UserTyping(data=typing):
+            return [TypingChanged(typing.room, typing.user_id, typing.name, typing.is_typing)]
+        case theirs.RoomLeft(data=left):
+            return [Left(left.room)]
+    return []
