@@ -74,7 +74,19 @@ ERROR_TEXT: dict[ErrorCode, str] = {
     ErrorCode.INTERNAL: "Internal error",
 }
 
+# The texts of `unavailable` for what may have been published after all, with and without an id.
+NOT_CONFIRMED = "Not confirmed: repeat it with the same id"
+NOT_CONFIRMED_NO_ID = "Not confirmed: it may have been published, and a repeat without an id comes twice"
+
 UNAVAILABLE_RETRY_MS = 1_000  # how long a client should wait after `unavailable`
+
+
+def unavailable_text(*, maybe_published: bool, has_id: bool) -> str:
+    """Say of a publication with or without an id that the log did not take it, or that nobody knows."""
+    if not maybe_published:
+        return ERROR_TEXT[ErrorCode.UNAVAILABLE]
+    return NOT_CONFIRMED if has_id else NOT_CONFIRMED_NO_ID
+
 
 _NO_RECONNECT = frozenset(
     {

@@ -369,7 +369,8 @@ async def test_a_closed_log_refuses(store_url: str) -> None:
         pending = [log.start() for _ in range(10)]
         await log.broker.close()
         assert [(await future).position.offset for future in pending] == list(range(1, 11))
-        with pytest.raises(BrokerUnavailableError, match="closed"):
+        with pytest.raises(BrokerUnavailableError, match="closed") as refused:
             await log.publish()
+        assert not refused.value.maybe_published
         assert await log.broker.ready() is False
         await log.broker.close()

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from rtcli.protocol.codes import UNAVAILABLE_RETRY_MS, ErrorCode
+from rtcli.protocol.codes import UNAVAILABLE_RETRY_MS, ErrorCode, unavailable_text
 from rtcli.protocol.messages import user_id_to_wire
 from rtcli.protocol.position import BROADCAST, ROOM_PREFIX, USER_PREFIX, Position
 from rtcli.protocol.publication import (
@@ -35,7 +35,13 @@ class Started(NamedTuple):
 
     channel: str
     future: asyncio.Future[Published]
+    has_id: bool
     is_same: Callable[[Publication], bool]
+
+    @property
+    def is_published(self) -> bool:
+        """Whether it is known to be in the log."""
+        return self.future.done() and not self.future.cancelled() and self.future.exception() is None
 
 
 class Receipt(NamedTuple):
@@ -74,7 +80,12 @@ class Publisher:
             message_id=message_id,
         )
         return self._started(
-            ROOM_PREFIX + room, future, lambda found: _decode(found.data)["content"] == content
+            Started(
+                ROOM_PREFIX + room,
+                future,
+                message_id is not None,
+                lambda found: _decode(found.data)["content"] == content,
+            )
         )
 
     def start_event(
@@ -99,20 +110,24 @@ class Publisher:
         key = None if event_id is None else idempotency_key(principal.user_id, event_id)
         future = self._broker.publish(channel, event, text, key=key, time_ms=self._clock.wall_ms())
         return self._started(
-            channel, future, lambda found: found.event == event and json.loads(found.data) == data
+            Started(
+                channel,
+                future,
+                event_id is not None,
+                lambda found: found.event == event and json.loads(found.data) == data,
+            )
         )
 
-    def _started(
-        self, channel: str, future: asyncio.Future[Published], is_same: Callable[[Publication], bool]
-    ) -> Started:
+    def _started(self, started: Started) -> Started:
         # The callback also retrieves the exception of a future that nobody awaits any more.
-        future.add_done_callback(self._metrics.count)
-        return Started(channel, future, is_same)
+        started.future.add_done_callback(self._metrics.count)
+        return started
 
     async def finish(self, started: Started) -> Receipt:
         """Wait until the publication is in the log, and return its position.
 
-        Raises ProblemError: 503 when it is not in the log in time, 409 when its id was used for another one.
+        Raises ProblemError: 503 when it is not in the log, or not confirmed in time; 409 when its id was used
+        for another one.
         """
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -120,10 +135,10 @@ class Publisher:
                 if published.duplicate:
                     await self._compare(started, published.position)
         except TimeoutError:
-            detail = "The log did not answer in time: repeat it with the same id"
-            raise ProblemError(503, detail=detail, retry_after_ms=UNAVAILABLE_RETRY_MS) from None
-        except BrokerUnavailableError:
-            raise ProblemError(503, retry_after_ms=UNAVAILABLE_RETRY_MS) from None
+            raise _unavailable(started, maybe_published=True) from None
+        except BrokerUnavailableError as error:
+            maybe = error.maybe_published or started.is_published  # a repeat that could not be compared
+            raise _unavailable(started, maybe_published=maybe) from None
         return Receipt(started.channel, *published)
 
     async def _compare(self, started: Started, position: Position) -> None:
@@ -133,6 +148,11 @@ class Publisher:
         found = [publication for publication in page.publications if publication.offset == position.offset]
         if found and not started.is_same(found[0]):
             raise ProblemError(409, "conflict", "This id was used for something else")
+
+
+def _unavailable(started: Started, *, maybe_published: bool) -> ProblemError:
+    detail = unavailable_text(maybe_published=maybe_published, has_id=started.has_id)
+    return ProblemError(503, detail=detail, retry_after_ms=UNAVAILABLE_RETRY_MS)
 
 
 def _check_event(principal: Principal, user_id: str | None, event: str) -> None:

@@ -27,7 +27,14 @@ EPOCH_CHARACTERS = 8  # 36**8: two logs share an epoch once in 2.8 * 10**12
 
 
 class BrokerUnavailableError(Exception):
-    """The log cannot do this now. A publish may be repeated with the same idempotency key."""
+    """The log cannot do this now. A publish may be repeated with the same idempotency key.
+
+    `maybe_published`: of a publish, whether it may be in the log after all: only its confirmation is missing.
+    """
+
+    def __init__(self, reason: str, *, maybe_published: bool = False) -> None:
+        super().__init__(reason)
+        self.maybe_published = maybe_published
 
 
 class InvalidStoreError(Exception):
@@ -126,7 +133,7 @@ class Broker(Protocol):
         - The future resolves when the publication is in the log, and never before (each log says itself what
           that survives). It may be resolved already, so look at `done()` first.
         - It fails with BrokerUnavailableError and nothing else. Then the publication is not in the log or,
-          where the answer of a remote log was lost, may be; a repeat with the same `key` is safe.
+          where `maybe_published` says so, may be; a repeat with the same `key` is safe.
         - Back-pressure: with too many publishes outstanding, further ones fail at once.
         - `key` (scoped by the caller to its user): the same channel and key within
           `Retention.idempotency_s` is published once. The repeats resolve to the first position with

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Protocol
 
-from rtcli.protocol.codes import ErrorCode, GapReason
+from rtcli.protocol.codes import ErrorCode, GapReason, unavailable_text
 from rtcli.protocol.messages import (
     Ack,
     AckData,
@@ -52,8 +52,8 @@ class Sender(Subscriber, Closable, Protocol):
         """Send one message."""
         ...
 
-    def refuse(self, code: ErrorCode, message_id: str | None) -> None:
-        """Send an `error` message."""
+    def refuse(self, code: ErrorCode, message_id: str | None, text: str | None = None) -> None:
+        """Send an `error` message; `text` replaces the standard text of the code."""
         ...
 
     def follow(self, decisions: Sequence[Decision]) -> None:
@@ -222,8 +222,11 @@ def _published(sender: Sender, room: str, message_id: str | None, future: asynci
     sender.services.metrics.count(future)
     if sender.gone or future.cancelled():
         return
-    if future.exception() is not None:
-        sender.refuse(ErrorCode.UNAVAILABLE, message_id)
+    error = future.exception()
+    if error is not None:
+        maybe = isinstance(error, BrokerUnavailableError) and error.maybe_published
+        text = unavailable_text(maybe_published=maybe, has_id=message_id is not None)
+        sender.refuse(ErrorCode.UNAVAILABLE, message_id, text)
     elif message_id is not None:
         (epoch, offset), duplicate = future.result()
         data = AckData(room=room, offset=offset, epoch=epoch, duplicate=duplicate)

@@ -239,9 +239,9 @@ class Connection(Subscriber, Client):
         """Send one message, in this loop turn."""
         self.writer.send(encode(message))
 
-    def refuse(self, code: ErrorCode, message_id: str | None) -> None:
-        """Answer a message with an error."""
-        data = ErrorData(code=code, message=ERROR_TEXT[code])
+    def refuse(self, code: ErrorCode, message_id: str | None, text: str | None = None) -> None:
+        """Answer a message with an error; `text` replaces the standard text of the code."""
+        data = ErrorData(code=code, message=ERROR_TEXT[code] if text is None else text)
         self.send(Error(data=data, id=message_id, timestamp=self.services.clock.timestamp()))
         self.services.metrics.refused_messages[code] += 1
 

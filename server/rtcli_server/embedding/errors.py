@@ -13,7 +13,7 @@ class RealtimeError(Exception):
 
 
 class UnavailableError(RealtimeError):
-    """The log, or another instance, did not answer in time: repeat it with the same id."""
+    """The log, or another instance, cannot do this now; the text says whether that is certain."""
 
 
 class ConflictError(RealtimeError):

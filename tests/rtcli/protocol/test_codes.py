@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from rtcli.protocol.codes import ERROR_TEXT, CloseCode, ErrorCode, should_reconnect
+from rtcli.protocol.codes import ERROR_TEXT, CloseCode, ErrorCode, should_reconnect, unavailable_text
 
 
 def test_every_error_code_has_a_text() -> None:
@@ -48,3 +48,11 @@ def test_who_comes_back(code: int, comes_back: bool) -> None:
 def test_the_table_above_has_every_close_code() -> None:
     (table,) = test_who_comes_back.pytestmark  # type: ignore[attr-defined]
     assert {code for code, _ in table.args[1]} >= set(CloseCode)
+
+
+def test_unavailable_claims_no_more_than_is_known() -> None:
+    sure = ERROR_TEXT[ErrorCode.UNAVAILABLE]
+    for has_id in (True, False):
+        assert unavailable_text(maybe_published=False, has_id=has_id) == sure
+    assert unavailable_text(maybe_published=True, has_id=True) == "Not confirmed: repeat it with the same id"
+    assert "same id" not in unavailable_text(maybe_published=True, has_id=False)

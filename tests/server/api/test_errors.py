@@ -103,8 +103,9 @@ class BrokenBroker:
         self, channel: str, event: str, data: bytes, *, key: str | None = None, time_ms: int
     ) -> asyncio.Future[Published]:
         future: asyncio.Future[Published] = asyncio.get_running_loop().create_future()
-        if self.fault == "down":
-            future.set_exception(BrokerUnavailableError("the log is down"))
+        if self.fault in {"down", "unconfirmed"}:
+            maybe = self.fault == "unconfirmed"
+            future.set_exception(BrokerUnavailableError("the log is down", maybe_published=maybe))
             return future
         if self.fault == "silent":
             return future
@@ -184,6 +185,42 @@ async def test_a_log_that_fails(broken: BrokenBroker, embedded: httpx.AsyncClien
     assert_problem(await embedded.get(MESSAGES), 503, "unavailable")
     broken.fault = ""
     assert (await embedded.post(MESSAGES, json={"content": "x", "id": "1"})).status_code == 201
+
+
+SURE = "The log cannot take this now; nothing was published, try again"
+WITH_ID = "Not confirmed: repeat it with the same id"
+WITHOUT = "Not confirmed: it may have been published, and a repeat without an id comes twice"
+
+
+@pytest.mark.parametrize(
+    ("fault", "with_id", "without"),
+    [("down", SURE, SURE), ("silent", WITH_ID, WITHOUT), ("unconfirmed", WITH_ID, WITHOUT)],
+)
+async def test_unavailable_claims_no_more_than_is_known(
+    broken: BrokenBroker, embedded: httpx.AsyncClient, fault: str, with_id: str, without: str
+) -> None:
+    broken.fault = fault
+    embedded.headers["Authorization"] = f"Bearer {token_for(scope='publish')}"
+    for more, detail in (({"id": "1"}, with_id), ({}, without)):
+        assert (await embedded.post(MESSAGES, json={"content": "x", **more})).json()["detail"] == detail
+        event = {"event": "news", "data": {}, **more}
+        assert (await embedded.post("/api/v1/events", json=event)).json()["detail"] == detail
+        parts = {"publications": [{"room": "a", "content": "x", **more}]}
+        [result] = (await embedded.post("/api/v1/batch", json=parts)).json()["results"]
+        assert (result["code"], result["detail"]) == ("unavailable", detail)
+
+
+async def test_a_repeat_that_cannot_be_compared_was_published(
+    broken: BrokenBroker, embedded: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {"content": "x", "id": "1"}
+    assert (await embedded.post(MESSAGES, json=body)).status_code == 201
+
+    async def away(*_: object, **__: object) -> None:
+        raise BrokerUnavailableError("the log is down")
+
+    monkeypatch.setattr(broken, "history", away)
+    assert (await embedded.post(MESSAGES, json=body)).json()["detail"] == WITH_ID
 
 
 async def test_a_bug_reveals_nothing(broken: BrokenBroker, embedded: httpx.AsyncClient) -> None:

@@ -146,13 +146,16 @@ class Traffic:
 
     async def publish(self, broker: RedisBroker, room: str, key: str) -> bool:
         """Publish and record the outcome; returns whether it was acknowledged."""
-        self.sent.setdefault(key, Sent(key, room, Outcome.UNKNOWN))
+        before = self.sent.get(key)
+        self.sent[key] = Sent(key, room, Outcome.UNKNOWN)
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
             position, _ = await broker.publish(room, "e", key.encode(), key=key, time_ms=now_ms())
-        except BrokerUnavailableError:
+        except BrokerUnavailableError as error:
             self.slowest_refusal_s = max(self.slowest_refusal_s, loop.time() - began)
+            if not error.maybe_published and (before is None or before.outcome is Outcome.REFUSED):
+                self.sent[key] = Sent(key, room, Outcome.REFUSED)
             return False
         self.sent[key] = Sent(key, room, Outcome.ACKNOWLEDGED, position)
         return True

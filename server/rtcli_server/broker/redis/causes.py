@@ -9,6 +9,7 @@ from redis.exceptions import AuthenticationError, AuthorizationError, RedisError
 from rtcli_server.broker.health import StoreHealth
 
 CONNECTION = "connection"  # there is none, or nothing comes through it
+NO_PERMISSION = "NOPERM"  # the user may not do this
 # Until version 7.0, Redis has no code for what a script may not do.
 _NOT_ALLOWED = "The user executing the script can't"
 
@@ -26,7 +27,7 @@ def cause_of(error: BaseException) -> Cause:
     if not isinstance(error, (ResponseError, AuthenticationError, AuthorizationError)):
         return Cause(CONNECTION, text)
     # redis-py takes the code off the texts of those that have an exception of their own.
-    code = "NOPERM" if text.startswith(_NOT_ALLOWED) else getattr(error, "status_code", None)
+    code = NO_PERMISSION if text.startswith(_NOT_ALLOWED) else getattr(error, "status_code", None)
     if code:
         return Cause(code, f"{code} {text}")
     return Cause(text.partition(" ")[0], text)

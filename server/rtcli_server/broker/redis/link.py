@@ -22,7 +22,7 @@ from typing_extensions import override
 
 from rtcli_server.broker.base import BrokerUnavailableError, refuse
 from rtcli_server.broker.health import StoreHealth
-from rtcli_server.broker.redis.causes import cause_of
+from rtcli_server.broker.redis.causes import NO_PERMISSION, cause_of
 from rtcli_server.broker.redis.reconnecting import FAILURES, Connect, keep_connected
 from rtcli_server.broker.redis.timings import RedisTimings
 from rtcli_server.broker.validation import ForeignDataError
@@ -64,17 +64,22 @@ class _PendingRequest:
         if self.future.done():
             return
         if isinstance(answer, ResponseError):
-            refusal = BrokerUnavailableError(f"Redis refused: {cause_of(answer).text}")
+            name, text = cause_of(answer)
+            # A right that is missing ends a script in between (publish.lua).
+            refusal = BrokerUnavailableError(f"Redis refused: {text}", maybe_published=name == NO_PERMISSION)
             refusal.__cause__ = answer
             refuse(self.future, refusal)
             return
         try:
             self.future.set_result(self.parse(answer))
         except ForeignDataError as error:
-            refuse(self.future, f"Redis answered nonsense: {error}")
+            self._refuse_nonsense(str(error))
         except Exception as error:  # noqa: BLE001 - the request must end, and the others get their answers
             _log.exception("an answer of Redis could not be read")
-            refuse(self.future, f"Redis answered nonsense: {error!r}")
+            self._refuse_nonsense(repr(error))
+
+    def _refuse_nonsense(self, why: str) -> None:
+        refuse(self.future, BrokerUnavailableError(f"Redis answered nonsense: {why}", maybe_published=True))
 
 
 class Link(Protocol):
@@ -227,7 +232,7 @@ class NodeLink(Link):
             error = next((result for result in results if isinstance(result, Exception)), None)
             cause = cause_of(error or LostConnectionError("no answer in time"))
             reason = f"the connection to Redis was lost, the outcome is unknown ({cause.text})"
-            self._refuse(self._sent, reason, error)
+            self._refuse(self._sent, reason, error, maybe_published=True)
             await connection.disconnect(nowait=True)
         if error is not None and not isinstance(error, FAILURES):
             raise error
@@ -271,10 +276,17 @@ class NodeLink(Link):
                 late.append(self._unsent.popleft())
             self._refuse(late, "Redis is away: nothing was published")
 
-    def _refuse(self, requests: deque[_PendingRequest], reason: str, cause: Exception | None = None) -> None:
+    def _refuse(
+        self,
+        requests: deque[_PendingRequest],
+        reason: str,
+        cause: Exception | None = None,
+        *,
+        maybe_published: bool = False,
+    ) -> None:
         while requests:
             request = requests.popleft()
             self._bytes -= len(request.packed)
-            refusal = BrokerUnavailableError(reason)
+            refusal = BrokerUnavailableError(reason, maybe_published=maybe_published)
             refusal.__cause__ = cause
             refuse(request.future, refusal)

@@ -168,8 +168,8 @@ class SqliteBroker(OneProcessBroker):
         if not self._closing:
             self._closing = True
             self._close_reader()
-        while self._waiting:
-            refuse(self._waiting.popleft(), "the log is closed")
+        while self._waiting:  # the thread has died, perhaps after a commit
+            refuse(self._waiting.popleft(), BrokerUnavailableError("the log is closed", maybe_published=True))
         if cause is not None:
             self._supervisor.ended(WRITER, cause)
         self._closed.set()

@@ -101,7 +101,9 @@ class WriterThread:
             return [outcome for append in batch for outcome in self._append([append])]
         except Exception as error:  # noqa: BLE001 - a bug in one batch must not end the thread
             self._failed(error)
-            return [BrokerUnavailableError(str(error)) for _ in batch]
+            # Of a bug, nobody knows whether it came before the commit or after.
+            maybe = error.maybe_published if isinstance(error, BrokerUnavailableError) else True
+            return [BrokerUnavailableError(str(error), maybe_published=maybe) for _ in batch]
         self._worked()
         return published
 

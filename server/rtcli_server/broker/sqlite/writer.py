@@ -93,19 +93,23 @@ class Writer:
     def _transaction(self) -> Iterator[None]:
         """Commit the block, or raise BrokerUnavailableError with nothing of it in the log.
 
-        An error that is no error of the log (a bug) is raised as it is.
+        When the commit itself fails, it may be in the log after all: its frames may be in the write-ahead log
+        (https://sqlite.org/walformat.html, section 4) although they could not be synchronised, and a process
+        that starts then finds them. An error that is no error of the log (a bug) is raised as it is.
         """
         if self._file.damage is not None:
             raise DamagedLogError(f"the log is damaged: {self._file.damage}")
+        commits = False
         try:
             self._begin()
             yield
+            commits = True
             self._commit()
         except Exception as error:
             self._is_stale = True
             self._names.rolled_back()
             self._roll_back()
-            raise self._refusal(error) from error
+            raise self._refusal(error, maybe_committed=commits and not _has_not_committed(error)) from error
 
     def _begin(self) -> None:
         self._guard.check_file()
@@ -132,14 +136,15 @@ class Writer:
         if changes:
             self._file.note(digest, digest)
 
-    def _refusal(self, error: Exception) -> Exception:
+    def _refusal(self, error: Exception, *, maybe_committed: bool) -> Exception:
         if isinstance(error, sqlite3.DataError | ValueError | OverflowError):
             return UnwritableError(f"the log cannot be written: {error}")
         if is_damage(error):
             self._file.report_damage(str(error))
-            return DamagedLogError(f"the log is damaged: {error}")
+            return DamagedLogError(f"the log is damaged: {error}", maybe_published=maybe_committed)
         if isinstance(error, sqlite3.Error | OSError):
-            return BrokerUnavailableError(f"the log cannot be written: {error}")
+            text = f"the log cannot be written: {error}"
+            return BrokerUnavailableError(text, maybe_published=maybe_committed)
         return error
 
     def _roll_back(self) -> None:
@@ -153,8 +158,8 @@ class Writer:
     def append(self, batch: list[Append]) -> list[Published]:
         """Commit a batch, in its order, as one transaction.
 
-        Raises BrokerUnavailableError: then nothing of it is in the log. Of these, UnwritableError means that
-        the rest of the batch can be written.
+        Raises BrokerUnavailableError: then all of it may be in the log where `maybe_published` says so, else
+        nothing. Of these, UnwritableError means that the rest of the batch can be written.
         """
         with self._transaction():
             changes = _Changes()
@@ -271,3 +276,9 @@ class Writer:
             self._file.note_closed(self._committed_digest)
         except OSError as error:
             raise BrokerUnavailableError(f"the log cannot be written: {error}") from error
+
+
+def _has_not_committed(error: Exception) -> bool:
+    """Whether a failed COMMIT is known to have written no whole transaction: no space, no right, no lock."""
+    code = error.sqlite_errorcode & 0xFF if isinstance(error, sqlite3.Error) else sqlite3.SQLITE_OK
+    return code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY}

@@ -70,8 +70,9 @@ async def test_too_many_bytes_are_refused_at_once(link: NodeLink, monkeypatch: p
 async def test_an_error_answer_fails_its_own_request_only(link: NodeLink) -> None:
     wrong = link.request(pack([b"NONSENSE"]), bytes, b"")
     right = echo(link, b"x")
-    with pytest.raises(BrokerUnavailableError, match="Redis refused"):
+    with pytest.raises(BrokerUnavailableError, match="Redis refused") as refused:
         await wrong
+    assert not refused.value.maybe_published
     assert await right == b"x"
 
 
@@ -81,8 +82,9 @@ async def test_an_answer_that_makes_no_sense_fails_its_own_request_only(link: No
 
     wrong = link.request(pack([b"ECHO", b"x"]), parse, b"")
     right = echo(link, b"y")
-    with pytest.raises(BrokerUnavailableError, match="nonsense"):
+    with pytest.raises(BrokerUnavailableError, match="nonsense") as failed:
         await wrong
+    assert failed.value.maybe_published
     assert await right == b"y"
 
 
@@ -93,10 +95,11 @@ async def test_nothing_is_sent_again_after_a_freeze(redis_of_session: RedisServe
     try:
         count = pack([b"INCR", b"counter"])
         sent = link.request(count, int, b"")
-        with pytest.raises(BrokerUnavailableError, match="outcome is unknown"):
+        with pytest.raises(BrokerUnavailableError, match="outcome is unknown") as lost:
             await sent
-        with pytest.raises(BrokerUnavailableError, match="nothing was published"):
+        with pytest.raises(BrokerUnavailableError, match="nothing was published") as late:
             await link.request(count, int, b"")
+        assert (lost.value.maybe_published, late.value.maybe_published) == (True, False)
     finally:
         redis_of_session.send(signal.SIGCONT)
     await until(lambda: link.connected, "a new connection")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 import sqlite3
@@ -18,6 +19,7 @@ from rtcli_server.broker import BrokerUnavailableError
 from rtcli_server.broker.sqlite import broker as sqlite_module
 from rtcli_server.broker.sqlite import file as sqlite_file
 from rtcli_server.broker.sqlite import thread as sqlite_thread
+from rtcli_server.broker.sqlite.file import StoreFile
 from tests.support.brokers.running import ROOM, Running, offsets, running
 from tests.support.brokers.sqlite_files import url
 from tests.support.waiting import until
@@ -34,8 +36,9 @@ async def test_a_lock_by_another_program_refuses_publishes_until_it_is_gone(
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             for _ in range(3):
-                with pytest.raises(BrokerUnavailableError, match="locked"):
+                with pytest.raises(BrokerUnavailableError, match="locked") as refused:
                     await log.publish(key="k")
+                assert not refused.value.maybe_published
             assert await log.broker.ready() is False
             assert (await log.page()).top == first.position  # reading goes on
             other.execute("ROLLBACK")
@@ -105,8 +108,9 @@ async def test_a_full_disk_refuses_publishes_and_loses_none(
             fill(disk, 200_000)
         else:
             limit_pages(log.broker, 40)
-        with pytest.raises(BrokerUnavailableError, match=r"full|disk"):
+        with pytest.raises(BrokerUnavailableError, match=r"full|disk") as refused:
             await publish_until_refused(log, acknowledged)
+        assert not refused.value.maybe_published
         assert await log.broker.ready() is False
         page = await log.page()
         assert page.top == acknowledged[-1]
@@ -141,6 +145,31 @@ async def test_a_file_that_is_taken_away_gets_no_acknowledgements(path: Path, da
         with pytest.raises(BrokerUnavailableError, match=r"replaced or truncated|was removed"):
             await log.publish()
         assert await log.broker.ready() is False
+
+
+async def test_what_fails_after_its_commit_may_be_published(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commit succeeds, and the note of it fails: the publication is there, and a repeat finds it."""
+    monkeypatch.setattr(sqlite_thread, "RETRY_S", 0.05)
+    async with running(url(path)) as log:
+        before = await log.publish()
+        note, notes = StoreFile.note, [0]
+
+        def failing(self: StoreFile, confirmed: int, pending: int) -> None:
+            notes[0] += 1
+            if notes[0] == 2:
+                raise OSError(errno.EIO, "the note cannot be written")
+            note(self, confirmed, pending)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(StoreFile, "note", failing)
+            with pytest.raises(BrokerUnavailableError, match="cannot be written") as failed:
+                await log.publish(key="k")
+        assert failed.value.maybe_published
+        await until(lambda: not log.broker._thread.failing, "recovery")  # type: ignore[attr-defined]
+        repeated = await log.publish(key="k")
+        assert repeated == (before.position._replace(offset=2), True)
 
 
 async def test_one_publish_that_cannot_be_written_does_not_fail_its_neighbours(path: Path) -> None:
