@@ -10,7 +10,15 @@ import msgspec
 import pytest
 
 from rtcli.protocol import publication
-from rtcli.protocol.codes import ERROR_TEXT, CloseCode, ErrorCode, GapReason, should_reconnect
+from rtcli.protocol.codes import (
+    ERROR_TEXT,
+    NOT_CONFIRMED,
+    NOT_CONFIRMED_NO_ID,
+    CloseCode,
+    ErrorCode,
+    GapReason,
+    should_reconnect,
+)
 from rtcli.protocol.messages import MAX_MEMBERS, MAX_MESSAGE_BYTES, decode_client, decode_server
 from rtcli.protocol.messages import server as server_messages
 from rtcli.protocol.messages.client import MAX_CONTENT, MAX_HISTORY, MAX_ID, ClientMessage
@@ -81,6 +89,9 @@ def test_server_messages() -> None:
 def test_errors() -> None:
     table = {word(row[0]): row[1] for row in rows("Errors")}
     assert table == {code.value: ERROR_TEXT[code].format("X") for code in ErrorCode}
+    [when] = [row[2] for row in rows("Errors") if word(row[0]) == ErrorCode.UNAVAILABLE]
+    assert f"`{NOT_CONFIRMED}`" in when
+    assert f"`{NOT_CONFIRMED_NO_ID}`" in when
 
 
 def test_close_codes() -> None:
