@@ -16,6 +16,7 @@ from rtcli.protocol.names import is_blank
 MIN_SECRET_BYTES = 32  # RFC 7518, section 3.2: at least as many bits as the hash has
 MAX_TOKEN_BYTES = 4096
 MAX_USER_ID = 128  # characters
+MAX_TOKEN_ID = 256  # characters
 
 
 def is_valid_user_id(value: object) -> bool:
@@ -31,6 +32,11 @@ def is_valid_user_id(value: object) -> bool:
         and not is_blank(value)
         and value != "__proto__"
     )
+
+
+def is_token_id(value: object) -> bool:
+    """Whether `value` is a valid `jti`: a string (RFC 7519, 4.1.7) of 1-256 printable characters."""
+    return isinstance(value, str) and 1 <= len(value) <= MAX_TOKEN_ID and value.isprintable()
 
 
 class RoomGrant(TypedDict):
@@ -51,6 +57,7 @@ class Claims(TypedDict):
     scope: NotRequired[str]
     aud: NotRequired[str]
     iss: NotRequired[str]
+    jti: NotRequired[str]
 
 
 def create_token(
@@ -64,10 +71,12 @@ def create_token(
     scope: str | None = None,
     audience: str | None = None,
     issuer: str | None = None,
+    token_id: str | None = None,
 ) -> str:
     """Sign a token for `sub`, valid from `now` (Unix seconds) for `ttl_s`.
 
-    `rooms` None means every room; `scope` is space-separated. Raises jwt.PyJWTError for a secret that PyJWT
+    `rooms` None means every room; `scope` is space-separated; `token_id` (`jti`) is the
+    name by which it can be revoked. Raises jwt.PyJWTError for a secret that PyJWT
     does not sign with; the minimum of 32 bytes is checked where secrets are read.
     """
     claims: Claims = {"sub": sub, "exp": int(now + ttl_s), "iat": int(now)}
@@ -81,5 +90,7 @@ def create_token(
         claims["aud"] = audience
     if issuer is not None:
         claims["iss"] = issuer
+    if token_id is not None:
+        claims["jti"] = token_id
     payload: dict[str, Any] = {**claims}
     return jwt.encode(payload, secret, "HS256")

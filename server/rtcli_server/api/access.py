@@ -41,7 +41,11 @@ class Access:
     def __init__(self, services: ApiServices, rates: UserRates | None) -> None:
         # Requests hold no connection open, so the connection caps are not for them.
         self._admission = Admission(
-            services.authenticator, services.origins, lambda _user, _address: None, services.metrics.refusals
+            services.authenticator,
+            services.origins,
+            lambda _user, _address: None,
+            services.metrics.refusals,
+            retry_after_ms=services.retry_after_ms,
         )
         self._clock = services.clock
         self._rates = rates
@@ -50,7 +54,9 @@ class Access:
         """Return whose token the request has. Raises ProblemError."""
         verdict = await self._admission.admit(AdmissionRequest.from_scope(request.scope))
         if isinstance(verdict, Rejection):
-            raise ProblemError(verdict.status, verdict.code, verdict.text)
+            raise ProblemError(
+                verdict.status, verdict.code, verdict.text, retry_after_ms=verdict.retry_after_ms
+            )
         return verdict
 
     def take(self, principal: Principal) -> None:

@@ -155,6 +155,26 @@ class ClosedOut(BaseModel):
     closed: int
 
 
+class RevocationIn(_Body):
+    """A token (`jti`), or the tokens that a user got before a time."""
+
+    jti: str | None = None
+    user: str | None = None
+    issued_before: Annotated[
+        str | None,
+        Field(description="RFC 3339; now, when it is not given", examples=["2026-05-01T09:30:00Z"]),
+    ] = None
+    until: Annotated[
+        str | None, Field(description="RFC 3339; when the last of those tokens has expired at the latest")
+    ] = None
+
+
+class RevokedOut(BaseModel):
+    """Until when the revocation is kept."""
+
+    until: str
+
+
 class RefreshedOut(BaseModel):
     """When the stream ends, unless it is refreshed again."""
 

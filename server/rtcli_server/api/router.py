@@ -9,16 +9,16 @@ from fastapi import APIRouter, Query, Response, Security
 from fastapi.security import HTTPBearer
 
 from rtcli.protocol.codes import ErrorCode
-from rtcli.protocol.messages import MAX_HISTORY, format_timestamp
+from rtcli.protocol.messages import MAX_HISTORY
 from rtcli.protocol.paths import API_PREFIX
 from rtcli.protocol.position import POSITION
 from rtcli_server.api.access import Access, Caller, guarded_route
+from rtcli_server.api.connection_routes import add_connections
 from rtcli_server.api.hooks import ApiHooks
 from rtcli_server.api.models import (
     BatchIn,
     BatchOut,
     BatchResult,
-    ClosedOut,
     EventIn,
     MemberOut,
     MembersOut,
@@ -26,21 +26,19 @@ from rtcli_server.api.models import (
     PageOut,
     PublicationIn,
     PublishedOut,
-    RefreshedOut,
     RoomsOut,
 )
 from rtcli_server.api.pieces import PiecesResponse
 from rtcli_server.api.publishing import Publisher, Receipt, Started, check_room
 from rtcli_server.api.reading import PageReader, parse_since, shared_store
 from rtcli_server.api.room_list import RoomList, room_pieces
-from rtcli_server.api.services import ApiServices, Refreshable
+from rtcli_server.api.services import ApiServices
 from rtcli_server.auth.claims import Principal
 from rtcli_server.limits.user_rates import UserRates
 from rtcli_server.problems import ProblemError, problem_answers
 
 DEFAULT_LIMIT = 100
 LOG_TIMEOUT_S = 2.0
-_CLOSED_HERE_ONLY = "Closed on this instance. Other instances did not get the command; repeat it."
 _bearer = HTTPBearer(
     auto_error=False, bearerFormat="JWT", description="A token with the claims of the protocol"
 )
@@ -65,7 +63,7 @@ def api_router(
     _add_history(router, services, hooks, log_timeout_s)
     _add_events(router, publisher)
     _add_batch(router, publisher, access, hooks)
-    _add_connections(router, services)
+    add_connections(router, services)
     return router
 
 
@@ -222,35 +220,3 @@ async def _start_part(
         return publisher.start_event(caller, part.user, part.event, part.data, part.id)
     detail = "A part has room and content, or event and perhaps user and data"
     raise ProblemError(400, ErrorCode.INVALID_MESSAGE, detail)
-
-
-def _add_connections(router: APIRouter, services: ApiServices) -> None:
-    @router.delete(
-        "/users/{user_id:path}/connections", tags=["connections"], responses=problem_answers(403, 503)
-    )
-    async def kick(user_id: str, caller: Caller) -> ClosedOut:
-        """Close everything of a user with 4500, so that its clients stay away. Needs the scope `admin`."""
-        if not caller.is_admin:
-            raise ProblemError(403)
-        async with shared_store(_CLOSED_HERE_ONLY):
-            closed = await services.kick(user_id)
-        return ClosedOut(closed=closed)
-
-    @router.post(
-        "/streams/{connection_id}/refresh", tags=["connections"], responses=problem_answers(403, 404, 503)
-    )
-    async def refresh(connection_id: str, caller: Caller) -> RefreshedOut:
-        """Extend an event stream to the expiry of this request's token, which must be of the same user."""
-        stream = services.hub.clients.get(connection_id)
-        # The same answer for a stream of another user: connection ids are not told to others.
-        if isinstance(stream, Refreshable) and stream.user_id == caller.user_id:
-            if not stream.refresh(caller):
-                raise ProblemError(403)
-        elif stream is not None or not await _refreshed_elsewhere(services, connection_id, caller):
-            raise ProblemError(404)
-        return RefreshedOut(expires_at=format_timestamp(caller.expires_at))
-
-
-async def _refreshed_elsewhere(services: ApiServices, connection_id: str, caller: Principal) -> bool:
-    async with shared_store():
-        return await services.refresh_elsewhere(connection_id, caller)

@@ -10,6 +10,7 @@ from rtcli_server.auth.authenticator import Authenticator
 from rtcli_server.auth.claims import Principal
 from rtcli_server.auth.origins import OriginPolicy
 from rtcli_server.broker import Broker
+from rtcli_server.cluster.revocations import Revocations
 from rtcli_server.hooks import HookGate
 from rtcli_server.metrics.registry import Metrics
 from rtcli_server.timing.clock import Clock
@@ -75,10 +76,20 @@ class ApiServices(Protocol):
         """The clients that are connected."""
         ...
 
-    async def kick(self, user_id: str) -> int:
-        """Close all connections and streams of a user; return their number.
+    def retry_after_ms(self) -> int:
+        """A delay for a client that has to come back."""
+        ...
 
-        Raises BrokerUnavailableError when other instances did not get the command.
+    @property
+    def revocations(self) -> Revocations:
+        """What is revoked, on all instances."""
+        ...
+
+    async def kick(self, user_id: str, stay_away_s: float = 0.0) -> int:
+        """Close all connections and streams of a user, who is let in again later; return their number.
+
+        Raises BrokerUnavailableError when other instances did not get the command, and
+        TooManyRevocationsError.
         """
         ...
 

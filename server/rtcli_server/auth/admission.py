@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 
 from rtcli.protocol.codes import ERROR_TEXT, CloseCode, ErrorCode
 from rtcli.protocol.messages import Closing, ClosingData, encode
-from rtcli_server.auth.authenticator import Authenticator, InvalidTokenError, UnknownKeyError
+from rtcli_server.auth.authenticator import Authenticator, InvalidTokenError, NotReadyError, UnknownKeyError
 from rtcli_server.auth.claims import Principal
 from rtcli_server.auth.origins import OriginPolicy, OriginVerdict
 from rtcli_server.auth.token_location import HandshakeError, choose_subprotocol, find_token
@@ -96,6 +96,9 @@ def _rejection(status: int, code: ErrorCode) -> Rejection:
     return Rejection(status, code, ERROR_TEXT[code])
 
 
+KICKED = Rejection(403, ErrorCode.FORBIDDEN, "Kicked: stay away", CloseCode.KICKED)
+
+
 def _is_from_own_page(request: AdmissionRequest) -> bool:
     """Whether the browser says that a page of this server's origin sent the request.
 
@@ -108,7 +111,8 @@ def _is_from_own_page(request: AdmissionRequest) -> bool:
 class Admission:
     """Admits or rejects requests. Counts rejections by error code in `rejections`.
 
-    `check_capacity(user_id, address)` returns why one more connection is too many, or None.
+    `check_capacity(user_id, address)` returns why one more connection is too many, or None;
+    `retry_after_ms()` a delay for a client that has to come back, another one each time.
     """
 
     def __init__(
@@ -117,11 +121,14 @@ class Admission:
         origins: OriginPolicy,
         check_capacity: Callable[[str, str], Rejection | None],
         rejections: Counter[str],
+        *,
+        retry_after_ms: Callable[[], int],
     ) -> None:
         self._authenticator = authenticator
         self._origins = origins
         self._check_capacity = check_capacity
         self._rejections = rejections
+        self._retry_after_ms = retry_after_ms
 
     def admit_at_once(self, request: AdmissionRequest) -> Principal | Rejection:
         """Check with the keys at hand. Raises UnknownKeyError or UndecidedError when `admit` can."""
@@ -161,6 +168,8 @@ class Admission:
         return _rejection(401, ErrorCode.INVALID_TOKEN) if token is None else token
 
     def _check_limits(self, request: AdmissionRequest, principal: Principal) -> Principal | Rejection:
+        if self._authenticator.keeps_away(principal.user_id):
+            return self._reject(request, KICKED, KICKED.text)
         rejection = self._check_capacity(principal.user_id, request.address)
         return principal if rejection is None else self._reject(request, rejection, rejection.text)
 
@@ -168,7 +177,12 @@ class Admission:
         return self._reject(request, rejection, "no token" if rejection.status == 401 else rejection.text)
 
     def _reject_invalid(self, request: AdmissionRequest, error: InvalidTokenError) -> Rejection:
-        return self._reject(request, _rejection(401, ErrorCode.INVALID_TOKEN), error.reason)
+        rejection = _rejection(401, ErrorCode.INVALID_TOKEN)
+        if isinstance(error, NotReadyError):
+            retry_after_ms = int(error.retry_after_s * 1000) + self._retry_after_ms()
+            text = "This token cannot be checked yet"
+            rejection = Rejection(503, ErrorCode.UNAVAILABLE, text, CloseCode.TRY_AGAIN_LATER, retry_after_ms)
+        return self._reject(request, rejection, error.reason)
 
     def _reject(self, request: AdmissionRequest, rejection: Rejection, cause: str) -> Rejection:
         """Count and log a rejection. Only the log gets the cause; clients get one text for all of them."""

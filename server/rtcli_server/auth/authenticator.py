@@ -21,6 +21,7 @@ from rtcli.protocol.messages.strict_json import NotAcceptedError
 from rtcli.protocol.tokens import MAX_TOKEN_BYTES
 from rtcli_server.auth.claims import MAX_LIFETIME_S, ClaimError, Principal, principal_from_claims
 from rtcli_server.auth.jwks import JwksKeys
+from rtcli_server.auth.revocations import RevokedTokens
 from rtcli_server.auth.verification_keys import (
     KeyConfigError,
     PreparedHMAC,
@@ -52,6 +53,14 @@ def _check_header(segment: str) -> None:
     Raises NotAcceptedError.
     """
     parse_part(segment)
+
+
+class NotReadyError(InvalidTokenError):
+    """Nobody can say yet whether the token is valid; the client should come back after `retry_after_s`."""
+
+    def __init__(self, reason: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
 
 
 class _StrictJWT(jwt.PyJWT):
@@ -88,8 +97,12 @@ class Authenticator:
         leeway_s: float = 5.0,
         max_lifetime_s: float = MAX_LIFETIME_S,
         clock: Callable[[], float] = time.time,
+        revoked: RevokedTokens | None = None,
     ) -> None:
-        """Prepare every key. Raises KeyConfigError for a key that must not be used, or without any key."""
+        """Prepare every key; `revoked` None: no token can be revoked.
+
+        Raises KeyConfigError for a key that must not be used, or without any key.
+        """
         self._keys = [*map(secret_key, secrets), *map(public_key, public_keys)]
         self._jwks = jwks or (JwksKeys(jwks_url) if jwks_url else None)
         if not self._keys and self._jwks is None:
@@ -100,6 +113,7 @@ class Authenticator:
         self._leeway_s = leeway_s
         self._max_lifetime_s = max_lifetime_s
         self._clock = clock
+        self._revoked = revoked
         self._options: Any = {
             "require": ["exp", "sub"],
             "enforce_minimum_key_length": True,
@@ -114,8 +128,20 @@ class Authenticator:
 
     @property
     def ready(self) -> bool:
-        """Whether there is a key to verify with; False while the only source is a JWKS never fetched yet."""
-        return bool(self._keys) or (self._jwks is not None and bool(self._jwks.keys))
+        """Whether tokens can be checked.
+
+        False while the only source of keys is a JWKS never fetched yet, or the revocations were not read.
+        """
+        has_key = bool(self._keys) or (self._jwks is not None and bool(self._jwks.keys))
+        return has_key and (self._revoked is None or self._revoked.known)
+
+    def keeps_away(self, user_id: str) -> bool:
+        """Whether this user was kicked and has to stay away, whatever the token."""
+        return self._revoked is not None and self._revoked.is_away(user_id)
+
+    def is_revoked(self, principal: Principal) -> bool:
+        """Whether the token of this principal was revoked since it was verified."""
+        return self._revoked is not None and self._revoked.covers(principal)
 
     @property
     def fetches_keys(self) -> bool:
@@ -137,7 +163,7 @@ class Authenticator:
         return self.authenticate(token)
 
     def authenticate(self, token: str) -> Principal:
-        """Verify the token with the keys at hand. Raises InvalidTokenError or UnknownKeyError."""
+        """Verify the token with the keys at hand. Raises InvalidTokenError or one of its subclasses."""
         if len(token) > MAX_TOKEN_BYTES or _COMPACT.fullmatch(token) is None:
             raise InvalidTokenError("malformed")
         try:
@@ -146,7 +172,7 @@ class Authenticator:
             raise InvalidTokenError("malformed") from None
         decoded = self._decode(token)
         try:
-            return principal_from_claims(
+            principal = principal_from_claims(
                 decoded["payload"],
                 decoded["header"],
                 now=self._clock(),
@@ -155,6 +181,16 @@ class Authenticator:
             )
         except ClaimError as error:
             raise InvalidTokenError(str(error)) from None
+        if self._revoked is not None:
+            self._check_revoked(self._revoked, principal)
+        return principal
+
+    @staticmethod
+    def _check_revoked(revoked: RevokedTokens, principal: Principal) -> None:
+        if not revoked.known:
+            raise NotReadyError("revocations not read")
+        if revoked.covers(principal):
+            raise InvalidTokenError("revoked")
 
     def _decode(self, token: str) -> dict[str, Any]:
         decoded, reason = self._try(token, self._keys)

@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from rtcli.protocol.names import MAX_NAME_CHARACTERS, is_blank
 from rtcli.protocol.position import USER_PREFIX
-from rtcli.protocol.tokens import is_valid_user_id
+from rtcli.protocol.tokens import is_token_id, is_valid_user_id
 
 UNKNOWN_NAME = "Unknown"
 # Ten years. More is a mistake: milliseconds instead of seconds, or "never".
@@ -53,13 +53,18 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The holder of a valid token. `expires_at` is in Unix seconds; `grants` None means every room."""
+    """The holder of a valid token. `expires_at` and `issued_at` are in Unix seconds.
+
+    `grants` None means every room; `token_id` is the token's own name (`jti`), when it has one.
+    """
 
     user_id: str
     name: str
     expires_at: float
     scopes: frozenset[str] = frozenset()
     grants: tuple[Grant, ...] | None = None
+    token_id: str | None = None
+    issued_at: float | None = None
 
     @property
     def is_admin(self) -> bool:
@@ -110,6 +115,8 @@ def principal_from_claims(
         expires_at=expires_at,
         scopes=_scopes(claims.get("scope")),
         grants=_grants(claims.get("rooms")) if "rooms" in claims else None,
+        token_id=_token_id(claims["jti"]) if "jti" in claims else None,
+        issued_at=_number(claims["iat"], "iat") if "iat" in claims else None,
     )
 
 
@@ -152,6 +159,13 @@ def _number(value: object, claim: str) -> float:
 def _subject(value: object) -> str:
     if not is_valid_user_id(value):
         raise ClaimError("sub")
+    return str(value)
+
+
+def _token_id(value: object) -> str:
+    # RFC 7519, 4.1.7: a string. One that no revocation could name would make the token one that stays valid.
+    if not is_token_id(value):
+        raise ClaimError("jti")
     return str(value)
 
 

@@ -29,7 +29,7 @@ from rtcli_server.broker.coordinator import (
 )
 from rtcli_server.broker.foreign import ForeignContent, Place
 from rtcli_server.broker.opening import open_broker
-from rtcli_server.broker.validation import CONTROL, ForeignDataError, check_member
+from rtcli_server.broker.validation import CONTROL, ForeignDataError, check_member, check_revocation
 
 __all__ = [
     "CONTROL",
@@ -51,6 +51,7 @@ __all__ = [
     "Retention",
     "UserWatcher",
     "check_member",
+    "check_revocation",
     "new_instance_id",
     "open_broker",
     "refuse",

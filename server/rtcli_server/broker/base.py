@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
+from rtcli_server.auth.revocations import Revocation
 from rtcli_server.broker.coordinator import Coordinator, OnNotification
 
 _log = logging.getLogger(__name__)
@@ -186,6 +187,18 @@ class Broker(Protocol):
         gets what instances `notify` in subscribed channels, where the log has a coordinator. `users` is told
         of all users' channels, also without subscriptions, which would cost something for each of them.
         """
+        ...
+
+    async def revoke(self, revocation: Revocation) -> None:
+        """Keep a revocation until its time, merged with one about the same.
+
+        Returns when the store has it, as safe as a publication. Raises BrokerUnavailableError; it may be
+        repeated.
+        """
+        ...
+
+    async def revocations(self) -> list[Revocation]:
+        """Read all revocations whose time is not over. Raises BrokerUnavailableError."""
         ...
 
     async def ready(self) -> bool:

@@ -27,6 +27,7 @@ class Place(StrEnum):
     NOTIFICATION = "notification"
     PRESENCE = "presence"
     COMMAND = "command"
+    REVOCATION = "revocation"
 
 
 class ForeignContent:

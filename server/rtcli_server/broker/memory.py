@@ -16,8 +16,10 @@ from typing_extensions import override
 
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
+from rtcli_server.auth.revocations import Revocation, RevokedTokens
 from rtcli_server.broker.base import (
     MAX_PAGE,
+    BrokerUnavailableError,
     HistoryPage,
     Published,
     Retention,
@@ -74,6 +76,7 @@ class MemoryBroker(OneProcessBroker):
         self._max_age_ms = retention.max_age_ms
         self._max_channel_bytes = retention.max_channel_bytes + CHANNEL_BYTES
         self._now_ms = now_ms
+        self._revoked = RevokedTokens(now_ms)
         self._epoch = new_epoch()  # of every unknown channel
         self._channels: OrderedDict[str, ChannelLog] = OrderedDict()  # least recently used first
         self._tops: OrderedDict[str, Position] = OrderedDict()  # of channels that lost their ring
@@ -167,6 +170,20 @@ class MemoryBroker(OneProcessBroker):
         self._channels.move_to_end(channel)
         self._expire(log, self._now_ms())
         return log.page(since, min(limit, MAX_PAGE))
+
+    @override
+    async def revoke(self, revocation: Revocation) -> None:
+        self._require_open()
+        self._revoked.add(revocation)
+
+    @override
+    async def revocations(self) -> list[Revocation]:
+        self._require_open()
+        return list(self._revoked)
+
+    def _require_open(self) -> None:
+        if self._closed.is_set():
+            raise BrokerUnavailableError("the log is closed")
 
     @override
     async def ready(self) -> bool:

@@ -23,7 +23,7 @@ def open_broker(
 ) -> Broker:
     """Open the log that `url` names.
 
-    `memory:`, `sqlite:PATH` with `?synchronous=full|normal`, or a URL as described in redis/url.py.
+    `memory:`, `sqlite:PATH` with `?synchronous=full|normal`, or a URL as described in redis/target.py.
     Redis need not be up yet. Called before or in the event loop that uses the broker. `supervisor` owns what
     the log runs in the background, and is told when something of it ends. `foreign` counts what is found
     there and not ours.
@@ -68,8 +68,8 @@ def _open_sqlite(rest: str, retention: Retention, supervisor: Supervisor, foreig
 def _open_redis(url: str, retention: Retention, supervisor: Supervisor, foreign: ForeignContent) -> Broker:
     # Imported when used: importing redis takes as long as starting the rest of the server.
     from rtcli_server.broker.redis.broker import RedisBroker  # noqa: PLC0415 - only when it is used
+    from rtcli_server.broker.redis.target import parse_redis_url  # noqa: PLC0415 - only when it is used
     from rtcli_server.broker.redis.timings import RedisTimings  # noqa: PLC0415 - only when it is used
-    from rtcli_server.broker.redis.url import parse_redis_url  # noqa: PLC0415 - only when it is used
 
     target = parse_redis_url(url)
     instance_id = new_instance_id()

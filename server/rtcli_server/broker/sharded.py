@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing_extensions import override
 
 from rtcli.protocol.position import USER_PREFIX, Position
+from rtcli_server.auth.revocations import Revocation
 from rtcli_server.broker.base import Broker, Deliver, HistoryPage, Published, ReportLost, UserWatcher
 from rtcli_server.broker.coordinator import (
     Coordinator,
@@ -18,6 +19,7 @@ from rtcli_server.broker.coordinator import (
     PresenceChange,
     RoomUsers,
 )
+from rtcli_server.broker.validation import CONTROL
 
 
 class ShardedBroker(Broker):
@@ -73,6 +75,14 @@ class ShardedBroker(Broker):
         async with asyncio.TaskGroup() as group:
             for shard in self._shards:
                 group.create_task(shard.run(deliver, lost, on_notification, users))
+
+    @override
+    async def revoke(self, revocation: Revocation) -> None:
+        await self._shard(CONTROL).revoke(revocation)
+
+    @override
+    async def revocations(self) -> list[Revocation]:
+        return await self._shard(CONTROL).revocations()
 
     @override
     async def ready(self) -> bool:

@@ -23,7 +23,8 @@ from rtcli.protocol.names import is_valid_name
 from rtcli.protocol.position import MAX_OFFSET, ROOM_PREFIX
 from rtcli.protocol.publication import NEW_MESSAGE, Publication, encode_timestamp, is_valid_event_name
 from rtcli.protocol.rooms import is_valid_room
-from rtcli.protocol.tokens import is_valid_user_id
+from rtcli.protocol.tokens import is_token_id, is_valid_user_id
+from rtcli_server.auth.revocations import Revocation, RevocationKind
 from rtcli_server.broker.coordinator import Notification
 
 CONTROL = "control"  # the channel for commands to all instances, and their event
@@ -152,6 +153,16 @@ def check_member(user_id: str, name: str) -> tuple[str, str]:
     if not is_valid_user_id(user_id) or not is_valid_name(name):
         raise ForeignDataError("not a user with a name")
     return user_id, name
+
+
+def check_revocation(revocation: Revocation) -> Revocation:
+    """Return a revocation that says something possible. Raises ForeignDataError."""
+    is_subject = is_token_id if revocation.kind is RevocationKind.TOKEN else is_valid_user_id
+    if not is_subject(revocation.subject):
+        raise ForeignDataError("not a token or a user")
+    if not (0 <= revocation.before_ms <= MAX_TIME_MS and 0 <= revocation.until_ms <= MAX_TIME_MS):
+        raise ForeignDataError("not a time")
+    return revocation
 
 
 def is_room_channel(text: str) -> bool:

@@ -13,7 +13,8 @@ import msgspec
 
 from rtcli.protocol.tokens import is_valid_user_id
 from rtcli_server.auth.claims import Principal
-from rtcli_server.broker import CONTROL, ForeignDataError, check_member
+from rtcli_server.auth.revocations import Revocation
+from rtcli_server.broker import CONTROL, ForeignDataError, check_member, check_revocation
 
 CHANNEL = EVENT = CONTROL  # of the log; clients never get it
 
@@ -31,7 +32,13 @@ class Refresh(msgspec.Struct, frozen=True, tag="refresh"):
     principal: Principal
 
 
-Command: TypeAlias = Kick | Refresh
+class Revoke(msgspec.Struct, frozen=True, tag="revoke"):
+    """Accept no token any more that this is about, and close what was opened with one."""
+
+    revocation: Revocation
+
+
+Command: TypeAlias = Kick | Refresh | Revoke
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Command).decode
@@ -54,6 +61,8 @@ def decode_command(data: bytes) -> Command:
     if isinstance(command, Kick):
         if not is_valid_user_id(command.user_id):
             raise ForeignDataError("not a user")
+    elif isinstance(command, Revoke):
+        check_revocation(command.revocation)
     else:
         check_member(command.principal.user_id, command.principal.name)
         if not math.isfinite(command.principal.expires_at):

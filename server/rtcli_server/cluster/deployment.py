@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from random import Random
 
 from rtcli.protocol.position import ROOM_PREFIX
@@ -45,7 +45,7 @@ class Deployment:
 
     `linger_s`: how long the users of an instance that ends count as being about to come back; `reject` closes
     a connection (by id) that is one too many of its user; `handle` carries out a command that was sent to all
-    instances.
+    instances; `reannounce` is called when the store may have forgotten something, or a command was missed.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class Deployment:
         linger_s: float,
         reject: Callable[[str], None],
         handle: Callable[[Command], None],
+        reannounce: Callable[[], Awaitable[None]],
         spawn: Spawn,
         rng: Random,
     ) -> None:
@@ -90,7 +91,7 @@ class Deployment:
         self._heartbeats = HeartbeatLoop(
             coordinator,
             self.membership,
-            [self.presence.reannounce, self.user_connections.reannounce],
+            [self.presence.reannounce, self.user_connections.reannounce, reannounce],
             lease_s=lease_s,
             now=clock.now,
             rng=rng,
@@ -143,7 +144,7 @@ class Deployment:
         Raises BrokerUnavailableError when the other instances could not be reached.
         """
         elsewhere = await self.user_connections.count_elsewhere(user_id)
-        await self._send(Kick(user_id))
+        await self.send(Kick(user_id))
         return elsewhere
 
     async def refresh_stream(self, connection_id: str, principal: Principal) -> bool:
@@ -154,9 +155,10 @@ class Deployment:
         instance = connection_id.partition("-")[0]
         if instance not in self.membership.alive - {self._coordinator.instance_id}:
             return False
-        await self._send(Refresh(connection_id, principal))
+        await self.send(Refresh(connection_id, principal))
         return True
 
-    async def _send(self, command: Command) -> None:
+    async def send(self, command: Command) -> None:
+        """Send a command to all instances. Raises BrokerUnavailableError."""
         data, time_ms = encode_command(command), self._clock.wall_ms()
         await self._broker.publish(CHANNEL, EVENT, data, key=None, time_ms=time_ms)

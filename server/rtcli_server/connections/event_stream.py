@@ -19,7 +19,7 @@ from rtcli.protocol.position import ROOM_PREFIX, format_cursor
 from rtcli.protocol.sse import encode_event
 from rtcli_server.auth.claims import Principal
 from rtcli_server.connections.event_stream_writer import EventStreamServices, OpenWriter, send_closing
-from rtcli_server.connections.hub import Client
+from rtcli_server.connections.hub import KICKED, Client
 from rtcli_server.delivery import resumption
 from rtcli_server.delivery.channel import Subscriber, Subscription, Write
 from rtcli_server.delivery.recovery import RecoveryResult, begin, read_missed
@@ -41,18 +41,17 @@ class EventStream(Subscriber, Client):
         open_writer: OpenWriter,
         *,
         connection_id: str,
-        user_id: str,
+        principal: Principal,
         address: str,
-        expires_at: float,
         expiry_grace_s: float,
         heartbeat_s: float,
         retry_ms: int,
     ) -> None:
         self._services = services
         self.connection_id = connection_id
-        self.user_id = user_id
+        self.principal = principal
+        self.user_id = principal.user_id
         self.address = address
-        self.expires_at = expires_at  # Unix seconds
         self.slot = 0
         self._expiry_grace_s = expiry_grace_s
         self._heartbeat_s = heartbeat_s
@@ -62,6 +61,7 @@ class EventStream(Subscriber, Client):
         self._moved: Subscription | None = None  # the last one written: `_suffix` is for it
         self._suffix = b""
         self._begun = False  # `ready` was written: before that there is no cursor
+        self._closing = False
         self._gone = False
         self.writer = open_writer(self)
 
@@ -152,12 +152,12 @@ class EventStream(Subscriber, Client):
         self.writer.write_events(batch, self._suffix)
 
     def _schedule(self, now: float) -> None:
-        expiry = now + self.expires_at + self._expiry_grace_s - self._services.clock.wall()
+        expiry = now + self.principal.expires_at + self._expiry_grace_s - self._services.clock.wall()
         self._services.wheel.schedule(self, min(self._heartbeat_at, expiry))
 
     def on_timer(self, now: float) -> None:
         """Send a heartbeat, or end a stream whose token has expired."""
-        if self._services.clock.wall() >= self.expires_at + self._expiry_grace_s:
+        if self._services.clock.wall() >= self.principal.expires_at + self._expiry_grace_s:
             self.fail(ErrorCode.INVALID_TOKEN)
             return
         if now >= self._heartbeat_at:
@@ -171,7 +171,7 @@ class EventStream(Subscriber, Client):
         """Go on with the rights of a new token; return False when they are not enough."""
         if principal.user_id != self.user_id or not all(map(principal.can_join, self.rooms)):
             return False
-        self.expires_at = principal.expires_at
+        self.principal = principal
         self._schedule(self._services.clock.now())
         return True
 
@@ -185,8 +185,11 @@ class EventStream(Subscriber, Client):
 
     @override
     def shut_down(self, code: CloseCode, reason: str, retry_after_ms: int | None) -> None:
+        if self._closing:
+            return
+        self._closing = True
         self._services.hub.closing(self, code, reason)
-        if code is CloseCode.KICKED:
+        if code is CloseCode.KICKED and reason == KICKED:
             self._services.hub.remember_kick(self.user_id, now=self._services.clock.now())
         send_closing(self.writer, self.cursor if self._begun else None, code, reason, retry_after_ms)
 

@@ -13,6 +13,7 @@ from rtcli_server.limits.connection_caps import ConnectionCaps
 from rtcli_server.metrics.registry import Metrics
 from rtcli_server.timing.containment import contained
 
+KICKED = "kicked"  # the reason of a kick
 KICK_S = 60.0  # beyond its retry: how long a browser may take to come back, when it is refused
 
 _log = logging.getLogger(__name__)
@@ -164,11 +165,11 @@ class Hub:
 
     # -- kicks ---------------------------------------------------------------------------------------------
 
-    def kick(self, user_id: str, reason: str = "kicked") -> int:
+    def kick(self, user_id: str) -> int:
         """Close everything that a user has open, for good; return the number of clients closed."""
         clients = self.of_user(user_id)
         for client in clients:
-            close_or_cut(client, CloseCode.KICKED, reason, None)
+            close_or_cut(client, CloseCode.KICKED, KICKED, None)
         return len(clients)
 
     def remember_kick(self, user_id: str, *, now: float) -> None:

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from rtcli.protocol.codes import CloseCode
 from rtcli_server.auth.admission import Admission, AdmissionRequest, Rejection, UndecidedError
-from rtcli_server.auth.authenticator import Authenticator
+from rtcli_server.auth.authenticator import Authenticator, InvalidTokenError
 from rtcli_server.auth.claims import Principal
 from rtcli_server.auth.origins import OriginPolicy
 from rtcli_server.hooks.gate import Denial, HookGate
@@ -34,8 +34,10 @@ class HookedAdmission(Admission):
         origins: OriginPolicy,
         check_capacity: Callable[[str, str], Rejection | None],
         rejections: Counter[str],
+        *,
+        retry_after_ms: Callable[[], int],
     ) -> None:
-        super().__init__(authenticator, origins, check_capacity, rejections)
+        super().__init__(authenticator, origins, check_capacity, rejections, retry_after_ms=retry_after_ms)
         self._gate = gate
 
     @override
@@ -58,5 +60,7 @@ class HookedAdmission(Admission):
         if isinstance(verdict, Denial):
             rejection = rejection_of(verdict)
             return self._reject(request, rejection, "the application refused it")
-        # Others may have come meanwhile.
+        # Others may have come meanwhile, and the token may have been revoked.
+        if self._authenticator.is_revoked(principal):
+            return self._reject_invalid(request, InvalidTokenError("revoked"))
         return self._check_limits(request, replace(principal, name=verdict))

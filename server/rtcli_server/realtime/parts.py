@@ -13,6 +13,7 @@ from rtcli.protocol.codes import CloseCode, ErrorCode
 from rtcli_server.auth.admission import Admission, Rejection
 from rtcli_server.auth.authenticator import Authenticator
 from rtcli_server.auth.origins import OriginPolicy
+from rtcli_server.auth.revocations import RevokedTokens
 from rtcli_server.broker import Broker, Coordinator, Retention
 from rtcli_server.cluster.deployment import Deployment
 from rtcli_server.cluster.shared_rates import SharedRates
@@ -36,7 +37,7 @@ from rtcli_server.timing.clock import Clock
 from rtcli_server.timing.tasks import Spawn
 
 
-def new_authenticator(settings: Settings) -> Authenticator:
+def new_authenticator(settings: Settings, revoked: RevokedTokens) -> Authenticator:
     """Prepare the keys. Raises KeyConfigError."""
     return Authenticator(
         secrets=settings.secrets,
@@ -44,6 +45,7 @@ def new_authenticator(settings: Settings) -> Authenticator:
         jwks_url=settings.jwks_url,
         audience=settings.audience,
         issuer=settings.issuer,
+        revoked=revoked,
     )
 
 
@@ -144,11 +146,15 @@ def new_admission(
     origins: OriginPolicy,
     check_capacity: Callable[[str, str], Rejection | None],
     rejections: Counter[str],
+    *,
+    retry_after_ms: Callable[[], int],
 ) -> Admission:
     """Who may connect, and with a hook, what the application says to that."""
     if gate is None or "connect" not in gate.implemented:
-        return Admission(authenticator, origins, check_capacity, rejections)
-    return HookedAdmission(gate, authenticator, origins, check_capacity, rejections)
+        return Admission(authenticator, origins, check_capacity, rejections, retry_after_ms=retry_after_ms)
+    return HookedAdmission(
+        gate, authenticator, origins, check_capacity, rejections, retry_after_ms=retry_after_ms
+    )
 
 
 def new_disconnects(gate: HookGate | None, spawn: Spawn) -> Disconnects | None:
@@ -157,14 +163,18 @@ def new_disconnects(gate: HookGate | None, spawn: Spawn) -> Disconnects | None:
 
 
 class _Observers(HubObserver):
-    """The other instances and the application are told of each client."""
+    """Who looks for revoked tokens, the other instances and the application are told of each client."""
 
-    def __init__(self, others: HubObserver | None, disconnects: Disconnects) -> None:
+    def __init__(
+        self, revoked: HubObserver, others: HubObserver | None, disconnects: Disconnects | None
+    ) -> None:
+        self._revoked = revoked
         self._others = others
         self._disconnects = disconnects
 
     @override
     def opened(self, connection: Client) -> None:
+        self._revoked.opened(connection)
         if self._others is not None:
             self._others.opened(connection)
 
@@ -172,13 +182,16 @@ class _Observers(HubObserver):
     def closed(self, connection: Client) -> None:
         if self._others is not None:
             self._others.closed(connection)
-        self._disconnects.report(connection)
+        if self._disconnects is not None:
+            self._disconnects.report(connection)
 
 
-def new_observer(deployment: Deployment | None, disconnects: Disconnects | None) -> HubObserver | None:
+def new_observer(
+    revoked: HubObserver, deployment: Deployment | None, disconnects: Disconnects | None
+) -> HubObserver:
     """Whoever is told of clients that come and go."""
     others = None if deployment is None else deployment.user_connections
-    return others if disconnects is None else _Observers(others, disconnects)
+    return revoked if others is None and disconnects is None else _Observers(revoked, others, disconnects)
 
 
 def rejection_of_cap(reached: CapReached) -> Rejection:

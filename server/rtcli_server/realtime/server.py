@@ -16,6 +16,7 @@ from rtcli.protocol.publication import Publication
 from rtcli_server.auth.admission import Rejection
 from rtcli_server.auth.claims import Principal
 from rtcli_server.auth.origins import OriginPolicy
+from rtcli_server.auth.revocations import RevokedTokens
 from rtcli_server.broker import (
     Broker,
     Coordinator,
@@ -27,11 +28,10 @@ from rtcli_server.broker import (
 )
 from rtcli_server.broker.paging import ReadHistory
 from rtcli_server.cluster import control
-from rtcli_server.cluster.control import Command, Kick
 from rtcli_server.cluster.deployment import Deployment
+from rtcli_server.cluster.revocations import Revocations
 from rtcli_server.cluster.shared_rates import SharedRates
 from rtcli_server.connections.answers import Answers
-from rtcli_server.connections.event_stream import EventStream
 from rtcli_server.connections.hub import Hub
 from rtcli_server.connections.process_budget import Output, ProcessBudget
 from rtcli_server.connections.reply_flusher import ReplyFlusher
@@ -43,6 +43,7 @@ from rtcli_server.presence.occupancy import Occupancy
 from rtcli_server.presence.rooms import Rooms
 from rtcli_server.presence.service import PresenceService
 from rtcli_server.realtime.clients import ClientFactory
+from rtcli_server.realtime.commands import Commands
 from rtcli_server.realtime.parts import (
     new_admission,
     new_authenticator,
@@ -58,6 +59,7 @@ from rtcli_server.realtime.parts import (
     rejection_of_cap,
 )
 from rtcli_server.realtime.personal_events import PersonalEvents
+from rtcli_server.realtime.revoked_clients import RevokedClients
 from rtcli_server.settings import Settings
 from rtcli_server.timing.clock import Clock
 from rtcli_server.timing.supervision import Supervised, Supervisor
@@ -95,11 +97,18 @@ class RealtimeServer:
         self._prepare_clients()
 
     def _prepare_admission(self) -> None:
-        self.authenticator = new_authenticator(self.settings)
+        # A log in memory is a new one: nothing is revoked, also before this runs.
+        self._revoked = RevokedTokens(self.clock.wall_ms, known=self.settings.store == "memory:")
+        self.authenticator = new_authenticator(self.settings, self._revoked)
         self.origins = OriginPolicy(self.settings.origins)
         self._caps = new_caps(self.settings, self.rng)
         self.admission = new_admission(
-            self.gate, self.authenticator, self.origins, self.check_capacity, self.metrics.refusals
+            self.gate,
+            self.authenticator,
+            self.origins,
+            self.check_capacity,
+            self.metrics.refusals,
+            retry_after_ms=self.retry_after_ms,
         )
 
     def _open_log(self) -> None:
@@ -119,19 +128,27 @@ class RealtimeServer:
         self._announcements = Announcements(
             self.fanout, self._occupancy, self.wheel, self.clock, typing_s=self.settings.typing_s
         )
+        self.revocations = Revocations(
+            self.broker,
+            self._revoked,
+            enforce=lambda revocation: self._revoked_clients.enforce(revocation, now=self.clock.now()),
+            wall_ms=self.clock.wall_ms,
+        )
         self.deployment = None if coordinator is None else self._new_deployment(coordinator)
         self.rooms = self._new_rooms()
 
     def _prepare_clients(self) -> None:
         settings = self.settings
         self._disconnects = new_disconnects(self.gate, self.tasks.spawn)
+        self._revoked_clients = RevokedClients(lambda: self.hub, self._revoked)
         self.hub = Hub(
             self._caps,
             self.metrics,
             stream_retry_s=settings.stream_retry_ms / 1000,
-            observer=new_observer(self.deployment, self._disconnects),
+            observer=new_observer(self._revoked_clients, self.deployment, self._disconnects),
         )
         self._personal_events = PersonalEvents(self.hub, self.history, spawn=self.tasks.spawn)
+        self._commands = Commands(self.hub, self._revoked, self.revocations, self.deployment, self.clock)
         self.reply_flusher = ReplyFlusher()
         self.slow_consumers = SlowConsumers(
             self.fanout,
@@ -162,6 +179,7 @@ class RealtimeServer:
             linger_s=self.settings.presence_grace_s + self.settings.retry_spread_s,
             reject=self._reject_late,
             handle=self._handle,
+            reannounce=self.revocations.reannounce,
             spawn=self.tasks.spawn,
             rng=self.rng,
         )
@@ -210,31 +228,16 @@ class RealtimeServer:
 
     # -- commands to all instances -------------------------------------------------------------------------
 
-    async def kick(self, user_id: str) -> int:
-        """Close everything that a user has open, on all instances; return the number of connections.
-
-        Raises BrokerUnavailableError when the other instances could not be reached.
-        """
-        here = self.hub.kick(user_id)
-        return here if self.deployment is None else here + await self.deployment.kick(user_id)
+    async def kick(self, user_id: str, stay_away_s: float = 0.0) -> int:
+        """As `Commands.kick`."""
+        return await self._commands.kick(user_id, stay_away_s)
 
     async def refresh_elsewhere(self, connection_id: str, principal: Principal) -> bool:
-        """Refresh the token of an event stream on another instance; return whether there may be one.
+        """As `Commands.refresh_elsewhere`."""
+        return await self._commands.refresh_elsewhere(connection_id, principal)
 
-        Raises BrokerUnavailableError when that instance could not be reached.
-        """
-        deployment = self.deployment
-        return deployment is not None and await deployment.refresh_stream(connection_id, principal)
-
-    def _handle(self, command: Command) -> None:
-        """Carry out a command that was sent to all instances."""
-        if isinstance(command, Kick):
-            self.hub.kick(command.user_id)
-            self.hub.remember_kick(command.user_id, now=self.clock.now())
-        else:
-            stream = self.hub.clients.get(command.connection_id)
-            if isinstance(stream, EventStream):
-                stream.refresh(command.principal)
+    def _handle(self, command: control.Command) -> None:
+        self._commands.handle(command)
 
     # -- life ----------------------------------------------------------------------------------------------
 
@@ -247,6 +250,13 @@ class RealtimeServer:
         if self.deployment is not None:
             start(DEPLOYMENT, self.deployment.run)
         start(TIMERS, Ticker(self.wheel, self.clock.now, self._tick).run)
+        await self._read_revocations()
+
+    async def _read_revocations(self) -> None:
+        if self.deployment is not None:
+            self.broker.subscribe(control.CHANNEL)
+        if not await self.revocations.first_read():
+            self.tasks.spawn(self.revocations.read_until_known())
 
     def _run_broker(self) -> Coroutine[Any, Any, None]:
         on_notification = None if self.deployment is None else self.deployment.on_notification
@@ -269,6 +279,7 @@ class RealtimeServer:
         self.slow_consumers.tick(now)
         self.answers.tick(now)
         self._process_budget.tick(now)
+        self._revoked_clients.tick(now)
         self.metrics.ticked(now)
 
     @property
@@ -281,7 +292,10 @@ class RealtimeServer:
         return chain(self.hub.clients.values(), self.answers.outputs)
 
     def _lost(self, lost: Lost) -> None:
-        self.fanout.lost(lost.channel, lost.position)
+        if lost.channel == control.CHANNEL:
+            self.tasks.spawn(self.revocations.reannounce())  # commands are among what is lost
+        else:
+            self.fanout.lost(lost.channel, lost.position)
 
     async def stop(self) -> None:
         """Cut the clients that are left, and close the log."""
@@ -305,7 +319,7 @@ class RealtimeServer:
     async def ready(self) -> bool:
         """Whether connections are welcome.
 
-        The log answers, there is a key, everything runs that should, and nothing is draining.
+        The log answers, tokens can be checked, everything runs that should, and nothing is draining.
         """
         runs = not self.hub.draining and not self.supervisor.failing
         return runs and self.authenticator.ready and await self.broker.ready()

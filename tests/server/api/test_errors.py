@@ -16,8 +16,10 @@ from rtcli_server.api import api_router, install_problem_handlers
 from rtcli_server.auth.authenticator import Authenticator
 from rtcli_server.auth.claims import Principal
 from rtcli_server.auth.origins import OriginPolicy
+from rtcli_server.auth.revocations import RevokedTokens
 from rtcli_server.broker import BrokerUnavailableError, HistoryPage, Published, Retention, open_broker
 from rtcli_server.broker.base import Broker
+from rtcli_server.cluster.revocations import Revocations
 from rtcli_server.metrics.registry import Metrics
 from rtcli_server.process.runner import ServerHandle, running_server
 from rtcli_server.settings import Settings
@@ -146,9 +148,19 @@ class Services:
     rooms: Nobody = field(default_factory=Nobody)
     clock: Clock = field(default_factory=lambda: Clock(lambda: 0.0))
     metrics: Metrics = field(default_factory=lambda: Metrics(lambda: 0.0, tick_s=1.0))
+    revocations: Revocations = field(init=False)
 
-    async def kick(self, user_id: str) -> int:
-        del user_id
+    def __post_init__(self) -> None:
+        revoked = RevokedTokens(self.clock.wall_ms)
+        self.revocations = Revocations(
+            self.broker, revoked, enforce=lambda _: None, wall_ms=self.clock.wall_ms
+        )
+
+    def retry_after_ms(self) -> int:
+        return 0
+
+    async def kick(self, user_id: str, stay_away_s: float = 0.0) -> int:
+        del user_id, stay_away_s
         return 0
 
     async def refresh_elsewhere(self, connection_id: str, principal: Principal) -> bool:

@@ -30,6 +30,7 @@ class CheckedAdmission:
             OriginPolicy([OK]),
             self.check_capacity,
             self.rejections,
+            retry_after_ms=lambda: 500,
         )
 
     def check_capacity(self, user_id: str, address: str) -> Rejection | None:

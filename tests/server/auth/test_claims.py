@@ -252,3 +252,23 @@ def test_any_claims_give_a_principal_or_the_documented_error(claims: dict[str, o
     assert principal.user_id.isprintable()
     assert principal.name.isprintable()
     assert principal.expires_at > NOW - 5
+
+
+@pytest.mark.parametrize("jti", ["a", "b27d5c1c-7b0a-4b1e-9a39-5a1f6a3d0a3e", "x" * 256, "Größe 1", " "])
+def test_the_names_of_tokens(jti: str) -> None:
+    assert check(jti=jti).token_id == jti
+
+
+@pytest.mark.parametrize(
+    "jti", [None, "", 7, 7.5, True, [], {}, "x" * 257, "a\nb", "a\x00", "\u202e", "\ud800"]
+)
+def test_names_that_no_revocation_could_say_are_refused(jti: object) -> None:
+    """Otherwise there were a token that nobody can revoke."""
+    with pytest.raises(ClaimError, match="jti"):
+        check(jti=jti)
+
+
+def test_when_a_token_was_issued() -> None:
+    assert check().issued_at is None
+    assert check(iat=NOW - 60).issued_at == NOW - 60
+    assert check(iat=0).issued_at == 0.0

@@ -26,4 +26,5 @@ def test_each_piece_is_counted_and_the_log_told_once_in_a_while(caplog: pytest.L
         Place.NOTIFICATION: 0,
         Place.PRESENCE: 0,
         Place.COMMAND: 0,
+        Place.REVOCATION: 0,
     }

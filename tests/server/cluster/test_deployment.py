@@ -144,7 +144,9 @@ def test_a_stream_is_refreshed_through_another_instance(pair: Pair) -> None:
     soon = token("10", ttl_s=60)
 
     def expires_at(connection_id: str) -> float:
-        return second.ask(lambda realtime: float(vars(realtime.hub.clients[connection_id])["expires_at"]))
+        return second.ask(
+            lambda realtime: float(vars(realtime.hub.clients[connection_id])["principal"].expires_at)
+        )
 
     with EventStream(second.port, rooms=("a",), bearer=soon) as stream:
         stream.until("ready")

@@ -12,8 +12,8 @@ from rtcli.protocol.publication import Publication
 from rtcli_server.broker import BrokerUnavailableError, ForeignContent, Lost, Retention, new_instance_id
 from rtcli_server.broker.opening import now_ms
 from rtcli_server.broker.redis.broker import RedisBroker
+from rtcli_server.broker.redis.target import parse_redis_url
 from rtcli_server.broker.redis.timings import RedisTimings
-from rtcli_server.broker.redis.url import parse_redis_url
 from rtcli_server.timing.supervision import Supervisor
 from tests.support.checker import Outcome, Receiver, Sent, Verdict, check
 from tests.support.waiting import until

@@ -1,4 +1,4 @@
 """The log in Redis or Valkey: a server, Sentinels or a cluster.
 
-From outside: `broker.RedisBroker`, `url` and `timings`.
+From outside: `broker.RedisBroker`, `target` and `timings`.
 """

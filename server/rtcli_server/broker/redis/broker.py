@@ -22,6 +22,7 @@ from typing_extensions import override
 
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
+from rtcli_server.auth.revocations import Revocation
 from rtcli_server.broker.base import (
     MAX_PAGE,
     Broker,
@@ -40,6 +41,7 @@ from rtcli_server.broker.redis.coordinator import RedisCoordinator
 from rtcli_server.broker.redis.link import Link
 from rtcli_server.broker.redis.probe import Probe
 from rtcli_server.broker.redis.pubsub_listener import PubSubListener
+from rtcli_server.broker.redis.revocations import RevocationHash
 from rtcli_server.broker.redis.scripts import LogScripts
 from rtcli_server.broker.redis.target import Target
 from rtcli_server.broker.redis.timings import RedisTimings
@@ -95,6 +97,9 @@ class RedisBroker(Broker):
             instance_id=instance_id,
             ttl_s=timings.coordinator_ttl_s,
             foreign=foreign,
+        )
+        self._revocations = RevocationHash(
+            self._names, lambda: self._link, self._coordinator.scripts, foreign, now_ms=now_ms
         )
         self._health = StoreHealth(target.name)
         self._probe = Probe(
@@ -168,6 +173,14 @@ class RedisBroker(Broker):
             if (publications or publication.time_ms >= oldest_ms) and publication.offset <= top.offset:
                 publications.append(publication)
         return publications
+
+    @override
+    async def revoke(self, revocation: Revocation) -> None:
+        await self._revocations.add(revocation)
+
+    @override
+    async def revocations(self) -> list[Revocation]:
+        return await self._revocations.read()
 
     @override
     def subscribe(self, channel: str) -> None:

@@ -103,7 +103,9 @@ class CoordinatorScripts:
     """The scripts of `RedisCoordinator`."""
 
     def __init__(self) -> None:
-        texts = {name: _read(name) for name in ("heartbeat", "presence", "connections", "take_tokens")}
+        texts = {
+            name: _read(name) for name in ("heartbeat", "presence", "connections", "take_tokens", "revoke")
+        }
         self.texts = list(texts.values())
         self._digests = _digests(texts)
 

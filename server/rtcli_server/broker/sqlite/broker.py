@@ -22,6 +22,7 @@ from typing_extensions import override
 
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
+from rtcli_server.auth.revocations import Revocation
 from rtcli_server.broker.base import (
     BrokerUnavailableError,
     Deliver,
@@ -37,7 +38,7 @@ from rtcli_server.broker.foreign import ForeignContent
 from rtcli_server.broker.one_process import OneProcessBroker
 from rtcli_server.broker.sqlite.file import StoreFile
 from rtcli_server.broker.sqlite.reader import Reader
-from rtcli_server.broker.sqlite.thread import Outcome, WriterThread
+from rtcli_server.broker.sqlite.thread import Job, Outcome, WriterThread
 from rtcli_server.broker.sqlite.writer import Append, Writer
 from rtcli_server.timing.supervision import OnEnd, Supervised, Supervisor
 
@@ -70,6 +71,7 @@ class SqliteBroker(OneProcessBroker):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: deque[asyncio.Future[Published]] = deque()  # in the order of the queue
         self._waiting_bytes = 0
+        self._jobs: set[asyncio.Future[None]] = set()
         self._closing = False
 
     @override
@@ -129,6 +131,26 @@ class SqliteBroker(OneProcessBroker):
         return await loop.run_in_executor(self._read_thread, self._reader.page, channel, since, limit)
 
     @override
+    async def revoke(self, revocation: Revocation) -> None:
+        loop = self._loop or self._start()
+        if self._closing:
+            raise BrokerUnavailableError("the log is closed")
+        done: asyncio.Future[None] = loop.create_future()
+        self._jobs.add(done)
+        self._thread.put(Job(lambda writer: writer.revoke(revocation), partial(self._post, _finish, done)))
+        try:
+            await done
+        finally:
+            self._jobs.discard(done)
+
+    @override
+    async def revocations(self) -> list[Revocation]:
+        loop = self._loop or self._start()
+        if self._closing:
+            raise BrokerUnavailableError("the log is closed")
+        return await loop.run_in_executor(self._read_thread, self._reader.revocations)
+
+    @override
     async def run(
         self,
         deliver: Deliver,
@@ -170,6 +192,16 @@ class SqliteBroker(OneProcessBroker):
             self._close_reader()
         while self._waiting:  # the thread has died, perhaps after a commit
             refuse(self._waiting.popleft(), BrokerUnavailableError("the log is closed", maybe_published=True))
+        while self._jobs:
+            refuse(self._jobs.pop(), "the log is closed")
         if cause is not None:
             self._supervisor.ended(WRITER, cause)
         self._closed.set()
+
+
+def _finish(done: asyncio.Future[None], error: BrokerUnavailableError | None) -> None:
+    """Tell who waits for a job how it ended."""
+    if error is not None:
+        refuse(done, error)
+    elif not done.done():
+        done.set_result(None)

@@ -10,9 +10,8 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from rtcli_server.broker.sqlite.checksums import channel_checksum
 from rtcli_server.broker.sqlite.damage import DamagedFileError
-from rtcli_server.broker.sqlite.rows import CHANNEL, ChannelRow, channel_row
+from rtcli_server.broker.sqlite.rows import CHANNEL, ChannelRow, channel_checksum, channel_row
 
 CACHED_CHANNELS = 20_000
 MAX_CHANNELS = 1_000_000  # over that, the least recently used empty ones are removed

@@ -1,6 +1,6 @@
 """What is known of the log outside of its file and write-ahead log: a note in `PATH-lock`.
 
-Theory: the note has the digest (checksums.py) of the log as it was when something was acknowledged last, and
+Theory: the note has the digest (rows.py) of the log as it was when something was acknowledged last, and
 the one that the commit under way leads to. It is written before each commit and again before that commit is
 acknowledged. So after the death of a process, whenever it comes, a file with either digest holds everything
 that was acknowledged, and a file with another digest does not. Writing takes a microsecond: the note is not

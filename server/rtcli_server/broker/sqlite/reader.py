@@ -9,14 +9,16 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
+from rtcli_server.auth.revocations import Revocation
 from rtcli_server.broker.base import MAX_PAGE, BrokerUnavailableError, HistoryPage, Retention
 from rtcli_server.broker.foreign import ForeignContent, Place
 from rtcli_server.broker.sqlite.damage import DamagedFileError, is_damage
 from rtcli_server.broker.sqlite.file import StoreFile
+from rtcli_server.broker.sqlite.revocations import read_all
 from rtcli_server.broker.sqlite.rows import (
     CHANNEL,
     PUBLICATION,
@@ -31,6 +33,9 @@ _AFTER = f"""
     SELECT {PUBLICATION} FROM publications
     WHERE channel_id = ? AND offset > ? ORDER BY offset LIMIT ?
 """  # noqa: S608 - constants
+
+
+T = TypeVar("T")
 
 
 class Reader:
@@ -56,10 +61,22 @@ class Reader:
         self._now_ms = now_ms
         self._connection: sqlite3.Connection | None = None
 
+    def revocations(self) -> list[Revocation]:
+        """Read all revocations. Raises BrokerUnavailableError."""
+        return self._reading(self._read_revocations)
+
+    def _read_revocations(self) -> list[Revocation]:
+        connection = self._connection = self._connection or self._connect()
+        now_ms = self._now_ms()
+        return [one for one in read_all(connection) if one.until_ms > now_ms]
+
     def page(self, channel: str, since: Position | None, limit: int) -> HistoryPage:
         """Read a page as described in `Broker.history`. Raises BrokerUnavailableError."""
+        return self._reading(lambda: self._page(channel, since, min(limit, MAX_PAGE)))
+
+    def _reading(self, read: Callable[[], T]) -> T:
         try:
-            return self._page(channel, since, min(limit, MAX_PAGE))
+            return read()
         except (sqlite3.Error, OSError, ValueError) as error:
             self.close()
             if is_damage(error):

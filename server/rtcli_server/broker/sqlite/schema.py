@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 
 from rtcli_server.broker.base import InvalidStoreError
-from rtcli_server.broker.sqlite.checksums import channel_checksum, key_checksum, publication_checksum
+from rtcli_server.broker.sqlite.rows import channel_checksum, key_checksum, publication_checksum
 
 APPLICATION_ID = 0x72746C67  # "rtlg"
 
@@ -51,6 +51,16 @@ MIGRATIONS = (
     UPDATE publications SET checksum = publication_checksum(channel_id, offset, event, data, time_ms);
     UPDATE keys SET checksum = key_checksum(channel, key, epoch, offset, time_ms);
     DELETE FROM meta WHERE name != 'epoch';
+    """,
+    """
+    CREATE TABLE revocations (
+        kind TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        before_ms INTEGER NOT NULL,
+        until_ms INTEGER NOT NULL,
+        checksum INTEGER NOT NULL,
+        PRIMARY KEY (kind, subject)
+    ) WITHOUT ROWID;
     """,
 )
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from threading import Thread
+from typing import NamedTuple
 
 from rtcli_server.broker.base import BrokerUnavailableError, Published
 from rtcli_server.broker.sqlite.writer import Append, DamagedLogError, UnwritableError, Writer
@@ -17,6 +18,14 @@ PROBE_S = 0.7  # after the latest transaction: readiness is what a write has fou
 RETRY_S = 1.0  # after a failure, maintenance is the probe that finds out whether writing works again
 
 _log = logging.getLogger(__name__)
+
+
+class Job(NamedTuple):
+    """A transaction of its own. `report` is called in the writer thread with None, or why it failed."""
+
+    run: Callable[[Writer], None]
+    report: Callable[[BrokerUnavailableError | None], None]
+
 
 Outcome = Published | BrokerUnavailableError
 # Called in the writer thread after each transaction with the publishes and the outcome of each.
@@ -36,7 +45,8 @@ class WriterThread:
         self._writer = writer
         self._report = report
         self._ended = ended
-        self._queue: SimpleQueue[Append | None] = SimpleQueue()
+        self._queue: SimpleQueue[Append | Job | None] = SimpleQueue()
+        self._job: Job | None = None  # the one that comes after the batch
         self._maintain_at = time.monotonic() + MAINTENANCE_S
         self._probe_at = 0.0
         self._stop = False
@@ -70,6 +80,9 @@ class WriterThread:
             batch = self._take()
             if batch:
                 self._report(batch, self._append(batch))
+            if self._job is not None:
+                job, self._job = self._job, None
+                job.report(self._carry_out(job))
             now = time.monotonic()
             if now >= self._maintain_at:
                 self._maintain()
@@ -83,6 +96,9 @@ class WriterThread:
             due = self._maintain_at if self.failing else min(self._maintain_at, self._probe_at)
             item = self._queue.get(timeout=max(0.0, due - time.monotonic()))
             while item is not None:
+                if isinstance(item, Job):
+                    self._job = item
+                    return batch
                 batch.append(item)
                 if len(batch) == MAX_BATCH:
                     return batch
@@ -106,6 +122,15 @@ class WriterThread:
             return [BrokerUnavailableError(str(error), maybe_published=maybe) for _ in batch]
         self._worked()
         return published
+
+    def _carry_out(self, job: Job) -> BrokerUnavailableError | None:
+        try:
+            job.run(self._writer)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._failed(error)
+            return BrokerUnavailableError(str(error))
+        self._worked()
+        return None
 
     def _maintain(self) -> None:
         try:

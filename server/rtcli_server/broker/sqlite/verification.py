@@ -8,10 +8,11 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from rtcli_server.broker.sqlite.checksums import DIGEST_MASK, epoch_checksum
 from rtcli_server.broker.sqlite.damage import DamagedFileError
+from rtcli_server.broker.sqlite.revocations import read_all
 from rtcli_server.broker.sqlite.rows import (
     CHANNEL,
+    DIGEST_MASK,
     KEY,
     PUBLICATION,
     ChannelRow,
@@ -19,6 +20,7 @@ from rtcli_server.broker.sqlite.rows import (
     check_epoch,
     check_key,
     check_publication,
+    epoch_checksum,
 )
 
 # Larger files are not read completely when they are opened: of each row only whether it is there, and its
@@ -44,6 +46,7 @@ def check_rows(connection: sqlite3.Connection, path: Path) -> None:
         return
     for publication in query(f"SELECT {PUBLICATION} FROM publications"):  # noqa: S608 - constants
         check_publication(publication)
+    read_all(connection)
     for key in query(f"SELECT {KEY} FROM keys"):  # noqa: S608 - constants
         check_key(key)
 
@@ -63,10 +66,10 @@ def _check_continuity(connection: sqlite3.Connection, channels: list[ChannelRow]
 
 
 def read_digest(connection: sqlite3.Connection) -> int:
-    """Add up the digest of the log (checksums.py)."""
+    """Add up the digest of the log (rows.py)."""
     [(epoch,)] = connection.execute("SELECT value FROM meta WHERE name = 'epoch'").fetchall()
     total = 0
-    for table in ("channels", "publications", "keys"):
+    for table in ("channels", "publications", "keys", "revocations"):
         [(part,)] = connection.execute(f"SELECT coalesce(sum(checksum), 0) FROM {table}")  # noqa: S608 - a constant
         total += part
     return (total + epoch_checksum(check_epoch(epoch))) & DIGEST_MASK

@@ -14,20 +14,23 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from rtcli.protocol.position import Position
+from rtcli_server.auth.revocations import Revocation
 from rtcli_server.broker.base import BrokerUnavailableError, Published, Retention, new_epoch
+from rtcli_server.broker.sqlite import revocations
 from rtcli_server.broker.sqlite.channels import ChannelNames, ChannelTable
-from rtcli_server.broker.sqlite.checksums import (
-    DIGEST_MASK,
-    epoch_checksum,
-    key_checksum,
-    publication_checksum,
-)
 from rtcli_server.broker.sqlite.damage import is_damage
 from rtcli_server.broker.sqlite.file import StoreFile
 from rtcli_server.broker.sqlite.guard import FileGuard
 from rtcli_server.broker.sqlite.keys import IdempotencyTable, KeyRow
 from rtcli_server.broker.sqlite.retention import ROW_BYTES, trim_channel, trim_oldest
-from rtcli_server.broker.sqlite.rows import PUBLICATION, ChannelRow
+from rtcli_server.broker.sqlite.rows import (
+    DIGEST_MASK,
+    PUBLICATION,
+    ChannelRow,
+    epoch_checksum,
+    key_checksum,
+    publication_checksum,
+)
 
 
 class UnwritableError(BrokerUnavailableError):
@@ -230,6 +233,11 @@ class Writer:
         with self._transaction():
             self._set_meta("probed_ms", str(self._now_ms()))
 
+    def revoke(self, revocation: Revocation) -> None:
+        """Commit a revocation. Raises BrokerUnavailableError."""
+        with self._transaction():
+            self._digest += revocations.put(self._connection, revocation)
+
     def maintain(self) -> bool:
         """Remove what is too old or over a limit; return whether more is left to remove.
 
@@ -240,7 +248,7 @@ class Writer:
             now_ms = self._now_ms()
             more_publications = self._trim_oldest()
             change, more_keys = self._keys.expire(now_ms - self._retention.idempotency_ms)
-            self._digest += change
+            self._digest += change + revocations.expire(self._connection, now_ms)
             self._forget_channels()
             self._set_meta("maintained_ms", str(now_ms))
         return more_publications or more_keys

@@ -155,7 +155,8 @@ class EventStreamEndpoints:
         admission_request = AdmissionRequest.from_scope(request.scope)
         principal = await self._realtime.admission.admit(admission_request)
         if isinstance(principal, Rejection):
-            return _reject(principal)
+            stays_away = principal.close_code is CloseCode.KICKED and bool(_last_event_id(request))
+            return Response(status_code=204) if stays_away else _reject(principal)
         rooms = list(dict.fromkeys(rooms))
         return (
             _not_acceptable(request)

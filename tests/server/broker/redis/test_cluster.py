@@ -11,7 +11,7 @@ import pytest
 from redis.crc import key_slot
 
 from rtcli_server.broker import BrokerUnavailableError, InvalidStoreError, open_broker
-from rtcli_server.broker.redis.url import parse_redis_url, redacted
+from rtcli_server.broker.redis.target import parse_redis_url, redacted
 from tests.support.brokers.running import ROOM, Running, offsets, running
 from tests.support.ports import free_port
 from tests.support.redis.cluster import RedisCluster

@@ -1,0 +1,123 @@
+"""Revocations on all instances: carried out here, kept in the log's store, and told to the others.
+
+An instance reads the list from the store when it starts, and again whenever a command may have passed it by
+or the store may have forgotten something; what the store lacks then is put back. So it is enough that one
+instance that knows a revocation and the store meet.
+
+The order matters. Who revokes writes to the store first and sends the command then; who reads the store
+gets the commands already. So a revocation is in what was read, or its command comes later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+
+from rtcli_server.auth.revocations import MAX_LISTED, Revocation, RevocationKind, RevokedTokens
+from rtcli_server.broker import Broker, BrokerUnavailableError
+from rtcli_server.cluster.control import CHANNEL, EVENT, Revoke, encode_command
+
+RETRY_S = 1.0
+FIRST_READ_S = 2.0  # how long a start waits for the list; a store that is not up yet is asked again later
+APPLIED_AT_ONCE = 500  # in one turn of the loop
+
+_log = logging.getLogger(__name__)
+
+
+class TooManyRevocationsError(Exception):
+    """As many as may be are kept, and none of them is over."""
+
+
+class Revocations:
+    """`enforce(revocation)` ends the connections that a revocation is about."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        revoked: RevokedTokens,
+        *,
+        enforce: Callable[[Revocation], None],
+        wall_ms: Callable[[], int],
+    ) -> None:
+        self._broker = broker
+        self._revoked = revoked
+        self._enforce = enforce
+        self._wall_ms = wall_ms
+        # Those of which the others may not know yet.
+        self._untold: dict[tuple[RevocationKind, str], Revocation] = {}
+
+    def check_room(self, revocation: Revocation) -> None:
+        """Raise TooManyRevocationsError when one more is too many."""
+        if self._revoked.full and not self._revoked.has(revocation):
+            raise TooManyRevocationsError
+
+    async def revoke(self, revocation: Revocation) -> None:
+        """Revoke here, in the store, and on all instances.
+
+        Raises TooManyRevocationsError, and BrokerUnavailableError when it holds here but perhaps not
+        elsewhere: then it may be repeated, and the others are told when the store is back.
+        """
+        self.check_room(revocation)
+        self.apply(revocation)
+        self._untold[revocation.about] = revocation
+        await self._tell(revocation)
+
+    async def _tell(self, revocation: Revocation) -> None:
+        await self._broker.revoke(revocation)
+        if self._broker.coordinator is not None:
+            data, time_ms = encode_command(Revoke(revocation)), self._wall_ms()
+            await self._broker.publish(CHANNEL, EVENT, data, key=None, time_ms=time_ms)
+        if self._untold.get(revocation.about) is revocation:
+            del self._untold[revocation.about]
+
+    def apply(self, revocation: Revocation) -> None:
+        """Carry out a revocation here."""
+        if self._revoked.has(revocation):
+            return
+        if self._revoked.add(revocation):
+            self._enforce(revocation)
+        else:
+            _log.error(
+                "more than %d revocations: one from another instance or the store is not kept", MAX_LISTED
+            )
+
+    async def read(self) -> None:
+        """Read the list from the store, and put back what is not in it. Raises BrokerUnavailableError."""
+        if self._broker.coordinator is not None:
+            await self._broker.history(CHANNEL, since=None, limit=0)  # from here on all commands come
+        found = await self._broker.revocations()
+        for number, revocation in enumerate(found, 1):
+            self.apply(revocation)
+            if number % APPLIED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        self._revoked.known = True
+        stored = {one.about: one for one in found}
+        for revocation in list(self._untold.values()):
+            await self._tell(revocation)
+            stored[revocation.about] = revocation
+        for revocation in self._revoked:
+            one = stored.get(revocation.about)
+            if one is None or one.merged(revocation) != one:
+                await self._broker.revoke(revocation)
+
+    async def reannounce(self) -> None:
+        """Read again, unless the store is away: then there is a next time."""
+        with suppress(BrokerUnavailableError):
+            await self.read()
+
+    async def first_read(self) -> bool:
+        """Read for the first time, within a moment; return whether that succeeded."""
+        try:
+            async with asyncio.timeout(FIRST_READ_S):
+                await self.read()
+        except (BrokerUnavailableError, TimeoutError):
+            return False
+        return True
+
+    async def read_until_known(self) -> None:
+        """Read as soon as the store can be read."""
+        while not self._revoked.known:
+            await asyncio.sleep(RETRY_S)
+            await self.reannounce()
