@@ -122,9 +122,12 @@ def seen(notice: Callable[[bytes], None]) -> Step:
 
 
 class TcpProxy:
-    """Forwards connections to a port; `treat` says for each connection what is done to it."""
+    """Forwards connections to a port; `treat` says for each connection what is done to it.
 
-    def __init__(self, port: int, treat: Callable[[Link], Treatment]) -> None:
+    `port` may be a function, which is asked for each connection.
+    """
+
+    def __init__(self, port: int | Callable[[], int], treat: Callable[[Link], Treatment]) -> None:
         self.counts = Counts()
         self.links: set[Link] = set()
         self.port = 0
@@ -161,7 +164,8 @@ class TcpProxy:
         self.links.add(link)
         try:
             with suppress(OSError):
-                there, link.server = await asyncio.open_connection("127.0.0.1", self._target)
+                port = self._target if isinstance(self._target, int) else self._target()
+                there, link.server = await asyncio.open_connection("127.0.0.1", port)
                 up = self._carry(reader, treatment.up, link.server)
                 down = self._carry(there, treatment.down, writer)
                 await self._until_its_end(treatment, asyncio.create_task(up), asyncio.create_task(down))
