@@ -39,6 +39,7 @@ from rtcli_server.broker.one_process import OneProcessBroker
 from rtcli_server.broker.sqlite.file import StoreFile
 from rtcli_server.broker.sqlite.reader import Reader
 from rtcli_server.broker.sqlite.thread import Job, Outcome, WriterThread
+from rtcli_server.broker.sqlite.top_reads import TopOutcome, TopReads
 from rtcli_server.broker.sqlite.writer import Append, Writer
 from rtcli_server.timing.supervision import OnEnd, Supervised, Supervisor
 
@@ -68,6 +69,7 @@ class SqliteBroker(OneProcessBroker):
         self._thread = WriterThread(writer, partial(self._post, self._settle), self._writer_ended)
         self._reader = Reader(file, retention, foreign, stored_top=writer.stored_top, now_ms=now_ms)
         self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="log-reader")
+        self._top_reads = TopReads(self._read_tops)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: deque[asyncio.Future[Published]] = deque()  # in the order of the queue
         self._waiting_bytes = 0
@@ -128,7 +130,13 @@ class SqliteBroker(OneProcessBroker):
         loop = self._loop or self._start()
         if self._closing:
             raise BrokerUnavailableError("the log is closed")
+        if limit <= 0:
+            return HistoryPage([], await self._top_reads.top(channel))
         return await loop.run_in_executor(self._read_thread, self._reader.page, channel, since, limit)
+
+    def _read_tops(self, channels: Sequence[str]) -> asyncio.Future[list[TopOutcome]]:
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(self._read_thread, self._reader.tops, channels)
 
     @override
     async def revoke(self, revocation: Revocation) -> None:

@@ -7,7 +7,7 @@ not behind what was acknowledged.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -33,6 +33,7 @@ _AFTER = f"""
     SELECT {PUBLICATION} FROM publications
     WHERE channel_id = ? AND offset > ? ORDER BY offset LIMIT ?
 """  # noqa: S608 - constants
+_NAMED = f"SELECT {CHANNEL} FROM channels WHERE name IN (%s)"  # noqa: S608 - constants, and `?`
 
 
 T = TypeVar("T")
@@ -66,9 +67,38 @@ class Reader:
         return self._reading(self._read_revocations)
 
     def _read_revocations(self) -> list[Revocation]:
-        connection = self._connection = self._connection or self._connect()
+        connection = self._open()
         now_ms = self._now_ms()
         return [one for one in read_all(connection) if one.until_ms > now_ms]
+
+    def tops(self, channels: Sequence[str]) -> list[Position | BrokerUnavailableError]:
+        """Read the tops of some channels: all in one statement, or one by one when something fails."""
+        try:
+            return self._tops(channels)
+        except (sqlite3.Error, OSError, ValueError):
+            self.close()
+            return [self._top(channel) for channel in channels]
+
+    def _tops(self, channels: Sequence[str]) -> list[Position | BrokerUnavailableError]:
+        connection = self._open()
+        before = [self._stored_top(channel) for channel in channels]
+        connection.execute("BEGIN")
+        rows = connection.execute(_NAMED % ",".join("?" * len(channels)), channels).fetchall()
+        unknown = _unknown(connection)
+        connection.execute("COMMIT")
+        found = {row.name: row for row in map(channel_row, rows)}
+        tops = [
+            Position(found[name].epoch, found[name].top) if name in found else unknown for name in channels
+        ]
+        for channel, stored, top in zip(channels, before, tops, strict=True):
+            self._check_top(channel, stored, top)
+        return list(tops)
+
+    def _top(self, channel: str) -> Position | BrokerUnavailableError:
+        try:
+            return self.page(channel, None, 0).top
+        except BrokerUnavailableError as error:
+            return error
 
     def page(self, channel: str, since: Position | None, limit: int) -> HistoryPage:
         """Read a page as described in `Broker.history`. Raises BrokerUnavailableError."""
@@ -84,15 +114,24 @@ class Reader:
             raise BrokerUnavailableError(f"the log cannot be read: {error}") from error
 
     def _page(self, channel: str, since: Position | None, limit: int) -> HistoryPage:
-        connection = self._connection = self._connection or self._connect()
+        connection = self._open()
         before = self._stored_top(channel)
         connection.execute("BEGIN")
         page = self._read(connection, channel, since, limit)
         connection.execute("COMMIT")
-        # Again: a channel that was forgotten meanwhile may be gone, or begin at 1.
-        if page.top.offset < min(before, self._stored_top(channel)):
-            raise DamagedFileError(f"{self._file.path} has lost publications")
+        self._check_top(channel, before, page.top)
         return page
+
+    def _check_top(self, channel: str, stored: int, top: Position) -> None:
+        """Raise DamagedFileError for a top behind what was `stored` before it was read."""
+        # Again: a channel that was forgotten meanwhile may be gone, or begin at 1.
+        if top.offset < min(stored, self._stored_top(channel)):
+            raise DamagedFileError(f"{self._file.path} has lost publications")
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = self._connect()
+        return self._connection
 
     def _connect(self) -> sqlite3.Connection:
         if self._file.path.stat().st_ino != self._file.inode:
@@ -104,8 +143,7 @@ class Reader:
     ) -> HistoryPage:
         found = connection.execute(f"SELECT {CHANNEL} FROM channels WHERE name = ?", (name,)).fetchone()  # noqa: S608 - constants
         if found is None:
-            epoch = connection.execute("SELECT value FROM meta WHERE name = 'epoch'").fetchone()
-            return HistoryPage([], Position(check_epoch(epoch and epoch[0]), 0))
+            return HistoryPage([], _unknown(connection))
         row = channel_row(found)
         top = Position(row.epoch, row.top)
         if limit <= 0 or (since is not None and (since.epoch != row.epoch or since.offset >= row.top)):
@@ -149,6 +187,12 @@ class Reader:
             with suppress(sqlite3.Error):
                 self._connection.close()
             self._connection = None
+
+
+def _unknown(connection: sqlite3.Connection) -> Position:
+    """The top of a channel that is not in the log."""
+    epoch = connection.execute("SELECT value FROM meta WHERE name = 'epoch'").fetchone()
+    return Position(check_epoch(epoch and epoch[0]), 0)
 
 
 def _read_rows(
