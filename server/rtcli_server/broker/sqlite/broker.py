@@ -39,8 +39,8 @@ from rtcli_server.broker.one_process import OneProcessBroker
 from rtcli_server.broker.sqlite.file import StoreFile
 from rtcli_server.broker.sqlite.reader import Reader
 from rtcli_server.broker.sqlite.thread import Job, Outcome, WriterThread
-from rtcli_server.broker.sqlite.top_reads import TopOutcome, TopReads
 from rtcli_server.broker.sqlite.writer import Append, Writer
+from rtcli_server.broker.top_reads import TopOutcome, TopReads
 from rtcli_server.timing.supervision import OnEnd, Supervised, Supervisor
 
 WRITER = Supervised("the writer thread of the SQLite log", OnEnd.EXIT)

@@ -1,4 +1,4 @@
-"""Reads of nothing but tops, made together: each new connection has one (greeting.py), and each join.
+"""Reads of nothing but tops, made together: each new connection has one, and each join.
 
 Handing one read to another thread and back costs several times what SQLite does for it. So those that arrive
 while some are made are the next ones together, as with publishes; and where several arrive at a time, the

@@ -12,7 +12,7 @@ import pytest
 
 from rtcli.protocol.position import Position
 from rtcli_server.broker import BrokerUnavailableError
-from rtcli_server.broker.sqlite.top_reads import MAX_AT_ONCE, TopOutcome, TopReads
+from rtcli_server.broker.top_reads import MAX_AT_ONCE, TopOutcome, TopReads
 from tests.support.brokers.running import running
 from tests.support.brokers.sqlite_files import url
 from tests.support.waiting import until
