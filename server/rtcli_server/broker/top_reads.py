@@ -54,6 +54,9 @@ class TopReads:
     def _done(
         self, now: list[tuple[str, asyncio.Future[Position]]], job: asyncio.Future[list[TopOutcome]]
     ) -> None:
+        # First of all, so that whatever is wrong with this read, the next one is made.
+        loop = asyncio.get_running_loop()
+        loop.call_later(GATHER_S, self._next) if len(now) > 1 else loop.call_soon(self._next)
         error = asyncio.CancelledError() if job.cancelled() else job.exception()
         outcomes = [BrokerUnavailableError("the log cannot be read")] * len(now) if error else job.result()
         for (_, future), outcome in zip(now, outcomes, strict=True):
@@ -61,7 +64,3 @@ class TopReads:
                 refuse(future, outcome)
             elif not future.done():
                 future.set_result(outcome)
-        if len(now) > 1:
-            asyncio.get_running_loop().call_later(GATHER_S, self._next)
-        else:
-            self._next()
