@@ -71,6 +71,7 @@ class TokenReport:
             ("scope", self._text("scope") or "none"),
             ("audience", self._text("aud")),
             ("issuer", self._text("iss")),
+            ("token id", self._text("jti")),
             ("issued", self._when("iat")),
             ("not before", self._when("nbf")),
             ("expires", self._expiry()),

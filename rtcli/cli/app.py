@@ -45,6 +45,8 @@ COMMANDS: dict[str, str] = {
     "report": "Show and compare the results of load tests.",
     "scenario": "List, show and validate load test scenarios.",
     "token": "Create and inspect tokens, and make keys.",
+    "revoke": "End a token, or all that a user got before a time.",
+    "kick": "Close everything that a user has open.",
     "demo": "Show it all: server, chat, tail and a short load test.",
     "completion": "Print the completion script of a shell.",
 }

@@ -38,6 +38,16 @@ def check_token(text: str, where: str) -> str:
     return token
 
 
+def read_token_argument(file: str, *, warn: Warn) -> str:
+    """Read the token that an argument names: a file, or `-` for a line of stdin. Raises CliError (2)."""
+    if file.startswith("eyJ"):
+        raise CliError(
+            "a token as an argument can be read by every user of this machine",
+            hint="put it into a file, or into a pipe and give '-'",
+        )
+    return check_token(read_stdin_line(), "stdin") if file == "-" else read_token(Path(file), warn=warn)
+
+
 def read_secret(path: Path, *, warn: Warn) -> str:
     """Read a shared secret, without the newline at its end. Raises CliError (2).
 

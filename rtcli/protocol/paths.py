@@ -13,6 +13,7 @@ HEARTBEAT_STREAM_PATH = f"{API_PREFIX}/sse/stream"
 ROOMS_PATH = f"{API_PREFIX}/rooms"
 CURSOR_PARAMETER = "last_event_id"  # of a request that resumes; the header of event streams has the same name
 BATCH_PATH = f"{API_PREFIX}/batch"
+REVOCATIONS_PATH = f"{API_PREFIX}/revocations"
 
 
 def websocket_address(url: str, *, events: bool, cursor: str = "") -> str:
@@ -21,6 +22,11 @@ def websocket_address(url: str, *, events: bool, cursor: str = "") -> str:
     if cursor:
         query += f"&{CURSOR_PARAMETER}={quote(cursor, safe='')}"
     return f"{url}{'&' if '?' in url else '?'}{query}"
+
+
+def user_connections_path(user_id: str) -> str:
+    """The path of all that a user has open: DELETE closes it. Dots are encoded, too: `..` is a user's id."""
+    return f"{API_PREFIX}/users/{quote(user_id, safe='').replace('.', '%2E')}/connections"
 
 
 def room_messages_path(room: str) -> str:

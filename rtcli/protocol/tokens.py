@@ -7,7 +7,7 @@ line with the development key, the load tester for each of its users, an applica
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, TypeGuard
 
 import jwt
 
@@ -17,6 +17,7 @@ MIN_SECRET_BYTES = 32  # RFC 7518, section 3.2: at least as many bits as the has
 MAX_TOKEN_BYTES = 4096
 MAX_USER_ID = 128  # characters
 MAX_TOKEN_ID = 256  # characters
+MAX_STAY_AWAY_S = 30 * 86_400.0  # of a kick: it cannot be taken back
 
 
 def is_valid_user_id(value: object) -> bool:
@@ -34,7 +35,7 @@ def is_valid_user_id(value: object) -> bool:
     )
 
 
-def is_token_id(value: object) -> bool:
+def is_token_id(value: object) -> TypeGuard[str]:
     """Whether `value` is a valid `jti`: a string (RFC 7519, 4.1.7) of 1-256 printable characters."""
     return isinstance(value, str) and 1 <= len(value) <= MAX_TOKEN_ID and value.isprintable()
 

@@ -72,6 +72,15 @@ LIES: dict[str, list[tuple[Answer, int, str]]] = {
         (endless(b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n" * 999), 3, "failed"),
         (status(307, headers="Location: http://127.0.0.1:9/\r\n"), 6, ELSEWHERE),
     ],
+    "kick 7": [
+        (gzip_bomb(b"["), 6, "an answer of more than 65536 bytes"),
+        (endless(head(), b"x" * 65_536), 6, "an answer of more than 65536 bytes"),
+        (status(307, headers="Location: http://127.0.0.1:9/\r\n"), 6, ELSEWHERE),
+    ],
+    "revoke --jti a": [
+        (gzip_bomb(b"["), 6, "an answer of more than 65536 bytes"),
+        (status(307, headers="Location: http://127.0.0.1:9/\r\n"), 6, ELSEWHERE),
+    ],
     "tail-events": [
         (gzip_bomb(Content_Type="text/event-stream"), 6, "a line of more than 1048576 bytes"),
         (endless(HEAD, b"data: " + b"x" * 9_999 + b"\n"), 6, "an event of more than 4194304 bytes"),
@@ -82,7 +91,7 @@ LIES: dict[str, list[tuple[Answer, int, str]]] = {
 
 async def base_of(command: str, home: Path) -> int:
     """The most memory of a command that finds no server."""
-    nobody = await run(home, command, "--url", f"http://127.0.0.1:{free_port()}")
+    nobody = await run(home, *command.split(), "--url", f"http://127.0.0.1:{free_port()}")
     assert nobody.exit_code == 3, nobody.stderr
     return nobody.peak_bytes
 
@@ -93,7 +102,7 @@ async def test_a_command_stays_small_and_says_what_is_wrong(command: str, tmp_pa
     base = await base_of(command, tmp_path)
     for lie, exit_code, says in LIES[command]:
         async with fake_stream(lie) as server:
-            done = await run(tmp_path, command, "--url", server.base)
+            done = await run(tmp_path, *command.split(), "--url", server.base)
         assert (done.exit_code, says in done.stderr) == (exit_code, True), done
         assert done.peak_bytes - base < MAX_BYTES, (done, base)
 

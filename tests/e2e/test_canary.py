@@ -22,7 +22,9 @@ SECRET = f"{CANARY}-secret-of-more-than-32-bytes"
 
 
 def good_token() -> str:
-    return create_token(SECRET, sub="7", now=time.time(), ttl_s=86_400, name="Ann", scope="admin")
+    return create_token(
+        SECRET, sub="7", now=time.time(), ttl_s=86_400, name="Ann", scope="admin", token_id="t-1"
+    )
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
@@ -94,9 +96,9 @@ def test_the_commands_tell_no_secret(tmp_path: Path) -> None:
     (tmp_path / "token").write_text(good_token())
     (tmp_path / "secret").write_text(SECRET)
     url = f"http://127.0.0.1:{free_port()}"
-    for command in ("chat", "tail-events", "publish"):
+    for command in (("chat",), ("tail-events",), ("publish",), ("kick", "7"), ("revoke", "token")):
         for option, name in (("--token-file", "token"), ("--secret-file", "secret")):
-            done = rtcli(command, "-v", "--url", url, option, name, home=tmp_path, stdin="x\n")
+            done = rtcli(*command, "-v", "--url", url, option, name, home=tmp_path, stdin="x\n")
             output = (done.stdout + done.stderr).decode()
             assert done.returncode == 3, output
             assert CANARY not in output

@@ -22,18 +22,16 @@ from rtcli.client.secret_files import (
     development_key_path,
     development_secret,
     read_secret,
-    read_stdin_line,
-    read_token,
+    read_token_argument,
 )
 from rtcli.errors import CliError, Exit
 from rtcli.files import PRIVATE, write_new
-from rtcli.protocol.tokens import RoomGrant, create_token, is_valid_user_id
+from rtcli.protocol.tokens import MAX_TOKEN_ID, RoomGrant, create_token, is_token_id, is_valid_user_id
 from rtcli.terminal.console import console
 from rtcli.terminal.escaping import escape
 
 MAX_TTL_S = 10 * 365 * 86_400.0  # the longest that a server accepts
 _ACTIONS = ("join", "publish")
-_STDIN = "-"
 
 app = options.new_app()
 
@@ -70,6 +68,12 @@ def create(
     ] = None,
     audience: Annotated[str | None, typer.Option("--audience", metavar="AUD", help="The claim aud.")] = None,
     issuer: Annotated[str | None, typer.Option("--issuer", metavar="ISS", help="The claim iss.")] = None,
+    jti: Annotated[
+        str | None,
+        typer.Option(
+            "--jti", metavar="ID", help="The token's own name, to revoke it by. Without it: a random one."
+        ),
+    ] = None,
     secret_file: options.SecretFile = None,
     json: options.Json = False,
 ) -> None:
@@ -83,6 +87,11 @@ def create(
         )
     if not 0 < ttl <= MAX_TTL_S:
         raise CliError("--ttl: more than 0 and at most ten years", hint="--ttl 12h")
+    token_id = secrets.token_urlsafe(12) if jti is None else jti
+    if not is_token_id(token_id):
+        raise CliError(
+            f"--jti: a token's name has 1 to {MAX_TOKEN_ID} printable characters", hint="--jti laptop-2026"
+        )
     now = time.time()
     token = create_token(
         _signing_secret(secret_file),
@@ -94,10 +103,13 @@ def create(
         scope=" ".join(scope or []) or None,
         audience=audience,
         issuer=issuer,
+        token_id=token_id,
     )
     check_token(token, "the new token")  # with very many rooms it is too long for servers
     if json:
-        console.write_json({"type": "token", "token": token, "sub": sub, "expires_at": int(now + ttl)})
+        console.write_json(
+            {"type": "token", "token": token, "sub": sub, "jti": token_id, "expires_at": int(now + ttl)}
+        )
     else:
         console.write_line(token)
 
@@ -177,17 +189,10 @@ def _signing_secret(secret_file: Path | None) -> str:
 
 
 def _token_to_inspect(file: str | None) -> str:
-    if file is not None and file.startswith("eyJ"):
-        raise CliError(
-            "a token as an argument can be read by every user of this machine",
-            hint="put it into a file, or into a pipe: rtcli token inspect -",
-        )
     env: Mapping[str, str] = console.env
     file = file or env.get("RTCLI_TOKEN_FILE") or None
-    if file == _STDIN:
-        return check_token(read_stdin_line(), "stdin")
     if file is not None:
-        return read_token(Path(file), warn=console.warning)
+        return read_token_argument(file, warn=console.warning)
     if env.get("RTCLI_TOKEN"):
         return check_token(env["RTCLI_TOKEN"], "RTCLI_TOKEN")
     raise CliError("no token to inspect", hint="rtcli token inspect FILE, or '-' for stdin, or RTCLI_TOKEN")

@@ -9,11 +9,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from rtcli.protocol.messages import format_timestamp
-from rtcli.protocol.tokens import is_valid_user_id
+from rtcli.protocol.tokens import MAX_STAY_AWAY_S, is_valid_user_id
 from rtcli_server.api.access import Caller
 from rtcli_server.api.models import ClosedOut, RefreshedOut, RevocationIn, RevokedOut
 from rtcli_server.api.reading import shared_store
-from rtcli_server.api.revoking import MAX_STAY_AWAY_S, read_revocation
+from rtcli_server.api.revoking import read_revocation
 from rtcli_server.api.services import ApiServices, Refreshable
 from rtcli_server.auth.claims import Principal
 from rtcli_server.cluster.revocations import TooManyRevocationsError

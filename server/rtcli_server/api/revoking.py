@@ -9,8 +9,6 @@ from rtcli_server.api.models import RevocationIn
 from rtcli_server.auth.revocations import MAX_KEPT_MS, Revocation, RevocationKind
 from rtcli_server.problems import ProblemError
 
-MAX_STAY_AWAY_S = 30 * 86_400.0  # it cannot be taken back
-
 
 def read_revocation(body: RevocationIn, now_ms: int) -> Revocation:
     """Read the body of a request. Raises ProblemError (400)."""

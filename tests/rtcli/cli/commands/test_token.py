@@ -63,6 +63,7 @@ def test_create_prints_the_token_alone(tmp_path: Path, secret_file: Path) -> Non
     )
     claims = jwt.decode(token, SECRET, ["HS256"], audience="rt", issuer="me")
     assert claims.pop("exp") - claims.pop("iat") == 120
+    assert len(claims.pop("jti")) == 16
     assert claims == {
         "sub": "7",
         "name": "Ann",
@@ -85,7 +86,26 @@ def test_create_with_json(tmp_path: Path, secret_file: Path) -> None:
     done = rtcli("token", "create", "--sub", "7", "--secret-file", str(secret_file), "--json", home=tmp_path)
     record = json.loads(output(done))
     claims = jwt.decode(record["token"], SECRET, ["HS256"])
-    assert record == {"type": "token", "token": record["token"], "sub": "7", "expires_at": claims["exp"]}
+    assert record == {
+        "type": "token",
+        "token": record["token"],
+        "sub": "7",
+        "jti": claims["jti"],
+        "expires_at": claims["exp"],
+    }
+
+
+def test_each_token_has_a_name_of_its_own_or_the_one_that_is_given(tmp_path: Path) -> None:
+    names = set()
+    for given in ((), (), ("--jti", "laptop")):
+        token = output(rtcli("token", "create", "--sub", "7", *given, home=tmp_path))
+        (tmp_path / "t").write_text(token)
+        (tmp_path / "t").chmod(0o600)
+        names.add(jwt.decode(token, options={"verify_signature": False})["jti"])
+        shown = rtcli("token", "inspect", "t", home=tmp_path).stdout.decode()
+        assert f"token id:   {jwt.decode(token, options={'verify_signature': False})['jti']}" in shown
+    assert len(names) == 3
+    assert "laptop" in names
 
 
 @pytest.mark.parametrize(
@@ -99,6 +119,9 @@ def test_create_with_json(tmp_path: Path, secret_file: Path) -> None:
         (("--sub", "7", "--ttl", "5000d"), "--ttl"),
         (("--sub", "7", "--ttl", "-1s"), "--ttl"),
         (("--sub", "7", "--rooms", "a=dance"), "--rooms"),
+        (("--sub", "7", "--jti", ""), "--jti"),
+        (("--sub", "7", "--jti", "x" * 257), "--jti"),
+        (("--sub", "7", "--jti", "a\tb"), "--jti"),
         (("--sub", "7", "--name", "x" * 5000), "the new token"),
         (("--sub", "7", "--secret-file", "none"), "no such file"),
     ],
