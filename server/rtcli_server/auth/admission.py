@@ -15,7 +15,13 @@ from urllib.parse import parse_qs
 
 from rtcli.protocol.codes import ERROR_TEXT, CloseCode, ErrorCode
 from rtcli.protocol.messages import Closing, ClosingData, encode
-from rtcli_server.auth.authenticator import Authenticator, InvalidTokenError, NotReadyError, UnknownKeyError
+from rtcli_server.auth.authenticator import (
+    NOT_READY_TEXT,
+    Authenticator,
+    InvalidTokenError,
+    NotReadyError,
+    UnknownKeyError,
+)
 from rtcli_server.auth.claims import Principal
 from rtcli_server.auth.origins import OriginPolicy, OriginVerdict
 from rtcli_server.auth.token_location import HandshakeError, choose_subprotocol, find_token
@@ -180,8 +186,9 @@ class Admission:
         rejection = _rejection(401, ErrorCode.INVALID_TOKEN)
         if isinstance(error, NotReadyError):
             retry_after_ms = int(error.retry_after_s * 1000) + self._retry_after_ms()
-            text = "This token cannot be checked yet"
-            rejection = Rejection(503, ErrorCode.UNAVAILABLE, text, CloseCode.TRY_AGAIN_LATER, retry_after_ms)
+            rejection = Rejection(
+                503, ErrorCode.UNAVAILABLE, NOT_READY_TEXT, CloseCode.TRY_AGAIN_LATER, retry_after_ms
+            )
         return self._reject(request, rejection, error.reason)
 
     def _reject(self, request: AdmissionRequest, rejection: Rejection, cause: str) -> Rejection:

@@ -34,6 +34,9 @@ from rtcli_server.auth.verification_keys import (
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 
 
+NOT_READY_TEXT = "This token cannot be checked yet"
+
+
 class InvalidTokenError(Exception):
     """The token is refused. The text is the same for every cause; `reason` is one word, for the log only."""
 
@@ -43,7 +46,12 @@ class InvalidTokenError(Exception):
 
 
 class UnknownKeyError(InvalidTokenError):
-    """The token names a key that the JWKS did not contain when it was last fetched."""
+    """The token is of a key that the JWKS did not contain when it was last fetched."""
+
+    def __init__(self, algorithm: str, kid: str | None) -> None:
+        super().__init__("key")
+        self.algorithm = algorithm
+        self.kid = kid
 
 
 @lru_cache(maxsize=64)  # issuers have one header, or a few
@@ -154,13 +162,22 @@ class Authenticator:
             await self._jwks.run()
 
     async def verify(self, token: str) -> Principal:
-        """Verify the token; fetch the JWKS once for a key that is not known. Raises InvalidTokenError."""
+        """Verify the token; fetch the JWKS once for a key that is not known.
+
+        Raises InvalidTokenError; of these, NotReadyError while the key may still come.
+        """
         try:
             return self.authenticate(token)
         except UnknownKeyError:
             assert self._jwks is not None  # noqa: S101 - only a JWKS has unknown keys
             await self._jwks.refresh_for_unknown_key()
-        return self.authenticate(token)
+        try:
+            return self.authenticate(token)
+        except UnknownKeyError as error:
+            wait_s = self._jwks.wait_s(error.algorithm, error.kid)
+            if wait_s is None:
+                raise
+            raise NotReadyError("key", wait_s) from None
 
     def authenticate(self, token: str) -> Principal:
         """Verify the token with the keys at hand. Raises InvalidTokenError or one of its subclasses."""
@@ -210,7 +227,7 @@ class Authenticator:
             raise InvalidTokenError("algorithm")
         found = jwks.find(algorithm, kid)
         if not found:
-            raise UnknownKeyError("key")
+            raise UnknownKeyError(algorithm, kid)
         return found
 
     def _try(self, token: str, keys: Iterable[VerificationKey]) -> tuple[dict[str, Any] | None, str]:

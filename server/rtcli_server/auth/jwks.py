@@ -2,7 +2,7 @@
 
 Rules, each of which an advisory asks for: only http and https, and no redirects, so that only the configured
 host is asked; a failed or empty answer does not change the keys; tokens with an unknown key id, however many,
-cause at most one fetch per cooldown; one fetch at a time.
+cause at most one fetch per cooldown; one fetch at a time. unknown_keys.py says what becomes of such tokens.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from math import inf
 from urllib.parse import urlsplit
 
 import httpx
 
 from rtcli.protocol.content_coding import ACCEPTED, ContentCodingError, ContentDecoder
+from rtcli_server.auth.unknown_keys import UnknownKeys
 from rtcli_server.auth.verification_keys import KeyConfigError, VerificationKey, parse_jwks
 
 MAX_BODY_BYTES = 512 * 1024
@@ -107,6 +109,8 @@ class JwksKeys:
         self._refresh_s = refresh_s
         self._cooldown_s = cooldown_s
         self._tried_at: float | None = None
+        self._fetched_at: float | None = None
+        self._unknown = UnknownKeys(cooldown_s)
         self._flight: asyncio.Task[bool] | None = None
 
     def find(self, algorithm: str, kid: str | None) -> list[VerificationKey]:
@@ -125,11 +129,27 @@ class JwksKeys:
 
     async def refresh_for_unknown_key(self) -> None:
         """Fetch the keys, unless they were fetched within the cooldown."""
-        if self._flight is None and self._tried_at is not None:
-            wait = self._cooldown_s if self.keys else min(self._cooldown_s, RETRY_S)
-            if self._clock() - self._tried_at < wait:
-                return
-        await self.refresh()
+        if self._flight is not None or self._clock() >= self._next_fetch_at:
+            await self.refresh()
+
+    @property
+    def _next_fetch_at(self) -> float:
+        """From when on an unknown key may cause another fetch."""
+        if self._tried_at is None:
+            return -inf
+        return self._tried_at + (self._cooldown_s if self.keys else min(self._cooldown_s, RETRY_S))
+
+    def wait_s(self, algorithm: str, kid: str | None) -> float | None:
+        """How long a token has to wait whose key is not there; None: it is refused.
+
+        A token that names no key is refused as soon as there are keys: none is the one that it means.
+        """
+        now, fetched_at = self._clock(), self._fetched_at
+        if fetched_at is not None and (
+            kid is None or self._unknown.refused((algorithm, kid), now=now, fetched_at=fetched_at)
+        ):
+            return None
+        return max(0.0, self._next_fetch_at - now)
 
     async def run(self) -> None:
         """Keep the keys fresh until cancelled; a withdrawn key is forgotten after `refresh_s`."""
@@ -139,7 +159,7 @@ class JwksKeys:
 
     async def _load(self) -> bool:
         try:
-            self.keys = await asyncio.to_thread(self._fetch_and_parse)
+            self._replace(await asyncio.to_thread(self._fetch_and_parse))
         except (JwksError, KeyConfigError) as error:
             _log.warning("fetching the JWKS failed: %s; %d keys kept", error, len(self.keys))
             return False
@@ -150,6 +170,15 @@ class JwksKeys:
             self._tried_at = self._clock()
             self._flight = None
         return True
+
+    def _replace(self, keys: tuple[VerificationKey, ...]) -> None:
+        before, now = (
+            {(key.algorithm, key.kid) for key in some if key.kid is not None} for some in (self.keys, keys)
+        )
+        self._unknown.withdraw(before - now)
+        self._unknown.found(now)
+        self.keys = keys
+        self._fetched_at = self._clock()
 
     def _fetch_and_parse(self) -> tuple[VerificationKey, ...]:
         return parse_jwks(self._fetch(self._url))

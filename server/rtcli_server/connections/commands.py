@@ -18,7 +18,7 @@ from rtcli.protocol.messages import (
     ServerMessage,
 )
 from rtcli.protocol.position import ROOM_PREFIX
-from rtcli_server.auth.authenticator import InvalidTokenError
+from rtcli_server.auth.authenticator import NOT_READY_TEXT, InvalidTokenError, NotReadyError
 from rtcli_server.broker import BrokerUnavailableError, Published
 from rtcli_server.broker.chat import publish_message
 from rtcli_server.connections.hub import Closable
@@ -52,7 +52,13 @@ class Sender(Subscriber, Closable, Protocol):
         """Send one message."""
         ...
 
-    def refuse(self, code: ErrorCode, message_id: str | None, text: str | None = None) -> None:
+    def refuse(
+        self,
+        code: ErrorCode,
+        message_id: str | None,
+        text: str | None = None,
+        retry_after_ms: int | None = None,
+    ) -> None:
         """Send an `error` message; `text` replaces the standard text of the code."""
         ...
 
@@ -246,6 +252,9 @@ async def check_token(sender: Sender, decision: CheckToken) -> None:
     clock = sender.services.clock
     try:
         principal = await sender.services.authenticator.verify(decision.token)
+    except NotReadyError as error:
+        retry_after_ms = int(error.retry_after_s * 1000) + sender.services.retry_after_ms()
+        sender.refuse(ErrorCode.UNAVAILABLE, decision.id, NOT_READY_TEXT, retry_after_ms)
     except InvalidTokenError:
         sender.follow(sender.session.refresh_failed(decision.id, clock.wall()))
     else:

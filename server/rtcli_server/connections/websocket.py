@@ -239,9 +239,16 @@ class Connection(Subscriber, Client):
         """Send one message, in this loop turn."""
         self.writer.send(encode(message))
 
-    def refuse(self, code: ErrorCode, message_id: str | None, text: str | None = None) -> None:
+    def refuse(
+        self,
+        code: ErrorCode,
+        message_id: str | None,
+        text: str | None = None,
+        retry_after_ms: int | None = None,
+    ) -> None:
         """Answer a message with an error; `text` replaces the standard text of the code."""
-        data = ErrorData(code=code, message=ERROR_TEXT[code] if text is None else text)
+        said = ERROR_TEXT[code] if text is None else text
+        data = ErrorData(code=code, message=said, retry_after_ms=retry_after_ms)
         self.send(Error(data=data, id=message_id, timestamp=self.services.clock.timestamp()))
         self.services.metrics.refused_messages[code] += 1
 

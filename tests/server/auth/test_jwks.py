@@ -17,7 +17,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
-from rtcli_server.auth.authenticator import Authenticator, InvalidTokenError, UnknownKeyError
+from rtcli_server.auth.authenticator import (
+    Authenticator,
+    InvalidTokenError,
+    NotReadyError,
+    UnknownKeyError,
+)
 from rtcli_server.auth.jwks import JwksError, JwksKeys, check_jwks_url, fetch_jwks
 from rtcli_server.auth.verification_keys import KeyConfigError
 from tests.support.fakes.liars import drip, endless, gzip_bomb, head
@@ -83,9 +88,11 @@ async def test_a_rotated_key_is_found_after_the_cooldown() -> None:
     auth = authenticator(source.keys())
     await auth.verify(token("old"))
     source.body = document("old", "new")
-    with pytest.raises(InvalidTokenError):
+    source.now += 10
+    with pytest.raises(NotReadyError) as caught:
         await auth.verify(token("new"))
-    source.now += 30
+    assert caught.value.retry_after_s == 20
+    source.now += 20
     assert (await auth.verify(token("new"))).user_id == "7"
     assert source.count == 2
 
@@ -93,16 +100,87 @@ async def test_a_rotated_key_is_found_after_the_cooldown() -> None:
 async def test_a_flood_of_unknown_keys_causes_one_fetch_per_cooldown() -> None:
     source = Source("old")
     auth = authenticator(source.keys())
-    forged = jwt.encode({"sub": "7", "exp": NOW + 60}, KEYS["new"], "ES256", headers={"kid": "made up"})
-    for _ in range(200):
-        with pytest.raises(InvalidTokenError):
-            await auth.verify(forged)
-    assert source.count == 1
-    source.now += 30
-    for _ in range(200):
-        with pytest.raises(InvalidTokenError):
-            await auth.verify(forged)
+    claims = {"sub": "7", "exp": NOW + 60}
+    for turn in (1, 2, 3):
+        for number in range(200):
+            forged = jwt.encode(claims, KEYS["new"], "ES256", headers={"kid": f"made up {turn} {number}"})
+            with pytest.raises(NotReadyError):
+                await auth.verify(forged)
+        assert source.count == turn
+        source.now += 30
+
+
+async def test_a_key_that_does_not_come_within_the_cooldown_is_refused() -> None:
+    """It is asked for once, once more when the cooldown is over, and then its tokens are like any bad one."""
+    source = Source("old")
+    auth = authenticator(source.keys())
+    for waited_s, left_s in ((0, 30), (1, 29), (28.5, 0.5)):
+        source.now += waited_s
+        with pytest.raises(NotReadyError) as caught:
+            await auth.verify(token("new"))
+        assert caught.value.retry_after_s == left_s
+        assert source.count == 1
+    source.now += 0.5
+    for _ in range(3):
+        with pytest.raises(UnknownKeyError):
+            await auth.verify(token("new"))
     assert source.count == 2
+    source.now += 30
+    source.body = document("old", "new")
+    assert (await auth.verify(token("new"))).user_id == "7", "it is asked for again in each cooldown"
+
+
+async def test_one_that_comes_in_the_cooldown_of_another_waits_for_its_end() -> None:
+    source = Source("old")
+    auth = authenticator(source.keys())
+    await auth.verify(token("old"))
+    source.now += 20
+    for left_s in (10, 30):
+        with pytest.raises(NotReadyError) as caught:
+            await auth.verify(token("new"))
+        assert caught.value.retry_after_s == left_s
+        source.now += left_s
+    with pytest.raises(UnknownKeyError):
+        await auth.verify(token("new"))
+    assert source.count == 3
+
+
+async def test_while_the_url_does_not_answer_nobody_can_say() -> None:
+    """Neither of a new key, nor of any before there were some."""
+    source = Source("old")
+    source.error = JwksError("ConnectError")
+    auth = authenticator(source.keys())
+    for named in (True, False):
+        with pytest.raises(NotReadyError) as caught:
+            await auth.verify(token("old", named=named))
+        assert caught.value.retry_after_s == 10
+    source.error = None
+    source.now += 10
+    await auth.verify(token("old"))
+    source.error = JwksError("status 500")
+    for _ in range(5):
+        source.now += 30
+        with pytest.raises(NotReadyError):
+            await auth.verify(token("new"))
+    source.error = None
+    source.now += 30
+    with pytest.raises(UnknownKeyError):
+        await auth.verify(token("new"))
+
+
+async def test_a_key_that_was_taken_out_is_refused_at_once() -> None:
+    source = Source("old", "new")
+    keys = source.keys()
+    auth = authenticator(keys)
+    await auth.verify(token("old"))
+    source.body = document("new")
+    source.now += 1
+    assert await keys.refresh()
+    with pytest.raises(UnknownKeyError):
+        await auth.verify(token("old"))
+    source.body = document("new", "old")
+    source.now += 30
+    assert (await auth.verify(token("old"))).user_id == "7"
 
 
 async def test_one_fetch_at_a_time_and_a_cancelled_caller_stops_nobody_else() -> None:
