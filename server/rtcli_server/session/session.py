@@ -108,7 +108,7 @@ class Session:
     # -- what arrives --------------------------------------------------------------------------------------
 
     def resume(self, positions: Mapping[str, Position]) -> None:
-        """Take positions of rooms, by name, from which their first joins go on."""
+        """Take positions of rooms, by name, from which their first joins go on. One that fails is none."""
         self._positions = dict(positions)
 
     def opening(self, wall: float, events: ResumedData = _NO_EVENTS) -> list[Decision]:
@@ -209,7 +209,7 @@ class Session:
             return replies.error(ErrorCode.FORBIDDEN, message.id, wall)
         if room not in self.rooms and len(self.rooms) >= self._settings.max_rooms:
             return replies.error(ErrorCode.TOO_MANY_ROOMS, message.id, wall)
-        since = self._positions.pop(room, None) if since_text is None else _position(since_text)
+        since = self._positions.get(room) if since_text is None else _position(since_text)
         since_invalid = since is None and since_text is not None
         return Join(room, since, since_invalid, message.data.history, message.id)
 
@@ -259,6 +259,7 @@ class Session:
     def joined(self, room: str) -> None:
         """Record that a Join has been carried out."""
         self.rooms.add(room)
+        self._positions.pop(room, None)
         if self.rights.can_publish(room):
             self._writable.add(room)
 

@@ -1,4 +1,4 @@
-"""What `unavailable` says of a message that the log did not confirm, on both WebSocket transports."""
+"""What `unavailable` says of a message that the log did not confirm or read, on both WebSocket transports."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from rtcli_server.broker import BrokerUnavailableError, Published
+from rtcli_server.broker import BrokerUnavailableError, HistoryPage, Published
 from rtcli_server.realtime import RealtimeServer
-from tests.support.clients.rooms import join, open_ws
+from tests.support.clients.rooms import join, open_ws, say
 from tests.support.servers.live_server import live_server
 
 SURE = "The log cannot take this now; nothing was published, try again"
@@ -50,3 +50,31 @@ def test_it_claims_no_more_than_is_known(
         assert refused["data"] == {"code": "unavailable", "message": with_id}
         ws.send("chat_message", room="a", content="x")
         assert ws.until("error")["data"] == {"code": "unavailable", "message": without}
+
+
+def break_reads(realtime: RealtimeServer, *, times: int) -> None:
+    """Let the next reads of the log fail."""
+    broker: Any = realtime.broker
+    read, left = broker.history, [None] * times
+
+    async def history(*arguments: object, **more: object) -> HistoryPage:
+        if left:
+            left.pop()
+            raise BrokerUnavailableError("away")
+        page: HistoryPage = await read(*arguments, **more)
+        return page
+
+    broker.history = history
+
+
+def test_a_join_that_failed_may_be_repeated_and_goes_on_at_the_cursor_of_the_handshake(fast: bool) -> None:
+    with live_server(fast_websockets=fast) as server:
+        with open_ws(server) as ws:
+            position = join(ws, "a")["position"]
+            say(ws, "a", "missed")
+        with open_ws(server, path=f"/api/v1/ws?events=0&last_event_id=a%3D{position}") as ws:
+            server.ask(lambda it: break_reads(it, times=1))
+            ws.send("join_room", "j-1", room="a")
+            assert ws.until("error")["data"]["code"] == "unavailable"
+            assert join(ws, "a")["recovered"] is True
+            assert ws.until("new_message")["data"]["content"] == "missed"

@@ -278,6 +278,28 @@ def test_without_a_limit_nothing_is_refused() -> None:
         assert reply(say(session, "ping"))["type"] == "pong"
 
 
+# -- where joins go on -------------------------------------------------------------------------------------
+
+
+def test_a_position_of_the_handshake_counts_until_its_room_is_joined() -> None:
+    session = make()
+    position = Position("k3f9", 42)
+    session.resume({"a": position})
+    for _ in range(2):  # the first one fails: nothing is reported
+        assert say(session, "join_room", room="a") == [Join("a", position, False, 0, None)]
+    session.joined("a")
+    assert say(session, "join_room", room="a") == [Join("a", None, False, 0, None)]
+
+
+def test_a_join_that_says_where_it_goes_on_replaces_the_position_of_the_handshake() -> None:
+    session = make()
+    session.resume({"a": Position("k3f9", 42)})
+    said = Position("k3f9", 50)
+    assert say(session, "join_room", room="a", since=str(said)) == [Join("a", said, False, 0, None)]
+    session.joined("a")
+    assert say(session, "join_room", room="a") == [Join("a", None, False, 0, None)]
+
+
 # -- heartbeats --------------------------------------------------------------------------------------------
 
 

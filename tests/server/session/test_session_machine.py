@@ -62,7 +62,7 @@ class SessionMachine(RuleBasedStateMachine):
         if self.closed is not None:
             assert decisions == []
             return decisions
-        self.answered = True
+        self.answered |= valid  # what is no message of the protocol answers no heartbeat of v2
         self.invalid = 0 if valid else self.invalid + 1
         return decisions
 
