@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Protocol
 
 from rtcli.protocol.codes import CloseCode
@@ -98,7 +99,7 @@ class Hub:
         self._kick_s = stream_retry_s + KICK_S
         self._observer = observer
         self._by_user: dict[str, set[Client]] = {}
-        self._kicked: dict[str, float] = {}  # users, and until when their streams stay away
+        self._kicked: dict[str, float] = {}  # users, and until when their streams stay away, by that time
 
     # -- who is here ---------------------------------------------------------------------------------------
 
@@ -177,8 +178,10 @@ class Hub:
 
         `now` is in monotonic seconds.
         """
-        self._kicked = {user: end for user, end in self._kicked.items() if end > now}
-        self._kicked[user_id] = now + self._kick_s
+        self._kicked.pop(user_id, None)
+        for user in list(takewhile(lambda user: self._kicked[user] <= now, self._kicked)):
+            del self._kicked[user]
+        self._kicked[user_id] = now + self._kick_s  # the last one to end
 
     def is_kicked(self, user_id: str, now: float) -> bool:
         """Whether event streams of this user that come back have to stay away."""

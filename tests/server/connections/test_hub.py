@@ -10,6 +10,7 @@ import pytest
 from typing_extensions import override
 
 from rtcli.protocol.codes import CloseCode
+from rtcli_server.auth.revocations import MAX_REVOCATIONS
 from rtcli_server.connections.drain import MIN_BATCH, PAUSE_S, batch_size, drain
 from rtcli_server.connections.hub import Client, Hub
 from rtcli_server.limits.connection_caps import ConnectionCaps
@@ -136,6 +137,21 @@ async def test_who_does_not_answer_is_cut_and_a_failure_stops_nobody(hub: Hub) -
     assert failing.aborted
     assert good.told
     assert not good.aborted
+
+
+async def test_who_was_kicked_last_stays_away_longest(hub: Hub) -> None:
+    hub.remember_kick("7", now=0.0)
+    hub.remember_kick("8", now=10.0)
+    hub.remember_kick("7", now=20.0)
+    hub.remember_kick("9", now=75.0)  # 8 is over
+    assert [hub.is_kicked(user, 75.0) for user in ("7", "8", "9")] == [True, False, True]
+    assert not hub.is_kicked("7", 80.0)
+
+
+async def test_as_many_as_may_be_revoked_are_kicked_at_a_time(hub: Hub) -> None:
+    for number in range(MAX_REVOCATIONS):  # each looks at no other: or else this takes minutes
+        hub.remember_kick(f"user-{number}", now=0.0)
+    assert hub.is_kicked("user-0", 59.0)
 
 
 async def test_a_kick_closes_all_of_a_user_whatever_one_of_them_raises(
