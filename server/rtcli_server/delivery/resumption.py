@@ -9,6 +9,7 @@ from rtcli.protocol.codes import GapReason
 from rtcli.protocol.messages import ChannelState, ResumedData
 from rtcli.protocol.paths import CURSOR_PARAMETER
 from rtcli.protocol.position import (
+    ROOM_PREFIX,
     USER_PREFIX,
     InvalidPositionError,
     Position,
@@ -47,10 +48,16 @@ def read_resume(text: str, *, user_channel: str) -> Resume:
         return Resume({}, invalid=True)
 
 
-def read_opening(query: Mapping[str, Sequence[str]], user_id: str) -> Opening:
-    """Read the query parameters of a handshake. Several cursors are one that cannot be read."""
+def read_opening(query: Mapping[str, Sequence[str]], user_id: str, *, max_rooms: int) -> Opening:
+    """Read the query parameters of a handshake.
+
+    Several cursors are one that cannot be read, and so is one with more rooms than a connection may have: its
+    positions are kept until the rooms are joined, and take twenty times as much memory as the text.
+    """
     text = ", ".join(filter(None, query.get(CURSOR_PARAMETER, ())))
     resume = read_resume(text, user_channel=USER_PREFIX + user_id)
+    if sum(name.startswith(ROOM_PREFIX) for name in resume.cursor) > max_rooms:
+        resume = Resume({}, invalid=True)
     return Opening(query.get("events") != ["0"], resume)
 
 

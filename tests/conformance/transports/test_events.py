@@ -119,7 +119,14 @@ def test_a_cursor_goes_on_over_either_transport(server: LiveServer, sub: str) ->
 
 @pytest.mark.parametrize(
     ("cursor", "reason"),
-    [("~me=zzzz-1", "epoch_changed"), ("~me=", "invalid_cursor"), ("x", "invalid_cursor")],
+    [
+        ("~me=zzzz-1", "epoch_changed"),
+        ("~me=", "invalid_cursor"),
+        ("x", "invalid_cursor"),
+        (",".join(["~me=zzzz-1", *(f"r{number}=zzzz-1" for number in range(100))]), "epoch_changed"),
+        (",".join(["~me=zzzz-1", *(f"r{number}=zzzz-1" for number in range(101))]), "invalid_cursor"),
+    ],
+    ids=["other epoch", "empty", "word", "as many rooms as may be", "one room more"],
 )
 def test_what_cannot_be_recovered_is_said(server: LiveServer, sub: str, cursor: str, reason: str) -> None:
     ws, greeting = open_at(server, sub, cursor)

@@ -180,7 +180,8 @@ class WebSocketEndpoint:
         transport = AsgiTransport(self._realtime, websocket, principal, request.address)
         connection = transport.connection
         try:
-            connection.open(read_opening(request.query, principal.user_id))
+            max_rooms = self._realtime.settings.max_rooms
+            connection.open(read_opening(request.query, principal.user_id, max_rooms=max_rooms))
             await transport.run()
         except WebSocketDisconnect:
             pass  # the client went while something was sent to it

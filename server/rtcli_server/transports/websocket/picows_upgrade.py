@@ -70,13 +70,9 @@ class PicowsUpgrade:
         verdict: Principal | Rejection,
     ) -> None:
         if isinstance(verdict, Principal):
-            listener: Listener = PicowsTransport(
-                self._realtime,
-                verdict,
-                heartbeat,
-                request.address,
-                read_opening(request.query, verdict.user_id),
-            )
+            max_rooms = self._realtime.settings.max_rooms
+            opening = read_opening(request.query, verdict.user_id, max_rooms=max_rooms)
+            listener: Listener = PicowsTransport(self._realtime, verdict, heartbeat, request.address, opening)
         elif verdict.close_code is None:
             http.refuse(ProblemError(verdict.status, verdict.code, verdict.text))
             return
