@@ -8,6 +8,8 @@ from rtcli.client.endpoint import Endpoint
 from rtcli.load.adapters.interface import (
     OTHER,
     Acked,
+    ChannelEvent,
+    ChannelStart,
     Closing,
     Data,
     Event,
@@ -32,6 +34,8 @@ from rtcli.protocol.position import Position
 __all__ = [
     "OTHER",
     "Acked",
+    "ChannelEvent",
+    "ChannelStart",
     "Closing",
     "Data",
     "Endpoint",

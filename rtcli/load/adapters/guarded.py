@@ -15,6 +15,7 @@ from typing_extensions import override
 from rtcli.client.endpoint import Endpoint
 from rtcli.load.adapters.interface import (
     Acked,
+    ChannelEvent,
     Closing,
     Data,
     Event,
@@ -45,7 +46,8 @@ _FIELDS: Mapping[type, tuple[Any, ...]] = {
     Joined: (str, _PLACE, (bool, type(None))),
     Left: (str,),
     Gap: (str, _PLACE, _PLACE, (int, type(None))),
-    Hello: (str,),
+    Hello: (str, (tuple, list)),
+    ChannelEvent: (str, _PLACE),
     Reply: (bytes,),
     Closing: (_SECONDS,),
     Unreadable: (str,),

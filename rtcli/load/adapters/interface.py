@@ -65,10 +65,32 @@ class Gap(NamedTuple):
     lost: int | None
 
 
+class ChannelStart(NamedTuple):
+    """Where the events of a channel begin that is no room, `~me` or `~all`: behind `position`.
+
+    `recovered`: after a resume, whether all that was missed will come.
+    """
+
+    channel: str
+    position: Position | None
+    recovered: bool | None
+
+
+class ChannelEvent(NamedTuple):
+    """An event of such a channel: a personal or a broadcast event."""
+
+    channel: str
+    position: Position | None
+
+
 class Hello(NamedTuple):
-    """The connection is ready for requests; `connection` is the server's name for it, or ""."""
+    """The connection is ready for requests; `connection` is the server's name for it, or "".
+
+    `channels`: of the personal and broadcast events, where there are any.
+    """
 
     connection: str
+    channels: Sequence[ChannelStart] = ()
 
 
 class Reply(NamedTuple):
@@ -93,7 +115,9 @@ class Other(NamedTuple):
     """Anything else."""
 
 
-Event: TypeAlias = Data | Acked | Refused | Joined | Left | Gap | Hello | Reply | Closing | Unreadable | Other
+Event: TypeAlias = (
+    Data | Acked | Refused | Joined | Left | Gap | Hello | ChannelEvent | Reply | Closing | Unreadable | Other
+)
 OTHER = Other()
 
 

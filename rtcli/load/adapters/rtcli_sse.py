@@ -10,6 +10,8 @@ from typing_extensions import override
 
 from rtcli.client.endpoint import Endpoint
 from rtcli.load.adapters.interface import (
+    ChannelEvent,
+    ChannelStart,
     Closing,
     Data,
     Event,
@@ -82,27 +84,38 @@ class RtcliSse(SseAdapter):
     @override
     def parse(self, event: str, data: str, last_id: str) -> list[Event]:
         try:
-            return _events(event, data)
+            return _events(event, data, last_id)
         except (msgspec.DecodeError, UnicodeError) as error:
             return [unreadable(data.encode(), f"the event `{event}`: {error}")]
 
 
-def _events(event: str, data: str) -> list[Event]:
+def _events(event: str, data: str, last_id: str) -> list[Event]:
     if event == "new_message":
         message = _decode_message(data)
         return [Data(message.room, Position(message.epoch, message.offset), message.content)]
     if event == "ready":
         ready = _decode_ready(data)
-        rooms: list[Event] = [
-            Joined(unquote(key), read_position(channel.position), channel.recovered)
+        starts = [
+            ChannelStart(key, read_position(channel.position), channel.recovered)
             for key, channel in ready.channels.items()
-            if not key.startswith("~")
         ]
-        return [Hello(ready.connection_id), *rooms]
+        rooms: list[Event] = [
+            Joined(unquote(start.channel), start.position, start.recovered)
+            for start in starts
+            if not start.channel.startswith("~")
+        ]
+        events = [start for start in starts if start.channel.startswith("~")]
+        return [Hello(ready.connection_id, events), *rooms]
     if event == "gap":
         gap = _decode_gap(data)
         return [Gap(gap.room, read_position(gap.from_), read_position(gap.to), gap.lost)]
     if event == "closing":
         after = _decode_closing(data).retry_after_ms
         return [Closing(None if after is None else after / 1000)]
-    return []
+    return [] if event in {"heartbeat", "error"} else _channel_event(last_id)
+
+
+def _channel_event(last_id: str) -> list[Event]:
+    """A personal or broadcast event: its own channel and position come first in its id."""
+    channel, _, position = last_id.partition(",")[0].partition("=")
+    return [ChannelEvent(channel, read_position(position))] if channel in {"~me", "~all"} else []

@@ -11,6 +11,8 @@ from rtcli.client.endpoint import Endpoint
 from rtcli.load.adapters.interface import (
     OTHER,
     Acked,
+    ChannelEvent,
+    ChannelStart,
     Closing,
     Data,
     Event,
@@ -27,9 +29,9 @@ from rtcli.load.adapters.interface import (
 )
 from rtcli.protocol import messages
 from rtcli.protocol.paths import WEBSOCKET_PATH, websocket_address
-from rtcli.protocol.position import Position
+from rtcli.protocol.position import Position, cursor_key
 
-_IGNORED = (b'{"type":"user_', b'{"type":"event"')
+_IGNORED = b'{"type":"user_'
 
 
 class RtcliWs(WsAdapter):
@@ -102,6 +104,13 @@ def _acked(message: messages.Ack) -> Event:
     return OTHER if message.id is None else Acked(message.id, Position(data.epoch, data.offset))
 
 
+def _starts(data: messages.ConnectedData) -> list[ChannelStart]:
+    return [
+        ChannelStart(channel, read_position(state.position), state.recovered)
+        for channel, state in (data.channels or {}).items()
+    ]
+
+
 _READERS: Mapping[type, Callable[[Any], Event]] = {
     messages.NewMessage: lambda it: Data(
         it.data.room, Position(it.data.epoch, it.data.offset), it.data.content
@@ -113,7 +122,10 @@ _READERS: Mapping[type, Callable[[Any], Event]] = {
     messages.Gap: lambda it: Gap(
         it.data.room, read_position(it.data.from_), read_position(it.data.to), it.data.lost
     ),
-    messages.Connected: lambda it: Hello(it.data.connection_id),
+    messages.Connected: lambda it: Hello(it.data.connection_id, _starts(it.data)),
+    messages.Event: lambda it: ChannelEvent(
+        cursor_key(it.data.channel), Position(it.data.epoch, it.data.offset)
+    ),
     messages.ServerPing: lambda _: Reply(b'{"type":"pong"}'),
     messages.Closing: lambda it: Closing(it.data.retry_after_ms / 1000),
 }

@@ -12,6 +12,7 @@ from rtcli.load.core.feeders import UserScope
 from rtcli.load.core.schedule import seeded_rng
 from rtcli.load.scenario.model import Role
 from rtcli.load.scenario.steps import Step
+from rtcli.load.users.personal_events import PersonalEvents
 
 UNCONFIRMED_US = 1_000_000  # how long a join or leave may take in a protocol that does not confirm it
 
@@ -39,6 +40,7 @@ class UserContext:
             run=worker.spec.run_word,
             rng=lambda: self.rng,
         )
+        self.events = PersonalEvents(lambda code, number: self.count("errors", number, code=code))
         self.step: Step | None = None  # at which the flow is; the flow keeps it up to date
 
     @cached_property

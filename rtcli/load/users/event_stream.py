@@ -232,11 +232,15 @@ class SseTransport(Transport, SseReceiver):
         match event:
             case events.Hello():
                 self._subscriber.connection = event.connection
+                self._user.events.begin(event.channels)
+            case events.ChannelEvent():
+                self._user.events.take(event)
             case events.Joined():
                 self._confirm(event, now)
                 self._unconfirmed.discard(event.room)
             case events.Gap():
-                self._memberships.declare_gap(event)
+                if not self._user.events.declare_gap(event):
+                    self._memberships.declare_gap(event)
             case events.Closing():
                 self._observer.on_closing(event.retry_after)
             case events.Unreadable():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from typing_extensions import override
@@ -71,6 +72,8 @@ class WebSocketTransport(Transport, Receiver):
     @override
     async def open(self, opening: events.Opening, timeout: float) -> None:
         worker, adapter = self._worker, self._adapter
+        if opening.events and adapter.resumes:
+            opening = replace(opening, last_event_id=self._user.events.cursor)
         self._greeting = asyncio.get_running_loop().create_future()
         async with worker.connecting:
             started = worker.now()
@@ -326,9 +329,14 @@ class WebSocketTransport(Transport, Receiver):
         self._pending.confirm(event.room)
 
     def _on_gap(self, event: events.Gap, now: int) -> None:  # noqa: ARG002 - one signature
-        self._memberships.declare_gap(event)
+        if not self._user.events.declare_gap(event):
+            self._memberships.declare_gap(event)
+
+    def _on_channel_event(self, event: events.ChannelEvent, now: int) -> None:  # noqa: ARG002 - one signature
+        self._user.events.take(event)
 
     def _on_hello(self, event: events.Hello, now: int) -> None:  # noqa: ARG002 - one signature
+        self._user.events.begin(event.channels)
         self._subscriber.connection = event.connection
         resolve(self._greeting)
 
@@ -348,6 +356,7 @@ class WebSocketTransport(Transport, Receiver):
         events.Left: _on_left,
         events.Gap: _on_gap,
         events.Hello: _on_hello,
+        events.ChannelEvent: _on_channel_event,
         events.Reply: _on_reply,
         events.Closing: _on_closing,
         events.Unreadable: _on_unreadable,

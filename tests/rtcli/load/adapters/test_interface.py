@@ -9,9 +9,9 @@ from rtcli.load import adapters
 
 DOC = Path(__file__).parents[4] / "docs" / "adapters.md"
 NAMES = {
-    "OTHER", "Acked", "Closing", "Data", "Endpoint", "Event", "Gap", "Hello", "Joined", "Left", "Opening",
-    "Other", "Position", "Refused", "Reply", "RtcliSse", "RtcliWs", "SseAdapter", "Target", "Unreadable",
-    "WsAdapter", "unreadable",
+    "OTHER", "Acked", "ChannelEvent", "ChannelStart", "Closing", "Data", "Endpoint", "Event", "Gap", "Hello",
+    "Joined", "Left", "Opening", "Other", "Position", "Refused", "Reply", "RtcliSse", "RtcliWs", "SseAdapter",
+    "Target", "Unreadable", "WsAdapter", "unreadable",
 }  # fmt: skip
 
 
