@@ -6,13 +6,13 @@ import time
 from functools import cached_property
 from random import Random
 
+from rtcli.load.audit.personal_events import PersonalEvents
 from rtcli.load.audit.records import Subscriber
 from rtcli.load.core.context import WorkerContext
 from rtcli.load.core.feeders import UserScope
 from rtcli.load.core.schedule import seeded_rng
 from rtcli.load.scenario.model import Role
 from rtcli.load.scenario.steps import Step
-from rtcli.load.users.personal_events import PersonalEvents
 
 UNCONFIRMED_US = 1_000_000  # how long a join or leave may take in a protocol that does not confirm it
 

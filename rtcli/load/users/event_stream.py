@@ -234,12 +234,12 @@ class SseTransport(Transport, SseReceiver):
                 self._subscriber.connection = event.connection
                 self._user.events.begin(event.channels)
             case events.ChannelEvent():
-                self._user.events.take(event)
+                self._user.events.take(*event)
             case events.Joined():
                 self._confirm(event, now)
                 self._unconfirmed.discard(event.room)
             case events.Gap():
-                if not self._user.events.declare_gap(event):
+                if not self._user.events.declare_gap(event.room, event.until, event.lost):
                     self._memberships.declare_gap(event)
             case events.Closing():
                 self._observer.on_closing(event.retry_after)

@@ -329,11 +329,11 @@ class WebSocketTransport(Transport, Receiver):
         self._pending.confirm(event.room)
 
     def _on_gap(self, event: events.Gap, now: int) -> None:  # noqa: ARG002 - one signature
-        if not self._user.events.declare_gap(event):
+        if not self._user.events.declare_gap(event.room, event.until, event.lost):
             self._memberships.declare_gap(event)
 
     def _on_channel_event(self, event: events.ChannelEvent, now: int) -> None:  # noqa: ARG002 - one signature
-        self._user.events.take(event)
+        self._user.events.take(*event)
 
     def _on_hello(self, event: events.Hello, now: int) -> None:  # noqa: ARG002 - one signature
         self._user.events.begin(event.channels)

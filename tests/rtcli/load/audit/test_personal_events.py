@@ -10,9 +10,9 @@ from collections import Counter
 import httpx
 import pytest
 
-from rtcli.load.adapters import ChannelEvent, ChannelStart, Gap, Position
+from rtcli.load.adapters import ChannelStart, Position
+from rtcli.load.audit.personal_events import DECLARED, MISSING, REPEATED, PersonalEvents
 from rtcli.load.results.model import Verdict
-from rtcli.load.users.personal_events import DECLARED, MISSING, REPEATED, PersonalEvents
 from rtcli.protocol.tokens import create_token
 from rtcli_server.process.runner import running_server
 from rtcli_server.settings import Settings
@@ -40,7 +40,7 @@ class Recorded:
 
     def take(self, *offsets: int, epoch: str = "aaaa") -> None:
         for offset in offsets:
-            self.events.take(ChannelEvent("~me", at(offset, epoch)))
+            self.events.take("~me", at(offset, epoch))
 
 
 def test_the_cursor_follows() -> None:
@@ -79,9 +79,9 @@ def test_a_server_that_does_not_resume_is_not_held_to_less() -> None:
 
 def test_gaps_are_counted_and_rooms_are_none_of_these_channels() -> None:
     user = Recorded()
-    assert user.events.declare_gap(Gap("~me", at(2), at(5), 3))
+    assert user.events.declare_gap("~me", at(5), 3)
     user.take(6)
-    assert not user.events.declare_gap(Gap("general", at(2), at(5), 3))
+    assert not user.events.declare_gap("general", at(5), 3)
     assert user.counts == {DECLARED: 3}
 
 

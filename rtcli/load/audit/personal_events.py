@@ -5,9 +5,8 @@ Nobody knows here who publishes them, so their positions say what is missing: th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
-from rtcli.load.adapters.interface import ChannelEvent, ChannelStart, Gap
 from rtcli.protocol.position import Position, lost_between, skipped
 
 MISSING, REPEATED, DECLARED = "events_missing", "events_repeated", "events_gap"
@@ -28,8 +27,11 @@ class PersonalEvents:
         """Where the next connection goes on."""
         return ",".join(f"{channel}={position}" for channel, position in self._at.items())
 
-    def begin(self, channels: Sequence[ChannelStart]) -> None:
-        """Begin a connection where its greeting says: a channel goes on only if it was recovered."""
+    def begin(self, channels: Iterable[tuple[str, Position | None, bool | None]]) -> None:
+        """Begin a connection where its greeting says: a channel goes on only if it was recovered.
+
+        `channels`: the name of each, the top of its log, and whether it was recovered after a resume.
+        """
         for channel, top, recovered in channels:
             since = self._at.get(channel)
             if top is None or (since is not None and recovered):
@@ -38,9 +40,8 @@ class PersonalEvents:
                 self._count(DECLARED, lost_between(since, top) or 1)
             self._at[channel] = top
 
-    def take(self, event: ChannelEvent) -> None:
+    def take(self, channel: str, position: Position | None) -> None:
         """Compare an event with those before it."""
-        channel, position = event
         if position is None:
             return
         hole = skipped(self._at.get(channel), position)
@@ -51,12 +52,12 @@ class PersonalEvents:
         if hole:
             self._count(MISSING, hole)
 
-    def declare_gap(self, gap: Gap) -> bool:
+    def declare_gap(self, channel: str, until: Position | None, lost: int | None) -> bool:
         """Go on behind what will not come, as the server says; False for a gap in a room."""
-        since = self._at.get(gap.room)
+        since = self._at.get(channel)
         if since is None:
             return False
-        if gap.until is not None:
-            self._at[gap.room] = gap.until
-        self._count(DECLARED, gap.lost or lost_between(since, gap.until) or 1)
+        if until is not None:
+            self._at[channel] = until
+        self._count(DECLARED, lost or lost_between(since, until) or 1)
         return True
