@@ -111,7 +111,7 @@ def settings_for(transport: str, secret: str) -> Settings:
 def announce(handle: ServerHandle, secret: str) -> None:
     """Print the URL for the suite."""
     token = token_for(secret, 1, time.time())
-    print(f"ws://127.0.0.1:{handle.port}/api/v1/ws?token={token}", flush=True)
+    print(f"ws://127.0.0.1:{handle.port}/api/v1/ws?events=0&token={token}", flush=True)
 
 
 def main() -> None:

@@ -86,7 +86,7 @@ class Rtcli(PlainChat):
     def ws_path(self, room: str, token: str) -> str:
         """`/api/v1/ws` of the protocol, section 3."""
         del room
-        return f"/api/v1/ws?token={token}"
+        return f"/api/v1/ws?events=0&token={token}"
 
     def sse_path(self, room: str, token: str) -> str:
         """`/api/v1/events/stream` of the protocol, section 4."""

@@ -103,11 +103,11 @@ def read_ready(seen: ReceivedEvent, last_id: str) -> Ready:
 
 def read_gap(seen: ReceivedEvent) -> GapRecord:
     """Read a `gap` event."""
-    fields = seen.fields
+    fields, name = seen.fields, seen.room or "?"
     lost, start, end = fields.get("lost"), fields.get("from"), fields.get("to")
     return GapRecord(
-        seen.room or "?",
-        seen.room is not None,
+        _OWN_NAMES.get(name, name),
+        seen.room is not None and name not in _OWN_NAMES,
         start if isinstance(start, str) else None,
         end if isinstance(end, str) else None,
         lost if isinstance(lost, int) else None,

@@ -89,3 +89,11 @@ def test_a_gap_event() -> None:
     facts = {"room": "a", "from": "aaaa-1", "to": "aaaa-4", "lost": 3, "reason": "trimmed"}
     assert found.record("now") == {"type": "gap", "ts": "now"} | facts
     assert read_gap(ReceivedEvent(event("7", kind="gap"), 0.0)).lost is None
+
+
+@pytest.mark.parametrize(("key", "name"), [("~me", "your events"), ("~all", "broadcasts")])
+def test_a_gap_in_events_is_named_as_at_the_start(key: str, name: str) -> None:
+    data = f'{{"room":"{key}","from":"aaaa-1","to":"aaaa-4","lost":3,"reason":"trimmed"}}'
+    found = read_gap(ReceivedEvent(event(data, kind="gap"), 0.0))
+    assert found == gap(name, "aaaa-1", "aaaa-4", 3, "trimmed", is_room=False)
+    assert str(found) == f"gap in {name}: 3 events will not come (trimmed)"
