@@ -81,6 +81,13 @@ class UserWatcher(Protocol):
         """Some of these calls may be missing: compare what is known of each channel with its top."""
         ...
 
+    def position(self, channel: str) -> Position | None:  # noqa: ARG002 - of nobody
+        """Return the latest position that somebody here was told of this user's channel, or None.
+
+        A log that was told of it does not give it to another publication.
+        """
+        return None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:

@@ -131,12 +131,19 @@ def _begin(
 def tell_cursor(connection: Greeted, decision: TellCursor) -> None:
     """Answer with the positions up to which the connection was written, as many as a cursor holds."""
     positions = {name: it.written for name, it in connection.subscriptions.items()}
-    dormant_at = connection.dormant_at
-    if dormant_at is not None and dormant_at.epoch:
-        positions[USER_PREFIX + connection.user_id] = dormant_at
+    events_to = told_events_to(connection)
+    if events_to is not None:
+        positions[USER_PREFIX + connection.user_id] = events_to
     events_first = sorted(positions.items(), key=lambda item: item[0].startswith(ROOM_PREFIX))
     data = CursorData(format_cursor(fitting(events_first)))
     connection.send(Cursor(data=data, id=decision.id, timestamp=connection.services.clock.timestamp()))
+
+
+def told_events_to(connection: Greeted) -> Position | None:
+    """Return the position in its user's channel up to which it was written, dormant or not."""
+    subscription = connection.subscriptions.get(USER_PREFIX + connection.user_id)
+    position = connection.dormant_at if subscription is None else subscription.written
+    return position if position is not None and position.epoch else None
 
 
 def wake(connection: Greeted) -> None:

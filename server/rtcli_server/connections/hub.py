@@ -50,6 +50,14 @@ class Client(Closable, Protocol):
         """Its position in its user's channel, which it waits for without a subscription; or None."""
         return None
 
+    @property
+    def told_events_to(self) -> Position | None:
+        """Up to where it was told of its user's events, by what the log said; None where that is not known.
+
+        A client that follows the channel itself need not tell it: the log knows.
+        """
+        return None
+
     def wake(self) -> None:
         """Something was published in its user's channel: one that is dormant subscribes."""
         return

@@ -188,6 +188,11 @@ class Connection(Subscriber, Client):
     def batch_writer(self, subscription: Subscription) -> Write:
         return self.writer.write
 
+    @property
+    @override
+    def told_events_to(self) -> Position | None:
+        return greeting.told_events_to(self)
+
     @override
     def wake(self) -> None:
         greeting.wake(self)

@@ -178,8 +178,9 @@ def _write_page(fanout: Fanout, subscription: Subscription, page: HistoryPage, *
         items.append(publication)
         position = publication.position
     if not page.publications and since != page.top:
-        items.append(fanout.make_gap(subscription.channel.name, since, page.top))
-        position = page.top
+        # A log that began anew has publications of its own: they are read next.
+        position = page.top if since.epoch == page.top.epoch else Position(page.top.epoch, 0)
+        items.append(fanout.make_gap(subscription.channel.name, since, position))
     at_top = position == page.top
     held = _held(subscription.channel, page.top, again=again) if at_top else None
     subscription.position = held[-1].position if held else position

@@ -12,7 +12,7 @@ import logging
 
 from typing_extensions import override
 
-from rtcli.protocol.position import USER_PREFIX
+from rtcli.protocol.position import USER_PREFIX, Position
 from rtcli_server.broker import BrokerUnavailableError, UserWatcher
 from rtcli_server.broker.paging import ReadHistory
 from rtcli_server.connections.hub import Hub
@@ -49,6 +49,12 @@ class PersonalEvents(UserWatcher):
         if not self._comparing:
             self._comparing = True
             self._spawn(self._compare_all())
+
+    @override
+    def position(self, channel: str) -> Position | None:
+        clients = self._hub.of_user(channel.removeprefix(USER_PREFIX))
+        told = [client.told_events_to for client in clients]
+        return max(filter(None, told), key=lambda position: position.offset, default=None)
 
     async def _compare_all(self) -> None:
         try:

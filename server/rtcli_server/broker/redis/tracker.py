@@ -94,9 +94,15 @@ class ChannelTracker:
                 self._reading.spawn(self._catch_up(followed))
 
     def position(self, channel: str) -> Position | None:
-        """The latest position that this instance has seen there, if it follows that channel."""
+        """The latest position that this instance has seen there, if it follows that channel.
+
+        Of a user's channel also what the watcher has seen: nobody may follow that one.
+        """
         followed = self._followed.get(self._names.pubsub_channel(channel))
-        return followed.follower.position if followed else None
+        seen = followed.follower.position if followed else None
+        if seen is None and self._users is not None and channel.startswith(USER_PREFIX):
+            seen = self._users.position(channel)
+        return seen
 
     async def known(self, channel: str) -> None:
         """Wait until a followed channel is subscribed and its position known.
