@@ -62,17 +62,18 @@ class RevocationHash:
             revocations = self._revocations(piece.fields)
             now_ms = self._now_ms()
             found |= {field: one for field, one in revocations.items() if one.until_ms > now_ms}
-            await self._remove(
-                [field for field, one in revocations.items() if one.until_ms < now_ms - OVER_FOR_MS]
-            )
+            over_at_ms = now_ms - OVER_FOR_MS
+            over = [field for field, one in revocations.items() if one.until_ms < over_at_ms]
+            await self._remove(over, over_at_ms)
             cursor = piece.cursor
             if cursor == b"0":
                 break
         return list(found.values())
 
-    async def _remove(self, fields: list[bytes]) -> None:
+    async def _remove(self, fields: list[bytes], over_at_ms: int) -> None:
         if fields:
-            await self._link().request(pack([b"HDEL", self._key, *fields]), int, self._key)
+            packed = self._scripts.call("forget", [self._key], b"%d" % over_at_ms, *fields)
+            await self._link().request(packed, int, self._key)
 
     def _revocations(self, piece: list[bytes]) -> dict[bytes, Revocation]:
         found = {}

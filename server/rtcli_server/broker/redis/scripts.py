@@ -103,9 +103,8 @@ class CoordinatorScripts:
     """The scripts of `RedisCoordinator`."""
 
     def __init__(self) -> None:
-        texts = {
-            name: _read(name) for name in ("heartbeat", "presence", "connections", "take_tokens", "revoke")
-        }
+        names = ("heartbeat", "presence", "connections", "take_tokens", "revoke", "forget")
+        texts = {name: _read(name) for name in names}
         self.texts = list(texts.values())
         self._digests = _digests(texts)
 

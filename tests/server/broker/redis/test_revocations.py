@@ -123,3 +123,25 @@ async def test_those_that_are_long_over_are_removed(redis: RedisServer) -> None:
         assert await log.broker.revocations() == [kept]
         with redis.admin as admin:
             assert set(admin.hkeys(KEY)) == {"token:kept", "token:just over", "until"}
+
+
+async def test_one_that_is_extended_while_it_is_read_stays(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between reading that it was over and removing it, another instance revokes the same again."""
+    over = {f"token:{number}": f"0 {now_ms() - OVER_FOR_MS - 60_000}" for number in range(10)}
+    again = f"0 {now_ms() + HOUR_MS}"
+
+    def extend_and_parse(field: bytes, value: bytes) -> Revocation:
+        with redis.admin as admin:
+            admin.hset(KEY, "token:7", again)
+        return parse(field, value)
+
+    parse = revocations._parse
+    async with running(redis.url) as log:
+        with redis.admin as admin:
+            admin.hset(KEY, mapping=over)
+        monkeypatch.setattr(revocations, "_parse", extend_and_parse)
+        await log.broker.revocations()
+        with redis.admin as admin:
+            assert admin.hgetall(KEY) == {"token:7": again}
