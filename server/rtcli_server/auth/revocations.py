@@ -17,6 +17,7 @@ MAX_REVOCATIONS = 50_000  # kept at the same time: some 20 MB, when the names ar
 MAX_LISTED = 60_000  # what others accepted at the same time, or have put into the store
 MAX_KEPT_MS = int(MAX_LIFETIME_S * 1000)  # no token lives longer than that
 _PRUNE_FROM = 1_000
+_PRUNE_AGAIN_MS = 1_000  # a full list is looked through no more often, however much does not fit
 
 
 class RevocationKind(StrEnum):
@@ -27,7 +28,7 @@ class RevocationKind(StrEnum):
     AWAY = "away"  # a user, whatever the token
 
 
-class Revocation(msgspec.Struct, frozen=True):
+class Revocation(msgspec.Struct, frozen=True, gc=False):
     """`subject` is a `jti` or a user's id. It holds until `until_ms`; both times are Unix milliseconds.
 
     `before_ms`: tokens that were issued before it are revoked. 0 where that is not the point.
@@ -42,6 +43,10 @@ class Revocation(msgspec.Struct, frozen=True):
     def about(self) -> tuple[RevocationKind, str]:
         """What two revocations have in common that are merged into one."""
         return self.kind, self.subject
+
+    def includes(self, other: Revocation) -> bool:
+        """Whether this one says all that another one about the same says."""
+        return self.until_ms >= other.until_ms and self.before_ms >= other.before_ms
 
     def merged(self, other: Revocation) -> Revocation:
         """Both in one: what either revokes, as long as either says."""
@@ -60,6 +65,7 @@ class RevokedTokens:
         self._users = self._lists[RevocationKind.USER]
         self._away = self._lists[RevocationKind.AWAY]
         self._prune_at = _PRUNE_FROM
+        self._pruned_ms = 0
 
     def __iter__(self) -> Iterator[Revocation]:
         now_ms = self._now_ms()
@@ -78,7 +84,7 @@ class RevokedTokens:
     def has(self, revocation: Revocation) -> bool:
         """Whether the list says all that this one says."""
         found = self._lists[revocation.kind].get(revocation.subject)
-        return found is not None and found.merged(revocation) == found
+        return found is not None and found.includes(revocation)
 
     def add(self, revocation: Revocation) -> bool:
         """Put one in, or extend the one about the same; return False when there is no room for it."""
@@ -92,12 +98,12 @@ class RevokedTokens:
         return True
 
     def _has_reached(self, number: int) -> bool:
-        if len(self) >= number:
+        if len(self) >= number and self._now_ms() - self._pruned_ms >= _PRUNE_AGAIN_MS:
             self._prune()
         return len(self) >= number
 
     def _prune(self) -> None:
-        now_ms = self._now_ms()
+        now_ms = self._pruned_ms = self._now_ms()
         for found in self._lists.values():
             for subject in [subject for subject, one in found.items() if one.until_ms <= now_ms]:
                 del found[subject]

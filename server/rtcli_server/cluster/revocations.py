@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 
 from rtcli_server.auth.revocations import MAX_LISTED, Revocation, RevocationKind, RevokedTokens
@@ -21,7 +21,8 @@ from rtcli_server.cluster.control import CHANNEL, EVENT, Revoke, encode_command
 
 RETRY_S = 1.0
 FIRST_READ_S = 2.0  # how long a start waits for the list; a store that is not up yet is asked again later
-APPLIED_AT_ONCE = 500  # in one turn of the loop
+SAY_AGAIN_MS = 60_000  # that the list is full
+AT_ONCE = 500  # that one turn of the loop looks at
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class Revocations:
         self._revoked = revoked
         self._enforce = enforce
         self._wall_ms = wall_ms
+        self._refused_ms = 0  # when it was said last that one does not fit
         # Those of which the others may not know yet.
         self._untold: dict[tuple[RevocationKind, str], Revocation] = {}
 
@@ -78,28 +80,27 @@ class Revocations:
             return
         if self._revoked.add(revocation):
             self._enforce(revocation)
-        else:
+        elif self._wall_ms() - self._refused_ms >= SAY_AGAIN_MS:
+            self._refused_ms = self._wall_ms()
             _log.error(
-                "more than %d revocations: one from another instance or the store is not kept", MAX_LISTED
+                "more than %d revocations: some from other instances or the store are not kept", MAX_LISTED
             )
 
     async def read(self) -> None:
         """Read the list from the store, and put back what is not in it. Raises BrokerUnavailableError."""
         if self._broker.coordinator is not None:
             await self._broker.history(CHANNEL, since=None, limit=0)  # from here on all commands come
-        found = await self._broker.revocations()
-        for number, revocation in enumerate(found, 1):
+        stored: dict[tuple[RevocationKind, str], Revocation] = {}
+        async for revocation in _in_turns(await self._broker.revocations()):
             self.apply(revocation)
-            if number % APPLIED_AT_ONCE == 0:
-                await asyncio.sleep(0)
+            stored[revocation.about] = revocation
         self._revoked.known = True
-        stored = {one.about: one for one in found}
         for revocation in list(self._untold.values()):
             await self._tell(revocation)
             stored[revocation.about] = revocation
-        for revocation in self._revoked:
+        async for revocation in _in_turns(self._revoked):
             one = stored.get(revocation.about)
-            if one is None or one.merged(revocation) != one:
+            if one is None or not one.includes(revocation):
                 await self._broker.revoke(revocation)
 
     async def reannounce(self) -> None:
@@ -121,3 +122,11 @@ class Revocations:
         while not self._revoked.known:
             await asyncio.sleep(RETRY_S)
             await self.reannounce()
+
+
+async def _in_turns(revocations: Iterable[Revocation]) -> AsyncIterator[Revocation]:
+    """Give them, and the loop a turn in between: there may be very many."""
+    for number, revocation in enumerate(revocations, 1):
+        yield revocation
+        if number % AT_ONCE == 0:
+            await asyncio.sleep(0)

@@ -163,3 +163,17 @@ def test_a_full_list_is_as_large_as_it_says(clock: Clock) -> None:
     assert len(revoked) == MAX_LISTED // 10
     assert size * 10 < 25_000_000
     assert MAX_LISTED > MAX_REVOCATIONS, "what two instances take at the same time is kept"
+
+
+def test_a_full_list_is_looked_through_once_a_second(
+    revoked: RevokedTokens, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look costs milliseconds, and a neighbour may put into the store what it likes."""
+    monkeypatch.setattr(revocations, "MAX_REVOCATIONS", 2)
+    for name, until_ms in (("a", NOW_MS + 500), ("b", NOW_MS + HOUR_MS)):
+        revoked.add(Revocation(TOKEN, name, until_ms))
+    assert revoked.full
+    clock.now_ms += 600
+    assert revoked.full
+    clock.now_ms += 500
+    assert not revoked.full
