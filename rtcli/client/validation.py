@@ -5,17 +5,15 @@ from __future__ import annotations
 from rtcli.errors import CliError
 from rtcli.protocol.messages import MAX_MESSAGE_BYTES, encode
 from rtcli.protocol.messages.client import MAX_CONTENT, MAX_ID, ChatData, ChatMessage
-from rtcli.protocol.rooms import is_valid_room
+from rtcli.protocol.rooms import ROOM_RULE, room_of
 
 
 def check_room(name: str) -> str:
-    """Return the name of a room. Raises CliError (2) for a name that no room can have."""
-    if not is_valid_room(name):
-        raise CliError(
-            f"{name!r} cannot be a room",
-            hint='1 to 128 printable characters, no white space, none of: , = # ? % " ~',
-        )
-    return name
+    """Return the name of a room in NFC. Raises CliError (2) for a name that no room can have."""
+    room = room_of(name)
+    if room is None:
+        raise CliError(f"{name!r} cannot be a room", hint=ROOM_RULE)
+    return room
 
 
 def problem_with(room: str, content: str) -> str | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+from rtcli.protocol.rooms import nfc
+
 API_PREFIX = "/api/v1"
 WEBSOCKET_PATH = f"{API_PREFIX}/ws"
 WEBSOCKET_V2_PATH = f"{API_PREFIX}/ws/v2"
@@ -31,4 +33,4 @@ def user_connections_path(user_id: str) -> str:
 
 def room_messages_path(room: str) -> str:
     """The path of a room's messages: GET reads, POST publishes."""
-    return f"{ROOMS_PATH}/{quote(room, safe='')}/messages"
+    return f"{ROOMS_PATH}/{quote(nfc(room), safe='')}/messages"

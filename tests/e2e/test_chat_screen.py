@@ -158,7 +158,7 @@ def test_commands(server: ServerProcess, terminal: Open) -> None:
     ann.wait_for("general>")
     ann.type("/status", "Enter")
     ann.wait_for("-- connected")
-    ann.type("/join a,b", "Enter")
+    ann.type("/join a~b", "Enter")
     ann.wait_for("cannot be a room")
     ann.type("/history 1", "Enter")
     ann.wait_for("the last 0 of #general")

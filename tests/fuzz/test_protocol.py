@@ -13,6 +13,7 @@ from rtcli.protocol.messages.strict_json import NotAcceptedError, check_text, pa
 from rtcli.protocol.position import InvalidPositionError, format_cursor, parse_cursor, parse_position
 from rtcli.protocol.rooms import is_valid_room
 from rtcli.protocol.sse import SSELimitError, SSEParser
+from rtcli_server.session.decisions import Join
 from rtcli_server.session.session import Session
 from rtcli_server.session.settings import HeartbeatMode, SessionSettings
 from tests.support.fakes.session import WALL, FakeRights
@@ -101,7 +102,7 @@ def test_a_session_answers_whatever_it_is_told(told: list[str | bytes]) -> None:
         now=0.0,
         wall=WALL,
     )
-    session.joined("a")
+    session.joined(Join("a", None, since_invalid=False, history=0, id=None, spelling="a"))
     for frame in told:
         was_closed = session.closed
         decisions = session.receive(frame, 0.0, WALL)

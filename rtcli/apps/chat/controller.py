@@ -12,7 +12,7 @@ from rtcli.client.validation import problem_with
 from rtcli.client.websocket import RealtimeClient
 from rtcli.errors import CliError
 from rtcli.protocol.messages.client import MAX_HISTORY
-from rtcli.protocol.rooms import is_valid_room
+from rtcli.protocol.rooms import ROOM_RULE, nfc, room_of
 from rtcli.terminal.escaping import escape
 
 MakeClient = Callable[[Callable[[ClientEvent], None]], RealtimeClient]  # with what is called for each event
@@ -109,10 +109,11 @@ class Controller:
         if result is not None:
             await result
 
-    def _join(self, room: str) -> None:
-        room = room.removeprefix("#")
-        if not is_valid_room(room):
-            self._print(f'#{escape(room)} cannot be a room: no white space, none of: , = # ? % " ~')
+    def _join(self, name: str) -> None:
+        name = name.removeprefix("#")
+        room = room_of(name)
+        if room is None:
+            self._print(f"#{escape(name)} cannot be a room: {ROOM_RULE}")
         elif room in self.model.rooms:
             self.model.active = room
             self._print(f"you talk in #{escape(room)} now")
@@ -121,7 +122,7 @@ class Controller:
             self.client.join(room, history=self._history)
 
     def _part(self, room: str) -> None:
-        room = room.removeprefix("#") or self.model.active
+        room = nfc(room.removeprefix("#")) or self.model.active
         if room not in self.client.state.rooms:
             self._print("you are not in that room")
         else:

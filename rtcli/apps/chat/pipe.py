@@ -26,6 +26,7 @@ from rtcli.client.events import (
 from rtcli.client.validation import problem_with
 from rtcli.client.websocket import RealtimeClient
 from rtcli.errors import CliError, Exit
+from rtcli.protocol.rooms import ROOM_RULE, nfc
 from rtcli.terminal.console import Console
 from rtcli.terminal.stdin import read_lines
 
@@ -178,7 +179,7 @@ class Pipe:
         room, text = self._options.rooms[0], line
         if self._options.json and line.startswith("{"):
             frame = self._frame(number, line)
-            room, text = frame.room or room, frame.text
+            room, text = nfc(frame.room or room), frame.text
         if not text:
             return
         problem = problem_with(room, text)
@@ -212,7 +213,7 @@ def _not_let_in(refused: JoinRefused) -> CliError:
             exit_code=Exit.AUTH,
         )
     if refused.code == "invalid_room":
-        return CliError(f"#{refused.room} cannot be a room", hint='no white space, none of: , = # ? % " ~')
+        return CliError(f"#{refused.room} cannot be a room", hint=ROOM_RULE)
     return CliError(
         f"not let into #{refused.room}: {refused.message} ({refused.code})", exit_code=Exit.SERVER
     )

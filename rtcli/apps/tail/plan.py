@@ -78,10 +78,8 @@ def stream_address(endpoint: Endpoint, rooms: Sequence[str]) -> str:
     """The URL of the stream of these rooms. Raises CliError (2)."""
     if rooms and not is_rtcli_stream(endpoint):
         raise CliError("--room is for our own servers", hint="put what that endpoint wants into its URL")
-    for room in rooms:
-        check_room(room)
     address = endpoint.http_url(EVENT_STREAM_PATH)
-    query = urlencode([("room", room) for room in rooms])
+    query = urlencode([("room", check_room(room)) for room in rooms])
     return f"{address}{'&' if '?' in address else '?'}{query}" if query else address
 
 

@@ -32,6 +32,7 @@ from rtcli.protocol.codes import ErrorCode
 from rtcli.protocol.messages import client as mine
 from rtcli.protocol.messages import server as theirs
 from rtcli.protocol.position import ROOM_PREFIX, Position, fitting, format_cursor
+from rtcli.protocol.rooms import nfc
 
 DEFAULT_RETRY_S = 1.0
 _TRY_AGAIN = frozenset({ErrorCode.RATE_LIMITED, ErrorCode.UNAVAILABLE, ErrorCode.INTERNAL})
@@ -81,7 +82,8 @@ class ClientState:
 
     def position(self, room: str) -> Position | None:
         """The position of the last publication of that room that was delivered."""
-        return self._rooms[room].last_delivered if room in self._rooms else None
+        known = self._rooms.get(nfc(room))
+        return None if known is None else known.last_delivered
 
     @property
     def cursor(self) -> str:
@@ -97,6 +99,7 @@ class ClientState:
 
     def join(self, room: str, *, history: int = 0) -> None:
         """Join `room` now and after reconnections; the first time with its last `history` publications."""
+        room = nfc(room)
         if room not in self._rooms:
             start = self._starts.pop(ROOM_PREFIX + room, None)
             self._rooms[room] = Room(room, history, last_delivered=start)
@@ -105,6 +108,7 @@ class ClientState:
 
     def leave(self, room: str) -> None:
         """Leave `room`. Its unacknowledged texts are dropped."""
+        room = nfc(room)
         gone = self._rooms.pop(room, None)
         self._rejoining.discard(room)
         if gone is not None and self.connected:
@@ -112,15 +116,17 @@ class ClientState:
 
     def send(self, room: str, content: str) -> str:
         """Queue a text for a joined room; returns the id of its acknowledgement. Raises KeyError."""
+        joined = self._rooms[nfc(room)]
         identifier = self._next_id("c")
-        self._rooms[room].add(identifier, content)
-        self._pump(self._rooms[room])
+        joined.add(identifier, content)
+        self._pump(joined)
         return identifier
 
     def typing(self, room: str, *, is_typing: bool) -> None:
         """Announce that we type or stopped. Not queued: ignored while the room is not joined."""
-        if room in self._rooms and self._rooms[room].joined:
-            self._outgoing.append(mine.Typing(mine.TypingData(room, is_typing)))
+        known = self._rooms.get(nfc(room))
+        if known is not None and known.joined:
+            self._outgoing.append(mine.Typing(mine.TypingData(known.name, is_typing)))
 
     def ping(self, now: float) -> None:
         """Start measuring the round trip."""

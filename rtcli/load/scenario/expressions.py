@@ -16,6 +16,10 @@ from dataclasses import dataclass, fields, is_dataclass
 from random import Random
 from urllib.parse import quote
 
+from typing_extensions import override
+
+from rtcli.protocol.rooms import nfc
+
 Scope = Mapping[str, object]
 """What names mean for one user at one moment: feeders by name, and the built-in names of `BUILTINS`."""
 
@@ -201,6 +205,22 @@ class Template:
             for part in self.parts
         )
         return path if path.startswith("/") else f"/{path}"
+
+
+class RoomTemplate(Template):
+    """The name of a room. It is sent in NFC, as all clients of this project do (protocol.md, section 1)."""
+
+    __slots__ = ()
+
+    @property
+    @override
+    def constant(self) -> str | None:
+        name = super().constant
+        return None if name is None else nfc(name)
+
+    @override
+    def render(self, scope: Scope, rng: Random) -> str:
+        return nfc(super().render(scope, rng))
 
 
 def render_tree(tree: object, scope: Scope, rng: Random) -> object:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rtcli.protocol.rooms import is_valid_room
+from rtcli.protocol.rooms import room_of
 from rtcli_server.auth.claims import Principal
 from rtcli_server.hooks import Denial, HookGate, JoinRequest, PublishRequest
 from rtcli_server.problems import ProblemError
@@ -27,9 +27,13 @@ class ApiHooks:
             if denial is not None:
                 raise _problem_of(denial)
 
-    async def content_of(self, caller: Principal, room: str, content: str, message_id: str | None) -> str:
-        """Return the content with which a message is published. Raises ProblemError (403 or 503)."""
-        if self._publish is None or not is_valid_room(room) or not caller.can_publish(room):
+    async def content_of(self, caller: Principal, spelling: str, content: str, message_id: str | None) -> str:
+        """Return the content with which a message is published; `spelling` is that of its room.
+
+        Raises ProblemError (403 or 503).
+        """
+        room = room_of(spelling)
+        if self._publish is None or room is None or not caller.can_publish(room):
             return content
         verdict = await self._publish.publish(
             PublishRequest(

@@ -17,7 +17,7 @@ from rtcli.protocol.publication import (
     idempotency_key,
     is_valid_event_name,
 )
-from rtcli.protocol.rooms import is_valid_room
+from rtcli.protocol.rooms import room_of
 from rtcli.protocol.tokens import is_valid_user_id
 from rtcli_server.auth.claims import Principal
 from rtcli_server.broker import Broker, BrokerUnavailableError, Published
@@ -66,7 +66,7 @@ class Publisher:
 
     def start_message(self, principal: Principal, room: str, content: str, message_id: str | None) -> Started:
         """Start to publish a chat message in a room. Raises ProblemError: 400 or 403."""
-        check_room(room)
+        room = checked_room(room)
         if not principal.can_publish(room):
             raise ProblemError(403)
         future = publish_message(
@@ -164,7 +164,9 @@ def _check_event(principal: Principal, user_id: str | None, event: str) -> None:
         raise ProblemError(400, ErrorCode.INVALID_MESSAGE, "Not a name for an event")
 
 
-def check_room(room: str) -> None:
-    """Raise ProblemError (400) unless `room` may be the name of a room."""
-    if not is_valid_room(room):
+def checked_room(spelling: str) -> str:
+    """Return the name in NFC of the room that a request names. Raises ProblemError (400) if there is none."""
+    room = room_of(spelling)
+    if room is None:
         raise ProblemError(400, ErrorCode.INVALID_ROOM)
+    return room

@@ -72,10 +72,10 @@ class PageReader:
         except (TimeoutError, BrokerUnavailableError):
             raise ProblemError(503, retry_after_ms=UNAVAILABLE_RETRY_MS) from None
 
-    async def body(self, first: HistoryPage) -> AsyncIterator[bytes]:
-        """The answer (`PageOut`) that begins with the piece `first`."""
+    async def body(self, first: HistoryPage, *, spelling: str) -> AsyncIterator[bytes]:
+        """The answer (`PageOut`) that begins with the piece `first`; its `room` is `spelling`."""
         position, left = _next(first, self._since), self._limit - len(first.publications)
-        piece = b'{"room":%b,"messages":[%b' % (_encode(self._room), _messages(first.publications))
+        piece = b'{"room":%b,"messages":[%b' % (_encode(spelling), _messages(first.publications))
         wanted = min(left, first.top.offset - position.offset) if first.publications else 0
         while wanted > 0 and (publications := await self._read_after(position, wanted)):
             yield piece

@@ -29,7 +29,7 @@ from rtcli_server.api.models import (
     RoomsOut,
 )
 from rtcli_server.api.pieces import PiecesResponse
-from rtcli_server.api.publishing import Publisher, Receipt, Started, check_room
+from rtcli_server.api.publishing import Publisher, Receipt, Started, checked_room
 from rtcli_server.api.reading import PageReader, parse_since, shared_store
 from rtcli_server.api.room_list import RoomList, room_pieces
 from rtcli_server.api.services import ApiServices
@@ -108,10 +108,10 @@ def _add_rooms(router: APIRouter, services: ApiServices, publisher: Publisher, h
     @router.get("/rooms/{room:path}/members", tags=["rooms"], responses=problem_answers(403, 503))
     async def list_members(room: str, caller: Caller) -> MembersOut:
         """List the members of a room."""
-        _check_may_join(caller, room)
-        await hooks.check_may_read(caller, room)
+        name = _readable_room(caller, room)
+        await hooks.check_may_read(caller, name)
         async with shared_store():
-            members, count = await services.rooms.members(room)
+            members, count = await services.rooms.members(name)
         shown = [MemberOut(user_id=member.user_id, name=member.name) for member in members]
         return MembersOut(room=room, members=shown, member_count=count)
 
@@ -137,17 +137,18 @@ def _add_history(router: APIRouter, services: ApiServices, hooks: ApiHooks, log_
         limit: Annotated[int, Query(ge=1, le=MAX_HISTORY)] = DEFAULT_LIMIT,
     ) -> Response:
         """Read the newest messages, or those after a position."""
-        _check_may_join(caller, room)
-        await hooks.check_may_read(caller, room)
+        name = _readable_room(caller, room)
+        await hooks.check_may_read(caller, name)
         asked = parse_since(since)
-        reader = PageReader(services.broker, room, since=asked, limit=limit, timeout_s=log_timeout_s)
-        return PiecesResponse(reader.body(await reader.read_first()))
+        reader = PageReader(services.broker, name, since=asked, limit=limit, timeout_s=log_timeout_s)
+        return PiecesResponse(reader.body(await reader.read_first(), spelling=room))
 
 
-def _check_may_join(caller: Principal, room: str) -> None:
-    check_room(room)
+def _readable_room(caller: Principal, spelling: str) -> str:
+    room = checked_room(spelling)
     if not caller.can_join(room):
         raise ProblemError(403)
+    return room
 
 
 def _add_events(router: APIRouter, publisher: Publisher) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import translate
@@ -41,7 +42,7 @@ def _glob(pattern: str) -> re.Pattern[str]:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """One entry of the `rooms` claim: the actions allowed in rooms that match a glob (`*` and `?`)."""
+    """One entry of the `rooms` claim: the actions allowed in rooms that match an NFC glob (`*` and `?`)."""
 
     match: str
     can: frozenset[str]
@@ -211,4 +212,4 @@ def _grant(entry: object) -> Grant:
         raise ClaimError("rooms")
     if not all(isinstance(word, str) for word in can):
         raise ClaimError("rooms")
-    return Grant(match, frozenset(can))
+    return Grant(unicodedata.normalize("NFC", match), frozenset(can))

@@ -139,7 +139,7 @@ def _enter(
     sender.subscriptions[subscription.channel.name] = subscription
     if before is not None:
         services.rooms.leave(decision.room, sender.user_id, before)
-    sender.session.joined(decision.room)
+    sender.session.joined(decision)
     sender.send(_room_joined(services, decision, resumed, members))
     sender.writer.flush()
     begin(services.fanout, subscription, resumed)
@@ -153,7 +153,7 @@ def _room_joined(
     if resumes:
         services.metrics.resumed(failure)
     data = RoomJoinedData(
-        room=decision.room,
+        room=decision.spelling,
         position=str(resumed.top),
         replayed=resumed.total,
         members=member_infos(members),
@@ -170,7 +170,7 @@ def leave(sender: Sender, decision: Leave) -> None:
     subscription = sender.subscriptions.pop(ROOM_PREFIX + decision.room, None)
     if subscription is not None:
         services.rooms.leave(decision.room, sender.user_id, subscription)
-    data = RoomData(room=decision.room)
+    data = RoomData(room=decision.spelling)
     sender.send(RoomLeft(data=data, id=decision.id, timestamp=services.clock.timestamp()))
 
 
@@ -179,12 +179,12 @@ def leave(sender: Sender, decision: Leave) -> None:
 
 def publish(sender: Sender, decision: Publish) -> None:
     """Append to the room's log; acknowledge once it is there."""
-    room, message_id = decision.room, decision.id
+    spelling, message_id = decision.spelling, decision.id
     services = sender.services
     future = publish_message(
         services.broker,
         services.clock,
-        room=room,
+        room=decision.room,
         content=decision.content,
         user_id=sender.user_id,
         wire_id=sender.wire_id,
@@ -195,7 +195,7 @@ def publish(sender: Sender, decision: Publish) -> None:
         if message_id is None and future.exception() is None:
             services.metrics.published += 1  # without an id there is no repeat, and no acknowledgement
         else:
-            _published(sender, room, message_id, future)
+            _published(sender, spelling, message_id, future)
         return
     size = memory_of(decision.content)
     sender.outstanding += 1
@@ -203,12 +203,12 @@ def publish(sender: Sender, decision: Publish) -> None:
     services.metrics.outstanding += 1
     sender.update_reading()
     since = services.clock.now()
-    future.add_done_callback(partial(_published_later, sender, room, message_id, size=size, since=since))
+    future.add_done_callback(partial(_published_later, sender, spelling, message_id, size=size, since=since))
 
 
 def _published_later(
     sender: Sender,
-    room: str,
+    spelling: str,
     message_id: str | None,
     future: asyncio.Future[Published],
     *,
@@ -221,10 +221,12 @@ def _published_later(
     metrics.outstanding -= 1
     metrics.publish_seconds.observe(sender.services.clock.now() - since)
     sender.update_reading()
-    _published(sender, room, message_id, future)
+    _published(sender, spelling, message_id, future)
 
 
-def _published(sender: Sender, room: str, message_id: str | None, future: asyncio.Future[Published]) -> None:
+def _published(
+    sender: Sender, spelling: str, message_id: str | None, future: asyncio.Future[Published]
+) -> None:
     sender.services.metrics.count(future)
     if sender.gone or future.cancelled():
         return
@@ -235,7 +237,7 @@ def _published(sender: Sender, room: str, message_id: str | None, future: asynci
         sender.refuse(ErrorCode.UNAVAILABLE, message_id, text)
     elif message_id is not None:
         (epoch, offset), duplicate = future.result()
-        data = AckData(room=room, offset=offset, epoch=epoch, duplicate=duplicate)
+        data = AckData(room=spelling, offset=offset, epoch=epoch, duplicate=duplicate)
         sender.send(Ack(data=data, id=message_id, timestamp=sender.services.clock.timestamp()))
 
 

@@ -66,7 +66,7 @@ def hooked_actions(gate: HookGate) -> Actions:
         if isinstance(verdict, Denial):
             _deny(connection, verdict, decision.id)
         else:  # also when its client has gone meanwhile: the message was there before
-            commands.publish(connection, Publish(decision.room, verdict, decision.id))
+            commands.publish(connection, Publish(decision.room, verdict, decision.id, decision.spelling))
 
     actions = dict(ACTIONS)
     if "join" in gate.implemented:

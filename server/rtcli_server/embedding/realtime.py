@@ -25,7 +25,7 @@ from rtcli.protocol.messages.strict_json import NotAcceptedError, parse
 from rtcli.protocol.tokens import is_valid_user_id
 from rtcli_server.api import install_problem_handlers
 from rtcli_server.api.models import EventIn, MessageIn
-from rtcli_server.api.publishing import Publisher, Receipt, check_room
+from rtcli_server.api.publishing import Publisher, Receipt, checked_room
 from rtcli_server.api.reading import shared_store
 from rtcli_server.api.router import LOG_TIMEOUT_S
 from rtcli_server.app import embedded_router
@@ -169,9 +169,9 @@ class Realtime:
         """Return who is in a room, over all instances. Raises UnavailableError."""
         self._require_running()
         with translated():
-            check_room(room)
+            name = checked_room(room)
             async with shared_store():
-                return Presence(*await self._server.rooms.members(room))
+                return Presence(*await self._server.rooms.members(name))
 
 
 def _principal(user_id: str, name: str) -> Principal:

@@ -1,4 +1,7 @@
-"""What a session decides. The connection, which has the socket and the log, carries it out."""
+"""What a session decides. The connection, which has the socket and the log, carries it out.
+
+`room` is the name in NFC; `spelling` is how the client has written it, and so does the reply.
+"""
 
 from __future__ import annotations
 
@@ -44,6 +47,7 @@ class Join(Struct, frozen=True):
     since_invalid: bool
     history: int
     id: str | None
+    spelling: str
 
 
 class Leave(Struct, frozen=True):
@@ -51,6 +55,7 @@ class Leave(Struct, frozen=True):
 
     room: str
     id: str | None
+    spelling: str
 
 
 class Publish(Struct, frozen=True):
@@ -59,6 +64,7 @@ class Publish(Struct, frozen=True):
     room: str
     content: str
     id: str | None
+    spelling: str
 
 
 class SetTyping(Struct, frozen=True):

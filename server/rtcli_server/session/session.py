@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from math import inf
 
 from rtcli.protocol.codes import CloseCode, ErrorCode
@@ -29,7 +30,7 @@ from rtcli.protocol.messages import (
     decode_client,
 )
 from rtcli.protocol.position import InvalidPositionError, Position, parse_position
-from rtcli.protocol.rooms import is_valid_room
+from rtcli.protocol.rooms import room_of
 from rtcli_server.limits.token_bucket import TokenBucket
 from rtcli_server.session import replies
 from rtcli_server.session.decisions import (
@@ -44,6 +45,7 @@ from rtcli_server.session.decisions import (
     SetTyping,
     TellCursor,
 )
+from rtcli_server.session.memberships import Memberships
 from rtcli_server.session.settings import HeartbeatMode, Rights, SessionSettings
 from rtcli_server.session.timers import Expiry, ExpiryTimer, HeartbeatAction, HeartbeatTimer
 
@@ -53,12 +55,12 @@ _NO_POSITIONS: dict[str, Position] = {}  # shared, and stays empty
 
 
 class Session:
-    """The state of one connection. `rooms` are its memberships; `closed` is set by a Close decision."""
+    """The state of one connection; `closed` is set by a Close decision."""
 
     __slots__ = (
-        "_bucket", "_expiry", "_heartbeat", "_instance_id", "_invalid", "_positions", "_refused",
-        "_refused_at", "_settings", "_timer", "_user_bucket", "_writable", "closed", "connection_id",
-        "rights", "rooms",
+        "_bucket", "_expiry", "_heartbeat", "_instance_id", "_invalid", "_memberships", "_positions",
+        "_refused", "_refused_at", "_settings", "_timer", "_user_bucket", "_writable", "closed",
+        "connection_id", "rights",
     )  # fmt: skip
 
     def __init__(
@@ -75,9 +77,9 @@ class Session:
     ) -> None:
         self.connection_id = connection_id
         self.rights = rights
-        self.rooms: set[str] = set()
         self.closed = False
-        self._writable: set[str] = set()  # rooms it may publish in: looked up once, not for every message
+        self._memberships = Memberships()
+        self._writable = self._memberships.writable
         self._instance_id = instance_id
         self._settings = settings
         self._user_bucket = user_bucket  # of all connections of this user
@@ -161,8 +163,11 @@ class Session:
             return self._on_invalid(error, wall)
         self._timer.heard = True
         self._invalid = 0
-        if type(message) is ChatMessage and message.data.room in self._writable:
-            return [Publish(message.data.room, message.data.content, message.id or None)]
+        if type(message) is ChatMessage:
+            spelling = message.data.room
+            room = self._writable.get(spelling)
+            if room is not None:
+                return [Publish(room, message.data.content, message.id or None, spelling)]
         return self._handle(message, wall)
 
     def receive_binary(self, wall: float) -> list[Decision]:
@@ -178,7 +183,7 @@ class Session:
         decision: Decision | None = None
         match message:
             case ChatMessage():
-                decision = self._room_error(message.data.room, message.id, wall)
+                decision = self._publish(message, wall)
             case Typing():
                 decision = self._type(message, wall)
             case JoinRoom():
@@ -195,15 +200,22 @@ class Session:
                 pass  # a sign of life, which `receive` has recorded
         return [] if decision is None else [decision]
 
+    def _publish(self, message: ChatMessage, wall: float) -> Decision:
+        """Handle a message whose room is not known under that spelling."""
+        room = room_of(message.data.room)
+        if room in self._writable:
+            return Publish(room, message.data.content, message.id or None, message.data.room)
+        return self._room_error(room, message.id, wall)
+
     def _type(self, message: Typing, wall: float) -> Decision:
-        room = message.data.room
+        room = room_of(message.data.room)
         if room in self._writable:
             return SetTyping(room, message.data.is_typing)
         return self._room_error(room, message.id, wall)
 
     def _join(self, message: JoinRoom, wall: float) -> Decision:
-        room, since_text = message.data.room, message.data.since
-        if not is_valid_room(room):
+        room, since_text = room_of(message.data.room), message.data.since
+        if room is None:
             return replies.error(ErrorCode.INVALID_ROOM, message.id, wall)
         if not self.rights.can_join(room):
             return replies.error(ErrorCode.FORBIDDEN, message.id, wall)
@@ -211,20 +223,20 @@ class Session:
             return replies.error(ErrorCode.TOO_MANY_ROOMS, message.id, wall)
         since = self._positions.get(room) if since_text is None else _position(since_text)
         since_invalid = since is None and since_text is not None
-        return Join(room, since, since_invalid, message.data.history, message.id)
+        return Join(room, since, since_invalid, message.data.history, message.id, message.data.room)
 
     def _leave(self, message: LeaveRoom, wall: float) -> Decision:
-        room = message.data.room
-        if room not in self.rooms:
+        room = room_of(message.data.room)
+        if room is None or room not in self.rooms:
             return self._room_error(room, message.id, wall)
-        self._forget(room)
-        return Leave(room, message.id)
+        self._memberships.remove(room)
+        return Leave(room, message.id, message.data.room)
 
-    def _room_error(self, room: str, id_: str | None, wall: float) -> Reply:
-        """Say why a message for this room is rejected."""
+    def _room_error(self, room: str | None, id_: str | None, wall: float) -> Reply:
+        """Say why a message for this room is rejected; None: it is the name of none."""
         if room in self.rooms:
             return replies.error(ErrorCode.FORBIDDEN, id_, wall)
-        code = ErrorCode.NOT_IN_ROOM if is_valid_room(room) else ErrorCode.INVALID_ROOM
+        code = ErrorCode.NOT_IN_ROOM if room is not None else ErrorCode.INVALID_ROOM
         return replies.error(code, id_, wall)
 
     # -- what is rejected ----------------------------------------------------------------------------------
@@ -256,16 +268,15 @@ class Session:
 
     # -- outcomes ------------------------------------------------------------------------------------------
 
-    def joined(self, room: str) -> None:
-        """Record that a Join has been carried out."""
-        self.rooms.add(room)
-        self._positions.pop(room, None)
-        if self.rights.can_publish(room):
-            self._writable.add(room)
+    @property
+    def rooms(self) -> AbstractSet[str]:
+        """The rooms in which the client is, in NFC."""
+        return self._memberships.rooms
 
-    def _forget(self, room: str) -> None:
-        self.rooms.discard(room)
-        self._writable.discard(room)
+    def joined(self, join: Join) -> None:
+        """Record that a Join has been carried out."""
+        self._positions.pop(join.room, None)
+        self._memberships.add(join.room, join.spelling, may_publish=self.rights.can_publish(join.room))
 
     def refreshed(self, rights: Rights, id_: str | None, wall: float) -> list[Decision]:
         """Continue with a verified token of the same user; leave the rooms that it does not allow."""
@@ -276,9 +287,9 @@ class Session:
         decisions: list[Decision] = [replies.refreshed(rights.expires_at, id_, wall)]
         lost = sorted(room for room in self.rooms if not rights.can_join(room))
         for room in lost:
-            self._forget(room)
-            decisions.append(Leave(room, None))
-        self._writable = {room for room in self.rooms if rights.can_publish(room)}
+            decisions.append(Leave(room, None, self._memberships.spelling_of(room)))
+            self._memberships.remove(room)
+        self._memberships.restrict(rights.can_publish)
         return decisions
 
     def refresh_failed(self, id_: str | None, wall: float) -> list[Decision]:

@@ -109,7 +109,9 @@ function showState({ state, retryMs, reason, userId }) {
 
 // -- rooms -------------------------------------------------------------------------------------------------
 
-function join(name) {
+/** The client tells of rooms by their NFC. */
+function join(text) {
+  const name = text.normalize("NFC");
   if (!rooms.has(name)) {
     rooms.set(name, { items: [], members: new Map(), count: 0, typing: new Map(), unread: 0 });
     client.join(name, { history: HISTORY });

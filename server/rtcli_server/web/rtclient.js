@@ -46,6 +46,9 @@ function lostBetween(since, top) {
   return since.epoch === top.epoch && top.offset >= since.offset ? top.offset - since.offset : null;
 }
 
+/** The name of a room as servers keep it: what keyboards and file systems give may be decomposed. */
+const nfc = (room) => room.normalize("NFC");
+
 const format = ({ epoch, offset }) => `${epoch}-${offset}`;
 
 /** Not crypto.randomUUID(), which is missing where a page comes over plain HTTP. */
@@ -106,17 +109,21 @@ export class RealtimeClient extends EventTarget {
     else this.#setState("closed");
   }
 
-  join(room, { history = 0 } = {}) {
+  /** Names of rooms are made NFC, here and below; events have them so. */
+  join(name, { history = 0 } = {}) {
+    const room = nfc(name);
     if (this.#rooms.has(room)) return;
     this.#rooms.set(room, new Room(history));
     this.#join(room);
   }
 
-  leave(room) {
+  leave(name) {
+    const room = nfc(name);
     if (this.#rooms.delete(room)) this.#say("leave_room", { room });
   }
 
-  setTyping(room, isTyping) {
+  setTyping(name, isTyping) {
+    const room = nfc(name);
     if (this.#rooms.get(room)?.joined) this.#say("typing", { room, is_typing: isTyping });
   }
 
@@ -126,7 +133,8 @@ export class RealtimeClient extends EventTarget {
   }
 
   /** Publish. Resolves to {room, offset, epoch, duplicate} once in the log, maybe after a reconnection. */
-  send(room, content, id = this.newId()) {
+  send(name, content, id = this.newId()) {
+    const room = nfc(name);
     if (this.#unsent.size >= MAX_UNSENT) return Promise.reject(new Error("too many unsent messages"));
     return new Promise((resolve, reject) => {
       this.#unsent.set(id, { room, content, resolve, reject });
@@ -377,7 +385,7 @@ export function followEvents({
 
   const address = async () => {
     const stream = new URL("/api/v1/events/stream", url);
-    for (const room of rooms) stream.searchParams.append("room", room);
+    for (const room of rooms) stream.searchParams.append("room", nfc(room));
     stream.searchParams.set("token", await read(token)); // EventSource sends no header of ours
     if (lastEventId) stream.searchParams.set("last_event_id", lastEventId);
     return stream;

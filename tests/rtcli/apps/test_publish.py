@@ -30,7 +30,7 @@ def test_events_go_to_a_user_or_to_everyone() -> None:
 @pytest.mark.parametrize(
     ("rooms", "event", "user"),
     [
-        (["a b"], None, None),
+        (["a  b"], None, None),
         (None, None, "7"),
         (["a"], "x", None),
         (None, "a b", None),

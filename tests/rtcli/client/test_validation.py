@@ -22,9 +22,13 @@ def test_all_others_are_taken(text: str) -> None:
         assert decode_client(encode(message)) == message
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a,b", "#a", "a\n", "x" * 129])
+@pytest.mark.parametrize("name", ["", "a  b", " a", "a~b", "a?", "a\n", "x" * 129])
 def test_a_name_that_no_room_can_have(name: str) -> None:
     with pytest.raises(CliError) as caught:
         check_room(name)
     assert caught.value.exit_code == Exit.USAGE
     assert check_room("general") == "general"
+
+
+def test_a_name_is_given_in_nfc() -> None:
+    assert check_room("Cafe\u0301, 100 % # 1 = x") == "Café, 100 % # 1 = x"

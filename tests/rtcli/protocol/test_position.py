@@ -92,7 +92,8 @@ def test_rooms_of_odd_names_are_still_rooms() -> None:
         "a=k3f9-1=", "a=k3f9-1, b=k3f9-1", "a=k3f9-1;b=k3f9-1", "a=k3f9-1,a=k3f9-1", "a=k3f9-1,a=k3f9-2",
         "~=k3f9-1", "~you=k3f9-1", "~Me=k3f9-1", "%7Eme=k3f9-1", "~me=k3f9-1,~me=k3f9-2",
         "é=k3f9-1", "a%=k3f9-1", "a%2=k3f9-1", "a%zz=k3f9-1", "%61=k3f9-1", "a%2f=k3f9-1", "%FF=k3f9-1",
-        "%ED%A0%80=k3f9-1", "a%00=k3f9-1", "a%20b=k3f9-1", "a%2C=k3f9-1", "e%CC%81=k3f9-1", "a b=k3f9-1",
+        "%ED%A0%80=k3f9-1", "a%00=k3f9-1", "a%20%20b=k3f9-1", "a%20=k3f9-1", "e%CC%81=k3f9-1", "a b=k3f9-1",
+        "a%2c=k3f9-1", "a+b=k3f9-1", "a%3F=k3f9-1", "a#=k3f9-1",
         "a=k3f9-1\n", "a=k3f9-1\0", "a" * 129 + "=k3f9-1", "\ud800=k3f9-1",
     ],
 )  # fmt: skip

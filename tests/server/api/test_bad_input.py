@@ -112,7 +112,24 @@ async def test_a_charset_is_no_other_media_type(ann: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize(
     "room",
-    ["a%20b", "a%2Cb", "%00", "%09", "%E2%80%AE", "x" * 129, "x" * 2_000, "", "%7Eme", "a%25", "e%CC%81"],
+    [
+        "a%20%20b",
+        "a%20",
+        "a%22b",
+        "a%3Fb",
+        "%00",
+        "%09",
+        "a%C2%A0b",
+        "%E2%80%AE",
+        "a%E2%80%8Bb",
+        "%E3%85%A4",
+        "x" * 129,
+        "x" * 2_000,
+        "",
+        "%7Eme",
+        "e%CC%81%3F",
+        "e%CC%81" * 129,
+    ],
 )
 async def test_invalid_room_names(ann: httpx.AsyncClient, room: str) -> None:
     """Row H13."""

@@ -23,10 +23,12 @@ from rtcli_server.session.decisions import (
 from rtcli_server.session.session import Session
 from rtcli_server.session.settings import HeartbeatMode, SessionSettings
 from tests.support.fakes.session import WALL, FakeRights, text
+from tests.support.protocol.room_names import spellings
 
-ROOMS = ["a", "b", "c", "d", "e"]
+ROOMS = ["a", "é", "Größe, 3 %", "한", "e"]
 LIMITS = SessionSettings(max_rooms=3, max_invalid=4, rate_limit_per_s=None)
 rooms = st.sampled_from(ROOMS)
+spelled_rooms = rooms.flatmap(lambda room: st.tuples(st.just(room), spellings(room)))
 some_rooms = st.frozensets(rooms)
 
 
@@ -46,7 +48,7 @@ class SessionMachine(RuleBasedStateMachine):
             now=0.0,
             wall=WALL,
         )
-        self.members: set[str] = set()
+        self.members: dict[str, str] = {}  # rooms, and how the latest join wrote them
         self.invalid = 0
         self.closed: CloseCode | None = None
         self.next_ping = 30.0
@@ -84,9 +86,10 @@ class SessionMachine(RuleBasedStateMachine):
 
     # -- messages ------------------------------------------------------------------------------------------
 
-    @rule(room=rooms, done=st.booleans())
-    def join(self, room: str, done: bool) -> None:
-        decisions = self.say(text("join_room", "id", room=room))
+    @rule(names=spelled_rooms, done=st.booleans())
+    def join(self, names: tuple[str, str], done: bool) -> None:
+        room, spelling = names
+        decisions = self.say(text("join_room", "id", room=spelling))
         if self.closed is not None:
             return
         if not self.rights.can_join(room):
@@ -96,34 +99,37 @@ class SessionMachine(RuleBasedStateMachine):
         else:
             (decision,) = decisions
             assert isinstance(decision, Join)
-            assert decision.room == room
+            assert (decision.room, decision.spelling) == names
             if done:
-                self.session.joined(room)
-                self.members.add(room)
+                self.session.joined(decision)
+                self.members[room] = spelling
 
-    @rule(room=rooms)
-    def leave(self, room: str) -> None:
-        decisions = self.say(text("leave_room", "id", room=room))
+    @rule(names=spelled_rooms)
+    def leave(self, names: tuple[str, str]) -> None:
+        room, spelling = names
+        decisions = self.say(text("leave_room", "id", room=spelling))
         if self.closed is None and room in self.members:
-            assert decisions == [Leave(room, "id")]
-            self.members.remove(room)
+            assert decisions == [Leave(room, "id", spelling)]
+            del self.members[room]
         elif self.closed is None:
             self.check_error(decisions, "not_in_room")
 
-    @rule(room=rooms)
-    def chat(self, room: str) -> None:
-        decisions = self.say(text("chat_message", "id", room=room, content="x"))
+    @rule(names=spelled_rooms)
+    def chat(self, names: tuple[str, str]) -> None:
+        room, spelling = names
+        decisions = self.say(text("chat_message", "id", room=spelling, content="x"))
         if self.closed is not None:
             return
         refusal = self.refusal(room)
         if refusal is None:
-            assert decisions == [Publish(room, "x", "id")]
+            assert decisions == [Publish(room, "x", "id", spelling)]
         else:
             self.check_error(decisions, refusal)
 
-    @rule(room=rooms, is_typing=st.booleans())
-    def type(self, room: str, is_typing: bool) -> None:
-        decisions = self.say(text("typing", "id", room=room, is_typing=is_typing))
+    @rule(names=spelled_rooms, is_typing=st.booleans())
+    def type(self, names: tuple[str, str], is_typing: bool) -> None:
+        room, spelling = names
+        decisions = self.say(text("typing", "id", room=spelling, is_typing=is_typing))
         if self.closed is not None:
             return
         refusal = self.refusal(room)
@@ -173,8 +179,8 @@ class SessionMachine(RuleBasedStateMachine):
             assert rest == []
             return
         assert self.said([first])["type"] == "refreshed"
-        assert rest == [Leave(room, None) for room in sorted(self.members - may_join)]
-        self.members &= may_join
+        lost = sorted(self.members.keys() - may_join)
+        assert rest == [Leave(room, None, self.members.pop(room)) for room in lost]
         self.rights = rights
         self.notice_at = rights.expires_at - min(60, lasts / 2)
 
@@ -226,7 +232,7 @@ class SessionMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_books_agree(self) -> None:
-        assert self.session.rooms == self.members
+        assert self.session.rooms == self.members.keys()
         assert self.session.closed is (self.closed is not None)
 
 

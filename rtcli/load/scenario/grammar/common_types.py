@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rtcli.load.scenario import model, steps
+from rtcli.load.scenario.expressions import RoomTemplate
 from rtcli.load.scenario.grammar.context import FieldError, ReadContext, Schema, scalar, shorten
 from rtcli.load.scenario.grammar.field_types import NAME, Choice, Integer, Parsed, TemplateText, Text
 from rtcli.load.scenario.grammar.scalars import (
@@ -25,7 +26,7 @@ SHARE = Parsed(parse_share, "a share, like 50%", r"^\d+(\.\d+)? ?%$")
 BACKOFF = Parsed(parse_backoff, "a back-off, like exp(250ms..5s)")
 ATTENDANCE = Parsed(parse_attendance, "a share, like 99%, or off", r"^(off|\d+(\.\d+)? ?%)$")
 TEXT = TemplateText()
-ROOM = TemplateText("the name of a room")
+ROOM = TemplateText("the name of a room", RoomTemplate)
 PATH = Text("a path, like data.room", r"[\w~-]+(\.[\w~-]+)*")
 HEADERS = MapOf(
     Text("the name of a header", r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"), TEXT, expected="a mapping of headers"

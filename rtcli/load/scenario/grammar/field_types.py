@@ -172,6 +172,7 @@ class TemplateText:
     """Text with `${...}`; the names in it are checked against the data of the file."""
 
     expected: str = "a text"
+    kind: type[Template] = Template
 
     def read(self, node: Node, context: ReadContext) -> Template:
         """Parse the text, and record the names that it uses."""
@@ -182,7 +183,7 @@ class TemplateText:
             raise FieldError(node, f"{shorten(found.text)!r}: {error}") from None
         for path in template.paths:
             context.references.append(Reference(node, "name", path[0], path, context.local))
-        return template
+        return self.kind(template.source, template.parts)
 
     def schema(self) -> Schema:
         """A string or a number."""

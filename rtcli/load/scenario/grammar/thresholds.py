@@ -20,6 +20,7 @@ from rtcli.load.scenario.grammar.field_types import Boolean, Choice, Text
 from rtcli.load.scenario.grammar.sections import Field, Section
 from rtcli.load.scenario.model import Operator, ThresholdSpec
 from rtcli.load.scenario.nodes import MappingNode, Node, ScalarNode, SequenceNode, did_you_mean
+from rtcli.protocol.rooms import nfc
 from rtcli.units import parse_bytes, parse_duration, parse_percent
 
 
@@ -51,7 +52,7 @@ def parse_selector(text: str) -> tuple[Metric, dict[str, str]]:
             raise ThresholdError(
                 f"there is no tag {name!r}{did_you_mean(name, TAGS)}; there are: {', '.join(TAGS)}"
             )
-        tags[name] = value
+        tags[name] = nfc(value) if name == "room" else value
     return metric, tags
 
 

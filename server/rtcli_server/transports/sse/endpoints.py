@@ -25,7 +25,7 @@ from rtcli.protocol.paths import (
     NOTIFICATION_STREAM_PATH,
 )
 from rtcli.protocol.position import BROADCAST, ROOM_PREFIX
-from rtcli.protocol.rooms import is_valid_room
+from rtcli.protocol.rooms import is_valid_room, nfc
 from rtcli.protocol.sse import encode_event
 from rtcli_server.auth.admission import AdmissionRequest, Rejection
 from rtcli_server.auth.claims import Principal
@@ -157,7 +157,7 @@ class EventStreamEndpoints:
         if isinstance(principal, Rejection):
             stays_away = principal.close_code is CloseCode.KICKED and bool(_last_event_id(request))
             return Response(status_code=204) if stays_away else _reject(principal)
-        rooms = list(dict.fromkeys(rooms))
+        rooms = list(dict.fromkeys(map(nfc, rooms)))
         return (
             _not_acceptable(request)
             or self._refuse_kicked(request, principal)

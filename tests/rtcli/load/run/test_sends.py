@@ -164,7 +164,7 @@ async def test_who_never_gets_in_does_not_send_what_the_plan_says() -> None:
 
 async def test_who_is_not_let_into_a_room_does_not_send_what_the_plan_says() -> None:
     text = UNHURRIED + ROOM.replace(
-        "join: lobby }, { send: { room: lobby", "join: '${run}%' }, { send: { room: '${run}%'"
+        "join: lobby }, { send: { room: lobby", "join: '${run}?' }, { send: { room: '${run}?'"
     )
     async with running_server(settings()) as server:
         result = await run(text, server.url)

@@ -94,7 +94,7 @@ def test_three_mistakes_are_three_lines() -> None:
         (("connect, ", ""), "'join' needs a connection: put 'connect' before it"),
         (("connect, { join: a }, hold", "{ log: x }"), "its flow never connects"),
         (("hold]", "hold, { leave: a }]"), "nothing comes after 'hold', which never ends"),
-        (("join: a", "join: 'a b'"), "'a b' cannot be the name of a room"),
+        (("join: a", "join: 'a  b'"), "'a  b' cannot be the name of a room"),
         (("hold]", "{ send: b }]"), "only a member may; put { join: b } before it"),
         (("hold]", "connect]"), "'connect' while connected"),
         (("hold]", "resume]"), "'resume' needs a connection that was lost"),

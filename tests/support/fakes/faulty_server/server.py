@@ -86,11 +86,11 @@ class WsClient:
                     self.send(text)
                 case Join():
                     self._join(decision)
-                case Leave(room=room, id=id_):
+                case Leave(room=room, id=id_, spelling=spelling):
                     self._server.rooms.leave(self, room)
-                    self.send(encode(RoomLeft(data=RoomData(room), id=id_)))
-                case Publish(room=room, content=content, id=id_):
-                    self._publish(room, content, id_)
+                    self.send(encode(RoomLeft(data=RoomData(spelling), id=id_)))
+                case Publish():
+                    self._publish(decision)
                 case Close():
                     self._writer.close()
 
@@ -104,7 +104,7 @@ class WsClient:
         since = join.since.offset if join.since is not None else None
         denied = since is not None and self._server.faults.roll("deny")
         data = RoomJoinedData(
-            room=join.room,
+            room=join.spelling,
             position=f"{EPOCH}-{top}",
             replayed=0,
             members=(),
@@ -116,16 +116,19 @@ class WsClient:
         if since is not None and not denied:
             rooms.replay(self, join.room, since)
         rooms.enter(self, join.room)
-        self._session.joined(join.room)
+        self._session.joined(join)
 
-    def _publish(self, room: str, content: str, id_: str | None) -> None:
-        entry, refused = self._server.rooms.publish(self.user_id, room, content, id_)
+    def _publish(self, publish: Publish) -> None:
+        id_ = publish.id
+        entry, refused = self._server.rooms.publish(self.user_id, publish.room, publish.content, id_)
         if refused:
             self._follow([error(ErrorCode.UNAVAILABLE, id_, time.time())])
         elif id_ is not None and not (
             "mute" in self._server.faults.chances and self._server.faults.roll("mute")
         ):
-            data = AckData(room=room, offset=entry.publication.offset, epoch=EPOCH, duplicate=False)
+            data = AckData(
+                room=publish.spelling, offset=entry.publication.offset, epoch=EPOCH, duplicate=False
+            )
             self.send(encode(Ack(data=data, id=id_)))
 
 

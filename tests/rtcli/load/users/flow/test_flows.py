@@ -181,7 +181,7 @@ async def test_refusals_are_counted_by_code_and_the_user_goes_on() -> None:
         users: 1
         reconnect: exp(50ms..100ms)
         flow: [connect, { join: "no room" }, hold]
-""".replace("no room", "${mod(user.number, 1)}%")
+""".replace("no room", "${mod(user.number, 1)}?")
     )
     assert value(result, "errors{code:invalid_room}") > 0
     assert any("invalid_room" in note for note in result.notes)
