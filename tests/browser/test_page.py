@@ -22,6 +22,18 @@ from tests.support.servers.server_process import SECRET, ServerProcess
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>\u202e*_{{7*7}}"
 
 
+FOLLOW_ROOM = """async ([token, room]) => {
+  const { followEvents } = await import("/rtclient.js");
+  return await new Promise((resolve) => {
+    const stop = followEvents({ token, rooms: [room], onEvent({ event, data }) {
+      if (event !== "ready") return;
+      stop();
+      resolve({ channels: Object.keys(data.channels) });
+    } });
+  });
+}"""
+
+
 def token(name: str, sub: str) -> str:
     return create_token(SECRET, sub=sub, name=name, now=time.time())
 
@@ -123,6 +135,28 @@ async def test_rooms_are_apart_and_history_comes(
     await page.wait_for_selector('#rooms button[data-unread="1"]:has-text("general")')
     await page.click('#rooms button:has-text("general")')
     assert await texts(page) == ["in general", "you there?"]
+    assert complaints == []
+
+
+async def test_a_room_that_people_name_in_another_spelling(
+    url: str, page: Page, other: Page, complaints: list[str]
+) -> None:
+    nfc, nfd = "Café, 100 % #1 = x", "Cafe\u0301, 100 % #1 = x"
+    for who, name, spelling in ((page, "Alice", nfd), (other, "Bob", nfc)):
+        await open_chat(who, url, name, name)
+        await who.fill("#room", spelling)
+        await who.press("#room", "Enter")
+        await who.wait_for_selector(f'#rooms button[aria-current="true"]:has-text("{nfc}")')
+        await who.wait_for_selector(f'#members li:has-text("{name}")')
+    await page.wait_for_selector('#members li:has-text("Bob")')
+    await say(page, "in the café")
+    await other.wait_for_selector('.message p:has-text("in the café")')
+    await say(other, "me too")
+    await page.wait_for_selector('.message p:has-text("me too")')
+    assert await texts(page) == await texts(other) == ["in the café", "me too"]
+
+    found = await page.evaluate(FOLLOW_ROOM, [token("Alice", "Alice"), nfd])
+    assert found == {"channels": ["Caf%C3%A9%2C%20100%20%25%20%231%20%3D%20x", "~me", "~all"]}
     assert complaints == []
 
 

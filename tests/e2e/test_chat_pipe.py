@@ -238,3 +238,25 @@ def test_thousands_of_lines_keep_their_order_under_the_rate_limit(
     assert result.returncode == 0, result.stderr
     history = rtcli("chat", "--history", "400", "-u", server.url, home=tmp_path)
     assert [line.split("\t")[3] for line in history.stdout.decode().splitlines()] == lines
+
+
+def test_a_room_that_people_name_in_another_spelling(server: ServerProcess, run: Run, tmp_path: Path) -> None:
+    nfc, nfd = "Café, 100 % #1 = x", "Cafe\u0301, 100 % #1 = x"
+    chat = run("chat", "--listen", "--count", "3", "-u", server.url, "--as", "bob", "--room", nfc)
+    chat.wait_for(f"-- joined #{nfc}", stream="err")
+    one = rtcli("chat", "-u", server.url, "--as", "ann", "-r", nfd, home=tmp_path, stdin="one\n")
+    assert (one.returncode, one.stderr.decode().count(f"joined #{nfc}")) == (0, 1)
+    frame = json.dumps({"room": nfd, "text": "two"})
+    two = rtcli("chat", "--json", "-u", server.url, "-r", nfd, home=tmp_path, stdin=f"{frame}\n")
+    assert two.stdout.count(b'"ack"') == 1
+    three = rtcli("publish", "--ack", "-u", server.url, "-r", nfd, "three", home=tmp_path)
+    assert three.returncode == 0, three.stderr
+    assert chat.end() == 0
+    lines = [line.split("\t") for line in chat.out.decode().splitlines()]
+    assert [(line[1], line[3]) for line in lines] == [(nfc, "one"), (nfc, "two"), (nfc, "three")]
+
+
+def test_a_room_named_like_a_channel_of_other_programs(server: ServerProcess, tmp_path: Path) -> None:
+    result = rtcli("chat", "-u", server.url, "-r", "#ops", home=tmp_path, stdin="one\n")
+    assert result.returncode == 0
+    assert b"joined ##ops" in result.stderr

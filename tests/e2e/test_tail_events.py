@@ -359,3 +359,17 @@ def test_headers_that_cannot_be(tmp_path: Path, header: str) -> None:
     result = rtcli("tail-events", "http://127.0.0.1:1", "-H", header, home=tmp_path)
     assert result.returncode == 2
     assert len(result.stderr.splitlines()) == 2
+
+
+def test_a_room_that_people_name_in_another_spelling(server: ServerProcess, tmp_path: Path) -> None:
+    nfc, nfd = "Café, 100 % #1 = x", "Cafe\u0301, 100 % #1 = x"
+    state = tmp_path / "seen.json"
+    common = ("tail-events", "-u", server.url, "--json", "--count", "1", "--state", str(state))
+    say(server, "before", room=nfd)
+    assert rtcli(*common, "--room", nfd, "--timeout", "300ms", home=tmp_path).returncode == 5
+    say(server, "one", "two", room=nfd)
+    for room, expected in ((nfc, "one"), (nfd, "two")):  # the state is that of one stream, by either spelling
+        found = rtcli(*common, "--room", room, "--timeout", "20s", home=tmp_path)
+        assert found.returncode == 0, found.stderr
+        assert contents(found.stdout) == [expected]
+        assert json.loads(found.stdout.splitlines()[-1])["room"] == nfc

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.support.redis.server import RedisServer
 from tests.support.servers.live_server import TRANSPORTS, LiveServer, live_server
 
 _numbers = itertools.count()
@@ -16,6 +18,25 @@ _numbers = itertools.count()
 def server(request: pytest.FixtureRequest) -> Iterator[LiveServer]:
     """One server for all tests: whatever a test does to it, it must still serve the next one."""
     with live_server(fast_websockets=TRANSPORTS[request.param], presence_grace_s=0.2) as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=["memory", "sqlite", "redis"])
+def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of an empty log, once for each kind."""
+    if request.param == "redis":
+        redis: RedisServer = request.getfixturevalue("redis_of_session")
+        redis.command("FLUSHALL")
+        return redis.url
+    path: Path = tmp_path_factory.mktemp("log") / "rt.db"
+    return {"memory": "memory:", "sqlite": f"sqlite:{path}"}[request.param]
+
+
+@pytest.fixture(scope="module", params=TRANSPORTS)
+def stored_server(request: pytest.FixtureRequest, store: str) -> Iterator[LiveServer]:
+    """A server on each log, whose place among the instances is taken."""
+    with live_server(fast_websockets=TRANSPORTS[request.param], store=store) as server:
+        server.wait_until(lambda realtime: realtime.instance_count > 0)
         yield server
 
 

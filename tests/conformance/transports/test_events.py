@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -17,8 +15,7 @@ from rtcli_server.realtime import RealtimeServer
 from tests.support.clients.raw_http import RawWebSocket
 from tests.support.clients.raw_sse import EventStream
 from tests.support.clients.rooms import connect_ws, join, say
-from tests.support.redis.server import RedisServer
-from tests.support.servers.live_server import TRANSPORTS, LiveServer, live_server
+from tests.support.servers.live_server import LiveServer
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.system
@@ -26,21 +23,9 @@ pytestmark = pytest.mark.system
 Greeting = dict[str, Any]
 
 
-@pytest.fixture(scope="module", params=["memory", "sqlite", "redis"])
-def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    if request.param == "redis":
-        redis: RedisServer = request.getfixturevalue("redis_of_session")
-        redis.command("FLUSHALL")
-        return redis.url
-    path: Path = tmp_path_factory.mktemp("log") / "rt.db"
-    return {"memory": "memory:", "sqlite": f"sqlite:{path}"}[request.param]
-
-
-@pytest.fixture(scope="module", params=TRANSPORTS)
-def server(request: pytest.FixtureRequest, store: str) -> Iterator[LiveServer]:
-    with live_server(fast_websockets=TRANSPORTS[request.param], store=store) as server:
-        server.wait_until(lambda realtime: realtime.instance_count > 0)
-        yield server
+@pytest.fixture
+def server(stored_server: LiveServer) -> LiveServer:
+    return stored_server
 
 
 @pytest.fixture

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote, urlsplit
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rtcli.protocol import paths
 from tests.support.paths import ROOT
+from tests.support.protocol.room_names import room_names, spellings
 
 PAGE = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
 CLIENT = (ROOT / "server" / "rtcli_server" / "web" / "rtclient.js").read_text(encoding="utf-8")
@@ -25,6 +30,16 @@ def test_the_page_uses_the_same() -> None:
 
 def test_a_room_is_percent_encoded() -> None:
     assert paths.room_messages_path("a/b ü") == "/api/v1/rooms/a%2Fb%20%C3%BC/messages"
+
+
+@given(room_names.flatmap(lambda name: st.tuples(st.just(name), spellings(name))))
+def test_every_spelling_of_a_room_has_the_path_of_its_nfc(pair: tuple[str, str]) -> None:
+    name, spelling = pair
+    path = paths.room_messages_path(spelling)
+    assert path == paths.room_messages_path(name)
+    before, segment, after = path.rsplit("/", 2)
+    assert (before, unquote(segment, errors="strict"), after) == (paths.ROOMS_PATH, name, "messages")
+    assert urlsplit(path).path == path
 
 
 @pytest.mark.parametrize(

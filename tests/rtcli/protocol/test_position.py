@@ -78,6 +78,14 @@ def test_a_cursor_names_its_channels() -> None:
     assert format_cursor(cursor) == "general=k3f9-42,~me=k3f9-7,~all=k3f9-12,a%2F%C3%A9=m111-1"
 
 
+def test_a_cursor_encodes_what_divides_it() -> None:
+    text = "a%2Cb%3Dc-1=k3f9-1,100%20%25=k3f9-2,%23%20%C3%A9=k3f9-3"
+    names = ["a,b=c-1", "100 %", "# é"]
+    assert parse_cursor(text, user_channel=ME) == {
+        f"room:{name}": Position("k3f9", offset) for offset, name in enumerate(names, 1)
+    }
+
+
 def test_rooms_of_odd_names_are_still_rooms() -> None:
     for name in ("all", "user:7", "room:x", "me"):
         assert parse_cursor(f"{cursor_key('room:' + name)}=k3f9-1", user_channel=ME) == {

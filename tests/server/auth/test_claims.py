@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtcli_server.auth.claims import ClaimError, Grant, Principal, principal_from_claims
+from tests.support.protocol.room_names import room_names, spellings
 
 NOW = 1_800_000_000.0
 GOOD: dict[str, Any] = {"sub": "7", "exp": NOW + 60}
@@ -230,6 +231,16 @@ def test_globs_agree_with_their_definition(pattern: str, room: str) -> None:
         return bool(text) and glob[0] in ("?", text[0]) and matches(glob[1:], text[1:])
 
     assert Grant(pattern, frozenset({"join"})).allows("join", room) == matches(pattern, room)
+
+
+@given(room_names.flatmap(lambda name: st.tuples(st.just(name), spellings(name))))
+def test_a_room_is_allowed_by_every_spelling_of_its_name(pair: tuple[str, str]) -> None:
+    name, spelling = pair
+    principal = check(rooms=[{"match": spelling, "can": ["join"]}])
+    assert principal.can_join(name)
+    if not set(name) & set("*?"):
+        assert not principal.can_join(f"{name}!")
+        assert not principal.can_join(f"!{name}")
 
 
 json_values = st.recursive(

@@ -132,6 +132,31 @@ async def test_over_http_and_event_streams() -> None:
         assert club.gone[0].transport == "sse"
 
 
+async def test_a_hook_sees_one_spelling_of_a_room() -> None:
+    class Doorman(Hooks):
+        rooms: list[str]
+
+        async def join(self, request: JoinRequest) -> Refuse | None:
+            self.rooms.append(request.room)
+            return Refuse("Members only") if request.room == "café" else None
+
+        async def publish(self, request: PublishRequest) -> None:
+            self.rooms.append(request.room)
+
+    hooks, nfd = Doorman(), "cafe\u0301"
+    hooks.rooms = []
+    async with running(hooks) as port, connected(port, token()) as ann, http_for(port) as http:
+        assert (await ann.ask("join_room", room=nfd))["data"]["message"] == "Members only"
+        assert (await ann.ask("join_room", room=f"{nfd} 2"))["data"]["room"] == f"{nfd} 2"
+        assert (await ann.ask("chat_message", "m", room=f"{nfd} 2", content="x"))["data"][
+            "room"
+        ] == f"{nfd} 2"
+        assert (await http.get(f"/rooms/{nfd}/messages")).status_code == 403
+        assert (await http.get(f"/events/stream?room={nfd}")).status_code == 403
+        assert (await http.post(f"/rooms/{nfd}/messages", json={"content": "x"})).status_code == 201
+    assert hooks.rooms == ["café", "café 2", "café 2", "café", "café", "café"]
+
+
 async def test_commands_keep_their_order_while_a_hook_is_asked() -> None:
     club = Club()
     async with running(club) as port, connected(port, token()) as ann, connected(port, token("8")) as bob:

@@ -75,6 +75,13 @@ async def test_what_an_application_publishes_arrives(running: Running) -> None:
     assert await realtime.kick("8") == 0
 
 
+async def test_any_spelling_of_a_room_is_that_room(plain: Running) -> None:
+    first = await plain.realtime.publish("Cafe\u0301, 1", "x", id="m-1")
+    again = await plain.realtime.publish("Café, 1", "x", id="m-1")
+    assert (first.channel, again.duplicate) == ("room:Café, 1", True)
+    assert (await plain.realtime.presence("Cafe\u0301, 1")).member_count == 0
+
+
 async def test_an_id_counts_once(plain: Running) -> None:
     first = await plain.realtime.publish("a", "x", id="m-1")
     again = await plain.realtime.publish("a", "x", id="m-1")

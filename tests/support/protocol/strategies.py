@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import unicodedata
-
 from hypothesis import strategies as st
 
 from rtcli.protocol.position import MAX_OFFSET, Position
-from rtcli.protocol.rooms import is_valid_room
+from tests.support.protocol.room_names import room_names
 
 # Any text that may stand in a message: no surrogates, no NUL.
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
@@ -22,12 +20,7 @@ positions = st.builds(
     st.integers(0, MAX_OFFSET),
 )
 
-rooms = (
-    st.from_regex(r"[a-z][a-z0-9_.:-]{0,20}", fullmatch=True)
-    | st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=128).map(
-        lambda text: unicodedata.normalize("NFC", text)
-    )
-).filter(is_valid_room)
+rooms = st.from_regex(r"[a-z][a-z0-9_.:-]{0,20}", fullmatch=True) | room_names
 
 _scalars = (
     st.none()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtcli.load.scenario.expression_parser import ExpressionError, parse_template
-from rtcli.load.scenario.expressions import FUNCTIONS, MissingDataError, render_tree
+from rtcli.load.scenario.expressions import FUNCTIONS, MissingDataError, RoomTemplate, render_tree
 
 SCOPE = {
     "room": "a-7",
@@ -97,6 +97,21 @@ def test_randomness_comes_from_the_generator_alone() -> None:
     text = "${uuid()} ${int(1, 1000000)} ${pick('a', 'b', 'c')}"
     assert render(text, 3) == render(text, 3)
     assert render(text, 3) != render(text, 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "constant", "rendered"),
+    [
+        ("Cafe\u0301 # 1", "Café # 1", "Café # 1"),
+        ("Cafe\u0301 ${room}", None, "Café a-7"),
+        ("${'e'}\u0301", None, "é"),  # only the whole is what has a normal form
+        ("lobby", "lobby", "lobby"),
+    ],
+)
+def test_the_name_of_a_room_is_nfc(text: str, constant: str | None, rendered: str) -> None:
+    parsed = parse_template(text)
+    room = RoomTemplate(parsed.source, parsed.parts)
+    assert (room.constant, room.render(SCOPE, Random(1)), str(room)) == (constant, rendered, text)
 
 
 def test_a_tree_is_rendered_where_it_has_templates() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from redis.crc import key_slot
 
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
@@ -17,6 +18,7 @@ from rtcli_server.broker.redis.wire import (
     parse_page,
 )
 from rtcli_server.broker.validation import ForeignDataError
+from tests.support.protocol.room_names import room_names
 
 ENTRY = [b"42-0", [b"e", b"build.done", b"d", b'{"a":1}', b"t", b"1700000000000", b"b", b"107"]]
 EXPECTED = Publication("user:a", "k3f9", 42, "build.done", b'{"a":1}', 1_700_000_000_000)
@@ -28,6 +30,18 @@ def test_a_message_and_an_entry_are_the_same_publication() -> None:
     assert parse_message("user:a", b'1 k3f9-42 1700000000000 build.done\n{"a":1}') == EXPECTED
     assert parse_entry("user:a", "k3f9", ENTRY) == EXPECTED
     assert offset_of(ENTRY) == 42
+
+
+@given(st.lists(room_names, min_size=2, max_size=2, unique=True))
+def test_no_two_rooms_share_a_key_and_the_keys_of_one_share_a_slot(rooms: list[str]) -> None:
+    names = Names("rt")
+    one, other = [
+        [*names.keys(f"room:{room}"), names.of(f"room:{room}", "i"), names.of(f"room:{room}", "u")]
+        for room in rooms
+    ]
+    assert not set(one) & set(other)
+    assert len({key_slot(key) for key in one}) == 1
+    assert len({names.route(f"room:{room}") for room in rooms}) == 2
 
 
 def test_answers_are_read() -> None:

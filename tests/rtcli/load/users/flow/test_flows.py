@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from rtcli.load.results.model import RunResult
+from rtcli.load.results.model import RunResult, Verdict
 from rtcli.load.run.coordinator import RunState
 from rtcli.protocol.messages import encode
 from rtcli.protocol.messages.server import Connected, ConnectedData
@@ -170,6 +170,30 @@ async def test_people_come_and_go() -> None:
     assert value(result, "ws_sessions") > 30
     assert result.generator.users < 40
     assert value(result, "close") == 0
+
+
+async def test_rooms_that_people_name_in_whatever_spelling() -> None:
+    """Sent in NFC over WebSocket, by HTTP and in the request of a stream; a threshold finds it, too."""
+    nfd, nfc = "Cafe\u0301, 100 % #1 = x", "Café # 2"
+    result = await play(
+        f"""
+    target: {{ protocol: rtcli }}
+    roles:
+      writer:
+        users: 2
+        flow: [connect, {{ join: "{nfd}" }}, {{ join: "{nfc}" }}, {{ send: {{ room: "{nfd}", rate: 20/s }} }}]
+      reader:
+        users: 2
+        protocol: sse
+        flow:
+          - connect: {{ rooms: ["{nfd}", "Cafe\u0301 # 2"] }}
+          - send: {{ room: "Cafe\u0301 # 2", rate: 10/s }}
+    thresholds: {{ "fanout_latency{{room:Cafe\u0301 # 2}}": ["p(99) < 10s"] }}
+"""
+    )
+    assert result.verdict is Verdict.PASSED, result.notes
+    assert result.accounts is not None
+    assert not result.accounts.shortfalls
 
 
 async def test_refusals_are_counted_by_code_and_the_user_goes_on() -> None:
