@@ -282,9 +282,9 @@ def test_without_a_limit_nothing_is_refused() -> None:
 
 
 def goes_on_at(decisions: list[Decision]) -> Position | None:
-    (join,) = decisions
-    assert isinstance(join, Join)
-    return join.since
+    (found,) = decisions
+    assert isinstance(found, Join)
+    return found.since
 
 
 def test_a_position_of_the_handshake_counts_until_its_room_is_joined() -> None:
@@ -293,7 +293,7 @@ def test_a_position_of_the_handshake_counts_until_its_room_is_joined() -> None:
     session.resume({"a": position})
     for _ in range(2):  # the first one fails: nothing is reported
         assert goes_on_at(say(session, "join_room", room="a")) == position
-    session.joined("a")
+    session.joined(join("a"))
     assert goes_on_at(say(session, "join_room", room="a")) is None
 
 
@@ -302,7 +302,7 @@ def test_a_join_that_says_where_it_goes_on_replaces_the_position_of_the_handshak
     session.resume({"a": Position("k3f9", 42)})
     said = Position("k3f9", 50)
     assert goes_on_at(say(session, "join_room", room="a", since=str(said))) == said
-    session.joined("a")
+    session.joined(join("a"))
     assert goes_on_at(say(session, "join_room", room="a")) is None
 
 
