@@ -22,9 +22,9 @@ AT_ONCE = 100  # handshakes under way
 P = TypeVar("P", bound="Peer")
 
 
-def token(sub: str, *, ttl_s: float = 3_600.0, scope: str | None = None) -> str:
+def token(sub: str, *, ttl_s: float = 3_600.0, scope: str | None = None, token_id: str | None = None) -> str:
     """A token that the servers of the fault tests take."""
-    return create_token(SECRET, sub=sub, now=time.time(), ttl_s=ttl_s, scope=scope)
+    return create_token(SECRET, sub=sub, now=time.time(), ttl_s=ttl_s, scope=scope, token_id=token_id)
 
 
 class Peer(asyncio.Protocol):
