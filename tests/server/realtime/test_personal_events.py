@@ -39,6 +39,14 @@ def server(redis_of_session: RedisServer) -> Iterator[LiveServer]:
         yield server
 
 
+@pytest.fixture
+def full_redis(redis_of_session: RedisServer) -> Iterator[Callable[[], object]]:
+    """Call it, and Redis refuses every write until the end of the test."""
+    redis_of_session.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    yield lambda: redis_of_session.command("CONFIG", "SET", "maxmemory", "1")
+    redis_of_session.command("CONFIG", "SET", "maxmemory", "0")
+
+
 def publish(server: LiveServer, number: int) -> None:
     """Publish an event of the user, and wait for its place in the log."""
     event = {"event": "news", "data": {"n": number}}
@@ -63,3 +71,18 @@ def test_an_event_after_lost_writes_is_given_and_the_loss_is_told(
         assert (gap["room"], gap["from"], gap["reason"]) == ("~me", start, "epoch_changed")
         assert gap["to"] == f"{event['epoch']}-0"
         assert event["data"] == {"n": 99}
+
+
+def test_a_full_redis_takes_users_whom_it_knows_and_others_come_back(
+    server: LiveServer, full_redis: Callable[[], object]
+) -> None:
+    with connect_ws(server, "8") as ws:
+        known = ws.message()["data"]["cursor"]
+    full_redis()
+    with connect_ws(server, "8", path=f"/api/v1/ws?last_event_id={known}") as ws:
+        assert ws.message()["data"]["recovered"] is True
+    with connect_ws(server, "9") as ws:
+        closing = ws.message()
+        assert (closing["type"], closing["data"]["code"]) == ("closing", 1013)
+    with connect_ws(server, "9", path="/api/v1/ws?events=0") as ws:
+        assert ws.message()["data"]["message"] == "Connected"
