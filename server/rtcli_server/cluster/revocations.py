@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 
 from rtcli_server.auth.revocations import MAX_LISTED, Revocation, RevocationKind, RevokedTokens
 from rtcli_server.broker import Broker, BrokerUnavailableError
 from rtcli_server.cluster.control import CHANNEL, EVENT, Revoke, encode_command
+from rtcli_server.timing.pacing import batched
 
 RETRY_S = 1.0
 FIRST_READ_S = 2.0  # how long a start waits for the list; a store that is not up yet is asked again later
@@ -63,8 +64,9 @@ class Revocations:
         """
         self.check_room(revocation)
         self.apply(revocation)
-        self._untold[revocation.about] = revocation
-        await self._tell(revocation)
+        untold = self._untold.get(revocation.about)
+        self._untold[revocation.about] = whole = untold.merged(revocation) if untold else revocation
+        await self._tell(whole)
 
     async def _tell(self, revocation: Revocation) -> None:
         await self._broker.revoke(revocation)
@@ -91,17 +93,21 @@ class Revocations:
         if self._broker.coordinator is not None:
             await self._broker.history(CHANNEL, since=None, limit=0)  # from here on all commands come
         stored: dict[tuple[RevocationKind, str], Revocation] = {}
-        async for revocation in _in_turns(await self._broker.revocations()):
-            self.apply(revocation)
-            stored[revocation.about] = revocation
+        for batch in batched(await self._broker.revocations(), AT_ONCE):
+            for revocation in batch:
+                self.apply(revocation)
+                stored[revocation.about] = revocation
+            await asyncio.sleep(0)
         self._revoked.known = True
         for revocation in list(self._untold.values()):
             await self._tell(revocation)
             stored[revocation.about] = revocation
-        async for revocation in _in_turns(self._revoked):
-            one = stored.get(revocation.about)
-            if one is None or not one.includes(revocation):
-                await self._broker.revoke(revocation)
+        for batch in batched(self._revoked, AT_ONCE):
+            for revocation in batch:
+                one = stored.get(revocation.about)
+                if one is None or not one.includes(revocation):
+                    await self._broker.revoke(revocation)
+            await asyncio.sleep(0)
 
     async def reannounce(self) -> None:
         """Read again, unless the store is away: then there is a next time."""
@@ -122,11 +128,3 @@ class Revocations:
         while not self._revoked.known:
             await asyncio.sleep(RETRY_S)
             await self.reannounce()
-
-
-async def _in_turns(revocations: Iterable[Revocation]) -> AsyncIterator[Revocation]:
-    """Give them, and the loop a turn in between: there may be very many."""
-    for number, revocation in enumerate(revocations, 1):
-        yield revocation
-        if number % AT_ONCE == 0:
-            await asyncio.sleep(0)

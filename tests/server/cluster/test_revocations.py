@@ -241,6 +241,24 @@ async def test_what_does_not_fit_from_others_is_said_and_stops_nothing(
         assert "are not kept" in said
 
 
+async def test_one_that_could_not_be_kept_is_told_with_the_next_about_the_same() -> None:
+    async with instance("memory:") as one:
+        keep = one.log.broker.revoke
+
+        async def refuse(_: Revocation) -> None:
+            raise BrokerUnavailableError("away")
+
+        before_ms = now_ms()
+        strict = Revocation(RevocationKind.USER, "7", before_ms + HOUR_MS, before_ms)
+        mild = Revocation(RevocationKind.USER, "7", before_ms + 2 * HOUR_MS, before_ms - HOUR_MS)
+        one.log.broker.revoke = refuse  # type: ignore[method-assign]
+        with pytest.raises(BrokerUnavailableError):
+            await one.revocations.revoke(strict)
+        one.log.broker.revoke = keep  # type: ignore[method-assign]
+        await one.revocations.revoke(mild)
+        assert await one.log.broker.revocations() == list(one.revoked) == [strict.merged(mild)]
+
+
 async def test_very_many_are_read_and_put_back_in_pieces() -> None:
     """So that neither holds the loop: nobody else would be delivered to meanwhile."""
     many = 20 * AT_ONCE
