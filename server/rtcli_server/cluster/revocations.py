@@ -103,10 +103,12 @@ class Revocations:
             await self._tell(revocation)
             stored[revocation.about] = revocation
         for batch in batched(self._revoked, AT_ONCE):
-            for revocation in batch:
-                one = stored.get(revocation.about)
-                if one is None or not one.includes(revocation):
-                    await self._broker.revoke(revocation)
+            forgotten = [
+                revocation
+                for revocation in batch
+                if (one := stored.get(revocation.about)) is None or not one.includes(revocation)
+            ]
+            await asyncio.gather(*map(self._broker.revoke, forgotten))
             await asyncio.sleep(0)
 
     async def reannounce(self) -> None:

@@ -245,8 +245,8 @@ async def test_one_that_could_not_be_kept_is_told_with_the_next_about_the_same()
     async with instance("memory:") as one:
         keep = one.log.broker.revoke
 
-        async def refuse(_: Revocation) -> None:
-            raise BrokerUnavailableError("away")
+        async def refuse(revocation: Revocation) -> None:
+            raise BrokerUnavailableError(f"away: {revocation}")
 
         before_ms = now_ms()
         strict = Revocation(RevocationKind.USER, "7", before_ms + HOUR_MS, before_ms)
