@@ -71,17 +71,17 @@ async def _greet_with_events(connection: Greeted, resume: Resume) -> None:
         followed = [BROADCAST] if resume.cursor.get(personal, top) == top else [personal, BROADCAST]
         opened += [services.fanout.open(name, connection) for name in followed]
         results = await _read(connection, opened, resume.cursor)
-    except BrokerUnavailableError:
-        _close(connection, opened)
-        connection.shut_down(CloseCode.TRY_AGAIN_LATER, ErrorCode.UNAVAILABLE, services.retry_after_ms())
-    else:
-        if connection.closing:
-            _close(connection, opened)
-        else:
+        if not connection.closing:
             _begin(connection, opened, results, resume, top)
+    except BrokerUnavailableError:
+        connection.shut_down(CloseCode.TRY_AGAIN_LATER, ErrorCode.UNAVAILABLE, services.retry_after_ms())
     finally:
+        if connection.closing:
+            connection.dormant_at = None
         for subscription in opened:
             subscription.channel.release()
+            if connection.subscriptions.get(subscription.channel.name) is not subscription:
+                services.fanout.close(subscription)
 
 
 async def _read(
@@ -97,12 +97,6 @@ async def _read(
 
 def _nothing_missed(top: Position) -> RecoveryResult:
     return RecoveryResult([], 0, top, None)
-
-
-def _close(connection: Greeted, opened: Sequence[Subscription]) -> None:
-    connection.dormant_at = None
-    for subscription in opened:
-        connection.services.fanout.close(subscription)
 
 
 def _begin(

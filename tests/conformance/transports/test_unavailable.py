@@ -9,7 +9,7 @@ import pytest
 
 from rtcli_server.broker import BrokerUnavailableError, HistoryPage, Published
 from rtcli_server.realtime import RealtimeServer
-from tests.support.clients.rooms import join, open_ws, say
+from tests.support.clients.rooms import connect_ws, join, open_ws, say
 from tests.support.servers.live_server import live_server
 
 SURE = "The log cannot take this now; nothing was published, try again"
@@ -52,15 +52,15 @@ def test_it_claims_no_more_than_is_known(
         assert ws.until("error")["data"] == {"code": "unavailable", "message": without}
 
 
-def break_reads(realtime: RealtimeServer, *, times: int) -> None:
-    """Let the next reads of the log fail."""
+def break_reads(realtime: RealtimeServer, *outcomes: Exception | None) -> None:
+    """Let the next reads of the log fail in these ways; None: that one does not."""
     broker: Any = realtime.broker
-    read, left = broker.history, [None] * times
+    read, left = broker.history, list(outcomes)
 
     async def history(*arguments: object, **more: object) -> HistoryPage:
-        if left:
-            left.pop()
-            raise BrokerUnavailableError("away")
+        error = left.pop(0) if left else None
+        if error is not None:
+            raise error
         page: HistoryPage = await read(*arguments, **more)
         return page
 
@@ -73,8 +73,29 @@ def test_a_join_that_failed_may_be_repeated_and_goes_on_at_the_cursor_of_the_han
             position = join(ws, "a")["position"]
             say(ws, "a", "missed")
         with open_ws(server, path=f"/api/v1/ws?events=0&last_event_id=a%3D{position}") as ws:
-            server.ask(lambda it: break_reads(it, times=1))
+            server.ask(lambda it: break_reads(it, BrokerUnavailableError("away")))
             ws.send("join_room", "j-1", room="a")
             assert ws.until("error")["data"]["code"] == "unavailable"
             assert join(ws, "a")["recovered"] is True
             assert ws.until("new_message")["data"]["content"] == "missed"
+
+
+@pytest.mark.logs_traceback
+@pytest.mark.parametrize(
+    ("error", "code"), [(BrokerUnavailableError("away"), 1013), (RuntimeError("a bug"), 1011)]
+)
+@pytest.mark.parametrize("good_reads", [0, 1, 2])
+def test_a_greeting_that_fails_leaves_nothing(
+    fast: bool, error: Exception, code: int, good_reads: int
+) -> None:
+    """The log may fail when it is asked for a top, or for what was missed in either channel."""
+    with live_server(fast_websockets=fast) as server:
+        server.ask(lambda it: break_reads(it, *[None] * good_reads, error))
+        with connect_ws(server, path="/api/v1/ws?last_event_id=~me%3Dzzzz-1") as ws:
+            closed = ws.close_frame()
+            assert closed is not None
+            assert closed.code == code
+        server.wait_until(lambda it: not it.hub.clients)
+        assert server.ask(lambda it: dict(it.fanout._channels)) == {}
+        with open_ws(server):
+            pass
