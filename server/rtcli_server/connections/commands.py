@@ -91,8 +91,10 @@ async def join(sender: Sender, decision: Join) -> None:
         )
         piece_bytes = services.send_budget.piece_bytes
         resumed = (await read_missed(services.broker.history, [request], piece_bytes=piece_bytes))[0]
-    except BrokerUnavailableError:
+    except Exception as error:
         services.rooms.leave(room, user_id, subscription)
+        if not isinstance(error, BrokerUnavailableError):
+            raise
         sender.refuse(ErrorCode.UNAVAILABLE, decision.id)
     else:
         if sender.closing:

@@ -99,3 +99,18 @@ def test_a_greeting_that_fails_leaves_nothing(
         assert server.ask(lambda it: dict(it.fanout._channels)) == {}
         with open_ws(server):
             pass
+
+
+@pytest.mark.logs_traceback
+def test_a_join_that_fails_for_another_reason_ends_the_connection_and_leaves_nobody(fast: bool) -> None:
+    with live_server(fast_websockets=fast, presence_grace_s=0.0) as server:
+        with open_ws(server, path="/api/v1/ws?events=0") as ws:
+            server.ask(lambda it: break_reads(it, RuntimeError("a bug")))
+            ws.send("join_room", "j-1", room="a")
+            closed = ws.close_frame()
+            assert closed is not None
+            assert closed.code == 1011
+        server.wait_until(lambda it: not it.hub.clients)
+        assert server.ask(lambda it: dict(it.fanout._channels)) == {}
+        with open_ws(server, "8") as ws:
+            assert join(ws, "a")["member_count"] == 1
