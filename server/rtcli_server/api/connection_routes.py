@@ -13,7 +13,7 @@ from rtcli.protocol.tokens import MAX_STAY_AWAY_S, is_valid_user_id
 from rtcli_server.api.access import Caller
 from rtcli_server.api.models import ClosedOut, RefreshedOut, RevocationIn, RevokedOut
 from rtcli_server.api.reading import shared_store
-from rtcli_server.api.revoking import read_revocation
+from rtcli_server.api.revoking import LONGER_MS, read_revocation
 from rtcli_server.api.services import ApiServices, Refreshable
 from rtcli_server.auth.claims import Principal
 from rtcli_server.cluster.revocations import TooManyRevocationsError
@@ -58,7 +58,7 @@ def add_connections(router: APIRouter, services: ApiServices) -> None:
         with _bounded_list():
             async with shared_store(_REVOKED_HERE_ONLY):
                 await services.revocations.revoke(revocation)
-        return RevokedOut(until=format_timestamp(revocation.until_ms / 1000))
+        return RevokedOut(until=format_timestamp((revocation.until_ms - LONGER_MS) / 1000))
 
     @router.post(
         "/streams/{connection_id}/refresh", tags=["connections"], responses=problem_answers(403, 404, 503)

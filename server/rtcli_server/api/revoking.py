@@ -9,16 +9,21 @@ from rtcli_server.api.models import RevocationIn
 from rtcli_server.auth.revocations import MAX_KEPT_MS, Revocation, RevocationKind
 from rtcli_server.problems import ProblemError
 
+# Revocations are kept for longer than was asked for: tokens are taken for some seconds after their expiry,
+# and the clocks of instances differ.
+LONGER_MS = 30_000
+
 
 def read_revocation(body: RevocationIn, now_ms: int) -> Revocation:
-    """Read the body of a request. Raises ProblemError (400)."""
+    """Read the body of a request; it is kept `LONGER_MS` beyond its `until`. Raises ProblemError (400)."""
     until_ms = min(_time(body.until, "until", now_ms + MAX_KEPT_MS), now_ms + MAX_KEPT_MS)
-    if until_ms <= now_ms:
+    kept_until_ms = until_ms + LONGER_MS
+    if kept_until_ms <= now_ms:
         raise _mistake("until", "is over")
     if body.jti is not None and body.user is None and body.issued_before is None:
         if not is_token_id(body.jti):
             raise _mistake("jti", "not the name of a token")
-        return Revocation(RevocationKind.TOKEN, body.jti, until_ms)
+        return Revocation(RevocationKind.TOKEN, body.jti, kept_until_ms)
     if body.user is None or body.jti is not None:
         raise ProblemError(400, detail="A revocation has jti, or user and perhaps issued_before")
     if not is_valid_user_id(body.user):
@@ -26,7 +31,7 @@ def read_revocation(body: RevocationIn, now_ms: int) -> Revocation:
     before_ms = _time(body.issued_before, "issued_before", now_ms)
     if before_ms > now_ms:
         raise _mistake("issued_before", "is in the future")
-    return Revocation(RevocationKind.USER, body.user, until_ms, before_ms)
+    return Revocation(RevocationKind.USER, body.user, kept_until_ms, before_ms)
 
 
 def _time(text: str | None, field: str, default_ms: int) -> int:

@@ -7,14 +7,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+import jwt
 import pytest
 
 from rtcli_server.api.models import RevocationIn
-from rtcli_server.api.revoking import read_revocation
+from rtcli_server.api.revoking import LONGER_MS, read_revocation
 from rtcli_server.auth import revocations
 from rtcli_server.auth.revocations import MAX_KEPT_MS, Revocation, RevocationKind
 from rtcli_server.problems import ProblemError
 from tests.support.clients.http_api import Clients, assert_problem, token_for
+from tests.support.forged_tokens import SECRET
 
 NOW_MS = 1_800_000_000_000  # 2027-01-15T08:00:00Z
 LATEST_MS = NOW_MS + MAX_KEPT_MS
@@ -25,6 +27,10 @@ KICK = "/api/v1/users/7/connections"
 def iso(seconds: float) -> str:
     """The time that many seconds from now, as a client writes it."""
     return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+
+
+def kept_longer(asked: Revocation) -> Revocation:
+    return Revocation(asked.kind, asked.subject, asked.until_ms + LONGER_MS, asked.before_ms)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +58,7 @@ def iso(seconds: float) -> str:
     ],
 )
 def test_what_is_asked_for(body: dict[str, str], revocation: Revocation) -> None:
-    assert read_revocation(RevocationIn(**body), NOW_MS) == revocation
+    assert read_revocation(RevocationIn(**body), NOW_MS) == kept_longer(revocation)
 
 
 BAD: list[dict[str, Any]] = [
@@ -123,6 +129,19 @@ async def test_the_answer_says_until_when_it_is_kept(admin: httpx.AsyncClient) -
     assert timedelta(days=3_600) < latest - datetime.now(UTC) < timedelta(days=3_661)
     answer = await admin.post(PATH, json={"jti": "b", "until": iso(3_600)})
     assert 3_590 < datetime.fromisoformat(answer.json()["until"]).timestamp() - time.time() <= 3_600
+
+
+async def test_a_token_that_is_taken_after_its_expiry_is_revoked_as_long(
+    clients: Clients, admin: httpx.AsyncClient
+) -> None:
+    """Whoever revokes it says when it expires; servers take it for some seconds more."""
+    expires_at = int(time.time())  # now
+    own = {"sub": "7", "exp": expires_at, "jti": "expiring"}
+    late = await clients(jwt.encode(own, SECRET, algorithm="HS256"))
+    assert (await late.get("/api/v1/rooms")).status_code == 200, "it is taken"
+    until = datetime.fromtimestamp(expires_at, UTC).isoformat()
+    assert (await admin.post(PATH, json={"jti": "expiring", "until": until})).status_code == 201
+    assert_problem(await late.get("/api/v1/rooms"), 401, "invalid_token")
 
 
 async def test_a_revoked_token_is_like_any_bad_one(clients: Clients, admin: httpx.AsyncClient) -> None:
