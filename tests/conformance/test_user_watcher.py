@@ -90,3 +90,17 @@ async def test_subscribing_to_one_user_and_leaving_changes_nothing_for_the_watch
             await watcher.wait_told("user:7", since)
         published = offsets(log.delivered)
         assert published == [1, 3, 5, 7, 9]
+
+
+async def test_what_is_published_while_somebody_begins_to_follow_is_told(store_url: str) -> None:
+    """Who follows begins behind it; others of the same user wait for the word."""
+    watcher = Watcher()
+    async with running(store_url, users=watcher) as log:
+        await watcher.steady(log)
+        for number in range(50):
+            user, since = f"user:{number}", len(watcher.calls)
+            early = number % 2
+            published = log.start(user) if early else None
+            log.broker.subscribe(user)
+            await (published or log.start(user))
+            await watcher.wait_told(user, since)

@@ -175,15 +175,19 @@ class ChannelTracker:
             return
         followed = self._followed.get(self._names.pubsub_channel(channel))
         if followed is not None:
-            self._on_message(followed, payload)
-        elif self._users is not None:
+            before = followed.follower.position
+            if not self._on_message(followed, payload) or followed.follower.position != before:
+                return
+            # Not delivered: it may be where following began, and the watcher's clients may not have it.
+        if self._users is not None:
             self._users.published(channel)
 
     def _users_missed(self) -> None:
         if self._users is not None:
             self._users.missed()
 
-    def _on_message(self, followed: _TrackedChannel, payload: bytes) -> None:
+    def _on_message(self, followed: _TrackedChannel, payload: bytes) -> bool:
+        """Take a message of a followed channel; return whether it is one of ours."""
         channel, is_notification = followed.channel, payload.startswith(NOTIFICATION_MARK)
         try:
             if is_notification:
@@ -192,6 +196,8 @@ class ChannelTracker:
                 self._apply(followed, followed.follower.live(parse_message(channel, payload)))
         except ForeignDataError as error:
             self._foreign.skip(Place.NOTIFICATION if is_notification else Place.MESSAGE, channel, error)
+            return False
+        return True
 
     def _notify(self, channel: str, notification: Notification) -> None:
         if self._on_notification is not None:
