@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 
 from typing_extensions import override
 
@@ -22,6 +23,7 @@ from rtcli_server.timing.tasks import Spawn
 
 READS_AT_ONCE = 50
 PAUSE_S = 0.025  # and the pause after them: 2 000 users a second leave the log its time
+RETRY_S = 1.0  # until those are compared again whose channels could not be read
 
 _log = logging.getLogger(__name__)
 
@@ -63,17 +65,29 @@ class PersonalEvents(UserWatcher):
                 done = self.misses
                 clients = self._hub.clients.values()
                 users = dict.fromkeys(client.user_id for client in clients if client.dormant_at is not None)
-                for batch in batched(users, READS_AT_ONCE):
-                    await asyncio.gather(*map(self._compare, batch))
-                    await asyncio.sleep(PAUSE_S)
+                left = await self._compare_users(users)
+                while left and done == self.misses:
+                    await asyncio.sleep(RETRY_S)  # the log is away; nothing else tells of what was missed
+                    left = await self._compare_users(left)
         finally:
             self._comparing = False
 
-    async def _compare(self, user_id: str) -> None:
+    async def _compare_users(self, users: Iterable[str]) -> list[str]:
+        """Compare some users; return those whose channels could not be read."""
+        left: list[str] = []
+        for batch in batched(users, READS_AT_ONCE):
+            compared = await asyncio.gather(*map(self._compare, batch))
+            left += [user for user, done in zip(batch, compared, strict=True) if not done]
+            await asyncio.sleep(PAUSE_S)
+        return left
+
+    async def _compare(self, user_id: str) -> bool:
+        """Wake the connections of a user that are behind; return whether its channel could be read."""
         try:
             top = (await self._history(USER_PREFIX + user_id, since=None, limit=0)).top
         except BrokerUnavailableError:
-            return  # the next comparison finds what is missing
+            return False
         for client in self._hub.of_user(user_id):
             if client.dormant_at not in {None, top}:
                 client.wake()
+        return True

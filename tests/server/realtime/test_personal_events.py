@@ -1,12 +1,24 @@
-"""Connections that wait for personal events without a subscription, when Redis does not have what it had."""
+"""Connections that wait for personal events without a subscription, when the log has lost some or is away."""
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
+from typing_extensions import override
 
+from rtcli.protocol.codes import CloseCode
+from rtcli.protocol.position import Position
+from rtcli_server.broker import BrokerUnavailableError, HistoryPage
+from rtcli_server.connections.hub import Client, Hub
+from rtcli_server.limits.connection_caps import ConnectionCaps
+from rtcli_server.metrics.registry import Metrics
+from rtcli_server.realtime import personal_events
+from rtcli_server.realtime.personal_events import PersonalEvents
+from rtcli_server.timing.tasks import BackgroundTasks
 from tests.support.clients.rooms import connect_ws
 from tests.support.redis.server import RedisServer
 from tests.support.servers.live_server import LiveServer, live_server
@@ -14,6 +26,7 @@ from tests.support.servers.two_instances import http
 
 pytestmark = pytest.mark.system
 
+TOP = Position("k3f9", 7)
 META, STREAM = "rt:{user:7}:m", "rt:{user:7}:s"
 
 
@@ -86,3 +99,62 @@ def test_a_full_redis_takes_users_whom_it_knows_and_others_come_back(
         assert (closing["type"], closing["data"]["code"]) == ("closing", 1013)
     with connect_ws(server, "9", path="/api/v1/ws?events=0") as ws:
         assert ws.message()["data"]["message"] == "Connected"
+
+
+class Dormant(Client):
+    """A connection that was told everything up to `TOP`, and records that it was woken."""
+
+    transport = "websocket"
+    address = "192.0.2.1"
+
+    def __init__(self, user_id: str) -> None:
+        self.connection_id = self.user_id = user_id
+        self.woken = asyncio.Event()
+
+    @property
+    @override
+    def waiting_bytes(self) -> int:
+        return 0
+
+    @property
+    @override
+    def dormant_at(self) -> Position | None:
+        return None if self.woken.is_set() else TOP
+
+    @override
+    def wake(self) -> None:
+        self.woken.set()
+
+    @override
+    def shut_down(self, code: CloseCode, reason: str, retry_after_ms: int | None) -> None:
+        raise AssertionError("nobody closes it")
+
+    @override
+    def abort(self) -> None:
+        raise AssertionError("nobody closes it")
+
+
+async def test_a_comparison_goes_on_until_the_log_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is behind would else wait for the next comparison, 40 s later."""
+    monkeypatch.setattr(personal_events, "RETRY_S", 0.01)
+    caps = ConnectionCaps(node=100, user=None, address=None, rng=random.Random(1))
+    hub = Hub(caps, Metrics(lambda: 0.0, tick_s=0.1))
+    clients = [Dormant(f"u{number}") for number in range(4)]
+    for client in clients:
+        hub.add(client)
+    refusals = {"user:u0": 3, "user:u2": 1}
+
+    async def history(channel: str, *, since: Position | None, limit: int) -> HistoryPage:
+        assert (since, limit) == (None, 0)
+        if refusals.get(channel):
+            refusals[channel] -= 1
+            raise BrokerUnavailableError("away")
+        return HistoryPage([], TOP if channel == "user:u3" else TOP._replace(offset=8))
+
+    tasks = BackgroundTasks()
+    PersonalEvents(hub, history, spawn=tasks.spawn).missed()
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(client.woken.wait() for client in clients[:3]))
+    assert refusals == {"user:u0": 0, "user:u2": 0}
+    assert not clients[3].woken.is_set()
+    await tasks.cancel()
