@@ -41,9 +41,10 @@ class Commands:
         away = Revocation(RevocationKind.AWAY, user_id, until_ms)
         self._revocations.check_room(away)
         self._revocations.apply(away)  # here it holds, whatever the log does
-        closed = await self._kick(user_id)  # first: later there is nobody left to count
-        await self._revocations.revoke(away)
-        return closed
+        try:
+            return await self._kick(user_id)  # first: later there is nobody left to count
+        finally:  # also when the others could not be reached: they are told when the log is back
+            await self._revocations.revoke(away)
 
     async def _kick(self, user_id: str) -> int:
         here = self._hub.kick(user_id)

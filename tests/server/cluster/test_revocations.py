@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -18,6 +20,11 @@ from rtcli_server.broker import BrokerUnavailableError
 from rtcli_server.broker.opening import now_ms
 from rtcli_server.cluster.control import CHANNEL, Revoke, decode_command
 from rtcli_server.cluster.revocations import AT_ONCE, Revocations, TooManyRevocationsError
+from rtcli_server.connections.hub import Hub
+from rtcli_server.limits.connection_caps import ConnectionCaps
+from rtcli_server.metrics.registry import Metrics
+from rtcli_server.realtime.commands import Commands
+from rtcli_server.timing.clock import Clock
 from tests.support.brokers.running import Running, running
 from tests.support.clients.raw_sse import EventStream
 from tests.support.clients.rooms import open_ws
@@ -257,6 +264,23 @@ async def test_one_that_could_not_be_kept_is_told_with_the_next_about_the_same()
         one.log.broker.revoke = keep  # type: ignore[method-assign]
         await one.revocations.revoke(mild)
         assert await one.log.broker.revocations() == list(one.revoked) == [strict.merged(mild)]
+
+
+async def test_who_has_to_stay_away_is_kept_also_when_the_others_could_not_be_told() -> None:
+    """They learn it from the store, or when it is told again."""
+
+    class CutOff:
+        async def kick(self, user_id: str) -> int:
+            raise BrokerUnavailableError(f"nobody can be told of {user_id}")
+
+    deployment: Any = CutOff()
+    caps = ConnectionCaps(node=10, user=None, address=None, rng=random.Random(1))
+    async with instance("memory:") as one:
+        hub = Hub(caps, Metrics(lambda: 0.0, tick_s=0.1))
+        commands = Commands(hub, one.revoked, one.revocations, deployment, Clock(time.monotonic))
+        with pytest.raises(BrokerUnavailableError):
+            await commands.kick("7", 600.0)
+        assert [it.subject for it in await one.log.broker.revocations()] == ["7"]
 
 
 async def test_very_many_are_read_and_put_back_in_pieces() -> None:
