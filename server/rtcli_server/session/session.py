@@ -208,7 +208,7 @@ class Session:
         return self._room_error(room, message.id, wall)
 
     def _type(self, message: Typing, wall: float) -> Decision:
-        room = room_of(message.data.room)
+        room = self._writable.get(message.data.room) or room_of(message.data.room)
         if room in self._writable:
             return SetTyping(room, message.data.is_typing)
         return self._room_error(room, message.id, wall)
