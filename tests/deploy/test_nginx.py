@@ -11,14 +11,17 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 import httpx
 import pytest
 
+from rtcli.protocol.paths import room_messages_path
 from rtcli_server.settings import Settings
 from tests.support.clients.peers import Peer, StreamPeer, WsPeer, connect, token
 from tests.support.clients.raw_http import handshake_bytes
 from tests.support.faults.crowd import Crowd
+from tests.support.protocol.room_names import HARD_NAMES
 from tests.support.servers.nginx import Nginx, directive, nginx
 from tests.support.servers.server_process import Instances, ServerProcess
 from tests.support.servers.watch import log_is_clean, metric
@@ -82,6 +85,24 @@ async def test_a_large_batch_and_long_headers_pass(instances: Instances, tmp_pat
                 answer = await http.post("/api/v1/batch", json={"publications": parts}, headers=headers)
             assert answer.status_code == 200, answer.text
             assert {result["status"] for result in answer.json()["results"]} == {201}
+
+
+async def test_rooms_pass_under_every_name(instances: Instances, tmp_path: Path) -> None:
+    """Nginx passes paths and queries on as they came: it decodes nothing in them, and joins no slashes."""
+    async with instances(1) as servers:
+        with nginx(tmp_path / "nginx", ports(servers)) as front:
+            headers = {"Authorization": f"Bearer {token('writer')}"}
+            async with httpx.AsyncClient(base_url=front.url, headers=headers, timeout=30) as http:
+                for name in (*HARD_NAMES, "a//b"):
+                    path = room_messages_path(name)
+                    said = await http.post(path, json={"content": name})
+                    assert (said.status_code, said.json()["channel"]) == (201, f"room:{name}")
+                    assert [it["content"] for it in (await http.get(path)).json()["messages"]] == [name]
+            follower = await connect(front.port, StreamPeer("follower", list(HARD_NAMES)))
+            await asyncio.wait_for(follower.ready, 30)
+            [ready] = [data for event, data in follower.events if event == "ready"]
+            assert [unquote(key) for key in ready["channels"]] == [*HARD_NAMES, "~me", "~all"]
+            follower.transport.abort()
 
 
 # As nginx would pass any name on, and as the server has to understand it all the same.

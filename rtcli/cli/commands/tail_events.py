@@ -23,6 +23,7 @@ from rtcli.cli.limits import EndOptions, Limit
 from rtcli.client.endpoint import parse_endpoint
 from rtcli.errors import CliError
 from rtcli.protocol.messages import format_timestamp
+from rtcli.protocol.rooms import nfc
 from rtcli.terminal.console import console
 
 app = options.new_app()
@@ -137,7 +138,7 @@ def tail_events(
         server if stream_url is None else replace(server, url=stream_url),
         find_token=stream_url is None or is_rtcli_stream(parse_endpoint(stream_url)),
     )
-    rooms = room or []
+    rooms = [nfc(name) for name in room or []]
     address = stream_address(connection.endpoint, rooms)
     digest = filter_hash(address=address, event=filters.event, not_event=filters.not_event, grep=filters.grep)
     plan = TailPlan(
