@@ -168,7 +168,7 @@ def test_members_instances_and_rooms_have_names_that_are_possible() -> None:
         False,
         False,
     ]
-    assert [is_room_channel(text) for text in ("room:a", "room:", "user:a", "room:a b")] == [
+    assert [is_room_channel(text) for text in ("room:a", "room:", "user:a", "room:a  b")] == [
         True,
         False,
         False,

@@ -141,7 +141,7 @@ def test_rights(deployment: Deployment) -> None:
         ("--event", "x", "--room", "a", "{}"),
         ("--event", "ready", "{}"),
         ("--event", "x", "[]"),
-        ("--room", "a b", "x"),
+        ("--room", "a  b", "x"),
         ("--whole", "x"),
         ("",),
         ("--timeout", "soon", "x"),
