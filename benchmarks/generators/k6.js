@@ -21,9 +21,10 @@ function talk(socket, room) {
   let number = 0;
   let due = start - 1000 + (everyMs * __VU) / users;
   const next = () => {
+    if (socket.readyState !== 1) return; // what is raised here would end the user before it has counted
     const stamp = `^00:${String(number).padStart(8, "0")}:${String(Math.round(due * 1000)).padStart(16, "0")};`;
     const content = (stamp + padding).slice(0, 100);
-    socket.send(JSON.stringify({ type: "chat_message", data: { room, content }, id: `${__VU}-${number}` }));
+    socket.send(JSON.stringify({ type: "chat_message", data: { room, content }, id: `${start}-${__VU}-${number}` }));
     number += 1;
     due += everyMs;
     if (due < end + 500) setTimeout(next, Math.max(0, due - Date.now()));
