@@ -29,6 +29,7 @@ from rtcli_server.delivery.recovery import RecoveryRequest, RecoveryResult, begi
 from rtcli_server.presence.announcements import PendingJoin
 from rtcli_server.presence.rooms import member_infos
 from rtcli_server.presence.service import RoomMembers
+from rtcli_server.session import replies
 from rtcli_server.session.decisions import CheckToken, Decision, Join, Leave, Publish, SetTyping
 from rtcli_server.session.session import Session
 
@@ -52,16 +53,6 @@ class Sender(Subscriber, Closable, Protocol):
         """Send one message."""
         ...
 
-    def refuse(
-        self,
-        code: ErrorCode,
-        message_id: str | None,
-        text: str | None = None,
-        retry_after_ms: int | None = None,
-    ) -> None:
-        """Send an `error` message; `text` replaces the standard text of the code."""
-        ...
-
     def follow(self, decisions: Sequence[Decision]) -> None:
         """Carry out decisions of the session."""
         ...
@@ -73,6 +64,18 @@ class Sender(Subscriber, Closable, Protocol):
     def update_reading(self) -> None:
         """Stop or go on reading, after a change of what is outstanding."""
         ...
+
+
+def refuse(
+    sender: Sender,
+    code: ErrorCode,
+    message_id: str | None,
+    text: str | None = None,
+    retry_after_ms: int | None = None,
+) -> None:
+    """Answer a message with an error; `text` replaces the standard text of the code."""
+    wall = sender.services.clock.wall()
+    sender.follow([replies.error(code, message_id, wall, text=text, retry_after_ms=retry_after_ms)])
 
 
 # -- joining and leaving -----------------------------------------------------------------------------------
@@ -95,7 +98,7 @@ async def join(sender: Sender, decision: Join) -> None:
         services.rooms.leave(room, user_id, subscription)
         if not isinstance(error, BrokerUnavailableError):
             raise
-        sender.refuse(ErrorCode.UNAVAILABLE, decision.id)
+        refuse(sender, ErrorCode.UNAVAILABLE, decision.id)
     else:
         if sender.closing:
             services.rooms.lose(room, user_id, subscription)
@@ -236,7 +239,7 @@ def _published(
     if error is not None:
         maybe = isinstance(error, BrokerUnavailableError) and error.maybe_published
         text = unavailable_text(maybe_published=maybe, has_id=message_id is not None)
-        sender.refuse(ErrorCode.UNAVAILABLE, message_id, text)
+        refuse(sender, ErrorCode.UNAVAILABLE, message_id, text)
     elif message_id is not None:
         (epoch, offset), duplicate = future.result()
         data = AckData(room=spelling, offset=offset, epoch=epoch, duplicate=duplicate)
@@ -258,7 +261,7 @@ async def check_token(sender: Sender, decision: CheckToken) -> None:
         principal = await sender.services.authenticator.verify(decision.token)
     except NotReadyError as error:
         retry_after_ms = int(error.retry_after_s * 1000) + sender.services.retry_after_ms()
-        sender.refuse(ErrorCode.UNAVAILABLE, decision.id, NOT_READY_TEXT, retry_after_ms)
+        refuse(sender, ErrorCode.UNAVAILABLE, decision.id, NOT_READY_TEXT, retry_after_ms)
     except InvalidTokenError:
         sender.follow(sender.session.refresh_failed(decision.id, clock.wall()))
     else:

@@ -11,7 +11,6 @@ from typing import Any, TypeAlias
 
 from typing_extensions import override
 
-from rtcli.protocol.messages import Error, ErrorData
 from rtcli_server.connections import commands
 from rtcli_server.connections.websocket import ACTIONS, Connection
 from rtcli_server.hooks import Denial, HookGate, JoinRequest, PublishRequest
@@ -78,6 +77,4 @@ def hooked_actions(gate: HookGate) -> Actions:
 
 def _deny(connection: Connection, denial: Denial, message_id: str | None) -> None:
     if not connection.closing:
-        data = ErrorData(code=denial.code, message=denial.text, retry_after_ms=denial.retry_after_ms)
-        connection.send(Error(data=data, id=message_id, timestamp=connection.services.clock.timestamp()))
-        connection.services.metrics.refused_messages[denial.code] += 1
+        commands.refuse(connection, denial.code, message_id, denial.text, denial.retry_after_ms)

@@ -14,12 +14,10 @@ from typing import Any
 
 from typing_extensions import override
 
-from rtcli.protocol.codes import ERROR_TEXT, CloseCode, ErrorCode
+from rtcli.protocol.codes import CloseCode, ErrorCode
 from rtcli.protocol.messages import (
     Closing,
     ClosingData,
-    Error,
-    ErrorData,
     ServerMessage,
     encode,
     user_id_to_wire,
@@ -243,19 +241,6 @@ class Connection(Subscriber, Client):
     def send(self, message: ServerMessage) -> None:
         """Send one message, in this loop turn."""
         self.writer.send(encode(message))
-
-    def refuse(
-        self,
-        code: ErrorCode,
-        message_id: str | None,
-        text: str | None = None,
-        retry_after_ms: int | None = None,
-    ) -> None:
-        """Answer a message with an error; `text` replaces the standard text of the code."""
-        said = ERROR_TEXT[code] if text is None else text
-        data = ErrorData(code=code, message=said, retry_after_ms=retry_after_ms)
-        self.send(Error(data=data, id=message_id, timestamp=self.services.clock.timestamp()))
-        self.services.metrics.refused_messages[code] += 1
 
     def reply(self, decision: Reply) -> None:
         """Send a message that the session has encoded."""
