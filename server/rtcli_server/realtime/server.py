@@ -7,25 +7,15 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Iterable
 from itertools import chain
-from typing import Any
 
 from rtcli.protocol.codes import CloseCode, ErrorCode
-from rtcli.protocol.publication import Publication
 from rtcli_server.auth.admission import Rejection
 from rtcli_server.auth.claims import Principal
 from rtcli_server.auth.origins import OriginPolicy
 from rtcli_server.auth.revocations import RevokedTokens
-from rtcli_server.broker import (
-    Broker,
-    Coordinator,
-    Deliver,
-    ForeignContent,
-    Lost,
-    new_instance_id,
-    open_broker,
-)
+from rtcli_server.broker import Broker, Coordinator, ForeignContent, new_instance_id, open_broker
 from rtcli_server.broker.paging import ReadHistory
 from rtcli_server.cluster import control
 from rtcli_server.cluster.deployment import Deployment
@@ -44,6 +34,7 @@ from rtcli_server.presence.rooms import Rooms
 from rtcli_server.presence.service import PresenceService
 from rtcli_server.realtime.clients import ClientFactory
 from rtcli_server.realtime.commands import Commands
+from rtcli_server.realtime.from_log import FromLog
 from rtcli_server.realtime.parts import (
     new_admission,
     new_authenticator,
@@ -147,7 +138,14 @@ class RealtimeServer:
             stream_retry_s=settings.stream_retry_ms / 1000,
             observer=new_observer(self._revoked_clients, self.deployment, self._disconnects),
         )
-        self._personal_events = PersonalEvents(self.hub, self.history, spawn=self.tasks.spawn)
+        self._from_log = FromLog(
+            self.broker,
+            self.fanout,
+            PersonalEvents(self.hub, self.history, spawn=self.tasks.spawn),
+            self.deployment,
+            self.revocations,
+            spawn=self.tasks.spawn,
+        )
         self._commands = Commands(self.hub, self._revoked, self.revocations, self.deployment, self.clock)
         self.reply_flusher = ReplyFlusher()
         self.slow_consumers = SlowConsumers(
@@ -244,7 +242,7 @@ class RealtimeServer:
     async def start(self) -> None:
         """Begin to deliver and to tick, on the running loop."""
         start = self.supervisor.start
-        start(DELIVERY, self._run_broker)
+        start(DELIVERY, self._from_log.run)
         if self.authenticator.fetches_keys:
             start(KEYS, self.authenticator.run)
         if self.deployment is not None:
@@ -257,23 +255,6 @@ class RealtimeServer:
             self.broker.subscribe(control.CHANNEL)
         if not await self.revocations.first_read():
             self.tasks.spawn(self.revocations.read_until_known())
-
-    def _run_broker(self) -> Coroutine[Any, Any, None]:
-        on_notification = None if self.deployment is None else self.deployment.on_notification
-        return self.broker.run(self._deliver(), self._lost, on_notification, self._personal_events)
-
-    def _deliver(self) -> Deliver:
-        deployment, deliver = self.deployment, self.fanout.deliver
-        if deployment is None:
-            return deliver
-
-        def deliver_or_handle(publication: Publication) -> None:
-            if publication.channel == control.CHANNEL:
-                deployment.on_control(publication)
-            else:
-                deliver(publication)
-
-        return deliver_or_handle
 
     def _tick(self, now: float) -> None:
         self.slow_consumers.tick(now)
@@ -290,12 +271,6 @@ class RealtimeServer:
     def outputs(self) -> Iterable[Output]:
         """Everything in which bytes may wait to be sent."""
         return chain(self.hub.clients.values(), self.answers.outputs)
-
-    def _lost(self, lost: Lost) -> None:
-        if lost.channel == control.CHANNEL:
-            self.tasks.spawn(self.revocations.reannounce())  # commands are among what is lost
-        else:
-            self.fanout.lost(lost.channel, lost.position)
 
     async def stop(self) -> None:
         """Cut the clients that are left, and close the log."""

@@ -47,7 +47,7 @@ from rtcli_server.session.decisions import (
 )
 from rtcli_server.session.memberships import Memberships
 from rtcli_server.session.settings import HeartbeatMode, Rights, SessionSettings
-from rtcli_server.session.timers import Expiry, ExpiryTimer, HeartbeatAction, HeartbeatTimer
+from rtcli_server.session.timers import Expiry, ExpiryTimer, HeartbeatAction, new_heartbeat_timer
 
 _CHEAP_CHARACTERS = 4_096
 _NO_EVENTS = ResumedData()
@@ -84,7 +84,7 @@ class Session:
         self._settings = settings
         self._user_bucket = user_bucket  # of all connections of this user
         self._heartbeat = heartbeat
-        self._timer = self._heartbeat_timer(now)
+        self._timer = new_heartbeat_timer(settings, heartbeat, now)
         self._expiry = self._expiry_timer(wall)
         rate = settings.rate_limit_per_s
         self._bucket = None if rate is None else TokenBucket(rate, settings.rate_burst, now)
@@ -92,14 +92,6 @@ class Session:
         self._invalid = 0  # messages in a row
         self._refused = 0  # messages over the rate, without a pause that would have filled the bucket
         self._refused_at = -inf
-
-    def _heartbeat_timer(self, now: float) -> HeartbeatTimer:
-        s = self._settings
-        if self._heartbeat is HeartbeatMode.SERVER:
-            interval_s, timeout_s, max_misses = s.ping_interval_s, s.pong_timeout_s, s.max_misses
-        else:
-            interval_s, timeout_s, max_misses = s.rfc_ping_interval_s, s.rfc_ping_timeout_s, 1
-        return HeartbeatTimer(interval_s=interval_s, timeout_s=timeout_s, max_misses=max_misses, now=now)
 
     def _expiry_timer(self, wall: float) -> ExpiryTimer:
         s = self._settings
@@ -115,14 +107,11 @@ class Session:
 
     def opening(self, wall: float, events: ResumedData = _NO_EVENTS) -> list[Decision]:
         """Give the first message on every connection: it tells the client who it is."""
-        s = self._settings
         reply = replies.connected(
             connection_id=self.connection_id,
             user_id=self.rights.user_id,
             instance_id=self._instance_id,
-            heartbeat_s=s.ping_interval_s
-            if self._heartbeat is HeartbeatMode.SERVER
-            else s.rfc_ping_interval_s,
+            heartbeat_s=self._timer.interval_s,
             expires_at=self.rights.expires_at,
             wall=wall,
             events=events,

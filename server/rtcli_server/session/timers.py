@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import Enum
 from math import inf
 
+from rtcli_server.session.settings import HeartbeatMode, SessionSettings
+
 
 class HeartbeatAction(Enum):
     """What to do for the heartbeat."""
@@ -22,10 +24,10 @@ class HeartbeatTimer:
     for its answer.
     """
 
-    __slots__ = ("_answer_by", "_interval_s", "_max_misses", "_ping_at", "_timeout_s", "heard", "misses")
+    __slots__ = ("_answer_by", "_max_misses", "_ping_at", "_timeout_s", "heard", "interval_s", "misses")
 
     def __init__(self, *, interval_s: float, timeout_s: float, max_misses: int, now: float) -> None:
-        self._interval_s = interval_s
+        self.interval_s = interval_s
         self._timeout_s = timeout_s
         self._max_misses = max_misses
         self._ping_at = now + interval_s
@@ -49,10 +51,20 @@ class HeartbeatTimer:
                 return HeartbeatAction.DEAD
         if now >= self._ping_at:
             self._answer_by = now + self._timeout_s
-            self._ping_at = now + max(self._interval_s, self._timeout_s)
+            self._ping_at = now + max(self.interval_s, self._timeout_s)
             self.heard = False
             return HeartbeatAction.PING
         return HeartbeatAction.NOTHING
+
+
+def new_heartbeat_timer(settings: SessionSettings, mode: HeartbeatMode, now: float) -> HeartbeatTimer:
+    """Make the timer of one connection."""
+    s = settings
+    if mode is HeartbeatMode.SERVER:
+        interval_s, timeout_s, max_misses = s.ping_interval_s, s.pong_timeout_s, s.max_misses
+    else:
+        interval_s, timeout_s, max_misses = s.rfc_ping_interval_s, s.rfc_ping_timeout_s, 1
+    return HeartbeatTimer(interval_s=interval_s, timeout_s=timeout_s, max_misses=max_misses, now=now)
 
 
 class Expiry(Enum):
