@@ -209,8 +209,7 @@ class Worker:
 
     def _part_over(self, flow: Flow, now: int) -> None:
         self.context.attendance.end_part(flow.user.presence, now)
-        gave_up = flow.user.gave_up and not flow.stays
-        over = flow.out_of_reach.over(never_back=gave_up, late=flow.late)
+        over = flow.out_of_reach.over(never_back=flow.user.gave_up and not flow.stays)
         self.context.counting.add(over)
         self._parts.discard(flow)
 
@@ -237,7 +236,7 @@ class Worker:
         context.attendance.close(context.now())
         self._account_for_never_started()
         for flow in self._parts:
-            context.counting.add(flow.out_of_reach.over(late=flow.late))
+            context.counting.add(flow.out_of_reach.over())
         while self._flows:  # a cancellation may get lost, as in asyncio.wait_for of 3.11
             for task in self._flows:
                 task.cancel()

@@ -26,13 +26,15 @@ def assert_threshold_broken(result: RunResult, selector: str) -> None:
 def is_judged(result: RunResult) -> bool:
     """Whether a run tells something of its server. If not, that is the load generator's doing alone.
 
-    It was too late to start users, or stood still while answers were due: then it must accuse nobody.
+    It was too late to start users, or stood still while answers were due: then it must accuse nobody. Its
+    own figures show the second or more that it takes for that.
     """
     assert result.accounts is not None
     missing = result.accounts.shortfalls
     if result.verdict is not Verdict.INCONCLUSIVE or not any(item.by_generator for item in missing):
         return True
     assert result.generator.flagged_seconds > 0, result.generator
+    assert max(result.metrics[name].max or 0.0 for name in ("loop_lag", "schedule_lag")) > 1.0, missing
     assert all(item.by_generator for item in missing if not item.allowed), missing
     return False
 

@@ -16,8 +16,6 @@ from rtcli.load.core.schedule import seeded_rng
 from rtcli.load.scenario.steps import Send
 from rtcli.load.users.user import User
 
-_SINCE_A_STALL_US = 100_000
-
 
 class _Absence(NamedTuple):
     """What is to be counted: from where on, and when the user was absent. Times in seconds of the run."""
@@ -62,16 +60,17 @@ class OutOfReach:
             return self._count(self._absence(back=self._user.context.worker.now()))
         return iter(())
 
-    def over(self, *, never_back: bool = False, late: int = 0) -> Iterator[None]:
+    def over(self, *, never_back: bool = False) -> Iterator[None]:
         """The user's part is over. `never_back`: it gave up, and its flow says how long it stays.
 
-        `late`: by how many µs the flow is behind its plan, since the load generator stood still before.
         What is to be counted is settled now. It is counted in the steps of the iterator, of some 20 ms each.
         """
         self.hold_up()
         held_at = self._held_at
-        absence = self._absence(back=None, never_back=never_back) if held_at else None
-        return self._count(absence or self._stood_still(held_at, late))
+        if not held_at:
+            return iter(())
+        absence = self._absence(back=None, never_back=never_back)
+        return self._count(absence or self._stood_still(held_at))
 
     def _absence(self, *, back: int | None, never_back: bool = False) -> _Absence | None:
         held_at, self._held_at = self._held_at, []
@@ -87,15 +86,10 @@ class OutOfReach:
         cause = self._user.send_reports.cause_of_absence()
         return _Absence(held_at, times, None if back is None else worker.seconds(back), cause)
 
-    def _stood_still(self, held_at: Sequence[FlowPoint], late: int) -> _Absence | None:
-        """What the flow would have come to, had the load generator not stood still at its last steps."""
-        if not held_at:
-            return None
+    def _stood_still(self, held_at: Sequence[FlowPoint]) -> _Absence | None:
+        """What the flow would have come to, had the load generator not stood still at its last step."""
         worker = self._user.context.worker
         since = worker.microseconds(held_at[-1].started)
-        if worker.stalls.during(since - _SINCE_A_STALL_US, since):  # and steps after it were begun at once
-            since -= late
-            held_at[-1].started = worker.seconds(since)
         stalls = worker.stalls.during(since, min(worker.now(), self._end))
         if sum(end - start for start, end in stalls) < MIN_GRACE_US:
             return None

@@ -70,7 +70,7 @@ async def test_users_who_never_started_make_a_run_inconclusive(stop_s: float) ->
     assert planned["reader"] == 20
     late = [item for item in users.shortfalls if item.code == "generator_late"]
     sends = result.accounts.sends
-    assert sends.due == pytest.approx(SENDS, abs=30)  # whether or not they were sent
+    assert sends.due == pytest.approx(SENDS, abs=15)  # whether or not they were sent
     if not stop_s:
         assert late == []
         assert result.exit_code == 0
@@ -90,22 +90,23 @@ CAUGHT = """
     roles:
       talker:
         users: 4
-        flow: [connect, { join: table }, { think: 200ms }, { send: { room: table, rate: 20/s } }]
+        flow: [connect, { join: table }, PAUSE, { send: { room: table, rate: 20/s } }]
 """
 
 
 @pytest.mark.parametrize(
-    ("at", "times", "think"),
+    ("at", "times", "pause_s", "behind"),
     [
-        (b"101 Switching", 1, 0.2),
-        (b"connection_id", 1, 0.2),
-        (b"room_joined", 1, 0.2),
-        (b"room_joined", 4, 0.8),  # all are in their pause
-        (b"new_message", 1, 0.2),
+        (b"101 Switching", 1, 0.2, ""),
+        (b"connection_id", 1, 0.2, ""),
+        (b"room_joined", 1, 0.2, ""),
+        (b"room_joined", 4, 0.8, ""),  # all are in their pause
+        (b"room_joined", 4, 0.8, ", { join: other }"),
+        (b"new_message", 1, 0.2, ""),
     ],
 )
 async def test_whoever_is_caught_by_a_stall_owes_what_it_should_have_sent(
-    at: bytes, times: int, think: float
+    at: bytes, times: int, pause_s: float, behind: str
 ) -> None:
     """Wherever its flow is then: in its handshake, before its room, before or within its schedule."""
     seen_times = count(1)
@@ -122,14 +123,12 @@ async def test_whoever_is_caught_by_a_stall_owes_what_it_should_have_sent(
     async with faulty_server(Faults({})) as server:
         port = int(server.url.rpartition(":")[2])
         async with TcpProxy(port, watched).running() as proxy:
-            text = CAUGHT.replace("think: 200ms", f"think: {think}s")
+            text = CAUGHT.replace("PAUSE", f"{{ think: {pause_s}s }}{behind}")
             result = await run(text, f"http://127.0.0.1:{proxy.port}")
     assert next(seen_times) > times
     assert result.accounts is not None
-    planned = 4 * 20 * (2 - think)
-    assert result.accounts.sends.due == pytest.approx(
-        planned, abs=4 * 20 * 0.5
-    )  # late by at most half a second
+    planned, late_s = 4 * 20 * (2 - pause_s), 0.5  # at most
+    assert result.accounts.sends.due == pytest.approx(planned, abs=4 * 20 * late_s)
     short = [*result.accounts.sends.shortfalls, *result.accounts.users.shortfalls]
     assert all(item.by_generator for item in short)
     assert result.exit_code == (96 if short else 0)  # perhaps there was time to send everything, late
@@ -158,7 +157,7 @@ async def test_who_is_started_late_sends_late_what_has_a_schedule_and_owes_the_r
     assert sends.due == pytest.approx(10 * 10 * 3.0 + 4 * 5 * 3.0, rel=0.2)  # 180 without what was late
     unsent = {item.role: item for item in sends.shortfalls}
     assert set(unsent) == {"looper"}
-    assert unsent["looper"].code in {"generator_late", "generator_stalled"}
+    assert unsent["looper"].code == "generator_late"
     lag = result.metrics["schedule_lag"]
     assert (lag.max or 0) > 1.0
     assert result.exit_code == 96

@@ -30,8 +30,8 @@ SCHEDULED_AND_PATIENT = """
         users: 1
         flow: [connect, { join: own }, { loop: [{ send: own }, { think: 10ms }] }]
     thresholds:
-      fanout_latency{role:writer}: ["p(99) < 300ms", "p(95) < 10s"]
-      fanout_service{role:patient}: ["p(90) < 10s"]
+      fanout_latency{role:writer}: ["p(99) < 300ms", "p(95) < 1s"]
+      fanout_service{role:patient}: ["p(90) < 100ms"]
 """
 
 
@@ -71,11 +71,11 @@ async def test_a_stall_shows_as_what_the_users_suffered() -> None:
     share = STALL_S / STALL_EVERY_S
     suffered = percentile(result, "fanout_latency{role:writer}")
     own = sum(result.metrics[name].max or 0.0 for name in ("schedule_lag", "loop_lag"))
-    assert suffered > 0.75 * STALL_S * (1 - 0.01 / share)
-    assert suffered < 1.25 * (server_stood.longest_s + own)
-    assert percentile(result, "fanout_service{role:patient}") < suffered / 2
+    expected, later = STALL_S * (1 - 0.01 / share), max(0.0, server_stood.longest_s - STALL_S) + own
+    assert 0.75 * expected < suffered < 1.25 * expected + later
+    assert percentile(result, "fanout_service{role:patient}") < 0.1 + later
     assert_threshold_broken(result, "fanout_latency{role:writer}")
-    assert [it.outcome for it in result.thresholds[1:]] == ["passed", "passed"]
+    assert later > 0.1 or [it.outcome for it in result.thresholds] == ["failed", "passed", "passed"]
 
 
 SLOWED = """

@@ -71,6 +71,7 @@ async def test_a_message_that_nobody_has_seen_and_nobody_is_sure_of_is_not_green
     assert found.sends.unknown == found.sends.due - 10 > 0
     # Four for each, but for those who were cut off before it was sent: workers cut one after the other.
     assert found.sends.unknown <= found.deliveries.indeterminate <= 4 * found.sends.unknown
+    assert workers > 1 or found.deliveries.indeterminate == 4 * found.sends.unknown
     assert result.exit_code == Exit.INCONCLUSIVE
     assert f"whether {found.sends.unknown} of {found.sends.due} messages were accepted" in sentence(result)
 
@@ -92,16 +93,13 @@ async def test_what_the_scenario_cuts_off_with_its_sender_is_excused() -> None:
 async def test_what_a_server_swallows_while_it_hangs_up_is_unanswered() -> None:
     """The readers stay: the message may have been lost on its way, but nobody asked for that."""
     text = TEXT.replace("RECONNECT", "20ms").replace(", cut: { roles: [reader, writer], how: rst }", "")
+    text = text.replace("rate: 20/s", "rate: 4/s")  # so that its sender is back before the next
     async with deaf_server(hears=None, closes_at=5) as url:
         result = await run(text, url, workers=2)
     found = accounts_of(result)
-    outcomes = [missing.outcome for missing in found.sends.shortfalls]
-    assert outcomes.count("unanswered") == 1
-    assert {*outcomes} <= {"unanswered", "not_sendable"}  # what was due while its sender came back
-    assert {(missing.code, missing.who) for missing in found.sends.shortfalls} == {
-        ("close_1006", ("writer 1",))
-    }
-    assert found.sends.accepted == found.sends.due - sum(it.count for it in found.sends.shortfalls)
+    (missing,) = found.sends.shortfalls
+    assert (missing.outcome, missing.code, missing.who) == ("unanswered", "close_1006", ("writer 1",))
+    assert found.sends.accepted == found.sends.due - missing.count
     assert result.exit_code == Exit.AUDIT
 
 

@@ -213,9 +213,7 @@ async def test_a_killed_worker_does_not_take_the_results_of_the_others_with_it(
     assert all(item.by_generator for item in users.shortfalls)
     assert result.verdict is not Verdict.VIOLATION
     sends = result.accounts.sends  # those of the lost writer are due by plan, as long as the run went on
-    late = (
-        result.metrics["loop_lag"].max or 0.0
-    )  # perhaps when it ended: the other worker came to no more then
+    late = result.metrics["loop_lag"].max or 0.0  # perhaps at the end: the other worker came to no more then
     assert sends.due == pytest.approx(2 * 20 * (result.duration - 1.5), abs=4 + 20 * late)
     assert sends.due - sends.accepted - sends.excused == sum(item.count for item in sends.shortfalls) > 0
     assert {(item.role, item.by_generator) for item in sends.shortfalls} == {("writer", True)}
