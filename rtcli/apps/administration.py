@@ -157,7 +157,7 @@ class Administrator:
         """Close everything that a user has open. Raises CliError."""
         path = user_connections_path(user)
         if stay_away_s is not None:
-            path += f"?stay_away_s={stay_away_s:g}"
+            path += f"?stay_away_s={stay_away_s}"  # `:g` would write 30 days with a `+`, a space in a query
         return await self._ask("DELETE", path, None, Kicked)
 
     async def revoke(self, body: dict[str, str]) -> Revoked:

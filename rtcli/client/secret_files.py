@@ -92,11 +92,15 @@ def _read_private(path: Path, *, warn: Warn) -> str:
 
 
 def read_stdin_line() -> str:
-    """Read one line of stdin. The rest stays in stdin: it is the command's own input."""
+    """Read one line of stdin. The rest stays in stdin: it is the command's own input. Raises CliError (2)."""
     # Read single bytes, because Python's buffer would take more.
     line = bytearray()
     while len(line) <= MAX_TOKEN_BYTES + 2:
-        byte = os.read(0, 1)
+        try:
+            byte = os.read(0, 1)
+        except OSError as error:  # it is closed, or a directory
+            why = (error.strerror or "cannot be read").lower()
+            raise CliError(f"stdin: {why}", hint="it should have the token, on one line") from None
         if not byte or byte == b"\n":
             break
         line += byte

@@ -78,6 +78,15 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
     assert (result.returncode, result.stderr) == (0, b"")
 
 
+@pytest.mark.parametrize(
+    "arguments", [("token", "inspect", "-"), ("revoke", "-"), ("kick", "7", "--token-file", "-")]
+)
+def test_a_token_from_stdin_that_is_closed(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    result = rtcli(*arguments, home=tmp_path, command=("sh", "-c", 'exec "$@" <&-', "-", RTCLI))
+    assert (result.returncode, result.stdout) == (2, b"")
+    assert result.stderr.startswith(b"error: stdin: bad file descriptor\nhint: "), result.stderr
+
+
 @pytest.mark.parametrize("redirect", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
 def test_closed_streams_are_no_reason_for_a_traceback(tmp_path: Path, redirect: str) -> None:
     result = subprocess.run(

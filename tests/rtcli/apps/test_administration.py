@@ -165,11 +165,13 @@ async def test_what_is_asked_and_what_is_answered(scripted: Scripted) -> None:
         scripted.answers = [(200, b'{"closed":2}')]
         assert await administrator.kick("a/..", None) == Kicked(2)
         assert await administrator.kick("..", 90.5) == Kicked(2)
+        assert await administrator.kick("7", 2_592_000.0) == Kicked(2)
         scripted.answers = [(201, b'{"until":"2030-01-01T00:00:00.000Z","more":1}')]
         assert await administrator.revoke({"jti": "a"}) == Revoked("2030-01-01T00:00:00.000Z")
     assert scripted.asked == [
         "DELETE /api/v1/users/a%2F%2E%2E/connections",
         "DELETE /api/v1/users/%2E%2E/connections?stay_away_s=90.5",
+        "DELETE /api/v1/users/7/connections?stay_away_s=2592000.0",
         "POST /api/v1/revocations",
     ]
 

@@ -91,9 +91,10 @@ def test_a_kick_closes_everything_that_a_user_has_open(deployment: Deployment) -
     assert deployment.status(token("7")) == 200
 
 
-def test_a_kick_that_keeps_away(deployment: Deployment) -> None:
-    record = json.loads(ok(deployment.run("kick", "7", "--stay-away", "10m", "--json")))
-    assert record == {"type": "kicked", "user": "7", "closed": 0, "stay_away_s": 600.0}
+@pytest.mark.parametrize(("text", "seconds"), [("10m", 600.0), ("30d", 2_592_000.0)])
+def test_a_kick_that_keeps_away(deployment: Deployment, text: str, seconds: float) -> None:
+    record = json.loads(ok(deployment.run("kick", "7", "--stay-away", text, "--json")))
+    assert record == {"type": "kicked", "user": "7", "closed": 0, "stay_away_s": seconds}
     assert deployment.status(token("7")) == 403
     assert deployment.status(token("8")) == 200
 
