@@ -10,6 +10,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ import typer
 
 from rtcli.apps.token_report import Key, inspect_token
 from rtcli.cli import options
+from rtcli.cli.bundles import takes_bundles
 from rtcli.client.secret_files import (
     check_token,
     development_key_path,
@@ -41,19 +43,15 @@ def _token() -> None:
     """Create and inspect tokens, and make keys."""
 
 
-@app.command(
-    epilog=options.examples(
-        "rtcli token create --sub 7 --name Ann > t",
-        "rtcli token create --sub bot --rooms 'team-*' --rooms news=join --scope publish --ttl 7d",
-    )
-)
-def create(
-    *,
-    sub: Annotated[str, typer.Option("--sub", metavar="ID", help="The user's id.")],
+@dataclass(frozen=True)
+class ClaimOptions:
+    """What a token says."""
+
+    sub: Annotated[str, typer.Option("--sub", metavar="ID", help="The user's id.")]
     ttl: Annotated[
         float, typer.Option("--ttl", parser=options.duration, metavar="DUR", help="How long it is valid.")
-    ] = "1h",  # type: ignore[assignment]  # Typer parses the default too
-    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="The name to show.")] = None,
+    ] = "1h"  # type: ignore[assignment]  # Typer parses the default too
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="The name to show.")] = None
     rooms: Annotated[
         list[str] | None,
         typer.Option(
@@ -61,57 +59,72 @@ def create(
             metavar="GLOB[=join|publish]",
             help="Only these rooms; may be given several times. Without it: every room.",
         ),
-    ] = None,
+    ] = None
     scope: Annotated[
         list[str] | None,
         typer.Option("--scope", metavar="WORD", help="publish (events over HTTP) or admin; several times."),
-    ] = None,
-    audience: Annotated[str | None, typer.Option("--audience", metavar="AUD", help="The claim aud.")] = None,
-    issuer: Annotated[str | None, typer.Option("--issuer", metavar="ISS", help="The claim iss.")] = None,
+    ] = None
+    audience: Annotated[str | None, typer.Option("--audience", metavar="AUD", help="The claim aud.")] = None
+    issuer: Annotated[str | None, typer.Option("--issuer", metavar="ISS", help="The claim iss.")] = None
     jti: Annotated[
         str | None,
         typer.Option(
             "--jti", metavar="ID", help="The token's own name, to revoke it by. Without it: a random one."
         ),
-    ] = None,
-    secret_file: options.SecretFile = None,
-    json: options.Json = False,
+    ] = None
+
+
+@app.command(
+    epilog=options.examples(
+        "rtcli token create --sub 7 --name Ann > t",
+        "rtcli token create --sub bot --rooms 'team-*' --rooms news=join --scope publish --ttl 7d",
+    )
+)
+@takes_bundles()
+def create(
+    *, claims: ClaimOptions, secret_file: options.SecretFile = None, json: options.Json = False
 ) -> None:
     """Sign a token; it stands alone on stdout.
 
     With the secret in --secret-file; without it, with the development key of this machine.
     """
-    if not is_valid_user_id(sub):
-        raise CliError(
-            "--sub: a user's id has 1 to 128 printable characters", hint="rtcli token create --sub 7"
-        )
-    if not 0 < ttl <= MAX_TTL_S:
-        raise CliError("--ttl: more than 0 and at most ten years", hint="--ttl 12h")
-    token_id = secrets.token_urlsafe(12) if jti is None else jti
-    if not is_token_id(token_id):
-        raise CliError(
-            f"--jti: a token's name has 1 to {MAX_TOKEN_ID} printable characters", hint="--jti laptop-2026"
-        )
+    token_id = secrets.token_urlsafe(12) if claims.jti is None else claims.jti
+    _check_claims(claims, token_id)
     now = time.time()
     token = create_token(
         _signing_secret(secret_file),
-        sub=sub,
+        sub=claims.sub,
         now=now,
-        ttl_s=ttl,
-        name=name,
-        rooms=None if rooms is None else [parse_grant(text) for text in rooms],
-        scope=" ".join(scope or []) or None,
-        audience=audience,
-        issuer=issuer,
+        ttl_s=claims.ttl,
+        name=claims.name,
+        rooms=None if claims.rooms is None else [parse_grant(text) for text in claims.rooms],
+        scope=" ".join(claims.scope or []) or None,
+        audience=claims.audience,
+        issuer=claims.issuer,
         token_id=token_id,
     )
     check_token(token, "the new token")  # with very many rooms it is too long for servers
     if json:
+        expires_at = int(now + claims.ttl)
         console.write_json(
-            {"type": "token", "token": token, "sub": sub, "jti": token_id, "expires_at": int(now + ttl)}
+            {"type": "token", "token": token, "sub": claims.sub, "jti": token_id, "expires_at": expires_at}
         )
     else:
         console.write_line(token)
+
+
+def _check_claims(claims: ClaimOptions, token_id: str) -> None:
+    """Raise CliError (2) for what no server would accept."""
+    if not is_valid_user_id(claims.sub):
+        raise CliError(
+            "--sub: a user's id has 1 to 128 printable characters", hint="rtcli token create --sub 7"
+        )
+    if not 0 < claims.ttl <= MAX_TTL_S:
+        raise CliError("--ttl: more than 0 and at most ten years", hint="--ttl 12h")
+    if not is_token_id(token_id):
+        raise CliError(
+            f"--jti: a token's name has 1 to {MAX_TOKEN_ID} printable characters", hint="--jti laptop-2026"
+        )
 
 
 @app.command(
@@ -172,11 +185,16 @@ def keygen(
 
 
 def parse_grant(text: str) -> RoomGrant:
-    """Read `GLOB`, `GLOB=join` or `GLOB=publish`. Raises CliError (2)."""
-    glob, equals, action = text.partition("=")
-    if not glob or (equals and action not in _ACTIONS):
+    """Read `GLOB`, `GLOB=join` or `GLOB=publish`. Raises CliError (2).
+
+    A glob with `=` in it needs one of them; so no mistake in `join` becomes a part of a name.
+    """
+    if text and "=" not in text:
+        return {"match": text, "can": list(_ACTIONS)}
+    glob, _, action = text.rpartition("=")
+    if not glob or action not in _ACTIONS or glob.rpartition("=")[2] in _ACTIONS:
         raise CliError(f"--rooms {text!r} is not understood", hint="--rooms 'team-*', or --rooms news=join")
-    return {"match": glob, "can": [action] if equals else list(_ACTIONS)}
+    return {"match": glob, "can": [action]}
 
 
 def _signing_secret(secret_file: Path | None) -> str:

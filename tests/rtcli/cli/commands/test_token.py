@@ -228,6 +228,8 @@ def test_keygen(tmp_path: Path) -> None:
 def test_grants() -> None:
     assert parse_grant("a*") == {"match": "a*", "can": ["join", "publish"]}
     assert parse_grant("a=publish") == {"match": "a", "can": ["publish"]}
-    for wrong in ("", "=join", "a=", "a=admin", "a=join=publish"):
+    assert parse_grant("1 + 1 = 2=join") == {"match": "1 + 1 = 2", "can": ["join"]}
+    assert parse_grant("C#, F#") == {"match": "C#, F#", "can": ["join", "publish"]}
+    for wrong in ("", "=join", "a=", "a=admin", "a=join=publish", "a=b"):
         with pytest.raises(CliError, match="--rooms"):
             parse_grant(wrong)
