@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
-import httpx
 import msgspec
 
 from rtcli.apps.token_report import inspect_token
 from rtcli.client import failures
 from rtcli.client.backoff import Reconnect
 from rtcli.client.failures import Failure
-from rtcli.client.net.answers import Answer, RedirectError, ask
+from rtcli.client.net.answers import Answer
 from rtcli.client.publishing import Server
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.messages import format_timestamp
@@ -27,6 +26,7 @@ MAX_ANSWER_BYTES = 65_536
 ANSWER_TIMEOUT_S = 30.0
 LEEWAY_S = 60.0  # what servers may add to the expiry of a token, and more
 MAX_LEFT_S = 20 * 366 * 86_400.0  # longer than any server accepts or keeps
+_DONE = frozenset({200, 201})
 _WHAT = "give one: --jti ID, --user ID, or the FILE of a token"
 
 T = TypeVar("T")
@@ -169,25 +169,17 @@ class Administrator:
         while True:
             outcome = await self._try(method, path, body)
             if isinstance(outcome, Answer):
-                return self._read(outcome, type_)
+                return self.server.read(outcome, type_)
             delay_s = self.reconnect.delay(outcome, now=self.clock())
             self.on_retry(outcome, delay_s)
             await self.sleep(delay_s)
 
     async def _try(self, method: str, path: str, body: dict[str, str] | None) -> Answer | Failure:
-        server = self.server
-        token = server.token()
-        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        try:
-            request = server.http.build_request(method, server.base + path, json=body, headers=headers)
-            answer = await ask(server.http, request, max_bytes=MAX_ANSWER_BYTES, timeout_s=ANSWER_TIMEOUT_S)
-        except RedirectError as error:
-            return failures.of_redirect(error, server.where)
-        except (httpx.TransportError, OSError) as error:
-            return failures.of_network(error, server.where)
-        if answer.problem:
-            return failures.of_content(answer.problem, server.where)
-        return answer if answer.status in {200, 201} else self._failure(answer)
+        content = None if body is None else msgspec.json.encode(body)
+        answer = await self.server.ask(
+            method, path, content, max_bytes=MAX_ANSWER_BYTES, timeout_s=ANSWER_TIMEOUT_S
+        )
+        return self._failure(answer) if isinstance(answer, Answer) and answer.status not in _DONE else answer
 
     def _failure(self, answer: Answer) -> Failure:
         where, status = self.server.where, answer.status
@@ -211,16 +203,6 @@ class Administrator:
         else:
             return failure
         return Failure(failure.reason, error, retry=failure.retry, retry_after_s=failure.retry_after_s)
-
-    def _read(self, answer: Answer, type_: type[T]) -> T:
-        try:
-            return msgspec.json.decode(answer.content, type=type_)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise CliError(
-                f"{self.server.where} does not answer as a server of rtcli does",
-                hint="is that rtcli's port?",
-                exit_code=Exit.SERVER,
-            ) from None
 
 
 def _detail(answer: Answer) -> str:

@@ -139,6 +139,16 @@ def of_content(problem: str, where: str) -> Failure:
     return Failure("unreadable", CliError(f"{where} sent {problem}", exit_code=Exit.SERVER), retry=False)
 
 
+def of_stranger(where: str) -> Failure:
+    """The failure behind an answer over HTTP that no server of rtcli gives."""
+    error = CliError(
+        f"{where} does not answer as a server of rtcli does",
+        hint="is that rtcli's port?",
+        exit_code=Exit.SERVER,
+    )
+    return Failure("stranger", error, retry=False)
+
+
 def parse_retry_after(value: str | None) -> float | None:
     """Seconds from a Retry-After header (RFC 9110 section 10.2.3); a date or nonsense counts as none."""
     if value is None or not (value.isascii() and value.isdigit() and len(value) <= 9):

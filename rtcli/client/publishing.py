@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import msgspec
@@ -30,6 +30,8 @@ ANSWER_TIMEOUT_S = 60.0  # for all of a request and its answer
 GIVE_UP_S = 30.0  # after the connection to a server that answered before was lost
 MAX_RETRY_AFTER_S = 60.0
 _TRANSIENT = frozenset({429, 503})
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +71,39 @@ class _Results(msgspec.Struct, frozen=True):
     results: list[Result]
 
 
-_decode = msgspec.json.Decoder(_Results).decode
-
-
 @dataclass(frozen=True)
 class Server:
-    """Where to publish. `token` is called for each request."""
+    """A server that is asked over HTTP. `token` is called for each request."""
 
     http: httpx.AsyncClient
     base: str  # http://host:port
     where: str  # host:port, for people
     token: Callable[[], str | None]
+
+    async def ask(
+        self, method: str, path: str, body: bytes | None, *, max_bytes: int, timeout_s: float
+    ) -> Answer | Failure:
+        """Make one request, with a body of JSON or none; a Failure when there was no answer to it."""
+        token = self.token()
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            request = self.http.build_request(method, self.base + path, content=body, headers=headers)
+            return await ask(self.http, request, max_bytes=max_bytes, timeout_s=timeout_s)
+        except RedirectError as error:
+            return failures.of_redirect(error, self.where)
+        except (httpx.TransportError, OSError) as error:
+            return failures.of_network(error, self.where)
+
+    def read(self, answer: Answer, type_: type[T]) -> T:
+        """Read the body of an answer. Raises CliError (6) for what no server of rtcli sends."""
+        if answer.problem:
+            raise failures.of_content(answer.problem, self.where).error
+        try:
+            return msgspec.json.decode(answer.content, type=type_)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise failures.of_stranger(self.where).error from None
 
 
 class Publisher:
@@ -150,18 +174,11 @@ class Publisher:
 
     async def _request(self, method: str, path: str, body: bytes | None = None) -> Answer | None:
         """Make one request; None: it failed, was waited for, and is to be made again. Raises CliError."""
-        token = self._server.token()
-        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        try:
-            http = self._server.http
-            request = http.build_request(method, self._server.base + path, content=body, headers=headers)
-            answer = await ask(http, request, max_bytes=MAX_ANSWER_BYTES, timeout_s=ANSWER_TIMEOUT_S)
-        except RedirectError as error:
-            raise failures.of_redirect(error, self._server.where).error from None
-        except (httpx.TransportError, OSError) as error:
-            await self._wait(failures.of_network(error, self._server.where))
+        answer = await self._server.ask(
+            method, path, body, max_bytes=MAX_ANSWER_BYTES, timeout_s=ANSWER_TIMEOUT_S
+        )
+        if isinstance(answer, Failure):
+            await self._wait(answer)
             return None
         if answer.status == 200:
             return answer
@@ -189,18 +206,9 @@ class Publisher:
         await self._sleep(delay)
 
     def _read(self, answer: Answer, expected: int) -> list[Result]:
-        if answer.problem:
-            raise failures.of_content(answer.problem, self._server.where).error
-        try:
-            results = _decode(answer.content).results
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            results = []
+        results = self._server.read(answer, _Results).results
         if len(results) != expected:
-            raise CliError(
-                f"{self._server.where} does not answer as a server of rtcli does",
-                hint="is that rtcli's port?",
-                exit_code=Exit.SERVER,
-            )
+            raise failures.of_stranger(self._server.where).error
         return results
 
 

@@ -6,11 +6,10 @@ import asyncio
 import json
 import logging
 import os
-import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import jwt
 import pytest
@@ -19,6 +18,7 @@ from jwt.algorithms import ECAlgorithm
 
 from rtcli.protocol.tokens import create_token
 from tests.support.clients.peers import StreamPeer, WsPeer, connect, connect_all, drop
+from tests.support.http.threaded import reply, threaded_http
 from tests.support.servers.live_server import SECRET, LiveServer, live_server, token
 from tests.support.servers.watch import HealthWatch, descriptors
 from tests.support.waiting import until
@@ -99,26 +99,12 @@ def issuing() -> Iterator[Issuer]:
     """Serve an issuer's keys on loopback."""
     issuer = Issuer()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = b"" if issuer.down else issuer.document()
-            self.send_response(503 if issuer.down else 200)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        reply(handler, 503 if issuer.down else 200, b"" if issuer.down else issuer.document())
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        issuer.url = f"http://127.0.0.1:{http.server_port}/keys"
-        thread = threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        try:
-            yield issuer
-        finally:
-            http.shutdown()
-            thread.join()
+    with threaded_http(answer) as base:
+        issuer.url = f"{base}/keys"
+        yield issuer
 
 
 async def refresh_keys(server: LiveServer) -> bool:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rtcli.apps.administration import check_kick
+from rtcli.apps.administration import Administrator, check_kick
 from rtcli.cli import options
 from rtcli.cli.administration import administer
 from rtcli.cli.bundles import takes_bundles
@@ -33,17 +33,21 @@ def kick(
     timeout: options.Timeout = None,
     server: ConnectionOptions,
     console_options: options.ConsoleOptions,
-) -> None:
+) -> int:
     """Close all connections and event streams of a user, on all instances. It takes the scope admin.
 
     Clients do not come back by themselves. Whoever opens them again is let in, unless --stay-away says for
     how long not.
     """
     check_kick(user, stay_away)
-    kicked = administer(server, timeout, lambda administrator: administrator.kick(user, stay_away))
-    if console_options.json:
-        console.write_json(
-            {"type": "kicked", "user": user, "closed": kicked.closed, "stay_away_s": stay_away or 0.0}
-        )
-    else:
-        console.write_line(f"closed {kicked.closed}")
+
+    async def act(administrator: Administrator) -> None:
+        closed = (await administrator.kick(user, stay_away)).closed
+        if console_options.json:
+            console.write_json(
+                {"type": "kicked", "user": user, "closed": closed, "stay_away_s": stay_away or 0.0}
+            )
+        else:
+            console.write_line(f"closed {closed}")
+
+    return administer(server, timeout, act)

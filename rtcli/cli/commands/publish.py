@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import secrets
 import stat
 import time
@@ -16,17 +15,12 @@ from rtcli.apps.publish import PublishRun, Texts, argument_texts, batches, line_
 from rtcli.cli import options, signals
 from rtcli.cli.bundles import takes_bundles
 from rtcli.cli.connection import ConnectionOptions, make_connection
+from rtcli.cli.http_requests import open_server, report_retry
 from rtcli.cli.limits import Limit
-from rtcli.client.backoff import Reconnect
 from rtcli.client.connection import Connection
-from rtcli.client.failures import Failure
-from rtcli.client.http import make_http
-from rtcli.client.publishing import Publisher, Server
+from rtcli.client.publishing import Publisher
 from rtcli.errors import CliError
 from rtcli.terminal.console import console
-from rtcli.units import format_duration
-
-READ_TIMEOUT_S = 30.0
 
 app = options.new_app()
 
@@ -88,14 +82,8 @@ def _stdin_is_data() -> bool:
 
 
 async def _publish(run: PublishRun, connection: Connection, texts: Texts, wait_s: float | None) -> int:
-    http = make_http(
-        connection.endpoint, tls=connection.tls, headers=connection.headers, read_timeout_s=READ_TIMEOUT_S
-    )
-    async with http:
-        endpoint = connection.endpoint
-        server = Server(http, endpoint.base, endpoint.authority, connection.token)
-        reconnect = Reconnect(random.Random(), started=time.monotonic(), wait_s=wait_s)  # noqa: S311 - jitter
-        publisher = Publisher(server, reconnect, on_retry=_report_retry)
+    async with open_server(connection, wait_s) as (server, reconnect):
+        publisher = Publisher(server, reconnect, on_retry=report_retry)
         await publisher.probe()  # before stdin is read: no line is lost if there is no server
         try:
             async with aclosing(batches(texts, run.parts)) as joined:
@@ -106,7 +94,3 @@ async def _publish(run: PublishRun, connection: Connection, texts: Texts, wait_s
             run.warn()
             raise
     return run.end()
-
-
-def _report_retry(failure: Failure, delay_s: float) -> None:
-    console.status(f"{failure.reason}, trying again in {format_duration(delay_s)}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rtcli.apps.administration import RevokeOptions, revocation
+from rtcli.apps.administration import Administrator, RevokeOptions, revocation
 from rtcli.cli import options
 from rtcli.cli.administration import administer
 from rtcli.cli.bundles import takes_bundles
@@ -55,7 +55,7 @@ def revoke(
     timeout: options.Timeout = None,
     server: ConnectionOptions,
     console_options: options.ConsoleOptions,
-) -> None:
+) -> int:
     """Accept a token no more, on all instances, and close what was opened with it. It takes the scope admin.
 
     TIME is like 2026-05-01T09:30:00Z. The server keeps it until then, also over restarts when its log is in
@@ -63,8 +63,12 @@ def revoke(
     """
     token = None if file is None else read_token_argument(file, warn=console.warning)
     body = revocation(RevokeOptions(token, jti, user, issued_before, until), now=time.time())
-    revoked = administer(server, timeout, lambda administrator: administrator.revoke(body))
-    if console_options.json:
-        console.write_json({"type": "revoked", **body, "until": revoked.until})
-    else:
-        console.write_line(f"revoked until {escape(revoked.until)}")
+
+    async def act(administrator: Administrator) -> None:
+        until = (await administrator.revoke(body)).until
+        if console_options.json:
+            console.write_json({"type": "revoked", **body, "until": until})
+        else:
+            console.write_line(f"revoked until {escape(until)}")
+
+    return administer(server, timeout, act)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Iterator
-from contextlib import closing
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import httpx
 import jwt
@@ -16,6 +14,7 @@ from rtcli.apps.administration import Administrator, Kicked, Revoked, RevokeOpti
 from rtcli.client.backoff import Reconnect
 from rtcli.client.publishing import Server
 from rtcli.errors import CliError, Exit
+from tests.support.http.threaded import reply, threaded_http
 from tests.support.ports import free_port
 from tests.support.servers.live_server import SECRET
 
@@ -105,36 +104,20 @@ class Scripted:
     def __init__(self) -> None:
         self.answers: list[tuple[int, bytes]] = []
         self.asked: list[str] = []
-        scripted = self
+        self.base = ""
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                scripted.asked.append(f"{self.command} {self.path}")
-                self.rfile.read(int(self.headers.get("content-length", "0")))
-                status, body = scripted.answers.pop(0) if len(scripted.answers) > 1 else scripted.answers[0]
-                self.send_response(status)
-                if status == 503:
-                    self.send_header("Retry-After", "3")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            do_DELETE = do_POST  # noqa: N815 - the base's name
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-                del format, args
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
-        self.base = f"http://127.0.0.1:{self.http.server_port}"
+    def answer(self, handler: BaseHTTPRequestHandler) -> None:
+        self.asked.append(f"{handler.command} {handler.path}")
+        handler.rfile.read(int(handler.headers.get("content-length", "0")))
+        status, body = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        reply(handler, status, body, **({"Retry_After": "3"} if status == 503 else {}))
 
 
 @pytest.fixture
 def scripted() -> Iterator[Scripted]:
     server = Scripted()
-    with closing(server.http.socket):
+    with threaded_http(server.answer) as server.base:
         yield server
-        server.http.shutdown()
 
 
 class Acting:
@@ -202,6 +185,7 @@ async def test_what_not_all_instances_have_is_repeated_as_long_as_it_is_told(scr
     [
         ((401, b""), Exit.AUTH, "wants a valid token (401)"),
         ((403, b""), Exit.AUTH, "does not allow this (403)"),
+        ((403, b" " * 70_000), Exit.AUTH, "does not allow this (403)"),
         ((404, b""), Exit.SERVER, "answered 404"),
         ((405, b""), Exit.SERVER, "answered 405"),
         ((200, b"<html>"), Exit.SERVER, "does not answer as a server of rtcli"),
@@ -213,7 +197,10 @@ async def test_what_not_all_instances_have_is_repeated_as_long_as_it_is_told(scr
         ((409, b'{"detail":"%s"}' % (b"x" * 9_000)), Exit.SERVER, f"refuses this: {'x' * 500}"),
         ((400, b"nothing"), Exit.SERVER, "refuses this: status 400"),
         ((400, b'{"errors":[{"field":"until","message":"is over"}]}'), Exit.SERVER, "until: is over"),
+        ((429, b"{}"), Exit.CANNOT_CONNECT, "cannot serve this now (429)"),
         ((500, b""), Exit.CANNOT_CONNECT, "cannot serve this now (500)"),
+        ((503, b"<html>"), Exit.CANNOT_CONNECT, "status 503"),
+        ((503, b" " * 70_000), Exit.CANNOT_CONNECT, "status 503"),
     ],
 )
 async def test_servers_that_answer_otherwise(

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import random
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import closing
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import httpx
@@ -17,6 +15,7 @@ from rtcli.client.backoff import Reconnect
 from rtcli.client.failures import Failure
 from rtcli.client.publishing import GIVE_UP_S, Part, Publisher, Server
 from rtcli.errors import CliError, Exit
+from tests.support.http.threaded import reply, threaded_http
 from tests.support.ports import free_port
 
 OK = {"status": 201, "published": {"channel": "room:a", "epoch": "k3f9", "offset": 1, "position": "k3f9-1"}}
@@ -39,24 +38,7 @@ class Scripted:
         self.answers: list[tuple[int, Any]] = []
         self.asked: list[tuple[str, ...]] = []
         self.tokens: list[str | None] = []
-        scripted = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                scripted.answer(self)
-
-            def do_GET(self) -> None:
-                scripted.answer(self)
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the interface's name
-                del format, args
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
-        threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
-        self.base = f"http://127.0.0.1:{self.http.server_port}"
+        self.base = ""
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         body = handler.rfile.read(int(handler.headers.get("content-length", "0")))
@@ -68,20 +50,14 @@ class Scripted:
             handler.close_connection = True
             return
         data = value if isinstance(value, bytes) else json.dumps(value).encode()
-        handler.send_response(status)
-        if status in {429, 503}:
-            handler.send_header("Retry-After", "3")
-        handler.send_header("Content-Length", str(len(data)))
-        handler.end_headers()
-        handler.wfile.write(data)
+        reply(handler, status, data, **({"Retry_After": "3"} if status in {429, 503} else {}))
 
 
 @pytest.fixture
 def scripted() -> Iterator[Scripted]:
     server = Scripted()
-    with closing(server.http.socket):
+    with threaded_http(server.answer) as server.base:
         yield server
-        server.http.shutdown()
 
 
 class Slept:

@@ -9,7 +9,8 @@ import logging
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import jwt
@@ -28,6 +29,7 @@ from rtcli_server.auth.verification_keys import KeyConfigError
 from tests.support.fakes.liars import drip, endless, gzip_bomb, head
 from tests.support.fakes.scripted_stream import Answer as Scripted
 from tests.support.fakes.scripted_stream import fake_stream
+from tests.support.http.threaded import threaded_http
 from tests.support.waiting import until
 
 NOW = 1_800_000_000.0
@@ -305,25 +307,8 @@ Respond = Callable[[BaseHTTPRequestHandler], None]
 @pytest.fixture
 def serve() -> Iterator[Callable[[Respond], str]]:
     """Start an HTTP server that answers with a function; return its URL."""
-    servers: list[ThreadingHTTPServer] = []
-
-    def start(respond: Respond) -> str:
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                respond(self)
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the interface's name
-                del format, args
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        return f"http://127.0.0.1:{server.server_port}/keys"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    with ExitStack() as running:
+        yield lambda respond: running.enter_context(threaded_http(respond, protocol="HTTP/1.0")) + "/keys"
 
 
 def answer(status: int, body: bytes = b"", **headers: str) -> Respond:

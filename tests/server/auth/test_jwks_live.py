@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import httpx
 import jwt
@@ -18,6 +17,7 @@ from websockets.sync.client import connect
 
 from rtcli_server.realtime import RealtimeServer
 from tests.support.clients.raw_sse import EventStream
+from tests.support.http.threaded import reply, threaded_http
 from tests.support.servers.live_server import live_server
 
 KEY, OTHER = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
@@ -30,35 +30,23 @@ class Issuer:
         self.asked = 0
         self.up = True
         self.kids = {"k1": KEY}
-        issuer = self
+        self.url = ""
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                issuer.asked += 1
-                keys = [
-                    {**ECAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": kid}
-                    for kid, key in issuer.kids.items()
-                ]
-                body = json.dumps({"keys": keys}).encode()
-                self.send_response(200 if issuer.up else 500)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the interface's name
-                del format, args
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.http.server_port}/keys"
+    def answer(self, handler: BaseHTTPRequestHandler) -> None:
+        self.asked += 1
+        keys = [
+            {**ECAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": kid}
+            for kid, key in self.kids.items()
+        ]
+        reply(handler, 200 if self.up else 500, json.dumps({"keys": keys}).encode())
 
 
 @pytest.fixture
 def issuer() -> Iterator[Issuer]:
     running = Issuer()
-    yield running
-    running.http.shutdown()
-    running.http.server_close()
+    with threaded_http(running.answer) as base:
+        running.url = f"{base}/keys"
+        yield running
 
 
 def token(key: ec.EllipticCurvePrivateKey = KEY, kid: str = "k1") -> str:

@@ -70,4 +70,21 @@ def start(
     )
 
 
+def ok(done: subprocess.CompletedProcess[bytes]) -> str:
+    """Return the stdout of a command that had nothing to complain of."""
+    assert (done.returncode, done.stderr.decode()) == (0, "")
+    return done.stdout.decode()
+
+
+def failed(done: subprocess.CompletedProcess[bytes], exit_code: int) -> str:
+    """Return the stderr of a command that has to end with this code, an error and a hint."""
+    text = done.stderr.decode()
+    assert done.returncode == exit_code, text
+    assert "Traceback" not in text
+    error, hint = text.splitlines()[-2:]
+    assert error.startswith("error: ")
+    assert hint.startswith("hint: ")
+    return text
+
+
 PYTHON = sys.executable

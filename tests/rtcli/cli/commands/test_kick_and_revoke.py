@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +19,8 @@ from tests.support.clients.raw_http import RawWebSocket
 from tests.support.clients.raw_sse import EventStream
 from tests.support.clients.rooms import open_ws
 from tests.support.ports import free_port
-from tests.support.processes.rtcli import rtcli
+from tests.support.processes.command import Command
+from tests.support.processes.rtcli import RTCLI, failed, ok, rtcli
 from tests.support.servers.live_server import SECRET, LiveServer, live_server, token
 
 
@@ -55,18 +58,10 @@ def deployment(tmp_path: Path) -> Iterator[Deployment]:
         yield Deployment(server, tmp_path)
 
 
-def ok(done: CompletedProcess[bytes]) -> str:
-    assert (done.returncode, done.stderr.decode()) == (0, "")
-    return done.stdout.decode()
-
-
-def failed(done: CompletedProcess[bytes], exit_code: int) -> str:
-    text = done.stderr.decode()
-    assert (done.returncode, done.stdout) == (exit_code, b""), text
-    assert "Traceback" not in text
-    error, hint = text.splitlines()
-    assert error.startswith("error: ")
-    assert hint.startswith("hint: ")
+def refused(done: CompletedProcess[bytes], exit_code: int) -> str:
+    """Return the error and the hint, which are all that was said."""
+    text = failed(done, exit_code)
+    assert (done.stdout, len(text.splitlines())) == (b"", 2)
     return text
 
 
@@ -182,27 +177,27 @@ def test_usage(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
         (tmp_path / name).write_text(content)
         (tmp_path / name).chmod(0o600)
     done = rtcli(*arguments, *("--url", f"http://127.0.0.1:{free_port()}"), home=tmp_path)
-    assert says in failed(done, 2)
+    assert says in refused(done, 2)
 
 
 @pytest.mark.parametrize(
     "command", [("kick", "7"), ("kick", "7", "--stay-away", "1m"), ("revoke", "--user", "7")]
 )
 def test_rights(deployment: Deployment, command: tuple[str, ...]) -> None:
-    text = failed(deployment.with_token(token("8", scope="publish"), *command), 4)
+    text = refused(deployment.with_token(token("8", scope="publish"), *command), 4)
     assert "does not allow this (403)" in text
     assert "--scope admin" in text
-    text = failed(deployment.with_token(token("8", ttl_s=-60, scope="admin"), *command), 4)
+    text = refused(deployment.with_token(token("8", ttl_s=-60, scope="admin"), *command), 4)
     assert "wants a valid token (401)" in text
     nobody = rtcli(*command, "--url", deployment.server.url, home=deployment.home)
-    assert "no token for" in failed(nobody, 4)
+    assert "no token for" in refused(nobody, 4)
     assert deployment.status(token("7")) == 200
 
 
 def test_what_the_server_finds_wrong_is_said(deployment: Deployment) -> None:
-    text = failed(deployment.run("revoke", "--user", "7", "--issued-before", "2999-01-01T00:00:00Z"), 6)
+    text = refused(deployment.run("revoke", "--user", "7", "--issued-before", "2999-01-01T00:00:00Z"), 6)
     assert "refuses this: issued_before: is in the future" in text
-    text = failed(deployment.run("revoke", "--jti", "a", "--until", "2020-01-01T00:00:00Z"), 6)
+    text = refused(deployment.run("revoke", "--jti", "a", "--until", "2020-01-01T00:00:00Z"), 6)
     assert "refuses this: until: is over" in text
 
 
@@ -211,6 +206,29 @@ def test_nobody_is_there(tmp_path: Path) -> None:
     (tmp_path / "secret").chmod(0o600)
     where = ("--url", f"http://127.0.0.1:{free_port()}", "--secret-file", "secret")
     for command in (("kick", "7"), ("revoke", "--jti", "a")):
-        assert "refused the connection" in failed(rtcli(*command, *where, home=tmp_path), 3)
+        assert "refused the connection" in refused(rtcli(*command, *where, home=tmp_path), 3)
     done = rtcli("kick", "7", *where, "--wait", "30s", "--timeout", "300ms", home=tmp_path)
     assert done.returncode == 5
+
+
+@pytest.mark.parametrize("command", [("kick", "7"), ("revoke", "--jti", "a")])
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_it_can_be_ended_while_the_server_is_silent(
+    tmp_path: Path, command: tuple[str, ...], number: int, exit_code: int
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        running = Command(*command, "--url", url, home=tmp_path, env={"RTCLI_TOKEN": token(scope="admin")})
+        connection, _ = silent.accept()
+        with connection:
+            assert connection.recv(65_536)
+            running.signal(number)
+            assert (running.end(), running.out, running.err) == (exit_code, b"", b"")
+
+
+def test_what_was_asked_for_is_done_when_nobody_reads_the_answer(deployment: Deployment) -> None:
+    old = token("7")
+    where = ("--url", deployment.server.url, "--secret-file", "secret", "--user", "7")
+    without_reader = ("sh", "-c", 'exec "$@" | :', "-", RTCLI)
+    rtcli("revoke", *where, home=deployment.home, command=without_reader)
+    assert deployment.status(old) == 401

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.ports import free_port
 from tests.support.processes.command import Command
-from tests.support.processes.rtcli import RTCLI, rtcli
+from tests.support.processes.rtcli import RTCLI, failed, ok, rtcli
 from tests.support.servers.live_server import SECRET, LiveServer, live_server, token
 from tests.support.waiting import wait_until
 
@@ -54,20 +54,6 @@ class Deployment:
 def deployment(tmp_path: Path) -> Iterator[Deployment]:
     with live_server() as server:
         yield Deployment(server, tmp_path)
-
-
-def ok(done: CompletedProcess[bytes]) -> str:
-    assert (done.returncode, done.stderr.decode()) == (0, "")
-    return done.stdout.decode()
-
-
-def failed(done: CompletedProcess[bytes], exit_code: int) -> str:
-    text = done.stderr.decode()
-    assert done.returncode == exit_code, text
-    assert "Traceback" not in text
-    assert text.splitlines()[-2].startswith("error: ")
-    assert text.splitlines()[-1].startswith("hint: ")
-    return text
 
 
 def test_arguments_are_messages_and_stdin_is_not_touched(deployment: Deployment) -> None:
