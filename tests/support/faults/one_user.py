@@ -18,7 +18,16 @@ from typing import Any
 import httpx
 
 from rtcli.client.backoff import Reconnect
-from rtcli.client.events import ClientEvent, Connected, ConnectionWarning, Event, Joined, Message, Missed
+from rtcli.client.events import (
+    ClientEvent,
+    Connected,
+    ConnectionWarning,
+    Event,
+    Joined,
+    Message,
+    Missed,
+    Reconnected,
+)
 from rtcli.client.sse import Batch, EventStream
 from rtcli.client.websocket import RealtimeClient, WebSocketTarget
 from rtcli.protocol.position import Position, parse_position
@@ -43,6 +52,7 @@ class Transport:
         self.receivers = {channel: Receiver(f"{name} {channel}", channel, BEFORE_ALL) for channel in CHANNELS}
         self.complaints: list[str] = []  # gaps, repeats: there is no reason for any
         self.ready = False
+        self.greetings = 0  # of a WebSocket
         self.cut_s: float | None = None  # how long a connection lives on average
         self._rng = rng
         self.proxy = TcpProxy(lambda: rng.choice(servers).port, self._treat)
@@ -105,6 +115,7 @@ class OneUser:
         transport, joined = self.websocket, set()
 
         def on_event(event: ClientEvent) -> None:
+            transport.greetings += isinstance(event, Connected | Reconnected)
             match event:
                 case Message():
                     transport.came(ROOM, event.content, event.position)
@@ -192,16 +203,16 @@ class OneUser:
         for transport in self.transports:
             transport.cut_s = cut_s
             transport.proxy.cut()
-        headers = {"Authorization": f"Bearer {_token(sub='app', scope='publish')}"}
         end = time.monotonic() + seconds
-        async with httpx.AsyncClient(headers=headers, trust_env=False, timeout=30) as http:
-            for number, channel in zip(itertools.count(), itertools.cycle(CHANNELS)):
+        async with _publisher() as http:
+            for channel in itertools.cycle(CHANNELS):
                 if time.monotonic() > end:
                     break
-                await self._publish(http, channel, f"{channel} {number}")
+                await self._publish(http, channel)
                 await asyncio.sleep(PAUSE_S)
 
-    async def _publish(self, http: httpx.AsyncClient, channel: str, key: str) -> None:
+    async def _publish(self, http: httpx.AsyncClient, channel: str) -> None:
+        key = f"{channel} {len(self.sent)}"
         paths = {"~me": f"/api/v1/users/{USER}/events", "~all": "/api/v1/events"}
         path = paths.get(channel, f"/api/v1/rooms/{ROOM}/messages")
         body: dict[str, Any] = (
@@ -213,17 +224,39 @@ class OneUser:
         self.sent.append(Sent(key, channel, Outcome.ACKNOWLEDGED, position))
 
     async def rest(self) -> Verdict:
-        """Cut nothing any more, wait until all three have everything, and ask the checker."""
+        """Cut nothing any more, wait until all three have everything, and ask the checker.
+
+        At last, each channel gets something that no reconnection can bring: the connections stay, and had
+        missed nothing when they began.
+        """
         for transport in self.transports:
             transport.cut_s = None
-        with contextlib.suppress(AssertionError):  # what is missing then is the checker's to say
-            await until(self._all_have_everything, timeout_s=60, why="somebody is behind")
+        if await self._everything():
+            before = self.websocket.greetings
+            for transport in self.transports:
+                transport.proxy.cut()
+            await until(lambda: self.websocket.greetings > before, "the WebSocket does not come back")
+            async with _publisher() as http:
+                for channel in CHANNELS:
+                    await self._publish(http, channel)
+            await self._everything()
         receivers = [receiver for transport in self.transports for receiver in transport.receivers.values()]
         return check(self.sent, receivers)
+
+    async def _everything(self) -> bool:
+        """Wait until all three have everything. What is missing when that fails is the checker's to say."""
+        with contextlib.suppress(AssertionError):
+            await until(self._all_have_everything, timeout_s=60, why="somebody is behind")
+        return self._all_have_everything()
 
     def _all_have_everything(self) -> bool:
         sent = {channel: sum(one.room == channel for one in self.sent) for channel in CHANNELS}
         return all(transport.counts() == sent for transport in self.transports)
+
+
+def _publisher() -> httpx.AsyncClient:
+    headers = {"Authorization": f"Bearer {_token(sub='app', scope='publish')}"}
+    return httpx.AsyncClient(headers=headers, trust_env=False, timeout=30)
 
 
 def _token(sub: str = USER, scope: str | None = None) -> str:
