@@ -73,6 +73,21 @@ def test_each_connection_of_a_user_gets_every_event_once_in_order(server: LiveSe
         assert [json.loads(stream.until("news").data)["n"] for _ in range(10)] == list(range(10))
 
 
+def test_who_begins_beside_one_that_follows_gets_the_same(server: LiveServer, sub: str) -> None:
+    """The first follows the user's channel since it was written to; the other waits for word of it."""
+    first, _ = open_at(server, sub)
+    with first:
+        publish(server, f"user:{sub}", 1)
+        assert numbers_of(first, f"user:{sub}", 1) == [1]
+        second, _ = open_at(server, sub)
+        with second:
+            publish(server, f"user:{sub}", 2, 3)
+            for ws in (first, second):
+                assert numbers_of(ws, f"user:{sub}", 2) == [2, 3]
+        publish(server, f"user:{sub}", 4)
+        assert numbers_of(first, f"user:{sub}", 1) == [4]
+
+
 def test_a_cursor_goes_on_over_either_transport(server: LiveServer, sub: str) -> None:
     ws, greeting = open_at(server, sub)
     ws.sock.close()

@@ -63,6 +63,11 @@ def test_what_pubsub_lost_comes_from_the_log(redis_of_session: RedisServer) -> N
                 admin.client_kill_filter(_type="pubsub")
             send(there, "9", number)
             assert number_of(ws) == number
+            with open_ws(here, "9") as beside:  # dormant too, beside one that follows
+                with redis_of_session.admin as admin:
+                    admin.client_kill_filter(_type="pubsub")
+                send(there, "9", -number)
+                assert [number_of(ws), number_of(beside)] == [-number, -number]
             user = f"1{number}"
             with open_ws(here, user) as other:  # dormant when its event is published
                 with redis_of_session.admin as admin:

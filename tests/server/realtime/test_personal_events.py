@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 from collections.abc import Callable, Iterator
 
 import httpx
@@ -99,6 +100,28 @@ def test_a_full_redis_takes_users_whom_it_knows_and_others_come_back(
         assert (closing["type"], closing["data"]["code"]) == ("closing", 1013)
     with connect_ws(server, "9", path="/api/v1/ws?events=0") as ws:
         assert ws.message()["data"]["message"] == "Connected"
+
+
+def test_an_event_that_comes_while_the_log_answers_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log was asked before it, and its answer is late: nobody follows the channel meanwhile."""
+    asked, answer = threading.Event(), threading.Event()
+    with live_server() as server:
+        broker = server.handle.realtime.broker
+        history = broker.history
+
+        async def late(channel: str, *, since: Position | None, limit: int) -> HistoryPage:
+            page = await history(channel, since=since, limit=limit)
+            asked.set()
+            await asyncio.to_thread(answer.wait, 10)
+            return page
+
+        monkeypatch.setattr(broker, "history", late)
+        with connect_ws(server) as ws:
+            assert asked.wait(10)
+            publish(server, 1)
+            answer.set()
+            assert ws.message()["data"]["channels"]["~me"]["position"].endswith("-0")
+            assert ws.message()["data"]["data"] == {"n": 1}
 
 
 class Dormant(Client):
