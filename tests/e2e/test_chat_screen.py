@@ -138,6 +138,27 @@ def test_ctrl_c_clears_then_asks_then_leaves(server: ServerProcess, terminal: Op
     assert ann.exit_code == 130
 
 
+def test_rooms_with_spaces_and_signs(server: ServerProcess, terminal: Open) -> None:
+    ann = terminal("chat", "-u", server.url, "--as", "ann", "--room", "#ops")
+    ann.wait_for("── ##ops · 1 here")
+    ann.type("/join #ops", "Enter")
+    ann.wait_for("── #ops · 1 here")
+    ann.type("/join ops", "Enter")
+    ann.wait_for("-- you talk in #ops now")
+    ann.type("/join ##ops", "Enter")
+    ann.wait_for("-- you talk in ##ops now")
+    ann.type("/join C# & F#", "Enter")
+    ann.wait_for("── #C# & F# · 1 here")
+    ann.type("/join Cafe\u0301", "Enter")
+    ann.wait_for("── #Caf\u00e9 · 1 here")
+    ann.type("/rooms", "Enter")
+    ann.wait_for("-- you are in: ##ops, #ops, #C# & F#, *#Caf\u00e9")
+    ann.type("/part Cafe\u0301", "Enter")
+    ann.wait_for("-- left #Caf\u00e9")
+    ann.type("/join  two  spaces", "Enter")
+    ann.wait_for("cannot be a room: up to 128 printable characters")
+
+
 def test_commands(server: ServerProcess, terminal: Open) -> None:
     ann = terminal("chat", "-u", server.url, "--as", "ann")
     ann.wait_for("general>")

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 
 from rtcli.client.conversation.event_channels import EventChannels, read_cursor
 from rtcli.client.conversation.presence import presence_events
+from rtcli.client.conversation.refreshing import Refreshing
 from rtcli.client.conversation.room import Room
 from rtcli.client.events import (
     ClientEvent,
@@ -50,6 +51,7 @@ class ClientState:
         self._events = EventChannels(self._starts)
         self._count = 0
         self._rooms: dict[str, Room] = {}
+        self._refreshing = Refreshing()
         self._outgoing: list[mine.ClientMessage] = []
         self._lost_at: float | None = None
         self._rejoining: set[str] = set()  # rooms still to join before we are reconnected
@@ -137,7 +139,7 @@ class ClientState:
     def refresh(self, token: str) -> None:
         """Send a new token for this connection."""
         self.token_expiring = False
-        self._outgoing.append(mine.Refresh(mine.RefreshData(token), id=self._next_id("t")))
+        self._outgoing.append(self._refreshing.begin(token, self._next_id("t")))
 
     # -- what happens to the connection --------------------------------------------------------------------
 
@@ -153,16 +155,20 @@ class ClientState:
         self.connected = False
         self._outgoing.clear()
         self._ping = None
+        self._refreshing.lost()
         for room in self._rooms.values():
             room.lost()
 
     def due(self) -> float | None:
         """The time at which `tick` has something to do, or None."""
-        waits = [room.wait_until for room in self._rooms.values() if room.wait_until is not None]
-        return min(waits, default=None) if self.connected else None
+        waits = [self._refreshing.repeat_at, *(room.wait_until for room in self._rooms.values())]
+        return min((at for at in waits if at is not None), default=None) if self.connected else None
 
     def tick(self, now: float) -> None:
-        """Repeat the joins and texts that the server asked us to repeat later."""
+        """Repeat the joins, the texts and the refresh that the server asked us to repeat later."""
+        refresh = self._refreshing.take_due(now)
+        if refresh is not None:
+            self._outgoing.append(refresh)
         for room in self._rooms.values():
             if room.wait_until is not None and room.wait_until <= now:
                 room.wait_until = None
@@ -250,6 +256,8 @@ class ClientState:
         """Process an error: the answer to a join, to a text, or to another message."""
         code, text = message.data.code, message.data.message
         again_at = now + _wait_s(message.data)
+        if code in _TRY_AGAIN and self._refreshing.put_off(message.id, again_at):
+            return []
         for room in list(self._rooms.values()):
             if message.id == room.join_id and not room.joined:
                 return self._on_join_error(room, code, text, again_at=again_at, now=now)

@@ -59,5 +59,5 @@ class PersonalEvents:
             return False
         if until is not None:
             self._at[channel] = until
-        self._count(DECLARED, lost or lost_between(since, until) or 1)
+        self._count(DECLARED, max(1, lost or lost_between(since, until) or 1))
         return True

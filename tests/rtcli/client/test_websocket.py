@@ -343,6 +343,34 @@ async def test_the_token_is_read_again_when_it_expires() -> None:
         assert server.tokens == ["Bearer old", "Bearer newer"]
 
 
+async def test_a_refresh_that_cannot_be_checked_yet_is_repeated_when_the_server_says() -> None:
+    """Section 2 of the protocol, "Not yet"; the token is the same one."""
+    tokens = iter(["old", "new"])
+
+    async def put_off_once(
+        server: FakeServer, connection: ServerConnection, message: c.ClientMessage
+    ) -> bool:
+        if not isinstance(message, c.Refresh):
+            return False
+        if server.received.count(message) == 1:
+            not_yet = s.ErrorData(code="unavailable", message="Not yet", retry_after_ms=20)
+            await server.say(connection, s.Error(data=not_yet, id=message.id))
+        return True
+
+    async with fake_server() as server:
+        server.on_message = put_off_once
+        async with session(server.port, token=lambda: next(tokens)) as me:
+            await until(lambda: len(me.all(Connected)) == 1)
+            expiring = s.TokenExpiring(data=s.ExpiryData(expires_at="2026-05-01T09:30:00.000Z"))
+            await server.say(next(iter(server.connections)), expiring)
+            await until(lambda: len([it for it in server.received if isinstance(it, c.Refresh)]) == 2)
+            first, second = (it for it in server.received if isinstance(it, c.Refresh))
+            assert first == second
+            assert first.data.token == "new"
+            await me.end()
+        assert me.all(ConnectionWarning) == []
+
+
 async def test_a_token_refused_after_a_good_session_is_read_again_once() -> None:
     async def refuse(connection: ServerConnection) -> bool:
         await connection.close(1008, "invalid_token")

@@ -83,6 +83,9 @@ def test_gaps_are_counted_and_rooms_are_none_of_these_channels() -> None:
     user.take(6)
     assert not user.events.declare_gap("general", at(5), 3)
     assert user.counts == {DECLARED: 3}
+    for lie in (-5, 0):
+        assert user.events.declare_gap("~me", at(6), lie)
+    assert user.counts == {DECLARED: 5}
 
 
 SCENARIO = """
