@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.support.redis.server import redis_of_session
+from tests.support.redis.server import own_redis, redis_of_session
 
-__all__ = ["redis_of_session"]
+__all__ = ["own_redis", "redis_of_session"]

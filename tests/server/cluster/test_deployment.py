@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
@@ -19,6 +17,7 @@ from tests.support.redis.server import RedisServer
 from tests.support.servers.live_server import LiveServer, token
 from tests.support.servers.two_instances import (
     LEASE_S,
+    Pair,
     enter,
     http,
     members,
@@ -31,23 +30,7 @@ from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
-Pair = tuple[LiveServer, LiveServer]
 NO_EVENTS = "/api/v1/ws?events=0"  # greeted without the log
-
-
-@pytest.fixture(scope="module")
-def pair(redis_of_session: RedisServer) -> Iterator[Pair]:
-    with two_instances(redis_of_session) as instances:
-        yield instances
-
-
-@pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
-    """A Redis that may be harmed."""
-    redis = RedisServer(tmp_path)
-    redis.start()
-    yield redis
-    redis.kill()
 
 
 def status_of_stream(server: LiveServer, sub: str, cursor: str) -> int:

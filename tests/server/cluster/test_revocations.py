@@ -6,10 +6,9 @@ import asyncio
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -31,29 +30,13 @@ from tests.support.clients.rooms import open_ws
 from tests.support.redis.proxy import RedisProxy
 from tests.support.redis.server import RedisServer
 from tests.support.servers.live_server import LiveServer, live_server, token
-from tests.support.servers.two_instances import http, prefix_of, two_instances, wait_ready
+from tests.support.servers.two_instances import Pair, http, prefix_of, two_instances, wait_ready
 from tests.support.waiting import until, wait_until
 
 pytestmark = pytest.mark.system
 
-Pair = tuple[LiveServer, LiveServer]
 HOUR_MS = 3_600_000
 PATH = "/api/v1/revocations"
-
-
-@pytest.fixture(scope="module")
-def pair(redis_of_session: RedisServer) -> Iterator[Pair]:
-    with two_instances(redis_of_session) as instances:
-        yield instances
-
-
-@pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
-    """A Redis that may be harmed."""
-    redis = RedisServer(tmp_path)
-    redis.start()
-    yield redis
-    redis.kill()
 
 
 def statuses(pair: Pair, bearer: str) -> list[int]:
@@ -142,7 +125,7 @@ def test_what_the_store_forgot_is_put_back(pair: Pair, redis_of_session: RedisSe
     wait_ready(second)
 
 
-def test_an_instance_that_was_frozen_knows_it_when_it_is_back(own_redis: RedisServer) -> None:
+def test_an_instance_whose_subscriptions_were_cut_knows_it_when_it_is_back(own_redis: RedisServer) -> None:
     """Whoever was cut off gets the commands that it missed."""
     with two_instances(own_redis) as pair:
         first, second = pair

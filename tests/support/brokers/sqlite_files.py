@@ -19,6 +19,12 @@ def rows(path: Path, query: str) -> list[tuple[object, ...]]:
         return connection.execute(query).fetchall()
 
 
+def change(path: Path, statement: str) -> None:
+    """Change one row, as another program does."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        assert connection.execute(statement).rowcount == 1
+
+
 def wal_of(path: Path) -> Path:
     """Where SQLite keeps the write-ahead log of a file."""
     return path.with_name(path.name + "-wal")

@@ -101,6 +101,15 @@ def sentinel(directory: Path, primary: RedisServer, *, name: str) -> Iterator[in
         process.wait(10)
 
 
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis that may be harmed."""
+    server = RedisServer(tmp_path)
+    server.start()
+    yield server
+    server.kill()
+
+
 @pytest.fixture(scope="session")
 def redis_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """One Redis for all tests that do not harm it."""

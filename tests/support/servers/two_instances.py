@@ -15,12 +15,13 @@ from tests.support.redis.server import RedisServer
 from tests.support.servers.live_server import LiveServer, live_server, token
 from tests.support.waiting import wait_until
 
+Pair = tuple[LiveServer, LiveServer]
 LEASE_S = 1.0
 _prefixes = count()
 
 
 @contextmanager
-def two_instances(redis: RedisServer, **settings: object) -> Iterator[tuple[LiveServer, LiveServer]]:
+def two_instances(redis: RedisServer, **settings: object) -> Iterator[Pair]:
     """Run two instances of a deployment of their own; both know each other and are ready."""
     store = f"{redis.url}?prefix=d{next(_prefixes)}"
     chosen = {"store": store, "presence_grace_s": 0.3, "instance_lease_s": LEASE_S, **settings}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -21,17 +21,9 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]  # with --soak; oth
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    redis = RedisServer(tmp_path)
-    redis.start()
-    yield redis
-    redis.kill()
-
-
-@pytest.fixture
-async def two(server: RedisServer) -> AsyncIterator[list[Instance]]:
+async def two(own_redis: RedisServer) -> AsyncIterator[list[Instance]]:
     async with AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(instance(name, server.url)) for name in ("one", "two")]
+        yield [await stack.enter_async_context(instance(name, own_redis.url)) for name in ("one", "two")]
 
 
 def report(verdict: Verdict, traffic: Traffic) -> None:
@@ -47,11 +39,11 @@ async def wait_readiness(one: Instance, *, ready: bool) -> None:
 
 @pytest.mark.parametrize("kind", ["pubsub", "normal"])
 async def test_cut_connections_lose_nothing(
-    server: RedisServer, two: list[Instance], kind: str, soak: bool
+    own_redis: RedisServer, two: list[Instance], kind: str, soak: bool
 ) -> None:
     async def cut(traffic: Traffic) -> None:
         for _ in range(200 if soak else 8):
-            await asyncio.to_thread(server.command, "CLIENT", "KILL", "TYPE", kind)
+            await asyncio.to_thread(own_redis.command, "CLIENT", "KILL", "TYPE", kind)
             await traffic.more(20)
 
     traffic, verdict = await run_with(two, cut)
@@ -59,28 +51,30 @@ async def test_cut_connections_lose_nothing(
     assert verdict.declared_lost == 0
 
 
-async def test_a_watcher_of_users_is_told_what_it_may_have_missed(server: RedisServer, soak: bool) -> None:
+async def test_a_watcher_of_users_is_told_what_it_may_have_missed(own_redis: RedisServer, soak: bool) -> None:
     """Nobody subscribes here to the channels of the users: only the watcher could miss something."""
     watcher = Watcher()
-    async with running(server.url, users=watcher) as log:
+    async with running(own_redis.url, users=watcher) as log:
         await watcher.steady(log)
         for turn in range(500 if soak else 20):
             since, user = len(watcher.calls), f"user:{turn % 3}"
-            cut = asyncio.create_task(asyncio.to_thread(server.command, "CLIENT", "KILL", "TYPE", "pubsub"))
+            cut = asyncio.create_task(
+                asyncio.to_thread(own_redis.command, "CLIENT", "KILL", "TYPE", "pubsub")
+            )
             await log.publish(user)
             await cut
             await watcher.wait_told(user, since)
 
 
 async def test_a_frozen_redis_refuses_in_time_and_loses_nothing(
-    server: RedisServer, two: list[Instance], soak: bool
+    own_redis: RedisServer, two: list[Instance], soak: bool
 ) -> None:
     async def freeze(traffic: Traffic) -> None:
         for seconds in (3, 10, 60) if soak else (1.5,):
-            server.send(signal.SIGSTOP)
+            own_redis.send(signal.SIGSTOP)
             await asyncio.sleep(seconds)  # that long is the fault
             assert not any([await one.broker.ready() for one in two])
-            server.send(signal.SIGCONT)
+            own_redis.send(signal.SIGCONT)
             await traffic.more()
 
     traffic, verdict = await run_with(two, freeze)
@@ -114,9 +108,9 @@ async def test_a_killed_redis_keeps_its_promise_or_says_that_it_did_not(
         redis.kill()
 
 
-async def test_an_emptied_redis_changes_the_epoch(server: RedisServer, two: list[Instance]) -> None:
+async def test_an_emptied_redis_changes_the_epoch(own_redis: RedisServer, two: list[Instance]) -> None:
     async def flush(traffic: Traffic) -> None:
-        await asyncio.to_thread(server.command, "FLUSHALL")
+        await asyncio.to_thread(own_redis.command, "FLUSHALL")
         await traffic.more()
 
     traffic, verdict = await run_with(two, flush)
@@ -124,10 +118,12 @@ async def test_an_emptied_redis_changes_the_epoch(server: RedisServer, two: list
     assert all(len(receiver.left_behind) == 1 for one in two for receiver in one.receivers.values())
 
 
-async def test_scripts_that_were_flushed_are_loaded_again(server: RedisServer, two: list[Instance]) -> None:
+async def test_scripts_that_were_flushed_are_loaded_again(
+    own_redis: RedisServer, two: list[Instance]
+) -> None:
     async def flush(traffic: Traffic) -> None:
         for _ in range(3):
-            await asyncio.to_thread(server.command, "SCRIPT", "FLUSH")
+            await asyncio.to_thread(own_redis.command, "SCRIPT", "FLUSH")
             await traffic.more()
 
     traffic, verdict = await run_with(two, flush)
@@ -136,15 +132,15 @@ async def test_scripts_that_were_flushed_are_loaded_again(server: RedisServer, t
 
 
 async def test_a_full_redis_refuses_publishes_and_still_reads(
-    server: RedisServer, two: list[Instance]
+    own_redis: RedisServer, two: list[Instance]
 ) -> None:
     async def fill(traffic: Traffic) -> None:
-        await asyncio.to_thread(server.command, "CONFIG", "SET", "maxmemory", "1")
+        await asyncio.to_thread(own_redis.command, "CONFIG", "SET", "maxmemory", "1")
         before = len(traffic.sent)
         await until(lambda: len(traffic.sent) >= before + 50, "50 more attempts")
         page = await two[0].broker.history(ROOMS[0], since=None, limit=5)
         assert len(page.publications) == 5
-        await asyncio.to_thread(server.command, "CONFIG", "SET", "maxmemory", "0")
+        await asyncio.to_thread(own_redis.command, "CONFIG", "SET", "maxmemory", "0")
 
     traffic, verdict = await run_with(two, fill)
     report(verdict, traffic)
@@ -153,12 +149,12 @@ async def test_a_full_redis_refuses_publishes_and_still_reads(
     assert top.offset < len(traffic.sent)
 
 
-async def test_answers_that_are_lost_after_the_write_publish_once(server: RedisServer) -> None:
+async def test_answers_that_are_lost_after_the_write_publish_once(own_redis: RedisServer) -> None:
     async with AsyncExitStack() as stack:
-        proxy = await stack.enter_async_context(RedisProxy.to(server.port))
+        proxy = await stack.enter_async_context(RedisProxy.to(own_redis.port))
         two = [
             await stack.enter_async_context(instance("one", proxy.url)),
-            await stack.enter_async_context(instance("two", server.url)),
+            await stack.enter_async_context(instance("two", own_redis.url)),
         ]
 
         async def swallow(traffic: Traffic) -> None:
@@ -173,11 +169,11 @@ async def test_answers_that_are_lost_after_the_write_publish_once(server: RedisS
         assert verdict.declared_lost == 0
 
 
-async def test_a_deaf_listener_is_found_by_the_canary(server: RedisServer) -> None:
+async def test_a_deaf_listener_is_found_by_the_canary(own_redis: RedisServer) -> None:
     async with AsyncExitStack() as stack:
-        proxy = await stack.enter_async_context(RedisProxy.to(server.port))
+        proxy = await stack.enter_async_context(RedisProxy.to(own_redis.port))
         deaf = await stack.enter_async_context(instance("deaf", proxy.url))
-        good = await stack.enter_async_context(instance("good", server.url))
+        good = await stack.enter_async_context(instance("good", own_redis.url))
 
         async def deafen(traffic: Traffic) -> None:
             for _ in range(3):
@@ -192,12 +188,12 @@ async def test_a_deaf_listener_is_found_by_the_canary(server: RedisServer) -> No
 
 
 async def test_an_instance_that_is_cut_off_refuses_in_time_and_catches_up(
-    server: RedisServer, soak: bool
+    own_redis: RedisServer, soak: bool
 ) -> None:
     async with AsyncExitStack() as stack:
-        proxy = await stack.enter_async_context(RedisProxy.to(server.port))
+        proxy = await stack.enter_async_context(RedisProxy.to(own_redis.port))
         cut_off = await stack.enter_async_context(instance("cut off", proxy.url))
-        good = await stack.enter_async_context(instance("good", server.url))
+        good = await stack.enter_async_context(instance("good", own_redis.url))
 
         async def part(_: Traffic) -> None:
             for seconds in (5, 30) if soak else (1.5,):
@@ -214,12 +210,12 @@ async def test_an_instance_that_is_cut_off_refuses_in_time_and_catches_up(
         assert traffic.slowest_refusal_s < 5  # a bound on being stuck, not a measurement
 
 
-async def test_a_connection_sliced_to_single_bytes_carries_the_same(server: RedisServer) -> None:
+async def test_a_connection_sliced_to_single_bytes_carries_the_same(own_redis: RedisServer) -> None:
     async with AsyncExitStack() as stack:
-        proxy = await stack.enter_async_context(RedisProxy.to(server.port, slice_bytes=1))
+        proxy = await stack.enter_async_context(RedisProxy.to(own_redis.port, slice_bytes=1))
         two = [
             await stack.enter_async_context(instance("one", proxy.url, PATIENT)),
-            await stack.enter_async_context(instance("two", server.url)),
+            await stack.enter_async_context(instance("two", own_redis.url)),
         ]
 
         async def nothing(traffic: Traffic) -> None:
@@ -229,8 +225,8 @@ async def test_a_connection_sliced_to_single_bytes_carries_the_same(server: Redi
         report(verdict, traffic)
 
 
-async def test_joining_races_the_publishes_of_another_instance(server: RedisServer, soak: bool) -> None:
-    async with running(server.url) as here, running(server.url) as there:
+async def test_joining_races_the_publishes_of_another_instance(own_redis: RedisServer, soak: bool) -> None:
+    async with running(own_redis.url) as here, running(own_redis.url) as there:
         for turn in range(10_000 if soak else 100):
             room = f"room:{turn}"
             futures = [there.start(room) for _ in range(5)]

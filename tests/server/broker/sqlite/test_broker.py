@@ -15,12 +15,13 @@ import pytest
 
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import NEW_MESSAGE
+from rtcli_server.auth.revocations import Revocation, RevocationKind
 from rtcli_server.broker import ForeignContent, InvalidStoreError, Place, Retention, open_broker
 from rtcli_server.broker.opening import now_ms
 from rtcli_server.broker.sqlite import file as sqlite_file
 from rtcli_server.broker.sqlite import schema
 from tests.support.brokers.running import ROOM, event_with, offsets, running
-from tests.support.brokers.sqlite_files import copied, rows, url, wal_of
+from tests.support.brokers.sqlite_files import change, copied, rows, url, wal_of
 from tests.support.waiting import until
 
 # Restarts
@@ -224,7 +225,7 @@ async def test_a_damaged_page_is_refused(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    "value",
     [
         "publications SET data = x'7b7d' WHERE id = 3",
         "publications SET data = 'text' WHERE id = 3",
@@ -238,13 +239,17 @@ async def test_a_damaged_page_is_refused(path: Path) -> None:
         "keys SET offset = 2",
         "keys SET key = 'other'",
         "meta SET value = 'x' WHERE name = 'epoch'",
+        "revocations SET until_ms = until_ms - 3600000",
+        "revocations SET subject = 'another'",
+        "revocations SET kind = 'user'",
+        "revocations SET before_ms = x'00'",
     ],
 )
-async def test_a_damaged_value_is_refused(path: Path, change: str) -> None:
+async def test_a_damaged_value_is_refused(path: Path, value: str) -> None:
     async with running(url(path)) as log:
         await asyncio.gather(log.publish(key="k"), *[log.start() for _ in range(4)])
-    with closing(sqlite3.connect(path)) as connection, connection:
-        assert connection.execute(f"UPDATE {change}").rowcount == 1
+        await log.broker.revoke(Revocation(RevocationKind.TOKEN, "a", now_ms() + 3_600_000))
+    change(path, f"UPDATE {value}")
     with pytest.raises(InvalidStoreError, match="damaged"):
         open_broker(url(path))
 

@@ -10,24 +10,13 @@ from pathlib import Path
 import pytest
 
 from rtcli_server.auth.revocations import Revocation, RevocationKind
-from rtcli_server.broker import BrokerUnavailableError, InvalidStoreError, open_broker
+from rtcli_server.broker import BrokerUnavailableError
 from rtcli_server.broker.opening import now_ms
 from rtcli_server.broker.sqlite import thread
 from tests.support.brokers.running import running
-from tests.support.brokers.sqlite_files import copied, rows, url
+from tests.support.brokers.sqlite_files import change, copied, rows, url
 
 HOUR_MS = 3_600_000
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "rt.db"
-
-
-def change(path: Path, statement: str) -> None:
-    """Write into the file as another program does."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        assert connection.execute(statement).rowcount == 1
 
 
 def about(name: str, *, for_ms: int = HOUR_MS) -> Revocation:
@@ -58,23 +47,6 @@ async def test_a_file_of_an_older_schema_is_taken_over_with_its_epochs(path: Pat
         await log.broker.revoke(kept)
         assert await log.broker.revocations() == [kept]
         assert (await log.publish()).position.epoch == published.position.epoch
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "UPDATE revocations SET until_ms = until_ms - 3600000",
-        "UPDATE revocations SET subject = 'another'",
-        "UPDATE revocations SET kind = 'user'",
-        "UPDATE revocations SET before_ms = x'00'",
-    ],
-)
-async def test_a_row_that_is_not_what_was_written_is_refused(path: Path, statement: str) -> None:
-    async with running(url(path)) as log:
-        await log.broker.revoke(about("a"))
-    change(path, statement)
-    with pytest.raises(InvalidStoreError, match="damaged"):
-        open_broker(url(path))
 
 
 async def test_one_that_is_found_while_it_runs_stops_the_log(path: Path) -> None:
