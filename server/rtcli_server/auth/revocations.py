@@ -86,16 +86,22 @@ class RevokedTokens:
         found = self._lists[revocation.kind].get(revocation.subject)
         return found is not None and found.includes(revocation)
 
-    def add(self, revocation: Revocation) -> bool:
-        """Put one in, or extend the one about the same; return False when there is no room for it."""
+    def add(self, revocation: Revocation) -> Revocation | None:
+        """Put one in, or extend the one about the same; return it as it is now, None: there is no room."""
         same_kind = self._lists[revocation.kind]
         found = same_kind.get(revocation.subject)
         if found is None and self._has_reached(MAX_LISTED):
-            return False
-        same_kind[revocation.subject] = revocation if found is None else found.merged(revocation)
+            return None
+        whole = same_kind[revocation.subject] = revocation if found is None else found.merged(revocation)
         if len(self) >= self._prune_at:
             self._prune()
-        return True
+        return whole
+
+    def discard(self, revocation: Revocation) -> None:
+        """Take out what `add` returned, unless it was extended since."""
+        same_kind = self._lists[revocation.kind]
+        if same_kind.get(revocation.subject) is revocation:
+            del same_kind[revocation.subject]
 
     def _has_reached(self, number: int) -> bool:
         if len(self) >= number and self._now_ms() - self._pruned_ms >= _PRUNE_AGAIN_MS:

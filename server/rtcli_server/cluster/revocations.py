@@ -15,6 +15,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 
+from rtcli.protocol.position import Position
 from rtcli_server.auth.revocations import MAX_LISTED, Revocation, RevocationKind, RevokedTokens
 from rtcli_server.broker import Broker, BrokerUnavailableError
 from rtcli_server.cluster.control import CHANNEL, EVENT, Revoke, encode_command
@@ -48,8 +49,8 @@ class Revocations:
         self._enforce = enforce
         self._wall_ms = wall_ms
         self._refused_ms = 0  # when it was said last that one does not fit
-        # Those of which the others may not know yet.
-        self._untold: dict[tuple[RevocationKind, str], Revocation] = {}
+        self._untold = RevokedTokens(wall_ms)  # those of which the others may not know yet
+        self._commands_at: Position | None = None  # up to there, each command came or is in what was read
 
     def check_room(self, revocation: Revocation) -> None:
         """Raise TooManyRevocationsError when one more is too many."""
@@ -64,17 +65,14 @@ class Revocations:
         """
         self.check_room(revocation)
         self.apply(revocation)
-        untold = self._untold.get(revocation.about)
-        self._untold[revocation.about] = whole = untold.merged(revocation) if untold else revocation
-        await self._tell(whole)
+        await self._tell(self._untold.add(revocation) or revocation)
 
     async def _tell(self, revocation: Revocation) -> None:
         await self._broker.revoke(revocation)
         if self._broker.coordinator is not None:
             data, time_ms = encode_command(Revoke(revocation)), self._wall_ms()
             await self._broker.publish(CHANNEL, EVENT, data, key=None, time_ms=time_ms)
-        if self._untold.get(revocation.about) is revocation:
-            del self._untold[revocation.about]
+        self._untold.discard(revocation)
 
     def apply(self, revocation: Revocation) -> None:
         """Carry out a revocation here."""
@@ -88,10 +86,23 @@ class Revocations:
                 "more than %d revocations: some from other instances or the store are not kept", MAX_LISTED
             )
 
+    def misses_before(self, position: Position) -> bool:
+        """Take note that a command came; return whether some before it will not: then `reannounce`.
+
+        The log keeps so many commands, and no longer than a time.
+        """
+        before = self._commands_at
+        if before is not None and before.epoch == position.epoch:
+            self._commands_at = max(before, position)
+            return position.offset > before.offset + 1
+        self._commands_at = position
+        return before is not None
+
     async def read(self) -> None:
         """Read the list from the store, and put back what is not in it. Raises BrokerUnavailableError."""
         if self._broker.coordinator is not None:
-            await self._broker.history(CHANNEL, since=None, limit=0)  # from here on all commands come
+            page = await self._broker.history(CHANNEL, since=None, limit=0)  # from here on all commands come
+            self._commands_at = self._commands_at or page.top
         stored: dict[tuple[RevocationKind, str], Revocation] = {}
         for batch in batched(await self._broker.revocations(), AT_ONCE):
             for revocation in batch:
@@ -99,9 +110,9 @@ class Revocations:
                 stored[revocation.about] = revocation
             await asyncio.sleep(0)
         self._revoked.known = True
-        for revocation in list(self._untold.values()):
-            await self._tell(revocation)
-            stored[revocation.about] = revocation
+        for batch in batched(self._untold, AT_ONCE):
+            await asyncio.gather(*map(self._tell, batch))
+            stored |= {revocation.about: revocation for revocation in batch}
         for batch in batched(self._revoked, AT_ONCE):
             forgotten = [
                 revocation

@@ -44,6 +44,8 @@ class FromLog:
 
         def deliver_or_handle(publication: Publication) -> None:
             if publication.channel == control.CHANNEL:
+                if self._revocations.misses_before(publication.position):
+                    self._spawn(self._revocations.reannounce())
                 deployment.on_control(publication)
             else:
                 deliver(publication)

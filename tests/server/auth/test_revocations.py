@@ -115,6 +115,18 @@ def test_two_about_the_same_are_one_that_says_what_either_says(revoked: RevokedT
     assert not revoked.has(Revocation(AWAY, "7", NOW_MS))
 
 
+def test_one_is_taken_out_unless_it_was_extended(revoked: RevokedTokens) -> None:
+    first = revoked.add(Revocation(TOKEN, "a", NOW_MS + 1_000))
+    second = revoked.add(Revocation(TOKEN, "a", NOW_MS + HOUR_MS))
+    assert first is not None
+    assert second is not None
+    revoked.discard(first)
+    assert list(revoked) == [second]
+    revoked.discard(second)
+    revoked.discard(second)
+    assert list(revoked) == []
+
+
 def is_full(revoked: RevokedTokens) -> bool:
     """Ask each time: the answer changes with the time."""
     return revoked.full

@@ -139,6 +139,25 @@ def test_an_instance_whose_subscriptions_were_cut_knows_it_when_it_is_back(own_r
             wait_until(lambda: statuses(pair, bearer) == [401, 401])
 
 
+def test_what_the_log_has_no_command_of_any_more_is_read_from_the_list(
+    redis_of_session: RedisServer,
+) -> None:
+    """Of more commands than the log keeps, whoever was cut off gets the last ones, and a gap before them."""
+    prefix, bearer = "gap", token("47", token_id="long gone")
+    # Its heartbeats are rare: with each of the first ones, the list is read, too.
+    with (
+        live_server(store=f"{redis_of_session.url}?prefix={prefix}", instance_lease_s=600.0) as server,
+        redis_of_session.admin as redis,
+    ):
+        wait_ready(server)
+        assert revoke(server, jti="before the gap") == 201
+        redis.hset(f"{prefix}:{{revoked}}:h", "token:long gone", f"0 {now_ms() + HOUR_MS}")
+        redis.hincrby(f"{prefix}:{{control}}:m", "top", 5)
+        assert statuses((server, server), bearer)[0] == 200
+        assert revoke(server, jti="after the gap") == 201
+        wait_until(lambda: statuses((server, server), bearer)[0] == 401)
+
+
 def test_what_was_revoked_while_redis_was_away_is_told_when_it_is_back(own_redis: RedisServer) -> None:
     with two_instances(own_redis) as pair:
         first, _ = pair
@@ -247,6 +266,30 @@ async def test_one_that_could_not_be_kept_is_told_with_the_next_about_the_same()
         one.log.broker.revoke = keep  # type: ignore[method-assign]
         await one.revocations.revoke(mild)
         assert await one.log.broker.revocations() == list(one.revoked) == [strict.merged(mild)]
+
+
+async def test_what_is_over_before_the_store_is_back_is_forgotten() -> None:
+    """Short kicks, again and again, while the store is away: they take no memory, and nobody is told."""
+    async with instance("memory:") as one:
+        keep = one.log.broker.revoke
+
+        async def refuse(revocation: Revocation) -> None:
+            raise BrokerUnavailableError(f"away: {revocation}")
+
+        one.log.broker.revoke = refuse  # type: ignore[method-assign]
+        for number in range(5_000):
+            with pytest.raises(BrokerUnavailableError):
+                await one.revocations.revoke(Revocation(RevocationKind.AWAY, f"u{number}", now_ms() - 1))
+        assert len(one.revocations._untold) < 2_000
+        told: list[Revocation] = []
+
+        async def note(revocation: Revocation) -> None:
+            told.append(revocation)
+            await keep(revocation)
+
+        one.log.broker.revoke = note  # type: ignore[method-assign]
+        await one.revocations.read()
+        assert told == []
 
 
 async def test_who_has_to_stay_away_is_kept_also_when_the_others_could_not_be_told() -> None:
