@@ -21,6 +21,7 @@ USER_PREFIX = "user:"
 BROADCAST = "all"
 _ME = "~me"
 _ALL = "~all"
+EVENT_KEYS = frozenset({_ME, _ALL})  # the names in a cursor of the channels that are no rooms
 
 
 class InvalidPositionError(ValueError):
@@ -54,6 +55,11 @@ def cursor_key(channel: str) -> str:
     """The name of a channel in a cursor: the percent-encoded room, `~me` or `~all`."""
     if channel.startswith(ROOM_PREFIX):
         return quote(channel[len(ROOM_PREFIX) :], safe="")
+    return event_key(channel)
+
+
+def event_key(channel: str) -> str:
+    """The name in a cursor of a channel of personal or broadcast events."""
     return _ALL if channel == BROADCAST else _ME
 
 

@@ -6,7 +6,7 @@ adapters of this package are called directly.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ from rtcli.client.endpoint import Endpoint
 from rtcli.load.adapters.interface import (
     Acked,
     ChannelEvent,
+    ChannelStart,
     Closing,
     Data,
     Event,
@@ -54,6 +55,8 @@ _FIELDS: Mapping[type, tuple[Any, ...]] = {
     Other: (),
 }
 """The types of each event's fields."""
+_START: tuple[Any, ...] = (str, _PLACE, (bool, type(None)))
+"""The types of the fields of each `ChannelStart` in a Hello."""
 
 
 class _Guard:
@@ -114,7 +117,14 @@ class _Guard:
         types = _FIELDS.get(type(value))
         if types is None or not all(map(isinstance, value, types)):
             self.returned(method, value, "an event of rtcli.load.adapters with the types of its fields")
+        if type(value) is Hello and not _are_starts(value.channels):
+            self.returned(method, value, "channels that are each a ChannelStart with the types of its fields")
         return value  # type: ignore[no-any-return] # checked above
+
+
+def _are_starts(channels: Sequence[Any]) -> bool:
+    """Whether the channels of a Hello are what they should be."""
+    return all(isinstance(it, ChannelStart) and all(map(isinstance, it, _START)) for it in channels)
 
 
 def _name(method: Callable[..., object]) -> str:

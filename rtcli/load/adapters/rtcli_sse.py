@@ -24,7 +24,7 @@ from rtcli.load.adapters.interface import (
     unreadable,
 )
 from rtcli.protocol.paths import EVENT_STREAM_PATH
-from rtcli.protocol.position import Position
+from rtcli.protocol.position import EVENT_KEYS, Position
 
 
 class _Channel(msgspec.Struct):
@@ -104,7 +104,7 @@ def _events(event: str, data: str, last_id: str) -> list[Event]:
             for start in starts
             if not start.channel.startswith("~")
         ]
-        events = [start for start in starts if start.channel.startswith("~")]
+        events = [start for start in starts if start.channel in EVENT_KEYS]
         return [Hello(ready.connection_id, events), *rooms]
     if event == "gap":
         gap = _decode_gap(data)
@@ -118,4 +118,4 @@ def _events(event: str, data: str, last_id: str) -> list[Event]:
 def _channel_event(last_id: str) -> list[Event]:
     """A personal or broadcast event: its own channel and position come first in its id."""
     channel, _, position = last_id.partition(",")[0].partition("=")
-    return [ChannelEvent(channel, read_position(position))] if channel in {"~me", "~all"} else []
+    return [ChannelEvent(channel, read_position(position))] if channel in EVENT_KEYS else []

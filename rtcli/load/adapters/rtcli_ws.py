@@ -29,7 +29,7 @@ from rtcli.load.adapters.interface import (
 )
 from rtcli.protocol import messages
 from rtcli.protocol.paths import WEBSOCKET_PATH, websocket_address
-from rtcli.protocol.position import Position, cursor_key
+from rtcli.protocol.position import EVENT_KEYS, Position, event_key
 
 _IGNORED = b'{"type":"user_'
 
@@ -108,6 +108,7 @@ def _starts(data: messages.ConnectedData) -> list[ChannelStart]:
     return [
         ChannelStart(channel, read_position(state.position), state.recovered)
         for channel, state in (data.channels or {}).items()
+        if channel in EVENT_KEYS
     ]
 
 
@@ -124,7 +125,7 @@ _READERS: Mapping[type, Callable[[Any], Event]] = {
     ),
     messages.Connected: lambda it: Hello(it.data.connection_id, _starts(it.data)),
     messages.Event: lambda it: ChannelEvent(
-        cursor_key(it.data.channel), Position(it.data.epoch, it.data.offset)
+        event_key(it.data.channel), Position(it.data.epoch, it.data.offset)
     ),
     messages.ServerPing: lambda _: Reply(b'{"type":"pong"}'),
     messages.Closing: lambda it: Closing(it.data.retry_after_ms / 1000),

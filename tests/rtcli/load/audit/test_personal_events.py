@@ -8,11 +8,14 @@ import time
 from collections import Counter
 
 import httpx
+import msgspec
 import pytest
 
-from rtcli.load.adapters import ChannelStart, Position
+from rtcli.load.adapters import ChannelEvent, ChannelStart, Hello, Position, RtcliSse, RtcliWs
 from rtcli.load.audit.personal_events import DECLARED, MISSING, REPEATED, PersonalEvents
 from rtcli.load.results.model import Verdict
+from rtcli.protocol.messages import encode
+from rtcli.protocol.messages import server as s
 from rtcli.protocol.tokens import create_token
 from rtcli_server.process.runner import running_server
 from rtcli_server.settings import Settings
@@ -86,6 +89,26 @@ def test_gaps_are_counted_and_rooms_are_none_of_these_channels() -> None:
     for lie in (-5, 0):
         assert user.events.declare_gap("~me", at(6), lie)
     assert user.counts == {DECLARED: 5}
+
+
+def test_a_server_that_makes_up_channels_fills_no_memory() -> None:
+    """Only the channels of the protocol are followed, on either transport."""
+    keys = ("~me", "~all", "~us", "general", "a&b")
+    states = {key: s.ChannelState(position="aaaa-1") for key in keys}
+    hello = s.ConnectedData(
+        connection_id="c", user_id="7", instance_id="i", heartbeat_s=30.0, cursor="", channels=states
+    )
+    greeting = RtcliWs().parse(encode(s.Connected(data=hello)))
+    assert isinstance(greeting, Hello)
+    assert {start.channel for start in greeting.channels} == {"~me", "~all"}
+    ready = msgspec.json.encode(s.ReadyData(connection_id="c", cursor="", channels=states)).decode()
+    first, *_ = RtcliSse().parse("ready", ready, "")
+    assert isinstance(first, Hello)
+    assert {start.channel for start in first.channels} == {"~me", "~all"}
+    for channel in ("room:general", "user:8", "what", ""):
+        data = s.EventData(event="e", data=1, channel=channel, offset=1, epoch="aaaa")
+        event = RtcliWs().parse(encode(s.Event(data=data)))
+        assert event == ChannelEvent("~me", at(1))
 
 
 SCENARIO = """

@@ -109,6 +109,17 @@ async def test_an_adapter_that_returns_something_else_is_named(
     assert_broken(result, f"its {method} returned {value}, not {wanted}")
 
 
+@pytest.mark.parametrize("start", ["1", "('~me', None, None)", "adapters.ChannelStart('~me', 7, None)"])
+async def test_an_adapter_that_begins_channels_with_something_else_is_named(
+    server: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: str
+) -> None:
+    name = f"starts_{len(start)}"
+    body = f"from rtcli.load import adapters; return adapters.Hello('c', [{start}])"
+    install_adapter(tmp_path, monkeypatch, name, WS.format(method="parse", body=body))
+    result = await run(WS_FLOW.format(protocol=name), server.url, secret=SECRET)
+    assert_broken(result, "its parse returned Hello(", "not channels that are each a ChannelStart")
+
+
 @pytest.mark.parametrize("method", SSE_METHODS)
 async def test_an_adapter_of_streams_that_returns_something_else_is_named(
     server: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
