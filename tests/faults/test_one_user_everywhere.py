@@ -34,7 +34,7 @@ async def test_every_event_comes_once_on_each_of_three_connections(
     await asyncio.gather(*[server.start() for server in servers])
     user = OneUser(servers, tmp_path, seed=13)
     async with user.connected():
-        await user.publish(600.0 if soak else 2.5, cut_s=2.0 if soak else 0.4)
+        await user.publish(600.0 if soak else 2.5, cut_s=2.0 if soak else 0.4, at_least=30)
         verdict = await user.rest()
         log.info("%s: %s, %s", store, verdict.summary(), [it.proxy.counts for it in user.transports])
         assert verdict.violations == []
@@ -42,6 +42,6 @@ async def test_every_event_comes_once_on_each_of_three_connections(
         assert verdict.declared_lost == 0
         assert verdict.deliveries == 3 * verdict.acknowledged > 3 * 20
         for transport in user.transports:
-            assert transport.proxy.counts.connections > 2
+            assert transport.proxy.counts.connections > 3  # two of them by cuts of all
     for server in servers:
         log_is_clean(server)

@@ -198,15 +198,15 @@ class OneUser:
 
     # -- publishing ----------------------------------------------------------------------------------------
 
-    async def publish(self, seconds: float, cut_s: float) -> None:
-        """Publish in each channel in turn for so long, while connections live for `cut_s` on average."""
+    async def publish(self, seconds: float, cut_s: float, *, at_least: int) -> None:
+        """Publish in each channel in turn, while connections live for `cut_s` on average."""
         for transport in self.transports:
             transport.cut_s = cut_s
             transport.proxy.cut()
         end = time.monotonic() + seconds
         async with _publisher() as http:
             for channel in itertools.cycle(CHANNELS):
-                if time.monotonic() > end:
+                if time.monotonic() > end and len(self.sent) >= at_least:
                     break
                 await self._publish(http, channel)
                 await asyncio.sleep(PAUSE_S)
