@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -35,7 +35,7 @@ T = TypeVar("T")
 class Kicked(msgspec.Struct, frozen=True):
     """How many connections and streams were closed."""
 
-    closed: int
+    closed: Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Revoked(msgspec.Struct, frozen=True):

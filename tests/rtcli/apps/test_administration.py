@@ -149,6 +149,10 @@ async def test_what_is_asked_and_what_is_answered(scripted: Scripted) -> None:
         assert await administrator.kick("a/..", None) == Kicked(2)
         assert await administrator.kick("..", 90.5) == Kicked(2)
         assert await administrator.kick("7", 2_592_000.0) == Kicked(2)
+        scripted.answers = [(200, b'{"closed":-1}')]
+        with pytest.raises(CliError, match="does not answer as a server of rtcli"):
+            await administrator.kick("7", None)
+        scripted.asked.pop()
         scripted.answers = [(201, b'{"until":"2030-01-01T00:00:00.000Z","more":1}')]
         assert await administrator.revoke({"jti": "a"}) == Revoked("2030-01-01T00:00:00.000Z")
     assert scripted.asked == [
