@@ -9,6 +9,10 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Page, async_playwright
 
+from tests.support.redis.server import redis_of_session
+
+__all__ = ["redis_of_session"]
+
 # Without these, Chromium connects to hosts that are not under test.
 QUIET = [
     "--disable-background-networking",
