@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.redis.cluster import RedisCluster
 from tests.support.redis.server import RedisServer
 from tests.support.servers.live_server import TRANSPORTS, LiveServer, live_server
 
@@ -21,13 +22,17 @@ def server(request: pytest.FixtureRequest) -> Iterator[LiveServer]:
         yield server
 
 
-@pytest.fixture(scope="module", params=["memory", "sqlite", "redis"])
+@pytest.fixture(scope="module", params=["memory", "sqlite", "redis", "cluster"])
 def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The URL of an empty log, once for each kind."""
     if request.param == "redis":
         redis: RedisServer = request.getfixturevalue("redis_of_session")
         redis.command("FLUSHALL")
         return redis.url
+    if request.param == "cluster":
+        cluster: RedisCluster = request.getfixturevalue("cluster_of_session")
+        cluster.flush()
+        return cluster.url
     path: Path = tmp_path_factory.mktemp("log") / "rt.db"
     return {"memory": "memory:", "sqlite": f"sqlite:{path}"}[request.param]
 

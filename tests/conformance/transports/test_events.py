@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import time
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from rtcli_server.broker import Published
-from rtcli_server.realtime import RealtimeServer
 from tests.support.clients.raw_http import RawWebSocket
 from tests.support.clients.raw_sse import EventStream
-from tests.support.clients.rooms import connect_ws, join, say
+from tests.support.clients.rooms import connect_ws, join, publish_event, say
 from tests.support.servers.live_server import LiveServer
-from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
@@ -32,16 +27,6 @@ def server(stored_server: LiveServer) -> LiveServer:
 def sub(request: pytest.FixtureRequest) -> str:
     """A user of this test alone."""
     return str(abs(hash(request.node.nodeid)) % 10**9)
-
-
-def publish(server: LiveServer, channel: str, *numbers: int) -> None:
-    for number in numbers:
-
-        def start(realtime: RealtimeServer, data: bytes = b'{"n":%d}' % number) -> asyncio.Future[Published]:
-            return realtime.broker.publish(channel, "news", data, time_ms=int(time.time() * 1000))
-
-        future = server.ask(start)
-        wait_until(future.done)
 
 
 def open_at(server: LiveServer, sub: str, cursor: str = "") -> tuple[RawWebSocket, Greeting]:
@@ -66,8 +51,8 @@ def test_each_connection_of_a_user_gets_every_event_once_in_order(server: LiveSe
     second, _ = open_at(server, sub)
     with first, second, EventStream(server.port, sub=sub) as stream:
         stream.until("ready")
-        publish(server, f"user:{sub}", *range(5))
-        publish(server, f"user:{sub}", *range(5, 10))
+        publish_event(server, f"user:{sub}", *range(5))
+        publish_event(server, f"user:{sub}", *range(5, 10))
         for ws in (first, second):
             assert numbers_of(ws, f"user:{sub}", 10) == list(range(10))
         assert [json.loads(stream.until("news").data)["n"] for _ in range(10)] == list(range(10))
@@ -77,14 +62,14 @@ def test_who_begins_beside_one_that_follows_gets_the_same(server: LiveServer, su
     """The first follows the user's channel since it was written to; the other waits for word of it."""
     first, _ = open_at(server, sub)
     with first:
-        publish(server, f"user:{sub}", 1)
+        publish_event(server, f"user:{sub}", 1)
         assert numbers_of(first, f"user:{sub}", 1) == [1]
         second, _ = open_at(server, sub)
         with second:
-            publish(server, f"user:{sub}", 2, 3)
+            publish_event(server, f"user:{sub}", 2, 3)
             for ws in (first, second):
                 assert numbers_of(ws, f"user:{sub}", 2) == [2, 3]
-        publish(server, f"user:{sub}", 4)
+        publish_event(server, f"user:{sub}", 4)
         assert numbers_of(first, f"user:{sub}", 1) == [4]
 
 
@@ -92,8 +77,8 @@ def test_a_cursor_goes_on_over_either_transport(server: LiveServer, sub: str) ->
     ws, greeting = open_at(server, sub)
     ws.sock.close()
     cursor = greeting["cursor"]
-    publish(server, f"user:{sub}", 1, 2)
-    publish(server, "all", 3)
+    publish_event(server, f"user:{sub}", 1, 2)
+    publish_event(server, "all", 3)
     ws, greeting = open_at(server, sub, cursor)
     with ws:
         assert greeting["recovered"] is True
@@ -103,7 +88,7 @@ def test_a_cursor_goes_on_over_either_transport(server: LiveServer, sub: str) ->
         ws.send("cursor", "c-1")
         answer = ws.until("cursor")
         assert answer["id"] == "c-1"
-        publish(server, f"user:{sub}", 4)
+        publish_event(server, f"user:{sub}", 4)
         assert numbers_of(ws, f"user:{sub}", 1) == [4]
     with EventStream(server.port, sub=sub, last_event_id=answer["data"]["cursor"]) as stream:
         ready = stream.json("ready")
@@ -113,7 +98,7 @@ def test_a_cursor_goes_on_over_either_transport(server: LiveServer, sub: str) ->
     ws, greeting = open_at(server, sub, event.id or "")
     with ws:  # of the stream: there is nothing that it has not seen
         assert greeting["recovered"] is True
-        publish(server, f"user:{sub}", 5)
+        publish_event(server, f"user:{sub}", 5)
         assert numbers_of(ws, f"user:{sub}", 1) == [5]
 
 
@@ -133,7 +118,7 @@ def test_what_cannot_be_recovered_is_said(server: LiveServer, sub: str, cursor: 
     with ws:
         assert (greeting["recovered"], greeting["reason"]) == (False, reason)
         assert greeting["channels"]["~me"]["reason"] == reason
-        publish(server, f"user:{sub}", 1)
+        publish_event(server, f"user:{sub}", 1)
         assert numbers_of(ws, f"user:{sub}", 1) == [1]
 
 

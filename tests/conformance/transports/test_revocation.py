@@ -1,4 +1,7 @@
-"""What clients see of revoked tokens and of kicks that say "stay away", over both WebSocket transports."""
+"""What clients see of revoked tokens and of kicks that say "stay away", over both WebSocket transports.
+
+What the log has to do with runs on each; the rest is decided by the list in memory, on every log alike.
+"""
 
 from __future__ import annotations
 
@@ -76,30 +79,30 @@ def assert_closed(ws: RawWebSocket, reason: str) -> None:
         assert json.loads(frame.payload)["type"] != "closing"
 
 
-def test_what_a_revoked_token_has_opened_ends_and_nothing_else(server: LiveServer) -> None:
+def test_what_a_revoked_token_has_opened_ends_and_nothing_else(stored_server: LiveServer) -> None:
     user = new_user()
     revoked, other = token(user, token_id=f"{user}-a"), token(user, token_id=f"{user}-b")
     path = "/api/v1/ws?token="
     with (
-        RawWebSocket(server.port, path + revoked) as ends,
-        RawWebSocket(server.port, path + other) as stays,
-        EventStream(server.port, bearer=revoked) as ending,
-        EventStream(server.port, bearer=other) as staying,
+        RawWebSocket(stored_server.port, path + revoked) as ends,
+        RawWebSocket(stored_server.port, path + other) as stays,
+        EventStream(stored_server.port, bearer=revoked) as ending,
+        EventStream(stored_server.port, bearer=other) as staying,
     ):
         for ws in (ends, stays):
             assert ws.message()["type"] == "pong"
         ending.until("ready")
         staying.until("ready")
-        revoke(server, jti=f"{user}-a")
+        revoke(stored_server, jti=f"{user}-a")
         assert_closed(ends, "revoked")
         assert ending.event() is None, "no closing: it shall not come back"
-        assert attempt(server, revoked) == (1008, "invalid_token: Invalid or expired token")
-        assert status(server, revoked) == 401
-        assert status(server, revoked, "/api/v1/rooms") == 401
+        assert attempt(stored_server, revoked) == (1008, "invalid_token: Invalid or expired token")
+        assert status(stored_server, revoked) == 401
+        assert status(stored_server, revoked, "/api/v1/rooms") == 401
         stays.send("ping")
         assert stays.until("pong")
-        assert attempt(server, other) == (None, "pong")
-        admin(server, "POST", f"/api/v1/users/{user}/events", event="news")
+        assert attempt(stored_server, other) == (None, "pong")
+        admin(stored_server, "POST", f"/api/v1/users/{user}/events", event="news")
         staying.until("news")
 
 
@@ -159,23 +162,23 @@ def test_a_refreshed_connection_has_the_newer_token(server: LiveServer) -> None:
         assert_closed(ws, "revoked")
 
 
-def test_a_kick_keeps_a_user_away_whatever_the_token(server: LiveServer) -> None:
+def test_a_kick_keeps_a_user_away_whatever_the_token(stored_server: LiveServer) -> None:
     user = new_user()
-    with open_ws(server, user) as ws, EventStream(server.port, sub=user) as stream:
+    with open_ws(stored_server, user) as ws, EventStream(stored_server.port, sub=user) as stream:
         cursor = stream.until("ready").id
-        assert kick(server, user, 600) == 2
+        assert kick(stored_server, user, 600) == 2
         assert_closed(ws, "kicked")
         assert stream.event() is None
     away = token(user)
-    assert attempt(server, away) == (4500, "forbidden: Kicked: stay away")
-    assert status(server, away) == 403
-    assert status(server, away, method="HEAD") == 403
-    assert status(server, away, "/api/v1/rooms") == 403
+    assert attempt(stored_server, away) == (4500, "forbidden: Kicked: stay away")
+    assert status(stored_server, away) == 403
+    assert status(stored_server, away, method="HEAD") == 403
+    assert status(stored_server, away, "/api/v1/rooms") == 403
     by_parameter = f"{STREAM}?last_event_id={quote(cursor, safe='')}"
-    assert status(server, away, header=f"Last-Event-ID: {cursor}") == 204
-    assert status(server, away, by_parameter) == 204
-    assert status(server, away, by_parameter, method="HEAD") == 204
-    assert attempt(server, token(new_user())) == (None, "pong")
+    assert status(stored_server, away, header=f"Last-Event-ID: {cursor}") == 204
+    assert status(stored_server, away, by_parameter) == 204
+    assert status(stored_server, away, by_parameter, method="HEAD") == 204
+    assert attempt(stored_server, token(new_user())) == (None, "pong")
 
 
 def test_who_had_to_stay_away_for_a_while_comes_in_again(server: LiveServer) -> None:

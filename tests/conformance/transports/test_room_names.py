@@ -14,6 +14,7 @@ from tests.support.clients.raw_http import RawWebSocket
 from tests.support.clients.raw_sse import EventStream
 from tests.support.clients.rooms import join, open_ws
 from tests.support.protocol.room_names import HARD_NAMES, decomposed
+from tests.support.redis.cluster import RedisCluster
 from tests.support.redis.server import RedisServer
 from tests.support.servers.live_server import LiveServer, live_server, token
 
@@ -121,8 +122,12 @@ def test_http_takes_any_spelling_and_repeats_it(stored_server: LiveServer, name:
         assert [ws.until("new_message")["data"]["content"] for _ in range(2)] == ["x", "y"]
 
 
-def test_a_room_that_somebody_is_in_is_listed_by_its_name(fast: bool) -> None:
-    with live_server(fast_websockets=fast) as server, http(server) as client, open_ws(server, "8") as ws:
+def test_a_room_that_somebody_is_in_is_listed_by_its_name(fast: bool, store_url: str) -> None:
+    with (
+        live_server(fast_websockets=fast, store=store_url) as server,
+        http(server) as client,
+        open_ws(server, "8") as ws,
+    ):
         for name in HARD_NAMES:
             join(ws, decomposed(name))
         listed = {entry["room"]: entry["member_count"] for entry in client.get("/rooms").json()["rooms"]}
@@ -196,11 +201,15 @@ def test_what_is_no_name_is_refused_everywhere(server: LiveServer, room: str) ->
         assert client.post(at(room, "messages"), json={"content": "x"}).json()["code"] == "invalid_room"
 
 
-def test_two_instances_are_one_room_under_every_name(redis_of_session: RedisServer, fast: bool) -> None:
-    url = f"{redis_of_session.url}?prefix=names-{next(_runs)}"  # others use this Redis, too
+@pytest.mark.parametrize("kind", ["redis_of_session", "cluster_of_session"])
+def test_two_instances_are_one_room_under_every_name(
+    request: pytest.FixtureRequest, kind: str, fast: bool
+) -> None:
+    store: RedisServer | RedisCluster = request.getfixturevalue(kind)
+    url = f"{store.url}?prefix=names-{next(_runs)}"  # others use this Redis, too
     with (
-        live_server(fast_websockets=fast, store=url) as one,
-        live_server(fast_websockets=not fast, store=url) as two,
+        live_server(fast_websockets=fast, store=url, instance_lease_s=4) as one,
+        live_server(fast_websockets=not fast, store=url, instance_lease_s=4) as two,
         open_ws(one, "1", name="Ann") as ann,
         open_ws(two, "2", name="Bob") as bob,
         http(two) as client,

@@ -1,17 +1,10 @@
-"""Rooms: joining, leaving, chatting, typing, presence and resume, on both WebSocket transports."""
+"""Rooms: joining, leaving, chatting, typing and presence, on both WebSocket transports."""
 
 from __future__ import annotations
 
-import pytest
-
-from rtcli.protocol.position import parse_position
 from tests.support.clients.raw_http import PING, PONG, TEXT, RawWebSocket
 from tests.support.clients.rooms import join, open_ws, publish_event, say
 from tests.support.servers.live_server import LiveServer, live_server, token
-
-
-def contents(ws: RawWebSocket, count: int) -> list[str]:
-    return [ws.until("new_message")["data"]["content"] for _ in range(count)]
 
 
 def test_the_greeting(server: LiveServer) -> None:
@@ -24,32 +17,6 @@ def test_the_greeting(server: LiveServer) -> None:
         assert data["protocol"] == 1
         assert data["heartbeat_s"] == 30.0
         assert {"connection_id", "instance_id", "token_expires_at"} <= data.keys()
-
-
-def test_everyone_gets_a_message_once_and_in_order(server: LiveServer, room: str) -> None:
-    with open_ws(server, "1") as first, open_ws(server, "2") as second:
-        join(first, room)
-        join(second, room)
-        for number in range(50):
-            first.send("chat_message", room=room, content=str(number))
-        for ws in (first, second):
-            messages = [ws.until("new_message")["data"] for _ in range(50)]
-            assert [message["content"] for message in messages] == [str(number) for number in range(50)]
-            assert [message["offset"] for message in messages] == list(range(1, 51))
-            assert {message["sender_id"] for message in messages} == {1}
-
-
-def test_a_publish_is_acknowledged_and_its_repeat_is_known(server: LiveServer, room: str) -> None:
-    with open_ws(server) as ws:
-        join(ws, room)
-        ws.send("chat_message", "c-1", room=room, content="once")
-        first = ws.until("ack")
-        assert first["id"] == "c-1"
-        assert not first["data"]["duplicate"]
-        ws.send("chat_message", "c-1", room=room, content="once")
-        again = ws.until("ack")
-        assert again["data"]["duplicate"]
-        assert again["data"]["offset"] == first["data"]["offset"]
 
 
 def test_commands_take_effect_in_their_order(server: LiveServer, room: str) -> None:
@@ -136,77 +103,6 @@ def test_typing_is_told_to_the_other_users_and_ends_by_itself(fast: bool, room: 
             while (message := own.message()).get("id") != "end":
                 types.append(message["type"])
             assert "user_typing" not in types
-
-
-# -- resume -----------------------------------------------------------------------------------------------
-
-
-def test_history_comes_after_the_reply_and_before_live(server: LiveServer, room: str) -> None:
-    with open_ws(server, "1") as ann, open_ws(server, "2") as bob:
-        join(ann, room)
-        say(ann, room, "a", "b", "c")
-        joined = join(bob, room, history=2)
-        assert joined["replayed"] == 2
-        assert "recovered" not in joined
-        say(ann, room, "d")
-        assert contents(bob, 3) == ["b", "c", "d"]
-
-
-def test_a_resume_gives_what_was_missed_once(server: LiveServer, room: str) -> None:
-    with open_ws(server, "1") as ann:
-        position = str(join(ann, room)["position"])
-        say(ann, room, "a", "b")
-        with open_ws(server, "2") as bob:
-            joined = join(bob, room, since=position)
-            assert (joined["recovered"], joined["replayed"]) == (True, 2)
-            assert contents(bob, 2) == ["a", "b"]
-            top = str(joined["position"])
-            again = join(bob, room, since=top)
-            assert (again["recovered"], again["replayed"]) == (True, 0)
-
-
-@pytest.mark.parametrize(
-    ("since", "reason"),
-    [
-        ("zzzz-0", "epoch_changed"),
-        ("{}-99", "future"),
-        ("rubbish", "invalid"),
-        ("", "invalid"),
-        ("{}-1x", "invalid"),
-    ],
-)
-def test_a_resume_that_fails_says_why_and_goes_live(
-    server: LiveServer, room: str, since: str, reason: str
-) -> None:
-    with open_ws(server) as ws:
-        epoch, _ = parse_position(str(join(ws, room)["position"]))
-        joined = join(ws, room, since=since.format(epoch))
-        assert joined["recovered"] is False
-        assert joined["reason"] == reason
-        assert joined["replayed"] == 0
-        ws.send("chat_message", room=room, content="live")
-        assert contents(ws, 1) == ["live"]
-
-
-def test_too_many_and_trimmed(fast: bool, room: str) -> None:
-    with (
-        live_server(fast_websockets=fast, max_replay=3, history_size=5) as server,
-        open_ws(server, "1") as ann,
-        open_ws(server, "2") as bob,
-    ):
-        epoch, _ = parse_position(str(join(ann, room)["position"]))
-        say(ann, room, *map(str, range(8)))
-        assert join(bob, room, since=f"{epoch}-4")["reason"] == "too_many"
-        assert join(bob, room, since=f"{epoch}-5")["replayed"] == 3
-        assert join(bob, room, since=f"{epoch}-1")["reason"] == "too_many"
-    with (
-        live_server(fast_websockets=fast, history_size=2) as server,
-        open_ws(server, "1") as ann,
-        open_ws(server, "2") as bob,
-    ):
-        epoch, _ = parse_position(str(join(ann, room)["position"]))
-        say(ann, room, *map(str, range(8)))
-        assert join(bob, room, since=f"{epoch}-1")["reason"] == "trimmed"
 
 
 # -- rights, tokens ---------------------------------------------------------------------------------------

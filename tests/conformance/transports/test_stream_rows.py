@@ -100,21 +100,6 @@ def test_s6_bytes_in_the_header_and_two_headers(server: LiveServer, value: str) 
         assert stream.json("ready")["reason"] == "invalid_cursor"
 
 
-def test_a_cursor_of_other_rooms_is_no_reason_to_lose_anything(server: LiveServer, room: str) -> None:
-    """A client may follow other rooms when it reconnects; a new room begins at its top."""
-    with open_ws(server) as ws, EventStream(server.port, rooms=(room,)) as stream:
-        cursor = stream.until("ready").id
-        join(ws, room)
-        say(ws, room, "a")
-        with EventStream(server.port, rooms=(room, "another"), last_event_id=cursor) as wider:
-            channels = wider.json("ready")["channels"]
-            assert "recovered" not in channels["another"]
-            assert channels[room]["recovered"] is True
-            assert json.loads(wider.until("new_message").data)["content"] == "a"
-        with EventStream(server.port, rooms=("another",), last_event_id=cursor) as narrower:
-            assert narrower.json("ready")["recovered"] is True
-
-
 # -- what is asked for ------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
@@ -21,6 +22,8 @@ from rtcli_server import (
 )
 from rtcli_server.broker import BrokerUnavailableError
 from tests.support.clients.embedded import connected, embedded_settings, token
+from tests.support.redis.cluster import RedisCluster
+from tests.support.redis.server import RedisServer
 from tests.support.servers.foreign_server import ASGI_SERVERS, served
 
 
@@ -31,12 +34,20 @@ class Running(NamedTuple):
     port: int
 
 
-@pytest.fixture(params=[(server, app) for server in ASGI_SERVERS for app in (FastAPI, Starlette)], ids=str)
-async def running(request: pytest.FixtureRequest) -> AsyncIterator[Running]:
-    """A server in an application that has nothing else."""
-    server, new_app = request.param
+APPLICATIONS = [(server, app, "memory") for server in ASGI_SERVERS for app in (FastAPI, Starlette)]
+APPLICATIONS += [("uvicorn", FastAPI, store) for store in ("sqlite", "redis", "cluster")]
+
+
+@pytest.fixture(params=APPLICATIONS, ids=str)
+async def running(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Running]:
+    """A server in an application that has nothing else: on each ASGI server, and on each log."""
+    server, new_app, store = request.param
+    url = f"sqlite:{tmp_path / 'rt.db'}" if store == "sqlite" else "memory:"
+    if store in {"redis", "cluster"}:
+        redis: RedisServer | RedisCluster = request.getfixturevalue(f"{store}_of_session")
+        url = f"{redis.url}?prefix=embedded"
     app = new_app()
-    realtime = Realtime(embedded_settings())
+    realtime = Realtime(embedded_settings(store=url))
     realtime.mount(app)
     async with served(app, server) as port:
         yield Running(realtime, port)

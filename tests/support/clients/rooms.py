@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
+from rtcli_server.broker import Published
+from rtcli_server.realtime import RealtimeServer
 from tests.support.clients.raw_http import RawWebSocket
 from tests.support.servers.live_server import LiveServer, token
+from tests.support.waiting import wait_until
 
 
 def open_ws(
@@ -42,7 +46,12 @@ def say(ws: RawWebSocket, room: str, *texts: str) -> None:
         ws.until("ack")
 
 
-def publish_event(server: LiveServer, channel: str) -> None:
-    """Publish `news` as the HTTP API does."""
-    now_ms = int(time.time() * 1000)
-    server.ask(lambda realtime: realtime.broker.publish(channel, "news", b'{"n":1}', time_ms=now_ms).done())
+def publish_event(server: LiveServer, channel: str, *numbers: int) -> None:
+    """Publish `news` with these numbers, or with a 1, as the HTTP API does: each is in the log afterwards."""
+    for number in numbers or (1,):
+
+        def start(realtime: RealtimeServer, data: bytes = b'{"n":%d}' % number) -> asyncio.Future[Published]:
+            return realtime.broker.publish(channel, "news", data, time_ms=int(time.time() * 1000))
+
+        future = server.ask(start)
+        wait_until(future.done)
