@@ -41,8 +41,8 @@ PAUSE_S = (
 Told = list[dict[str, Any]]
 
 
-def token(sub: str, **claims: str) -> str:
-    return create_token(SECRET, sub=sub, now=time.time(), **claims)
+def token(sub: str, scope: str | None = None) -> str:
+    return create_token(SECRET, sub=sub, now=time.time(), scope=scope)
 
 
 def answer(request: BaseHTTPRequestHandler) -> None:
