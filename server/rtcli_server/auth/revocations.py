@@ -92,6 +92,8 @@ class RevokedTokens:
         found = same_kind.get(revocation.subject)
         if found is None and self._has_reached(MAX_LISTED):
             return None
+        if found is not None and found.includes(revocation):
+            return found
         whole = same_kind[revocation.subject] = revocation if found is None else found.merged(revocation)
         if len(self) >= self._prune_at:
             self._prune()

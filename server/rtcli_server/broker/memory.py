@@ -69,14 +69,17 @@ class ChannelLog:
 class MemoryBroker(OneProcessBroker):
     """The log of one process."""
 
-    def __init__(self, retention: Retention, *, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, retention: Retention, *, now_ms: Callable[[], int], revoked: RevokedTokens | None = None
+    ) -> None:
+        """`revoked`: the list in which revocations are kept, which ends with the process as this does."""
         super().__init__()
         self._max_count = retention.max_count
         self._max_total_bytes = retention.max_total_bytes
         self._max_age_ms = retention.max_age_ms
         self._max_channel_bytes = retention.max_channel_bytes + CHANNEL_BYTES
         self._now_ms = now_ms
-        self._revoked = RevokedTokens(now_ms)
+        self._revoked = RevokedTokens(now_ms) if revoked is None else revoked
         self._epoch = new_epoch()  # of every unknown channel
         self._channels: OrderedDict[str, ChannelLog] = OrderedDict()  # least recently used first
         self._tops: OrderedDict[str, Position] = OrderedDict()  # of channels that lost their ring

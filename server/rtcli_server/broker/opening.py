@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from urllib.parse import parse_qsl
 
+from rtcli_server.auth.revocations import RevokedTokens
 from rtcli_server.broker.base import Broker, InvalidStoreError, Retention
 from rtcli_server.broker.coordinator import new_instance_id
 from rtcli_server.broker.foreign import ForeignContent
@@ -20,20 +21,21 @@ def open_broker(
     retention: Retention | None = None,
     supervisor: Supervisor | None = None,
     foreign: ForeignContent | None = None,
+    revoked: RevokedTokens | None = None,
 ) -> Broker:
     """Open the log that `url` names.
 
     `memory:`, `sqlite:PATH` with `?synchronous=full|normal`, or a URL as described in redis/target.py.
     Redis need not be up yet. Called before or in the event loop that uses the broker. `supervisor` owns what
     the log runs in the background, and is told when something of it ends. `foreign` counts what is found
-    there and not ours.
+    there and not ours. `revoked` is the server's list: a log in memory needs no other.
 
     Raises InvalidStoreError, with a text for the person who wrote the URL.
     """
     retention, supervisor = retention or Retention(), supervisor or Supervisor()
     foreign = foreign or ForeignContent()
     if url == "memory:":
-        return MemoryBroker(retention, now_ms=now_ms)
+        return MemoryBroker(retention, now_ms=now_ms, revoked=revoked)
     scheme, _, rest = url.partition(":")
     if scheme == "sqlite" and rest:
         return _open_sqlite(rest, retention, supervisor, foreign)

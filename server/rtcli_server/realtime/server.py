@@ -105,7 +105,7 @@ class RealtimeServer:
     def _open_log(self) -> None:
         self.foreign = ForeignContent(self.clock.now)
         self.broker: Broker = open_broker(
-            self.settings.store, new_retention(self.settings), self.supervisor, self.foreign
+            self.settings.store, new_retention(self.settings), self.supervisor, self.foreign, self._revoked
         )
         self.history: ReadHistory = self.broker.history
         self.fanout = new_fanout(self.broker, self.clock, self.metrics)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import pytest
 
 from rtcli.protocol.position import Position
+from rtcli_server.auth.revocations import Revocation, RevocationKind
 from rtcli_server.broker import InvalidStoreError, Retention, open_broker
 from rtcli_server.broker import memory as module
 from rtcli_server.broker.idempotency import IdempotencyKeys
 from rtcli_server.broker.memory import CHANNEL_BYTES, MemoryBroker
+from rtcli_server.broker.opening import now_ms
+from rtcli_server.realtime import RealtimeServer
+from rtcli_server.settings import Settings
 
 
 class Clock:
@@ -155,3 +159,11 @@ def test_an_old_key_behind_a_young_one_is_not_found() -> None:
     keys.remember(("a", "old"), Position("abcd", 2), age_ms=150)
     assert keys.find(("a", "old")) is None
     assert keys.find(("a", "young")) == Position("abcd", 1)
+
+
+async def test_a_server_and_its_log_in_memory_have_one_list_of_what_is_revoked() -> None:
+    server = RealtimeServer(Settings(secrets=("a secret for tests, longer than 32 bytes",)))
+    revocation = Revocation(RevocationKind.TOKEN, "stolen", now_ms() + 60_000)
+    server._revoked.add(revocation)
+    assert await server.broker.revocations() == [revocation]
+    await server.broker.close()
