@@ -13,6 +13,8 @@
 const PATH = "/api/v1/ws/v2";
 const MAX_UNSENT = 100;
 const STABLE_MS = 10_000; // connected for so long, the next loss begins with a short delay again
+const TRY_AGAIN = ["rate_limited", "unavailable", "internal"]; // what was asked is asked again
+const TRY_AGAIN_MS = 1_000; // unless the server says when
 
 /** Whether a client that saw this close code should come back by itself. */
 export function shouldReconnect(code) {
@@ -85,6 +87,7 @@ export class RealtimeClient extends EventTarget {
   #events = new Map(); // up to where events were given, by their channel's name in a cursor
   #attempt = 0; #timer = 0; #watchdog = 0; #openedAt = 0; #silenceMs = 75_000;
   #wanted = false; #retryAfterMs = null; #nextId = 0; #prefix = randomHex(6);
+  #refreshing = null; // the new token of this connection, {token, id}
 
   /** `token`: a string, or a function that gives one (asked again when it expires). */
   constructor({ token, url = location.href, events = false }) {
@@ -176,7 +179,7 @@ export class RealtimeClient extends EventTarget {
 
   #lost(code, reason) {
     clearTimeout(this.#watchdog);
-    this.#socket = null;
+    this.#socket = this.#refreshing = null;
     for (const room of this.#rooms.values()) room.joined = false;
     if (this.#openedAt && Date.now() - this.#openedAt > STABLE_MS) this.#attempt = 0;
     this.#openedAt = 0;
@@ -220,6 +223,24 @@ export class RealtimeClient extends EventTarget {
   #publish(id) {
     const { room, content } = this.#unsent.get(id);
     this.#say("chat_message", { room, content }, id);
+  }
+
+  #sayRefresh() {
+    const { token, id } = this.#refreshing;
+    this.#say("refresh", { token }, id);
+  }
+
+  /** How to ask once more for what was asked with `id`, if that is still wanted then; null: it was nothing such. */
+  #again(id) {
+    if (this.#unsent.has(id)) {
+      return () => this.#rooms.get(this.#unsent.get(id)?.room)?.joined && this.#publish(id);
+    }
+    if (id && this.#refreshing?.id === id) return () => this.#refreshing?.id === id && this.#sayRefresh();
+    for (const [name, room] of this.#rooms) {
+      const wanted = () => this.#rooms.get(name) === room && room.joinId === id && !room.joined;
+      if (wanted()) return () => wanted() && this.#join(name);
+    }
+    return null;
   }
 
   // -- what arrives -----------------------------------------------------------------------------------------
@@ -327,10 +348,8 @@ export class RealtimeClient extends EventTarget {
 
   #problem(data, id) {
     const { code, message, retry_after_ms: retryMs } = data;
-    if (this.#unsent.has(id) && (code === "rate_limited" || code === "unavailable")) {
-      setTimeout(() => this.#unsent.has(id) && this.#publish(id), retryMs ?? backoffMs(2));
-      return;
-    }
+    const again = TRY_AGAIN.includes(code) ? this.#again(id) : null;
+    if (again) return setTimeout(again, retryMs ?? TRY_AGAIN_MS);
     this.#settle(id, (sent) => sent.reject(Object.assign(new Error(message), { code })));
     for (const [name, { joinId, joined }] of this.#rooms) {
       if (joinId === id && !joined) this.#left({ room: name });
@@ -346,8 +365,18 @@ export class RealtimeClient extends EventTarget {
   }
 
   async #refresh() {
-    if (typeof this.#token === "function") this.#say("refresh", { token: await read(this.#token) });
-    else this.#emit("problem", { code: "token_expiring", message: "The token ends soon" });
+    const code = "token_expiring";
+    if (typeof this.#token !== "function") {
+      return this.#emit("problem", { code, message: "The token ends soon" });
+    }
+    let token;
+    try {
+      token = await read(this.#token);
+    } catch (error) {
+      return this.#emit("problem", { code, message: `The token ends soon; no other: ${error.message}` });
+    }
+    this.#refreshing = { token, id: this.newId() };
+    this.#sayRefresh();
   }
 
   #setState(state, detail = {}) {

@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
-
 import pytest
 
-from rtcli_server.broker import BrokerUnavailableError, HistoryPage, Published
-from rtcli_server.realtime import RealtimeServer
+from rtcli_server.broker import BrokerUnavailableError
+from tests.support.brokers.broken_log import break_publishing, break_reads
 from tests.support.clients.rooms import connect_ws, join, open_ws, say
 from tests.support.servers.live_server import live_server
 
 SURE = "The log cannot take this now; nothing was published, try again"
 WITH_ID = "Not confirmed: repeat it with the same id"
 WITHOUT = "Not confirmed: it may have been published, and a repeat without an id comes twice"
-
-
-def break_log(realtime: RealtimeServer, *, maybe_published: bool, at_once: bool) -> None:
-    """Let each publish fail, at once or a moment later."""
-
-    def publish(*_: object, **__: object) -> asyncio.Future[Published]:
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Published] = loop.create_future()
-        error = BrokerUnavailableError("away", maybe_published=maybe_published)
-        if at_once:
-            future.set_exception(error)
-        else:
-            loop.call_later(0.01, future.set_exception, error)
-        return future
-
-    broker: Any = realtime.broker
-    broker.publish = publish
 
 
 @pytest.mark.parametrize("at_once", [True, False])
@@ -43,28 +23,13 @@ def test_it_claims_no_more_than_is_known(
 ) -> None:
     with live_server(fast_websockets=fast) as server, open_ws(server) as ws:
         join(ws, "a")
-        server.ask(lambda it: break_log(it, maybe_published=maybe_published, at_once=at_once))
+        server.ask(lambda it: break_publishing(it, maybe_published=maybe_published, at_once=at_once))
         ws.send("chat_message", "c-1", room="a", content="x")
         refused = ws.until("error")
         assert refused["id"] == "c-1"
         assert refused["data"] == {"code": "unavailable", "message": with_id}
         ws.send("chat_message", room="a", content="x")
         assert ws.until("error")["data"] == {"code": "unavailable", "message": without}
-
-
-def break_reads(realtime: RealtimeServer, *outcomes: Exception | None) -> None:
-    """Let the next reads of the log fail in these ways; None: that one does not."""
-    broker: Any = realtime.broker
-    read, left = broker.history, list(outcomes)
-
-    async def history(*arguments: object, **more: object) -> HistoryPage:
-        error = left.pop(0) if left else None
-        if error is not None:
-            raise error
-        page: HistoryPage = await read(*arguments, **more)
-        return page
-
-    broker.history = history
 
 
 def test_a_join_that_failed_may_be_repeated_and_goes_on_at_the_cursor_of_the_handshake(fast: bool) -> None:
