@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
 
 
@@ -26,10 +27,21 @@ class Exit(IntEnum):
 
 
 class CliError(Exception):
-    """An error that a person can act on. Printed as two lines, `error:` and `hint:`, without a traceback."""
+    """An error that a person can act on. Printed as two lines, `error:` and `hint:`, without a traceback.
 
-    def __init__(self, message: str, *, hint: str = "", exit_code: Exit = Exit.USAGE) -> None:
+    `facts` are more fields of its record with `--json`.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        exit_code: Exit = Exit.USAGE,
+        facts: Mapping[str, object] | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.exit_code = exit_code
+        self.facts = facts or {}

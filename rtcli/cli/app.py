@@ -41,6 +41,7 @@ COMMANDS: dict[str, str] = {
     "chat": "Talk in rooms, on a terminal or through a pipe.",
     "tail-events": "Follow the event stream of rooms, or any SSE endpoint.",
     "publish": "Publish messages and events.",
+    "ws": "Talk with any WebSocket server, on a terminal or through a pipe.",
     "loadtest": "Replay many users and account for everything.",
     "report": "Show and compare the results of load tests.",
     "scenario": "List, show and validate load test scenarios.",

@@ -189,6 +189,7 @@ class Console:
             "exit": int(error.exit_code),
             "message": error.message,
             "hint": error.hint,
+            **error.facts,
         }
 
     def _say(self, text: str) -> None:

@@ -7,11 +7,14 @@ the origin only. A server that sends pings and never reads would fill our memory
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable, Sequence
+from typing import cast
 
 from typing_extensions import override
 from websockets import exceptions as wse
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.datastructures import MultipleValuesError
+from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
 from rtcli.client import failures
@@ -28,16 +31,17 @@ class _RedirectError(wse.InvalidHandshake):
     """A redirect that is not followed. The text goes after `<server> redirects `."""
 
 
-class _Connection(ClientConnection):
+class GuardedConnection(ClientConnection):
     """Left when the server does not read, or does not end what one of both has closed."""
 
+    max_unread_bytes = MAX_UNREAD_BYTES
     _is_ending = False
 
     @override
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         # Our own messages wait until the transport has room; only pongs can pile up.
-        if self.transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
+        if self.transport.get_write_buffer_size() > self.max_unread_bytes:
             self.transport.abort()
         if self.close_deadline is not None and not self._is_ending:
             self._is_ending = True
@@ -74,10 +78,16 @@ async def open_socket(
     headers: list[tuple[str, str]],
     use_proxy: bool,
     timeout_s: float,
-    ping_interval_s: float,
+    ping_interval_s: float | None,
     close_timeout_s: float,
+    subprotocols: Sequence[str] = (),
+    max_bytes: int = MAX_INCOMING_BYTES,
+    connection: Callable[..., ClientConnection] = GuardedConnection,
 ) -> ClientConnection:
-    """Connect within `timeout_s`. `where` is host:port, for people. Raises ConnectionLostError."""
+    """Connect within `timeout_s`. `where` is host:port, for people. Raises ConnectionLostError.
+
+    `connection` makes the object for a connection from the library's protocol and its options.
+    """
     try:
         return await _connect(
             url,
@@ -90,8 +100,10 @@ async def open_socket(
             ping_interval=ping_interval_s,
             ping_timeout=ping_interval_s,
             close_timeout=close_timeout_s,
-            max_size=MAX_INCOMING_BYTES,
-            create_connection=_Connection,
+            max_size=max_bytes,
+            subprotocols=[Subprotocol(name) for name in subprotocols] or None,
+            # The library calls it, and never asks whether it is a class.
+            create_connection=cast("type[ClientConnection]", connection),
         )
     except (OSError, TimeoutError, wse.WebSocketException) as error:
         raise ConnectionLostError(_of_handshake(error, where)) from error

@@ -11,6 +11,7 @@ import msgspec
 from typing_extensions import override
 
 from rtcli.client.endpoint import Endpoint
+from rtcli.json_path import as_text, has, lookup
 from rtcli.load.adapters.interface import (
     OTHER,
     Acked,
@@ -22,7 +23,6 @@ from rtcli.load.adapters.interface import (
     WsAdapter,
     unreadable,
 )
-from rtcli.load.core.json_path import as_text, has, lookup
 from rtcli.load.scenario.expressions import render_tree
 from rtcli.load.scenario.model import FrameMatch, Frames, Target
 from rtcli.protocol.position import Position

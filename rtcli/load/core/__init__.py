@@ -1,4 +1,4 @@
-"""What the users of one worker share: context, schedule, timers, latches, data, paths in JSON.
+"""What the users of one worker share: context, schedule, timers, latches, data.
 
 From outside: all modules.
 """

@@ -10,7 +10,7 @@ from typing import Protocol
 import msgspec
 from typing_extensions import override
 
-from rtcli.load.core.json_path import as_text, lookup
+from rtcli.json_path import as_text, lookup
 
 _MAX_RECORDED = 10_000
 

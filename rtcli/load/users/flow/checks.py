@@ -9,7 +9,7 @@ import httpx
 import msgspec
 
 from rtcli.client.net.answers import ask
-from rtcli.load.core.json_path import has, lookup
+from rtcli.json_path import has, lookup
 from rtcli.load.net.patience import patient_timeout
 from rtcli.load.scenario.expressions import render_tree
 from rtcli.load.scenario.steps import Expect, Http

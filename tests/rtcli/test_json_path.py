@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from rtcli.load.core.json_path import as_text, has, lookup
+from rtcli.json_path import as_text, has, lookup
 
 TREE = {"type": "ack", "data": {"room": "a", "offset": 7, "ok": True, "list": [{"x": 1.5}]}}
 

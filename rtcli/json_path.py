@@ -1,4 +1,4 @@
-"""Values by their paths in decoded JSON, as scenarios name them: `type`, `data.room`, `$.items.0.id`."""
+"""Values by their paths in decoded JSON: `type`, `data.room`, `$.items.0.id`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def has(tree: object, path: str) -> bool:
 
 
 def as_text(value: object) -> str | None:
-    """A JSON value as the text that scenarios compare; None for the marker of `lookup`."""
+    """A JSON value as the text that is compared; None for the marker of `lookup`."""
     if value is _MISSING:
         return None
     if isinstance(value, bool):

@@ -1,0 +1,280 @@
+"""One run of `rtcli ws`: connect, send, receive, end in order, and connect again if that is wanted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
+
+from websockets.exceptions import ConcurrencyError
+
+from rtcli.apps.ws.expectations import Wanted
+from rtcli.apps.ws.outgoing import COMMANDS, Close, Help, Outgoing, Ping, Pong, Send
+from rtcli.apps.ws.output import Output
+from rtcli.client.backoff import Reconnect
+from rtcli.client.failures import ConnectionLostError, Failure
+from rtcli.client.raw.ending import By, Ending, failure_of
+from rtcli.client.raw.frames import Assembler, Direction, InvalidMessageError
+from rtcli.client.raw.socket import CLOSE_TIMEOUT_S, GoneError, RawSocket, RawTarget, connect, rejection
+from rtcli.errors import CliError, Exit
+from rtcli.units import format_duration
+
+NORMAL_CLOSE = Close()
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    """What is sent on each connection, and when it ends."""
+
+    on_open: tuple[Outgoing, ...] = ()
+    linger_s: float | None = None  # after the end of the input; None: until all came that is wanted
+    default_linger_s: float = 1.0  # when nothing is wanted
+    close: Close = NORMAL_CLOSE
+    ping_interval_s: float | None = 20.0
+    reconnect: bool = False
+
+
+class Session:
+    """Talks with one server. The input is read only as fast as it is sent."""
+
+    def __init__(
+        self,
+        options: SessionOptions,
+        *,
+        target: Callable[[], RawTarget],
+        wanted: Wanted,
+        output: Output,
+        messages: AsyncIterator[Outgoing],
+        reconnect: Reconnect,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._options = options
+        self._target = target
+        self._wanted = wanted
+        self._output = output
+        self._messages = messages
+        self._reconnect = reconnect
+        self._clock = clock
+        self._input: asyncio.Queue[Outgoing | CliError | None] = asyncio.Queue(maxsize=1)
+        self._in_hand: Outgoing | CliError | None = None  # not sent yet
+        self._input_over = False
+        self._enough = asyncio.Event()
+        self._lost_at: float | None = None
+        self._opened_at = 0.0
+        self.connected = False
+
+    async def run(self) -> int:
+        """Run to the end; returns the exit code. Raises CliError."""
+        reading = asyncio.ensure_future(self._read())
+        try:
+            while True:
+                failure = await self._attempt()
+                if failure is None:
+                    return Exit.OK
+                await self._pause(failure)
+        finally:
+            await _cancel(reading)
+
+    async def _read(self) -> None:
+        try:
+            async for message in self._messages:
+                await self._input.put(message)
+            await self._input.put(None)
+        except CliError as error:
+            await self._input.put(error)
+
+    async def _pause(self, failure: Failure) -> None:
+        """Wait for the next attempt. Raises the failure's error when there is none."""
+        now = self._clock()
+        if self._reconnect.ever_connected and not self._options.reconnect:
+            raise failure.error
+        self._lost_at = now if self._lost_at is None else self._lost_at
+        delay = self._reconnect.delay(failure, now=now)
+        await self._output.status(f"lost ({failure.reason}), retrying in {format_duration(delay)}")
+        await asyncio.sleep(delay)
+
+    async def _attempt(self) -> Failure | None:
+        """Connect, and talk until the end; returns why it has to be done again, if at all."""
+        target = self._target()
+        started = self._clock()
+        try:
+            socket = await connect(target)
+        except ConnectionLostError as lost:
+            await self._output.handshake(None, rejection(lost), self._clock() - started)
+            return lost.failure
+        away_s = (
+            None if self._lost_at is None or not self._reconnect.ever_connected else started - self._lost_at
+        )
+        self._lost_at = None
+        self._opened_at = self._clock()
+        self._reconnect.connected()
+        self.connected = True
+        try:
+            ending = await self._talk(socket, away_s, self._opened_at - started)
+        finally:
+            self.connected = False
+        return self._judge(ending, target.where)
+
+    async def _talk(self, socket: RawSocket, away_s: float | None, took_s: float) -> Ending:
+        tasks: list[asyncio.Future[None]] = []
+
+        def start(main: Coroutine[object, object, None]) -> asyncio.Future[None]:
+            tasks.append(asyncio.ensure_future(main))
+            return tasks[-1]
+
+        receiving = start(self._receive(socket))
+        close = self._options.close
+        try:
+            await self._output.handshake(socket.request, socket.response, took_s)
+            await self._output.opened(socket.subprotocol, away_s)
+            feeding = start(self._feed(socket, start))
+            if self._options.ping_interval_s is not None:
+                start(socket.keep_alive(self._options.ping_interval_s))
+            enough = start(self._until_enough())
+            await asyncio.wait((receiving, feeding, enough), return_when=asyncio.FIRST_COMPLETED)
+            if not receiving.done():
+                if feeding.done():
+                    feeding.result()
+                await socket.close(close.code, close.reason)
+            await receiving
+        finally:
+            await self._leave(socket, receiving, close)
+            await _cancel(*tasks)
+        await self._output.closed(socket.ending)
+        return socket.ending
+
+    async def _leave(self, socket: RawSocket, receiving: asyncio.Future[None], close: Close) -> None:
+        """Close the connection, whatever has ended the conversation, and break it off if need be."""
+        if receiving.done() and not receiving.cancelled() and receiving.exception() is None:
+            return
+        await socket.close(close.code, close.reason)
+        socket.abort()
+        await asyncio.wait((receiving,), timeout=CLOSE_TIMEOUT_S)  # what has come already is still written
+
+    async def _until_enough(self) -> None:
+        await self._enough.wait()
+
+    # -- what comes ----------------------------------------------------------------------------------------
+
+    async def _receive(self, socket: RawSocket) -> None:
+        """Write what comes until the connection has ended; no data after all came that was wanted."""
+        assembler = Assembler()
+        while (frame := await socket.frame()) is not None:
+            await self._output.frame(frame, self._clock() - self._opened_at)
+            try:
+                message = assembler.feed(frame)
+            except InvalidMessageError as error:
+                await socket.close(error.code, problem=f"sent {error}")
+                continue
+            if message is None or (message.is_data and self._enough.is_set()):
+                continue
+            await self._output.message(message)
+            if message.is_data and message.direction is Direction.IN:
+                self._wanted.see(message)
+                if self._wanted.is_over:
+                    self._enough.set()
+
+    # -- what is sent --------------------------------------------------------------------------------------
+
+    async def _feed(
+        self, socket: RawSocket, start: Callable[[Coroutine[object, object, None]], asyncio.Future[None]]
+    ) -> None:
+        """Send what is sent on each connection, then the input; what is in hand when it is lost, again."""
+        with contextlib.suppress(GoneError):
+            for message in self._options.on_open:
+                await self._perform(socket, message, start)
+            while not self._input_over:
+                if self._in_hand is None:
+                    self._in_hand = await self._input.get()
+                    self._input_over = self._in_hand is None
+                if isinstance(self._in_hand, CliError):
+                    raise self._in_hand
+                if self._in_hand is not None:
+                    await self._perform(socket, self._in_hand, start)
+                    is_end = isinstance(self._in_hand, Close)
+                    self._in_hand = None
+                    if is_end:
+                        return
+            await self._linger()
+            return
+        await asyncio.Future()  # the end is told by who receives
+
+    async def _linger(self) -> None:
+        linger_s = self._options.linger_s
+        if linger_s is None:
+            linger_s = math.inf if self._wanted.is_anything else self._options.default_linger_s
+        if math.isinf(linger_s):
+            await asyncio.Future()
+        await asyncio.sleep(linger_s)
+
+    async def _perform(
+        self,
+        socket: RawSocket,
+        message: Outgoing,
+        start: Callable[[Coroutine[object, object, None]], asyncio.Future[None]],
+    ) -> None:
+        match message:
+            case Send(data):
+                await socket.send(data)
+            case Ping(payload):
+                start(self._ping(socket, payload))
+            case Pong(payload):
+                await socket.pong(payload)
+            case Close(code, reason):
+                await socket.close(code, reason)
+            case Help():
+                for line in COMMANDS.values():
+                    await self._output.status(line)
+
+    async def _ping(self, socket: RawSocket, payload: bytes) -> None:
+        try:
+            round_trip_s = await socket.ping(payload or None)
+        except ConcurrencyError:
+            await self._output.status("a ping with that text is not answered yet")
+        except GoneError:
+            return
+        else:
+            await self._output.status(f"pong after {round_trip_s * 1000:.1f} ms")
+
+    # -- the end -------------------------------------------------------------------------------------------
+
+    def _judge(self, ending: Ending, where: str) -> Failure | None:
+        """Return why to try again; None for a good end. Raises CliError for what cannot be mended."""
+        if self._enough.is_set():
+            if self._wanted.is_met:
+                return None
+            raise CliError(self._wanted.problem, hint="-v shows what came instead", exit_code=Exit.SERVER)
+        if not ending.in_order:
+            return failure_of(ending, where)
+        if self._wanted.is_anything:
+            raise self._unmet(ending, where)
+        if ending.by is By.SERVER and (self._in_hand is not None or not self._input.empty()):
+            self._check_rest(ending, where)
+        return None
+
+    def _unmet(self, ending: Ending, where: str) -> CliError:
+        if ending.by is By.SERVER:
+            message = f"{where} closed the connection ({ending}), and {self._wanted.problem}"
+            facts = {"close_code": ending.code, "close_reason": ending.reason}
+            return CliError(message, hint="-v shows what came instead", exit_code=Exit.SERVER, facts=facts)
+        return CliError(
+            f"{self._wanted.problem} in time", hint="wait longer with --linger", exit_code=Exit.TIMEOUT
+        )
+
+    def _check_rest(self, ending: Ending, where: str) -> None:
+        rest = self._in_hand if self._in_hand is not None else self._input.get_nowait()
+        if rest is not None:
+            raise CliError(
+                f"{where} closed the connection ({ending}) before all of the input was sent",
+                hint="-v shows what came before it",
+                exit_code=Exit.CANNOT_CONNECT,
+            )
+
+
+async def _cancel(*tasks: asyncio.Future[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
