@@ -70,8 +70,8 @@ def make_connection(
 ) -> Connection:
     """Read the options; raises CliError (2) for what cannot be used.
 
-    Without `find_token` only an explicit file or key is used: our tokens are of no use to foreign servers.
-    `scope` is for a token that is signed here.
+    Without `find_token` only a file or key that an option names is used: what is in the environment is for
+    our servers, and no business of others. `scope` is for a token that is signed here.
     """
     endpoint = parse_endpoint(given.url)
     tls = TlsOptions(given.cacert, given.cert, given.key, given.insecure)
@@ -80,8 +80,11 @@ def make_connection(
     if given.insecure:
         console.warning("--insecure: anybody on the way may read and change what is said")
 
+    # Typer reads RTCLI_TOKEN_FILE as if it were the option.
+    from_option = given.token_file not in {None, console.env.get("RTCLI_TOKEN_FILE")}
+
     def find() -> TokenSource | None:
-        if not find_token and given.token_file is None and given.secret_file is None:
+        if not find_token and not from_option and given.secret_file is None:
             return None
         return resolve_token(
             endpoint,

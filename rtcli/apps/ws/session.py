@@ -30,7 +30,7 @@ class SessionOptions:
     """What is sent on each connection, and when it ends."""
 
     on_open: tuple[Outgoing, ...] = ()
-    linger_s: float | None = None  # after the end of the input; None: until all came that is wanted
+    linger_s: float | None = None  # of silence after the input; None: until all came that is wanted
     default_linger_s: float = 1.0  # when nothing is wanted
     close: Close = NORMAL_CLOSE
     ping_interval_s: float | None = 20.0
@@ -63,6 +63,7 @@ class Session:
         self._input_over = False
         self._enough = asyncio.Event()
         self._lost_at: float | None = None
+        self._heard = asyncio.Event()  # a message came
         self._opened_at = 0.0
         self.connected = False
 
@@ -173,6 +174,7 @@ class Session:
                 continue
             await self._output.message(message)
             if message.is_data and message.direction is Direction.IN:
+                self._heard.set()
                 self._wanted.see(message)
                 if self._wanted.is_over:
                     self._enough.set()
@@ -203,12 +205,17 @@ class Session:
         await asyncio.Future()  # the end is told by who receives
 
     async def _linger(self) -> None:
+        """Wait until the server was silent for as long as it should be after the end of the input."""
         linger_s = self._options.linger_s
         if linger_s is None:
             linger_s = math.inf if self._wanted.is_anything else self._options.default_linger_s
         if math.isinf(linger_s):
             await asyncio.Future()
-        await asyncio.sleep(linger_s)
+        with contextlib.suppress(TimeoutError):
+            while True:
+                self._heard.clear()
+                async with asyncio.timeout(linger_s):
+                    await self._heard.wait()
 
     async def _perform(
         self,

@@ -83,7 +83,7 @@ class WantOptions:
             "-w",
             parser=options.duration_or_forever,
             metavar="DUR",
-            help="Stay that long, or `forever`, after the last input (1s, or until all expected came).",
+            help="After the last input: stay until nothing came for that long, or `forever` (1s).",
         ),
     ] = None
     close: Annotated[

@@ -13,6 +13,7 @@ ABNORMAL = 1006  # there was no close frame
 _IN_ORDER = frozenset({1000, NO_STATUS})
 _LOST = frozenset({1001, ABNORMAL, 1012, 1013})
 _REFUSED = 1008
+_TOO_BIG = 1009
 _MEANINGS = {
     1001: "it is going away",
     1002: "it says that we broke the WebSocket protocol",
@@ -69,7 +70,7 @@ def failure_of(ending: Ending, where: str) -> Failure:
     """The failure behind an end that is not in order. `where` is host:port."""
     exit_code = exit_code_of(ending)
     if ending.problem:
-        message, hint = f"{where} {ending.problem} ({ending})", _AGAIN if ending.code in _LOST else ""
+        message, hint = f"{where} {ending.problem} ({ending.code})", _hint_of_problem(ending.code)
     elif exit_code is Exit.AUTH:
         message, hint = f"{where} refused this connection ({ending})", _CREDENTIALS
     elif ending.code == ABNORMAL:
@@ -83,6 +84,12 @@ def failure_of(ending: Ending, where: str) -> Failure:
     facts = {"close_code": ending.code, "close_reason": ending.reason}
     error = CliError(message, hint=hint, exit_code=exit_code, facts=facts)
     return Failure(str(ending), error, retry=exit_code is Exit.CANNOT_CONNECT)
+
+
+def _hint_of_problem(code: int) -> str:
+    if code in _LOST:
+        return _AGAIN
+    return "longer ones are taken with --max-size" if code == _TOO_BIG else "-v shows all frames up to there"
 
 
 def _hint_of_code(code: int) -> str:

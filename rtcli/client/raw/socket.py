@@ -239,10 +239,10 @@ class RawSocket:
             problem = self._problem or self._found_by_library()
             answered = None if received is None or problem else received
             if answered is not None and answered.code not in {sent.code, 1000, 1005}:
-                return Ending(answered.code, answered.reason, By.SERVER)
-            return Ending(sent.code, sent.reason, By.US, problem)
+                return Ending(int(answered.code), answered.reason, By.SERVER)
+            return Ending(int(sent.code), sent.reason, By.US, problem)
         if received is not None:
-            return Ending(received.code, received.reason, By.SERVER)
+            return Ending(int(received.code), received.reason, By.SERVER)
         return Ending(ABNORMAL, "", By.NETWORK, self._problem)
 
     def _found_by_library(self) -> str:
