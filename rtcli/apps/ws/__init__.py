@@ -2,5 +2,6 @@
 
 `outgoing`, `expectations` and `render` are pure.
 
-From outside: `rtcli.cli` imports `plan` and what a plan is made of, `outgoing`, `expectations` and `output`.
+From outside: `rtcli.cli` imports `plan` and what a plan is made of, `outgoing`, `input`, `expectations`,
+`session` and `output`.
 """
