@@ -81,14 +81,21 @@ def _marked() -> list[str]:
     own = os.getpid()
     for process in psutil.process_iter():
         try:
-            if process.pid == own or process.environ().get(MARK) != str(own):
+            if process.pid == own or not _is_ours(process, own):
                 continue
             command = " ".join(process.cmdline())
         except psutil.Error:  # it has ended, or belongs to somebody else
             continue
-        if command and EXPECTED not in command:  # no command: it has ended, and nobody has asked how
+        if EXPECTED not in command:
             found.append(f"{process.pid}: {command}")
     return found
+
+
+def _is_ours(process: psutil.Process, own: int) -> bool:
+    """Whether a process bears our mark, or will: in the middle of execve(2) it has no environment yet."""
+    environment = process.environ()
+    started = environment.get(MARK) == str(own) or (not environment and process.ppid() == own)
+    return started and process.status() != psutil.STATUS_ZOMBIE  # nobody has asked how it ended
 
 
 def left_files(temporary: Path) -> list[str]:
