@@ -35,6 +35,13 @@ def test_the_version_imports_nothing_heavy(tmp_path: Path) -> None:
     assert result.stdout.decode().splitlines()[-1] == "[]"
 
 
+def test_a_server_imports_no_http_client_before_it_asks_somebody(tmp_path: Path) -> None:
+    """Only a JWKS and webhooks need one; it takes a seventh of the start."""
+    code = "import sys, rtcli.apps.serve; print('httpx' in sys.modules)"
+    result = subprocess.run([PYTHON, "-c", code], capture_output=True, env=environment(tmp_path), check=True)
+    assert result.stdout.decode() == "False\n"
+
+
 @pytest.mark.parametrize("arguments", [(), ("-h",), ("--help",)])
 def test_help_lists_every_command_with_a_line(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     result = rtcli(*arguments, home=tmp_path)

@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jwt
 
@@ -20,7 +20,6 @@ from rtcli.protocol.jose import parse_object, parse_part
 from rtcli.protocol.messages.strict_json import NotAcceptedError
 from rtcli.protocol.tokens import MAX_TOKEN_BYTES
 from rtcli_server.auth.claims import MAX_LIFETIME_S, ClaimError, Principal, principal_from_claims
-from rtcli_server.auth.jwks import JwksKeys
 from rtcli_server.auth.revocations import RevokedTokens
 from rtcli_server.auth.verification_keys import (
     KeyConfigError,
@@ -29,6 +28,9 @@ from rtcli_server.auth.verification_keys import (
     public_key,
     secret_key,
 )
+
+if TYPE_CHECKING:
+    from rtcli_server.auth.jwks import JwksKeys
 
 # RFC 7515, section 7.1: three base64url segments. Padding is not part of it, though PyJWT accepts it.
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
@@ -112,7 +114,11 @@ class Authenticator:
         Raises KeyConfigError for a key that must not be used, or without any key.
         """
         self._keys = [*map(secret_key, secrets), *map(public_key, public_keys)]
-        self._jwks = jwks or (JwksKeys(jwks_url) if jwks_url else None)
+        self._jwks = jwks
+        if jwks is None and jwks_url:
+            from rtcli_server.auth.jwks import JwksKeys  # noqa: PLC0415 - httpx is slow to import
+
+            self._jwks = JwksKeys(jwks_url)
         if not self._keys and self._jwks is None:
             raise KeyConfigError("no key to verify tokens with")
         self._jwt = _StrictJWT()

@@ -23,7 +23,6 @@ from rtcli_server.delivery.fanout import Fanout
 from rtcli_server.hooks import HookGate, Hooks, max_calls
 from rtcli_server.hooks.admission import HookedAdmission
 from rtcli_server.hooks.disconnects import Disconnects
-from rtcli_server.hooks.webhooks import Webhooks
 from rtcli_server.limits.connection_caps import CapReached, ConnectionCaps, default_node_limit
 from rtcli_server.limits.user_rates import UserRates
 from rtcli_server.memory_limit import default_budget, memory_limit
@@ -126,6 +125,8 @@ def new_gate(
     if settings.webhook_url is not None:
         if hooks is not None:
             raise ValueError("there are hooks and a webhook_url: who decides?")
+        from rtcli_server.hooks.webhooks import Webhooks  # noqa: PLC0415 - httpx is slow to import
+
         hooks = Webhooks(
             settings.webhook_url,
             settings.webhook_secrets,
