@@ -28,7 +28,11 @@ settings.load_profile("rtcli")
 
 # Folders of faults, and of tests that start processes of the command line, each a second or more.
 QUICK_LEAVES_OUT = ("attacks", "browser", "deploy", "e2e", "faults", "rtcli/cli/commands", "rtcli/load/run")
+# Folders whose processes are measured, besides the tests' own. The others start the same servers and commands
+# again, which covers nothing more, and made the suite two minutes longer.
+MEASURES_PROCESSES = ("e2e", "rtcli", "server")
 NEEDS_A_PACKAGE = {"redis_of_session", "cluster_of_session"}  # fixtures; others have the marker `system`
+MEASUREMENT = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_PROCESS_")}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,6 +47,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if _is_left_out(item)]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let coverage start, or not, in the processes that this test starts."""
+    measured = any(map(item.path.relative_to(ROOT / "tests").is_relative_to, MEASURES_PROCESSES))
+    for name, value in MEASUREMENT.items():
+        os.environ.pop(name, None)
+        if measured:
+            os.environ[name] = value
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -17,7 +17,7 @@ from tests.support.servers.watch import descriptors, metric
 from tests.support.waiting import until
 
 KIB = 1024
-UNMEASURED = ("env", "-u", "COVERAGE_PROCESS_CONFIG", "-u", "COVERAGE_PROCESS_START", f"PYTHONPATH={ROOT}")
+WITH_PROBE = ("env", f"PYTHONPATH={ROOT}", sys.executable, "-m")
 RESET_PEAK = "5"  # proc(5), /proc/PID/clear_refs
 
 
@@ -39,7 +39,7 @@ class Kind(StrEnum):
 
 
 class Target(ServerProcess):
-    """A server process with the probe in its loop. Coverage is not measured there: it costs, too.
+    """A server process with the probe in its loop.
 
     `options` are those of the command; `settings` are others, by name. An embedded server takes no options.
     """
@@ -63,7 +63,7 @@ class Target(ServerProcess):
             store,
             *options,
             settings={"fast_websockets": kind is Kind.PICOWS, **(settings or {})},
-            prefix=(*UNMEASURED, sys.executable, "-m", f"tests.support.attacks.{module}", str(file)),
+            prefix=(*WITH_PROBE, f"tests.support.attacks.{module}", str(file)),
         )
 
     @override
