@@ -14,7 +14,7 @@ from typing import Any
 
 import hypothesis.strategies as st
 from hypothesis import settings
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from rtcli.protocol.position import Position, parse_position
 from rtcli.protocol.publication import Publication
@@ -289,5 +289,8 @@ class FanoutMachine(RuleBasedStateMachine):
         self.turns.run()
 
 
-TestFanout = FanoutMachine.TestCase
-TestFanout.settings = settings(max_examples=600, stateful_step_count=40, deadline=None)
+def test_fan_out(soak: bool) -> None:
+    run_state_machine_as_test(
+        FanoutMachine,
+        settings=settings(max_examples=3000 if soak else 200, stateful_step_count=40, deadline=None),
+    )

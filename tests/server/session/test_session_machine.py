@@ -7,7 +7,13 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from rtcli.protocol.codes import CloseCode
 from rtcli_server.session.decisions import (
@@ -236,5 +242,7 @@ class SessionMachine(RuleBasedStateMachine):
         assert self.session.closed is (self.closed is not None)
 
 
-TestSessionMachine = SessionMachine.TestCase
-TestSessionMachine.settings = settings(max_examples=150, stateful_step_count=60)
+def test_sessions(soak: bool) -> None:
+    run_state_machine_as_test(
+        SessionMachine, settings=settings(max_examples=1000 if soak else 60, stateful_step_count=60)
+    )

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from rtcli.client.conversation.state import ClientState
 from rtcli.client.events import Acked, Joined, Message, Missed, Reconnected
@@ -227,5 +227,8 @@ def test_what_a_server_repeats_while_it_does_not_read_fills_no_memory() -> None:
     assert [type(message) for message in state.take_outgoing()] == [c.ChatMessage, c.JoinRoom, c.Pong]
 
 
-TestConversation = Conversation.TestCase
-TestConversation.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+def test_conversations(soak: bool) -> None:
+    run_state_machine_as_test(
+        Conversation,
+        settings=settings(max_examples=2000 if soak else 100, stateful_step_count=40, deadline=None),
+    )
