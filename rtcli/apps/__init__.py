@@ -1,4 +1,4 @@
-"""What the commands do, without their options: chat, tail, publish, serve, loadtest, demo, token inspect.
+"""What the commands do, without their options: chat, tail, publish, rooms, serve, loadtest, demo, …
 
 From outside: all modules, but only `rtcli.cli` imports them.
 """

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import msgspec
 
+from rtcli.apps.asking import Asker
 from rtcli.apps.token_report import inspect_token
 from rtcli.client import failures
-from rtcli.client.backoff import Reconnect
 from rtcli.client.failures import Failure
 from rtcli.client.net.answers import Answer
-from rtcli.client.publishing import Server
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.messages import format_timestamp
 from rtcli.protocol.paths import REVOCATIONS_PATH, user_connections_path
 from rtcli.protocol.tokens import MAX_STAY_AWAY_S, MAX_TOKEN_ID, is_token_id, is_valid_user_id
 
 MAX_ANSWER_BYTES = 65_536
-ANSWER_TIMEOUT_S = 30.0
 LEEWAY_S = 60.0  # what servers may add to the expiry of a token, and more
 MAX_LEFT_S = 20 * 366 * 86_400.0  # longer than any server accepts or keeps
-_DONE = frozenset({200, 201})
 _WHAT = "give one: --jti ID, --user ID, or the FILE of a token"
-
-T = TypeVar("T")
 
 
 class Kicked(msgspec.Struct, frozen=True):
@@ -143,46 +135,32 @@ def _of_token(token: str, now: float) -> dict[str, str]:
 # -- the request -------------------------------------------------------------------------------------------
 
 
-@dataclass
+@dataclass(frozen=True)
 class Administrator:
-    """Asks a server. `on_retry(failure, delay_s)` is called before each repetition."""
+    """Asks a server to close and to refuse. Both may be repeated."""
 
-    server: Server
-    reconnect: Reconnect
-    on_retry: Callable[[Failure, float], None]
-    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
-    clock: Callable[[], float] = time.monotonic
+    asker: Asker
 
     async def kick(self, user: str, stay_away_s: float | None) -> Kicked:
         """Close everything that a user has open. Raises CliError."""
         path = user_connections_path(user)
         if stay_away_s is not None:
             path += f"?stay_away_s={stay_away_s}"  # `:g` would write 30 days with a `+`, a space in a query
-        return await self._ask("DELETE", path, None, Kicked)
+        return await self.asker.ask("DELETE", path, Kicked, max_bytes=MAX_ANSWER_BYTES, explain=self._failure)
 
     async def revoke(self, body: dict[str, str]) -> Revoked:
         """Revoke a token, or a user's tokens. Raises CliError."""
-        return await self._ask("POST", REVOCATIONS_PATH, body, Revoked)
-
-    async def _ask(self, method: str, path: str, body: dict[str, str] | None, type_: type[T]) -> T:
-        """Ask until there is an answer, as long as `--wait` says. What is asked for may be repeated."""
-        while True:
-            outcome = await self._try(method, path, body)
-            if isinstance(outcome, Answer):
-                return self.server.read(outcome, type_)
-            delay_s = self.reconnect.delay(outcome, now=self.clock())
-            self.on_retry(outcome, delay_s)
-            await self.sleep(delay_s)
-
-    async def _try(self, method: str, path: str, body: dict[str, str] | None) -> Answer | Failure:
-        content = None if body is None else msgspec.json.encode(body)
-        answer = await self.server.ask(
-            method, path, content, max_bytes=MAX_ANSWER_BYTES, timeout_s=ANSWER_TIMEOUT_S
+        return await self.asker.ask(
+            "POST",
+            REVOCATIONS_PATH,
+            Revoked,
+            body=msgspec.json.encode(body),
+            max_bytes=MAX_ANSWER_BYTES,
+            explain=self._failure,
         )
-        return self._failure(answer) if isinstance(answer, Answer) and answer.status not in _DONE else answer
 
     def _failure(self, answer: Answer) -> Failure:
-        where, status = self.server.where, answer.status
+        where, status = self.asker.server.where, answer.status
         retry_after = answer.headers.get("retry-after")
         failure = failures.of_status(status, where, what="no such administration", retry_after=retry_after)
         if status == 403:

@@ -13,7 +13,7 @@ from rtcli.protocol.messages.server import NewMessageData
 from rtcli.protocol.paths import room_messages_path
 from rtcli.protocol.position import Position
 
-_MAX_MESSAGE_BYTES = 131_072  # of one as JSON: 16 384 characters, all of them escaped, and their sender
+MAX_MESSAGE_BYTES = 131_072  # of one as JSON: 16 384 characters, all of them escaped, and their sender
 _ANSWER_TIMEOUT_S = 30.0
 
 
@@ -31,7 +31,7 @@ async def read_history(
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     url = base + room_messages_path(room)
     request = http.build_request("GET", url, params={"limit": limit}, headers=headers)
-    max_bytes = _MAX_MESSAGE_BYTES * (limit + 1)
+    max_bytes = MAX_MESSAGE_BYTES * (limit + 1)
     try:
         answer = await ask(http, request, max_bytes=max_bytes, timeout_s=_ANSWER_TIMEOUT_S)
     except RedirectError as error:
@@ -46,10 +46,11 @@ async def read_history(
         page = msgspec.json.decode(answer.content, type=_Page)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise CliError(f"{where} sent no history that can be read", exit_code=Exit.SERVER) from None
-    return [_message(data) for data in page.messages]
+    return [message_of(data) for data in page.messages]
 
 
-def _message(data: NewMessageData) -> Message:
+def message_of(data: NewMessageData) -> Message:
+    """A message of the log as an event of the client."""
     position = Position(data.epoch, data.offset)
     name, sender = data.sender_name, data.sender_id
     return Message(

@@ -34,3 +34,8 @@ def user_connections_path(user_id: str) -> str:
 def room_messages_path(room: str) -> str:
     """The path of a room's messages: GET reads, POST publishes."""
     return f"{ROOMS_PATH}/{quote(nfc(room), safe='')}/messages"
+
+
+def room_members_path(room: str) -> str:
+    """The path of a room's members."""
+    return f"{ROOMS_PATH}/{quote(nfc(room), safe='')}/members"

@@ -8,7 +8,7 @@ import typer
 
 from rtcli.apps.administration import Administrator, check_kick
 from rtcli.cli import options
-from rtcli.cli.administration import administer
+from rtcli.cli.asking import administer
 from rtcli.cli.bundles import takes_bundles
 from rtcli.cli.connection import ConnectionOptions
 from rtcli.terminal.console import console

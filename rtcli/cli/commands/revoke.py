@@ -9,7 +9,7 @@ import typer
 
 from rtcli.apps.administration import Administrator, RevokeOptions, revocation
 from rtcli.cli import options
-from rtcli.cli.administration import administer
+from rtcli.cli.asking import administer
 from rtcli.cli.bundles import takes_bundles
 from rtcli.cli.connection import ConnectionOptions
 from rtcli.client.secret_files import read_token_argument

@@ -11,6 +11,7 @@ import jwt
 import pytest
 
 from rtcli.apps.administration import Administrator, Kicked, Revoked, RevokeOptions, check_kick, revocation
+from rtcli.apps.asking import Asker
 from rtcli.client.backoff import Reconnect
 from rtcli.client.publishing import Server
 from rtcli.errors import CliError, Exit
@@ -133,7 +134,8 @@ class Acting:
         self.http = httpx.AsyncClient(trust_env=False)
         server = Server(self.http, self._base, "the server", lambda: "a.b.c")
         reconnect = Reconnect(random.Random(1), started=0.0, wait_s=self._wait_s)
-        return Administrator(server, reconnect, lambda _failure, _delay: None, self._sleep, lambda: self.now)
+        asker = Asker(server, reconnect, lambda _failure, _delay: None, self._sleep, lambda: self.now)
+        return Administrator(asker)
 
     async def _sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
