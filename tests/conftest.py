@@ -52,7 +52,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Let coverage start, or not, in the processes that this test starts."""
-    measured = any(map(item.path.relative_to(ROOT / "tests").is_relative_to, MEASURES_PROCESSES))
+    measured = any(item.path.is_relative_to(ROOT / "tests" / folder) for folder in MEASURES_PROCESSES)
     for name, value in MEASUREMENT.items():
         os.environ.pop(name, None)
         if measured:
