@@ -1,4 +1,4 @@
-"""What the commands do, without their options: chat, tail, publish, rooms, serve, loadtest, demo, …
+"""What the commands do, without their options: chat, tail, ws, publish, rooms, loadtest, demo and more.
 
 From outside: all modules, but only `rtcli.cli` imports them.
 """
