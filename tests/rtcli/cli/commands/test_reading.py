@@ -12,6 +12,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from rtcli.errors import Exit
+from rtcli_server.realtime import RealtimeServer
 from tests.support.clients.rooms import join, open_ws, say
 from tests.support.http.threaded import reply, threaded_http
 from tests.support.ports import free_port
@@ -45,15 +46,14 @@ def records(done: CompletedProcess[bytes]) -> list[dict[str, object]]:
 
 def publish(server: LiveServer, room: str, count: int) -> None:
     now_ms = int(time.time() * 1000)
-    for number in range(1, count + 1):
-        data = json.dumps(
-            {"room": room, "content": f"m{number}", "sender_id": 7, "sender_name": "Ann", "timestamp": "t"}
-        ).encode()
-        server.ask(
-            lambda realtime, data=data: realtime.broker.publish(
-                f"room:{room}", "message", data, time_ms=now_ms
-            )
-        )
+    who: dict[str, object] = {"room": room, "sender_id": 7, "sender_name": "Ann", "timestamp": "t"}
+
+    def publish_all(realtime: RealtimeServer) -> None:
+        for number in range(1, count + 1):
+            data = json.dumps(who | {"content": f"m{number}"}).encode()
+            realtime.broker.publish(f"room:{room}", "message", data, time_ms=now_ms)
+
+    server.ask(publish_all)
 
 
 def test_rooms_and_their_members(server: LiveServer, home: Path) -> None:
