@@ -54,16 +54,22 @@ COMMANDS: dict[str, str] = {
     "demo": "Show it all: server, chat, tail and a short load test.",
     "completion": "Print the completion script of a shell.",
 }
-
+# Their modules are in `commands/api/`.
+ASK_THE_API = frozenset({"rooms", "members", "history", "revoke", "kick"})
 
 COMPLETION_VARIABLE = "_RTCLI_COMPLETE"  # how a shell asks for completions (`rtcli completion`)
+
+
+def _module_of(command: str) -> str:
+    folder = "api." if command in ASK_THE_API else ""
+    return f"rtcli.cli.commands.{folder}{command.replace('-', '_')}"
 
 
 class _LazyCommand(TyperCommand):
     """A command in help and completion; imports the real one when it is run."""
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:  # noqa: ANN401 - Click's interface
-        module = importlib.import_module(f"rtcli.cli.commands.{str(self.name).replace('-', '_')}")
+        module = importlib.import_module(_module_of(str(self.name)))
         command = typer.main.get_command(module.app)
         console.command = str(self.name)
         return command.make_context(info_name, args, parent, **extra)
