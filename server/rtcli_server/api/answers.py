@@ -29,15 +29,15 @@ def as_problem(error: Exception) -> ProblemError:
         case ProblemError():
             return error
         case RequestValidationError():
-            return _of_validation(error.errors())
+            return problem_of_validation(error.errors())
         case HTTPException():
             return ProblemError(error.status_code, headers=error.headers)
         case _:
             return ProblemError(500)
 
 
-def _of_validation(errors: Sequence[Any]) -> ProblemError:
-    """Turn a 422 of the framework into a 400: the request does not follow the protocol."""
+def problem_of_validation(errors: Sequence[Any]) -> ProblemError:
+    """Turn a 422 of the framework into a 400: the request, or a part of it, does not follow the protocol."""
     code = ErrorCode.INVALID_MESSAGE
     fields: list[FieldError] = []
     for error in errors[:MAX_ERRORS]:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any, NamedTuple, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from rtcli.protocol.messages import MAX_CONTENT, MAX_ID
 from rtcli.protocol.publication import EVENT_NAME
@@ -60,10 +68,32 @@ class PublicationIn(_Body):
     id: Id = None
 
 
-class BatchIn(_Body):
-    """Publications, in this order."""
+class InvalidPart(NamedTuple):
+    """A part of a batch that is no `PublicationIn`: what pydantic says of it."""
 
-    publications: Annotated[list[PublicationIn], Field(min_length=1, max_length=MAX_BATCH)]
+    errors: Sequence[Any]
+
+
+def _part_or_mistakes(value: object, validate: ValidatorFunctionWrapHandler) -> PublicationIn | InvalidPart:
+    try:
+        return cast("PublicationIn", validate(value))
+    except ValidationError as error:
+        return InvalidPart(error.errors(include_url=False, include_context=False, include_input=False))
+
+
+class BatchIn(_Body):
+    """Publications, in this order. One that is malformed fails alone."""
+
+    # Validated one by one, so that its schema is a publication's, and an `InvalidPart` may be in its place.
+    publications: Annotated[
+        list[Annotated[PublicationIn, WrapValidator(_part_or_mistakes)]],
+        Field(min_length=1, max_length=MAX_BATCH),
+    ]
+
+    @property
+    def parts(self) -> Sequence[PublicationIn | InvalidPart]:
+        """The publications, and what is wrong with those that are none."""
+        return self.publications
 
 
 class PublishedOut(BaseModel):
@@ -76,6 +106,13 @@ class PublishedOut(BaseModel):
     duplicate: bool
 
 
+class FieldErrorOut(BaseModel):
+    """A mistake in a part: its place, and what is wrong there."""
+
+    field: str
+    message: str
+
+
 class BatchResult(BaseModel):
     """The outcome of one part: 201 or 200 and its position, or the status and code of its error."""
 
@@ -83,6 +120,7 @@ class BatchResult(BaseModel):
     published: PublishedOut | None = None
     code: str | None = None
     detail: str | None = None
+    errors: list[FieldErrorOut] | None = None
     retry_after_ms: int | None = None
 
 

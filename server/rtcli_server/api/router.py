@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response, Security
@@ -13,6 +13,7 @@ from rtcli.protocol.messages import MAX_HISTORY
 from rtcli.protocol.paths import API_PREFIX
 from rtcli.protocol.position import POSITION
 from rtcli_server.api.access import Access, Caller, guarded_route
+from rtcli_server.api.answers import problem_of_validation
 from rtcli_server.api.connection_routes import add_connections
 from rtcli_server.api.hooks import ApiHooks
 from rtcli_server.api.models import (
@@ -20,6 +21,8 @@ from rtcli_server.api.models import (
     BatchOut,
     BatchResult,
     EventIn,
+    FieldErrorOut,
+    InvalidPart,
     MemberOut,
     MembersOut,
     MessageIn,
@@ -174,7 +177,7 @@ def _add_events(router: APIRouter, publisher: Publisher) -> None:
 
 def _add_batch(router: APIRouter, publisher: Publisher, access: Access, hooks: ApiHooks) -> None:
     async def start_all(
-        caller: Principal, parts: list[PublicationIn]
+        caller: Principal, parts: Sequence[PublicationIn | InvalidPart]
     ) -> AsyncIterator[Started | ProblemError]:
         too_many: ProblemError | None = None
         for index, part in enumerate(parts):
@@ -198,6 +201,7 @@ def _add_batch(router: APIRouter, publisher: Publisher, access: Access, hooks: A
                 status=problem.status,
                 code=problem.code,
                 detail=problem.detail,
+                errors=[FieldErrorOut(**error) for error in problem.errors] or None,
                 retry_after_ms=problem.retry_after_ms,
             )
         return BatchResult(status=_status(receipt), published=_published(receipt))
@@ -206,14 +210,16 @@ def _add_batch(router: APIRouter, publisher: Publisher, access: Access, hooks: A
         "/batch", tags=["events"], responses=problem_answers(413, 415), response_model_exclude_none=True
     )
     async def publish_batch(body: BatchIn, caller: Caller) -> BatchOut:
-        """Publish up to 100 messages and events in order; each part succeeds or fails by itself."""
-        started = [part async for part in start_all(caller, body.publications)]
+        """Publish up to 100 messages and events in order; each fails by itself, a malformed one too."""
+        started = [part async for part in start_all(caller, body.parts)]
         return BatchOut(results=[await finish(part) for part in started])
 
 
 async def _start_part(
-    publisher: Publisher, hooks: ApiHooks, caller: Principal, part: PublicationIn
+    publisher: Publisher, hooks: ApiHooks, caller: Principal, part: PublicationIn | InvalidPart
 ) -> Started:
+    if isinstance(part, InvalidPart):
+        raise problem_of_validation(part.errors)
     if part.room is not None and part.content is not None and part.event is None and part.user is None:
         content = await hooks.content_of(caller, part.room, part.content, part.id)
         return publisher.start_message(caller, part.room, content, part.id)
