@@ -87,6 +87,14 @@ class Event:
 
 
 @dataclass(frozen=True)
+class Direct:
+    """An event for this connection alone. It has no position, and nobody says when one is lost."""
+
+    event: str
+    data: Any  # its sender's JSON
+
+
+@dataclass(frozen=True)
 class Missed:
     """Publications that cannot be delivered: the log has dropped them, or the server has a new log."""
 
@@ -160,6 +168,7 @@ ClientEvent = (
     | Left
     | Message
     | Event
+    | Direct
     | Missed
     | Acked
     | Rejected

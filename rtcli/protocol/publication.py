@@ -15,8 +15,9 @@ from rtcli.protocol.messages import UserId, format_timestamp_ms
 from rtcli.protocol.position import ROOM_PREFIX, Position, cursor_key
 
 NEW_MESSAGE = "new_message"
+DIRECT = "direct"  # what is sent to one connection
 # Reserved names: our own, and those that a browser's EventSource fires by itself.
-RESERVED_EVENTS = frozenset({NEW_MESSAGE, "ready", "heartbeat", "gap", "closing", "error", "open"})
+RESERVED_EVENTS = frozenset({NEW_MESSAGE, DIRECT, "ready", "heartbeat", "gap", "closing", "error", "open"})
 EVENT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,63}", re.ASCII)
 _LINE_ENDS = re.compile(rb"[\r\n]+")
 
@@ -118,6 +119,16 @@ def ws_message(publication: Publication) -> bytes:
             time,
         )
     )
+
+
+def direct_data(event: str, data: bytes) -> bytes:
+    """Encode the data of an event for one connection; `data` is JSON as UTF-8."""
+    return b'{"event":%b,"data":%b}' % (_encode(event), data)
+
+
+def ws_direct(data: bytes, timestamp: str) -> bytes:
+    """Encode the message for one connection; `data` is what `direct_data` makes."""
+    return b'{"type":"direct","data":%b,"timestamp":"%b"}' % (data, timestamp.encode())
 
 
 def sse_parts(publication: Publication) -> tuple[bytes, bytes]:

@@ -16,6 +16,7 @@ from rtcli.apps.tail.state_file import StateFile
 from rtcli.client.sse import Batch, EventStream, Lost, Opened
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.messages import format_timestamp
+from rtcli.protocol.publication import DIRECT
 from rtcli.protocol.sse import ServerSentEvent
 from rtcli.terminal.console import Console
 from rtcli.terminal.escaping import json_text
@@ -132,7 +133,8 @@ class Tail:
     async def _handle_event(self, seen: ReceivedEvent) -> bool:
         event = seen.event
         protocol = self._options.is_rtcli and event.event in PROTOCOL_EVENTS
-        if self._options.is_rtcli and not protocol and not self._duplicates.is_new(event.id):
+        numbered = self._options.is_rtcli and not protocol and event.event != DIRECT
+        if numbered and not self._duplicates.is_new(event.id):
             self._console.warning(f"the server sent {event.id} again; it was left out")
             return False
         done = self._on_protocol_event(seen) if protocol else False

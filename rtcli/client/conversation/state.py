@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rtcli.client.conversation.ephemeral import ephemeral_events
 from rtcli.client.conversation.event_channels import EventChannels, read_cursor
-from rtcli.client.conversation.presence import presence_events
 from rtcli.client.conversation.refreshing import Refreshing
 from rtcli.client.conversation.room import Room
 from rtcli.client.events import (
@@ -193,7 +193,7 @@ class ClientState:
             case theirs.ServerPong(id=identifier) if self._ping is not None and self._ping[0] == identifier:
                 return [RoundTrip(now - self._ping[1])]
         self._on_connection(message)
-        return presence_events(message)
+        return ephemeral_events(message)
 
     def _on_connection(self, message: theirs.ServerMessage) -> None:
         match message:

@@ -25,6 +25,7 @@ from rtcli.load.adapters.interface import (
 )
 from rtcli.protocol.paths import EVENT_STREAM_PATH
 from rtcli.protocol.position import EVENT_KEYS, Position
+from rtcli.protocol.publication import DIRECT
 
 
 class _Channel(msgspec.Struct):
@@ -55,6 +56,7 @@ class _Closing(msgspec.Struct):
     retry_after_ms: int | None = None
 
 
+_WITHOUT_POSITION = frozenset({"heartbeat", "error", DIRECT})
 _decode_ready = msgspec.json.Decoder(_Ready).decode
 _decode_message = msgspec.json.Decoder(_Message).decode
 _decode_gap = msgspec.json.Decoder(_Gap).decode
@@ -112,7 +114,7 @@ def _events(event: str, data: str, last_id: str) -> list[Event]:
     if event == "closing":
         after = _decode_closing(data).retry_after_ms
         return [Closing(None if after is None else after / 1000)]
-    return [] if event in {"heartbeat", "error"} else _channel_event(last_id)
+    return [] if event in _WITHOUT_POSITION else _channel_event(last_id)
 
 
 def _channel_event(last_id: str) -> list[Event]:

@@ -131,6 +131,13 @@ class EventData(Struct, frozen=True, kw_only=True):
     epoch: str
 
 
+class DirectData(Struct, frozen=True, kw_only=True):
+    """An event for this connection alone; `data` is whatever JSON its sender gave. It has no position."""
+
+    event: str
+    data: Any
+
+
 class GapData(Struct, frozen=True, kw_only=True):
     """The publications after `from` up to `to` are lost; `lost` is their number where it is known."""
 
@@ -241,6 +248,12 @@ class Event(_Envelope, frozen=True, kw_only=True, tag="event"):
     data: EventData
 
 
+class Direct(_Envelope, frozen=True, kw_only=True, tag="direct"):
+    """An event for this connection alone."""
+
+    data: DirectData
+
+
 class Gap(_Envelope, frozen=True, kw_only=True, tag="gap"):
     """Some publications are lost for this client."""
 
@@ -295,6 +308,7 @@ TaggedMessage: TypeAlias = (
     | UserTyping
     | Ack
     | Event
+    | Direct
     | Gap
     | Cursor
     | TokenExpiring

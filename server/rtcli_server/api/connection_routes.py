@@ -45,7 +45,7 @@ def add_connections(router: APIRouter, services: ApiServices) -> None:
             raise ProblemError(400)
         with _bounded_list():
             async with shared_store(_CLOSED_HERE_ONLY):
-                closed = await services.kick(user_id, stay_away_s)
+                closed = await services.commands.kick(user_id, stay_away_s)
         return ClosedOut(closed=closed)
 
     @router.post(
@@ -92,4 +92,4 @@ def _bounded_list() -> Iterator[None]:
 
 async def _refreshed_elsewhere(services: ApiServices, connection_id: str, caller: Principal) -> bool:
     async with shared_store():
-        return await services.refresh_elsewhere(connection_id, caller)
+        return await services.commands.refresh_elsewhere(connection_id, caller)

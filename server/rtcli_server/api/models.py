@@ -42,8 +42,8 @@ class MessageIn(_Body):
     id: Id = None
 
 
-class EventIn(_Body):
-    """An event with a name of the publisher's own."""
+class DirectIn(_Body):
+    """An event for one connection, with a name of the sender's own."""
 
     event: Annotated[
         str,
@@ -54,15 +54,24 @@ class EventIn(_Body):
         ),
     ]
     data: Annotated[dict[str, Any], Field(description="Any JSON object")] = {}
+
+
+class EventIn(DirectIn):
+    """An event with a name of the publisher's own."""
+
     id: Id = None
 
 
 class PublicationIn(_Body):
-    """Part of a batch: a message (`room`, `content`), or an event (`event`, `data`) to `user` or to all."""
+    """Part of a batch: a message (`room`, `content`), or an event (`event`, `data`).
+
+    An event goes to `user`, to `connection` (without an id), or to all.
+    """
 
     room: str | None = None
     content: Annotated[str | None, Field(min_length=1, max_length=MAX_CONTENT)] = None
     user: str | None = None
+    connection: str | None = None
     event: str | None = None
     data: dict[str, Any] = {}
     id: Id = None
@@ -96,6 +105,19 @@ class BatchIn(_Body):
         return self.publications
 
 
+class QueuedOut(BaseModel):
+    """To how many connections it was queued: on this instance, and on all instances where that is known."""
+
+    here: int
+    deployment: int | None = None
+
+
+class SentOut(BaseModel):
+    """To how many connections an event was queued that is in no log."""
+
+    queued: QueuedOut
+
+
 class PublishedOut(BaseModel):
     """The position in the log. With `duplicate`, it was published before, under the same id."""
 
@@ -104,6 +126,7 @@ class PublishedOut(BaseModel):
     offset: Annotated[int, Field(examples=[42])]
     position: Annotated[str, Field(examples=["k3f9-42"])]
     duplicate: bool
+    queued: QueuedOut
 
 
 class FieldErrorOut(BaseModel):
@@ -114,10 +137,14 @@ class FieldErrorOut(BaseModel):
 
 
 class BatchResult(BaseModel):
-    """The outcome of one part: 201 or 200 and its position, or the status and code of its error."""
+    """The outcome of one part: 201 or 200 and its position, or the status and code of its error.
+
+    Of an event for one connection 202, and to how many it was queued.
+    """
 
     status: int
     published: PublishedOut | None = None
+    queued: QueuedOut | None = None
     code: str | None = None
     detail: str | None = None
     errors: list[FieldErrorOut] | None = None

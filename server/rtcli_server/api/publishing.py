@@ -19,12 +19,12 @@ from rtcli.protocol.publication import (
 )
 from rtcli.protocol.rooms import room_of
 from rtcli.protocol.tokens import is_valid_user_id
+from rtcli_server.api.services import ApiServices
 from rtcli_server.auth.claims import Principal
-from rtcli_server.broker import Broker, BrokerUnavailableError, Published
+from rtcli_server.broker import BrokerUnavailableError, Published
 from rtcli_server.broker.chat import publish_message
-from rtcli_server.metrics.registry import Metrics
+from rtcli_server.connections.audience import NOBODY, Queued
 from rtcli_server.problems import ProblemError
-from rtcli_server.timing.clock import Clock
 
 MAX_DATA_BYTES = 65_536
 _decode = msgspec.json.Decoder().decode
@@ -44,12 +44,22 @@ class Started(NamedTuple):
         return self.future.done() and not self.future.cancelled() and self.future.exception() is None
 
 
+class StartedDirect(NamedTuple):
+    """An event on its way to one connection; a future for one on another instance."""
+
+    told: Queued | asyncio.Future[Published]
+
+
 class Receipt(NamedTuple):
-    """The position of a publication in its log; `duplicate` when it was published before."""
+    """The position of a publication in its log; `duplicate` when it was published before.
+
+    `queued`: to how many connections; a duplicate is queued to none.
+    """
 
     channel: str
     position: Position
     duplicate: bool
+    queued: Queued
 
 
 class Publisher:
@@ -58,10 +68,12 @@ class Publisher:
     To publish several in order, start all of them, then finish all of them.
     """
 
-    def __init__(self, broker: Broker, clock: Clock, metrics: Metrics, *, timeout_s: float) -> None:
-        self._broker = broker
-        self._metrics = metrics
-        self._clock = clock
+    def __init__(self, services: ApiServices, *, timeout_s: float) -> None:
+        self._broker = services.broker
+        self._metrics = services.metrics
+        self._clock = services.clock
+        self._audience = services.audience
+        self._tell = services.commands.tell
         self._timeout_s = timeout_s
 
     def start_message(self, principal: Principal, room: str, content: str, message_id: str | None) -> Started:
@@ -100,11 +112,10 @@ class Publisher:
 
         Raises ProblemError: 400, 403 or 413.
         """
-        _check_event(principal, user_id, event)
-        # Not msgspec, which limits integers: in JSON they may have any size.
-        text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-        if len(text) > MAX_DATA_BYTES:  # a batch may be larger than that
-            raise ProblemError(413, detail="The data is too long")
+        _check_event(principal, event)
+        if user_id is not None and not is_valid_user_id(user_id):
+            raise ProblemError(400, ErrorCode.INVALID_MESSAGE, "Not a user id")
+        text = _encoded(data)
         channel = BROADCAST if user_id is None else USER_PREFIX + user_id
         # The same key as over WebSocket: an id counts once, whichever way it came in.
         key = None if event_id is None else idempotency_key(principal.user_id, event_id)
@@ -139,7 +150,30 @@ class Publisher:
         except BrokerUnavailableError as error:
             maybe = error.maybe_published or started.is_published  # a repeat that could not be compared
             raise _unavailable(started, maybe_published=maybe) from None
-        return Receipt(started.channel, *published)
+        queued = NOBODY if published.duplicate else self._audience.of(started.channel)
+        return Receipt(started.channel, *published, queued)
+
+    def start_direct(
+        self, principal: Principal, connection_id: str, event: str, data: Mapping[str, Any]
+    ) -> StartedDirect | None:
+        """Start to send an event to one connection; None when there is no such connection.
+
+        It is in no log, and dropped by a client that is slow. Raises ProblemError: 400, 403 or 413.
+        """
+        _check_event(principal, event)
+        told = self._tell(connection_id, event, _encoded(data))
+        return None if told is None else StartedDirect(told)
+
+    async def finish_direct(self, started: StartedDirect) -> Queued:
+        """Wait until its instance will get it. Raises ProblemError (503) when that could not be reached."""
+        if isinstance(started.told, Queued):
+            return started.told
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await started.told
+        except (TimeoutError, BrokerUnavailableError):
+            raise ProblemError(503, retry_after_ms=UNAVAILABLE_RETRY_MS) from None
+        return Queued(0, None)
 
     async def _compare(self, started: Started, position: Position) -> None:
         """Raise ProblemError (409) when the id was used for another one. What was trimmed counts as equal."""
@@ -155,13 +189,20 @@ def _unavailable(started: Started, *, maybe_published: bool) -> ProblemError:
     return ProblemError(503, detail=detail, retry_after_ms=UNAVAILABLE_RETRY_MS)
 
 
-def _check_event(principal: Principal, user_id: str | None, event: str) -> None:
+def _check_event(principal: Principal, event: str) -> None:
     if not principal.can_publish_events:
         raise ProblemError(403)
-    if user_id is not None and not is_valid_user_id(user_id):
-        raise ProblemError(400, ErrorCode.INVALID_MESSAGE, "Not a user id")
     if not is_valid_event_name(event):
         raise ProblemError(400, ErrorCode.INVALID_MESSAGE, "Not a name for an event")
+
+
+def _encoded(data: Mapping[str, Any]) -> bytes:
+    """Encode what an event carries. Raises ProblemError (413)."""
+    # Not msgspec, which limits integers: in JSON they may have any size.
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    if len(text) > MAX_DATA_BYTES:  # a batch may be larger than that
+        raise ProblemError(413, detail="The data is too long")
+    return text
 
 
 def checked_room(spelling: str) -> str:

@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response, Security
 from fastapi.security import HTTPBearer
 
-from rtcli.protocol.codes import ErrorCode
 from rtcli.protocol.messages import MAX_HISTORY
 from rtcli.protocol.paths import API_PREFIX
 from rtcli.protocol.position import POSITION
 from rtcli_server.api.access import Access, Caller, guarded_route
-from rtcli_server.api.answers import problem_of_validation
+from rtcli_server.api.batch import add_batch
 from rtcli_server.api.connection_routes import add_connections
 from rtcli_server.api.hooks import ApiHooks
 from rtcli_server.api.models import (
-    BatchIn,
-    BatchOut,
-    BatchResult,
+    DirectIn,
     EventIn,
-    FieldErrorOut,
-    InvalidPart,
     MemberOut,
     MembersOut,
     MessageIn,
     PageOut,
-    PublicationIn,
     PublishedOut,
     RoomsOut,
+    SentOut,
 )
 from rtcli_server.api.pieces import PiecesResponse
-from rtcli_server.api.publishing import Publisher, Receipt, Started, checked_room
+from rtcli_server.api.publishing import Publisher, checked_room
 from rtcli_server.api.reading import PageReader, parse_since, shared_store
+from rtcli_server.api.receipts import published_out, queued_out, start_direct, status_of
 from rtcli_server.api.room_list import RoomList, room_pieces
 from rtcli_server.api.services import ApiServices
 from rtcli_server.auth.claims import Principal
@@ -60,29 +55,14 @@ def api_router(
     """
     access = Access(services, rates)
     router = APIRouter(prefix=API_PREFIX, route_class=guarded_route(access), dependencies=[Security(_bearer)])
-    publisher = Publisher(services.broker, services.clock, services.metrics, timeout_s=log_timeout_s)
+    publisher = Publisher(services, timeout_s=log_timeout_s)
     hooks = ApiHooks(services.gate)
     _add_rooms(router, services, publisher, hooks)
     _add_history(router, services, hooks, log_timeout_s)
     _add_events(router, publisher)
-    _add_batch(router, publisher, access, hooks)
+    add_batch(router, publisher, access, hooks)
     add_connections(router, services)
     return router
-
-
-def _published(receipt: Receipt) -> PublishedOut:
-    epoch, offset = receipt.position
-    return PublishedOut(
-        channel=receipt.channel,
-        epoch=epoch,
-        offset=offset,
-        position=str(receipt.position),
-        duplicate=receipt.duplicate,
-    )
-
-
-def _status(receipt: Receipt) -> int:
-    return 200 if receipt.duplicate else 201
 
 
 def _add_rooms(router: APIRouter, services: ApiServices, publisher: Publisher, hooks: ApiHooks) -> None:
@@ -90,14 +70,15 @@ def _add_rooms(router: APIRouter, services: ApiServices, publisher: Publisher, h
         "/rooms/{room:path}/messages",
         status_code=201,
         tags=["rooms"],
+        response_model_exclude_none=True,
         responses=_PUBLISHED | problem_answers(403, 409, 413, 415, 503),
     )
     async def publish_message(room: str, body: MessageIn, caller: Caller, response: Response) -> PublishedOut:
         """Publish a message. Needs the right to publish in the room, not membership."""
         content = await hooks.content_of(caller, room, body.content, body.id)
         receipt = await publisher.finish(publisher.start_message(caller, room, content, body.id))
-        response.status_code = _status(receipt)
-        return _published(receipt)
+        response.status_code = status_of(receipt)
+        return published_out(receipt)
 
     room_list = RoomList(services.rooms.counts, services.clock.now)
 
@@ -157,73 +138,39 @@ def _readable_room(caller: Principal, spelling: str) -> str:
 def _add_events(router: APIRouter, publisher: Publisher) -> None:
     documented: dict[int | str, dict[str, Any]] = _PUBLISHED | problem_answers(403, 409, 413, 415, 503)
 
-    @router.post("/users/{user_id:path}/events", status_code=201, tags=["events"], responses=documented)
+    @router.post(
+        "/users/{user_id:path}/events",
+        status_code=201,
+        tags=["events"],
+        response_model_exclude_none=True,
+        responses=documented,
+    )
     async def publish_to_user(
         user_id: str, body: EventIn, caller: Caller, response: Response
     ) -> PublishedOut:
         """Publish an event to everything that one user has open. Needs the scope `publish`."""
         started = publisher.start_event(caller, user_id, body.event, body.data, body.id)
         receipt = await publisher.finish(started)
-        response.status_code = _status(receipt)
-        return _published(receipt)
+        response.status_code = status_of(receipt)
+        return published_out(receipt)
 
-    @router.post("/events", status_code=201, tags=["events"], responses=documented)
+    @router.post(
+        "/connections/{connection_id}/events",
+        status_code=202,
+        tags=["events"],
+        response_model_exclude_none=True,
+        responses=problem_answers(403, 404, 413, 415, 503),
+    )
+    async def send_to_connection(connection_id: str, body: DirectIn, caller: Caller) -> SentOut:
+        """Send an event to one connection; it is ephemeral. Needs the scope `publish`."""
+        started = start_direct(publisher, caller, connection_id, body.event, body.data)
+        return SentOut(queued=queued_out(await publisher.finish_direct(started)))
+
+    @router.post(
+        "/events", status_code=201, tags=["events"], response_model_exclude_none=True, responses=documented
+    )
     async def publish_to_all(body: EventIn, caller: Caller, response: Response) -> PublishedOut:
         """Publish an event to everyone. Needs the scope `publish`."""
         receipt = await publisher.finish(publisher.start_event(caller, None, body.event, body.data, body.id))
-        response.status_code = _status(receipt)
-        return _published(receipt)
-
-
-def _add_batch(router: APIRouter, publisher: Publisher, access: Access, hooks: ApiHooks) -> None:
-    async def start_all(
-        caller: Principal, parts: Sequence[PublicationIn | InvalidPart]
-    ) -> AsyncIterator[Started | ProblemError]:
-        too_many: ProblemError | None = None
-        for index, part in enumerate(parts):
-            try:
-                if index and too_many is None:  # the request itself has counted for the first one
-                    access.take(caller)
-            except ProblemError as problem:
-                too_many = problem  # for the rest too, so that the order is kept when they are repeated
-            try:
-                yield too_many or await _start_part(publisher, hooks, caller, part)
-            except ProblemError as problem:
-                yield problem
-
-    async def finish(started: Started | ProblemError) -> BatchResult:
-        try:
-            if isinstance(started, ProblemError):
-                raise started
-            receipt = await publisher.finish(started)
-        except ProblemError as problem:
-            return BatchResult(
-                status=problem.status,
-                code=problem.code,
-                detail=problem.detail,
-                errors=[FieldErrorOut(**error) for error in problem.errors] or None,
-                retry_after_ms=problem.retry_after_ms,
-            )
-        return BatchResult(status=_status(receipt), published=_published(receipt))
-
-    @router.post(
-        "/batch", tags=["events"], responses=problem_answers(413, 415), response_model_exclude_none=True
-    )
-    async def publish_batch(body: BatchIn, caller: Caller) -> BatchOut:
-        """Publish up to 100 messages and events in order; each fails by itself, a malformed one too."""
-        started = [part async for part in start_all(caller, body.parts)]
-        return BatchOut(results=[await finish(part) for part in started])
-
-
-async def _start_part(
-    publisher: Publisher, hooks: ApiHooks, caller: Principal, part: PublicationIn | InvalidPart
-) -> Started:
-    if isinstance(part, InvalidPart):
-        raise problem_of_validation(part.errors)
-    if part.room is not None and part.content is not None and part.event is None and part.user is None:
-        content = await hooks.content_of(caller, part.room, part.content, part.id)
-        return publisher.start_message(caller, part.room, content, part.id)
-    if part.event is not None and part.room is None and part.content is None:
-        return publisher.start_event(caller, part.user, part.event, part.data, part.id)
-    detail = "A part has room and content, or event and perhaps user and data"
-    raise ProblemError(400, ErrorCode.INVALID_MESSAGE, detail)
+        response.status_code = status_of(receipt)
+        return published_out(receipt)

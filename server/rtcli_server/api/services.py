@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
@@ -9,8 +10,9 @@ from rtcli.protocol.messages import MemberInfo
 from rtcli_server.auth.authenticator import Authenticator
 from rtcli_server.auth.claims import Principal
 from rtcli_server.auth.origins import OriginPolicy
-from rtcli_server.broker import Broker
+from rtcli_server.broker import Broker, Published
 from rtcli_server.cluster.revocations import Revocations
+from rtcli_server.connections.audience import Queued
 from rtcli_server.hooks import HookGate
 from rtcli_server.metrics.registry import Metrics
 from rtcli_server.timing.clock import Clock
@@ -45,6 +47,36 @@ class Refreshable(Protocol):
 
     def refresh(self, principal: Principal) -> bool:
         """Go on with the rights of a new token; return False when they are not sufficient."""
+        ...
+
+
+class InstanceCommands(Protocol):
+    """What is done on all instances. Raises BrokerUnavailableError when others did not get the command."""
+
+    async def kick(self, user_id: str, stay_away_s: float) -> int:
+        """Close all connections and streams of a user, who is let in again later; return their number.
+
+        Raises TooManyRevocationsError.
+        """
+        ...
+
+    async def refresh_elsewhere(self, connection_id: str, principal: Principal) -> bool:
+        """Let an event stream on another instance go on; return whether there may be one."""
+        ...
+
+    def tell(self, connection_id: str, event: str, data: bytes) -> Queued | asyncio.Future[Published] | None:
+        """Send an event (its data as JSON) to one connection; a future for one on another instance.
+
+        None: there is no such connection.
+        """
+        ...
+
+
+class ChannelAudience(Protocol):
+    """Who gets what is published."""
+
+    def of(self, channel: str) -> Queued:
+        """Count the connections to which what was just published in a channel is queued."""
         ...
 
 
@@ -85,19 +117,14 @@ class ApiServices(Protocol):
         """What is revoked, on all instances."""
         ...
 
-    async def kick(self, user_id: str, stay_away_s: float = 0.0) -> int:
-        """Close all connections and streams of a user, who is let in again later; return their number.
-
-        Raises BrokerUnavailableError when other instances did not get the command, and
-        TooManyRevocationsError.
-        """
+    @property
+    def commands(self) -> InstanceCommands:
+        """What is done on all instances."""
         ...
 
-    async def refresh_elsewhere(self, connection_id: str, principal: Principal) -> bool:
-        """Let an event stream on another instance go on; return whether there may be one.
-
-        Raises BrokerUnavailableError when that instance did not get the command.
-        """
+    @property
+    def audience(self) -> ChannelAudience:
+        """Who gets what is published."""
         ...
 
     @property

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from random import Random
 
+from msgspec import Raw
+
 from rtcli.protocol.position import ROOM_PREFIX
 from rtcli.protocol.publication import Publication
 from rtcli_server.auth.claims import Principal
@@ -16,6 +18,7 @@ from rtcli_server.broker import (
     ForeignDataError,
     Notification,
     Place,
+    Published,
 )
 from rtcli_server.cluster.control import (
     CHANNEL,
@@ -23,6 +26,7 @@ from rtcli_server.cluster.control import (
     Command,
     Kick,
     Refresh,
+    Tell,
     decode_command,
     encode_command,
 )
@@ -152,13 +156,28 @@ class Deployment:
 
         Raises BrokerUnavailableError when it could not be reached.
         """
-        instance = connection_id.partition("-")[0]
-        if instance not in self.membership.alive - {self._coordinator.instance_id}:
+        if not self._is_elsewhere(connection_id):
             return False
         await self.send(Refresh(connection_id, principal))
         return True
 
+    def tell(
+        self, connection_id: str, event: str, data: bytes, until_ms: int
+    ) -> asyncio.Future[Published] | None:
+        """Send an event to a connection of another instance; None when no such instance lives."""
+        if not self._is_elsewhere(connection_id):
+            return None
+        return self._start(Tell(connection_id, event, Raw(data), until_ms))
+
+    def _is_elsewhere(self, connection_id: str) -> bool:
+        """Whether the instance that gave this name is another one, and lives."""
+        instance = connection_id.partition("-")[0]
+        return instance in self.membership.alive - {self._coordinator.instance_id}
+
     async def send(self, command: Command) -> None:
         """Send a command to all instances. Raises BrokerUnavailableError."""
+        await self._start(command)
+
+    def _start(self, command: Command) -> asyncio.Future[Published]:
         data, time_ms = encode_command(command), self._clock.wall_ms()
-        await self._broker.publish(CHANNEL, EVENT, data, key=None, time_ms=time_ms)
+        return self._broker.publish(CHANNEL, EVENT, data, key=None, time_ms=time_ms)

@@ -16,6 +16,7 @@ from typing_extensions import override
 from rtcli.protocol.codes import ERROR_TEXT, CloseCode, ErrorCode
 from rtcli.protocol.messages import ReadyData
 from rtcli.protocol.position import ROOM_PREFIX, format_cursor
+from rtcli.protocol.publication import DIRECT
 from rtcli.protocol.sse import encode_event
 from rtcli_server.auth.claims import Principal
 from rtcli_server.connections.event_stream_writer import EventStreamServices, OpenWriter, send_closing
@@ -150,6 +151,17 @@ class EventStream(Subscriber, Client):
             self._moved = subscription
         subscription.position = batch.position
         self.writer.write_events(batch, self._suffix)
+
+    @override
+    def follows(self, channel: str) -> bool:
+        return any(subscription.channel.name == channel for subscription in self._subscriptions)
+
+    @override
+    def tell(self, data: bytes) -> bool:
+        if self._closing or self._gone or not self._begun or self.writer.full:
+            return False
+        self.writer.write(encode_event(event=DIRECT, data=data))  # no id: the cursor stays where it is
+        return True
 
     def _schedule(self, now: float) -> None:
         expiry = now + self.principal.expires_at + self._expiry_grace_s - self._services.clock.wall()

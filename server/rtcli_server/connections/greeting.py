@@ -140,6 +140,16 @@ def told_events_to(connection: Greeted) -> Position | None:
     return position if position is not None and position.epoch else None
 
 
+def is_greeted(connection: Greeted) -> bool:
+    """Whether the greeting, which comes first, was written."""
+    return connection.dormant_at not in {GREETING, WOKEN}
+
+
+def waits_for(connection: Greeted, channel: str) -> bool:
+    """Whether the connection gets the events of this channel without a subscription: it is its user's."""
+    return connection.dormant_at is not None and channel == USER_PREFIX + connection.user_id
+
+
 def wake(connection: Greeted) -> None:
     """Subscribe and catch up, if the connection is dormant: its user's channel has something new."""
     position = connection.dormant_at

@@ -62,6 +62,17 @@ class Client(Closable, Protocol):
         """Something was published in its user's channel: one that is dormant subscribes."""
         return
 
+    def follows(self, channel: str) -> bool:  # noqa: ARG002 - of no channel
+        """Whether what is published in this channel reaches it, perhaps once it has caught up."""
+        return False
+
+    def tell(self, data: bytes) -> bool:  # noqa: ARG002 - nobody
+        """Send an event for it alone, with the data that `direct_data` makes.
+
+        Return whether it was queued: not when the client is not greeted yet, too slow, or about to be gone.
+        """
+        return False
+
     @property
     def waiting_bytes(self) -> int:
         """Number of bytes that the transport holds for it."""

@@ -23,6 +23,7 @@ from rtcli.protocol.messages import (
     user_id_to_wire,
 )
 from rtcli.protocol.position import ROOM_PREFIX, Position
+from rtcli.protocol.publication import ws_direct
 from rtcli_server.connections import commands, greeting
 from rtcli_server.connections.hub import Client
 from rtcli_server.connections.send_budget import memory_of
@@ -194,6 +195,17 @@ class Connection(Subscriber, Client):
     @override
     def wake(self) -> None:
         greeting.wake(self)
+
+    @override
+    def follows(self, channel: str) -> bool:
+        return channel in self.subscriptions or greeting.waits_for(self, channel)
+
+    @override
+    def tell(self, data: bytes) -> bool:
+        if self.closing or self.writer.full or not greeting.is_greeted(self):
+            return False
+        self.writer.send(ws_direct(data, self.services.clock.timestamp()))
+        return True
 
     def on_timer(self, now: float) -> None:
         """Send heartbeats, end at the token's expiry; cut off a peer that does not answer a close frame."""

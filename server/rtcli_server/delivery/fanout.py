@@ -128,6 +128,11 @@ class Fanout:
         """
         self._queue.stall(subscriptions)
 
+    def subscription_count(self, name: str) -> int:
+        """Number of subscriptions to a channel, whatever their state."""
+        channel = self._channels.get(name)
+        return 0 if channel is None else channel.subscription_count
+
     # -- delivery ------------------------------------------------------------------------------------------
 
     def deliver(self, publication: Publication) -> None:

@@ -1,11 +1,22 @@
 """The server as an object in somebody else's application (docs/embedding.md).
 
-From outside: `Realtime`, and the errors of its methods.
+From outside: `Realtime`, what its methods return, and their errors.
 """
 
 from __future__ import annotations
 
+from rtcli_server.api.publishing import Receipt
+from rtcli_server.connections.audience import Queued
 from rtcli_server.embedding.errors import ConflictError, NotRunningError, RealtimeError, UnavailableError
 from rtcli_server.embedding.realtime import Presence, Realtime
 
-__all__ = ["ConflictError", "NotRunningError", "Presence", "Realtime", "RealtimeError", "UnavailableError"]
+__all__ = [
+    "ConflictError",
+    "NotRunningError",
+    "Presence",
+    "Queued",
+    "Realtime",
+    "RealtimeError",
+    "Receipt",
+    "UnavailableError",
+]

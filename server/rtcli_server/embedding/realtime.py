@@ -24,12 +24,13 @@ from rtcli.protocol.messages import MemberInfo
 from rtcli.protocol.messages.strict_json import NotAcceptedError, parse
 from rtcli.protocol.tokens import is_valid_user_id
 from rtcli_server.api import install_problem_handlers
-from rtcli_server.api.models import EventIn, MessageIn
+from rtcli_server.api.models import DirectIn, EventIn, MessageIn
 from rtcli_server.api.publishing import Publisher, Receipt, checked_room
 from rtcli_server.api.reading import shared_store
 from rtcli_server.api.router import LOG_TIMEOUT_S
 from rtcli_server.app import embedded_router
 from rtcli_server.auth.claims import Principal, showable
+from rtcli_server.connections.audience import NOBODY, Queued
 from rtcli_server.embedding.errors import NotRunningError, translated
 from rtcli_server.embedding.mounting import mount
 from rtcli_server.hooks import Hooks
@@ -59,8 +60,7 @@ class Realtime:
         Raises InvalidStoreError, KeyConfigError and InvalidOriginError, each with a text for people.
         """
         self._server = RealtimeServer(settings, hooks)
-        server = self._server
-        self._publisher = Publisher(server.broker, server.clock, server.metrics, timeout_s=LOG_TIMEOUT_S)
+        self._publisher = Publisher(self._server, timeout_s=LOG_TIMEOUT_S)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._has_run = False
 
@@ -141,6 +141,21 @@ class Realtime:
         """Publish an event to everyone; as `send_to_user`."""
         return await self._send(None, event, data, id)
 
+    async def send_to_connection(
+        self, connection_id: str, event: str, data: Mapping[str, Any] | None = None
+    ) -> Queued:
+        """Send an event to one connection; return to how many it was queued: none, when it is not there.
+
+        It is ephemeral: in no log, and dropped by a client that is too slow. Of a connection on another
+        instance nobody knows: then `deployment` is None. Raises UnavailableError.
+        """
+        self._require_running()
+        checked = _checked(DirectIn, event=event, data=dict(data or {}))
+        sender = _principal(APPLICATION, APPLICATION)
+        with translated():
+            started = self._publisher.start_direct(sender, connection_id, checked.event, checked.data)
+            return NOBODY if started is None else await self._publisher.finish_direct(started)
+
     async def _send(
         self, user_id: str | None, event: str, data: Mapping[str, Any] | None, event_id: str | None
     ) -> Receipt:
@@ -163,7 +178,7 @@ class Realtime:
             raise ValueError("Not a user id")
         with translated():
             async with shared_store("Closed on this instance. Other instances did not get the command."):
-                return await self._server.kick(user_id)
+                return await self._server.commands.kick(user_id, 0.0)
 
     async def presence(self, room: str) -> Presence:
         """Return who is in a room, over all instances. Raises UnavailableError."""
@@ -182,7 +197,7 @@ def _principal(user_id: str, name: str) -> Principal:
     return Principal(user_id, shown, expires_at=float("inf"), scopes=frozenset({"admin"}))
 
 
-Body = TypeVar("Body", MessageIn, EventIn)
+Body = TypeVar("Body", MessageIn, EventIn, DirectIn)
 
 
 def _checked(model: type[Body], **fields: object) -> Body:

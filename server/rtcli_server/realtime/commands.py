@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from rtcli_server.auth.claims import Principal
 from rtcli_server.auth.revocations import Revocation, RevocationKind, RevokedTokens
-from rtcli_server.cluster.control import Command, Kick, Revoke
+from rtcli_server.broker import Published
+from rtcli_server.cluster.control import Command, Kick, Revoke, Tell
 from rtcli_server.cluster.deployment import Deployment
 from rtcli_server.cluster.revocations import Revocations
+from rtcli_server.connections.audience import Audience, Queued
 from rtcli_server.connections.event_stream import EventStream
 from rtcli_server.connections.hub import Hub
 from rtcli_server.timing.clock import Clock
+
+TELL_MS = 30_000  # how late an event for a connection may come to its instance; clocks may differ
 
 
 class Commands:
@@ -17,13 +23,16 @@ class Commands:
 
     def __init__(
         self,
+        *,
         hub: Hub,
+        audience: Audience,
         revoked: RevokedTokens,
         revocations: Revocations,
         deployment: Deployment | None,
         clock: Clock,
     ) -> None:
         self._hub = hub
+        self._audience = audience
         self._revoked = revoked
         self._revocations = revocations
         self._deployment = deployment
@@ -58,6 +67,17 @@ class Commands:
         deployment = self._deployment
         return deployment is not None and await deployment.refresh_stream(connection_id, principal)
 
+    def tell(self, connection_id: str, event: str, data: bytes) -> Queued | asyncio.Future[Published] | None:
+        """Send an event (`data` is JSON) to one connection, wherever it is; it is ephemeral.
+
+        Returns a future for one on another instance, which fails with BrokerUnavailableError when that could
+        not be reached; None when there is no such connection.
+        """
+        told = self._audience.tell(connection_id, event, data)
+        if told is not None or self._deployment is None:
+            return told
+        return self._deployment.tell(connection_id, event, data, self._clock.wall_ms() + TELL_MS)
+
     def handle(self, command: Command) -> None:
         """Carry out a command that was sent to all instances."""
         if isinstance(command, Kick):
@@ -65,6 +85,9 @@ class Commands:
             self._hub.remember_kick(command.user_id, now=self._clock.now())
         elif isinstance(command, Revoke):
             self._revocations.apply(command.revocation)
+        elif isinstance(command, Tell):
+            if self._clock.wall_ms() <= command.until_ms:
+                self._audience.tell(command.connection_id, command.event, bytes(command.data))
         elif not self._revoked.covers(command.principal):
             stream = self._hub.clients.get(command.connection_id)
             if isinstance(stream, EventStream):

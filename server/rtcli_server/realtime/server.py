@@ -12,7 +12,6 @@ from itertools import chain
 
 from rtcli.protocol.codes import CloseCode, ErrorCode
 from rtcli_server.auth.admission import Rejection
-from rtcli_server.auth.claims import Principal
 from rtcli_server.auth.origins import OriginPolicy
 from rtcli_server.auth.revocations import RevokedTokens
 from rtcli_server.broker import Broker, Coordinator, ForeignContent, new_instance_id, open_broker
@@ -22,6 +21,7 @@ from rtcli_server.cluster.deployment import Deployment
 from rtcli_server.cluster.revocations import Revocations
 from rtcli_server.cluster.shared_rates import SharedRates
 from rtcli_server.connections.answers import Answers
+from rtcli_server.connections.audience import Audience
 from rtcli_server.connections.hub import Hub
 from rtcli_server.connections.process_budget import Output, ProcessBudget
 from rtcli_server.connections.reply_flusher import ReplyFlusher
@@ -146,7 +146,15 @@ class RealtimeServer:
             self.revocations,
             spawn=self.tasks.spawn,
         )
-        self._commands = Commands(self.hub, self._revoked, self.revocations, self.deployment, self.clock)
+        self.audience = Audience(self.hub, self.fanout, is_alone=lambda: self.instance_count == 1)
+        self.commands = Commands(
+            hub=self.hub,
+            audience=self.audience,
+            revoked=self._revoked,
+            revocations=self.revocations,
+            deployment=self.deployment,
+            clock=self.clock,
+        )
         self.reply_flusher = ReplyFlusher()
         self.slow_consumers = SlowConsumers(
             self.fanout,
@@ -224,18 +232,8 @@ class RealtimeServer:
         """Allow the page that this server serves itself."""
         self.origins.allow_loopback(port, tls=self.settings.tls_cert is not None)
 
-    # -- commands to all instances -------------------------------------------------------------------------
-
-    async def kick(self, user_id: str, stay_away_s: float = 0.0) -> int:
-        """As `Commands.kick`."""
-        return await self._commands.kick(user_id, stay_away_s)
-
-    async def refresh_elsewhere(self, connection_id: str, principal: Principal) -> bool:
-        """As `Commands.refresh_elsewhere`."""
-        return await self._commands.refresh_elsewhere(connection_id, principal)
-
     def _handle(self, command: control.Command) -> None:
-        self._commands.handle(command)
+        self.commands.handle(command)
 
     # -- life ----------------------------------------------------------------------------------------------
 

@@ -80,6 +80,7 @@ class Room {
  *   state [{state: "connecting" | "open" | "waiting" | "closed", retryMs?, code?, reason?}]
  *   message [data of new_message, with `replayed`] · joined [data of room_joined] · left [{room}]
  *   presence [{user_id, name, room, here}] · typing [data of user_typing] · event [data of event]
+ *   direct [data of direct: an event for this connection alone, which has no position]
  *   gap [{room, from, to, lost, reason}; of events, `room` is "~me" or "~all"] · problem [{code, message, id?}]
  */
 export class RealtimeClient extends EventTarget {
@@ -261,6 +262,7 @@ export class RealtimeClient extends EventTarget {
       case "user_left": return this.#emit("presence", { ...data, here: false });
       case "user_typing": return this.#emit("typing", data);
       case "event": return this.#event(data);
+      case "direct": return this.#emit("direct", data);
       case "token_expiring": return this.#refresh();
       case "closing": this.#retryAfterMs = data.retry_after_ms;
     }

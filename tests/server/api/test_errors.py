@@ -20,6 +20,7 @@ from rtcli_server.auth.revocations import RevokedTokens
 from rtcli_server.broker import BrokerUnavailableError, HistoryPage, Published, Retention, open_broker
 from rtcli_server.broker.base import Broker
 from rtcli_server.cluster.revocations import Revocations
+from rtcli_server.connections.audience import NOBODY, Queued
 from rtcli_server.metrics.registry import Metrics
 from rtcli_server.process.runner import ServerHandle, running_server
 from rtcli_server.settings import Settings
@@ -137,6 +138,21 @@ class Nobody:
     async def counts(self) -> dict[str, int]:
         return {}
 
+    async def kick(self, user_id: str, stay_away_s: float) -> int:
+        del user_id, stay_away_s
+        return 0
+
+    async def refresh_elsewhere(self, connection_id: str, principal: Principal) -> bool:
+        del connection_id, principal
+        return False
+
+    def tell(self, connection_id: str, event: str, data: bytes) -> None:
+        del connection_id, event, data
+
+    def of(self, channel: str) -> Queued:
+        del channel
+        return NOBODY
+
 
 @dataclass
 class Services:
@@ -146,6 +162,8 @@ class Services:
     origins: OriginPolicy = field(default_factory=OriginPolicy)
     hub: Nobody = field(default_factory=Nobody)
     rooms: Nobody = field(default_factory=Nobody)
+    commands: Nobody = field(default_factory=Nobody)
+    audience: Nobody = field(default_factory=Nobody)
     clock: Clock = field(default_factory=lambda: Clock(lambda: 0.0))
     metrics: Metrics = field(default_factory=lambda: Metrics(lambda: 0.0, tick_s=1.0))
     revocations: Revocations = field(init=False)
@@ -158,14 +176,6 @@ class Services:
 
     def retry_after_ms(self) -> int:
         return 0
-
-    async def kick(self, user_id: str, stay_away_s: float = 0.0) -> int:
-        del user_id, stay_away_s
-        return 0
-
-    async def refresh_elsewhere(self, connection_id: str, principal: Principal) -> bool:
-        del connection_id, principal
-        return False
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ async def test_a_message_gets_its_position(ann: httpx.AsyncClient) -> None:
         "offset": 1,
         "position": f"{first.json()['epoch']}-1",
         "duplicate": False,
+        "queued": {"here": 0, "deployment": 0},
     }
     assert second.json()["offset"] == 2
 
@@ -175,6 +176,11 @@ async def test_a_batch_keeps_its_order_and_each_part_has_its_own_outcome(clients
         {"room": "a", "content": "x", "event": "y"},
         {"user": "7", "room": "a", "content": "x"},
         {"room": "a  b", "content": "x"},
+        {"connection": "no-such", "event": "x"},
+        {"connection": "no-such", "event": "ready"},
+        {"connection": "no-such", "event": "x", "id": "1"},
+        {"connection": "no-such", "user": "7", "event": "x"},
+        {"connection": "no-such", "room": "a", "content": "x"},
         {},
     ]
     answer = await client.post("/api/v1/batch", json={"publications": parts})
@@ -194,6 +200,11 @@ async def test_a_batch_keeps_its_order_and_each_part_has_its_own_outcome(clients
         (400, "invalid_message"),
         (400, "invalid_message"),
         (400, "invalid_room"),
+        (404, "not_found"),
+        (400, "invalid_message"),
+        (400, "invalid_message"),
+        (400, "invalid_message"),
+        (400, "invalid_message"),
         (400, "invalid_message"),
     ]
 

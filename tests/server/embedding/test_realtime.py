@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from rtcli_server import (
     ConflictError,
     NotRunningError,
+    Queued,
     Realtime,
     RealtimeError,
     UnavailableError,
@@ -76,6 +77,10 @@ async def test_what_an_application_publishes_arrives(running: Running) -> None:
         event = (await client.until("event"))["data"]
         assert (event["event"], event["data"]) == ("order.paid", {"order": 42})
         assert (event["channel"], event["offset"]) == (sent.channel, sent.position.offset)
+        assert (said.queued, sent.queued) == (Queued(1, 1), Queued(1, 1))
+        assert await realtime.send_to_connection(client.connection_id, "hint", {"n": 1}) == Queued(1, 1)
+        assert (await client.until("direct"))["data"] == {"event": "hint", "data": {"n": 1}}
+        assert await realtime.send_to_connection("no-such", "hint") == Queued(0, 0)
         await realtime.broadcast("news")
         assert (await client.until("event"))["data"]["event"] == "news"
         members, count = await realtime.presence("general")
@@ -97,7 +102,7 @@ async def test_an_id_counts_once(plain: Running) -> None:
     first = await plain.realtime.publish("a", "x", id="m-1")
     again = await plain.realtime.publish("a", "x", id="m-1")
     assert not first.duplicate
-    assert again == first._replace(duplicate=True)
+    assert again == first._replace(duplicate=True, queued=Queued(0, 0))
     with pytest.raises(ConflictError, match="id was used for something else"):
         await plain.realtime.publish("a", "y", id="m-1")
 
@@ -118,6 +123,8 @@ async def test_an_id_counts_once(plain: Running) -> None:
         ("broadcast", {"event": "e", "data": {"x": float("nan")}}),
         ("broadcast", {"event": "e", "data": {"x": "y" * 70_000}}),
         ("broadcast", {"event": "e e"}),
+        ("send_to_connection", {"connection_id": "c", "event": "ready"}),
+        ("send_to_connection", {"connection_id": "c", "event": "e", "data": {"x": "\ud800"}}),
         ("kick", {"user_id": ""}),
         ("presence", {"room": ""}),
     ],

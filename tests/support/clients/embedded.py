@@ -34,6 +34,7 @@ class Client:
 
     def __init__(self, ws: websockets.ClientConnection) -> None:
         self.ws = ws
+        self.connection_id = ""
 
     async def send(self, type_: str, id_: str | None = None, **data: object) -> None:
         """Send one message."""
@@ -76,4 +77,5 @@ async def connected(port: int, token_: str, *, query: str = "") -> AsyncIterator
         client = Client(ws)
         greeting = await client.receive()
         assert greeting["type"] == "pong", greeting
+        client.connection_id = greeting["data"]["connection_id"]
         yield client

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rtcli.client.conversation.state import ClientState
-from rtcli.client.events import ClientEvent, ConnectionWarning, Event, Missed
+from rtcli.client.events import ClientEvent, ConnectionWarning, Direct, Event, Missed
 from rtcli.protocol.messages import server as s
 from rtcli.protocol.position import Position
 
@@ -106,3 +106,11 @@ def test_a_greeting_that_makes_no_sense_is_survived(cursor: str) -> None:
     state.receive(s.Connected(data=data), 0.0)
     assert state.events_cursor == ""
     assert event(state, 1) == [delivered(1)]
+
+
+def test_an_event_for_this_connection_alone_moves_nothing(state: ClientState) -> None:
+    cursor = state.cursor
+    told = s.Direct(data=s.DirectData(event="order.paid", data={"n": 1}))
+    assert state.receive(told, 0.0) == [Direct("order.paid", {"n": 1})]
+    assert state.cursor == cursor
+    assert event(state, 3) == [delivered(3)]

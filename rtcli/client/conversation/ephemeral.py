@@ -1,13 +1,13 @@
-"""What a client tells of the members of a room. Pure."""
+"""What a client tells of that is in no log: members of rooms, and events for it alone. Pure."""
 
 from __future__ import annotations
 
-from rtcli.client.events import ClientEvent, Left, Presence, TypingChanged
+from rtcli.client.events import ClientEvent, Direct, Left, Presence, TypingChanged
 from rtcli.protocol.messages import server as theirs
 
 
-def presence_events(message: theirs.ServerMessage) -> list[ClientEvent]:
-    """Events about the members of a room, we among them; none for other messages."""
+def ephemeral_events(message: theirs.ServerMessage) -> list[ClientEvent]:
+    """Events about the members of a room, we among them, and for us alone; none for other messages."""
     match message:
         case theirs.UserJoined(data=who):
             return [Presence(who.room, who.user_id, who.name, here=True)]
@@ -17,4 +17,6 @@ def presence_events(message: theirs.ServerMessage) -> list[ClientEvent]:
             return [TypingChanged(typing.room, typing.user_id, typing.name, typing.is_typing)]
         case theirs.RoomLeft(data=left):
             return [Left(left.room)]
+        case theirs.Direct(data=told):
+            return [Direct(told.event, told.data)]
     return []

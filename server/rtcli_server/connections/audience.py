@@ -1,0 +1,54 @@
+"""How many connections a publication is queued to, and sends to one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from rtcli.protocol.position import USER_PREFIX
+from rtcli.protocol.publication import direct_data
+from rtcli_server.connections.hub import Hub
+from rtcli_server.delivery.fanout import Fanout
+
+
+class Queued(NamedTuple):
+    """To how many connections something was queued: on this instance, and on all of them where that is known.
+
+    Each gets it, or is told of a gap, unless it is lost first.
+    """
+
+    here: int
+    deployment: int | None
+
+
+NOBODY = Queued(0, 0)
+
+
+class Audience:
+    """The clients of this instance. `is_alone`: whether no other instance of the deployment lives."""
+
+    def __init__(self, hub: Hub, fanout: Fanout, *, is_alone: Callable[[], bool]) -> None:
+        self._hub = hub
+        self._fanout = fanout
+        self._is_alone = is_alone
+
+    def of(self, channel: str) -> Queued:
+        """Those that follow a channel now: what was just published in it is queued to them."""
+        return self._queued(self._count(channel))
+
+    def _count(self, channel: str) -> int:
+        if channel.startswith(USER_PREFIX):  # most of them wait without a subscription
+            clients = self._hub.of_user(channel.removeprefix(USER_PREFIX))
+            return sum(client.follows(channel) for client in clients)
+        return self._fanout.subscription_count(channel)
+
+    def _queued(self, here: int) -> Queued:
+        return Queued(here, here if self._is_alone() else None)
+
+    def tell(self, connection_id: str, event: str, data: bytes) -> Queued | None:
+        """Send an event to one connection of this instance; None when it is not here. `data` is JSON."""
+        client = self._hub.clients.get(connection_id)
+        if client is None:
+            return None
+        told = int(client.tell(direct_data(event, data)))
+        return Queued(told, told)
