@@ -11,13 +11,17 @@ from functools import lru_cache
 
 import msgspec
 
+from rtcli.protocol.exclusion import Exclusion
 from rtcli.protocol.messages import UserId, format_timestamp_ms
 from rtcli.protocol.position import ROOM_PREFIX, Position, cursor_key
 
 NEW_MESSAGE = "new_message"
 DIRECT = "direct"  # what is sent to one connection
+SKIPPED = "skipped"  # instead of a publication that its receiver is excluded from
 # Reserved names: our own, and those that a browser's EventSource fires by itself.
-RESERVED_EVENTS = frozenset({NEW_MESSAGE, DIRECT, "ready", "heartbeat", "gap", "closing", "error", "open"})
+RESERVED_EVENTS = frozenset(
+    {NEW_MESSAGE, DIRECT, SKIPPED, "ready", "heartbeat", "gap", "closing", "error", "open"}
+)
 EVENT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,63}", re.ASCII)
 _LINE_ENDS = re.compile(rb"[\r\n]+")
 
@@ -26,7 +30,8 @@ class Publication(msgspec.Struct, frozen=True):
     """A publication in a channel's log.
 
     `event` is `new_message` in rooms, else the publisher's name. `data` is one JSON object as UTF-8 text,
-    without the position. `time_ms` is the Unix time in milliseconds when it was appended.
+    without the position. `time_ms` is the Unix time in milliseconds when it was appended. `exclude`: who
+    gets its position alone.
     """
 
     channel: str
@@ -35,6 +40,7 @@ class Publication(msgspec.Struct, frozen=True):
     event: str
     data: bytes
     time_ms: int
+    exclude: Exclusion | None = None
 
     @property
     def position(self) -> Position:

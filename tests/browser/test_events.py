@@ -29,6 +29,8 @@ async (token) => {
   };
   window.client = new RealtimeClient({ token, events: true });
   client.addEventListener("gap", ({ detail }) => gaps.push(detail));
+  client.addEventListener("direct", ({ detail }) => window.direct = detail);
+  client.addEventListener("state", ({ detail }) => window.name = detail.connectionId);
   client.addEventListener("event", ({ detail: { channel, epoch, offset, data } }) => {
     socket.push(data.n);
     tell(channel === "all" ? "~all" : "~me", epoch, offset, data);
@@ -62,6 +64,8 @@ async def test_a_page_with_both_transports_gets_each_event_on_each_and_knows_it_
             sent.append(len(sent))
             answer = await http.post(path, json={"event": "news", "data": {"n": sent[-1]}})
             assert answer.status_code == 201, answer.text
+            hidden = {"event": "news", "data": {"n": -1}, "exclude": {"users": ["alice"]}}
+            assert (await http.post(path, json=hidden)).status_code == 201
 
     try:
         async with httpx.AsyncClient(
@@ -76,6 +80,12 @@ async def test_a_page_with_both_transports_gets_each_event_on_each_and_knows_it_
                 await server.start()
                 await publish(http)
                 await eventually(page, f"Math.min(socket.length, stream.length) >= {len(sent)}")
+            name = await page.evaluate("window.name")
+            told = await http.post(
+                f"/api/v1/connections/{name}/events", json={"event": "e", "data": {"n": 1}}
+            )
+            assert told.json() == {"queued": {"here": 1, "deployment": 1}}
+            await eventually(page, "window.direct?.data.n === 1")
         found = {name: await page.evaluate(f"window.{name}") for name in ("socket", "stream", "once")}
         assert {name: sorted(numbers) for name, numbers in found.items()} == dict.fromkeys(found, sent), (
             json.dumps(found)

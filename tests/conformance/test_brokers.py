@@ -8,6 +8,7 @@ import json
 import pytest
 
 from rtcli.protocol.codes import GapReason
+from rtcli.protocol.exclusion import Exclusion
 from rtcli.protocol.position import Position, parse_position, recovery_failure
 from rtcli.protocol.publication import Publication
 from rtcli_server.broker import BrokerUnavailableError, Retention
@@ -52,6 +53,38 @@ async def test_history_returns_what_was_published_byte_for_byte(store_url: str) 
         assert (publication.epoch, publication.offset) == published.position
         await log.wait_delivered(1)
         assert log.delivered == [publication]
+
+
+EXCLUSIONS = [
+    Exclusion(frozenset({"7", "Ü\n\u2028"})),
+    Exclusion(connections=frozenset({"c-1", "c-2"})),
+    None,
+]
+
+
+async def test_exclusions_are_kept_and_delivered_with_the_publication(store_url: str) -> None:
+    async with running(store_url) as log:
+        for channel in CHANNELS:
+            log.broker.subscribe(channel)
+            await log.page(channel)
+            for exclude in EXCLUSIONS:
+                await log.start(channel, exclude=exclude)
+        await log.wait_delivered(len(CHANNELS) * len(EXCLUSIONS))
+        for channel in CHANNELS:
+            page = (await log.page(channel)).publications
+            assert [publication.exclude for publication in page] == EXCLUSIONS
+            assert [p for p in log.delivered if p.channel == channel] == page
+
+
+async def test_exclusions_count_for_the_space_of_a_channel(store_url: str) -> None:
+    many = Exclusion(frozenset(f"{number:0>100}" for number in range(100)))
+    async with running(store_url, Retention(max_channel_bytes=100_000)) as log:
+        for _ in range(60):
+            await log.start(exclude=many)
+        page = await log.page()
+        assert len(page.publications) < 30
+        assert page.publications[-1].position == page.top
+        assert all(publication.exclude == many for publication in page.publications)
 
 
 async def test_delivery_is_in_order_once_and_only_of_subscribed_channels(store_url: str) -> None:

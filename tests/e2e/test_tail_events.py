@@ -4,15 +4,18 @@ import asyncio
 import json
 import signal
 import subprocess
+import time
 from pathlib import Path
 
+import httpx
 import pytest
 
+from rtcli.protocol import create_token
 from tests.support.fakes.scripted_stream import HEAD, fake_stream, hold, status
 from tests.support.ports import free_port
 from tests.support.processes.command import Run
 from tests.support.processes.rtcli import RTCLI, environment, rtcli
-from tests.support.servers.server_process import ServerProcess
+from tests.support.servers.server_process import SECRET, ServerProcess
 
 
 def say(server: ServerProcess, *texts: str, room: str = "general") -> None:
@@ -35,6 +38,46 @@ def test_what_is_said_appears(server: ServerProcess, run: Run) -> None:
     first, second = tail.out.decode().splitlines()
     assert first.split("  ")[1:] == ["general", "new_message", "ann: one"]
     assert second.endswith("ann: two \\x1b[2J\\u202e")
+
+
+def test_what_is_for_others_or_for_this_stream_alone(tmp_path: Path, run: Run) -> None:
+    server = ServerProcess(tmp_path, f"sqlite:{tmp_path}/log.db")
+    server.start_now()
+    token = create_token(SECRET, sub="ann", now=time.time())
+    headers = {"Authorization": f"Bearer {create_token(SECRET, sub='app', now=time.time(), scope='publish')}"}
+    (tmp_path / "token").write_text(token)
+    (tmp_path / "token").chmod(0o600)
+
+    def post(path: str, **body: object) -> None:
+        httpx.post(
+            f"{server.url}/api/v1{path}", json=body, headers=headers, trust_env=False
+        ).raise_for_status()
+
+    arguments = (
+        "tail-events",
+        "--room",
+        "general",
+        "-u",
+        server.url,
+        "--token-file",
+        str(tmp_path / "token"),
+        "--json",
+    )
+    try:
+        tail = run(*arguments, "--event", "ready", "--event", "news", "--event", "direct", "--fail-on-gap")
+        tail.wait_for('"connection_id"')
+        name = json.loads(tail.out.splitlines()[0])["data"]["connection_id"]
+        for number, exclude in enumerate((None, {"users": ["ann"]}, {"connections": [name]}, None)):
+            post("/users/ann/events", event="news", data={"n": number}, exclude=exclude)
+            post(f"/connections/{name}/events", event="hint", data={"n": number})
+        tail.wait_for('{"event":"hint","data":{"n":3}}')
+        shown = [json.loads(line) for line in tail.out.splitlines()][1:]
+        assert [record["data"]["n"] for record in shown if record["event"] == "news"] == [0, 3]
+        hints = [record["data"]["data"]["n"] for record in shown if record["event"] == "direct"]
+        assert hints == [0, 1, 2, 3]
+        assert b"again" not in tail.err
+    finally:
+        server.kill()
 
 
 def test_a_killed_server_that_starts_again(server: ServerProcess, run: Run) -> None:

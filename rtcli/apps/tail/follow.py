@@ -16,14 +16,14 @@ from rtcli.apps.tail.state_file import StateFile
 from rtcli.client.sse import Batch, EventStream, Lost, Opened
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.messages import format_timestamp
-from rtcli.protocol.publication import DIRECT
+from rtcli.protocol.publication import DIRECT, SKIPPED
 from rtcli.protocol.sse import ServerSentEvent
 from rtcli.terminal.console import Console
 from rtcli.terminal.escaping import json_text
 from rtcli.units import format_duration
 
 # Events of rtcli streams that are about the stream itself. Shown when --event asks for them.
-PROTOCOL_EVENTS = frozenset({"ready", "heartbeat", "closing", "error", "gap"})
+PROTOCOL_EVENTS = frozenset({"ready", "heartbeat", "closing", "error", "gap", SKIPPED})
 
 
 @dataclass(frozen=True)

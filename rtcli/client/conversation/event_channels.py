@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from rtcli.client.conversation.room import read_position
 from rtcli.client.events import ClientEvent, ConnectionWarning, Event, Missed
 from rtcli.protocol.codes import GapReason
-from rtcli.protocol.messages.server import ConnectedData, EventData, GapData
+from rtcli.protocol.messages.server import ConnectedData, EventData, GapData, SkippedData
 from rtcli.protocol.position import (
     BROADCAST,
     USER_PREFIX,
@@ -69,8 +69,22 @@ class EventChannels:
         event = Event(data.event, data.data, data.channel, position)
         return [Missed(key, hole, "not_sent"), event] if hole else [event]
 
-    def on_gap(self, data: GapData) -> list[ClientEvent]:
-        """Events are lost, says the server: continue behind them."""
+    def on_other(self, data: object) -> list[ClientEvent]:
+        """A gap in events, or an event that is not for this client; all else is about rooms we are not in."""
+        if isinstance(data, GapData):
+            return self._on_gap(data)
+        return self._on_skipped(data) if isinstance(data, SkippedData) else []
+
+    def _on_skipped(self, data: SkippedData) -> list[ClientEvent]:
+        channel, position = _CHANNELS.get(data.room), Position(data.epoch, data.offset)
+        if channel is None:
+            return []
+        hole = skipped(self.positions.get(channel), position)
+        if hole >= 0:
+            self.positions[channel] = position
+        return [Missed(data.room, hole, "not_sent")] if hole > 0 else []
+
+    def _on_gap(self, data: GapData) -> list[ClientEvent]:
         channel, to = _CHANNELS.get(data.room), read_position(data.to)
         if channel is None:
             return []

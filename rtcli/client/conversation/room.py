@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from rtcli.client.events import Acked, ClientEvent, ConnectionWarning, Joined, Message, Missed
 from rtcli.protocol.codes import GapReason
-from rtcli.protocol.messages.server import GapData, NewMessageData, RoomJoinedData
+from rtcli.protocol.messages.server import GapData, NewMessageData, RoomJoinedData, SkippedData
 from rtcli.protocol.position import InvalidPositionError, Position, lost_between, parse_position, skipped
 
 
@@ -119,6 +119,14 @@ class Room:
         return (
             self.top is not None and self.top.epoch == position.epoch and position.offset <= self.top.offset
         )
+
+    def on_skipped(self, data: SkippedData) -> list[ClientEvent]:
+        """A publication is not for this client: go on behind it."""
+        position = Position(data.epoch, data.offset)
+        hole = skipped(self.last_delivered, position)
+        if hole >= 0:
+            self.last_delivered = position
+        return [Missed(self.name, hole, "not_sent")] if hole > 0 else []
 
     def on_gap(self, data: GapData) -> list[ClientEvent]:
         """Publications are lost, says the server: continue behind them."""

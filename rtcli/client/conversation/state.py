@@ -58,6 +58,7 @@ class ClientState:
         self._caught_up = 0
         self._ping: tuple[str, float] | None = None
         self.connected = False
+        self.connection_id = ""  # of the present connection, or the last one
         self.retry_after_s: float | None = None  # from `closing`
         self.token_expiring = False
 
@@ -186,7 +187,7 @@ class ClientState:
                 return self._on_connected(hello, now)
             case theirs.RoomJoined(data=joined):
                 return self._on_room_joined(joined, now)
-            case theirs.NewMessage() | theirs.Event() | theirs.Ack() | theirs.Gap():
+            case theirs.NewMessage() | theirs.Event() | theirs.Ack() | theirs.Gap() | theirs.Skipped():
                 return self._on_publication(message)
             case theirs.Error():
                 return self._on_error(message, now)
@@ -208,6 +209,7 @@ class ClientState:
         if self.connected:  # said again, to nobody's use: our answer to each would wait to be sent
             return []
         self.connected = True
+        self.connection_id = data.connection_id
         self.retry_after_s = None
         self.token_expiring = False
         missed = self._events.on_greeting(data)
@@ -220,18 +222,20 @@ class ClientState:
         return [*back, *missed]
 
     def _on_publication(
-        self, message: theirs.NewMessage | theirs.Event | theirs.Ack | theirs.Gap
+        self, message: theirs.NewMessage | theirs.Event | theirs.Ack | theirs.Gap | theirs.Skipped
     ) -> list[ClientEvent]:
         if isinstance(message, theirs.Event):
             return self._events.on_event(message.data)
         room = self._rooms.get(message.data.room)
         if room is None:
-            return self._events.on_gap(message.data) if isinstance(message, theirs.Gap) else []
+            return self._events.on_other(message.data)
         if isinstance(message, theirs.NewMessage):
             own = (message.data.id or "").startswith(f"{self._prefix}-")
             return self._pumped(room, room.on_message(message.data, own=own))
         if isinstance(message, theirs.Gap):
             return self._pumped(room, room.on_gap(message.data))
+        if isinstance(message, theirs.Skipped):
+            return self._pumped(room, room.on_skipped(message.data))
         ack = message.data
         position = Position(ack.epoch, ack.offset)
         return self._pumped(room, room.acknowledge(message.id, position, duplicate=ack.duplicate))

@@ -104,6 +104,12 @@ def _acked(message: messages.Ack) -> Event:
     return OTHER if message.id is None else Acked(message.id, Position(data.epoch, data.offset))
 
 
+def _skipped(message: messages.Skipped) -> Event:
+    """What is not for this user is no delivery; of rooms, the audit looks for what its own users sent."""
+    data = message.data
+    return ChannelEvent(data.room, Position(data.epoch, data.offset)) if data.room.startswith("~") else OTHER
+
+
 def _starts(data: messages.ConnectedData) -> list[ChannelStart]:
     return [
         ChannelStart(channel, read_position(state.position), state.recovered)
@@ -127,6 +133,7 @@ _READERS: Mapping[type, Callable[[Any], Event]] = {
     messages.Event: lambda it: ChannelEvent(
         event_key(it.data.channel), Position(it.data.epoch, it.data.offset)
     ),
+    messages.Skipped: _skipped,
     messages.ServerPing: lambda _: Reply(b'{"type":"pong"}'),
     messages.Closing: lambda it: Closing(it.data.retry_after_ms / 1000),
 }

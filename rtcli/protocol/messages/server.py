@@ -148,6 +148,14 @@ class GapData(Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class SkippedData(Struct, frozen=True, kw_only=True):
+    """Where a publication is that is not for this client; `room` as in a gap."""
+
+    room: str
+    offset: int
+    epoch: str
+
+
 class ExpiryData(Struct, frozen=True, kw_only=True):
     """When the token expires."""
 
@@ -260,6 +268,12 @@ class Gap(_Envelope, frozen=True, kw_only=True, tag="gap"):
     data: GapData
 
 
+class Skipped(_Envelope, frozen=True, kw_only=True, tag="skipped"):
+    """A publication is not for this client: it has its position, and nothing is missing."""
+
+    data: SkippedData
+
+
 class Cursor(_Envelope, frozen=True, kw_only=True, tag="cursor"):
     """The reply to `cursor`."""
 
@@ -310,6 +324,7 @@ TaggedMessage: TypeAlias = (
     | Event
     | Direct
     | Gap
+    | Skipped
     | Cursor
     | TokenExpiring
     | Refreshed

@@ -59,11 +59,13 @@ async def _start_part(
     match part:
         case PublicationIn(room=str(room), content=str(content), user=None, connection=None, event=None):
             content = await hooks.content_of(caller, room, content, part.id)
-            return publisher.start_message(caller, room, content, part.id)
-        case PublicationIn(room=None, content=None, user=None, connection=str(to), event=str(event), id=None):
+            return publisher.start_message(caller, room, content, part.id, exclude=part.exclude)
+        case PublicationIn(
+            room=None, content=None, user=None, connection=str(to), event=str(event), id=None, exclude=None
+        ):
             return start_direct(publisher, caller, to, event, part.data)
         case PublicationIn(room=None, content=None, connection=None, event=str(event)):
-            return publisher.start_event(caller, part.user, event, part.data, part.id)
+            return publisher.start_event(caller, part.user, event, part.data, part.id, exclude=part.exclude)
     detail = "A part has room and content, or event and perhaps user or connection, and data"
     raise ProblemError(400, ErrorCode.INVALID_MESSAGE, detail)
 

@@ -35,11 +35,22 @@ class _Body(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore")
 
 
+class ExcludeIn(_Body):
+    """Who gets the position alone, at most 100. A user as in messages: an integer may be a number."""
+
+    users: list[int | str] = []
+    connections: list[str] = []
+
+
+Exclude = Annotated[ExcludeIn | None, Field(description="Needs the scope `publish`")]
+
+
 class MessageIn(_Body):
     """A chat message."""
 
     content: Annotated[str, Field(min_length=1, max_length=MAX_CONTENT)]
     id: Id = None
+    exclude: Exclude = None
 
 
 class DirectIn(_Body):
@@ -60,6 +71,7 @@ class EventIn(DirectIn):
     """An event with a name of the publisher's own."""
 
     id: Id = None
+    exclude: Exclude = None
 
 
 class PublicationIn(_Body):
@@ -75,6 +87,7 @@ class PublicationIn(_Body):
     event: str | None = None
     data: dict[str, Any] = {}
     id: Id = None
+    exclude: Exclude = None
 
 
 class InvalidPart(NamedTuple):
@@ -174,11 +187,13 @@ class PageOut(BaseModel):
     """Messages in order. `top` is the end of the log; pass `next` as `since` to get the next page.
 
     With `since`: `recovered` is true when nothing is missing between it and the first message, else `reason`
-    says why (`epoch_changed`, `trimmed`, `future`).
+    says why (`epoch_changed`, `trimmed`, `future`). `skipped`: positions on this page of what is not for the
+    caller.
     """
 
     room: str
     messages: list[MessageOut]
+    skipped: list[str]
     top: str
     next: str
     more: bool

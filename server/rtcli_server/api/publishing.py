@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from rtcli.protocol.codes import UNAVAILABLE_RETRY_MS, ErrorCode, unavailable_text
+from rtcli.protocol.exclusion import Exclusion, InvalidExclusionError, is_connection_id, new_exclusion
 from rtcli.protocol.messages import user_id_to_wire
 from rtcli.protocol.position import BROADCAST, ROOM_PREFIX, USER_PREFIX, Position
 from rtcli.protocol.publication import (
@@ -19,6 +20,7 @@ from rtcli.protocol.publication import (
 )
 from rtcli.protocol.rooms import room_of
 from rtcli.protocol.tokens import is_valid_user_id
+from rtcli_server.api.models import ExcludeIn
 from rtcli_server.api.services import ApiServices
 from rtcli_server.auth.claims import Principal
 from rtcli_server.broker import BrokerUnavailableError, Published
@@ -34,6 +36,7 @@ class Started(NamedTuple):
     """A publication on its way to the log. `is_same` compares it with what the log has under its id."""
 
     channel: str
+    exclude: Exclusion | None
     future: asyncio.Future[Published]
     has_id: bool
     is_same: Callable[[Publication], bool]
@@ -76,11 +79,20 @@ class Publisher:
         self._tell = services.commands.tell
         self._timeout_s = timeout_s
 
-    def start_message(self, principal: Principal, room: str, content: str, message_id: str | None) -> Started:
+    def start_message(
+        self,
+        principal: Principal,
+        room: str,
+        content: str,
+        message_id: str | None,
+        *,
+        exclude: ExcludeIn | None = None,
+    ) -> Started:
         """Start to publish a chat message in a room. Raises ProblemError: 400 or 403."""
         room = checked_room(room)
         if not principal.can_publish(room):
             raise ProblemError(403)
+        excluded = _checked_exclusion(principal, exclude)
         future = publish_message(
             self._broker,
             self._clock,
@@ -90,10 +102,12 @@ class Publisher:
             wire_id=user_id_to_wire(principal.user_id),
             name=principal.name,
             message_id=message_id,
+            exclude=excluded,
         )
         return self._started(
             Started(
                 ROOM_PREFIX + room,
+                excluded,
                 future,
                 message_id is not None,
                 lambda found: _decode(found.data)["content"] == content,
@@ -107,6 +121,8 @@ class Publisher:
         event: str,
         data: Mapping[str, Any],
         event_id: str | None,
+        *,
+        exclude: ExcludeIn | None = None,
     ) -> Started:
         """Start to publish an event to one user, or to all (`user_id` None).
 
@@ -115,14 +131,18 @@ class Publisher:
         _check_event(principal, event)
         if user_id is not None and not is_valid_user_id(user_id):
             raise ProblemError(400, ErrorCode.INVALID_MESSAGE, "Not a user id")
+        excluded = _checked_exclusion(principal, exclude)
         text = _encoded(data)
         channel = BROADCAST if user_id is None else USER_PREFIX + user_id
         # The same key as over WebSocket: an id counts once, whichever way it came in.
         key = None if event_id is None else idempotency_key(principal.user_id, event_id)
-        future = self._broker.publish(channel, event, text, key=key, time_ms=self._clock.wall_ms())
+        future = self._broker.publish(
+            channel, event, text, key=key, time_ms=self._clock.wall_ms(), exclude=excluded
+        )
         return self._started(
             Started(
                 channel,
+                excluded,
                 future,
                 event_id is not None,
                 lambda found: found.event == event and json.loads(found.data) == data,
@@ -150,7 +170,7 @@ class Publisher:
         except BrokerUnavailableError as error:
             maybe = error.maybe_published or started.is_published  # a repeat that could not be compared
             raise _unavailable(started, maybe_published=maybe) from None
-        queued = NOBODY if published.duplicate else self._audience.of(started.channel)
+        queued = NOBODY if published.duplicate else self._audience.of(started.channel, started.exclude)
         return Receipt(started.channel, *published, queued)
 
     def start_direct(
@@ -180,13 +200,30 @@ class Publisher:
         before = Position(position.epoch, position.offset - 1)
         page = await self._broker.history(started.channel, since=before, limit=1)
         found = [publication for publication in page.publications if publication.offset == position.offset]
-        if found and not started.is_same(found[0]):
+        if found and not (started.is_same(found[0]) and found[0].exclude == started.exclude):
             raise ProblemError(409, "conflict", "This id was used for something else")
 
 
 def _unavailable(started: Started, *, maybe_published: bool) -> ProblemError:
     detail = unavailable_text(maybe_published=maybe_published, has_id=started.has_id)
     return ProblemError(503, detail=detail, retry_after_ms=UNAVAILABLE_RETRY_MS)
+
+
+def _checked_exclusion(principal: Principal, exclude: ExcludeIn | None) -> Exclusion | None:
+    """Check whom a publication excludes. Raises ProblemError: 400 or 403."""
+    if exclude is None:
+        return None
+    if not principal.can_publish_events:  # members must not hide from each other what they say
+        raise ProblemError(403, detail="To exclude somebody needs the scope publish")
+    users = [str(user) for user in exclude.users]
+    if not all(map(is_valid_user_id, users)):
+        raise ProblemError(400, ErrorCode.INVALID_MESSAGE, "Not a user id")
+    if not all(map(is_connection_id, exclude.connections)):
+        raise ProblemError(400, ErrorCode.INVALID_MESSAGE, "Not the id of a connection")
+    try:
+        return new_exclusion(users, exclude.connections)
+    except InvalidExclusionError as error:
+        raise ProblemError(400, ErrorCode.INVALID_MESSAGE, str(error)) from None
 
 
 def _check_event(principal: Principal, event: str) -> None:

@@ -51,14 +51,24 @@ class PageReader:
     """Reads a page of a room's messages in pieces, so that a long page is never in memory as a whole.
 
     The page ends early when the log does not have the next piece any more, or is not available: the client
-    goes on at the page's `next`, and is told there what is missing.
+    goes on at the page's `next`, and is told there what is missing. What excludes `user_id` is a position
+    alone.
     """
 
     def __init__(
-        self, broker: Broker, room: str, *, since: Position | None, limit: int, timeout_s: float
+        self,
+        broker: Broker,
+        room: str,
+        user_id: str,
+        *,
+        since: Position | None,
+        limit: int,
+        timeout_s: float,
     ) -> None:
         self._broker = broker
         self._room = room
+        self._user_id = user_id
+        self._skipped: list[str] = []  # positions of what is not for this user
         self._since = since
         self._limit = limit
         self._timeout_s = timeout_s
@@ -75,11 +85,13 @@ class PageReader:
     async def body(self, first: HistoryPage, *, spelling: str) -> AsyncIterator[bytes]:
         """The answer (`PageOut`) that begins with the piece `first`; its `room` is `spelling`."""
         position, left = _next(first, self._since), self._limit - len(first.publications)
-        piece = b'{"room":%b,"messages":[%b' % (_encode(spelling), _messages(first.publications))
+        shown = self._shown(first.publications)
+        piece, separator = b'{"room":%b,"messages":[%b' % (_encode(spelling), shown), b"," if shown else b""
         wanted = min(left, first.top.offset - position.offset) if first.publications else 0
         while wanted > 0 and (publications := await self._read_after(position, wanted)):
-            yield piece
-            piece = b"," + _messages(publications)
+            if shown := self._shown(publications):
+                yield piece
+                piece, separator = separator + shown, b","
             position = publications[-1].position
             wanted -= len(publications)
         yield piece + b"]," + self._end(first, position)
@@ -96,10 +108,21 @@ class PageReader:
         expected = Position(position.epoch, position.offset + 1)
         return piece if piece and piece[0].position == expected else []
 
+    def _shown(self, publications: Sequence[Publication]) -> bytes:
+        """The messages for this user, with commas between them."""
+        messages: list[bytes] = []
+        for publication in publications:
+            if publication.exclude is not None and publication.exclude.covers(self._user_id):
+                self._skipped.append(str(publication.position))
+            else:
+                messages.append(_message(publication))
+        return b",".join(messages)
+
     def _end(self, first: HistoryPage, position: Position) -> bytes:
         reason = _reason(first, self._since)
         return _encode(
             {
+                "skipped": self._skipped,
                 "top": str(first.top),
                 "next": str(position),
                 "more": position.offset < first.top.offset,
@@ -107,10 +130,6 @@ class PageReader:
                 "reason": reason,
             }
         )[1:]
-
-
-def _messages(publications: Sequence[Publication]) -> bytes:
-    return b",".join(map(_message, publications))
 
 
 def _message(publication: Publication) -> bytes:

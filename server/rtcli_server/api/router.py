@@ -76,7 +76,9 @@ def _add_rooms(router: APIRouter, services: ApiServices, publisher: Publisher, h
     async def publish_message(room: str, body: MessageIn, caller: Caller, response: Response) -> PublishedOut:
         """Publish a message. Needs the right to publish in the room, not membership."""
         content = await hooks.content_of(caller, room, body.content, body.id)
-        receipt = await publisher.finish(publisher.start_message(caller, room, content, body.id))
+        receipt = await publisher.finish(
+            publisher.start_message(caller, room, content, body.id, exclude=body.exclude)
+        )
         response.status_code = status_of(receipt)
         return published_out(receipt)
 
@@ -124,7 +126,9 @@ def _add_history(router: APIRouter, services: ApiServices, hooks: ApiHooks, log_
         name = _readable_room(caller, room)
         await hooks.check_may_read(caller, name)
         asked = parse_since(since)
-        reader = PageReader(services.broker, name, since=asked, limit=limit, timeout_s=log_timeout_s)
+        reader = PageReader(
+            services.broker, name, caller.user_id, since=asked, limit=limit, timeout_s=log_timeout_s
+        )
         return PiecesResponse(reader.body(await reader.read_first(), spelling=room))
 
 
@@ -149,7 +153,7 @@ def _add_events(router: APIRouter, publisher: Publisher) -> None:
         user_id: str, body: EventIn, caller: Caller, response: Response
     ) -> PublishedOut:
         """Publish an event to everything that one user has open. Needs the scope `publish`."""
-        started = publisher.start_event(caller, user_id, body.event, body.data, body.id)
+        started = publisher.start_event(caller, user_id, body.event, body.data, body.id, exclude=body.exclude)
         receipt = await publisher.finish(started)
         response.status_code = status_of(receipt)
         return published_out(receipt)
@@ -171,6 +175,8 @@ def _add_events(router: APIRouter, publisher: Publisher) -> None:
     )
     async def publish_to_all(body: EventIn, caller: Caller, response: Response) -> PublishedOut:
         """Publish an event to everyone. Needs the scope `publish`."""
-        receipt = await publisher.finish(publisher.start_event(caller, None, body.event, body.data, body.id))
+        receipt = await publisher.finish(
+            publisher.start_event(caller, None, body.event, body.data, body.id, exclude=body.exclude)
+        )
         response.status_code = status_of(receipt)
         return published_out(receipt)

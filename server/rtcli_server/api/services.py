@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
+from rtcli.protocol.exclusion import Exclusion
 from rtcli.protocol.messages import MemberInfo
 from rtcli_server.auth.authenticator import Authenticator
 from rtcli_server.auth.claims import Principal
@@ -75,7 +76,7 @@ class InstanceCommands(Protocol):
 class ChannelAudience(Protocol):
     """Who gets what is published."""
 
-    def of(self, channel: str) -> Queued:
+    def of(self, channel: str, exclude: Exclusion | None) -> Queued:
         """Count the connections to which what was just published in a channel is queued."""
         ...
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from rtcli.protocol.exclusion import Exclusion
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
 from rtcli_server.auth.revocations import Revocation
@@ -130,11 +131,18 @@ class Broker(Protocol):
         ...
 
     def publish(
-        self, channel: str, event: str, data: bytes, *, key: str | None = None, time_ms: int
+        self,
+        channel: str,
+        event: str,
+        data: bytes,
+        *,
+        key: str | None = None,
+        time_ms: int,
+        exclude: Exclusion | None = None,
     ) -> asyncio.Future[Published]:
         """Append one publication and deliver it, as one step per channel.
 
-        `data` is one JSON object as UTF-8; `time_ms` is Unix time in milliseconds.
+        `data` is one JSON object as UTF-8; `time_ms` is Unix time in milliseconds; `exclude` is kept with it.
 
         - Order: two calls for one channel on one instance take their offsets in the order of the calls.
           Offsets of a channel rise by 1 within an epoch, over all instances.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from rtcli.protocol.exclusion import Exclusion
 from rtcli.protocol.messages import UserId
 from rtcli.protocol.position import ROOM_PREFIX
 from rtcli.protocol.publication import NEW_MESSAGE, chat_data, idempotency_key
@@ -21,6 +22,7 @@ def publish_message(
     wire_id: UserId,
     name: str,
     message_id: str | None,
+    exclude: Exclusion | None = None,
 ) -> asyncio.Future[Published]:
     """Append a message to the log of `room`; the result is that of `Broker.publish`.
 
@@ -37,4 +39,4 @@ def publish_message(
         id=message_id,
     )
     key = None if message_id is None else idempotency_key(user_id, message_id)
-    return broker.publish(ROOM_PREFIX + room, NEW_MESSAGE, data, key=key, time_ms=time_ms)
+    return broker.publish(ROOM_PREFIX + room, NEW_MESSAGE, data, key=key, time_ms=time_ms, exclude=exclude)

@@ -14,6 +14,7 @@ from itertools import islice
 
 from typing_extensions import override
 
+from rtcli.protocol.exclusion import Exclusion
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
 from rtcli_server.auth.revocations import Revocation, RevokedTokens
@@ -36,6 +37,11 @@ CHANNEL_BYTES = 1_200
 MAX_TOPS = 100_000  # channels without a ring whose top is remembered, about 200 bytes each
 
 
+def _size(publication: Publication) -> int:
+    size = len(publication.data) + PUBLICATION_BYTES
+    return size if publication.exclude is None else size + publication.exclude.memory_bytes
+
+
 class ChannelLog:
     """The ring of one channel: its newest publications, without holes."""
 
@@ -49,7 +55,7 @@ class ChannelLog:
 
     def drop_oldest(self) -> int:
         """Drop the oldest publication and return the bytes freed."""
-        size = len(self.ring.popleft().data) + PUBLICATION_BYTES
+        size = _size(self.ring.popleft())
         self.bytes -= size
         return size
 
@@ -88,7 +94,14 @@ class MemoryBroker(OneProcessBroker):
 
     @override
     def publish(
-        self, channel: str, event: str, data: bytes, *, key: str | None = None, time_ms: int
+        self,
+        channel: str,
+        event: str,
+        data: bytes,
+        *,
+        key: str | None = None,
+        time_ms: int,
+        exclude: Exclusion | None = None,
     ) -> asyncio.Future[Published]:
         """Append and deliver; the future is resolved already."""
         future: asyncio.Future[Published] = asyncio.get_running_loop().create_future()
@@ -100,7 +113,7 @@ class MemoryBroker(OneProcessBroker):
             if first is not None:
                 future.set_result(Published(first, duplicate=True))
                 return future
-        publication = self._append(channel, event, data, time_ms)
+        publication = self._append(channel, event, data, time_ms, exclude)
         position = publication.position
         if key is not None:
             self._keys.remember((channel, key), position)
@@ -110,16 +123,18 @@ class MemoryBroker(OneProcessBroker):
         future.set_result(Published(position, duplicate=False))
         return future
 
-    def _append(self, channel: str, event: str, data: bytes, time_ms: int) -> Publication:
+    def _append(
+        self, channel: str, event: str, data: bytes, time_ms: int, exclude: Exclusion | None
+    ) -> Publication:
         log = self._channels.get(channel)
         if log is None:
             log = self._create(channel)
         else:
             self._channels.move_to_end(channel)
         log.top += 1
-        publication = Publication(channel, log.epoch, log.top, event, data, time_ms)
+        publication = Publication(channel, log.epoch, log.top, event, data, time_ms, exclude)
         log.ring.append(publication)
-        size = len(data) + PUBLICATION_BYTES
+        size = _size(publication)
         log.bytes += size
         self._bytes += size
         self._trim(log, time_ms)

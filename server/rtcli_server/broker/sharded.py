@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from typing_extensions import override
 
+from rtcli.protocol.exclusion import Exclusion
 from rtcli.protocol.position import USER_PREFIX, Position
 from rtcli_server.auth.revocations import Revocation
 from rtcli_server.broker.base import Broker, Deliver, HistoryPage, Published, ReportLost, UserWatcher
@@ -48,9 +49,16 @@ class ShardedBroker(Broker):
 
     @override
     def publish(
-        self, channel: str, event: str, data: bytes, *, key: str | None = None, time_ms: int
+        self,
+        channel: str,
+        event: str,
+        data: bytes,
+        *,
+        key: str | None = None,
+        time_ms: int,
+        exclude: Exclusion | None = None,
     ) -> asyncio.Future[Published]:
-        return self._shard(channel).publish(channel, event, data, key=key, time_ms=time_ms)
+        return self._shard(channel).publish(channel, event, data, key=key, time_ms=time_ms, exclude=exclude)
 
     @override
     async def history(self, channel: str, *, since: Position | None, limit: int) -> HistoryPage:

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import msgspec
 
+from rtcli.protocol.exclusion import Exclusion, InvalidExclusionError, decode_exclusion
 from rtcli.protocol.messages import UserId
 from rtcli.protocol.messages.client import Content, Id
 from rtcli.protocol.messages.strict_json import MAX_DEPTH, NotAcceptedError, parse
@@ -60,7 +61,14 @@ _decode_object = msgspec.json.Decoder(dict[str, object]).decode
 
 
 def check_row(
-    channel: str, *, epoch: object, offset: object, event: object, data: object, time_ms: object
+    channel: str,
+    *,
+    epoch: object,
+    offset: object,
+    event: object,
+    data: object,
+    time_ms: object,
+    exclude: object = None,
 ) -> Publication:
     """Make a publication of values of any type. Raises ForeignDataError for anything that is none."""
     if type(epoch) is not str or _EPOCH.fullmatch(epoch) is None:
@@ -69,11 +77,19 @@ def check_row(
         raise ForeignDataError("not an offset")
     if type(time_ms) is not int or type(event) is not str or type(data) is not bytes:
         raise ForeignDataError("not an event with data and a time")
-    return check_publication(channel, epoch, offset, event, data, time_ms)
+    if exclude is not None and type(exclude) is not bytes:
+        raise ForeignDataError("not an exclusion")
+    return check_publication(channel, epoch, offset, event, data, time_ms, exclude)
 
 
 def check_publication(  # noqa: PLR0917 - names would cost as much as a part of the check
-    channel: str, epoch: str, offset: int, event: str, data: bytes, time_ms: int
+    channel: str,
+    epoch: str,
+    offset: int,
+    event: str,
+    data: bytes,
+    time_ms: int,
+    exclude: bytes | None = None,
 ) -> Publication:
     """Make a publication, whose position is well-formed. Raises ForeignDataError.
 
@@ -89,7 +105,16 @@ def check_publication(  # noqa: PLR0917 - names would cost as much as a part of 
         _check_object(data)
     else:
         raise ForeignDataError("not the name of an event")
-    return Publication(channel, epoch, offset, event, data, time_ms)
+    if exclude is None:
+        return Publication(channel, epoch, offset, event, data, time_ms)
+    return Publication(channel, epoch, offset, event, data, time_ms, _check_exclusion(exclude))
+
+
+def _check_exclusion(data: bytes) -> Exclusion:
+    try:
+        return decode_exclusion(data)
+    except InvalidExclusionError as error:
+        raise ForeignDataError(str(error)) from error
 
 
 def _check_message(room: str, data: bytes, time_ms: int) -> None:

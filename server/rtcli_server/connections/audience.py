@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from rtcli.protocol.exclusion import Exclusion
 from rtcli.protocol.position import USER_PREFIX
 from rtcli.protocol.publication import direct_data
-from rtcli_server.connections.hub import Hub
+from rtcli_server.connections.hub import Client, Hub
 from rtcli_server.delivery.fanout import Fanout
 
 
@@ -32,9 +33,12 @@ class Audience:
         self._fanout = fanout
         self._is_alone = is_alone
 
-    def of(self, channel: str) -> Queued:
+    def of(self, channel: str, exclude: Exclusion | None) -> Queued:
         """Those that follow a channel now: what was just published in it is queued to them."""
-        return self._queued(self._count(channel))
+        here = self._count(channel)
+        if exclude is not None:
+            here -= sum(client.follows(channel) for client in self._covered(exclude))
+        return Queued(here, here if self._is_alone() else None)
 
     def _count(self, channel: str) -> int:
         if channel.startswith(USER_PREFIX):  # most of them wait without a subscription
@@ -42,8 +46,9 @@ class Audience:
             return sum(client.follows(channel) for client in clients)
         return self._fanout.subscription_count(channel)
 
-    def _queued(self, here: int) -> Queued:
-        return Queued(here, here if self._is_alone() else None)
+    def _covered(self, exclude: Exclusion) -> set[Client]:
+        named = {self._hub.clients[name] for name in exclude.connections if name in self._hub.clients}
+        return named.union(*map(self._hub.of_user, exclude.users))
 
     def tell(self, connection_id: str, event: str, data: bytes) -> Queued | None:
         """Send an event to one connection of this instance; None when it is not here. `data` is JSON."""

@@ -34,6 +34,9 @@ class Subscriber(Protocol):
 
     __slots__ = ()
 
+    user_id: str
+    connection_id: str
+
     @property
     def format(self) -> Format:
         """What `batch_writer` takes."""
@@ -177,7 +180,7 @@ class Channel:
         self.held: deque[Publication | GapNotice] = deque()
         self._held_bytes = 0
         self.pending: list[Item] = []
-        self.excludes = False  # whether a pending announcement is not for everyone
+        self.excludes = False  # whether something that is pending is not for everyone
         self.queued = False
         self.flush: Flush | None = None
 
@@ -220,7 +223,10 @@ class Channel:
 
 
 def _size(item: Publication | GapNotice) -> int:
-    return _ITEM_BYTES + (len(item.data) if isinstance(item, Publication) else len(item.text))
+    if isinstance(item, GapNotice):
+        return _ITEM_BYTES + len(item.text)
+    size = _ITEM_BYTES + len(item.data)
+    return size if item.exclude is None else size + item.exclude.memory_bytes
 
 
 def after(items: Iterable[T], position: Position) -> list[T]:

@@ -150,6 +150,8 @@ class Fanout:
         if channel.holds:
             channel.keep(publication)
         channel.pending.append(publication)
+        if publication.exclude is not None:
+            channel.excludes = True
         if not channel.queued:
             self._enqueue(channel)
 

@@ -92,7 +92,7 @@ class FlushQueue:
     def _begin(self, channel: Channel) -> int:
         """Encode what is pending and write it, up to this turn's limit. Return the number of writes made."""
         items, channel.pending = channel.pending, []
-        excluded = excluded_from(items) if channel.excludes else set()
+        excluded = excluded_from(channel, items) if channel.excludes else set()
         channel.excludes = False
         slices: list[FlushSlice] = []
         written = 0

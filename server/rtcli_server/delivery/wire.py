@@ -15,9 +15,10 @@ from enum import IntEnum
 from typing import Any
 
 from rtcli.protocol.codes import GapReason
-from rtcli.protocol.messages import Gap, GapData, encode
+from rtcli.protocol.messages import Gap, GapData, SkippedData, encode
+from rtcli.protocol.messages import Skipped as SkippedMessage
 from rtcli.protocol.position import ROOM_PREFIX, Position, cursor_key
-from rtcli.protocol.publication import Publication, sse_parts, ws_message
+from rtcli.protocol.publication import SKIPPED, Publication, encode_timestamp, sse_parts, ws_message
 from rtcli.protocol.sse import encode_event
 
 TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
@@ -66,6 +67,32 @@ class Announcement:
         self.exclude = exclude
 
 
+class Skipped:
+    """Tells one subscriber where a publication is that is not for it."""
+
+    __slots__ = ("channel", "epoch", "event", "offset", "text")
+
+    def __init__(self, publication: Publication) -> None:
+        epoch, offset = publication.position
+        data = SkippedData(room=_shown(publication.channel), offset=offset, epoch=epoch)
+        timestamp = encode_timestamp(publication.time_ms).decode()
+        self.channel = publication.channel
+        self.epoch = epoch
+        self.offset = offset
+        self.text = encode(SkippedMessage(data=data, timestamp=timestamp))
+        self.event = encode_event(event=SKIPPED, data=encode(data))
+
+    @property
+    def position(self) -> Position:
+        """Where the publication is."""
+        return Position(self.epoch, self.offset)
+
+
+def _shown(channel: str) -> str:
+    """How clients call a channel: a room by its name, others as in a cursor."""
+    return channel.removeprefix(ROOM_PREFIX) if channel.startswith(ROOM_PREFIX) else cursor_key(channel)
+
+
 class GapNotice:
     """Tells subscribers, in the channel's order, that the publications after `since` up to `to` are lost."""
 
@@ -75,8 +102,7 @@ class GapNotice:
         self, channel: str, since: Position, to: Position, reason: GapReason, timestamp: str
     ) -> None:
         lost = max(0, to.offset - since.offset) if since.epoch == to.epoch else None
-        room = channel.removeprefix(ROOM_PREFIX) if channel.startswith(ROOM_PREFIX) else cursor_key(channel)
-        data = GapData(room=room, from_=str(since), to=str(to), lost=lost, reason=reason)
+        data = GapData(room=_shown(channel), from_=str(since), to=str(to), lost=lost, reason=reason)
         self.channel = channel
         self.since = since
         self.epoch = to.epoch
@@ -91,6 +117,7 @@ class GapNotice:
 
 
 Item = Publication | GapNotice | Announcement
+Written = Item | Skipped  # what one subscriber alone may get
 
 
 class EventBatch:
@@ -125,11 +152,11 @@ class EventBatch:
 Batch = bytes | tuple[str, ...] | EventBatch
 
 
-def _text_of(item: Item) -> bytes:
+def _text_of(item: Written) -> bytes:
     return ws_message(item) if isinstance(item, Publication) else item.text
 
 
-def join_frames(items: Sequence[Item]) -> bytes:
+def join_frames(items: Sequence[Written]) -> bytes:
     """The WebSocket frames of `items`, one after the other."""
     parts: list[bytes] = []
     for item in items:
@@ -141,15 +168,15 @@ def join_frames(items: Sequence[Item]) -> bytes:
     return b"".join(parts)
 
 
-def join_texts(items: Sequence[Item]) -> tuple[str, ...]:
+def join_texts(items: Sequence[Written]) -> tuple[str, ...]:
     """The JSON texts of `items`."""
     return tuple([_text_of(item).decode() for item in items])
 
 
-def join_events(items: Sequence[Item]) -> EventBatch | None:
+def join_events(items: Sequence[Written]) -> EventBatch | None:
     """The events of `items`; streams get no ephemeral events, so there may be none."""
     parts = [b""]
-    last: Publication | GapNotice | None = None
+    last: Publication | GapNotice | Skipped | None = None
     for item in items:
         if isinstance(item, Announcement):
             continue
@@ -164,4 +191,4 @@ def join_events(items: Sequence[Item]) -> EventBatch | None:
 
 
 # By Format. What they return is empty when there is nothing to write.
-JOIN: tuple[Callable[[Sequence[Item]], Batch | None], ...] = (join_frames, join_texts, join_events)
+JOIN: tuple[Callable[[Sequence[Written]], Batch | None], ...] = (join_frames, join_texts, join_events)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, TypeVar
 
@@ -104,17 +104,22 @@ class Realtime:
         sender_id: str = APPLICATION,
         sender_name: str = "Server",
         id: str | None = None,  # noqa: A002 - the protocol's name
+        exclude_users: Collection[str] = (),
+        exclude_connections: Collection[str] = (),
     ) -> Receipt:
         """Publish a message in a room, as `sender_id`; return its position once it is in the log.
 
-        With an `id`, a repeat within five minutes counts once for each sender. No hook is asked. Raises
-        UnavailableError and ConflictError.
+        With an `id`, a repeat within five minutes counts once for each sender. No hook is asked. Who is
+        excluded (at most 100) gets its position alone, also later. Raises UnavailableError and ConflictError.
         """
         self._require_running()
-        message = _checked(MessageIn, content=content, id=id)
+        exclude = {"users": [*exclude_users], "connections": [*exclude_connections]}
+        message = _checked(MessageIn, content=content, id=id, exclude=exclude)
         sender = _principal(sender_id, sender_name)
         with translated():
-            started = self._publisher.start_message(sender, room, message.content, message.id)
+            started = self._publisher.start_message(
+                sender, room, message.content, message.id, exclude=message.exclude
+            )
             return await self._publisher.finish(started)
 
     async def send_to_user(
@@ -124,12 +129,13 @@ class Realtime:
         data: Mapping[str, Any] | None = None,
         *,
         id: str | None = None,  # noqa: A002 - the protocol's name
+        exclude_connections: Collection[str] = (),
     ) -> Receipt:
         """Publish a personal event: everything that the user has open gets it, and what resumes later.
 
         `data` is a JSON object of at most 64 KiB. Raises UnavailableError and ConflictError.
         """
-        return await self._send(user_id, event, data, id)
+        return await self._send(user_id, event, data, id, {"connections": [*exclude_connections]})
 
     async def broadcast(
         self,
@@ -137,9 +143,12 @@ class Realtime:
         data: Mapping[str, Any] | None = None,
         *,
         id: str | None = None,  # noqa: A002 - the protocol's name
+        exclude_users: Collection[str] = (),
+        exclude_connections: Collection[str] = (),
     ) -> Receipt:
         """Publish an event to everyone; as `send_to_user`."""
-        return await self._send(None, event, data, id)
+        exclude = {"users": [*exclude_users], "connections": [*exclude_connections]}
+        return await self._send(None, event, data, id, exclude)
 
     async def send_to_connection(
         self, connection_id: str, event: str, data: Mapping[str, Any] | None = None
@@ -157,13 +166,20 @@ class Realtime:
             return NOBODY if started is None else await self._publisher.finish_direct(started)
 
     async def _send(
-        self, user_id: str | None, event: str, data: Mapping[str, Any] | None, event_id: str | None
+        self,
+        user_id: str | None,
+        event: str,
+        data: Mapping[str, Any] | None,
+        event_id: str | None,
+        exclude: Mapping[str, Sequence[str]],
     ) -> Receipt:
         self._require_running()
-        checked = _checked(EventIn, event=event, data=dict(data or {}), id=event_id)
+        checked = _checked(EventIn, event=event, data=dict(data or {}), id=event_id, exclude=exclude)
         sender = _principal(APPLICATION, APPLICATION)
         with translated():
-            started = self._publisher.start_event(sender, user_id, checked.event, checked.data, checked.id)
+            started = self._publisher.start_event(
+                sender, user_id, checked.event, checked.data, checked.id, exclude=checked.exclude
+            )
             return await self._publisher.finish(started)
 
     # -- users and rooms -----------------------------------------------------------------------------------

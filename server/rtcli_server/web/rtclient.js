@@ -77,7 +77,8 @@ class Room {
  * A connection that lasts. With `events` it also gets the personal events of its user and broadcast events, each
  * once; a page that follows an event stream too gets them there again, at the same position (protocol.md 6).
  * Events (`detail` in brackets):
- *   state [{state: "connecting" | "open" | "waiting" | "closed", retryMs?, code?, reason?}]
+ *   state [{state: "connecting" | "open" | "waiting" | "closed", retryMs?, code?, reason?,
+ *     userId?, instanceId?, connectionId?: while open, what a publisher names this connection by}]
  *   message [data of new_message, with `replayed`] · joined [data of room_joined] · left [{room}]
  *   presence [{user_id, name, room, here}] · typing [data of user_typing] · event [data of event]
  *   direct [data of direct: an event for this connection alone, which has no position]
@@ -257,6 +258,7 @@ export class RealtimeClient extends EventTarget {
       case "new_message": return this.#message(data);
       case "ack": return this.#settle(id, (sent) => sent.resolve(data));
       case "gap": return this.#gap(data);
+      case "skipped": return this.#skipped(data);
       case "error": return this.#problem(data, id);
       case "user_joined": return this.#emit("presence", { ...data, here: true });
       case "user_left": return this.#emit("presence", { ...data, here: false });
@@ -272,7 +274,11 @@ export class RealtimeClient extends EventTarget {
     this.#openedAt = Date.now();
     this.#silenceMs = data.heartbeat_s * 2000 + 15_000;
     this.#watch();
-    this.#setState("open", { userId: data.user_id, instanceId: data.instance_id });
+    this.#setState("open", {
+      userId: data.user_id,
+      instanceId: data.instance_id,
+      connectionId: data.connection_id,
+    });
     for (const [key, state] of Object.entries(data.channels ?? {})) this.#begin(key, state);
     for (const name of this.#rooms.keys()) this.#join(name);
   }
@@ -339,6 +345,18 @@ export class RealtimeClient extends EventTarget {
     if (!this.#isNew(data.room, room.position, data)) return; // seen already
     room.position = { epoch: data.epoch, offset: data.offset };
     this.#emit("message", { ...data, replayed: false });
+  }
+
+  /** A publication that is not for this client: it has its position, so that nothing seems to be missing. */
+  #skipped({ room: name, epoch, offset }) {
+    const room = this.#rooms.get(name);
+    if (room?.replays > 0) {
+      room.replays -= 1;
+    } else if (room && this.#isNew(name, room.position, { epoch, offset })) {
+      room.position = { epoch, offset };
+    } else if (this.#events.has(name) && this.#isNew(name, this.#events.get(name), { epoch, offset })) {
+      this.#events.set(name, { epoch, offset });
+    }
   }
 
   #gap(data) {

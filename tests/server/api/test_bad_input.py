@@ -180,3 +180,55 @@ async def test_invalid_limits(ann: httpx.AsyncClient, limit: str) -> None:
 @pytest.mark.parametrize("user_id", ["", "%20", "a%0Db", "x" * 129, "__proto__", "a%E2%80%AEb"])
 async def test_invalid_user_ids(admin: httpx.AsyncClient, user_id: str) -> None:
     assert_problem(await post(admin, f"/api/v1/users/{user_id}/events", event="x"), 400, "invalid_message")
+
+
+EXCLUDED: list[tuple[object, int]] = [
+    ({"users": ["8"]}, 201),
+    ({"users": [8, "a b", "Ünï"], "connections": ["0a1b2c3d-0123456789ab"]}, 201),
+    ({"users": [str(number) for number in range(100)]}, 201),
+    ({}, 201),
+    (None, 201),
+    ({"users": [], "unknown": 1}, 201),
+    ({"users": [str(number) for number in range(101)]}, 400),
+    ({"users": [str(number) for number in range(100)], "connections": ["c"]}, 400),
+    ({"users": [f"{number:ü>128}" for number in range(64)]}, 400),
+    ({"users": [""]}, 400),
+    ({"users": ["a\n"]}, 400),
+    ({"users": ["x" * 129]}, 400),
+    ({"users": [None]}, 400),
+    ({"users": [True]}, 400),
+    ({"users": [1.5]}, 400),
+    ({"users": "8"}, 400),
+    ({"users": None}, 400),
+    ({"connections": [""]}, 400),
+    ({"connections": ["a b"]}, 400),
+    ({"connections": ["x" * 65]}, 400),
+    ({"connections": [7]}, 400),
+    ([], 400),
+    ("8", 400),
+]
+
+
+@pytest.mark.parametrize(("exclude", "status"), EXCLUDED)
+async def test_exclusions(admin: httpx.AsyncClient, exclude: object, status: int) -> None:
+    body = {"content": "x", "exclude": exclude}
+    answers = [await admin.post("/api/v1/rooms/a/messages", json=body)]
+    paths = ("/api/v1/events", "/api/v1/users/7/events")
+    answers += [await admin.post(path, json={"event": "e", "exclude": exclude}) for path in paths]
+    assert {answer.status_code for answer in answers} == {status}
+    batch = [{"room": "a", **body}, {"event": "e", "exclude": exclude}, {"room": "a", "content": "good"}]
+    results = (await admin.post("/api/v1/batch", json={"publications": batch})).json()["results"]
+    assert [result["status"] for result in results] == [status, status, 201]
+    if exclude is not None:
+        part = {"connection": "c", "event": "e", "exclude": exclude}
+        [alone] = (await admin.post("/api/v1/batch", json={"publications": [part]})).json()["results"]
+        assert alone["status"] == 400  # an event for one connection excludes nobody
+
+
+async def test_members_cannot_hide_from_each_other_what_they_say(ann: httpx.AsyncClient) -> None:
+    body = {"content": "x", "exclude": {"users": ["8"]}}
+    assert_problem(await ann.post("/api/v1/rooms/a/messages", json=body), 403, "forbidden")
+    [result] = (await ann.post("/api/v1/batch", json={"publications": [{"room": "a", **body}]})).json()[
+        "results"
+    ]
+    assert result["status"] == 403

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from rtcli.protocol.exclusion import Exclusion
 from rtcli.protocol.position import Position
 from rtcli_server.api import api_router, install_problem_handlers
 from rtcli_server.auth.authenticator import Authenticator
@@ -103,7 +104,14 @@ class BrokenBroker:
         self.fault: str = ""
 
     def publish(
-        self, channel: str, event: str, data: bytes, *, key: str | None = None, time_ms: int
+        self,
+        channel: str,
+        event: str,
+        data: bytes,
+        *,
+        key: str | None = None,
+        time_ms: int,
+        exclude: Exclusion | None = None,
     ) -> asyncio.Future[Published]:
         future: asyncio.Future[Published] = asyncio.get_running_loop().create_future()
         if self.fault in {"down", "unconfirmed"}:
@@ -112,7 +120,7 @@ class BrokenBroker:
             return future
         if self.fault == "silent":
             return future
-        return self.good.publish(channel, event, data, key=key, time_ms=time_ms)
+        return self.good.publish(channel, event, data, key=key, time_ms=time_ms, exclude=exclude)
 
     async def history(self, channel: str, *, since: Position | None, limit: int) -> HistoryPage:
         if self.fault == "down":
@@ -149,8 +157,8 @@ class Nobody:
     def tell(self, connection_id: str, event: str, data: bytes) -> None:
         del connection_id, event, data
 
-    def of(self, channel: str) -> Queued:
-        del channel
+    def of(self, channel: str, exclude: Exclusion | None) -> Queued:
+        del channel, exclude
         return NOBODY
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rtcli.protocol.exclusion import Exclusion
 from rtcli.protocol.messages.strict_json import NotAcceptedError, parse
 from rtcli.protocol.publication import NEW_MESSAGE, Publication, chat_data
 from rtcli_server.broker.coordinator import Notification
@@ -174,3 +175,13 @@ def test_members_instances_and_rooms_have_names_that_are_possible() -> None:
         False,
         False,
     ]
+
+
+def test_exclusions_are_read_or_hide_the_whole() -> None:
+    row = {"epoch": "k3f9", "offset": 42, "event": "e", "data": b"{}", "time_ms": 1}
+    found = check_row("all", **row, exclude=b'{"users":["7"],"connections":[]}')
+    assert found.exclude == Exclusion(frozenset({"7"}))
+    assert check_row("all", **row, exclude=None).exclude is None
+    for exclude in (b"", b"{}", b"[]", "{}", 7, b'{"users":[7]}'):
+        with pytest.raises(ForeignDataError):
+            check_row("all", **row, exclude=exclude)

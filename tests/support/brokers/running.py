@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from typing_extensions import override
 
+from rtcli.protocol.exclusion import Exclusion
 from rtcli.protocol.position import ROOM_PREFIX, Position
 from rtcli.protocol.publication import NEW_MESSAGE, Publication, chat_data
 from rtcli_server.broker import (
@@ -59,12 +60,19 @@ class Running:
         return await self.start(channel, key=key, age_ms=age_ms)
 
     def start(
-        self, channel: str = ROOM, *, key: str | None = None, age_ms: int = 0, padding: int = 0
+        self,
+        channel: str = ROOM,
+        *,
+        key: str | None = None,
+        age_ms: int = 0,
+        padding: int = 0,
+        exclude: Exclusion | None = None,
     ) -> asyncio.Future[Published]:
         """Publish the next number and do not wait."""
         self.number += 1
         event, data = event_with(channel, self.number, padding=padding)
-        return self.broker.publish(channel, event, data, key=key, time_ms=now_ms() - age_ms)
+        time_ms = now_ms() - age_ms
+        return self.broker.publish(channel, event, data, key=key, time_ms=time_ms, exclude=exclude)
 
     async def page(
         self, channel: str = ROOM, *, since: Position | None = None, limit: int = 500

@@ -207,11 +207,11 @@ class RawWebSocket:
             message: dict[str, Any] = json.loads(frame.payload)
             return message
 
-    def until(self, type_: str) -> dict[str, Any]:
-        """The next message of that type; others are skipped."""
+    def until(self, *types: str) -> dict[str, Any]:
+        """The next message of one of these types; others are skipped."""
         while True:
             message = self.message()
-            if message["type"] == type_:
+            if message["type"] in types:
                 return message
 
     def close_frame(self) -> Frame | None:

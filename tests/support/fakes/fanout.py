@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from rtcli.protocol.exclusion import Exclusion
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
 from rtcli_server.delivery.channel import Subscription
@@ -16,10 +17,13 @@ from rtcli_server.delivery.wire import Batch, EventBatch, Format
 EPOCH = "abcd1234"
 
 
-def publication(offset: int, *, channel: str = "room:a", epoch: str = EPOCH) -> Publication:
+def publication(
+    offset: int, *, channel: str = "room:a", epoch: str = EPOCH, exclude: Exclusion | None = None
+) -> Publication:
     """The publication with that offset; its content is its offset."""
+    time_ms = 1_700_000_000_000 + offset
     data = f'{{"room":"a","content":"{offset}","sender_id":1,"sender_name":"A","timestamp":"t"}}'
-    return Publication(channel, epoch, offset, "new_message", data.encode(), 1_700_000_000_000 + offset)
+    return Publication(channel, epoch, offset, "new_message", data.encode(), time_ms, exclude)
 
 
 def at(offset: int, epoch: str = EPOCH) -> Position:
@@ -55,7 +59,11 @@ class Turns:
 class FakeSubscriber:
     """A connection that keeps every batch."""
 
-    def __init__(self, format_: Format = Format.TEXTS) -> None:
+    def __init__(
+        self, format_: Format = Format.TEXTS, *, user_id: str = "7", connection_id: str = "c-7"
+    ) -> None:
+        self.user_id = user_id
+        self.connection_id = connection_id
         self.format = format_
         self.full = False
         self.batches: list[Batch] = []

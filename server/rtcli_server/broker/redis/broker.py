@@ -20,6 +20,7 @@ from typing import Any
 
 from typing_extensions import override
 
+from rtcli.protocol.exclusion import Exclusion
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
 from rtcli_server.auth.revocations import Revocation
@@ -131,13 +132,22 @@ class RedisBroker(Broker):
 
     @override
     def publish(
-        self, channel: str, event: str, data: bytes, *, key: str | None = None, time_ms: int
+        self,
+        channel: str,
+        event: str,
+        data: bytes,
+        *,
+        key: str | None = None,
+        time_ms: int,
+        exclude: Exclusion | None = None,
     ) -> asyncio.Future[Published]:
         """Send together with everything else that this turn of the loop publishes."""
         keys = self._names.keys(channel, key)
         known = self._tracker.position(channel)
         route = self._names.route(channel)
-        packed = self._scripts.publish(keys, route, known, event=event, data=data, time_ms=time_ms)
+        packed = self._scripts.publish(
+            keys, route, known, event=event, data=data, time_ms=time_ms, exclude=exclude
+        )
         return self._link.request(packed, lambda answer: Published(*parse_answer(answer)), keys[0])
 
     @override

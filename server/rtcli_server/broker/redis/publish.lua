@@ -1,12 +1,13 @@
 -- One publication, as one step: dedupe, epoch, offset, append with retention, publish.
 -- KEYS[3], optional: its idempotency key.
--- ARGV: new epoch, known epoch, known offset, event, data, time_ms, pub/sub channel, prefix of its messages.
+-- ARGV: new epoch, known epoch, known offset, event, data, time_ms, pub/sub channel, prefix of its messages; and,
+-- optional, whom it excludes, as one line.
 -- Returns 'EPOCH-OFFSET 0', or 'EPOCH-OFFSET 1' for a repeat. Nothing is written before XADD succeeded, so an
 -- error (out of memory, read only) means that nothing was published. Only a right that is missing ends the
 -- script in between: then the publication is in the stream, and those after it follow it.
 
 local new_epoch, event, data, time_ms = ARGV[1], ARGV[4], ARGV[5], ARGV[6]
-local pubsub_channel, prefix = ARGV[7], ARGV[8]
+local pubsub_channel, prefix, exclude = ARGV[7], ARGV[8], ARGV[9]
 local key = KEYS[3]
 
 if key then
@@ -17,11 +18,15 @@ if key then
 end
 
 local epoch, top, bytes = open_channel(new_epoch, ARGV[2], ARGV[3])
-local size = #data + 100
+local size = #data + 100 + #(exclude or '')
 local offset = decimal(top + 1)
 bytes = bytes + size
 
 local function append()
+  if exclude then
+    return redis.pcall('XADD', stream, 'MAXLEN', max_count, offset .. '-0',
+      'e', event, 'd', data, 't', time_ms, 'b', decimal(bytes), 'x', exclude)
+  end
   return redis.pcall('XADD', stream, 'MAXLEN', max_count, offset .. '-0',
     'e', event, 'd', data, 't', time_ms, 'b', decimal(bytes))
 end
@@ -81,5 +86,9 @@ local position = epoch .. '-' .. offset
 if key then
   redis.call('SET', key, position, 'PX', key_ttl_ms)
 end
-redis.call('PUBLISH', pubsub_channel, prefix .. '1 ' .. position .. ' ' .. time_ms .. ' ' .. event .. '\n' .. data)
+local header = prefix .. '1 ' .. position .. ' ' .. time_ms .. ' ' .. event
+if exclude then
+  header = header .. ' x\n' .. exclude
+end
+redis.call('PUBLISH', pubsub_channel, header .. '\n' .. data)
 return position .. ' 0'

@@ -8,13 +8,16 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+from rtcli.protocol.exclusion import MAX_EXCLUSION_BYTES, Exclusion, encode_exclusion
 from rtcli.protocol.position import Position
 from rtcli_server.broker.base import Retention
 from rtcli_server.broker.redis.link import pack
 from rtcli_server.broker.redis.wire import Route
 from rtcli_server.broker.validation import MAX_DATA_BYTES
 
-MAX_ENTRY_BYTES = MAX_DATA_BYTES + 1_024  # of a publication in a stream, with its names and numbers
+MAX_ENTRY_BYTES = (
+    MAX_DATA_BYTES + MAX_EXCLUSION_BYTES + 1_024
+)  # of a publication in a stream, with its names and numbers
 
 _HERE = Path(__file__).parent
 
@@ -82,9 +85,11 @@ class LogScripts:
         event: str,
         data: bytes,
         time_ms: int,
+        exclude: Exclusion | None,
     ) -> bytes:
         """Pack a call of publish.lua; `keys` are those of `Names.keys`."""
-        arguments = (*self._opening(known), event.encode(), data, b"%d" % time_ms, *route)
+        excluded = () if exclude is None else (encode_exclusion(exclude),)
+        arguments = (*self._opening(known), event.encode(), data, b"%d" % time_ms, *route, *excluded)
         return pack([b"EVALSHA", self._publish_digest, b"%d" % len(keys), *keys, *arguments])
 
     def probe(self, keys: list[bytes], pubsub_channel: bytes, *, data: bytes, time_ms: int) -> bytes:

@@ -33,7 +33,7 @@ REQUIRED_ACL = (
     " +zadd +zscore +zrange +zremrangebyscore"
 )
 _POSITION = rb"([a-z0-9]{4,16})-([1-9][0-9]{0,15})"
-_HEADER = re.compile(rb"1 %b ([0-9]{1,15}) ([^\x00-\x20]{1,128})" % _POSITION)
+_HEADER = re.compile(rb"1 %b ([0-9]{1,15}) ([^\x00-\x20]{1,128})( x)?" % _POSITION)  # x: exclusions follow
 _ENTRY_ID = re.compile(rb"([1-9][0-9]{0,15})-0")
 _ANSWER = re.compile(rb"%b ([01])" % _POSITION)
 _EPOCH = re.compile(rb"[a-z0-9]{4,16}")
@@ -105,8 +105,11 @@ def parse_message(channel: str, payload: bytes) -> Publication:
     match = _HEADER.fullmatch(header)
     if match is None:
         raise ForeignDataError("not a publication")
-    epoch, offset, time_ms, event = match.groups()
-    return _publication(channel, (epoch, offset), event, data, time_ms)
+    epoch, offset, time_ms, event, excludes = match.groups()
+    exclude = None
+    if excludes:
+        exclude, _, data = data.partition(b"\n")
+    return _publication(channel, (epoch, offset), event, data, time_ms, exclude=exclude)
 
 
 def parse_notification(channel: str, payload: bytes) -> Notification:
@@ -122,11 +125,24 @@ def parse_notification(channel: str, payload: bytes) -> Notification:
 def parse_entry(channel: str, epoch: str, entry: Sequence[object]) -> Publication:
     """Read an entry of the stream. Raises ForeignDataError."""
     match entry:
-        case [bytes(id_), [b"e", bytes(event), b"d", bytes(data), b"t", bytes(time_ms), *_]]:
+        case [bytes(id_), [b"e", bytes(event), b"d", bytes(data), b"t", bytes(time_ms), *rest]]:
             number = _ENTRY_ID.fullmatch(id_)
             if number and _TIME.fullmatch(time_ms):
-                return _publication(channel, (epoch.encode(), number[1]), event, data, time_ms)
+                exclude = _exclusion_in(rest) if len(rest) > 2 else None
+                return _publication(
+                    channel, (epoch.encode(), number[1]), event, data, time_ms, exclude=exclude
+                )
     raise ForeignDataError("not an entry of a log")
+
+
+def _exclusion_in(fields: Sequence[object]) -> bytes | None:
+    """The exclusion of an entry; `fields` are its last ones."""
+    match fields:
+        case [b"b", bytes(), b"x", bytes(exclude)]:
+            return exclude
+    if b"x" in fields:
+        raise ForeignDataError("not an entry of a log")
+    return None
 
 
 def parse_answer(answer: object) -> tuple[Position, bool]:
@@ -146,14 +162,20 @@ def parse_page(answer: object) -> tuple[Position, list[Any]]:
 
 
 def _publication(
-    channel: str, position: tuple[bytes, bytes], event: bytes, data: bytes, time_ms: bytes
+    channel: str,
+    position: tuple[bytes, bytes],
+    event: bytes,
+    data: bytes,
+    time_ms: bytes,
+    *,
+    exclude: bytes | None,
 ) -> Publication:
     epoch, offset = position
     try:
         name = event.decode()
     except UnicodeDecodeError as error:
         raise ForeignDataError(str(error)) from error
-    return check_publication(channel, epoch.decode(), int(offset), name, data, int(time_ms))
+    return check_publication(channel, epoch.decode(), int(offset), name, data, int(time_ms), exclude)
 
 
 def offset_of(entry: Sequence[object]) -> int | None:

@@ -20,6 +20,7 @@ from functools import partial
 
 from typing_extensions import override
 
+from rtcli.protocol.exclusion import Exclusion
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
 from rtcli_server.auth.revocations import Revocation
@@ -78,7 +79,14 @@ class SqliteBroker(OneProcessBroker):
 
     @override
     def publish(
-        self, channel: str, event: str, data: bytes, *, key: str | None = None, time_ms: int
+        self,
+        channel: str,
+        event: str,
+        data: bytes,
+        *,
+        key: str | None = None,
+        time_ms: int,
+        exclude: Exclusion | None = None,
     ) -> asyncio.Future[Published]:
         """Queue the publication for the next commit."""
         loop = self._loop or self._start()
@@ -90,7 +98,7 @@ class SqliteBroker(OneProcessBroker):
         else:
             self._waiting.append(future)
             self._waiting_bytes += len(data)
-            self._thread.put(Append(channel, event, data, key, time_ms))
+            self._thread.put(Append(channel, event, data, key, time_ms, exclude))
         return future
 
     def _start(self) -> asyncio.AbstractEventLoop:
@@ -122,7 +130,8 @@ class SqliteBroker(OneProcessBroker):
 
     def _deliver_committed(self, append: Append, position: Position) -> None:
         if self._deliver is not None and append.channel in self._subscribed:
-            self._deliver(Publication(append.channel, *position, append.event, append.data, append.time_ms))
+            channel, event, data, _, time_ms, exclude = append
+            self._deliver(Publication(channel, *position, event, data, time_ms, exclude))
         self._tell_watcher(append.channel)
 
     @override

@@ -170,10 +170,16 @@ class Reader:
 
     def _publications(self, channel: str, epoch: str, rows: list[tuple[Any, ...]]) -> list[Publication]:
         publications = []
-        for offset, event, data, time_ms in [columns[1:5] for columns in rows]:
+        for offset, event, data, time_ms, exclude in [columns[1:6] for columns in rows]:
             try:
                 publication = check_row(
-                    channel, epoch=epoch, offset=offset, event=event, data=data, time_ms=time_ms
+                    channel,
+                    epoch=epoch,
+                    offset=offset,
+                    event=event,
+                    data=data,
+                    time_ms=time_ms,
+                    exclude=exclude,
                 )
             except ForeignDataError as error:
                 self._foreign.skip(Place.LOG, channel, error)

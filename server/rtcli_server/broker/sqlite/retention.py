@@ -14,8 +14,9 @@ from rtcli_server.broker.sqlite.channels import ChannelTable
 from rtcli_server.broker.sqlite.damage import DamagedFileError
 from rtcli_server.broker.sqlite.rows import ChannelRow
 
-ROW_BYTES = 100  # what a row takes in the file besides its data
+ROW_BYTES = 100  # what a row takes in the file besides its data, and whom it excludes
 STEP_ROWS = 1_000  # how many rows one transaction removes at most
+_LENGTH = "length(data) + coalesce(length(exclude), 0)"
 
 
 class Removed(NamedTuple):
@@ -37,7 +38,7 @@ def trim_channel(connection: sqlite3.Connection, row: ChannelRow, retention: Ret
     if until == row.first:
         return Removed()
     gone = connection.execute(
-        "DELETE FROM publications WHERE channel_id = ? AND offset < ? RETURNING length(data), checksum",
+        f"DELETE FROM publications WHERE channel_id = ? AND offset < ? RETURNING {_LENGTH}, checksum",  # noqa: S608 - a constant
         (row.id, until),
     ).fetchall()
     if len(gone) != until - row.first:
@@ -52,7 +53,8 @@ def _first_within(connection: sqlite3.Connection, row: ChannelRow, budget: int) 
     spare = row.bytes - budget
     until = row.first
     sizes = connection.execute(
-        "SELECT offset, length(data) FROM publications WHERE channel_id = ? ORDER BY offset", (row.id,)
+        f"SELECT offset, {_LENGTH} FROM publications WHERE channel_id = ? ORDER BY offset",  # noqa: S608 - a constant
+        (row.id,),
     )
     for offset, size in sizes:
         if spare <= 0:
@@ -71,7 +73,7 @@ def trim_oldest(
     Channels must have been written before.
     """
     rows = connection.execute(
-        "SELECT id, channel_id, offset, length(data), time_ms, checksum FROM publications"
+        f"SELECT id, channel_id, offset, {_LENGTH}, time_ms, checksum FROM publications"  # noqa: S608 - a constant
         " ORDER BY id LIMIT ?",
         (STEP_ROWS,),
     ).fetchall()

@@ -23,7 +23,7 @@ from zlib import crc32
 from rtcli_server.broker.base import EPOCH_CHARACTERS
 from rtcli_server.broker.sqlite.damage import DamagedFileError
 
-PUBLICATION = "channel_id, offset, event, data, time_ms, checksum"
+PUBLICATION = "channel_id, offset, event, data, time_ms, exclude, checksum"
 CHANNEL = "id, name, epoch, top, first, bytes, used_ms, checksum"
 KEY = "channel, key, epoch, offset, time_ms, checksum"
 
@@ -34,10 +34,13 @@ _ODD_FACTOR = 998_244_353
 _EPOCH = re.compile(f"[a-z0-9]{{{EPOCH_CHARACTERS}}}")
 
 
-def publication_checksum(channel_id: int, offset: int, event: str, data: bytes, time_ms: int) -> int:
-    """The checksum of a row of `publications`."""
+def publication_checksum(  # noqa: PLR0917 - the columns in their order, as SQL passes them
+    channel_id: int, offset: int, event: str, data: bytes, time_ms: int, exclude: bytes | None = None
+) -> int:
+    """The checksum of a row of `publications`. A row without `exclude` has the one of earlier versions."""
     numbers = channel_id * _ODD_FACTOR + offset * _FACTOR + time_ms + _text_checksum(event)
-    return crc32(data, numbers % _PRIME)
+    checksum = crc32(data, numbers % _PRIME)
+    return checksum if exclude is None else crc32(exclude, checksum)
 
 
 def channel_checksum(  # noqa: PLR0917 - the columns in their order, as SQL passes them

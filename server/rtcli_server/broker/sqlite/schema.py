@@ -62,6 +62,9 @@ MIGRATIONS = (
         PRIMARY KEY (kind, subject)
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE publications ADD COLUMN exclude BLOB;
+    """,
 )
 
 

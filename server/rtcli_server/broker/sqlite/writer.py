@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from rtcli.protocol.exclusion import Exclusion, encode_exclusion
 from rtcli.protocol.position import Position
 from rtcli_server.auth.revocations import Revocation
 from rtcli_server.broker.base import BrokerUnavailableError, Published, Retention, new_epoch
@@ -49,13 +50,14 @@ class Append(NamedTuple):
     data: bytes
     key: str | None
     time_ms: int
+    exclude: Exclusion | None
 
 
 @dataclass(slots=True)
 class _Changes:
     """The rows that one transaction will write."""
 
-    rows: list[tuple[int, int, str, bytes, int, int]] = field(default_factory=list)
+    rows: list[tuple[int, int, str, bytes, int, bytes | None, int]] = field(default_factory=list)
     key_rows: list[KeyRow] = field(default_factory=list)
     keys: dict[tuple[str, str], Position] = field(default_factory=dict)
     channels: dict[str, ChannelRow] = field(default_factory=dict)
@@ -175,7 +177,7 @@ class Writer:
 
     def _place(self, append: Append, changes: _Changes) -> Published:
         """Give a publish its position, or that of the first one with its key."""
-        channel, event, data, key, time_ms = append
+        channel, event, data, key, time_ms, exclude = append
         pair = None if key is None else (channel, key)
         if pair is not None:
             first = changes.keys.get(pair) or self._keys.memory.find(pair)
@@ -186,12 +188,14 @@ class Writer:
             row = changes.channels[channel] = self._channels.get(channel, self._epoch)
         row.top += 1
         row.used_ms = time_ms
-        row.bytes += len(data) + ROW_BYTES
-        self._channels.bytes += len(data) + ROW_BYTES
+        excluded = None if exclude is None else encode_exclusion(exclude)
+        size = len(data) + ROW_BYTES + len(excluded or b"")
+        row.bytes += size
+        self._channels.bytes += size
         position = Position(row.epoch, row.top)
-        checksum = publication_checksum(row.id, row.top, event, data, time_ms)
+        checksum = publication_checksum(row.id, row.top, event, data, time_ms, excluded)
         self._digest += checksum
-        changes.rows.append((row.id, row.top, event, data, time_ms, checksum))
+        changes.rows.append((row.id, row.top, event, data, time_ms, excluded, checksum))
         if pair is not None:
             row_of_key = (*pair, row.epoch, row.top, time_ms)
             changes.key_rows.append((*row_of_key, key_checksum(*row_of_key)))
@@ -200,7 +204,7 @@ class Writer:
 
     def _write(self, changes: _Changes) -> None:
         self._connection.executemany(
-            f"INSERT INTO publications ({PUBLICATION}) VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608 - constants
+            f"INSERT INTO publications ({PUBLICATION}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constants
             changes.rows,
         )
         rows = changes.channels.values()

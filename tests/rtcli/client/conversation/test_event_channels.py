@@ -6,6 +6,7 @@ import pytest
 
 from rtcli.client.conversation.state import ClientState
 from rtcli.client.events import ClientEvent, ConnectionWarning, Direct, Event, Missed
+from rtcli.protocol.messages import client as mine
 from rtcli.protocol.messages import server as s
 from rtcli.protocol.position import Position
 
@@ -114,3 +115,43 @@ def test_an_event_for_this_connection_alone_moves_nothing(state: ClientState) ->
     assert state.receive(told, 0.0) == [Direct("order.paid", {"n": 1})]
     assert state.cursor == cursor
     assert event(state, 3) == [delivered(3)]
+
+
+def skipped(state: ClientState, room: str, offset: int) -> list[ClientEvent]:
+    return state.receive(s.Skipped(data=s.SkippedData(room=room, offset=offset, epoch="aaaa")), 0.0)
+
+
+@pytest.mark.parametrize("channel", ["~me", "~all"])
+def test_an_event_that_is_not_for_us_is_no_hole(state: ClientState, channel: str) -> None:
+    name = "all" if channel == "~all" else "user:7"
+    assert event(state, 3, name) == [delivered(3, name)]
+    assert skipped(state, channel, 4) == []
+    assert f"{channel}=aaaa-4" in state.cursor
+    assert skipped(state, channel, 3) == []  # again: it does not go back
+    assert event(state, 5, name) == [delivered(5, name)]
+    assert skipped(state, channel, 8) == [Missed(channel, 2, "not_sent")]
+    assert event(state, 9, name) == [delivered(9, name)]
+    assert skipped(state, "~you", 9) == []
+
+
+def test_a_message_that_is_not_for_us_is_no_hole(state: ClientState) -> None:
+    state.join("a")
+    joined = s.RoomJoinedData(room="a", position="aaaa-4", replayed=2, members=(), member_count=1)
+    state.receive(s.RoomJoined(data=joined), 0.0)
+    text = state.send("a", "waits for the replay")
+    state.take_outgoing()
+    assert skipped(state, "a", 3) == []
+    assert state.take_outgoing() == []
+    assert skipped(state, "a", 4) == []  # the replay ends with it
+    [sent] = state.take_outgoing()
+    assert isinstance(sent, mine.ChatMessage)
+    assert sent.id == text
+    assert state.position("a") == Position("aaaa", 4)
+    assert skipped(state, "a", 2) == []
+    assert skipped(state, "b", 9) == []  # a room that we are not in
+    assert skipped(state, "a", 6) == [Missed("a", 1, "not_sent")]
+    state.lost(0.0)
+    greet(state, "aaaa-2", recovered=True)
+    [join] = state.take_outgoing()
+    assert isinstance(join, mine.JoinRoom)
+    assert join.data.since == "aaaa-6"

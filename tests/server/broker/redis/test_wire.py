@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from redis.crc import key_slot
 
+from rtcli.protocol.exclusion import Exclusion
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import Publication
 from rtcli_server.broker.redis.wire import (
@@ -30,6 +32,27 @@ def test_a_message_and_an_entry_are_the_same_publication() -> None:
     assert parse_message("user:a", b'1 k3f9-42 1700000000000 build.done\n{"a":1}') == EXPECTED
     assert parse_entry("user:a", "k3f9", ENTRY) == EXPECTED
     assert offset_of(ENTRY) == 42
+
+
+EXCLUSION = b'{"users":["7"],"connections":["c-1"]}'
+EXCLUDES = structs.replace(EXPECTED, exclude=Exclusion(frozenset({"7"}), frozenset({"c-1"})))
+
+
+def test_exclusions_are_read_from_both() -> None:
+    message = b'1 k3f9-42 1700000000000 build.done x\n%b\n{"a":1}'
+    assert parse_message("user:a", message % EXCLUSION) == EXCLUDES
+    entry = [ENTRY[0], [*ENTRY[1], b"x", EXCLUSION]]
+    assert parse_entry("user:a", "k3f9", entry) == EXCLUDES
+
+
+@pytest.mark.parametrize("exclusion", [b"", b"{}", b"[]", b"x", b'{"users":[7]}', b"\xff", b'{"a":1}'])
+def test_exclusions_that_cannot_be_read_hide_the_whole(exclusion: bytes) -> None:
+    """Otherwise somebody would get what is not for them."""
+    with pytest.raises(ForeignDataError):
+        parse_message("user:a", b'1 k3f9-42 1700000000000 build.done x\n%b\n{"a":1}' % exclusion)
+    for fields in ([*ENTRY[1], b"x", exclusion], [*ENTRY[1][:6], b"x", EXCLUSION], [*ENTRY[1], b"x"]):
+        with pytest.raises(ForeignDataError):
+            parse_entry("user:a", "k3f9", [ENTRY[0], fields])
 
 
 @given(st.lists(room_names, min_size=2, max_size=2, unique=True))

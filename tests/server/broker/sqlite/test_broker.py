@@ -116,13 +116,13 @@ async def test_an_older_schema_is_migrated_and_a_failed_migration_changes_nothin
     monkeypatch.setattr(schema, "MIGRATIONS", (*migrations, good, bad))
     with pytest.raises(InvalidStoreError, match="missing"):
         open_broker(url(path))
-    assert rows(path, "PRAGMA user_version") == [(3,)]
+    assert rows(path, "PRAGMA user_version") == [(4,)]
     assert rows(path, "SELECT name FROM sqlite_master WHERE name IN ('late', 'other')") == []
     monkeypatch.setattr(schema, "MIGRATIONS", (*migrations, good, "CREATE TABLE other (x)"))
     async with running(url(path)) as log:
         assert await log.publish(key="k") == (before.position, True)
         assert (await log.publish()).position.offset == 2
-    assert rows(path, "PRAGMA user_version") == [(5,)]
+    assert rows(path, "PRAGMA user_version") == [(6,)]
     assert rows(path, "SELECT more FROM publications") == [("m",), ("m",)]
 
 

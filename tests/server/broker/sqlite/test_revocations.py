@@ -40,7 +40,9 @@ async def test_a_file_of_an_older_schema_is_taken_over_with_its_epochs(path: Pat
     async with running(url(path)) as log:
         published = await log.publish()
     with closing(sqlite3.connect(path)) as connection:
-        connection.executescript("DROP TABLE revocations; PRAGMA user_version = 2")
+        connection.executescript(
+            "DROP TABLE revocations; ALTER TABLE publications DROP COLUMN exclude; PRAGMA user_version = 2"
+        )
     async with running(url(path)) as log:
         assert await log.broker.revocations() == []
         kept = about("a")
