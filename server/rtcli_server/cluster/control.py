@@ -11,7 +11,6 @@ from typing import TypeAlias
 
 import msgspec
 
-from rtcli.protocol.publication import is_valid_event_name
 from rtcli.protocol.tokens import is_valid_user_id
 from rtcli_server.auth.claims import Principal
 from rtcli_server.auth.revocations import Revocation
@@ -39,19 +38,7 @@ class Revoke(msgspec.Struct, frozen=True, tag="revoke"):
     revocation: Revocation
 
 
-class Tell(msgspec.Struct, frozen=True, tag="tell"):
-    """Send an event with this JSON object to one connection.
-
-    It is ephemeral: an instance that gets it after `until_ms` (Unix time) drops it.
-    """
-
-    connection_id: str
-    event: str
-    data: msgspec.Raw
-    until_ms: int
-
-
-Command: TypeAlias = Kick | Refresh | Revoke | Tell
+Command: TypeAlias = Kick | Refresh | Revoke
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Command).decode
@@ -76,10 +63,6 @@ def decode_command(data: bytes) -> Command:
             raise ForeignDataError("not a user")
     elif isinstance(command, Revoke):
         check_revocation(command.revocation)
-    elif isinstance(command, Tell):
-        # The log has checked that all of it is JSON as clients may get it.
-        if not is_valid_event_name(command.event) or bytes(command.data)[:1] != b"{":
-            raise ForeignDataError("not an event")
     else:
         check_member(command.principal.user_id, command.principal.name)
         if not math.isfinite(command.principal.expires_at):

@@ -26,9 +26,16 @@ from rtcli_server.cluster.control import (
     Command,
     Kick,
     Refresh,
-    Tell,
     decode_command,
     encode_command,
+)
+from rtcli_server.cluster.direct import (
+    MAX_AGE_MS,
+    Direct,
+    channel_of,
+    decode_direct,
+    encode_direct,
+    instance_of,
 )
 from rtcli_server.cluster.heartbeat import HeartbeatLoop, settling_s
 from rtcli_server.cluster.membership import ClusterMembership
@@ -49,7 +56,8 @@ class Deployment:
 
     `linger_s`: how long the users of an instance that ends count as being about to come back; `reject` closes
     a connection (by id) that is one too many of its user; `handle` carries out a command that was sent to all
-    instances; `reannounce` is called when the store may have forgotten something, or a command was missed.
+    instances; `tell_here` sends an event to a connection of this one (id, event, data as JSON); `reannounce`
+    is called when the store may have forgotten something, or a command was missed.
     """
 
     def __init__(
@@ -68,6 +76,7 @@ class Deployment:
         linger_s: float,
         reject: Callable[[str], None],
         handle: Callable[[Command], None],
+        tell_here: Callable[[str, str, bytes], object],
         reannounce: Callable[[], Awaitable[None]],
         spawn: Spawn,
         rng: Random,
@@ -80,6 +89,9 @@ class Deployment:
         self._rates = rates
         self._linger_s = linger_s
         self._handle = handle
+        self._tell_here = tell_here
+        # Those of the log that are for instances: commands for all, and what is for connections of this one.
+        self.channels = frozenset({CHANNEL, channel_of(coordinator.instance_id)})
         self.membership = ClusterMembership()
         self.presence = ClusterPresence(coordinator, occupancy, self.membership, spawn=spawn, now=clock.now)
         self.user_connections = UserConnections(
@@ -103,7 +115,8 @@ class Deployment:
 
     async def run(self) -> None:
         """Take part in the deployment until cancelled."""
-        self._broker.subscribe(CHANNEL)
+        for channel in self.channels:
+            self._broker.subscribe(channel)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._heartbeats.run())
             if self._rates is not None:
@@ -131,14 +144,18 @@ class Deployment:
         elif not self.presence.repair(room, user_id):
             self._announcements.user_left(room, user_id, name)
 
-    def on_control(self, publication: Publication) -> None:
-        """Carry out a command from the control channel; one that is not known is skipped."""
+    def on_publication(self, publication: Publication) -> None:
+        """Carry out what was published in one of `channels`; what is not known is skipped."""
         try:
-            command = decode_command(publication.data)
+            if publication.channel == CHANNEL:
+                self._handle(decode_command(publication.data))
+                return
+            direct = decode_direct(publication.data)
         except ForeignDataError as error:
-            self._foreign.skip(Place.COMMAND, CHANNEL, error)
-        else:
-            self._handle(command)
+            self._foreign.skip(Place.COMMAND, publication.channel, error)
+            return
+        if self._clock.wall_ms() <= direct.until_ms:
+            self._tell_here(direct.connection_id, publication.event, bytes(direct.data))
 
     # -- what the others are asked -------------------------------------------------------------------------
 
@@ -161,23 +178,19 @@ class Deployment:
         await self.send(Refresh(connection_id, principal))
         return True
 
-    def tell(
-        self, connection_id: str, event: str, data: bytes, until_ms: int
-    ) -> asyncio.Future[Published] | None:
+    def tell(self, connection_id: str, event: str, data: bytes) -> asyncio.Future[Published] | None:
         """Send an event to a connection of another instance; None when no such instance lives."""
         if not self._is_elsewhere(connection_id):
             return None
-        return self._start(Tell(connection_id, event, Raw(data), until_ms))
+        now_ms = self._clock.wall_ms()
+        direct = encode_direct(Direct(connection_id, now_ms + MAX_AGE_MS, Raw(data)))
+        return self._broker.publish(channel_of(instance_of(connection_id)), event, direct, time_ms=now_ms)
 
     def _is_elsewhere(self, connection_id: str) -> bool:
         """Whether the instance that gave this name is another one, and lives."""
-        instance = connection_id.partition("-")[0]
-        return instance in self.membership.alive - {self._coordinator.instance_id}
+        return instance_of(connection_id) in self.membership.alive - {self._coordinator.instance_id}
 
     async def send(self, command: Command) -> None:
         """Send a command to all instances. Raises BrokerUnavailableError."""
-        await self._start(command)
-
-    def _start(self, command: Command) -> asyncio.Future[Published]:
         data, time_ms = encode_command(command), self._clock.wall_ms()
-        return self._broker.publish(CHANNEL, EVENT, data, key=None, time_ms=time_ms)
+        await self._broker.publish(CHANNEL, EVENT, data, key=None, time_ms=time_ms)

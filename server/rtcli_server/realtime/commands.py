@@ -7,15 +7,13 @@ import asyncio
 from rtcli_server.auth.claims import Principal
 from rtcli_server.auth.revocations import Revocation, RevocationKind, RevokedTokens
 from rtcli_server.broker import Published
-from rtcli_server.cluster.control import Command, Kick, Revoke, Tell
+from rtcli_server.cluster.control import Command, Kick, Revoke
 from rtcli_server.cluster.deployment import Deployment
 from rtcli_server.cluster.revocations import Revocations
 from rtcli_server.connections.audience import Audience, Queued
 from rtcli_server.connections.event_stream import EventStream
 from rtcli_server.connections.hub import Hub
 from rtcli_server.timing.clock import Clock
-
-TELL_MS = 30_000  # how late an event for a connection may come to its instance; clocks may differ
 
 
 class Commands:
@@ -76,7 +74,7 @@ class Commands:
         told = self._audience.tell(connection_id, event, data)
         if told is not None or self._deployment is None:
             return told
-        return self._deployment.tell(connection_id, event, data, self._clock.wall_ms() + TELL_MS)
+        return self._deployment.tell(connection_id, event, data)
 
     def handle(self, command: Command) -> None:
         """Carry out a command that was sent to all instances."""
@@ -85,9 +83,6 @@ class Commands:
             self._hub.remember_kick(command.user_id, now=self._clock.now())
         elif isinstance(command, Revoke):
             self._revocations.apply(command.revocation)
-        elif isinstance(command, Tell):
-            if self._clock.wall_ms() <= command.until_ms:
-                self._audience.tell(command.connection_id, command.event, bytes(command.data))
         elif not self._revoked.covers(command.principal):
             stream = self._hub.clients.get(command.connection_id)
             if isinstance(stream, EventStream):

@@ -41,14 +41,15 @@ class FromLog:
         deployment, deliver = self._deployment, self._fanout.deliver
         if deployment is None:
             return deliver
+        channels = deployment.channels
 
         def deliver_or_handle(publication: Publication) -> None:
-            if publication.channel == control.CHANNEL:
-                if self._revocations.misses_before(publication.position):
-                    self._spawn(self._revocations.reannounce())
-                deployment.on_control(publication)
-            else:
+            if publication.channel not in channels:
                 deliver(publication)
+                return
+            if publication.channel == control.CHANNEL and self._revocations.misses_before(publication.position):
+                self._spawn(self._revocations.reannounce())
+            deployment.on_publication(publication)
 
         return deliver_or_handle
 

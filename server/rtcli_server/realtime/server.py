@@ -185,6 +185,7 @@ class RealtimeServer:
             linger_s=self.settings.presence_grace_s + self.settings.retry_spread_s,
             reject=self._reject_late,
             handle=self._handle,
+            tell_here=self._tell_here,
             reannounce=self.revocations.reannounce,
             spawn=self.tasks.spawn,
             rng=self.rng,
@@ -234,6 +235,9 @@ class RealtimeServer:
 
     def _handle(self, command: control.Command) -> None:
         self.commands.handle(command)
+
+    def _tell_here(self, connection_id: str, event: str, data: bytes) -> None:
+        self.audience.tell(connection_id, event, data)
 
     # -- life ----------------------------------------------------------------------------------------------
 

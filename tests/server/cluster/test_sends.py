@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from msgspec import Raw
 
-from rtcli_server.cluster.control import Tell
+from rtcli_server.cluster.direct import Direct, channel_of, encode_direct, instance_of
 from rtcli_server.realtime import RealtimeServer
 from tests.support.clients.rooms import connect_ws
 from tests.support.redis.server import RedisServer
@@ -56,11 +56,10 @@ def test_what_comes_too_late_is_dropped(pair: tuple[LiveServer, LiveServer]) -> 
         name = ws.message()["data"]["connection_id"]
         now_ms = first.ask(lambda realtime: realtime.clock.wall_ms())
         for number, until_ms in enumerate((now_ms - 1, now_ms + 60_000)):
-            command = Tell(name, f"e{number}", Raw(b"{}"), until_ms)
-            second.ask(lambda realtime, command=command: send(realtime, command))
+            data = encode_direct(Direct(name, until_ms, Raw(b"{}")))
+            second.ask(lambda realtime, data=data, event=f"e{number}": publish(realtime, name, event, data))
         assert ws.message()["data"]["event"] == "e1"
 
 
-def send(realtime: RealtimeServer, command: Tell) -> None:
-    assert realtime.deployment is not None
-    realtime.tasks.spawn(realtime.deployment.send(command))
+def publish(realtime: RealtimeServer, name: str, event: str, data: bytes) -> None:
+    realtime.broker.publish(channel_of(instance_of(name)), event, data, time_ms=realtime.clock.wall_ms())
