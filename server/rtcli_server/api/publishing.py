@@ -192,7 +192,8 @@ class Publisher:
             async with asyncio.timeout(self._timeout_s):
                 await started.told
         except (TimeoutError, BrokerUnavailableError):
-            raise ProblemError(503, retry_after_ms=UNAVAILABLE_RETRY_MS) from None
+            detail = "Not confirmed: it may have been sent"
+            raise ProblemError(503, detail=detail, retry_after_ms=UNAVAILABLE_RETRY_MS) from None
         return Queued(0, None)
 
     async def _compare(self, started: Started, position: Position) -> None:
