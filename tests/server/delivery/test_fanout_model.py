@@ -2,7 +2,8 @@
 
 Any interleaving of publishing, delivery, joins with their histories read late, slow subscribers, leaving,
 trimming and a log that begins anew. What must hold for each subscription: what it was written follows its
-beginning without a hole and without a repeat, or a gap says what is missing; at rest it is at the log's top.
+beginning without a hole and without a repeat, or a gap says what is missing; of what excludes its user it was
+written the position alone; at rest it is at the log's top.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from rtcli.protocol.exclusion import Exclusion
 from rtcli.protocol.position import Position, parse_position
 from rtcli.protocol.publication import Publication
 from rtcli_server.broker import BrokerUnavailableError, HistoryPage
@@ -26,6 +28,7 @@ from tests.support.fakes.fanout import FakeSubscriber, Turns, publication
 
 CHANNEL = "room:a"
 MAX_REPLAY = 5
+NOT_ANN = Exclusion(users=frozenset({"ann"}))  # every third publication excludes her
 PIECE_BYTES = 220  # three publications
 
 
@@ -58,7 +61,7 @@ class Log:
 
     def publish(self) -> None:
         self.top += 1
-        new = publication(self.top, epoch=self.epoch)
+        new = publication(self.top, epoch=self.epoch, exclude=None if self.top % 3 else NOT_ANN)
         self.kept.append(new)
         if self.subscribed:
             self.undelivered.append(new)
@@ -87,12 +90,14 @@ class Reader:
         log: Log,
         since: Position | None,
         limit: int,
+        *,
+        user_id: str,
         catch_up_later: Callable[[Subscription], None],
     ) -> None:
         self.fanout = fanout
         self.log = log
         self.catch_up_later = catch_up_later
-        self.subscriber = FakeSubscriber()
+        self.subscriber = FakeSubscriber(user_id=user_id)
         self.since = since
         self.limit = limit
         self.begin: Position | None = None
@@ -139,7 +144,9 @@ class Reader:
             if message["type"] == "gap":
                 assert data["from"] == str(at), (data, at)
                 at = parse_position(data["to"])
-            elif message["type"] == "new_message":
+            elif message["type"] in {"new_message", "skipped"}:
+                excluded = self.subscriber.user_id == "ann" and data["offset"] % 3 == 0
+                assert (message["type"] == "skipped") == excluded
                 assert (data["epoch"], data["offset"]) == (at.epoch, at.offset + 1), (data, at)
                 at = Position(data["epoch"], data["offset"])
         return at
@@ -182,10 +189,10 @@ class FanoutMachine(RuleBasedStateMachine):
     def turn(self) -> None:
         self.turns.turn()
 
-    @rule(back=st.none() | st.integers(-2, 9), limit=st.integers(0, 4))
-    def join(self, back: int | None, limit: int) -> None:
+    @rule(back=st.none() | st.integers(-2, 9), limit=st.integers(0, 4), user=st.sampled_from(["ann", "bob"]))
+    def join(self, back: int | None, limit: int, user: str) -> None:
         since = None if back is None else Position(self.log.epoch, max(0, self.log.top - back))
-        reader = Reader(self.fanout, self.log, since, limit, self.catch_up_later)
+        reader = Reader(self.fanout, self.log, since, limit, user_id=user, catch_up_later=self.catch_up_later)
         self.readers.append(reader)
         self.work.append(reader.join())
 
