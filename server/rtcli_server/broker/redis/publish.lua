@@ -24,8 +24,9 @@ bytes = bytes + size
 
 local function append()
   if exclude then
+    -- `E`, and not `e`: a server that knows of no exclusions must take it for nothing that it can show.
     return redis.pcall('XADD', stream, 'MAXLEN', max_count, offset .. '-0',
-      'e', event, 'd', data, 't', time_ms, 'b', decimal(bytes), 'x', exclude)
+      'E', event, 'd', data, 't', time_ms, 'b', decimal(bytes), 'x', exclude)
   end
   return redis.pcall('XADD', stream, 'MAXLEN', max_count, offset .. '-0',
     'e', event, 'd', data, 't', time_ms, 'b', decimal(bytes))
@@ -36,7 +37,8 @@ local function unfinished()
   local last = try('XREVRANGE', stream, '+', '-', 'COUNT', 1)
   local id, fields = unpack(last and last[1] or {})
   local found = id and tonumber(string.match(id, '^(%d+)%-0$') or nil)
-  if found and found > top and found < 2^53 and fields[1] == 'e' and fields[3] == 'd' and fields[5] == 't' then
+  local named = fields and (fields[1] == 'e' or fields[1] == 'E') and fields[3] == 'd' and fields[5] == 't'
+  if found and found > top and found < 2^53 and named then
     return found, tonumber(fields[8] or nil)
   end
 end

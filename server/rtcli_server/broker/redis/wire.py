@@ -125,24 +125,30 @@ def parse_notification(channel: str, payload: bytes) -> Notification:
 def parse_entry(channel: str, epoch: str, entry: Sequence[object]) -> Publication:
     """Read an entry of the stream. Raises ForeignDataError."""
     match entry:
-        case [bytes(id_), [b"e", bytes(event), b"d", bytes(data), b"t", bytes(time_ms), *rest]]:
-            number = _ENTRY_ID.fullmatch(id_)
-            if number and _TIME.fullmatch(time_ms):
-                exclude = _exclusion_in(rest) if len(rest) > 2 else None
-                return _publication(
-                    channel, (epoch.encode(), number[1]), event, data, time_ms, exclude=exclude
-                )
-    raise ForeignDataError("not an entry of a log")
-
-
-def _exclusion_in(fields: Sequence[object]) -> bytes | None:
-    """The exclusion of an entry; `fields` are its last ones."""
-    match fields:
-        case [b"b", bytes(), b"x", bytes(exclude)]:
-            return exclude
-    if b"x" in fields:
+        case [bytes(id_), [b"e", bytes(event), b"d", bytes(data), b"t", bytes(time_ms), *_]]:
+            exclude = None
+        case [
+            bytes(id_),
+            [
+                b"E",
+                bytes(event),
+                b"d",
+                bytes(data),
+                b"t",
+                bytes(time_ms),
+                b"b",
+                bytes(),
+                b"x",
+                bytes(exclude),
+            ],
+        ]:
+            pass
+        case _:
+            raise ForeignDataError("not an entry of a log")
+    number = _ENTRY_ID.fullmatch(id_)
+    if not number or not _TIME.fullmatch(time_ms):
         raise ForeignDataError("not an entry of a log")
-    return None
+    return _publication(channel, (epoch.encode(), number[1]), event, data, time_ms, exclude=exclude)
 
 
 def parse_answer(answer: object) -> tuple[Position, bool]:

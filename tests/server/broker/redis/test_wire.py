@@ -41,7 +41,7 @@ EXCLUDES = structs.replace(EXPECTED, exclude=Exclusion(frozenset({"7"}), frozens
 def test_exclusions_are_read_from_both() -> None:
     message = b'1 k3f9-42 1700000000000 build.done x\n%b\n{"a":1}'
     assert parse_message("user:a", message % EXCLUSION) == EXCLUDES
-    entry = [ENTRY[0], [*ENTRY[1], b"x", EXCLUSION]]
+    entry = [ENTRY[0], [b"E", *ENTRY[1][1:], b"x", EXCLUSION]]
     assert parse_entry("user:a", "k3f9", entry) == EXCLUDES
 
 
@@ -50,7 +50,8 @@ def test_exclusions_that_cannot_be_read_hide_the_whole(exclusion: bytes) -> None
     """Otherwise somebody would get what is not for them."""
     with pytest.raises(ForeignDataError):
         parse_message("user:a", b'1 k3f9-42 1700000000000 build.done x\n%b\n{"a":1}' % exclusion)
-    for fields in ([*ENTRY[1], b"x", exclusion], [*ENTRY[1][:6], b"x", EXCLUSION], [*ENTRY[1], b"x"]):
+    begin = [b"E", *ENTRY[1][1:]]
+    for fields in ([*begin, b"x", exclusion], [*begin[:6], b"x", EXCLUSION], [*begin, b"x"], begin):
         with pytest.raises(ForeignDataError):
             parse_entry("user:a", "k3f9", [ENTRY[0], fields])
 
