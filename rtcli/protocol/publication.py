@@ -43,6 +43,12 @@ class Publication(msgspec.Struct, frozen=True):
     exclude: Exclusion | None = None
 
     @property
+    def content_bytes(self) -> int:
+        """Its data, and whom it excludes, in memory: what differs from one publication to another."""
+        size = len(self.data)
+        return size if self.exclude is None else size + self.exclude.memory_bytes
+
+    @property
     def position(self) -> Position:
         """Where it is in its channel's log."""
         return Position(self.epoch, self.offset)

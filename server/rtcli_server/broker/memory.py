@@ -37,11 +37,6 @@ CHANNEL_BYTES = 1_200
 MAX_TOPS = 100_000  # channels without a ring whose top is remembered, about 200 bytes each
 
 
-def _size(publication: Publication) -> int:
-    size = len(publication.data) + PUBLICATION_BYTES
-    return size if publication.exclude is None else size + publication.exclude.memory_bytes
-
-
 class ChannelLog:
     """The ring of one channel: its newest publications, without holes."""
 
@@ -55,7 +50,7 @@ class ChannelLog:
 
     def drop_oldest(self) -> int:
         """Drop the oldest publication and return the bytes freed."""
-        size = _size(self.ring.popleft())
+        size = self.ring.popleft().content_bytes + PUBLICATION_BYTES
         self.bytes -= size
         return size
 
@@ -134,7 +129,7 @@ class MemoryBroker(OneProcessBroker):
         log.top += 1
         publication = Publication(channel, log.epoch, log.top, event, data, time_ms, exclude)
         log.ring.append(publication)
-        size = _size(publication)
+        size = publication.content_bytes + PUBLICATION_BYTES
         log.bytes += size
         self._bytes += size
         self._trim(log, time_ms)

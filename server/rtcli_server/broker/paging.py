@@ -28,7 +28,7 @@ def first_piece(publications: Sequence[Publication], piece_bytes: int = PIECE_BY
     """As many of the first publications as one piece holds, but at least one."""
     size = 0
     for index, publication in enumerate(publications):
-        size += len(publication.data)
+        size += publication.content_bytes
         if size > piece_bytes and index:
             return list(publications[:index])
     return list(publications)

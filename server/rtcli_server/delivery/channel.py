@@ -225,8 +225,7 @@ class Channel:
 def _size(item: Publication | GapNotice) -> int:
     if isinstance(item, GapNotice):
         return _ITEM_BYTES + len(item.text)
-    size = _ITEM_BYTES + len(item.data)
-    return size if item.exclude is None else size + item.exclude.memory_bytes
+    return _ITEM_BYTES + item.content_bytes
 
 
 def after(items: Iterable[T], position: Position) -> list[T]:

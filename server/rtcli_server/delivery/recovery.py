@@ -67,7 +67,7 @@ async def read_missed(
                 pages[index] = page = await read_first(
                     history, channel.name, since=since, limit=limit, piece_bytes=room
                 )
-                room -= sum(len(publication.data) for publication in page.publications)
+                room -= sum(publication.content_bytes for publication in page.publications)
         # Merge all of them after the last read: while it ran, more may have been delivered to the others.
         merged = [_merge(*pair, attempt) for pair in zip(requests, pages, strict=True)]
         results = [result for result in merged if result is not None]

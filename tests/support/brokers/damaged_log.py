@@ -6,9 +6,11 @@ import os
 import random
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
+from rtcli.protocol.exclusion import Exclusion
 from rtcli.protocol.position import Position
 from rtcli_server.broker import BrokerUnavailableError, InvalidStoreError, Retention
 from tests.support.brokers.running import Running, running
@@ -18,6 +20,7 @@ ROOMS = ("user:a", "user:b", "user:c")
 KEEP_ALL = Retention(max_count=10_000)
 PAGE, FRAME = 4096, 4096 + 24
 DAMAGED = "the log is damaged"
+Content: TypeAlias = tuple[bytes, Exclusion | None]
 
 
 def damage(rng: random.Random, path: Path) -> str:
@@ -60,7 +63,7 @@ class Witness:
     """Knows every position that anybody was ever told, and what it means."""
 
     caplog: pytest.LogCaptureFixture
-    known: dict[tuple[str, Position], bytes] = field(default_factory=dict)
+    known: dict[tuple[str, Position], Content] = field(default_factory=dict)
     top: dict[str, Position] = field(default_factory=dict)  # of the latest acknowledgement
     number: int = 0
 
@@ -75,12 +78,15 @@ class Witness:
             self.number += 1
             data = b'{"n":%d,"p":"%s"}' % (self.number, b"x" * rng.choice((10, 200, 3_000, 9_000)))
             key = f"k{self.number}" if rng.random() < 0.5 else None
-            published = await log.broker.publish(room, "e", data, key=key, time_ms=4_000_000_000_000)
-            self._note(room, published.position, data)
+            exclude = Exclusion(frozenset({f"u{self.number}"})) if self.number % 3 == 0 else None
+            published = await log.broker.publish(
+                room, "e", data, key=key, time_ms=4_000_000_000_000, exclude=exclude
+            )
+            self._note(room, published.position, (data, exclude))
             self.top[room] = published.position
 
-    def _note(self, room: str, position: Position, data: bytes) -> None:
-        assert self.known.setdefault((room, position), data) == data, f"another message at {position}"
+    def _note(self, room: str, position: Position, content: Content) -> None:
+        assert self.known.setdefault((room, position), content) == content, f"another message at {position}"
 
     async def look(self, log: Running) -> str:
         """Read everything and publish; return what came of it: `whole`, `told` or `unavailable`."""
@@ -98,7 +104,7 @@ class Witness:
         """Read a room; return whether clients of before are told that their positions are of the past."""
         page = await log.page(room)
         for found in page.publications:
-            self._note(room, found.position, found.data)
+            self._note(room, found.position, (found.data, found.exclude))
         top = self.top.get(room)
         if top is None:
             return False

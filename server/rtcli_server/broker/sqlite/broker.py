@@ -96,9 +96,10 @@ class SqliteBroker(OneProcessBroker):
         elif len(self._waiting) >= MAX_OUTSTANDING or self._waiting_bytes > MAX_OUTSTANDING_BYTES:
             refuse(future, "the log cannot keep up")
         else:
+            append = Append(channel, event, data, key, time_ms, exclude)
             self._waiting.append(future)
-            self._waiting_bytes += len(data)
-            self._thread.put(Append(channel, event, data, key, time_ms, exclude))
+            self._waiting_bytes += append.content_bytes
+            self._thread.put(append)
         return future
 
     def _start(self) -> asyncio.AbstractEventLoop:
@@ -119,7 +120,7 @@ class SqliteBroker(OneProcessBroker):
         """Deliver a committed batch, in order, and tell each publisher the outcome."""
         for append, outcome in zip(batch, outcomes, strict=True):
             future = self._waiting.popleft()
-            self._waiting_bytes -= len(append.data)
+            self._waiting_bytes -= append.content_bytes
             if isinstance(outcome, BrokerUnavailableError):
                 refuse(future, outcome)
                 continue

@@ -50,7 +50,13 @@ class Append(NamedTuple):
     data: bytes
     key: str | None
     time_ms: int
-    exclude: Exclusion | None
+    exclude: Exclusion | None = None
+
+    @property
+    def content_bytes(self) -> int:
+        """As of a `Publication`."""
+        size = len(self.data)
+        return size if self.exclude is None else size + self.exclude.memory_bytes
 
 
 @dataclass(slots=True)

@@ -13,10 +13,18 @@ from pathlib import Path
 
 import pytest
 
+from rtcli.protocol.exclusion import Exclusion
 from rtcli.protocol.position import Position
 from rtcli.protocol.publication import NEW_MESSAGE
 from rtcli_server.auth.revocations import Revocation, RevocationKind
-from rtcli_server.broker import ForeignContent, InvalidStoreError, Place, Retention, open_broker
+from rtcli_server.broker import (
+    BrokerUnavailableError,
+    ForeignContent,
+    InvalidStoreError,
+    Place,
+    Retention,
+    open_broker,
+)
 from rtcli_server.broker.opening import now_ms
 from rtcli_server.broker.sqlite import file as sqlite_file
 from rtcli_server.broker.sqlite import schema
@@ -103,6 +111,36 @@ async def test_a_log_without_checksums_gets_them_and_a_new_epoch(path: Path) -> 
         assert (await log.publish("all")).position == page.top._replace(offset=3)
     async with running(url(path)) as log:
         assert (await log.page("all")).top == page.top._replace(offset=3)
+
+
+async def test_a_log_without_exclusions_goes_on_with_its_epochs_and_gets_them(path: Path) -> None:
+    async with running(url(path)) as log:
+        for number in range(5):
+            await log.publish(key=f"k{number}")
+        before = await log.page()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript("ALTER TABLE publications DROP COLUMN exclude; PRAGMA user_version = 3")
+    exclude = Exclusion(frozenset({"7"}))
+    async with running(url(path)) as log:
+        assert await log.page() == before
+        assert await log.publish(key="k3") == (before.publications[3].position, True)
+        await log.start(exclude=exclude)
+        after = await log.page()
+        assert after.top == before.top._replace(offset=6)
+    async with running(url(path)) as log:
+        assert await log.page() == after
+        assert [found.exclude for found in after.publications] == [None] * 5 + [exclude]
+
+
+@pytest.mark.parametrize("excluded", ["NULL", "x''", '\'{"users":["8"],"connections":[]}\''])
+async def test_whom_a_publication_excludes_is_not_changed_unnoticed(path: Path, excluded: str) -> None:
+    async with running(url(path)) as log:
+        await log.start(exclude=Exclusion(frozenset({"7"})))
+        change(path, f"UPDATE publications SET exclude = {excluded}")  # noqa: S608 - a parameter of the test
+        with pytest.raises(BrokerUnavailableError, match="publication 1 of channel 1"):
+            await log.page()
+    with pytest.raises(InvalidStoreError, match="damaged"):
+        open_broker(url(path))
 
 
 async def test_an_older_schema_is_migrated_and_a_failed_migration_changes_nothing(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from rtcli.protocol.exclusion import Exclusion
 from rtcli.protocol.position import Position
 from rtcli_server.broker import BrokerUnavailableError
 from rtcli_server.broker.sqlite import broker as sqlite_module
@@ -197,6 +198,10 @@ async def test_too_many_outstanding_bytes_are_refused_at_once(
         )
         assert sum(isinstance(result, BrokerUnavailableError) for result in results) == 10
         assert (await log.publish()).position.offset == 11
+        many = Exclusion(frozenset(f"{number:0>100}" for number in range(20)))  # 10 000 bytes of names
+        results = await asyncio.gather(*[log.start(exclude=many) for _ in range(20)], return_exceptions=True)
+        assert sum(isinstance(result, BrokerUnavailableError) for result in results) == 10
+        assert (await log.publish()).position.offset == 22
 
 
 async def test_too_many_outstanding_publishes_are_refused_at_once(
