@@ -14,6 +14,7 @@ from pydantic import (
     WrapValidator,
 )
 
+from rtcli.protocol.exclusion import MAX_EXCLUDED
 from rtcli.protocol.messages import MAX_CONTENT, MAX_ID
 from rtcli.protocol.publication import EVENT_NAME
 
@@ -38,8 +39,8 @@ class _Body(BaseModel):
 class ExcludeIn(_Body):
     """Who gets the position alone, at most 100. A user as in messages: an integer may be a number."""
 
-    users: list[int | str] = []
-    connections: list[str] = []
+    users: Annotated[list[int | str], Field(max_length=MAX_EXCLUDED)] = []
+    connections: Annotated[list[str], Field(max_length=MAX_EXCLUDED)] = []
 
 
 Exclude = Annotated[ExcludeIn | None, Field(description="Needs the scope `publish`")]
@@ -103,14 +104,14 @@ def _part_or_mistakes(value: object, validate: ValidatorFunctionWrapHandler) -> 
         return InvalidPart(error.errors(include_url=False, include_context=False, include_input=False))
 
 
-class BatchIn(_Body):
-    """Publications, in this order. One that is malformed fails alone."""
+# Validated one by one: an `InvalidPart` may be in the place of a publication. So anything is accepted there.
+_Part = Annotated[PublicationIn, WrapValidator(_part_or_mistakes, json_schema_input_type=PublicationIn | Any)]
 
-    # Validated one by one, so that its schema is a publication's, and an `InvalidPart` may be in its place.
-    publications: Annotated[
-        list[Annotated[PublicationIn, WrapValidator(_part_or_mistakes)]],
-        Field(min_length=1, max_length=MAX_BATCH),
-    ]
+
+class BatchIn(_Body):
+    """Publications, in this order. One that is malformed fails alone, whatever it is."""
+
+    publications: Annotated[list[_Part], Field(min_length=1, max_length=MAX_BATCH)]
 
     @property
     def parts(self) -> Sequence[PublicationIn | InvalidPart]:
