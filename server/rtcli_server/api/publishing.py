@@ -182,6 +182,8 @@ class Publisher:
         """
         _check_event(principal, event)
         told = self._tell(connection_id, event, _encoded(data))
+        if isinstance(told, asyncio.Future):
+            told.add_done_callback(_retrieved)
         return None if told is None else StartedDirect(told)
 
     async def finish_direct(self, started: StartedDirect) -> Queued:
@@ -203,6 +205,12 @@ class Publisher:
         found = [publication for publication in page.publications if publication.offset == position.offset]
         if found and not (started.is_same(found[0]) and found[0].exclude == started.exclude):
             raise ProblemError(409, "conflict", "This id was used for something else")
+
+
+def _retrieved(future: asyncio.Future[Published]) -> None:
+    """Retrieve the exception of a future that perhaps nobody awaits any more: asyncio would log it."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _unavailable(started: Started, *, maybe_published: bool) -> ProblemError:

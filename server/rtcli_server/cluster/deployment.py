@@ -131,6 +131,11 @@ class Deployment:
         """Tell the other instances that this one ends."""
         await self._heartbeats.leave(self._linger_s)
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether it is known that no other instance lives; not before the first heartbeat was answered."""
+        return self.membership.alive == {self._coordinator.instance_id}
+
     # -- what the others send ------------------------------------------------------------------------------
 
     def on_notification(self, channel: str, notification: Notification) -> None:

@@ -10,6 +10,7 @@ from rtcli.protocol.position import USER_PREFIX
 from rtcli.protocol.publication import direct_data
 from rtcli_server.connections.hub import Client, Hub
 from rtcli_server.delivery.fanout import Fanout
+from rtcli_server.metrics.registry import Metrics
 
 
 class Queued(NamedTuple):
@@ -26,11 +27,12 @@ NOBODY = Queued(0, 0)
 
 
 class Audience:
-    """The clients of this instance. `is_alone`: whether no other instance of the deployment lives."""
+    """The clients of this instance. `is_alone`: whether it is known that no other instance lives."""
 
-    def __init__(self, hub: Hub, fanout: Fanout, *, is_alone: Callable[[], bool]) -> None:
+    def __init__(self, hub: Hub, fanout: Fanout, metrics: Metrics, *, is_alone: Callable[[], bool]) -> None:
         self._hub = hub
         self._fanout = fanout
+        self._metrics = metrics
         self._is_alone = is_alone
 
     def of(self, channel: str, exclude: Exclusion | None) -> Queued:
@@ -55,5 +57,6 @@ class Audience:
         client = self._hub.clients.get(connection_id)
         if client is None:
             return None
-        told = int(client.tell(direct_data(event, data)))
-        return Queued(told, told)
+        told = client.tell(direct_data(event, data))
+        self._metrics.direct["queued" if told else "dropped"] += 1
+        return Queued(int(told), int(told))

@@ -205,6 +205,7 @@ class Connection(Subscriber, Client):
         if self.closing or self.writer.full or not greeting.is_greeted(self):
             return False
         self.writer.send(ws_direct(data, self.services.clock.timestamp()))
+        self.writer.flush()  # now, so that it counts before another one comes
         return True
 
     def on_timer(self, now: float) -> None:

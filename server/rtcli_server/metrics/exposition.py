@@ -146,6 +146,7 @@ class ServerCollector(Collector):
             (names.REFUSALS, m.refusals),
             (names.INVALID, m.refused_messages),
             (names.HOOK_CALLS, m.hook_calls),
+            (names.DIRECT, m.direct),
             (names.RESUMES, m.resumes),
             (names.FOREIGN, self._observed.foreign.counts),
             (names.PUBLICATIONS, outcomes),

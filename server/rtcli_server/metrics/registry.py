@@ -76,6 +76,9 @@ FANOUT_SECONDS = Spec(
 )
 WAITING = Spec("rtcli_waiting_bytes", Kind.GAUGE, "bytes", "Bytes waiting to be sent, in all connections")
 SLOW = Spec("rtcli_slow_clients", Kind.GAUGE, "", "Clients whose transport holds more bytes than its budget")
+DIRECT = Spec(
+    "rtcli_direct_events", Kind.COUNTER, "", "Events for one connection of this instance alone", "outcome"
+)
 GAPS = Spec("rtcli_gaps", Kind.COUNTER, "", "Gaps reported to members: publications that they will not get")
 RESUMES = Spec("rtcli_resumes", Kind.COUNTER, "", "Channels resumed from a position", "outcome")
 FOREIGN = Spec(
@@ -115,6 +118,7 @@ SPECS = (
     FANOUT_SECONDS,
     WAITING,
     SLOW,
+    DIRECT,
     GAPS,
     RESUMES,
     FOREIGN,
@@ -156,6 +160,7 @@ class Metrics:
         self.refusals: Counter[str] = Counter()
         self.refused_messages: Counter[str] = Counter()
         self.resumes: Counter[str] = Counter()
+        self.direct: Counter[str] = Counter()
         self.hook_calls: Counter[str] = Counter()
         self.hooks_waiting = 0
         self.published = 0

@@ -47,7 +47,8 @@ class FromLog:
             if publication.channel not in channels:
                 deliver(publication)
                 return
-            if publication.channel == control.CHANNEL and self._revocations.misses_before(publication.position):
+            is_command = publication.channel == control.CHANNEL
+            if is_command and self._revocations.misses_before(publication.position):
                 self._spawn(self._revocations.reannounce())
             deployment.on_publication(publication)
 

@@ -146,7 +146,7 @@ class RealtimeServer:
             self.revocations,
             spawn=self.tasks.spawn,
         )
-        self.audience = Audience(self.hub, self.fanout, is_alone=lambda: self.instance_count == 1)
+        self.audience = Audience(self.hub, self.fanout, self.metrics, is_alone=self._is_alone)
         self.commands = Commands(
             hub=self.hub,
             audience=self.audience,
@@ -292,6 +292,9 @@ class RealtimeServer:
     def instance_count(self) -> int:
         """Number of living instances of the deployment, this one included."""
         return 1 if self.deployment is None else max(1, len(self.deployment.membership.alive))
+
+    def _is_alone(self) -> bool:
+        return self.deployment is None or self.deployment.is_alone
 
     async def ready(self) -> bool:
         """Whether connections are welcome.

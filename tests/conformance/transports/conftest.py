@@ -39,9 +39,10 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module", params=TRANSPORTS)
 def stored_server(request: pytest.FixtureRequest, store: str) -> Iterator[LiveServer]:
-    """A server on each log, whose place among the instances is taken."""
-    with live_server(fast_websockets=TRANSPORTS[request.param], store=store) as server:
-        server.wait_until(lambda realtime: realtime.instance_count > 0)
+    """A server on each log, which knows that it is alone: on Redis it is a deployment of its own."""
+    own = f"{store}?prefix=c{next(_numbers)}" if store.startswith("redis") else store
+    with live_server(fast_websockets=TRANSPORTS[request.param], store=own) as server:
+        server.wait_until(lambda realtime: realtime.deployment is None or realtime.deployment.is_alone)
         yield server
 
 

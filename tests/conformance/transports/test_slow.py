@@ -14,11 +14,13 @@ from pathlib import Path
 import pytest
 
 from rtcli.protocol.position import parse_cursor
+from rtcli_server.connections.hub import Client
 from rtcli_server.realtime import RealtimeServer
 from tests.support.clients.raw_http import TEXT, RawWebSocket, encode
 from tests.support.clients.raw_sse import EventStream
 from tests.support.clients.rooms import join, open_ws
 from tests.support.servers.live_server import TRANSPORTS, LiveServer, live_server
+from tests.support.servers.two_instances import http
 from tests.support.waiting import wait_until
 
 BUDGET = 65_536
@@ -75,6 +77,44 @@ def test_a_slow_stream_gets_everything_once_when_it_reads_again(server: LiveServ
         server.wait_until(lambda realtime: len(realtime.slow_consumers) == 0)
         flood(quick, "a", 1)
         assert json.loads(slow.until("new_message").data)["offset"] == 1_001
+
+
+@pytest.mark.parametrize("kind", ["websocket", "stream"])
+def test_events_for_a_slow_connection_alone_are_dropped_and_the_answer_says_so(
+    server: LiveServer, kind: str
+) -> None:
+    """What was queued comes, in order; what was not is in no buffer either."""
+    with open_ws(server, "2", path="/api/v1/ws?events=0") as ws, EventStream(server.port) as stream:
+        stream.until("ready")
+        name = server.ask(lambda realtime: next(it.connection_id for it in clients_of(realtime, kind)))
+        queued: list[int] = []
+        for start in range(0, 150, 15):  # 9 MB: the kernel takes up to 4 MB of it
+            parts = [
+                {"connection": name, "event": "x", "data": {"n": n, "text": "y" * 60_000}}
+                for n in range(start, start + 15)
+            ]
+            answer = http(
+                server, "POST", "/api/v1/batch", scope="publish", json={"publications": parts}
+            ).json()["results"]
+            queued += [n for n, result in enumerate(answer, start) if result["queued"]["here"]]
+        assert 0 < len(queued) < 150
+        assert server.ask(lambda realtime: max(it.waiting_bytes for it in clients_of(realtime, kind))) < (
+            4 * BUDGET
+        )
+        last = {"event": "last"}
+        seen: list[int] = []
+        while len(seen) < len(queued):
+            data = ws.until("direct")["data"] if kind == "websocket" else stream.json("direct")
+            seen.append(data["data"]["n"])
+        assert seen == queued
+        server.wait_until(lambda realtime: len(realtime.slow_consumers) == 0)
+        told = http(server, "POST", f"/api/v1/connections/{name}/events", scope="publish", json=last)
+        assert told.json()["queued"]["here"] == 1
+
+
+def clients_of(realtime: RealtimeServer, kind: str) -> list[Client]:
+    transport = {"websocket": "websocket", "stream": "sse"}[kind]
+    return [client for client in realtime.hub.clients.values() if client.transport == transport]
 
 
 def test_publications_that_the_log_lost_meanwhile_are_told_by_a_gap(fast: bool) -> None:

@@ -303,7 +303,15 @@ async def test_who_has_to_stay_away_is_kept_also_when_the_others_could_not_be_to
     caps = ConnectionCaps(node=10, user=None, address=None, rng=random.Random(1))
     async with instance("memory:") as one:
         hub = Hub(caps, Metrics(lambda: 0.0, tick_s=0.1))
-        commands = Commands(hub, one.revoked, one.revocations, deployment, Clock(time.monotonic))
+        audience: Any = None
+        commands = Commands(
+            hub=hub,
+            audience=audience,
+            revoked=one.revoked,
+            revocations=one.revocations,
+            deployment=deployment,
+            clock=Clock(time.monotonic),
+        )
         with pytest.raises(BrokerUnavailableError):
             await commands.kick("7", 600.0)
         assert [it.subject for it in await one.log.broker.revocations()] == ["7"]
