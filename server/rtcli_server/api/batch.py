@@ -58,7 +58,9 @@ async def _start_part(
         raise problem_of_validation(part.errors)
     match part:
         case PublicationIn(room=str(room), content=str(content), user=None, connection=None, event=None):
-            content = await hooks.content_of(caller, room, content, part.id)
+            content = await hooks.content_of(
+                caller, room, content, part.id, excludes=part.exclude is not None
+            )
             return publisher.start_message(caller, room, content, part.id, exclude=part.exclude)
         case PublicationIn(
             room=None, content=None, user=None, connection=str(to), event=str(event), id=None, exclude=None

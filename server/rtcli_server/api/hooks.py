@@ -27,13 +27,18 @@ class ApiHooks:
             if denial is not None:
                 raise _problem_of(denial)
 
-    async def content_of(self, caller: Principal, spelling: str, content: str, message_id: str | None) -> str:
+    async def content_of(
+        self, caller: Principal, spelling: str, content: str, message_id: str | None, *, excludes: bool
+    ) -> str:
         """Return the content with which a message is published; `spelling` is that of its room.
 
-        Raises ProblemError (403 or 503).
+        `excludes`: whether it says whom to exclude, which needs another right. Raises ProblemError (403 or
+        503).
         """
         room = room_of(spelling)
         if self._publish is None or room is None or not caller.can_publish(room):
+            return content
+        if excludes and not caller.can_publish_events:
             return content
         verdict = await self._publish.publish(
             PublishRequest(

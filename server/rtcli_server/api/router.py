@@ -75,7 +75,9 @@ def _add_rooms(router: APIRouter, services: ApiServices, publisher: Publisher, h
     )
     async def publish_message(room: str, body: MessageIn, caller: Caller, response: Response) -> PublishedOut:
         """Publish a message. Needs the right to publish in the room, not membership."""
-        content = await hooks.content_of(caller, room, body.content, body.id)
+        content = await hooks.content_of(
+            caller, room, body.content, body.id, excludes=body.exclude is not None
+        )
         receipt = await publisher.finish(
             publisher.start_message(caller, room, content, body.id, exclude=body.exclude)
         )

@@ -124,6 +124,11 @@ async def test_over_http_and_event_streams() -> None:
         parts = [{"room": "a", "content": text} for text in ("one", "spam", "TWO")]
         results = (await http.post("/batch", json={"publications": parts})).json()["results"]
         assert [result["status"] for result in results] == [201, 403, 201]
+        asked = len(club.asked)  # nobody is asked about what the token does not allow
+        body = {"content": "no", "exclude": {"users": ["8"]}}
+        assert (await http.post("/rooms/a/messages", json=body)).status_code == 403
+        refused = await http.post("/batch", json={"publications": [{"room": "a", **body}]})
+        assert (refused.json()["results"][0]["status"], len(club.asked)) == (403, asked)
         page = (await http.get("/rooms/a/messages")).json()
         assert [message["content"] for message in page["messages"]] == ["loud", "one", "two"]
         async with http.stream("GET", "/events/stream?room=a") as stream:
