@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import jwt
 import pytest
 
@@ -142,6 +143,33 @@ async def test_connecting_joining_chatting_typing_and_leaving(server: ServerProc
         assert await ann.data("user_left") == {"user_id": "b@x", "name": "b@example.org", "room": "general"}
         assert not [t for c in (ann, bob) for t in c.reports if t.get("received", {}).get("type") == "ack"]
         assert await ann.quit() == await bob.quit() == 0
+
+
+async def test_what_is_not_for_it_or_for_it_alone_is_of_a_type_that_it_does_not_know(
+    server: ServerProcess,
+) -> None:
+    headers = {"Authorization": f"Bearer {token('app', scope='publish')}"}
+    async with (
+        compat(at(server, V2), token("7", name="Ann")) as ann,
+        compat(at(server, V2), token("8")) as bob,
+        httpx.AsyncClient(base_url=f"{server.url}/api/v1", headers=headers, trust_env=False) as app,
+    ):
+        name = (await ann.data("pong"))["connection_id"]
+        for client in (ann, bob):
+            client.do(join="general")
+            await client.data("room_joined")
+        for content, exclude in (("secret", {"users": [7]}), ("open", None)):
+            body = {"content": content, "exclude": exclude}
+            (await app.post("/rooms/general/messages", json=body)).raise_for_status()
+        told = await app.post(f"/connections/{name}/events", json={"event": "hint"})
+        assert told.json() == {"queued": {"here": 1, "deployment": 1}}
+        assert (await ann.data("new_message"))["content"] == "open"
+        assert [(await bob.data("new_message"))["content"] for _ in range(2)] == ["secret", "open"]
+        await ann.data("direct")
+        ann.do(chat=["general", "still here"])
+        assert (await ann.data("new_message"))["content"] == "still here"
+        assert "secret" not in json.dumps(ann.reports)
+        assert not [report for report in ann.reports if "closed" in report]
 
 
 async def test_a_token_without_a_name_is_unknown(server: ServerProcess) -> None:

@@ -110,6 +110,41 @@ def test_members_of_a_room(server: LiveServer, sub: str, room: str) -> None:
             assert "exclude" not in json.dumps(page)
 
 
+def test_everybody_the_publisher_among_them(server: LiveServer, sub: str, room: str) -> None:
+    (own, _), (other, greeting) = opened(server, "1"), opened(server, sub)
+    with own, other, EventStream(server.port, sub="1", rooms=(room,)) as stream:
+        stream.until("ready")
+        for ws in (own, other):
+            join(ws, room)
+        exclude = {"users": [1], "connections": [greeting["connection_id"], "no-such"]}
+        nobody = sent(server, f"/rooms/{room}/messages", content="x", exclude=exclude)
+        assert nobody["queued"] == {"here": 0, "deployment": 0}
+        said(server, room, None)
+        for ws in (own, other):
+            assert following(ws, 2) == [("skipped", 1), ("new_message", 2)]
+        assert stream.json("skipped")["offset"] == 1
+        assert stream.json("new_message")["offset"] == 2
+
+
+def test_one_of_two_streams_of_a_user(server: LiveServer, sub: str, room: str) -> None:
+    with (
+        EventStream(server.port, sub=sub, rooms=(room,)) as excluded,
+        EventStream(server.port, sub=sub, rooms=(room,)) as other,
+    ):
+        exclude = {"connections": [excluded.json("ready")["connection_id"]]}
+        other.until("ready")
+        personal = f"/users/{sub}/events"
+        for path, body in ((f"/rooms/{room}/messages", {"content": "x"}), (personal, {"event": "x"})):
+            assert sent(server, path, **body, exclude=exclude)["queued"]["here"] == 1
+        sent(server, personal, event="last")
+        assert [(event := excluded.event()) and event.event for _ in range(3)] == [
+            "skipped",
+            "skipped",
+            "last",
+        ]
+        assert [(event := other.event()) and event.event for _ in range(3)] == ["new_message", "x", "last"]
+
+
 def test_personal_and_broadcast_events(server: LiveServer, sub: str) -> None:
     (first, greeting), (second, _) = opened(server, sub), opened(server, sub)
     path = f"/users/{sub}/events"

@@ -12,6 +12,8 @@ from rtcli.protocol.messages.server import (
     ConnectedData,
     Cursor,
     CursorData,
+    Direct,
+    DirectData,
     Error,
     ErrorData,
     Event,
@@ -30,6 +32,8 @@ from rtcli.protocol.messages.server import (
     ServerMessage,
     ServerPing,
     ServerPong,
+    Skipped,
+    SkippedData,
     TokenExpiring,
     UserJoined,
     UserLeft,
@@ -132,6 +136,14 @@ CATALOGUE: list[tuple[ServerMessage, str]] = [
     (
         Gap(data=GapData(room="a", from_="k3f9-3", to="m111-9", lost=None, reason="epoch_changed")),
         '{"type":"gap","data":{"room":"a","from":"k3f9-3","to":"m111-9","lost":null,"reason":"epoch_changed"}}',
+    ),
+    (
+        Direct(data=DirectData(event="note", data={"x": [1]}), timestamp=T),
+        f'{{"type":"direct",{AT},"data":{{"event":"note","data":{{"x":[1]}}}}}}',
+    ),
+    (
+        Skipped(data=SkippedData(room="~me", offset=3, epoch="k3f9")),
+        '{"type":"skipped","data":{"room":"~me","offset":3,"epoch":"k3f9"}}',
     ),
     (
         Cursor(id="c", data=CursorData("~all=k3f9-3")),
