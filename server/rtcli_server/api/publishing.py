@@ -25,8 +25,8 @@ from rtcli_server.api.services import ApiServices
 from rtcli_server.auth.claims import Principal
 from rtcli_server.broker import BrokerUnavailableError, Published
 from rtcli_server.broker.chat import publish_message
-from rtcli_server.connections.audience import NOBODY, Queued
 from rtcli_server.problems import ProblemError
+from rtcli_server.realtime.audience import NOBODY, Queued
 
 MAX_DATA_BYTES = 65_536
 _decode = msgspec.json.Decoder().decode

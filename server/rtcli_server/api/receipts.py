@@ -7,8 +7,8 @@ from typing import Any
 from rtcli_server.api.models import PublishedOut, QueuedOut
 from rtcli_server.api.publishing import Publisher, Receipt, StartedDirect
 from rtcli_server.auth.claims import Principal
-from rtcli_server.connections.audience import Queued
 from rtcli_server.problems import ProblemError
+from rtcli_server.realtime.audience import Queued
 
 
 def published_out(receipt: Receipt) -> PublishedOut:

@@ -13,9 +13,9 @@ from rtcli_server.auth.claims import Principal
 from rtcli_server.auth.origins import OriginPolicy
 from rtcli_server.broker import Broker, Published
 from rtcli_server.cluster.revocations import Revocations
-from rtcli_server.connections.audience import Queued
 from rtcli_server.hooks import HookGate
 from rtcli_server.metrics.registry import Metrics
+from rtcli_server.realtime.audience import Queued
 from rtcli_server.timing.clock import Clock
 
 

@@ -3,6 +3,5 @@
 From outside: `hub` has all of them, `drain` closes them; transports drive `websocket`, `event_stream` and
 `heartbeat_stream` through the ports in `websocket_writer` and `event_stream_writer`; `slow_consumers`,
 `send_budget`, `process_budget` and `reply_flusher` are shared by all; `answers` has the HTTP connections;
-`audience` counts who gets something, and sends to one of them; `hooked` is for a server whose application
-has hooks.
+`hooked` is for a server whose application has hooks.
 """

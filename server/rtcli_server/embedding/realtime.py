@@ -30,11 +30,11 @@ from rtcli_server.api.reading import shared_store
 from rtcli_server.api.router import LOG_TIMEOUT_S
 from rtcli_server.app import embedded_router
 from rtcli_server.auth.claims import Principal, showable
-from rtcli_server.connections.audience import NOBODY, Queued
 from rtcli_server.embedding.errors import NotRunningError, translated
 from rtcli_server.embedding.mounting import mount
 from rtcli_server.hooks import Hooks
 from rtcli_server.realtime import RealtimeServer
+from rtcli_server.realtime.audience import NOBODY, Queued
 from rtcli_server.settings import Settings
 
 APPLICATION = "server"  # the sender of what an application publishes without naming one

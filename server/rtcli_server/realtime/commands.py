@@ -10,9 +10,9 @@ from rtcli_server.broker import Published
 from rtcli_server.cluster.control import Command, Kick, Revoke
 from rtcli_server.cluster.deployment import Deployment
 from rtcli_server.cluster.revocations import Revocations
-from rtcli_server.connections.audience import Audience, Queued
 from rtcli_server.connections.event_stream import EventStream
 from rtcli_server.connections.hub import Hub
+from rtcli_server.realtime.audience import Audience, Queued
 from rtcli_server.timing.clock import Clock
 
 

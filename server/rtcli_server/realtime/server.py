@@ -21,7 +21,6 @@ from rtcli_server.cluster.deployment import Deployment
 from rtcli_server.cluster.revocations import Revocations
 from rtcli_server.cluster.shared_rates import SharedRates
 from rtcli_server.connections.answers import Answers
-from rtcli_server.connections.audience import Audience
 from rtcli_server.connections.hub import Hub
 from rtcli_server.connections.process_budget import Output, ProcessBudget
 from rtcli_server.connections.reply_flusher import ReplyFlusher
@@ -32,6 +31,7 @@ from rtcli_server.presence.announcements import Announcements
 from rtcli_server.presence.occupancy import Occupancy
 from rtcli_server.presence.rooms import Rooms
 from rtcli_server.presence.service import PresenceService
+from rtcli_server.realtime.audience import Audience
 from rtcli_server.realtime.clients import ClientFactory
 from rtcli_server.realtime.commands import Commands
 from rtcli_server.realtime.from_log import FromLog

@@ -21,9 +21,9 @@ from rtcli_server.auth.revocations import RevokedTokens
 from rtcli_server.broker import BrokerUnavailableError, HistoryPage, Published, Retention, open_broker
 from rtcli_server.broker.base import Broker
 from rtcli_server.cluster.revocations import Revocations
-from rtcli_server.connections.audience import NOBODY, Queued
 from rtcli_server.metrics.registry import Metrics
 from rtcli_server.process.runner import ServerHandle, running_server
+from rtcli_server.realtime.audience import NOBODY, Queued
 from rtcli_server.settings import Settings
 from rtcli_server.timing.clock import Clock
 from tests.support.clients.http_api import Clients, assert_problem, token_for
