@@ -41,7 +41,7 @@ COMMANDS: dict[str, str] = {
     "chat": "Talk in rooms, on a terminal or through a pipe.",
     "tail-events": "Follow the event stream of rooms, or any SSE endpoint.",
     "publish": "Publish messages and events.",
-    "ws": "Talk with any WebSocket server, on a terminal or through a pipe.",
+    "ws": "Talk with any WebSocket server, by hand or in a pipe.",
     "rooms": "List the rooms that have members.",
     "members": "List who is in a room.",
     "history": "Print what was said in a room.",
