@@ -15,6 +15,7 @@ from rtcli.protocol.codes import CloseCode, should_reconnect
 _TLS_ENDED = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 _TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 _TOKEN_HINT = "give a valid one: rtcli token create --sub you > t; then --token-file t"  # noqa: S105 - a hint
+FOREIGN_CREDENTIALS = "credentials go into -H 'Authorization: …', -H 'Cookie: …', --token-file"
 _WRONG_SERVER_HINT = "is that rtcli's port? give the full path with --url ws://host:port/path"
 
 
@@ -122,6 +123,30 @@ def of_status(status: int, where: str, *, what: str, retry_after: str | None = N
         retry=status in _TRANSIENT_STATUS,
         retry_after_s=parse_retry_after(retry_after),
     )
+
+
+def of_foreign_status(
+    status: int, where: str, *, what: str, said: str = "", retry_after: str | None = None
+) -> Failure:
+    """The failure behind an unwanted HTTP status of a server that is not one of rtcli.
+
+    `said` is its own explanation, if it gave one.
+    """
+    exit_code = Exit.SERVER
+    if status == 401:
+        message, hint, exit_code = f"{where} wants credentials (401)", FOREIGN_CREDENTIALS, Exit.AUTH
+    elif status == 403:
+        message, exit_code = f"{where} does not allow this (403)", Exit.AUTH
+        hint = "does it check credentials, or where a request comes from (Origin)?"
+    elif status in _TRANSIENT_STATUS:
+        message, exit_code = f"{where} cannot serve this now ({status})", Exit.CANNOT_CONNECT
+        hint = "try again, or wait for it: --wait 30s"
+    else:
+        message, hint = f"{where} answered {status}, {what} there", "is the address right, and the request?"
+    message += f": {said}" if said else ""
+    error = CliError(message, hint=hint, exit_code=exit_code, facts={"status": status})
+    retry = status in _TRANSIENT_STATUS
+    return Failure(f"HTTP {status}", error, retry=retry, retry_after_s=parse_retry_after(retry_after))
 
 
 def of_redirect(error: Exception, where: str) -> Failure:

@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 import httpx
@@ -19,14 +19,16 @@ import httpx
 from rtcli.client import failures
 from rtcli.client.backoff import Reconnect
 from rtcli.client.failures import ConnectionLostError, Failure
-from rtcli.client.net.answers import RedirectError, open_answer
+from rtcli.client.net.answers import RedirectError, open_answer, read_beginning
+from rtcli.client.net.explanation import MAX_BYTES, explanation
 from rtcli.errors import CliError, Exit
-from rtcli.protocol.content_coding import ContentCodingError, ContentDecoder
+from rtcli.protocol.content_coding import ACCEPTED, ContentCodingError, ContentDecoder
 from rtcli.protocol.sse import ServerSentEvent, SSELimitError, SSEParser
 
 MAX_LINE_BYTES = 1_048_576
 MAX_EVENT_BYTES = 4_194_304
 MAX_ID_CHARACTERS = 65_536  # more than any server takes in a header
+_EXPLANATION_S = 2.0  # as long as it is waited for what an error says
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -54,6 +56,31 @@ class Batch:
     events: list[ServerSentEvent]
 
 
+@dataclass(frozen=True)
+class StreamRequest:
+    """What is asked for: a stream that is followed, or the answer to a request that is made once.
+
+    With `once`, an orderly end is the end. `foreign`: the server is not one of rtcli.
+    """
+
+    method: str = "GET"
+    body: bytes | None = None
+    content_type: str = "application/json"
+    once: bool = False
+    foreign: bool = False
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it may be made again after a loss: a request with a body may do something each time."""
+        return self.method == "GET" and self.body is None
+
+    @property
+    def ends(self) -> bool:
+        """Whether an orderly end is the end, and not a loss."""
+        return self.once or not self.repeatable
+
+
+FOLLOW = StreamRequest()
 StreamItem = Opened | Lost | Batch
 
 
@@ -73,6 +100,7 @@ class EventStream:
         reconnect: Reconnect,
         token: Callable[[], str | None] | None = None,
         last_event_id: str = "",
+        request: StreamRequest = FOLLOW,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._http = http
@@ -80,6 +108,7 @@ class EventStream:
         self._where = where
         self._reconnect = reconnect
         self._token = token or (lambda: None)
+        self._request = request
         self._clock = clock
         self._lost_at: float | None = None
         self._retry_s: float | None = None  # "reconnection time" of the standard, once the server set it
@@ -92,7 +121,10 @@ class EventStream:
         return self._reconnect.ever_connected
 
     async def items(self) -> AsyncGenerator[StreamItem]:
-        """Yield what happens, in order, until the server answers 204. Raises CliError for any other end."""
+        """Yield what happens, in order, until the server answers 204, or ends an answer that has an end.
+
+        Raises CliError for any other end.
+        """
         while True:
             failure = None
             try:
@@ -114,34 +146,48 @@ class EventStream:
             async with aclosing(await self._open()) as response:
                 if response.status_code == httpx.codes.NO_CONTENT:
                     return  # "can be told to stop reconnecting using the HTTP 204 No Content response code"
-                self._check(response)
+                await self._check(response)
                 yield self._opened()
                 async for batch in self._batches(response):
                     yield batch
         except (httpx.ReadTimeout, TimeoutError) as error:
             idle = self._http.timeout.read or 0.0
             lost = CliError(f"{self._where} sent nothing for {idle:g} s", exit_code=Exit.CANNOT_CONNECT)
-            raise ConnectionLostError(
-                Failure(f"idle {idle:g} s", lost, retry=True, retry_after_s=self._retry_s)
-            ) from error
+            silent = Failure(f"idle {idle:g} s", lost, retry=True, retry_after_s=self._retry_s)
+            raise ConnectionLostError(self._unless_done(silent)) from error
         except RedirectError as error:
             raise ConnectionLostError(failures.of_redirect(error, self._where)) from error
         except ContentCodingError as error:
             raise ConnectionLostError(failures.of_content(str(error), self._where)) from error
         except (httpx.HTTPError, OSError) as error:
-            raise ConnectionLostError(self._with_retry(failures.of_network(error, self._where))) from error
+            failure = self._with_retry(failures.of_network(error, self._where))
+            sent = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
+            raise ConnectionLostError(self._unless_done(failure) if sent else failure) from error
+        if self._request.ends:
+            return
         ended = CliError(f"{self._where} ended the stream", exit_code=Exit.CANNOT_CONNECT)
         raise ConnectionLostError(Failure("ended", ended, retry=True, retry_after_s=self._retry_s))
 
     async def _open(self) -> httpx.Response:
         """Make the request. What is silent for too long is lost, also if it sends a head byte by byte."""
         timeout = self._http.timeout
-        request = self._http.build_request("GET", self._url, headers=self._headers())
+        request = self._http.build_request(
+            self._request.method, self._url, headers=self._headers(), content=self._request.body
+        )
         async with asyncio.timeout(None if timeout.read is None else timeout.read + (timeout.connect or 0.0)):
             return await open_answer(self._http, request)
 
     def _headers(self) -> dict[bytes, bytes]:
-        headers = {b"Accept": b"text/event-stream", b"Cache-Control": b"no-store"}
+        headers = {b"Cache-Control": b"no-store"}
+        given = self._http.headers
+        if given.get("accept") == "*/*":  # what the library would send
+            headers[b"Accept"] = b"text/event-stream"
+        if (
+            given.get("accept-encoding") == ACCEPTED
+        ):  # a compressed stream may come late; it is read if it comes
+            headers[b"Accept-Encoding"] = b"identity"
+        if self._request.body is not None and "content-type" not in given:
+            headers[b"Content-Type"] = self._request.content_type.encode()
         token = self._token()
         if token is not None:
             headers[b"Authorization"] = f"Bearer {token}".encode()
@@ -161,25 +207,38 @@ class EventStream:
             raise ConnectionLostError(Failure("unusable id", wrong, retry=False))
         return value.encode()
 
-    def _check(self, response: httpx.Response) -> None:
-        status = response.status_code
-        if status != httpx.codes.OK:
-            failure = failures.of_status(
-                status, self._where, what="no event stream", retry_after=response.headers.get("Retry-After")
-            )
-            if status == httpx.codes.UNAUTHORIZED and self._may_reread_token:
-                self._may_reread_token = False
-                failure = Failure(failure.reason, failure.error, retry=True, retry_after_s=0.0)
-            raise ConnectionLostError(failure)
+    async def _check(self, response: httpx.Response) -> None:
+        """Raise ConnectionLostError for an answer that is no event stream."""
+        if response.status_code != httpx.codes.OK:
+            raise ConnectionLostError(await self._refused(response))
         kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if kind != "text/event-stream":
             path = urlsplit(str(response.url)).path
+            hint = "for a plain URL use curl"
+            if self._request.body is not None:
+                hint = 'does the request ask for a stream ("stream": true)?'
             error = CliError(
                 f"{self._where}{path} sent {kind or 'no content type'}, not text/event-stream",
-                hint="for a plain URL use curl",
+                hint=hint,
                 exit_code=Exit.SERVER,
             )
             raise ConnectionLostError(Failure("not an event stream", error, retry=False))
+
+    async def _refused(self, response: httpx.Response) -> Failure:
+        status, retry_after = response.status_code, response.headers.get("Retry-After")
+        what = "no event stream"
+        if self._request.foreign:
+            body = await read_beginning(response, max_bytes=MAX_BYTES, timeout_s=_EXPLANATION_S)
+            said = explanation(response.headers.get("Content-Type", ""), body)
+            failure = failures.of_foreign_status(
+                status, self._where, what=what, said=said, retry_after=retry_after
+            )
+        else:
+            failure = failures.of_status(status, self._where, what=what, retry_after=retry_after)
+        if status == httpx.codes.UNAUTHORIZED and self._may_reread_token:
+            self._may_reread_token = False
+            failure = replace(failure, retry=True, retry_after_s=0.0)
+        return failure
 
     def _opened(self) -> Opened:
         away_s = None
@@ -211,6 +270,18 @@ class EventStream:
         if parser.retry_ms is not None:
             self._retry_s = parser.retry_ms / 1000
         return events
+
+    def _unless_done(self, failure: Failure) -> Failure:
+        """The failure, final if the request that was sent must not be made twice."""
+        if self._request.repeatable:
+            return failure
+        message = failure.error.message
+        if failure.reason == "lost":  # only the library has words for it
+            message = f"{self._where} broke off before the end of its answer"
+        hint = "it is not asked again by itself: each request may do something there"
+        return replace(
+            failure, error=CliError(message, hint=hint, exit_code=Exit.CANNOT_CONNECT), retry=False
+        )
 
     def _with_retry(self, failure: Failure) -> Failure:
         return Failure(failure.reason, failure.error, retry=failure.retry, retry_after_s=self._retry_s)

@@ -25,6 +25,9 @@ from rtcli.units import format_duration
 # Events of rtcli streams that are about the stream itself. Shown when --event asks for them.
 PROTOCOL_EVENTS = frozenset({"ready", "heartbeat", "closing", "error", "gap", SKIPPED})
 
+# The data of the last event of many answers of language models; nothing comes after it.
+DONE = "[DONE]"
+
 
 @dataclass(frozen=True)
 class TailOptions:
@@ -89,8 +92,6 @@ class Tail:
             return await self._handle_events(item.events)
         if isinstance(item, Opened):
             return self._on_opened(item)
-        if not self._options.follow and not self._options.is_rtcli and self._stream.ever_opened:
-            return True
         self._console.status(f"lost ({item.reason}), retrying in {format_duration(item.retry_in_s)}")
         self._resumed_from = self._stream.last_event_id
         return False
@@ -137,7 +138,11 @@ class Tail:
         if numbered and not self._duplicates.is_new(event.id):
             self._console.warning(f"the server sent {event.id} again; it was left out")
             return False
-        done = self._on_protocol_event(seen) if protocol else False
+        if not self._options.is_rtcli and event.data == DONE and self._options.output is not Output.RAW:
+            return True
+        done = (
+            self._on_protocol_event(seen) if protocol else event.data == DONE and not self._options.is_rtcli
+        )
         if (not protocol or event.event in self._accept.wanted) and self._accept.accepts(event):
             self._buffer += self._render(seen)
             self._shown += 1

@@ -13,7 +13,14 @@ import typer
 from rtcli.apps.tail.exec import Executor
 from rtcli.apps.tail.filters import make_filter
 from rtcli.apps.tail.follow import TailOptions
-from rtcli.apps.tail.plan import TailPlan, check_last_id, describe_stream, is_rtcli_stream, stream_address
+from rtcli.apps.tail.plan import (
+    TailPlan,
+    check_last_id,
+    describe_stream,
+    is_rtcli_stream,
+    make_request,
+    stream_address,
+)
 from rtcli.apps.tail.render import Output
 from rtcli.apps.tail.state_file import StateFile, filter_hash
 from rtcli.cli import options, signals
@@ -54,6 +61,27 @@ class FilterOptions:
             "--grep", "-g", metavar="REGEX", help="Only if the data matches; case counts if it has capitals."
         ),
     ] = None
+
+
+@dataclass(frozen=True)
+class RequestOptions:
+    """What another server is asked."""
+
+    method: Annotated[
+        str | None, typer.Option("--method", "-X", metavar="METHOD", help="With URL: GET; POST with --data.")
+    ] = None
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            "-d",
+            metavar="TEXT|@FILE",
+            help="With URL: send this body (JSON unless -H says else), show the answer; @- is stdin.",
+        ),
+    ] = None
+    once: Annotated[
+        bool, typer.Option("--once", help="End with 0 when the server ends the stream, as with --data.")
+    ] = False
 
 
 @dataclass(frozen=True)
@@ -110,6 +138,7 @@ class HandlingOptions:
         "rtcli tail-events --room general --state seen.json --exec './notify.sh'",
         "rtcli tail-events --room deploys --grep failed --count 1 --timeout 10m",
         "rtcli tail-events https://example.com/any/event-stream",
+        "rtcli tail-events https://example.com/v1/chat -d @question.json -o data",
     )
 )
 @takes_bundles()
@@ -122,6 +151,7 @@ def tail_events(
     ] = None,
     *,
     room: options.Rooms = None,
+    asked: RequestOptions,
     filters: FilterOptions,
     span: RangeOptions,
     handling: HandlingOptions,
@@ -138,6 +168,14 @@ def tail_events(
         server if stream_url is None else replace(server, url=stream_url),
         find_token=stream_url is None or is_rtcli_stream(parse_endpoint(stream_url)),
     )
+    is_rtcli = is_rtcli_stream(connection.endpoint)
+    request = make_request(
+        asked.method,
+        asked.data,
+        once=asked.once or (span.no_follow and not is_rtcli),
+        is_rtcli=is_rtcli,
+        resumes=span.state is not None or span.last_id is not None,
+    )
     rooms = [nfc(name) for name in room or []]
     address = stream_address(connection.endpoint, rooms)
     digest = filter_hash(address=address, event=filters.event, not_event=filters.not_event, grep=filters.grep)
@@ -146,7 +184,7 @@ def tail_events(
         address=address,
         options=TailOptions(
             what=describe_stream(rooms, connection.endpoint.authority),
-            is_rtcli=is_rtcli_stream(connection.endpoint),
+            is_rtcli=is_rtcli,
             output=Output.JSON if console_options.json else handling.output,
             count=end.count,
             follow=not span.no_follow,
@@ -158,6 +196,7 @@ def tail_events(
         last_id=check_last_id(span.last_id),
         idle_timeout_s=handling.idle_timeout,
         wait_s=server.wait,
+        request=request,
     )
     with connection.explaining_refusal():
         return _run(plan, end.limit(), span, digest)

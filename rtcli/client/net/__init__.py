@@ -1,4 +1,4 @@
 """Requests and connections to servers that nobody trusts: bounded in bytes and in time, and to no one else.
 
-From outside: `answers` for HTTP, `handshake` for WebSocket.
+From outside: `answers` for HTTP, `handshake` for WebSocket, `explanation` for what went wrong.
 """

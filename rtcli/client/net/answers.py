@@ -77,6 +77,22 @@ async def open_answer(
     return response
 
 
+async def read_beginning(response: httpx.Response, *, max_bytes: int, timeout_s: float) -> bytes:
+    """Read what comes of a body within `timeout_s`, at most `max_bytes`, up to where it cannot be read."""
+    found = bytearray()
+    try:
+        async with asyncio.timeout(timeout_s):
+            decoder = ContentDecoder(response.headers.get("content-encoding", ""))
+            async for data in response.aiter_raw():
+                for piece in decoder.feed(data):
+                    found += piece
+                    if len(found) >= max_bytes:
+                        return bytes(found[:max_bytes])
+    except (TimeoutError, httpx.HTTPError, ContentCodingError):
+        pass
+    return bytes(found)
+
+
 async def _send(http: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
     try:
         return await http.send(request, stream=True, follow_redirects=False)

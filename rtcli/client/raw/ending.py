@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from rtcli.client.failures import Failure, parse_retry_after
+from rtcli.client.failures import FOREIGN_CREDENTIALS, Failure
 from rtcli.errors import CliError, Exit
 
 NO_STATUS = 1005  # the close frame had no code
@@ -27,7 +27,6 @@ _MEANINGS = {
     1014: "the server behind it failed",
 }
 _AGAIN = "to connect again after a loss: --reconnect"
-_CREDENTIALS = "credentials go into -H 'Authorization: …', --cookie, --token-file, or the first message"
 
 
 class By(StrEnum):
@@ -72,7 +71,10 @@ def failure_of(ending: Ending, where: str) -> Failure:
     if ending.problem:
         message, hint = f"{where} {ending.problem} ({ending.code})", _hint_of_problem(ending.code)
     elif exit_code is Exit.AUTH:
-        message, hint = f"{where} refused this connection ({ending})", _CREDENTIALS
+        message, hint = (
+            f"{where} refused this connection ({ending})",
+            FOREIGN_CREDENTIALS + ", or the first message",
+        )
     elif ending.code == ABNORMAL:
         message, hint = f"{where} dropped the connection ({ending})", _AGAIN
     elif exit_code is Exit.CANNOT_CONNECT:
@@ -98,25 +100,3 @@ def _hint_of_code(code: int) -> str:
     if code >= 3000:
         return "codes from 3000 on are registered with IANA (WebSocket Close Code Number)"
     return "-v shows all frames, with times and sizes"
-
-
-def failure_of_status(status: int, where: str, said: str, retry_after: str | None) -> Failure:
-    """The failure behind a handshake that was answered with an HTTP status other than 101.
-
-    `said` is the server's own explanation, if it gave one.
-    """
-    exit_code, retry = Exit.SERVER, False
-    if status == 401:
-        message, hint, exit_code = f"{where} wants credentials (401)", _CREDENTIALS, Exit.AUTH
-    elif status == 403:
-        message, exit_code = f"{where} does not allow this (403)", Exit.AUTH
-        hint = "does it check the credentials, or the --origin?"
-    elif status in {408, 425, 429, 500, 502, 503, 504}:
-        message, exit_code, retry = f"{where} cannot serve this now ({status})", Exit.CANNOT_CONNECT, True
-        hint = "try again, or wait for it: --wait 30s"
-    else:
-        message = f"{where} answered {status}, no WebSocket there"
-        hint = "is the path right? -v shows the answer"
-    message += f": {said}" if said else ""
-    error = CliError(message, hint=hint, exit_code=exit_code, facts={"status": status})
-    return Failure(f"HTTP {status}", error, retry=retry, retry_after_s=parse_retry_after(retry_after))

@@ -22,14 +22,14 @@ from websockets.frames import Frame as WireFrame
 from websockets.http11 import Request, Response
 from websockets.protocol import Event
 
-from rtcli.client.failures import ConnectionLostError
+from rtcli.client.failures import ConnectionLostError, of_foreign_status
+from rtcli.client.net.explanation import explanation
 from rtcli.client.net.handshake import MAX_UNREAD_BYTES, GuardedConnection, open_socket
-from rtcli.client.raw.ending import ABNORMAL, By, Ending, failure_of_status
+from rtcli.client.raw.ending import ABNORMAL, By, Ending
 from rtcli.client.raw.frames import KINDS, Direction, Frame
 from rtcli.errors import CliError
 
 CLOSE_TIMEOUT_S = 1.0
-_MAX_SAID_BYTES = 200
 _MAX_WAITING_FRAMES = 64
 _MAX_WAITING_BYTES = 1_048_576
 
@@ -284,22 +284,22 @@ def rejection(lost: ConnectionLostError) -> Response | None:
     return cause.response if isinstance(cause, wse.InvalidStatus) else None
 
 
-def _said(response: Response) -> str:
-    """The first line of a short plain text in an answer: often it says what is missing."""
-    kind = next(iter(response.headers.get_all("Content-Type")), "").partition(";")[0]
-    if kind.strip().lower() != "text/plain" or not response.body:
-        return ""
-    return response.body[:_MAX_SAID_BYTES].decode("utf-8", "replace").strip().partition("\n")[0].rstrip(". ")
-
-
 def _in_other_words(lost: ConnectionLostError, where: str) -> ConnectionLostError:
     """The failure without the hints that are for a server of rtcli."""
     failure = lost.failure
     cause = lost.__cause__
     if isinstance(cause, wse.InvalidStatus):
         retry_after = next(iter(cause.response.headers.get_all("Retry-After")), None)
-        said = _said(cause.response)
-        return ConnectionLostError(failure_of_status(cause.response.status_code, where, said, retry_after))
+        kind = next(iter(cause.response.headers.get_all("Content-Type")), "")
+        return ConnectionLostError(
+            of_foreign_status(
+                cause.response.status_code,
+                where,
+                what="no WebSocket",
+                said=explanation(kind, bytes(cause.response.body or b"")),
+                retry_after=retry_after,
+            )
+        )
     hint = failure.error.hint
     if "rtcli" in hint:
         hint = "is the address right? -v says more" if failure.retry else "is it the right port and path?"

@@ -114,3 +114,17 @@ def test_an_error_that_causes_itself_does_not_hang() -> None:
 )
 def test_retry_after(header: str | None, seconds: float | None) -> None:
     assert failures.parse_retry_after(header) == seconds
+
+
+@pytest.mark.parametrize(
+    ("status", "exit_code", "retry"),
+    [(401, 4, False), (403, 4, False), (404, 6, False), (426, 6, False), (503, 3, True), (429, 3, True)],
+)
+def test_a_status_of_a_server_that_is_none_of_ours(status: int, exit_code: int, retry: bool) -> None:
+    failure = failures.of_foreign_status(status, "host:1", what="no x", said="because", retry_after="7")
+    assert (failure.error.exit_code, failure.retry, failure.retry_after_s) == (exit_code, retry, 7)
+    assert str(status) in failure.error.message
+    assert failure.error.message.endswith(": because")
+    assert failure.error.hint
+    assert "rtcli" not in failure.error.hint
+    assert failure.error.facts == {"status": status}

@@ -47,6 +47,8 @@ class FakeStream:
         self.running: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self.requests: list[dict[str, str]] = []
         self.targets: list[str] = []
+        self.methods: list[str] = []
+        self.bodies: list[bytes] = []
         self.port = 0
 
     @property
@@ -66,9 +68,11 @@ class FakeStream:
         self.running[task] = writer
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("utf-8", "surrogateescape").split("\r\n")
+            self.methods.append(head[0].split()[0])
             self.targets.append(head[0].split()[1])
             pairs = (line.partition(":") for line in head[1:] if line)
             self.requests.append({name.lower(): value.strip() for name, _, value in pairs})
+            self.bodies.append(await reader.readexactly(int(self.requests[-1].get("content-length", 0))))
             answer = self.by_target.get(self.targets[-1]) or self._next()
             if isinstance(answer, bytes):
                 writer.write(answer)

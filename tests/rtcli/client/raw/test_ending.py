@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from rtcli.client.raw.ending import By, Ending, exit_code_of, failure_of, failure_of_status
+from rtcli.client.raw.ending import By, Ending, exit_code_of, failure_of
 from rtcli.errors import Exit
 
 EXITS = {1000: 0, 1005: 0, 1008: 4, 1001: 3, 1006: 3, 1012: 3, 1013: 3}
@@ -29,15 +29,3 @@ def test_what_we_close_ourselves_is_in_order_unless_we_had_to() -> None:
     assert failure_of(too_big, "host:1").error.message == "host:1 sent a message of more than 5 bytes (1009)"
     deaf = Ending(1006, "", By.NETWORK, "did not answer a ping within 20 s")
     assert failure_of(deaf, "host:1").retry
-
-
-@pytest.mark.parametrize(
-    ("status", "exit_code", "retry"),
-    [(401, 4, False), (403, 4, False), (404, 6, False), (426, 6, False), (503, 3, True), (429, 3, True)],
-)
-def test_a_handshake_that_is_refused(status: int, exit_code: int, retry: bool) -> None:
-    failure = failure_of_status(status, "host:1", "because", "7")
-    assert (failure.error.exit_code, failure.retry, failure.retry_after_s) == (exit_code, retry, 7)
-    assert str(status) in failure.error.message
-    assert failure.error.message.endswith(": because")
-    assert failure.error.hint
