@@ -12,6 +12,7 @@ import jwt
 from rtcli.errors import CliError
 from rtcli.protocol.jose import parse_part
 from rtcli.protocol.messages.strict_json import DoubledNameError, NotAcceptedError
+from rtcli.protocol.tokens import LEEWAY_S
 from rtcli.units import format_duration
 
 MAX_EXP = 2.0**53  # beyond this it cannot be a date
@@ -39,16 +40,24 @@ class TokenReport:
     @property
     def expires_in_s(self) -> float | None:
         """Seconds until it expires, negative afterwards; None without a valid claim `exp`."""
-        at = self.claims.get("exp")
+        return self._seconds_until("exp")
+
+    def _seconds_until(self, claim: str) -> float | None:
+        at = self.claims.get(claim)
         if isinstance(at, bool) or not isinstance(at, int | float) or not abs(at) < MAX_EXP:
             return None
         return at - self.now
 
     @property
     def is_expired(self) -> bool:
-        """Whether servers refuse it for its age. Tokens without `exp` are always refused."""
+        """Whether servers refuse it for its age: LEEWAY_S after `exp`; without `exp` always."""
         left = self.expires_in_s
-        return left is None or left <= 0
+        return left is None or left <= -LEEWAY_S
+
+    @property
+    def is_early(self) -> bool:
+        """Whether servers refuse it because `nbf` or `iat` is still to come, by more than LEEWAY_S."""
+        return any((self._seconds_until(claim) or 0.0) > LEEWAY_S for claim in ("nbf", "iat"))
 
     def record(self) -> dict[str, object]:
         """The report as one JSON object."""
@@ -58,6 +67,8 @@ class TokenReport:
             "claims": _writable(self.claims),
             "expires_in_s": self.expires_in_s,
             "expired": self.is_expired,
+            "early": self.is_early,
+            "leeway_s": LEEWAY_S,
             "verified": self.verified_with is not None if self.tried else None,
             "key": self.verified_with,
         }
@@ -94,13 +105,19 @@ class TokenReport:
 
     def _when(self, claim: str) -> str:
         value = self.claims.get(claim)
-        return "" if value is None else _date(value)
+        if value is None:
+            return ""
+        left = self._seconds_until(claim) or 0.0
+        early = f" (in {format_duration(left)}: no server takes it yet)" if left > LEEWAY_S else ""
+        return f"{_date(value)}{early}"
 
     def _expiry(self) -> str:
         left = self.expires_in_s
         if left is None:
             return "never: no server takes this"
         words = f"in {format_duration(left)}" if left > 0 else f"expired {format_duration(-left)} ago"
+        if left <= 0 and not self.is_expired:
+            words += f", and servers take it for {format_duration(LEEWAY_S)} after that: clocks differ"
         return f"{_date(self.claims['exp'])} ({words})"
 
     def _signature(self) -> str:

@@ -14,7 +14,7 @@ from rtcli.protocol.codes import CloseCode, should_reconnect
 # The peer went away; TLS itself did not fail.
 _TLS_ENDED = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 _TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
-_TOKEN_HINT = "give a valid one: rtcli token create --sub you > t; then --token-file t"  # noqa: S105 - a hint
+_TOKEN_HINT = "give a valid one: rtcli token create --sub you --out t; then --token-file t"  # noqa: S105 - a hint
 FOREIGN_CREDENTIALS = "credentials go into -H 'Authorization: …', -H 'Cookie: …', --token-file"
 _WRONG_SERVER_HINT = "is that rtcli's port? give the full path with --url ws://host:port/path"
 

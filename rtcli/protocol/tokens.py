@@ -15,6 +15,8 @@ from rtcli.protocol.names import is_blank
 
 MIN_SECRET_BYTES = 32  # RFC 7518, section 3.2: at least as many bits as the hash has
 MAX_TOKEN_BYTES = 4096
+LEEWAY_S = 5.0  # by which the clocks of who signs and who verifies may differ
+SCOPES = ("publish", "admin")  # events over HTTP; everything
 MAX_USER_ID = 128  # characters
 MAX_TOKEN_ID = 256  # characters
 MAX_STAY_AWAY_S = 30 * 86_400.0  # of a kick: it cannot be taken back

@@ -7,9 +7,10 @@ shows the content of a token, never the token itself.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -27,10 +28,18 @@ from rtcli.client.secret_files import (
     read_token_argument,
 )
 from rtcli.errors import CliError, Exit
-from rtcli.files import PRIVATE, write_new
-from rtcli.protocol.tokens import MAX_TOKEN_ID, RoomGrant, create_token, is_token_id, is_valid_user_id
+from rtcli.files import PRIVATE, write_new, write_whole
+from rtcli.protocol.tokens import (
+    MAX_TOKEN_ID,
+    SCOPES,
+    RoomGrant,
+    create_token,
+    is_token_id,
+    is_valid_user_id,
+)
 from rtcli.terminal.console import console
 from rtcli.terminal.escaping import escape
+from rtcli.units import format_duration
 
 MAX_TTL_S = 10 * 365 * 86_400.0  # the longest that a server accepts
 _ACTIONS = ("join", "publish")
@@ -76,17 +85,25 @@ class ClaimOptions:
 
 @app.command(
     epilog=options.examples(
-        "rtcli token create --sub 7 --name Ann > t",
+        "rtcli token create --sub 7 --name Ann --out t",
         "rtcli token create --sub bot --rooms 'team-*' --rooms news=join --scope publish --ttl 7d",
     )
 )
 @takes_bundles()
 def create(
-    *, claims: ClaimOptions, secret_file: options.SecretFile = None, json: options.Json = False
+    *,
+    claims: ClaimOptions,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Write it to a file that only you can read."),
+    ] = None,
+    secret_file: options.SecretFile = None,
+    json: options.Json = False,
 ) -> None:
-    """Sign a token; it stands alone on stdout.
+    """Sign a token; it stands alone on stdout, or with --out in a file.
 
-    With the secret in --secret-file; without it, with the development key of this machine.
+    With the secret in --secret-file; without it, with the development key of this machine. A file that is
+    there is replaced: commands that read it take the new token for their next connection.
     """
     token_id = secrets.token_urlsafe(12) if claims.jti is None else claims.jti
     _check_claims(claims, token_id)
@@ -98,19 +115,44 @@ def create(
         ttl_s=claims.ttl,
         name=claims.name,
         rooms=None if claims.rooms is None else [parse_grant(text) for text in claims.rooms],
-        scope=" ".join(claims.scope or []) or None,
+        scope=" ".join(_scopes(claims.scope or [])) or None,
         audience=claims.audience,
         issuer=claims.issuer,
         token_id=token_id,
     )
     check_token(token, "the new token")  # with very many rooms it is too long for servers
-    if json:
-        expires_at = int(now + claims.ttl)
-        console.write_json(
-            {"type": "token", "token": token, "sub": claims.sub, "jti": token_id, "expires_at": expires_at}
-        )
+    expires_at = int(now + claims.ttl)
+    record = {"sub": claims.sub, "jti": token_id, "expires_at": expires_at}
+    if out is not None:
+        _write_token(out, token)
+        console.info(f"written to {escape(str(out))}; it expires in {format_duration(claims.ttl)}")
+        if json:
+            console.write_json({"type": "token", "file": str(out), **record})
+    elif json:
+        console.write_json({"type": "token", "token": token, **record})
     else:
         console.write_line(token)
+
+
+def _write_token(path: Path, token: str) -> None:
+    try:
+        write_whole(path, f"{token}\n".encode(), PRIVATE)
+    except OSError as error:
+        why = (error.strerror or "cannot be written").lower()
+        raise CliError(f"--out {path}: {why}", hint="choose another place") from None
+
+
+def _scopes(given: Sequence[str]) -> list[str]:
+    """The words of `--scope`. Raises CliError (2) for one that no server knows."""
+    words = [word for text in given for word in text.split()]
+    for word in words:
+        if word not in SCOPES:
+            close = difflib.get_close_matches(word.lower(), SCOPES, n=1)
+            meant = f"did you mean {close[0]}? " if close else ""
+            raise CliError(
+                f"--scope {word!r}: there is no such scope", hint=f"{meant}scopes: {', '.join(SCOPES)}"
+            )
+    return words
 
 
 def _check_claims(claims: ClaimOptions, token_id: str) -> None:
@@ -149,8 +191,9 @@ def inspect(
 ) -> int:
     """Say what a token says, how long it is valid, and whether the key signed it.
 
-    The key is the one in --secret-file; without it, the development key of this machine. Exit 4 when the
-    token has expired, or the key of --secret-file did not sign it.
+    The key is the one in --secret-file; without it, the development key of this machine. Exit 4 when servers
+    refuse it: more than 5 seconds after it expired or before it is valid (so much may clocks differ), or when
+    the key of --secret-file did not sign it.
     """
     token = _token_to_inspect(file)
     report = inspect_token(token, _keys(secret_file), now=time.time())
@@ -158,7 +201,8 @@ def inspect(
         console.write_json(report.record())
     else:
         console.write_lines(escape(line) for line in report.lines())
-    return Exit.AUTH if report.is_expired or (secret_file and not report.verified_with) else Exit.OK
+    refused = report.is_expired or report.is_early or (secret_file and not report.verified_with)
+    return Exit.AUTH if refused else Exit.OK
 
 
 @app.command(epilog=options.examples("rtcli token keygen --out secret", "rtcli serve --secret-file secret"))

@@ -18,7 +18,7 @@ import jwt
 from rtcli.protocol.codes import ERROR_TEXT, ErrorCode
 from rtcli.protocol.jose import parse_object, parse_part
 from rtcli.protocol.messages.strict_json import NotAcceptedError
-from rtcli.protocol.tokens import MAX_TOKEN_BYTES
+from rtcli.protocol.tokens import LEEWAY_S, MAX_TOKEN_BYTES
 from rtcli_server.auth.claims import MAX_LIFETIME_S, ClaimError, Principal, principal_from_claims
 from rtcli_server.auth.revocations import RevokedTokens
 from rtcli_server.auth.verification_keys import (
@@ -104,7 +104,7 @@ class Authenticator:
         jwks: JwksKeys | None = None,
         audience: str | None = None,
         issuer: str | None = None,
-        leeway_s: float = 5.0,
+        leeway_s: float = LEEWAY_S,
         max_lifetime_s: float = MAX_LIFETIME_S,
         clock: Callable[[], float] = time.time,
         revoked: RevokedTokens | None = None,

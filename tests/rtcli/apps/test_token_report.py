@@ -9,6 +9,7 @@ from rtcli.apps.token_report import Key, TokenReport, inspect_token
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.tokens import create_token
 from rtcli.terminal.escaping import json_text
+from rtcli_server.auth.authenticator import Authenticator, InvalidTokenError
 from tests.support.forged_tokens import NOW, SECRET, forge, sign
 
 KEY = Key("the key", SECRET)
@@ -77,6 +78,8 @@ def test_the_record() -> None:
         "claims": {"sub": "7", "exp": NOW + 3600},
         "expires_in_s": 3600.0,
         "expired": False,
+        "early": False,
+        "leeway_s": 5.0,
         "verified": True,
         "key": "the key",
     }
@@ -139,3 +142,29 @@ def test_what_may_be_read_in_two_ways_is_not_shown(header: bytes) -> None:
     with pytest.raises(CliError, match="a name occurs twice") as caught:
         report(sign(header, claims))
     assert caught.value.exit_code == Exit.USAGE
+
+
+@pytest.mark.parametrize(
+    ("claims", "expired", "early", "says"),
+    [
+        ({"exp": NOW - 4.9}, False, False, "expired 5 s ago, and servers take it for 5 s after that"),
+        ({"exp": NOW - 5}, True, False, "(expired 5 s ago)"),
+        ({"exp": NOW + 9, "nbf": NOW + 5}, False, False, "not before: 2027-01-15 08:00:05 UTC\n"),
+        ({"exp": NOW + 9, "nbf": NOW + 5.1}, False, True, "(in 5 s: no server takes it yet)"),
+        ({"exp": NOW + 9, "iat": NOW + 60}, False, True, "(in 1 min: no server takes it yet)"),
+    ],
+)
+def test_times_are_judged_as_servers_judge_them(
+    claims: dict[str, float], expired: bool, early: bool, says: str
+) -> None:
+    token = forge(**claims)
+    shown = report(token)
+    assert (shown.is_expired, shown.is_early) == (expired, early)
+    assert says in "\n".join([*shown.lines(), ""])
+    assert shown.record()["leeway_s"] == 5
+    server = Authenticator(secrets=[SECRET], clock=lambda: NOW)
+    if expired or early:
+        with pytest.raises(InvalidTokenError):
+            server.authenticate(token)
+    else:
+        assert server.authenticate(token).user_id == "7"

@@ -13,6 +13,7 @@ import pytest
 from rtcli.cli.commands.token import parse_grant
 from rtcli.errors import CliError
 from tests.support.processes.rtcli import rtcli
+from tests.support.special_files import make_fifo
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -233,3 +234,34 @@ def test_grants() -> None:
     for wrong in ("", "=join", "a=", "a=admin", "a=join=publish", "a=b"):
         with pytest.raises(CliError, match="--rooms"):
             parse_grant(wrong)
+
+
+def test_a_token_in_a_file_that_is_replaced(tmp_path: Path, secret_file: Path) -> None:
+    create = ("token", "create", "--sub", "7", "--secret-file", str(secret_file), "--out", "t")
+    (tmp_path / "t").write_text("the old one")
+    (tmp_path / "t").chmod(0o644)
+    done = rtcli(*create, "--ttl", "2h", home=tmp_path)
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert done.stderr == b"written to t; it expires in 2 h\n"
+    text = (tmp_path / "t").read_text()
+    assert jwt.decode(text.removesuffix("\n"), SECRET, ["HS256"])["sub"] == "7"
+    assert stat.S_IMODE((tmp_path / "t").stat().st_mode) == 0o600
+    record = json.loads(rtcli(*create, "--json", home=tmp_path).stdout)
+    assert (record["file"], "token" in record) == ("t", False)
+    assert (
+        failed(rtcli(*create, "--out", "no/t", home=tmp_path), 2)
+        == "error: --out no/t: no such file or directory"
+    )
+    make_fifo(tmp_path / "fifo")
+    said = failed(rtcli(*create, "--out", "fifo", home=tmp_path), 2)
+    assert said == "error: --out fifo: is a fifo, not a regular file"
+
+
+def test_scopes_that_do_not_exist_are_refused(tmp_path: Path, secret_file: Path) -> None:
+    create = ("token", "create", "--sub", "7", "--secret-file", str(secret_file))
+    both = output(rtcli(*create, "--scope", "publish admin", home=tmp_path))
+    assert jwt.decode(both, SECRET, ["HS256"])["scope"] == "publish admin"
+    done = rtcli(*create, "--scope", "publish Admn", home=tmp_path)
+    assert failed(done, 2) == "error: --scope 'Admn': there is no such scope"
+    assert done.stderr.endswith(b"\nhint: did you mean admin? scopes: publish, admin\n")
+    assert done.stdout == b""
