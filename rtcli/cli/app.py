@@ -22,6 +22,7 @@ through `rtcli.terminal.console`. The console knows `--json`, `-v`, `-q` and `--
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -33,6 +34,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from rtcli._version import __version__
 from rtcli.cli import options, signals
+from rtcli.cli.suggestions import command_for, for_extra, spelled_out
 from rtcli.errors import CliError, Exit
 from rtcli.terminal.console import StdoutClosedError, console
 
@@ -57,6 +59,7 @@ COMMANDS: dict[str, str] = {
 # Their modules are in `commands/api/`.
 ASK_THE_API = frozenset({"rooms", "members", "history", "revoke", "kick"})
 
+_EXTRA = re.compile(r"Got unexpected extra argument(?:s|\(s\))? \((.+)\)")
 COMPLETION_VARIABLE = "_RTCLI_COMPLETE"  # how a shell asks for completions (`rtcli completion`)
 
 
@@ -72,6 +75,8 @@ class _LazyCommand(TyperCommand):
         module = importlib.import_module(_module_of(str(self.name)))
         command = typer.main.get_command(module.app)
         console.command = str(self.name)
+        if isinstance(command, TyperGroup) and not args:
+            args = ["--help"]  # as `rtcli` alone does
         return command.make_context(info_name, args, parent, **extra)
 
 
@@ -81,6 +86,13 @@ class _LazyGroup(TyperGroup):
     def __init__(self, **attributes: Any) -> None:  # noqa: ANN401 - Click's interface
         super().__init__(**attributes)
         self.commands = {name: _LazyCommand(name, help=text) for name, text in COMMANDS.items()}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - Click's interface
+        """Find a command. Raises CliError (2) for one that has another name here."""
+        meant = None if args[0] in self.commands else command_for(args[0], self.commands)
+        if meant is not None:
+            raise CliError(f"no such command {args[0]!r}", hint=f"did you mean: rtcli {meant}")
+        return super().resolve_command(ctx, args)
 
 
 app = options.new_app()
@@ -104,6 +116,7 @@ def _show_version(value: bool) -> None:
         "rtcli chat --room general",
         "rtcli tail-events --room general",
         "rtcli loadtest smoke --serve",
+        "rtcli help chat                     what a command can do",
     ),
 )
 def _root(
@@ -143,8 +156,11 @@ def _read_ahead(arguments: Sequence[str]) -> None:
 def _usage_error(error: typer.TyperException) -> CliError:
     """Typer's error as a CliError: one line, and a hint at the help of the command."""
     message = " ".join(error.format_message().split()).rstrip(".")
-    path = getattr(getattr(error, "ctx", None), "command_path", "rtcli")
-    return CliError(message[:1].lower() + message[1:], hint=f"see: {path} -h", exit_code=Exit.USAGE)
+    path = getattr(getattr(error, "ctx", None), "command_path", f"rtcli {console.command}".rstrip())
+    extra = _EXTRA.fullmatch(message)
+    meant = for_extra(path, extra[1]) if extra is not None else ""
+    hint = f"did you mean: {meant}" if meant else f"see: {path} -h"
+    return CliError(message[:1].lower() + message[1:], hint=hint, exit_code=Exit.USAGE)
 
 
 def _bug(error: Exception) -> int:
@@ -167,7 +183,7 @@ def _invoke(arguments: Sequence[str]) -> int:
 
         get_completion_inspect_parameters()  # called for its effect: it registers the shells
     try:
-        result = app(arguments, prog_name="rtcli", standalone_mode=False)
+        result = app(spelled_out(arguments), prog_name="rtcli", standalone_mode=False)
     except CliError as error:
         console.error(error)
         return error.exit_code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -32,6 +33,8 @@ from rtcli.errors import CliError
 from rtcli.protocol.messages import format_timestamp
 from rtcli.protocol.rooms import nfc
 from rtcli.terminal.console import console
+
+_URL_CHARACTERS = set(":/.")  # at least one is in each
 
 app = options.new_app()
 
@@ -163,6 +166,10 @@ def tail_events(
     if end.timeout is not None and end.count is None and not span.no_follow:
         raise CliError(
             "--timeout needs --count or --no-follow", hint="to end after a time with 0: --duration"
+        )
+    if stream_url is not None and not _URL_CHARACTERS & set(stream_url):
+        raise CliError(
+            f"{stream_url!r} is not a URL", hint=f"a room: rtcli tail-events --room {shlex.quote(stream_url)}"
         )
     connection = make_connection(
         server if stream_url is None else replace(server, url=stream_url),
