@@ -16,7 +16,6 @@ import httpx
 import pytest
 from redis.crc import key_slot
 
-from rtcli.protocol.codes import CloseCode
 from tests.support.clients.peers import WsPeer, connect, token
 from tests.support.faults.fleet import PASSWORD, own_redis, store
 from tests.support.faults.refusing_redis import REFUSALS, REFUSALS_IN_CLUSTER, Refusing
@@ -135,35 +134,6 @@ async def test_every_cause_is_told_and_its_end(tmp_path: Path, soak: bool) -> No
     with own_redis(tmp_path) as redis, server_on(tmp_path, store(redis.port)) as server:
         await server.start()
         await refuse_all(server, {"it": redis}, REFUSALS, user="rt", rounds=8 if soak else 1)
-
-
-async def closed_with(server: ServerProcess, peer: WsPeer) -> int | None:
-    """Connect; return the code with which the server closes that, or None after a greeting."""
-    await connect(server.port, peer)
-    await until(lambda: bool(peer.messages), "neither a greeting nor a reason")
-    if peer.messages[0]["type"] == "pong":
-        peer.transport.abort()
-    await peer.lost
-    return peer.close_code
-
-
-@pytest.mark.timeout(120)
-async def test_a_full_redis_lets_in_whom_it_knows(tmp_path: Path) -> None:
-    """A position that Redis cannot keep would be worth nothing: who is new has to come back."""
-    full = REFUSALS["OOM"]
-    with own_redis(tmp_path) as redis, server_on(tmp_path, store(redis.port)) as server:
-        await server.start()
-        assert await closed_with(server, WsPeer("known")) is None
-        with full(redis, "rt"):
-            await until_ready(server, ready=False)
-            assert await closed_with(server, WsPeer("known")) is None
-            new = WsPeer("new")
-            assert await closed_with(server, new) == CloseCode.TRY_AGAIN_LATER
-            assert new.closing is not None
-            assert new.closing["retry_after_ms"] > 0
-            assert await closed_with(server, WsPeer("new", bearer=f"{token('new')}&events=0")) is None
-        await until_ready(server, ready=True)
-        assert await closed_with(server, WsPeer("new")) is None
 
 
 @pytest.mark.timeout(600)

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import secrets
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -82,12 +82,12 @@ class UserWatcher(Protocol):
         """Some of these calls may be missing: compare what is known of each channel with its top."""
         ...
 
-    def position(self, channel: str) -> Position | None:  # noqa: ARG002 - of nobody
-        """Return the latest position that somebody here was told of this user's channel, or None.
+    def positions(self, channel: str) -> Sequence[Position]:  # noqa: ARG002 - of nobody
+        """Return the latest position in each epoch that somebody here was told of this user's channel.
 
-        A log that was told of it does not give it to another publication.
+        A log that was told of them does not give them to other publications.
         """
-        return None
+        return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

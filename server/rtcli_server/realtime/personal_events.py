@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from typing_extensions import override
 
@@ -53,10 +53,13 @@ class PersonalEvents(UserWatcher):
             self._spawn(self._compare_all())
 
     @override
-    def position(self, channel: str) -> Position | None:
-        clients = self._hub.of_user(channel.removeprefix(USER_PREFIX))
-        told = [client.told_events_to for client in clients]
-        return max(filter(None, told), key=lambda position: position.offset, default=None)
+    def positions(self, channel: str) -> Sequence[Position]:
+        # Not only the largest: a client that has not read yet that its epoch is over may be far ahead in it.
+        latest: dict[str, int] = {}
+        for client in self._hub.of_user(channel.removeprefix(USER_PREFIX)):
+            if (told := client.told_events_to) is not None:
+                latest[told.epoch] = max(told.offset, latest.get(told.epoch, 0))
+        return [Position(epoch, offset) for epoch, offset in latest.items()]
 
     async def _compare_all(self) -> None:
         try:

@@ -12,7 +12,7 @@ import pytest
 from typing_extensions import override
 
 from rtcli.protocol.codes import CloseCode
-from rtcli.protocol.position import Position
+from rtcli.protocol.position import Position, parse_position
 from rtcli_server.broker import BrokerUnavailableError, HistoryPage
 from rtcli_server.connections.hub import Client, Hub
 from rtcli_server.limits.connection_caps import ConnectionCaps
@@ -21,6 +21,7 @@ from rtcli_server.realtime import personal_events
 from rtcli_server.realtime.personal_events import PersonalEvents
 from rtcli_server.timing.tasks import BackgroundTasks
 from tests.support.clients.rooms import connect_ws
+from tests.support.redis.lost_writes import lose_all, lose_last
 from tests.support.redis.server import RedisServer
 from tests.support.servers.live_server import LiveServer, live_server
 from tests.support.servers.two_instances import http
@@ -28,21 +29,6 @@ from tests.support.servers.two_instances import http
 pytestmark = pytest.mark.system
 
 TOP = Position("k3f9", 7)
-META, STREAM = "rt:{user:7}:m", "rt:{user:7}:s"
-
-
-def lose_last(redis: RedisServer) -> None:
-    """Forget the last event of the user, as after a failover to a replica that did not have it."""
-    with redis.admin as admin:
-        top = int(admin.hget(META, "top") or 0)
-        admin.xdel(STREAM, f"{top}-0")
-        admin.execute_command("XSETID", STREAM, f"{top - 1}-0")
-        admin.hset(META, "top", str(top - 1))
-
-
-def lose_all(redis: RedisServer) -> None:
-    """Forget everything, as after a restart without persistence."""
-    redis.command("FLUSHALL")
 
 
 @pytest.fixture
@@ -61,6 +47,10 @@ def full_redis(redis_of_session: RedisServer) -> Iterator[Callable[[], object]]:
     redis_of_session.command("CONFIG", "SET", "maxmemory", "0")
 
 
+def lose_last_of_user(redis: RedisServer) -> None:
+    lose_last(redis, "user:7")
+
+
 def publish(server: LiveServer, number: int) -> None:
     """Publish an event of the user, and wait for its place in the log."""
     event = {"event": "news", "data": {"n": number}}
@@ -68,7 +58,7 @@ def publish(server: LiveServer, number: int) -> None:
     assert answer.status_code == httpx.codes.CREATED
 
 
-@pytest.mark.parametrize(("lose", "earlier"), [(lose_last, 3), (lose_all, 3), (lose_all, 0)])
+@pytest.mark.parametrize(("lose", "earlier"), [(lose_last_of_user, 3), (lose_all, 3), (lose_all, 0)])
 def test_an_event_after_lost_writes_is_given_and_the_loss_is_told(
     server: LiveServer, redis_of_session: RedisServer, lose: Callable[[RedisServer], None], earlier: int
 ) -> None:
@@ -157,6 +147,20 @@ class Dormant(Client):
         raise AssertionError("nobody closes it")
 
 
+class Told(Dormant):
+    """One that was told of everything up to `position`, if that is known."""
+
+    def __init__(self, name: str, position: Position | None) -> None:
+        super().__init__("7")
+        self.connection_id = name
+        self._position = position
+
+    @property
+    @override
+    def told_events_to(self) -> Position | None:
+        return self._position
+
+
 async def test_a_comparison_goes_on_until_the_log_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever is behind would else wait for the next comparison, 40 s later."""
     monkeypatch.setattr(personal_events, "RETRY_S", 0.01)
@@ -181,3 +185,18 @@ async def test_a_comparison_goes_on_until_the_log_can_be_read(monkeypatch: pytes
     assert refusals == {"user:u0": 0, "user:u2": 0}
     assert not clients[3].woken.is_set()
     await tasks.cancel()
+
+
+def test_what_each_epoch_has_told_counts_for_itself() -> None:
+    """One has not read yet that its epoch is over, and is far ahead in it."""
+    caps = ConnectionCaps(node=100, user=None, address=None, rng=random.Random(1))
+    hub = Hub(caps, Metrics(lambda: 0.0, tick_s=0.1))
+    for number, told in enumerate(("k3f9-100", "m4g8-3", "m4g8-2")):
+        hub.add(Told(f"c{number}", parse_position(told)))
+    hub.add(Told("d", None))
+    seen = PersonalEvents(hub, history_of_nothing, spawn=BackgroundTasks().spawn).positions("user:7")
+    assert sorted(seen) == [Position("k3f9", 100), Position("m4g8", 3)]
+
+
+async def history_of_nothing(channel: str, *, since: Position | None, limit: int) -> HistoryPage:
+    raise AssertionError(f"{channel}, {since}, {limit}: nobody reads it")

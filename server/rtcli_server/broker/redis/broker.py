@@ -143,10 +143,10 @@ class RedisBroker(Broker):
     ) -> asyncio.Future[Published]:
         """Send together with everything else that this turn of the loop publishes."""
         keys = self._names.keys(channel, key)
-        known = self._tracker.position(channel)
+        seen = self._tracker.seen(channel)
         route = self._names.route(channel)
         packed = self._scripts.publish(
-            keys, route, known, event=event, data=data, time_ms=time_ms, exclude=exclude
+            keys, route, seen, event=event, data=data, time_ms=time_ms, exclude=exclude
         )
         return self._link.request(packed, lambda answer: Published(*parse_answer(answer)), keys[0])
 
@@ -158,8 +158,8 @@ class RedisBroker(Broker):
     async def _read(self, channel: str, since: Position | None, limit: int) -> HistoryPage:
         keys = self._names.keys(channel)
         while True:
-            known = self._tracker.position(channel)
-            packed = self._scripts.history(keys, known, since, limit)
+            seen = self._tracker.seen(channel)
+            packed = self._scripts.history(keys, seen, since, limit)
             top, entries = await self._link.request(packed, parse_page, keys[0])
             if since is None:
                 entries.reverse()

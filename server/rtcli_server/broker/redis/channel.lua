@@ -26,15 +26,33 @@ local function try(command, key, ...)
   return found
 end
 
+-- The latest offset that an instance has seen in this epoch. It may have seen several epochs: then the texts are
+-- lists with spaces.
+local function seen_in(epoch, seen_epochs, seen_offsets)
+  if epoch == seen_epochs then
+    return tonumber(seen_offsets)
+  elseif seen_epochs == '' then
+    return 0
+  end
+  local next_offset = string.gmatch(seen_offsets, '%d+')
+  for seen_epoch in string.gmatch(seen_epochs, '%w+') do
+    local offset = tonumber(next_offset())
+    if seen_epoch == epoch then
+      return offset
+    end
+  end
+  return 0
+end
+
 -- Returns epoch, top, bytes, fresh. The channel starts anew, with the epoch offered, when it is unknown,
 -- when its state is damaged, or when it is behind a position that an instance has seen: then Redis has lost
 -- its latest writes, and their offsets must not be given to other publications.
-local function open_channel(new_epoch, known_epoch, known_offset)
+local function open_channel(new_epoch, seen_epochs, seen_offsets)
   local found = try('HMGET', meta, 'epoch', 'top', 'bytes') or {}
   local epoch, top, bytes = found[1], tonumber(found[2] or nil), tonumber(found[3] or nil)
   local whole = is_epoch(epoch)
     and top and top >= 0 and top < 2^53 and bytes and bytes >= 0
-  if whole and not (epoch == known_epoch and top < tonumber(known_offset)) then
+  if whole and top >= seen_in(epoch, seen_epochs, seen_offsets) then
     return epoch, top, bytes, false
   end
   if redis.call('EXISTS', meta, stream) > 0 then -- as little as possible is written before XADD has succeeded

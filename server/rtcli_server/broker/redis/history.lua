@@ -1,5 +1,5 @@
 -- One page of a channel and its top, as one snapshot.
--- ARGV: new epoch, known epoch, known offset, limit, since epoch ('': the last ones), since offset.
+-- ARGV: new epoch, seen epochs, seen offsets, limit, since epoch ('': the last ones), since offset.
 -- Returns {epoch, top, entries}: fewer than `limit` where they are large. An unknown channel gets its epoch here, so that the position a reader starts
 -- from is valid afterwards; a read keeps a channel's state alive.
 

@@ -1,6 +1,6 @@
 -- One publication, as one step: dedupe, epoch, offset, append with retention, publish.
 -- KEYS[3], optional: its idempotency key.
--- ARGV: new epoch, known epoch, known offset, event, data, time_ms, pub/sub channel, prefix of its messages; and,
+-- ARGV: new epoch, seen epochs, seen offsets, event, data, time_ms, pub/sub channel, prefix of its messages; and,
 -- optional, whom it excludes, as one line.
 -- Returns 'EPOCH-OFFSET 0', or 'EPOCH-OFFSET 1' for a repeat. Nothing is written before XADD succeeded, so an
 -- error (out of memory, read only) means that nothing was published. Only a right that is missing ends the

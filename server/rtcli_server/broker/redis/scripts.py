@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rtcli.protocol.exclusion import MAX_EXCLUSION_BYTES, Exclusion, encode_exclusion
@@ -69,18 +69,21 @@ class LogScripts:
         # Seeded once: a system call for each epoch offered would cost as much as the rest of a publish.
         self._epochs = random.Random(secrets.randbits(128))  # noqa: S311 - unique, not secret
 
-    def _opening(self, known: Position | None) -> tuple[bytes, bytes, bytes]:
+    def _opening(self, seen: Sequence[Position]) -> tuple[bytes, bytes, bytes]:
         """Build the arguments of `open_channel`: an epoch to offer, and what this instance has seen."""
         new_epoch = b"%010x" % self._epochs.getrandbits(40)
-        if known is None:
+        if not seen:
             return new_epoch, b"", b""
-        return new_epoch, known.epoch.encode(), b"%d" % known.offset
+        if len(seen) == 1:  # as nearly always
+            return new_epoch, seen[0].epoch.encode(), b"%d" % seen[0].offset
+        epochs, offsets = (" ".join(map(str, column)) for column in zip(*seen, strict=True))
+        return new_epoch, epochs.encode(), offsets.encode()
 
     def publish(
         self,
         keys: list[bytes],
         route: Route,
-        known: Position | None,
+        seen: Sequence[Position],
         *,
         event: str,
         data: bytes,
@@ -89,18 +92,20 @@ class LogScripts:
     ) -> bytes:
         """Pack a call of publish.lua; `keys` are those of `Names.keys`."""
         excluded = () if exclude is None else (encode_exclusion(exclude),)
-        arguments = (*self._opening(known), event.encode(), data, b"%d" % time_ms, *route, *excluded)
+        arguments = (*self._opening(seen), event.encode(), data, b"%d" % time_ms, *route, *excluded)
         return pack([b"EVALSHA", self._publish_digest, b"%d" % len(keys), *keys, *arguments])
 
     def probe(self, keys: list[bytes], pubsub_channel: bytes, *, data: bytes, time_ms: int) -> bytes:
         """Pack a call of publish.lua that keeps next to nothing: all that a publish does is tried."""
-        arguments = (*self._opening(None), b"probe", data, b"%d" % time_ms, pubsub_channel, b"")
+        arguments = (*self._opening(()), b"probe", data, b"%d" % time_ms, pubsub_channel, b"")
         return pack([b"EVALSHA", self._probe_digest, b"%d" % len(keys), *keys, *arguments])
 
-    def history(self, keys: list[bytes], known: Position | None, since: Position | None, limit: int) -> bytes:
+    def history(
+        self, keys: list[bytes], seen: Sequence[Position], since: Position | None, limit: int
+    ) -> bytes:
         """Pack a call of history.lua."""
         after = (since.epoch.encode(), b"%d" % since.offset) if since else (b"", b"0")
-        arguments = (*self._opening(known), b"%d" % limit, *after)
+        arguments = (*self._opening(seen), b"%d" % limit, *after)
         return pack([b"EVALSHA", self._history_digest, b"%d" % len(keys), *keys, *arguments])
 
 

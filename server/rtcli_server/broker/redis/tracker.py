@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from rtcli.protocol.position import USER_PREFIX, Position
 from rtcli_server.broker.base import (
@@ -93,16 +93,18 @@ class ChannelTracker:
             if followed.started and followed.follower.reading:
                 self._reading.spawn(self._catch_up(followed))
 
-    def position(self, channel: str) -> Position | None:
+    def seen(self, channel: str) -> Sequence[Position]:
         """The latest position that this instance has seen there, if it follows that channel.
 
-        Of a user's channel also what the watcher has seen: nobody may follow that one.
+        Of a user's channel also what the watcher has seen, in each epoch: nobody may follow that one.
         """
         followed = self._followed.get(self._names.pubsub_channel(channel))
-        seen = followed.follower.position if followed else None
-        if seen is None and self._users is not None and channel.startswith(USER_PREFIX):
-            seen = self._users.position(channel)
-        return seen
+        position = followed.follower.position if followed else None
+        if position is not None:
+            return (position,)
+        if self._users is not None and channel.startswith(USER_PREFIX):
+            return self._users.positions(channel)
+        return ()
 
     async def known(self, channel: str) -> None:
         """Wait until a followed channel is subscribed and its position known.

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
+from rtcli.protocol.position import Position, parse_position
 from tests.support.brokers.redis_traffic import PATIENT, ROOMS, Instance, Traffic, instance, run_with
 from tests.support.brokers.running import Watcher, offsets, running
 from tests.support.checker import Verdict
+from tests.support.redis.lost_writes import lose_last
 from tests.support.redis.proxy import RedisProxy
 from tests.support.redis.server import RedisServer
 from tests.support.waiting import until
@@ -49,6 +51,29 @@ async def test_cut_connections_lose_nothing(
     traffic, verdict = await run_with(two, cut)
     report(verdict, traffic)
     assert verdict.declared_lost == 0
+
+
+@pytest.mark.parametrize("earlier", [(), ("0000000000-100",), ("zzzz-100", "0000-1")])
+@pytest.mark.parametrize("lost", [True, False])
+async def test_a_position_that_was_told_in_any_epoch_is_not_given_again(
+    own_redis: RedisServer, earlier: tuple[str, ...], lost: bool
+) -> None:
+    """Somebody may be far ahead in an epoch that is over: that says nothing about this one."""
+    told = [*map(parse_position, earlier)]
+
+    class Teller(Watcher):
+        def positions(self, channel: str) -> Sequence[Position]:
+            return told if channel == "user:7" else ()
+
+    async with running(own_redis.url, users=Teller()) as log:
+        published = [(await log.publish("user:7")).position for _ in range(3)]
+        told.append(published[-1])
+        if lost:
+            lose_last(own_redis, "user:7")
+        position = (await log.publish("user:7")).position
+        assert (position.epoch == published[0].epoch) is not lost
+        assert position not in published
+        assert position.offset == (1 if lost else 4)
 
 
 async def test_a_watcher_of_users_is_told_what_it_may_have_missed(own_redis: RedisServer, soak: bool) -> None:
