@@ -22,6 +22,7 @@ class EchoServer:
     """What came: the heads of all handshakes, and what each connection has received and was closed with."""
 
     port: int = 0
+    greeting: str = ""  # what each connection gets first
     heads: list[Headers] = field(default_factory=list)
     received: list[list[str | bytes]] = field(default_factory=list)
     closed: list[tuple[int | None, str | None]] = field(default_factory=list)
@@ -36,6 +37,8 @@ class EchoServer:
         received: list[str | bytes] = []
         self.received.append(received)
         try:
+            if self.greeting:
+                await connection.send(self.greeting)
             async for message in connection:
                 received.append(message)
                 await self._answer(connection, message)
