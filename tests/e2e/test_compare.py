@@ -74,6 +74,7 @@ def test_a_line_for_any_websocket(tmp_path: Path, row: list[str]) -> None:
     (tmp_path / "login").write_text("quiet login\n")
     (tmp_path / "image").write_text("image of bytes")
     (tmp_path / "ca.pem").write_text("")
+    (tmp_path / "auth").write_text("Authorization: Basic dTpw\n")
     with echo_websocket() as echo:
         echo.greeting = "ready" if "ready" in row[1] else ""
         judge(row[0], run(line_of(row[1]), tmp_path, echo.url))

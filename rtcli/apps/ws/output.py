@@ -108,10 +108,10 @@ class Output:
 
     async def status(self, text: str) -> None:
         """Say what has changed."""
-        if self._screen is not None:
-            await self._screen.show(f"-- {text}", "dim")
-        else:
+        if self._screen is None:
             self._console.status(text)
+        elif not self._console.quiet:
+            await self._screen.show(f"-- {text}", "dim")
 
     # -- with -v -------------------------------------------------------------------------------------------
 

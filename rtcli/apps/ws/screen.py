@@ -84,6 +84,8 @@ class TerminalScreen:
                 code = typing.result()
                 if not session.connected:
                     return code
+                session.leave()
+                self._typed.put_nowait(None)
                 await asyncio.wait((talking,), timeout=_LEAVE_S)
                 return talking.result() or code if talking.done() else code
             if printing.done():
@@ -101,15 +103,13 @@ class TerminalScreen:
             try:
                 text = await self._prompt.prompt_async(handle_sigint=False, set_exception_handler=False)
             except EOFError:
-                self._typed.put_nowait(None)
                 return Exit.OK
             except KeyboardInterrupt:
-                self._typed.put_nowait(None)
                 return Exit.SIGINT
             if not text:
                 continue
             try:
-                data = text.encode("utf-8", "surrogateescape")
+                data = text.encode("utf-8", "surrogatepass")
                 self._typed.put_nowait(read_message(data, self._encoding, slash=self._slash))
             except BadInputError as error:
                 await self.show(f"not sent: it {error}; {error.hint}", "yellow")

@@ -22,6 +22,7 @@ from rtcli.client.raw.socket import CLOSE_TIMEOUT_S, GoneError, RawSocket, RawTa
 from rtcli.errors import CliError, Exit
 from rtcli.units import format_duration
 
+GOOD_S = 5.0  # after so long, a connection has not failed at once
 NORMAL_CLOSE = Close()
 
 
@@ -60,7 +61,7 @@ class Session:
         self._clock = clock
         self._input: asyncio.Queue[Outgoing | CliError | None] = asyncio.Queue(maxsize=1)
         self._in_hand: Outgoing | CliError | None = None  # not sent yet
-        self._input_over = False
+        self._input_over = self._leaving = False
         self._enough = asyncio.Event()
         self._lost_at: float | None = None
         self._heard = asyncio.Event()  # a message came
@@ -78,6 +79,10 @@ class Session:
                 await self._pause(failure)
         finally:
             await _cancel(reading)
+
+    def leave(self) -> None:
+        """Let the end of the input be the end: nothing is waited for any more."""
+        self._leaving = True
 
     async def _read(self) -> None:
         try:
@@ -111,12 +116,15 @@ class Session:
         )
         self._lost_at = None
         self._opened_at = self._clock()
-        self._reconnect.connected()
+        if not self._reconnect.ever_connected:
+            self._reconnect.connected()
         self.connected = True
         try:
             ending = await self._talk(socket, away_s, self._opened_at - started)
         finally:
             self.connected = False
+        if self._clock() - self._opened_at > GOOD_S:
+            self._reconnect.connected()  # delays begin anew; whoever closes at once gets longer ones
         return self._judge(ending, target.where)
 
     async def _talk(self, socket: RawSocket, away_s: float | None, took_s: float) -> Ending:
@@ -126,11 +134,12 @@ class Session:
             tasks.append(asyncio.ensure_future(main))
             return tasks[-1]
 
-        receiving = start(self._receive(socket))
+        receiving: asyncio.Future[None] | None = None
         close = self._options.close
         try:
             await self._output.handshake(socket.request, socket.response, took_s)
             await self._output.opened(socket.subprotocol, away_s)
+            receiving = start(self._receive(socket))
             feeding = start(self._feed(socket, start))
             if self._options.ping_interval_s is not None:
                 start(socket.keep_alive(self._options.ping_interval_s))
@@ -142,18 +151,20 @@ class Session:
                 await socket.close(close.code, close.reason)
             await receiving
         finally:
-            await self._leave(socket, receiving, close)
+            await self._leave(socket, receiving)
             await _cancel(*tasks)
         await self._output.closed(socket.ending)
         return socket.ending
 
-    async def _leave(self, socket: RawSocket, receiving: asyncio.Future[None], close: Close) -> None:
+    async def _leave(self, socket: RawSocket, receiving: asyncio.Future[None] | None) -> None:
         """Close the connection, whatever has ended the conversation, and break it off if need be."""
-        if receiving.done() and not receiving.cancelled() and receiving.exception() is None:
+        ended = receiving is not None and receiving.done() and not receiving.cancelled()
+        if receiving is not None and ended and receiving.exception() is None:
             return
-        await socket.close(close.code, close.reason)
+        await socket.close(self._options.close.code, self._options.close.reason)
         socket.abort()
-        await asyncio.wait((receiving,), timeout=CLOSE_TIMEOUT_S)  # what has come already is still written
+        if receiving is not None:  # what has come already is still written
+            await asyncio.wait((receiving,), timeout=CLOSE_TIMEOUT_S)
 
     async def _until_enough(self) -> None:
         await self._enough.wait()
@@ -209,6 +220,8 @@ class Session:
         linger_s = self._options.linger_s
         if linger_s is None:
             linger_s = math.inf if self._wanted.is_anything else self._options.default_linger_s
+        if self._leaving:
+            return
         if math.isinf(linger_s):
             await asyncio.Future()
         with contextlib.suppress(TimeoutError):

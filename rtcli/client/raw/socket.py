@@ -303,5 +303,8 @@ def _in_other_words(lost: ConnectionLostError, where: str) -> ConnectionLostErro
     hint = failure.error.hint
     if "rtcli" in hint:
         hint = "is the address right? -v says more" if failure.retry else "is it the right port and path?"
-    error = CliError(failure.error.message, hint=hint, exit_code=failure.error.exit_code)
+    message = failure.error.message
+    if isinstance(cause, wse.NegotiationError):
+        message = f"{where} chose what was not offered: {cause}"
+    error = CliError(message, hint=hint, exit_code=failure.error.exit_code)
     return ConnectionLostError(replace(failure, error=error))

@@ -8,11 +8,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
 
+from rtcli.client.failures import ConnectionLostError
 from rtcli.client.raw.ending import By, Ending
 from rtcli.client.raw.frames import Direction, Frame, Kind
 from rtcli.client.raw.socket import GoneError, RawSocket, RawTarget, connect
-from tests.support.fakes.echo_websocket import EchoServer, echo_websocket
+from tests.support.fakes.echo_websocket import echo_websocket
 from tests.support.fakes.liars import frame_head, lying_websocket, send_frames, send_pings_and_never_read
 from tests.support.waiting import until
 
@@ -170,5 +173,19 @@ async def test_a_server_that_does_not_answer_pings_is_left_and_one_that_nobody_r
         keeping.cancel()
 
 
-def test_the_fake_says_where_it_is() -> None:
-    assert EchoServer(7).url == "ws://127.0.0.1:7"
+async def test_a_subprotocol_that_was_not_offered() -> None:
+    def choose(_connection: ServerConnection, _request: Request, response: Response) -> None:
+        response.headers["Sec-WebSocket-Protocol"] = "other"
+
+    async def quiet(connection: ServerConnection) -> None:
+        await connection.wait_closed()
+
+    async with serve(quiet, "127.0.0.1", 0, process_response=choose) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        with pytest.raises(ConnectionLostError) as caught:
+            async with to(port):
+                pass
+    error = caught.value.failure.error
+    assert error.message == f"127.0.0.1:{port} chose what was not offered: no subprotocols supported"
+    assert error.exit_code == 6
+    assert "rtcli" not in error.hint

@@ -1,0 +1,74 @@
+"""What the installed command shows too late or not at all: delays after losses."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from itertools import count
+
+import pytest
+
+from rtcli.apps.ws.expectations import Wanted
+from rtcli.apps.ws.input import from_arguments
+from rtcli.apps.ws.output import Output, OutputOptions
+from rtcli.apps.ws.session import GOOD_S, Session, SessionOptions
+from rtcli.client.backoff import Reconnect
+from rtcli.client.raw.socket import RawTarget
+from rtcli.errors import CliError
+from rtcli.terminal.console import Console
+from tests.support.fakes.liars import frame_head, lying_websocket
+from tests.support.waiting import until
+
+GOING_AWAY = frame_head(8, 2) + (1001).to_bytes(2, "big")
+
+
+@pytest.mark.parametrize("lasts_s", [0.0, GOOD_S])
+async def test_a_server_that_closes_at_once_is_left_alone_for_longer_each_time(lasts_s: float) -> None:
+    connections = 0
+    ticks = count(step=lasts_s or 1e-9)  # each look at the clock is so much later
+
+    async def close_at_once(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        writer.write(GOING_AWAY)
+        await writer.drain()
+
+    async with lying_websocket(close_at_once) as port:
+        where = f"127.0.0.1:{port}"
+        reconnect = Reconnect(random.Random(1), started=0.0, base_s=0.001)
+        console = Console()
+        console.quiet = True
+        session = Session(
+            SessionOptions(reconnect=True, linger_s=float("inf"), ping_interval_s=None),
+            target=lambda: RawTarget(f"ws://{where}/", where),
+            wanted=Wanted(),
+            output=Output(OutputOptions(where), console),
+            messages=from_arguments(()),
+            reconnect=reconnect,
+            clock=lambda: next(ticks),
+        )
+        running = asyncio.ensure_future(session.run())
+        await until(lambda: connections > 4 or running.done(), why="it does not come back")
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert (reconnect.attempt > 3) == (lasts_s == 0.0)
+
+
+async def test_without_reconnect_a_loss_is_the_end() -> None:
+    async def close_at_once(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(GOING_AWAY)
+        await writer.drain()
+
+    async with lying_websocket(close_at_once) as port:
+        where = f"127.0.0.1:{port}"
+        session = Session(
+            SessionOptions(linger_s=float("inf")),
+            target=lambda: RawTarget(f"ws://{where}/", where),
+            wanted=Wanted(),
+            output=Output(OutputOptions(where), Console()),
+            messages=from_arguments(()),
+            reconnect=Reconnect(random.Random(1), started=0.0),
+        )
+        with pytest.raises(CliError, match="it is going away") as caught:
+            await session.run()
+        assert caught.value.exit_code == 3
