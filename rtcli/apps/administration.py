@@ -98,7 +98,10 @@ def revocation(given: RevokeOptions, *, now: float) -> dict[str, str]:
 
 def _check_user(user: str, where: str) -> None:
     if not is_valid_user_id(user):
-        raise CliError(f"{where}: a user's id has 1 to 128 printable characters", hint="for example 7")
+        raise CliError(
+            f"{where}: a user's id has 1 to 128 printable characters, and is not . or ..",
+            hint="for example 7",
+        )
 
 
 def _time(text: str, option: str) -> str:

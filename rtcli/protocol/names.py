@@ -24,6 +24,10 @@ _VISIBLE = re.compile(f"[^{WHITE_SPACE}{DEFAULT_IGNORABLE}{EMPTY}{_CONTROLS}]")
 
 
 MAX_NAME_CHARACTERS = 128
+# Clients of HTTP take these out of a path before they send it (RFC 3986, section 5.2.4), browsers and Node
+# also when they are percent-encoded: a request about the user `..` would be about all users. So nothing that
+# paths name is called so.
+DOT_SEGMENTS = frozenset({".", ".."})
 
 
 def is_valid_name(text: str) -> bool:

@@ -27,8 +27,8 @@ def websocket_address(url: str, *, events: bool, cursor: str = "") -> str:
 
 
 def user_connections_path(user_id: str) -> str:
-    """The path of all that a user has open: DELETE closes it. Dots are encoded, too: `..` is a user's id."""
-    return f"{API_PREFIX}/users/{quote(user_id, safe='').replace('.', '%2E')}/connections"
+    """The path of all that a user has open: DELETE closes it."""
+    return f"{API_PREFIX}/users/{quote(user_id, safe='')}/connections"
 
 
 def room_messages_path(room: str) -> str:

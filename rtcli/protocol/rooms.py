@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from rtcli.protocol.names import is_blank
+from rtcli.protocol.names import DOT_SEGMENTS, is_blank
 
 MAX_ROOM_CHARACTERS = 128
 # No character becomes more than four when it is decomposed (Unicode Standard Annex #15, section 9, has the
 # factors), so what is longer than this has an NFC that is too long for a name.
 MAX_SENT_CHARACTERS = 4 * MAX_ROOM_CHARACTERS
-ROOM_RULE = 'up to 128 printable characters, only single spaces between words, none of: ? " ~'
+ROOM_RULE = 'up to 128 printable characters, single spaces between words, none of: ? " ~, and not . or ..'
 _PLAIN = re.compile(r"[!#->@-}]+(?: [!#->@-}]+)*", re.ASCII)
 _RESERVED = frozenset('?"~')
 # What has no width, and is of another category than those below: grapheme joiner, fillers of Hangul, inherent
@@ -24,12 +24,13 @@ _REFUSED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zs", "Zl", "Zp"}
 def is_valid_room(name: object) -> bool:
     """Whether `name` is the name of a room as it is kept: 1-128 printable characters in NFC.
 
-    Single spaces may stand within it, and no other white space; none of `? " ~` may. It must not be blank.
+    Single spaces may stand within it, and no other white space; none of `? " ~` may. It must not be blank,
+    nor `.` or `..`.
     """
     if not isinstance(name, str) or len(name) > MAX_ROOM_CHARACTERS:
         return False
     if name.isascii():
-        return _PLAIN.fullmatch(name) is not None
+        return _PLAIN.fullmatch(name) is not None and name not in DOT_SEGMENTS
     if not _RESERVED.isdisjoint(name) or not _ZERO_WIDTH.isdisjoint(name):
         return False
     if not unicodedata.is_normalized("NFC", name) or "" in name.split(" "):

@@ -11,7 +11,7 @@ from typing import Any, NotRequired, TypedDict, TypeGuard
 
 import jwt
 
-from rtcli.protocol.names import is_blank
+from rtcli.protocol.names import DOT_SEGMENTS, is_blank
 
 MIN_SECRET_BYTES = 32  # RFC 7518, section 3.2: at least as many bits as the hash has
 MAX_TOKEN_BYTES = 4096
@@ -25,8 +25,8 @@ MAX_STAY_AWAY_S = 30 * 86_400.0  # of a kick: it cannot be taken back
 def is_valid_user_id(value: object) -> bool:
     """Whether `value` is a valid `sub`: a string (RFC 7519, 4.1.2) of 1-128 printable characters.
 
-    It must not be blank. `__proto__` is refused: as an id it would reach the prototype of a JavaScript
-    client's objects.
+    It must not be blank, nor `.` or `..`. `__proto__` is refused: as an id it would reach the prototype of a
+    JavaScript client's objects.
     """
     return (
         isinstance(value, str)
@@ -34,6 +34,7 @@ def is_valid_user_id(value: object) -> bool:
         and value.isprintable()
         and not is_blank(value)
         and value != "__proto__"
+        and value not in DOT_SEGMENTS
     )
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from urllib.parse import unquote, urlsplit
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rtcli.protocol import paths
+from rtcli.protocol.tokens import is_valid_user_id
 from tests.support.paths import ROOT
 from tests.support.protocol.room_names import room_names, spellings
 
@@ -40,6 +42,17 @@ def test_every_spelling_of_a_room_has_the_path_of_its_nfc(pair: tuple[str, str])
     before, segment, after = path.rsplit("/", 2)
     assert (before, unquote(segment, errors="strict"), after) == (paths.ROOMS_PATH, name, "messages")
     assert urlsplit(path).path == path
+
+
+user_ids = (st.sampled_from(("...", "../x", "a/..", "%2e%2e")) | st.text(min_size=1)).filter(is_valid_user_id)
+
+
+@given(room_names, user_ids)
+def test_no_client_reads_another_path(room: str, user_id: str) -> None:
+    """Clients take `.` and `..` out of a path, and most of them `%2e` too (url.spec.whatwg.org)."""
+    for path in (paths.room_messages_path(room), paths.user_connections_path(user_id)):
+        assert httpx.URL(f"http://a{path}").raw_path.decode() == path
+        assert not {".", ".."} & set(map(unquote, path.split("/")))
 
 
 @pytest.mark.parametrize(

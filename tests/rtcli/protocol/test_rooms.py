@@ -28,7 +28,8 @@ from tests.support.protocol.room_names import any_texts, room_names, spellings
         "🎉",
         "❤️",
         "-",
-        ".",
+        "...",
+        ".a",
         "Board Games",
         "a b c",
         "100 %",
@@ -52,6 +53,8 @@ def test_takes(name: str) -> None:
     "name",
     [
         "",
+        ".",
+        "..",
         "a" * 129,
         "é" * 129,
         *(f"a{c}b" for c in '?"~'),

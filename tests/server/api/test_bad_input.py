@@ -127,6 +127,8 @@ async def test_a_charset_is_no_other_media_type(ann: httpx.AsyncClient) -> None:
         "x" * 2_000,
         "",
         "%7Eme",
+        "%2E",
+        "%2E%2E",
         "e%CC%81%3F",
         "e%CC%81" * 129,
     ],
@@ -177,7 +179,7 @@ async def test_invalid_limits(ann: httpx.AsyncClient, limit: str) -> None:
     assert_problem(await ann.get(MESSAGES, params={"limit": limit}), 400, "invalid_message")
 
 
-@pytest.mark.parametrize("user_id", ["", "%20", "a%0Db", "x" * 129, "__proto__", "a%E2%80%AEb"])
+@pytest.mark.parametrize("user_id", ["", "%20", "a%0Db", "x" * 129, "__proto__", "a%E2%80%AEb", "%2E%2E"])
 async def test_invalid_user_ids(admin: httpx.AsyncClient, user_id: str) -> None:
     assert_problem(await post(admin, f"/api/v1/users/{user_id}/events", event="x"), 400, "invalid_message")
 

@@ -71,6 +71,8 @@ def test_subjects_that_are_accepted(sub: str) -> None:
         "a\u202eb",
         "\ud800",
         "__proto__",
+        ".",
+        "..",
         "😀" * 500,
         "\u200b",
         "\u3164",

@@ -94,7 +94,7 @@ def test_a_kick_that_keeps_away(deployment: Deployment, text: str, seconds: floa
     assert deployment.status(token("8")) == 200
 
 
-@pytest.mark.parametrize("user", ["..", "a%2Fb/c", "Zoë?x#y", "-7"])
+@pytest.mark.parametrize("user", ["...", "a%2Fb/c", "../x", "Zoë?x#y", "-7"])
 def test_users_with_names_that_paths_read_otherwise(deployment: Deployment, user: str) -> None:
     with open_ws(deployment.server, user) as ws:
         assert ok(deployment.run("kick", "--stay-away", "10m", "--", user)) == "closed 1\n"
