@@ -53,6 +53,7 @@ COMMANDS: dict[str, str] = {
     "token": "Create and inspect tokens, and make keys.",
     "revoke": "End a token, or all that a user got before a time.",
     "kick": "Close everything that a user has open.",
+    "context": "Name deployments, and say which one is used.",
     "demo": "Show it all: server, chat, tail and a short load test.",
     "completion": "Print the completion script of a shell.",
 }

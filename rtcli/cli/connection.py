@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,9 +11,11 @@ import typer
 
 from rtcli.cli import options
 from rtcli.client.connection import Connection
+from rtcli.client.contexts import Context, Contexts
 from rtcli.client.credentials import TokenSource, resolve_token
-from rtcli.client.endpoint import parse_endpoint
+from rtcli.client.endpoint import mask, parse_endpoint
 from rtcli.client.http import TlsOptions, parse_headers
+from rtcli.errors import CliError
 from rtcli.terminal.console import console
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -32,15 +35,25 @@ class ConnectionOptions:
         ),
     ] = None
     url: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--url",
             "-u",
             envvar="RTCLI_URL",
             metavar="URL",
-            help="The server: http(s)://, ws(s):// or host:port.",
+            help="The server: http(s)://, ws(s):// or host:port.  "
+            f"[default: the context's, or {DEFAULT_URL}]",
         ),
-    ] = DEFAULT_URL
+    ] = None
+    context: Annotated[
+        str | None,
+        typer.Option(
+            "--context",
+            envvar="RTCLI_CONTEXT",
+            metavar="NAME",
+            help="The deployment that `rtcli context set NAME` has described; '' is none.",
+        ),
+    ] = None
     token_file: options.TokenFile = None
     secret_file: options.SecretFile = None
     as_name: Annotated[
@@ -65,6 +78,50 @@ class ConnectionOptions:
     insecure: options.Insecure = False
 
 
+def with_context(given: ConnectionOptions, env: Mapping[str, str]) -> tuple[ConnectionOptions, str]:
+    """Fill in what a context says, and its name; the name is empty when no context counts.
+
+    A context is one deployment: of one that is for another server than the URL, nothing counts, so that a
+    token goes to no other server. Options go before the environment, and that before the context that is
+    selected. Raises CliError (2), also when options name two servers.
+    """
+    contexts = Contexts(env)
+    is_option = given.context not in {None, env.get("RTCLI_CONTEXT")}  # Typer reads variables like options
+    if is_option and given.context and given.url == env.get("RTCLI_URL"):
+        given = replace(given, url=None)
+    name = contexts.selected() if given.context is None else given.context
+    if not name:
+        return given, ""
+    context = contexts.read(name)
+    if given.url is not None and not _same_server(given.url, context):
+        if is_option:
+            raise CliError(
+                f"the context {name} is {context.url}, and --url {mask(given.url)} another server",
+                hint="leave out one; to give a URL without any context: --context ''",
+            )
+        return given, ""
+    return _filled(given, context, env), name
+
+
+def _same_server(url: str, context: Context) -> bool:
+    return parse_endpoint(url).base == context.endpoint.base
+
+
+def _filled(given: ConnectionOptions, context: Context, env: Mapping[str, str]) -> ConnectionOptions:
+    filled = replace(given, url=given.url or context.url, insecure=given.insecure or context.insecure)
+    filled = replace(filled, cacert=given.cacert or _path(context.cacert))
+    if given.cert is None and given.key is None:
+        filled = replace(filled, cert=_path(context.cert), key=_path(context.key))
+    if not given.token_file and given.secret_file is None and not env.get("RTCLI_TOKEN", "").strip():
+        filled = replace(filled, token_file=context.token_file, secret_file=_path(context.secret_file))
+        filled = replace(filled, as_name=given.as_name or context.as_name)
+    return filled
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)
+
+
 def make_connection(
     given: ConnectionOptions, *, find_token: bool = True, scope: str | None = None
 ) -> Connection:
@@ -73,7 +130,8 @@ def make_connection(
     Without `find_token` only a file or key that an option names is used: what is in the environment is for
     our servers, and no business of others. `scope` is for a token that is signed here.
     """
-    endpoint = parse_endpoint(given.url)
+    given, _name = with_context(given, console.env)
+    endpoint = parse_endpoint(given.url or DEFAULT_URL)
     tls = TlsOptions(given.cacert, given.cert, given.key, given.insecure)
     if endpoint.secure:
         tls.context()  # report now what is wrong with the files

@@ -5,8 +5,8 @@ The names in `__all__` are for programs that build on rtcli; each is imported wh
 
 From outside: within rtcli, the modules of those names, `websocket`, `sse`, `publishing`, `http`, `endpoint`
 and `backoff`; what a program says and is told, `connection`, `events` and `failures`; `history`; any
-WebSocket, `raw`; what asks any HTTP server, `net`; and what reads the user's input, `credentials`,
-`secret_files` and `validation`.
+WebSocket, `raw`; what asks any HTTP server, `net`; and what reads the user's input, `contexts`,
+`credentials`, `secret_files` and `validation`.
 """
 
 from __future__ import annotations

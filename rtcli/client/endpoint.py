@@ -84,7 +84,7 @@ def _check(text: str, parts: SplitResult) -> bool:
         raise _bad(text, f"{parts.scheme}:// is not a scheme of ours" if parts.scheme else "it has no scheme")
     if "@" in parts.netloc:
         raise CliError(
-            f"{_mask(text)}: no user or password in a URL",
+            f"{mask(text)}: no user or password in a URL",
             hint="a token comes from --token-file or RTCLI_TOKEN",
         )
     if not parts.hostname:
@@ -106,9 +106,10 @@ def _ascii_host(text: str, parts: SplitResult) -> str:
         raise _bad(text, "its host is not a name") from None
 
 
-def _mask(text: str) -> str:
+def mask(text: str) -> str:
+    """A URL for people: what is before `@` in it is masked."""
     return re.sub(r"(^|//)[^/]*@", r"\1***@", text)
 
 
 def _bad(text: str, why: str) -> CliError:
-    return CliError(f"{_mask(text)!r} is not a server's URL: {why}", hint=_SHAPE)
+    return CliError(f"{mask(text)!r} is not a server's URL: {why}", hint=_SHAPE)
