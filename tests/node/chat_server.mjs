@@ -16,7 +16,7 @@ function follow(socket, { action, channel, ...frame }) {
   if (action === "hello") seen.names.push(frame.name);
   else if (action === "enter") membersOf(channel).add(socket), answer("entered", { channel });
   else if (action === "go") membersOf(channel).delete(socket);
-  else if (frame.text.includes("bad")) answer("no", { ref: frame.ref });
+  else if (frame.text.split(" ").includes("bad")) answer("no", { ref: frame.ref });
   else {
     const said = JSON.stringify({ event: "said", channel, text: frame.text });
     for (const member of membersOf(channel)) member.send(said);
