@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
 import pytest
@@ -11,9 +12,15 @@ from rtcli_server.cluster.direct import Direct, channel_of, encode_direct, insta
 from rtcli_server.realtime import RealtimeServer
 from tests.support.clients.rooms import connect_ws, join
 from tests.support.servers.live_server import LiveServer
-from tests.support.servers.two_instances import Pair, enter, http
+from tests.support.servers.two_instances import Pair, enter, http, two_instances
 
 pytestmark = pytest.mark.system
+
+
+@pytest.fixture(scope="module", params=["redis_of_session", "cluster_of_session"])
+def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
+    with two_instances(request.getfixturevalue(request.param)) as instances:
+        yield instances
 
 
 def post(server: LiveServer, path: str, **body: object) -> tuple[int, object]:

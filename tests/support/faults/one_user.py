@@ -1,6 +1,7 @@
 """One user with a WebSocket, an event stream and a terminal, each cut at random, on any instance.
 
 What is published in a room, to the user and to all is recorded for the checker, and what each of them got.
+Some publications exclude the user: who gets one has got what was not sent, and who sees a hole complains.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from tests.support.waiting import until
 ROOM, USER = "general", "ann"
 CHANNELS = (ROOM, "~me", "~all")
 BEFORE_ALL = Position("", -1)
+HIDDEN = 0.3  # publications that exclude the user, for each one that does not
 PAUSE_S = 0.03  # between publications: those of a few seconds stay below what one resume may replay
 
 
@@ -87,6 +89,7 @@ class OneUser:
         self.sent: list[Sent] = []
         self._terminal_out = home / "terminal.out"
         self._terminal_read = 0  # bytes
+        self._hidden = itertools.count()
 
     @contextlib.asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
@@ -212,16 +215,21 @@ class OneUser:
                 await asyncio.sleep(PAUSE_S)
 
     async def _publish(self, http: httpx.AsyncClient, channel: str) -> None:
+        if self._rng.random() < HIDDEN:
+            await self._post(http, channel, f"hidden {next(self._hidden)}", exclude={"users": [USER]})
         key = f"{channel} {len(self.sent)}"
+        self.sent.append(Sent(key, channel, Outcome.ACKNOWLEDGED, await self._post(http, channel, key)))
+
+    async def _post(self, http: httpx.AsyncClient, channel: str, key: str, **more: object) -> Position:
         paths = {"~me": f"/api/v1/users/{USER}/events", "~all": "/api/v1/events"}
         path = paths.get(channel, f"/api/v1/rooms/{ROOM}/messages")
         body: dict[str, Any] = (
             {"content": key} if channel == ROOM else {"event": "news", "data": {"key": key}}
         )
-        answer = await http.post(f"{self._rng.choice(self._servers).url}{path}", json={**body, "id": key})
+        url = f"{self._rng.choice(self._servers).url}{path}"
+        answer = await http.post(url, json={**body, "id": key, **more})
         assert answer.status_code == httpx.codes.CREATED, answer.text
-        position = parse_position(answer.json()["position"])
-        self.sent.append(Sent(key, channel, Outcome.ACKNOWLEDGED, position))
+        return parse_position(answer.json()["position"])
 
     async def rest(self) -> Verdict:
         """Cut nothing any more, wait until all three have everything, and ask the checker.

@@ -11,6 +11,7 @@ import httpx
 
 from tests.support.clients.raw_http import RawWebSocket
 from tests.support.clients.rooms import open_ws
+from tests.support.redis.cluster import RedisCluster
 from tests.support.redis.server import RedisServer
 from tests.support.servers.live_server import LiveServer, live_server, token
 from tests.support.waiting import wait_until
@@ -21,7 +22,7 @@ _prefixes = count()
 
 
 @contextmanager
-def two_instances(redis: RedisServer, **settings: object) -> Iterator[Pair]:
+def two_instances(redis: RedisServer | RedisCluster, **settings: object) -> Iterator[Pair]:
     """Run two instances of a deployment of their own; both know each other and are ready."""
     store = f"{redis.url}?prefix=d{next(_prefixes)}"
     chosen = {"store": store, "presence_grace_s": 0.3, "instance_lease_s": LEASE_S, **settings}

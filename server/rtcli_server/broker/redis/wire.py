@@ -33,7 +33,8 @@ REQUIRED_ACL = (
     " +zadd +zscore +zrange +zremrangebyscore"
 )
 _POSITION = rb"([a-z0-9]{4,16})-([1-9][0-9]{0,15})"
-_HEADER = re.compile(rb"1 %b ([0-9]{1,15}) ([^\x00-\x20]{1,128})( x)?" % _POSITION)  # x: exclusions follow
+_HEADER = re.compile(rb"1 %b ([0-9]{1,15}) ([^\x00-\x20]{1,128})" % _POSITION)
+_EXCLUDES = b" x"  # at the end of a header: whom it excludes is in the next line
 _ENTRY_ID = re.compile(rb"([1-9][0-9]{0,15})-0")
 _ANSWER = re.compile(rb"%b ([01])" % _POSITION)
 _EPOCH = re.compile(rb"[a-z0-9]{4,16}")
@@ -102,14 +103,14 @@ def split_user_message(message: bytes) -> tuple[str, bytes]:
 def parse_message(channel: str, payload: bytes) -> Publication:
     """Read what publish.lua publishes. Raises ForeignDataError."""
     header, _, data = payload.partition(b"\n")
-    match = _HEADER.fullmatch(header)
+    match, exclude = _HEADER.fullmatch(header), None
+    if match is None and header.endswith(_EXCLUDES):
+        match = _HEADER.fullmatch(header[: -len(_EXCLUDES)])
+        exclude, _, data = data.partition(b"\n")
     if match is None:
         raise ForeignDataError("not a publication")
-    epoch, offset, time_ms, event, excludes = match.groups()
-    exclude = None
-    if excludes:
-        exclude, _, data = data.partition(b"\n")
-    return _publication(channel, (epoch, offset), event, data, time_ms, exclude=exclude)
+    epoch, offset, time_ms, event = match.groups()
+    return _publication(channel, (epoch, offset), event, data, time_ms, exclude)
 
 
 def parse_notification(channel: str, payload: bytes) -> Notification:
@@ -148,7 +149,7 @@ def parse_entry(channel: str, epoch: str, entry: Sequence[object]) -> Publicatio
     number = _ENTRY_ID.fullmatch(id_)
     if not number or not _TIME.fullmatch(time_ms):
         raise ForeignDataError("not an entry of a log")
-    return _publication(channel, (epoch.encode(), number[1]), event, data, time_ms, exclude=exclude)
+    return _publication(channel, (epoch.encode(), number[1]), event, data, time_ms, exclude)
 
 
 def parse_answer(answer: object) -> tuple[Position, bool]:
@@ -167,13 +168,12 @@ def parse_page(answer: object) -> tuple[Position, list[Any]]:
     raise ForeignDataError("not an answer of history.lua")
 
 
-def _publication(
+def _publication(  # noqa: PLR0917 - names would cost as much as a part of the check
     channel: str,
     position: tuple[bytes, bytes],
     event: bytes,
     data: bytes,
     time_ms: bytes,
-    *,
     exclude: bytes | None,
 ) -> Publication:
     epoch, offset = position
