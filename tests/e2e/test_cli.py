@@ -9,7 +9,7 @@ import pytest
 
 from rtcli import __version__
 from rtcli.cli.app import COMMANDS
-from tests.support.processes.rtcli import PYTHON, RTCLI, environment, rtcli
+from tests.support.processes.rtcli import PYTHON, RTCLI, environment, rtcli, rtcli_each
 
 EXTRA = "got unexpected extra argument(s) "
 HEAVY = ("asyncio", "httpx", "websockets", "prompt_toolkit", "rich", "msgspec", "pydantic", "fastapi")
@@ -69,52 +69,50 @@ def test_a_usage_error_is_two_lines_and_2(tmp_path: Path, arguments: tuple[str, 
     assert b"\x1b" not in result.stderr
 
 
-@pytest.mark.parametrize(
-    ("arguments", "error", "hint"),
-    [
-        ("tail", "no such command 'tail'", "did you mean: rtcli tail-events"),
-        (
-            "chat general",
-            EXTRA + "(general)",
-            "did you mean: rtcli chat --room general",
-        ),
-        (
-            "chat my room",
-            EXTRA + "(my room)",
-            "did you mean: rtcli chat --room 'my room'",
-        ),
-        ("serve 9000", EXTRA + "(9000)", "did you mean: rtcli serve --port 9000"),
-        ("serve here", EXTRA + "(here)", "see: rtcli serve -h"),
-        ("tail-events general", "'general' is not a URL", "a room: rtcli tail-events --room general"),
-        ("chat -r", "option '-r' requires an argument", "see: rtcli chat -h"),
-        ("help nonsense", "no such command 'nonsense'", "see: rtcli -h"),
-    ],
-)
-def test_what_was_probably_meant(tmp_path: Path, arguments: str, error: str, hint: str) -> None:
-    result = rtcli(*arguments.split(), home=tmp_path)
-    assert (result.returncode, result.stdout) == (2, b"")
-    assert result.stderr.decode() == f"error: {error}\nhint: {hint}\n"
+MEANT = [
+    ("tail", "no such command 'tail'", "did you mean: rtcli tail-events"),
+    (
+        "chat general",
+        EXTRA + "(general)",
+        "did you mean: rtcli chat --room general",
+    ),
+    (
+        "chat my room",
+        EXTRA + "(my room)",
+        "did you mean: rtcli chat --room 'my room'",
+    ),
+    ("serve 9000", EXTRA + "(9000)", "did you mean: rtcli serve --port 9000"),
+    ("serve here", EXTRA + "(here)", "see: rtcli serve -h"),
+    ("tail-events general", "'general' is not a URL", "a room: rtcli tail-events --room general"),
+    ("chat -r", "option '-r' requires an argument", "see: rtcli chat -h"),
+    ("help nonsense", "no such command 'nonsense'", "see: rtcli -h"),
+]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "same"),
-    [
-        (("token",), ("token", "-h")),
-        (("scenario",), ("scenario", "-h")),
-        (("report",), ("report", "-h")),
-        (("help",), ("-h",)),
-        (("help", "chat"), ("chat", "-h")),
-        (("help", "token", "create"), ("token", "create", "-h")),
-        (("version",), ("--version",)),
-        (("version", "--json"), ("--version", "--json")),
-    ],
-)
-def test_words_that_a_person_tries_first(
-    tmp_path: Path, arguments: tuple[str, ...], same: tuple[str, ...]
-) -> None:
-    result = rtcli(*arguments, home=tmp_path)
-    assert (result.returncode, result.stderr) == (0, b"")
-    assert result.stdout == rtcli(*same, home=tmp_path).stdout != b""
+def test_what_was_probably_meant(tmp_path: Path) -> None:
+    results = rtcli_each("chat", [arguments.split() for arguments, _, _ in MEANT], home=tmp_path)
+    for result, (_, error, hint) in zip(results, MEANT, strict=True):
+        assert (result.returncode, result.stdout) == (2, b"")
+        assert result.stderr.decode() == f"error: {error}\nhint: {hint}\n"
+
+
+TRIED_FIRST = [
+    (("token",), ("token", "-h")),
+    (("scenario",), ("scenario", "-h")),
+    (("report",), ("report", "-h")),
+    (("help",), ("-h",)),
+    (("help", "chat"), ("chat", "-h")),
+    (("help", "token", "create"), ("token", "create", "-h")),
+    (("version",), ("--version",)),
+    (("version", "--json"), ("--version", "--json")),
+]
+
+
+def test_words_that_a_person_tries_first(tmp_path: Path) -> None:
+    results = rtcli_each("token", [run for pair in TRIED_FIRST for run in pair], home=tmp_path)
+    for tried, meant in zip(results[::2], results[1::2], strict=True):
+        assert (tried.returncode, tried.stderr) == (0, b"")
+        assert tried.stdout == meant.stdout != b""
 
 
 def test_a_usage_error_is_one_json_line_with_json(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import subprocess
+from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
@@ -63,28 +64,42 @@ def run(line: str, home: Path, url: str) -> subprocess.CompletedProcess[str]:
 
 
 def judge(job: str, done: subprocess.CompletedProcess[str]) -> None:
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, (job, done.stderr)
     shown = next((text for begin, text in SHOWS.items() if job.startswith(begin)), "")
-    assert shown in done.stdout + done.stderr
+    assert shown in done.stdout + done.stderr, job
 
 
-@pytest.mark.parametrize("row", WEBSOCKET, ids=lambda row: row[0])
-def test_a_line_for_any_websocket(tmp_path: Path, row: list[str]) -> None:
-    (tmp_path / "lines").write_text("one\ntwo\n")
-    (tmp_path / "login").write_text("quiet login\n")
-    (tmp_path / "image").write_text("image of bytes")
-    (tmp_path / "ca.pem").write_text("")
-    (tmp_path / "auth").write_text("Authorization: Basic dTpw\n")
+def files(home: Path) -> None:
+    """What the lines read."""
+    (home / "lines").write_text("one\ntwo\n")
+    (home / "login").write_text("quiet login\n")
+    (home / "image").write_text("image of bytes")
+    (home / "ca.pem").write_text("")
+    (home / "auth").write_text("Authorization: Basic dTpw\n")
+    (home / "q").write_text("{}")
+
+
+def run_for_websocket(row: list[str], home: Path) -> None:
     with echo_websocket() as echo:
         echo.greeting = "ready" if "ready" in row[1] else ""
-        judge(row[0], run(line_of(row[1]), tmp_path, echo.url))
+        judge(row[0], run(line_of(row[1]), home, echo.url))
 
 
-@pytest.mark.parametrize("row", STREAM, ids=lambda row: row[0])
-async def test_a_line_for_any_event_stream(tmp_path: Path, row: list[str]) -> None:
-    (tmp_path / "q").write_text("{}")
+async def run_for_stream(row: list[str], home: Path) -> None:
     async with fake_stream(HEAD + b"retry: 1\nid: 1\ndata: some data\n\n", status(204)) as stream:
-        judge(row[0], await asyncio.to_thread(run, line_of(row[1]), tmp_path, stream.url))
+        judge(row[0], await asyncio.to_thread(run, line_of(row[1]), home, stream.url))
+
+
+async def test_every_line_of_ours_does_its_job(tmp_path: Path) -> None:
+    files(tmp_path)
+    many = asyncio.Semaphore(4)  # most of them wait for most of their time
+
+    async def one(running: Awaitable[None]) -> None:
+        async with many:
+            await running
+
+    lines = [asyncio.to_thread(run_for_websocket, row, tmp_path) for row in WEBSOCKET]
+    await asyncio.gather(*map(one, [*lines, *(run_for_stream(row, tmp_path) for row in STREAM)]))
 
 
 @pytest.mark.parametrize("row", WEBSOCKET + STREAM, ids=lambda row: row[0])

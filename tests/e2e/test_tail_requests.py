@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.fakes.liars import head
 from tests.support.fakes.scripted_stream import HEAD, Answer, FakeStream, fake_stream, status
-from tests.support.processes.rtcli import failed, ok, rtcli
+from tests.support.processes.rtcli import failed, ok, rtcli, rtcli_each
 
 BODY = '{"model": "m", "stream": true}'
 CHUNKED = HEAD.replace(b"Connection: close", b"Transfer-Encoding: chunked")
@@ -164,23 +164,24 @@ async def test_what_is_no_event_stream(
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize(
-    ("arguments", "error", "hint"),
-    [
-        (("http://h/x", "-d", "@none"), "--data @none: no such file or directory", "--data '{…}'"),
-        (("http://h/x", "-X", "P OST"), "--method 'P OST' is none", "--method POST"),
-        (("http://h/x", "-d", "x", "--state", "s"), "the answer to a POST is not resumed", "leave out --st"),
-        (("http://h/x", "-d", "x", "--last-id", "7"), "the answer to a POST is not resumed", "leave out"),
-        (("-r", "r", "-d", "x"), "--method and --data are for other servers", "our own: rtcli tail-events"),
-        (("-r", "r", "-X", "POST"), "--method and --data are for other servers", "our own: rtcli tail"),
-    ],
-)
-def test_bad_options(tmp_path: Path, arguments: tuple[str, ...], error: str, hint: str) -> None:
-    done = rtcli("tail-events", *arguments, home=tmp_path)
-    said = failed(done, 2).splitlines()
-    assert said[0].startswith(f"error: {error}")
-    assert said[1].startswith(f"hint: {hint}")
-    assert not (tmp_path / "s").exists()
+BAD_OPTIONS: list[tuple[tuple[str, ...], str, str]] = [
+    (("http://h/x", "-d", "@none"), "--data @none: no such file or directory", "--data '{…}'"),
+    (("http://h/x", "-X", "P OST"), "--method 'P OST' is none", "--method POST"),
+    (("http://h/x", "-d", "x", "--state", "s"), "the answer to a POST is not resumed", "leave out --st"),
+    (("http://h/x", "-d", "x", "--last-id", "7"), "the answer to a POST is not resumed", "leave out"),
+    (("-r", "r", "-d", "x"), "--method and --data are for other servers", "our own: rtcli tail-events"),
+    (("-r", "r", "-X", "POST"), "--method and --data are for other servers", "our own: rtcli tail"),
+]
+
+
+def test_bad_options(tmp_path: Path) -> None:
+    runs = [("tail-events", *arguments) for arguments, _, _ in BAD_OPTIONS]
+    results = rtcli_each("tail_events", runs, home=tmp_path)
+    for result, (_, error, hint) in zip(results, BAD_OPTIONS, strict=True):
+        said = failed(result, 2).splitlines()
+        assert said[0].startswith(f"error: {error}")
+        assert said[1].startswith(f"hint: {hint}")
+    assert not (tmp_path / "each" / "s").exists()
 
 
 def test_no_token_of_ours_goes_to_another_server(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from tests.support.fakes.liars import frame_head, head, lying_websocket, send_fr
 from tests.support.fakes.scripted_stream import fake_stream, status
 from tests.support.paths import NODE
 from tests.support.processes.command import Run
-from tests.support.processes.rtcli import failed, ok, rtcli, start
+from tests.support.processes.rtcli import failed, ok, rtcli, rtcli_each, start
 from tests.support.servers.server_process import ServerProcess
 from tests.support.waiting import wait_until
 
@@ -150,36 +150,34 @@ def test_slash_commands_in_a_pipe_only_when_asked_for(echo: EchoServer, tmp_path
 # -- how it ends -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("code", "exit_code", "says"),
-    [
-        (1001, 3, "closed the connection (1001 why): it is going away"),
-        (1008, 4, "refused this connection (1008 why)"),
-        (1012, 3, "(1012 why): it restarts"),
-        (1011, 6, "(1011 why): it has failed"),
-        (4001, 6, "closed the connection (4001 why)"),
-    ],
-)
-def test_the_exit_code_is_that_of_the_close_code(
-    echo: EchoServer, tmp_path: Path, code: int, exit_code: int, says: str
-) -> None:
-    assert says in failed(rtcli("ws", echo.url, f"close {code} why", home=tmp_path), exit_code)
+ENDINGS = [
+    ("close 1001 why", 3, "closed the connection (1001 why): it is going away"),
+    ("close 1008 why", 4, "refused this connection (1008 why)"),
+    ("close 1012 why", 3, "(1012 why): it restarts"),
+    ("close 1011 why", 6, "(1011 why): it has failed"),
+    ("close 4001 why", 6, "closed the connection (4001 why)"),
+    ("drop", 3, "dropped the connection (1006)\nhint: to connect again after a loss: --reconnect"),
+]
 
 
-def test_a_normal_end_and_a_broken_connection(echo: EchoServer, tmp_path: Path) -> None:
-    result = rtcli("ws", echo.url, "close 1000 fine", home=tmp_path)
-    assert (result.returncode, result.stdout) == (0, b"")
-    assert result.stderr.endswith(b"-- closed by the server (1000 fine)\n")
-    said = failed(rtcli("ws", echo.url, "drop", home=tmp_path), 3)
-    assert "dropped the connection (1006)" in said
-    assert "hint: to connect again after a loss: --reconnect" in said
+def test_the_exit_code_is_that_of_the_close_code(echo: EchoServer, tmp_path: Path) -> None:
+    *results, normal = rtcli_each(
+        "ws", [("ws", echo.url, text) for text, _, _ in [*ENDINGS, ("close 1000 fine", 0, "")]], home=tmp_path
+    )
+    for result, (_, exit_code, says) in zip(results, ENDINGS, strict=True):
+        assert says in failed(result, exit_code)
+    assert (normal.returncode, normal.stdout) == (0, b"")
+    assert normal.stderr.endswith(b"-- closed by the server (1000 fine)\n")
 
 
 def test_nodes_server(node: str, tmp_path: Path) -> None:
-    assert ok(rtcli("ws", "-q", node, "hi", "-s", "a", "-n", "1", home=tmp_path)) == "hi\n"
-    assert ok(rtcli("ws", "-q", node, "-b", "hex", "00ff", "-n", "1", home=tmp_path)) == "00ff\n"
-    assert b"closed by the server (1005)" in rtcli("ws", node, "close", home=tmp_path).stderr
-    failed(rtcli("ws", node, "die", home=tmp_path), 3)
+    one = ("ws", "-q", node, "-n", "1")
+    runs = [(*one, "hi", "-s", "a"), (*one, "-b", "hex", "00ff"), ("ws", node, "close"), ("ws", node, "die")]
+    text, binary, closed, died = rtcli_each("ws", runs, home=tmp_path)
+    assert (ok(text), ok(binary)) == ("hi\n", "00ff\n")
+    assert closed.returncode == 0
+    assert closed.stderr.endswith(b"-- closed by the server (1005)\n")
+    failed(died, 3)
 
 
 def test_our_own_server_with_its_token(server: ServerProcess, tmp_path: Path) -> None:
@@ -195,16 +193,21 @@ def test_our_own_server_with_its_token(server: ServerProcess, tmp_path: Path) ->
 
 def test_what_is_expected_ends_it(echo: EchoServer, tmp_path: Path) -> None:
     sent = ("ws", "-q", echo.url)
-    result = rtcli(*sent, "a", "b", "-e", "b", "-e", "a", "--timeout", "20s", home=tmp_path)
-    assert ok(result) == "a\nb\n"
-    said = failed(rtcli(*sent, "a", "-e", "b", "--linger", "100ms", home=tmp_path), 5)
-    assert said == "error: nothing came for --expect 'b' in time\nhint: wait longer with --linger\n"
-    said = failed(rtcli(*sent, "a", "-e", "b", "-n", "1", home=tmp_path), 6)
-    assert "nothing came for --expect 'b'" in said
-    said = failed(rtcli(*sent, "close 1000 fine", "--expect-json", "a=1", home=tmp_path), 6)
-    assert "closed the connection (1000 fine), and nothing came for --expect-json a=1" in said
-    said = failed(rtcli(*sent, "quiet", "-n", "2", "--timeout", "300ms", home=tmp_path), 5)
-    assert "not done within" in said
+    runs = [
+        (*sent, "a", "b", "-e", "b", "-e", "a", "--timeout", "20s"),
+        (*sent, "a", "-e", "b", "--linger", "100ms"),
+        (*sent, "a", "-e", "b", "-n", "1"),
+        (*sent, "close 1000 fine", "--expect-json", "a=1"),
+        (*sent, "quiet", "-n", "2", "--timeout", "300ms"),
+    ]
+    met, silent, enough, closed, late = rtcli_each("ws", runs, home=tmp_path)
+    assert ok(met) == "a\nb\n"
+    said = "error: nothing came for --expect 'b' in time\nhint: wait longer with --linger\n"
+    assert failed(silent, 5) == said
+    assert "nothing came for --expect 'b'" in failed(enough, 6)
+    said = "closed the connection (1000 fine), and nothing came for --expect-json a=1"
+    assert said in failed(closed, 6)
+    assert "not done within" in failed(late, 5)
 
 
 def test_what_was_not_sent_is_an_error(echo: EchoServer, tmp_path: Path) -> None:
@@ -304,41 +307,42 @@ async def test_frames_that_are_none(tmp_path: Path, frames: bytes, again: bytes,
 # -- bad input ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("arguments", "error", "hint"),
-    [
-        (("example.com",), "'example.com' is not a server's URL: it has no scheme", "a URL is http"),
-        (("ws://u:hunter2@h/",), "ws://***@h/: no user or password in a URL", "a token comes from"),
-        (("ws://h", "--binary", "octal"), "invalid value for '--binary'", "see: rtcli ws -h"),
-        (("ws://h", "-b", "hex", "0g"), "'0g' is not hex", "--binary hex reads lines like: 00 ff 10"),
-        (("ws://h", "-b", "raw", "x"), "'x': raw bytes are no argument", "--binary raw @FILE, or from stdin"),
-        (("ws://h", "@none"), "@none: no such file or directory", "a text that begins with @ can come"),
-        (("ws://h", "--on-open", "@none"), "@none: no such file or directory", "a text that begins"),
-        (("ws://h", "--on-open", "@latin"), "@latin: line 2 is not UTF-8 text", "bytes are sent with"),
-        (("ws://h", "--expect-json", "a"), "--expect-json 'a' is not PATH=VALUE", "--expect-json data.st"),
-        (("ws://h", "--close", "999"), "--close has no close code that can be sent: 999", "1000 to 1003"),
-        (("ws://h", "--subprotocol", "a,b"), "--subprotocol 'a,b' is no name", "several are offered"),
-        (("ws://h", "--origin", "a\nb"), "--origin: printable ASCII is wanted", "--origin https://example"),
-        (("ws://h", "-H", "Upgrade: x"), "-H Upgrade: the handshake needs its own", "a subprotocol is"),
-        (("ws://h", "-H", "x"), "a header is not 'Name: value'", "-H 'X-Trace: 7'"),
-        (("ws://h", "x", "--whole"), "--whole is about stdin", "leave out one"),
-        (("ws://h", "--listen", "--slash"), "--listen does not read stdin", "leave out"),
-        (("ws://h", "-e", "x", "--duration", "1s"), "--duration ends with 0", "with --expect: --timeout"),
-        (("ws://h", "-n", "0"), "--count 0: nothing would be waited for", "--count 1"),
-        (("ws://h", "--linger", "5"), "invalid value for '--linger'", "see: rtcli ws -h"),
-        (("ws://h", "--max-size", "big"), "invalid value for '--max-size'", "see: rtcli ws -h"),
-        (("ws://h", "--record", "latin"), "--record latin: there is such a file already", "choose another"),
-        (("ws://h", "--record", "no/dir"), "--record no/dir: no such file or directory", "choose another"),
-    ],
-)
-def test_bad_options(tmp_path: Path, arguments: tuple[str, ...], error: str, hint: str) -> None:
-    (tmp_path / "latin").write_bytes(b"a\n\xe4\n")
-    result = rtcli("ws", *arguments, home=tmp_path)
-    said = failed(result, 2).splitlines()[-2:]
-    assert said[0].startswith(f"error: {error}")
-    assert said[1].startswith(f"hint: {hint}")
-    assert result.stdout == b""
-    assert b"hunter2" not in result.stderr
+BAD_OPTIONS: list[tuple[tuple[str, ...], str, str]] = [
+    (("example.com",), "'example.com' is not a server's URL: it has no scheme", "a URL is http"),
+    (("ws://u:hunter2@h/",), "ws://***@h/: no user or password in a URL", "a token comes from"),
+    (("ws://h", "--binary", "octal"), "invalid value for '--binary'", "see: rtcli ws -h"),
+    (("ws://h", "-b", "hex", "0g"), "'0g' is not hex", "--binary hex reads lines like: 00 ff 10"),
+    (("ws://h", "-b", "raw", "x"), "'x': raw bytes are no argument", "--binary raw @FILE, or from stdin"),
+    (("ws://h", "@none"), "@none: no such file or directory", "a text that begins with @ can come"),
+    (("ws://h", "--on-open", "@none"), "@none: no such file or directory", "a text that begins"),
+    (("ws://h", "--on-open", "@latin"), "@latin: line 2 is not UTF-8 text", "bytes are sent with"),
+    (("ws://h", "--expect-json", "a"), "--expect-json 'a' is not PATH=VALUE", "--expect-json data.st"),
+    (("ws://h", "--close", "999"), "--close has no close code that can be sent: 999", "1000 to 1003"),
+    (("ws://h", "--subprotocol", "a,b"), "--subprotocol 'a,b' is no name", "several are offered"),
+    (("ws://h", "--origin", "a\nb"), "--origin: printable ASCII is wanted", "--origin https://example"),
+    (("ws://h", "-H", "Upgrade: x"), "-H Upgrade: the handshake needs its own", "a subprotocol is"),
+    (("ws://h", "-H", "x"), "a header is not 'Name: value'", "-H 'X-Trace: 7'"),
+    (("ws://h", "x", "--whole"), "--whole is about stdin", "leave out one"),
+    (("ws://h", "--listen", "--slash"), "--listen does not read stdin", "leave out"),
+    (("ws://h", "-e", "x", "--duration", "1s"), "--duration ends with 0", "with --expect: --timeout"),
+    (("ws://h", "-n", "0"), "--count 0: nothing would be waited for", "--count 1"),
+    (("ws://h", "--linger", "5"), "invalid value for '--linger'", "see: rtcli ws -h"),
+    (("ws://h", "--max-size", "big"), "invalid value for '--max-size'", "see: rtcli ws -h"),
+    (("ws://h", "--record", "latin"), "--record latin: there is such a file already", "choose another"),
+    (("ws://h", "--record", "no/dir"), "--record no/dir: no such file or directory", "choose another"),
+]
+
+
+def test_bad_options(tmp_path: Path) -> None:
+    (tmp_path / "each").mkdir()
+    (tmp_path / "each" / "latin").write_bytes(b"a\n\xe4\n")
+    results = rtcli_each("ws", [("ws", *arguments) for arguments, _, _ in BAD_OPTIONS], home=tmp_path)
+    for result, (_, error, hint) in zip(results, BAD_OPTIONS, strict=True):
+        said = failed(result, 2).splitlines()
+        assert said[0].startswith(f"error: {error}")
+        assert said[1].startswith(f"hint: {hint}")
+        assert result.stdout == b""
+        assert b"hunter2" not in result.stderr
 
 
 def test_bad_input_names_its_line_and_what_was_before_it_is_sent(echo: EchoServer, tmp_path: Path) -> None:
@@ -361,8 +365,8 @@ def test_servers_that_are_none(tmp_path: Path, server: ServerProcess) -> None:
     said = failed(rtcli("ws", "ws://no-such-host.invalid", home=tmp_path), 3)
     assert said.startswith("error: cannot find the host no-such-host.invalid\n")
     said = failed(rtcli("ws", f"{server.url}/no/such/path", home=tmp_path), 6)
-    assert "answered 404, no WebSocket there" in said
-    assert "hint: is the path right? -v shows the answer" in said
+    assert "answered 404, no WebSocket there: There is nothing here" in said
+    assert "hint: is the address right, and the request?" in said
 
 
 async def test_an_answer_says_why_and_a_redirect_is_named(tmp_path: Path) -> None:
