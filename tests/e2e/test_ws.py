@@ -211,7 +211,7 @@ def test_what_is_expected_ends_it(echo: EchoServer, tmp_path: Path) -> None:
 
 
 def test_what_was_not_sent_is_an_error(echo: EchoServer, tmp_path: Path) -> None:
-    lines = "close 1000 enough\n" + "x\n" * 500_000
+    lines = "close 1000 enough\n" + "x\n" * 100_000
     said = failed(rtcli("ws", echo.url, home=tmp_path, stdin=lines), 3)
     assert "(1000 enough) before all of the input was sent" in said
 

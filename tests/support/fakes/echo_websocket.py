@@ -78,6 +78,7 @@ def echo_websocket() -> Iterator[EchoServer]:
             subprotocols=None,
             select_subprotocol=lambda _, offered: offered[-1] if offered else None,
             max_size=None,
+            close_timeout=1,
         ) as server:
             echo.port = next(iter(server.sockets)).getsockname()[1]
             ready.set()
