@@ -16,6 +16,8 @@ from rtcli_server.auth.claims import MAX_LIFETIME_S, Principal
 MAX_REVOCATIONS = 50_000  # kept at the same time: some 20 MB, when the names are UUIDs
 MAX_LISTED = 60_000  # what others accepted at the same time, or have put into the store
 MAX_KEPT_MS = int(MAX_LIFETIME_S * 1000)  # no token lives longer than that
+# What ended so long ago is forgotten. A clock that was ahead may be set back, and those of instances differ.
+OVER_FOR_MS = 3_600_000
 _PRUNE_FROM = 1_000
 _PRUNE_AGAIN_MS = 1_000  # a full list is looked through no more often, however much does not fit
 
@@ -96,7 +98,7 @@ class RevokedTokens:
             return found
         whole = same_kind[revocation.subject] = revocation if found is None else found.merged(revocation)
         if len(self) >= self._prune_at:
-            self._prune()
+            self._prune(over_for_ms=OVER_FOR_MS)
         return whole
 
     def discard(self, revocation: Revocation) -> None:
@@ -106,14 +108,15 @@ class RevokedTokens:
             del same_kind[revocation.subject]
 
     def _has_reached(self, number: int) -> bool:
-        if len(self) >= number and self._now_ms() - self._pruned_ms >= _PRUNE_AGAIN_MS:
-            self._prune()
+        if len(self) >= number and abs(self._now_ms() - self._pruned_ms) >= _PRUNE_AGAIN_MS:
+            self._prune(over_for_ms=0)  # there is no room for what is over
         return len(self) >= number
 
-    def _prune(self) -> None:
-        now_ms = self._pruned_ms = self._now_ms()
+    def _prune(self, *, over_for_ms: int) -> None:
+        self._pruned_ms = self._now_ms()
+        over_at_ms = self._pruned_ms - over_for_ms
         for found in self._lists.values():
-            for subject in [subject for subject, one in found.items() if one.until_ms <= now_ms]:
+            for subject in [subject for subject, one in found.items() if one.until_ms <= over_at_ms]:
                 del found[subject]
         self._prune_at = max(_PRUNE_FROM, 2 * len(self))
 

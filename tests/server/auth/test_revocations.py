@@ -156,9 +156,34 @@ def test_it_is_full_at_its_limit_and_not_when_some_are_over(
 def test_those_that_are_over_go_without_anybody_asking(revoked: RevokedTokens, clock: Clock) -> None:
     """A server on which tokens are revoked for ever, each for a moment."""
     for number in range(20_000):
-        clock.now_ms += 10
+        clock.now_ms += 10_000
         revoked.add(Revocation(TOKEN, f"t{number}", clock.now_ms + 1_000))
         assert len(revoked) <= 1_000
+
+
+@pytest.mark.parametrize("ahead_ms", [HOUR_MS, -HOUR_MS])
+def test_a_clock_that_was_wrong_for_a_while_forgets_nothing(
+    revoked: RevokedTokens, clock: Clock, ahead_ms: int
+) -> None:
+    revoked.add(Revocation(TOKEN, "stolen", NOW_MS + 1_000))
+    clock.now_ms += ahead_ms
+    for number in range(1_100):  # so many that it is looked through
+        revoked.add(Revocation(TOKEN, f"t{number}", clock.now_ms + 1_000))
+    clock.now_ms -= ahead_ms
+    assert revoked.covers(holder(token_id="stolen"))
+
+
+def test_a_full_list_has_room_again_after_the_clock_was_set_back(
+    revoked: RevokedTokens, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(revocations, "MAX_REVOCATIONS", 2)
+    for name, until_ms in (("a", NOW_MS + 500), ("b", NOW_MS + 2 * HOUR_MS)):
+        revoked.add(Revocation(TOKEN, name, until_ms))
+    clock.now_ms += HOUR_MS
+    assert not is_full(revoked)
+    revoked.add(Revocation(TOKEN, "c", NOW_MS + 700))
+    clock.now_ms = NOW_MS + 1_000
+    assert not is_full(revoked)
 
 
 def test_a_full_list_is_as_large_as_it_says(clock: Clock) -> None:

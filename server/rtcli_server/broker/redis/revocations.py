@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from rtcli_server.auth.revocations import MAX_LISTED, Revocation, RevocationKind
+from rtcli_server.auth.revocations import MAX_LISTED, OVER_FOR_MS, Revocation, RevocationKind
 from rtcli_server.broker.foreign import ForeignContent, Place
 from rtcli_server.broker.redis.link import Link, pack
 from rtcli_server.broker.redis.scripts import CoordinatorScripts
@@ -15,7 +15,6 @@ from rtcli_server.broker.validation import ForeignDataError, check_revocation
 
 TAG = "revoked"
 AT_ONCE = 1_000  # fields that one request reads, so that neither Redis nor the loop is held
-OVER_FOR_MS = 3_600_000  # what ended so long ago is removed, whatever the clocks of others say
 _LAST = b"until"
 _VALUE = re.compile(rb"([0-9]{1,15}) ([0-9]{1,15})")
 

@@ -29,9 +29,9 @@ def put(connection: sqlite3.Connection, revocation: Revocation) -> int:
     return checksum - (0 if found is None else int(found[4]))
 
 
-def expire(connection: sqlite3.Connection, now_ms: int) -> int:
-    """Remove those that are over; return by how much the digest changes. Raises sqlite3.Error."""
-    gone = connection.execute("DELETE FROM revocations WHERE until_ms <= ? RETURNING checksum", (now_ms,))
+def expire(connection: sqlite3.Connection, over_at_ms: int) -> int:
+    """Remove those that ended before; return by how much the digest changes. Raises sqlite3.Error."""
+    gone = connection.execute("DELETE FROM revocations WHERE until_ms <= ? RETURNING checksum", (over_at_ms,))
     return -sum(int(checksum) for (checksum,) in gone.fetchall())
 
 

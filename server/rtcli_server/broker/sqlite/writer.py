@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from rtcli.protocol.exclusion import Exclusion, encode_exclusion
 from rtcli.protocol.position import Position
-from rtcli_server.auth.revocations import Revocation
+from rtcli_server.auth.revocations import OVER_FOR_MS, Revocation
 from rtcli_server.broker.base import BrokerUnavailableError, Published, Retention, new_epoch
 from rtcli_server.broker.sqlite import revocations
 from rtcli_server.broker.sqlite.channels import ChannelNames, ChannelTable
@@ -258,7 +258,7 @@ class Writer:
             now_ms = self._now_ms()
             more_publications = self._trim_oldest()
             change, more_keys = self._keys.expire(now_ms - self._retention.idempotency_ms)
-            self._digest += change + revocations.expire(self._connection, now_ms)
+            self._digest += change + revocations.expire(self._connection, now_ms - OVER_FOR_MS)
             self._forget_channels()
             self._set_meta("maintained_ms", str(now_ms))
         return more_publications or more_keys

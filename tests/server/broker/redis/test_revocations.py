@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from rtcli_server.auth.revocations import Revocation, RevocationKind
+from rtcli_server.auth.revocations import OVER_FOR_MS, Revocation, RevocationKind
 from rtcli_server.broker import BrokerUnavailableError, ForeignContent, Place
 from rtcli_server.broker.opening import now_ms
 from rtcli_server.broker.redis import revocations
-from rtcli_server.broker.redis.revocations import OVER_FOR_MS
 from tests.support.brokers.running import running
 from tests.support.redis.server import RedisServer
 
