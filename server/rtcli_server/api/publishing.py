@@ -77,6 +77,8 @@ class Publisher:
         self._clock = services.clock
         self._audience = services.audience
         self._tell = services.commands.tell
+        # A hook may give a repeat another content than it gave the first: then they cannot be compared.
+        self._rewrites = services.gate is not None and "publish" in services.gate.implemented
         self._timeout_s = timeout_s
 
     def start_message(
@@ -110,7 +112,7 @@ class Publisher:
                 excluded,
                 future,
                 message_id is not None,
-                lambda found: _decode(found.data)["content"] == content,
+                lambda found: self._rewrites or _decode(found.data)["content"] == content,
             )
         )
 

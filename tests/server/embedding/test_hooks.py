@@ -137,6 +137,28 @@ async def test_over_http_and_event_streams() -> None:
         assert club.gone[0].transport == "sse"
 
 
+async def test_a_repeat_counts_once_whatever_the_hook_says_of_it() -> None:
+    class Clerk(Hooks):
+        count = 0
+
+        async def publish(self, request: PublishRequest) -> Rewrite:
+            self.count += 1
+            return Rewrite(f"{self.count}. {request.content}")
+
+    async with running(Clerk()) as port, http_for(port) as http, connected(port, token()) as ann:
+        await ann.ask("join_room", room="a")
+        message = {"content": "x", "id": "m"}
+        answers = [await http.post("/rooms/a/messages", json=message) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [201, 200]
+        part = {"room": "a", **message}
+        results = (await http.post("/batch", json={"publications": [part]})).json()["results"]
+        assert [result["status"] for result in results] == [200]
+        repeat = await ann.ask("chat_message", "m", room="a", content="x")
+        assert repeat["data"]["duplicate"] is True
+        page = (await http.get("/rooms/a/messages")).json()
+        assert [one["content"] for one in page["messages"]] == ["1. x"]
+
+
 async def test_a_hook_sees_one_spelling_of_a_room() -> None:
     class Doorman(Hooks):
         rooms: list[str]
