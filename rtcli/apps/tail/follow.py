@@ -138,11 +138,10 @@ class Tail:
         if numbered and not self._duplicates.is_new(event.id):
             self._console.warning(f"the server sent {event.id} again; it was left out")
             return False
-        if not self._options.is_rtcli and event.data == DONE and self._options.output is not Output.RAW:
+        is_last = not self._options.is_rtcli and event.data == DONE
+        if is_last and self._options.output is not Output.RAW:
             return True
-        done = (
-            self._on_protocol_event(seen) if protocol else event.data == DONE and not self._options.is_rtcli
-        )
+        done = self._on_protocol_event(seen) if protocol else is_last
         if (not protocol or event.event in self._accept.wanted) and self._accept.accepts(event):
             self._buffer += self._render(seen)
             self._shown += 1

@@ -16,7 +16,7 @@ from rtcli.apps.ws.recording import Recording
 from rtcli.apps.ws.session import Session, SessionOptions
 from rtcli.client.backoff import Reconnect
 from rtcli.client.connection import Connection
-from rtcli.client.raw.socket import RawTarget
+from rtcli.client.raw.connection import RawTarget
 from rtcli.terminal.console import console
 
 DEFAULT_PATH = "/"

@@ -14,11 +14,13 @@ from websockets.exceptions import ConcurrencyError
 from rtcli.apps.ws.expectations import Wanted
 from rtcli.apps.ws.outgoing import COMMANDS, Close, Help, Outgoing, Ping, Pong, Send
 from rtcli.apps.ws.output import Output
+from rtcli.apps.ws.verdict import judge
 from rtcli.client.backoff import Reconnect
 from rtcli.client.failures import ConnectionLostError, Failure
-from rtcli.client.raw.ending import By, Ending, failure_of
+from rtcli.client.raw.connection import RawTarget
+from rtcli.client.raw.ending import Ending
 from rtcli.client.raw.frames import Assembler, Direction, InvalidMessageError
-from rtcli.client.raw.socket import CLOSE_TIMEOUT_S, GoneError, RawSocket, RawTarget, connect, rejection
+from rtcli.client.raw.socket import CLOSE_TIMEOUT_S, GoneError, RawSocket, connect, rejection
 from rtcli.errors import CliError, Exit
 from rtcli.units import format_duration
 
@@ -125,7 +127,7 @@ class Session:
             self.connected = False
         if self._clock() - self._opened_at > GOOD_S:
             self._reconnect.connected()  # delays begin anew; whoever closes at once gets longer ones
-        return self._judge(ending, target.where)
+        return judge(ending, target.where, self._wanted, unsent=self._is_unsent())
 
     async def _talk(self, socket: RawSocket, away_s: float | None, took_s: float) -> Ending:
         tasks: list[asyncio.Future[None]] = []
@@ -259,39 +261,12 @@ class Session:
         else:
             await self._output.status(f"pong after {round_trip_s * 1000:.1f} ms")
 
-    # -- the end -------------------------------------------------------------------------------------------
-
-    def _judge(self, ending: Ending, where: str) -> Failure | None:
-        """Return why to try again; None for a good end. Raises CliError for what cannot be mended."""
-        if self._enough.is_set():
-            if self._wanted.is_met:
-                return None
-            raise CliError(self._wanted.problem, hint="-v shows what came instead", exit_code=Exit.SERVER)
-        if not ending.in_order:
-            return failure_of(ending, where)
-        if self._wanted.is_anything:
-            raise self._unmet(ending, where)
-        if ending.by is By.SERVER and (self._in_hand is not None or not self._input.empty()):
-            self._check_rest(ending, where)
-        return None
-
-    def _unmet(self, ending: Ending, where: str) -> CliError:
-        if ending.by is By.SERVER:
-            message = f"{where} closed the connection ({ending}), and {self._wanted.problem}"
-            facts = {"close_code": ending.code, "close_reason": ending.reason}
-            return CliError(message, hint="-v shows what came instead", exit_code=Exit.SERVER, facts=facts)
-        return CliError(
-            f"{self._wanted.problem} in time", hint="wait longer with --linger", exit_code=Exit.TIMEOUT
-        )
-
-    def _check_rest(self, ending: Ending, where: str) -> None:
-        rest = self._in_hand if self._in_hand is not None else self._input.get_nowait()
-        if rest is not None:
-            raise CliError(
-                f"{where} closed the connection ({ending}) before all of the input was sent",
-                hint="-v shows what came before it",
-                exit_code=Exit.CANNOT_CONNECT,
-            )
+    def _is_unsent(self) -> bool:
+        """Whether there is more to send."""
+        if self._in_hand is None and not self._input_over and not self._input.empty():
+            self._in_hand = self._input.get_nowait()
+            self._input_over = self._in_hand is None
+        return self._in_hand is not None
 
 
 async def _cancel(*tasks: asyncio.Future[None]) -> None:

@@ -13,7 +13,7 @@ from rtcli.apps.ws.input import from_arguments
 from rtcli.apps.ws.output import Output, OutputOptions
 from rtcli.apps.ws.session import GOOD_S, Session, SessionOptions
 from rtcli.client.backoff import Reconnect
-from rtcli.client.raw.socket import RawTarget
+from rtcli.client.raw.connection import RawTarget
 from rtcli.errors import CliError
 from rtcli.terminal.console import Console
 from tests.support.fakes.liars import frame_head, lying_websocket

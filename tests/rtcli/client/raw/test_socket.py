@@ -12,9 +12,10 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from rtcli.client.failures import ConnectionLostError
+from rtcli.client.raw.connection import RawTarget
 from rtcli.client.raw.ending import By, Ending
 from rtcli.client.raw.frames import Direction, Frame, Kind
-from rtcli.client.raw.socket import GoneError, RawSocket, RawTarget, connect
+from rtcli.client.raw.socket import GoneError, RawSocket, connect
 from tests.support.fakes.echo_websocket import echo_websocket
 from tests.support.fakes.liars import frame_head, lying_websocket, send_frames, send_pings_and_never_read
 from tests.support.waiting import until
