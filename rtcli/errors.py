@@ -1,9 +1,10 @@
-"""Errors that end a command, and their exit codes (docs/cli.md)."""
+"""Errors that a person can act on, and the exit codes of commands that end with one (docs/cli.md)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import IntEnum
+from types import MappingProxyType
 
 
 class Exit(IntEnum):
@@ -26,8 +27,24 @@ class Exit(IntEnum):
     SIGTERM = 143
 
 
-class CliError(Exception):
-    """An error that a person can act on. Printed as two lines, `error:` and `hint:`, without a traceback.
+class RtcliError(Exception):
+    """The base of all errors that rtcli raises on purpose.
+
+    `message` says what happened, `hint` what to do about it (or is empty), and `code` is for programs.
+    """
+
+    exit_code = Exit.SERVER
+    facts: Mapping[str, object] = MappingProxyType({})
+
+    def __init__(self, message: str, *, hint: str = "", code: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.code = code
+
+
+class CliError(RtcliError):
+    """An error that ends a command. Printed as two lines, `error:` and `hint:`, without a traceback.
 
     `facts` are more fields of its record with `--json`.
     """
@@ -38,10 +55,9 @@ class CliError(Exception):
         *,
         hint: str = "",
         exit_code: Exit = Exit.USAGE,
+        code: str = "",
         facts: Mapping[str, object] | None = None,
     ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        super().__init__(message, hint=hint, code=code)
         self.exit_code = exit_code
         self.facts = facts or {}

@@ -35,7 +35,7 @@ from typer.core import TyperCommand, TyperGroup
 from rtcli._version import __version__
 from rtcli.cli import options, signals
 from rtcli.cli.suggestions import command_for, for_extra, spelled_out
-from rtcli.errors import CliError, Exit
+from rtcli.errors import CliError, Exit, RtcliError
 from rtcli.terminal.console import StdoutClosedError, console
 
 COMMANDS: dict[str, str] = {
@@ -185,8 +185,9 @@ def _invoke(arguments: Sequence[str]) -> int:
         get_completion_inspect_parameters()  # called for its effect: it registers the shells
     try:
         result = app(spelled_out(arguments), prog_name="rtcli", standalone_mode=False)
-    except CliError as error:
-        console.error(error)
+    except RtcliError as error:
+        # What the library raises is meant for programs; its cause names options of the command line.
+        console.error(error.__cause__ if isinstance(error.__cause__, CliError) else error)
         return error.exit_code
     except typer.TyperException as error:
         console.error(_usage_error(error))

@@ -122,6 +122,14 @@ def _path(text: str | None) -> Path | None:
     return None if text is None else Path(text)
 
 
+def make_stream_connection(given: ConnectionOptions, stream_url: str | None) -> Connection:
+    """Read the options of a command that follows an event stream: of our server, or any at `stream_url`."""
+    if stream_url is None:
+        return make_connection(given)
+    is_ours = parse_endpoint(stream_url).is_rtcli_stream
+    return make_connection(replace(given, url=stream_url), find_token=is_ours)
+
+
 def make_connection(
     given: ConnectionOptions, *, find_token: bool = True, scope: str | None = None
 ) -> Connection:

@@ -24,7 +24,9 @@ async def open_server(
 ) -> AsyncIterator[tuple[Server, Reconnect]]:
     """Give the server, and what decides when to ask it again, for as long as `--wait` says."""
     endpoint = connection.endpoint
-    http = make_http(endpoint, tls=connection.tls, headers=connection.headers, read_timeout_s=READ_TIMEOUT_S)
+    http = make_http(
+        endpoint, context=connection.ssl_context(), headers=connection.headers, read_timeout_s=READ_TIMEOUT_S
+    )
     async with http:
         reconnect = Reconnect(random.Random(), started=time.monotonic(), wait_s=wait_s)  # noqa: S311 - jitter
         yield Server(http, endpoint.base, endpoint.authority, connection.token), reconnect

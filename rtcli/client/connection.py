@@ -5,12 +5,13 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rtcli.client.credentials import TokenSource, require_token
 from rtcli.client.endpoint import Endpoint
-from rtcli.client.http import TlsOptions
-from rtcli.errors import CliError, Exit
+from rtcli.client.http import CONNECT_TIMEOUT_S, TlsOptions
+from rtcli.client.token_function import TokenFunction
+from rtcli.errors import Exit, RtcliError
 
 
 @dataclass
@@ -39,7 +40,21 @@ class Connection:
         """If the server refuses us and there was no token, raise the error that says how to give one."""
         try:
             yield
-        except CliError as error:
+        except RtcliError as error:
             if error.exit_code == Exit.AUTH and self.is_rtcli:
                 require_token(self.source, self.endpoint)
             raise
+
+
+@dataclass(frozen=True)
+class WebSocketTarget:
+    """Where a WebSocket connects to, and how. `token` is called for each connection."""
+
+    url: str  # to which the client adds what it wants of events
+    where: str  # host:port, for people
+    token: TokenFunction = field(repr=False)
+    ssl: ssl.SSLContext | None = None
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    use_proxy: bool = True
+    connect_timeout_s: float = CONNECT_TIMEOUT_S
+    ping_interval_s: float = 10.0  # RFC 6455 pings; without an answer in that time the connection is lost

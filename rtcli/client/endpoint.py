@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, quote, urlsplit
 
 from rtcli.errors import CliError
+from rtcli.protocol.paths import EVENT_STREAM_PATH, NOTIFICATION_STREAM_PATH
 
 _SECURE = {"http": False, "ws": False, "https": True, "wss": True}
 _BARE = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^/:\s@?#\[\]]*):(\d{1,5})(/.*)?")
@@ -40,9 +41,19 @@ class Endpoint:
             return False
 
     @property
+    def is_rtcli_stream(self) -> bool:
+        """Whether this is, by its path or by having none, the event stream of an rtcli server."""
+        return self.path.partition("?")[0] in {"", EVENT_STREAM_PATH, NOTIFICATION_STREAM_PATH}
+
+    @property
     def base(self) -> str:
         """`http://host:port`, without a path."""
         return f"{'https' if self.secure else 'http'}://{self.authority}"
+
+    @property
+    def url(self) -> str:
+        """`http://host:port` and the path that was given."""
+        return f"{self.base}{self.path}"
 
     def http_url(self, path: str) -> str:
         """The HTTP URL of the path that was given, else of `path`."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from rtcli.protocol.position import Position
+from rtcli.protocol.position import EVENT_KEYS, Position
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,23 @@ class Left:
     """We have left the room."""
 
     room: str
+    forced: bool = False  # by the server: the token does not allow it any more
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Publications that cannot be delivered: the log has dropped them, or the server has a new log."""
+
+    room: str  # or, for personal and broadcast events, `~me` or `~all`
+    lost: int | None  # their number, if it is known
+    reason: str
+    after: Position | None = field(default=None, compare=False)  # where it begins, if it is known
+    upto: Position | None = field(default=None, compare=False)  # its last publication
+
+    @property
+    def is_room(self) -> bool:
+        """Whether it is a room's, and not one of personal or broadcast events."""
+        return self.room not in EVENT_KEYS
 
 
 @dataclass(frozen=True)
@@ -74,6 +91,7 @@ class Message:
     position: Position
     history: bool  # it was published before the room was joined
     own: bool  # this client sent it
+    gap: Gap | None = None  # what is missing before it: set by what gives messages alone
 
 
 @dataclass(frozen=True)
@@ -84,6 +102,7 @@ class Event:
     data: Any  # its publisher's JSON
     channel: str  # `user:<id>` or `all`
     position: Position
+    gap: Gap | None = None  # what is missing before it: set by what gives events alone
 
 
 @dataclass(frozen=True)
@@ -95,22 +114,13 @@ class Direct:
 
 
 @dataclass(frozen=True)
-class Missed:
-    """Publications that cannot be delivered: the log has dropped them, or the server has a new log."""
-
-    room: str  # or, for personal and broadcast events, `~me` or `~all`
-    lost: int | None  # their number, if it is known
-    reason: str
-
-
-@dataclass(frozen=True)
 class Acked:
     """Our publication with this id is in the log."""
 
     id: str
     room: str
-    position: Position | None
-    duplicate: bool
+    position: Position
+    duplicate: bool  # it was there already: this id had been published before
 
 
 @dataclass(frozen=True)
@@ -169,7 +179,7 @@ ClientEvent = (
     | Message
     | Event
     | Direct
-    | Missed
+    | Gap
     | Acked
     | Rejected
     | Presence

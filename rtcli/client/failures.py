@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import socket
 import ssl
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ _TLS_ENDED = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 _TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 _TOKEN_HINT = "give a valid one: rtcli token create --sub you --out t; then --token-file t"  # noqa: S105 - a hint
 FOREIGN_CREDENTIALS = "credentials go into -H 'Authorization: …', -H 'Cookie: …', --token-file"
+_CODE = re.compile("[a-z][a-z_]{0,63}")
 _WRONG_SERVER_HINT = "is that rtcli's port? give the full path with --url ws://host:port/path"
 
 
@@ -100,12 +102,14 @@ def _of_tls(error: ssl.SSLError, where: str) -> Failure:
 def of_status(status: int, where: str, *, what: str, retry_after: str | None = None) -> Failure:
     """The failure behind an unwanted HTTP status. `what` says what is missing: `no WebSocket`."""
     if status == 401:
-        error = CliError(f"{where} wants a valid token (401)", hint=_TOKEN_HINT, exit_code=Exit.AUTH)
+        message = f"{where} wants a valid token (401)"
+        error = CliError(message, hint=_TOKEN_HINT, exit_code=Exit.AUTH, code="invalid_token")
     elif status == 403:
         error = CliError(
             f"{where} does not allow this (403)",
             hint="see what your token may do: rtcli token inspect",
             exit_code=Exit.AUTH,
+            code="forbidden",
         )
     elif status in _TRANSIENT_STATUS:
         error = CliError(
@@ -187,11 +191,11 @@ def of_close(code: int, reason: str, where: str, *, retry_after_s: float | None 
     if code == CloseCode.REFUSED:
         error = _refused(reason, where)
     elif code == CloseCode.KICKED:
-        error = CliError(
-            f"{where} ended this connection and does not want it back ({said})", exit_code=Exit.AUTH
-        )
+        message = f"{where} ended this connection and does not want it back ({said})"
+        error = CliError(message, exit_code=Exit.AUTH, code=_code_in(reason) or "kicked")
     elif code == CloseCode.TOKEN_EXPIRED:
-        error = CliError(f"the token expired ({said})", hint=_TOKEN_HINT, exit_code=Exit.AUTH)
+        message = f"the token expired ({said})"
+        error = CliError(message, hint=_TOKEN_HINT, exit_code=Exit.AUTH, code="token_expired")
     elif should_reconnect(code) or code == CloseCode.NORMAL:
         error = CliError(
             f"{where} closed the connection ({said})",
@@ -214,5 +218,14 @@ def _refused(reason: str, where: str) -> CliError:
             f"{where} does not allow this ({reason})",
             hint="see what your token may do: rtcli token inspect",
             exit_code=Exit.AUTH,
+            code="forbidden",
         )
-    return CliError(f"{where} refused the token ({reason or '1008'})", hint=_TOKEN_HINT, exit_code=Exit.AUTH)
+    message = f"{where} refused the token ({reason or '1008'})"
+    code = _code_in(reason) or "invalid_token"
+    return CliError(message, hint=_TOKEN_HINT, exit_code=Exit.AUTH, code=code)
+
+
+def _code_in(reason: str) -> str:
+    """The error code that a reason begins with, empty for none."""
+    code = reason.partition(":")[0]
+    return code if _CODE.fullmatch(code) else ""

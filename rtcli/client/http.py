@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
@@ -88,20 +89,22 @@ def no_cookies() -> CookieJar:
 def make_http(
     endpoint: Endpoint,
     *,
-    tls: TlsOptions,
-    headers: list[tuple[str, str]],
+    context: ssl.SSLContext | None = None,
+    headers: Sequence[tuple[str, str]] = (),
     connect_timeout_s: float = CONNECT_TIMEOUT_S,
     read_timeout_s: float | None = None,
 ) -> httpx.AsyncClient:
     """Make a client for one server. Proxies come from the environment, but not for loopback addresses.
 
-    It is for `answers`, which read bounded answers and follow redirects. No cookie of a server is kept.
+    `context` is for TLS; without it, the system's certificate store is trusted. The client is for `answers`,
+    which read bounded answers and follow redirects. No cookie of a server is kept.
     """
-    context = tls.context() if endpoint.secure else True
+    if context is None and endpoint.secure:
+        context = TlsOptions().context()
     own = {"user-agent": USER_AGENT, "accept-encoding": ACCEPTED}
     given = {name.lower() for name, _ in headers}
     return httpx.AsyncClient(
-        verify=context,
+        verify=True if context is None else context,
         trust_env=not endpoint.is_loopback,
         headers=[*((name, value) for name, value in own.items() if name not in given), *headers],
         cookies=no_cookies(),

@@ -20,6 +20,7 @@ from rtcli.client import failures
 from rtcli.client.backoff import Reconnect
 from rtcli.client.failures import Failure
 from rtcli.client.net.answers import Answer, RedirectError, ask
+from rtcli.client.token_function import TokenFunction, current_token
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.paths import BATCH_PATH, ROOMS_PATH
 
@@ -78,13 +79,13 @@ class Server:
     http: httpx.AsyncClient
     base: str  # http://host:port
     where: str  # host:port, for people
-    token: Callable[[], str | None]
+    token: TokenFunction
 
     async def ask(
         self, method: str, path: str, body: bytes | None, *, max_bytes: int, timeout_s: float
     ) -> Answer | Failure:
         """Make one request, with a body of JSON or none; a Failure when there was no answer to it."""
-        token = self.token()
+        token = await current_token(self.token)
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         if body is not None:
             headers["Content-Type"] = "application/json"

@@ -18,9 +18,11 @@ import httpx
 
 from rtcli.client import failures
 from rtcli.client.backoff import Reconnect
+from rtcli.client.events import Lost
 from rtcli.client.failures import ConnectionLostError, Failure
 from rtcli.client.net.answers import RedirectError, open_answer, read_beginning
 from rtcli.client.net.explanation import MAX_BYTES, explanation
+from rtcli.client.token_function import TokenFunction, current_token
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.content_coding import ACCEPTED, ContentCodingError, ContentDecoder
 from rtcli.protocol.sse import ServerSentEvent, SSELimitError, SSEParser
@@ -38,15 +40,6 @@ class Opened:
 
     last_event_id: str
     away_s: float | None
-
-
-@dataclass(frozen=True)
-class Lost:
-    """The stream ended or could not be opened; the next attempt is in `retry_in_s` seconds."""
-
-    reason: str
-    retry_in_s: float
-    attempt: int
 
 
 @dataclass(frozen=True)
@@ -84,7 +77,7 @@ FOLLOW = StreamRequest()
 StreamItem = Opened | Lost | Batch
 
 
-class EventStream:
+class StreamFollower:
     """One event stream, followed over any number of connections.
 
     `token` returns the bearer token for each attempt (None: no Authorization header). `last_event_id` is an
@@ -98,7 +91,7 @@ class EventStream:
         *,
         where: str,
         reconnect: Reconnect,
-        token: Callable[[], str | None] | None = None,
+        token: TokenFunction = lambda: None,
         last_event_id: str = "",
         request: StreamRequest = FOLLOW,
         clock: Callable[[], float] = time.monotonic,
@@ -107,7 +100,7 @@ class EventStream:
         self._url = url
         self._where = where
         self._reconnect = reconnect
-        self._token = token or (lambda: None)
+        self._token = token
         self._request = request
         self._clock = clock
         self._lost_at: float | None = None
@@ -172,12 +165,12 @@ class EventStream:
         """Make the request. What is silent for too long is lost, also if it sends a head byte by byte."""
         timeout = self._http.timeout
         request = self._http.build_request(
-            self._request.method, self._url, headers=self._headers(), content=self._request.body
+            self._request.method, self._url, headers=await self._headers(), content=self._request.body
         )
         async with asyncio.timeout(None if timeout.read is None else timeout.read + (timeout.connect or 0.0)):
             return await open_answer(self._http, request)
 
-    def _headers(self) -> dict[bytes, bytes]:
+    async def _headers(self) -> dict[bytes, bytes]:
         headers = {b"Cache-Control": b"no-store"}
         given = self._http.headers
         if given.get("accept") == "*/*":  # what the library would send
@@ -188,7 +181,7 @@ class EventStream:
             headers[b"Accept-Encoding"] = b"identity"
         if self._request.body is not None and "content-type" not in given:
             headers[b"Content-Type"] = self._request.content_type.encode()
-        token = self._token()
+        token = await current_token(self._token)
         if token is not None:
             headers[b"Authorization"] = f"Bearer {token}".encode()
         if self.last_event_id:

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import NoReturn
 
 from websockets import exceptions as wse
@@ -18,33 +16,21 @@ from websockets.asyncio.client import ClientConnection
 
 from rtcli.client import failures
 from rtcli.client.backoff import Reconnect
+from rtcli.client.connection import WebSocketTarget
 from rtcli.client.conversation.state import ClientState
 from rtcli.client.events import ClientEvent, ConnectionWarning, Lost
 from rtcli.client.failures import ConnectionLostError, Failure
-from rtcli.client.http import CONNECT_TIMEOUT_S
 from rtcli.client.net.handshake import open_socket
+from rtcli.client.token_function import current_token
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.codes import CloseCode
 from rtcli.protocol.messages import MessageError, decode_server, encode
 from rtcli.protocol.messages.server import Closing, Connected, Error, ServerMessage
 from rtcli.protocol.paths import websocket_address
+from rtcli.protocol.position import Position
 
 _CLOSE_TIMEOUT_S = 1.0
 _STRANGER = "it does not greet as a server of rtcli does"
-
-
-@dataclass(frozen=True)
-class WebSocketTarget:
-    """Where to connect and how. `token` is called for each connection."""
-
-    url: str  # to which the client adds what it wants of events
-    where: str  # host:port, for people
-    token: Callable[[], str | None] = field(repr=False)
-    ssl: ssl.SSLContext | None = None
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    use_proxy: bool = True
-    connect_timeout_s: float = CONNECT_TIMEOUT_S
-    ping_interval_s: float = 10.0  # RFC 6455 pings; without an answer in that time the connection is lost
 
 
 class RealtimeClient:
@@ -84,9 +70,12 @@ class RealtimeClient:
 
     # -- what the user does --------------------------------------------------------------------------------
 
-    def join(self, room: str, *, history: int = 0) -> None:
-        """Join `room` now and after reconnections; the first time with its last `history` publications."""
-        self.state.join(room, history=history)
+    def join(self, room: str, *, history: int = 0, since: Position | None = None) -> None:
+        """Join `room` now and after reconnections.
+
+        The first time with what followed on `since`, or else with its last `history` publications.
+        """
+        self.state.join(room, history=history, since=since)
         self._wake.set()
 
     def leave(self, room: str) -> None:
@@ -94,11 +83,26 @@ class RealtimeClient:
         self.state.leave(room)
         self._wake.set()
 
-    def send(self, room: str, content: str) -> str:
+    def send(self, room: str, content: str, identifier: str | None = None) -> str:
         """Publish a text now or after the next reconnection; returns its id. Raises KeyError: not joined."""
-        identifier = self.state.send(room, content)
+        identifier = self.state.send(room, content, identifier)
         self._wake.set()
         return identifier
+
+    def withdraw(self, identifier: str) -> None:
+        """Do not send this text (again), and wait for no acknowledgement of it."""
+        self.state.withdraw(identifier)
+        self._wake.set()
+
+    def resume(self, room: str) -> None:
+        """Go on with a room that was held (`state.hold`)."""
+        self.state.resume(room)
+        self._wake.set()
+
+    def renew(self) -> None:
+        """Break the connection off and open a new one at once, which goes on with events that were held."""
+        self._retry_now.set()
+        self.cut()
 
     def typing(self, room: str, *, is_typing: bool) -> None:
         """Announce that we type or stopped."""
@@ -174,19 +178,24 @@ class RealtimeClient:
         finally:
             self._socket = None
             writer.cancel()
-            await asyncio.wait([writer])
-            await self._end(socket)
+            try:
+                await asyncio.wait([writer])
+            finally:
+                await self._end(socket)
             if not writer.cancelled() and not isinstance(writer.exception(), wse.ConnectionClosed):
                 writer.result()
 
     async def _end(self, socket: ClientConnection) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
-                await socket.close(CloseCode.NORMAL)
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                    await socket.close(CloseCode.NORMAL)
+        finally:
+            socket.transport.abort()  # if it is still open: also when we are cancelled
 
     async def _open(self) -> ClientConnection:
         target = self._target
-        self._last_token = target.token()
+        self._last_token = await current_token(target.token)
         headers = [*target.headers]
         if self._last_token is not None:
             headers.append(("Authorization", f"Bearer {self._last_token}"))
@@ -251,7 +260,7 @@ class RealtimeClient:
             if next_measure is not None and self._measure_every_s is not None and now >= next_measure:
                 self.state.ping(now)
                 next_measure = now + self._measure_every_s
-            self._refresh()
+            await self._refresh()
             for message in self.state.take_outgoing():
                 await socket.send(encode(message), text=True)
             due = min((at for at in (self.state.due(), next_measure) if at is not None), default=None)
@@ -260,11 +269,11 @@ class RealtimeClient:
                     await self._wake.wait()
             self._wake.clear()
 
-    def _refresh(self) -> None:
+    async def _refresh(self) -> None:
         if not self.state.token_expiring:
             return
         self.state.token_expiring = False
-        token = self._target.token()
+        token = await current_token(self._target.token)
         if token is not None and token != self._last_token:
             self._last_token = token
             self.state.refresh(token)

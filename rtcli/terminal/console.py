@@ -20,7 +20,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Literal, TextIO
 
-from rtcli.errors import CliError, Exit
+from rtcli.errors import CliError, Exit, RtcliError
 from rtcli.terminal.escaping import escape, json_text
 
 Style = Literal["bold", "dim", "red", "green", "yellow", "blue", "magenta", "cyan"]
@@ -172,7 +172,7 @@ class Console:
         if self.stderr_is_tty and not self.quiet and not self.is_dumb:
             self._say_raw(f"\r\x1b[2K{escape(text)}")
 
-    def error(self, error: CliError) -> None:
+    def error(self, error: RtcliError) -> None:
         """Write an error: two lines, `error:` and `hint:`, or one line of JSON with --json."""
         if self.json:
             self._say(json_text(self._error_record(error)))
@@ -181,7 +181,7 @@ class Console:
         if error.hint:
             self._say(f"{self.style('hint:', 'cyan', stream='stderr')} {escape(error.hint)}")
 
-    def _error_record(self, error: CliError) -> dict[str, object]:
+    def _error_record(self, error: RtcliError) -> dict[str, object]:
         return {
             "type": "error",
             "command": self.command,

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from rtcli import Client, ClientEvent, RtcliError
 from rtcli.apps.chat.input import COMMANDS, MAX_UNSENT, Command, Mistake, Say, parse_line
 from rtcli.apps.chat.model import ChatModel, Line, talk
 from rtcli.apps.chat.typing_throttle import TypingThrottle
-from rtcli.client.events import ClientEvent, Message
-from rtcli.client.validation import problem_with
-from rtcli.client.websocket import RealtimeClient
-from rtcli.errors import CliError
 from rtcli.protocol.messages.client import MAX_HISTORY
 from rtcli.protocol.rooms import ROOM_RULE, nfc, room_of
 from rtcli.terminal.escaping import escape
-
-MakeClient = Callable[[Callable[[ClientEvent], None]], RealtimeClient]  # with what is called for each event
-ReadHistory = Callable[[str, int], Awaitable[list[Message]]]  # of a room: its last `limit` messages
 
 
 class Controller:
@@ -32,8 +26,7 @@ class Controller:
         clear: Callable[[], None],
         clock: Callable[[], float],
         typing: TypingThrottle,
-        make_client: MakeClient,
-        read_history: ReadHistory,
+        client: Client,
     ) -> None:
         self.model = model
         self.typing = typing
@@ -42,8 +35,14 @@ class Controller:
         self._leave = leave
         self._clear = clear
         self._clock = clock
-        self._read_history = read_history
-        self.client = make_client(self.on_event)
+        self.client = client
+
+    async def follow(self) -> None:
+        """Connect, and show what happens until the client is closed. Raises RtcliError."""
+        updates = self.client.updates()
+        self.client.start()
+        async for event in updates:
+            self.on_event(event)
 
     def join(self, rooms: tuple[str, ...]) -> None:
         """Join the rooms and make the first one active."""
@@ -78,16 +77,16 @@ class Controller:
 
     def _say(self, text: str) -> None:
         self.typing.sent()
-        room = self.model.active or next(iter(self.client.state.rooms), "")
-        problem = problem_with(room, text)
-        if room not in self.client.state.rooms:
-            problem = "you are in no room; /join ROOM"
-        elif self.client.state.unsent >= MAX_UNSENT:
-            problem = f"offline, {MAX_UNSENT} are kept already"
-        if problem is not None:
-            self._print(f"not sent: {problem}")
-            return
-        self.client.send(room, text)
+        room = self.model.active or next(iter(self.client.rooms), "")
+        if room not in self.client.rooms:
+            self._print("not sent: you are in no room; /join ROOM")
+        elif len(self.client.unconfirmed) >= MAX_UNSENT:
+            self._print(f"not sent: offline, {MAX_UNSENT} are kept already")
+        else:
+            try:
+                self.client.send(room, text)
+            except RtcliError as error:
+                self._print(f"not sent: {escape(error.message)}")
 
     async def _command(self, name: str, argument: str) -> None:
         actions: dict[str, Callable[[str], Awaitable[None] | None]] = {
@@ -123,15 +122,13 @@ class Controller:
 
     def _part(self, room: str) -> None:
         room = nfc(room.removeprefix("#")) or self.model.active
-        if room not in self.client.state.rooms:
+        if room not in self.client.rooms:
             self._print("you are not in that room")
         else:
             self.client.leave(room)
 
     def _rooms(self) -> str:
-        marks = [
-            f"{'*' if room == self.model.active else ''}#{escape(room)}" for room in self.client.state.rooms
-        ]
+        marks = [f"{'*' if room == self.model.active else ''}#{escape(room)}" for room in self.client.rooms]
         return f"you are in: {', '.join(marks) or 'no room'}"
 
     async def _show_history(self, argument: str) -> None:
@@ -140,8 +137,8 @@ class Controller:
             self._print(f"it goes: /history N, with N from 1 to {MAX_HISTORY}")
             return
         try:
-            messages = await self._read_history(self.model.active, limit)
-        except CliError as error:
+            messages = await self.client.history(self.model.active, limit)
+        except RtcliError as error:
             self._print(escape(error.message))
             return
         self._show(self.model.past_messages(messages))
@@ -154,18 +151,15 @@ class Controller:
         self._print(f"others {'see' if self.typing.enabled else 'do not see'} that you type")
 
     def _status(self) -> list[str]:
-        state = self.client.state
         trip = self.model.round_trip_s
         lines = [
             f"{'connected' if self.model.connected else 'not connected'}"
             + (f", {trip * 1000:.1f} ms to the server and back" if trip is not None else "")
         ]
-        lines += [f"#{escape(room)} is at {state.position(room)}" for room in state.rooms]
-        return lines + [f"not sent: {escape(text, limit=200)}" for _, text in state.unacknowledged()]
+        lines += [f"#{escape(room)} is at {self.client.position(room)}" for room in self.client.rooms]
+        return lines + [f"not sent: {escape(text, limit=200)}" for _, text in self.client.unconfirmed]
 
 
-def unsent_lines(client: RealtimeClient) -> list[Line]:
+def unsent_lines(client: Client) -> list[Line]:
     """The texts that are lost when we leave now, for the person to copy."""
-    return [
-        talk(f"not sent to #{escape(room)}: {escape(text)}") for room, text in client.state.unacknowledged()
-    ]
+    return [talk(f"not sent to #{escape(room)}: {escape(text)}") for room, text in client.unconfirmed]

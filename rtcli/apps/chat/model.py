@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from rtcli.apps.chat.render import name_of, sentence
-from rtcli.client.events import (
+from rtcli import (
     Acked,
     ClientEvent,
     Connected,
@@ -24,6 +23,7 @@ from rtcli.client.events import (
     RoundTrip,
     TypingChanged,
 )
+from rtcli.apps.chat.render import name_of, sentence
 from rtcli.protocol.messages.client import MAX_CONTENT
 from rtcli.protocol.tokens import MAX_USER_ID
 from rtcli.terminal.clock import clock_time

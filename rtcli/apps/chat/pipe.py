@@ -13,18 +13,9 @@ from dataclasses import dataclass
 
 import msgspec
 
+from rtcli import Acked, Client, ClientEvent, JoinRefused, Message, Rejected, RtcliError, TypingChanged
 from rtcli.apps.chat.input import MAX_LINE_BYTES, MAX_UNSENT
 from rtcli.apps.chat.render import plain_line, record, sentence
-from rtcli.client.events import (
-    Acked,
-    ClientEvent,
-    JoinRefused,
-    Message,
-    Rejected,
-    TypingChanged,
-)
-from rtcli.client.validation import problem_with
-from rtcli.client.websocket import RealtimeClient
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.rooms import ROOM_RULE, nfc
 from rtcli.terminal.console import Console
@@ -111,11 +102,11 @@ class Pipe:
 
     # -- the run -------------------------------------------------------------------------------------------
 
-    async def run(self, client: RealtimeClient) -> int:
+    async def run(self, client: Client) -> int:
         """Connect, join, send the lines of stdin, and end in order."""
         for room in self._options.rooms:
             client.join(room, history=self._options.history)
-        talking = asyncio.ensure_future(client.run())
+        talking = asyncio.ensure_future(self._follow(client))
         feeding = asyncio.ensure_future(self._feed(client))
         enough = asyncio.ensure_future(self._enough.wait())
         try:
@@ -126,20 +117,29 @@ class Pipe:
                 feeding.result()
             await client.close()
             await talking
-        except CliError as error:
+        except RtcliError:
             self._report_unconfirmed(client)
-            raise self._failure or error from None
+            if self._failure is not None:
+                raise self._failure from None
+            raise
         finally:
             for task in (talking, feeding, enough):
                 task.cancel()
             await asyncio.gather(talking, feeding, enough, return_exceptions=True)
+            await client.close()
         return self._outcome(client)
 
-    def _outcome(self, client: RealtimeClient) -> int:
-        if client.state.unsent:
+    async def _follow(self, client: Client) -> None:
+        updates = client.updates()
+        client.start()
+        async for event in updates:
+            self.on_event(event)
+
+    def _outcome(self, client: Client) -> int:
+        if client.unconfirmed:
             self._report_unconfirmed(client)
             raise CliError(
-                f"{client.state.unsent} of the lines were not confirmed",
+                f"{len(client.unconfirmed)} of the lines were not confirmed",
                 hint="they may or may not have arrived",
                 exit_code=Exit.CANNOT_CONNECT,
             )
@@ -147,13 +147,13 @@ class Pipe:
             raise self._failure
         return Exit.OK
 
-    def _report_unconfirmed(self, client: RealtimeClient) -> None:
-        if client.state.unsent and self._lines:
+    def _report_unconfirmed(self, client: Client) -> None:
+        if client.unconfirmed and self._lines:
             numbers = ", ".join(str(number) for number in sorted(self._lines.values())[:20])
             self._console.warning(f"not confirmed: line {numbers}")
 
-    async def _feed(self, client: RealtimeClient) -> None:
-        await self._until(lambda: client.state.settled or self._failure is not None)
+    async def _feed(self, client: Client) -> None:
+        await self._until(lambda: client.settled or self._failure is not None)
         if self._failure is not None:
             raise self._failure
         if not self._options.read_stdin:
@@ -162,17 +162,17 @@ class Pipe:
         async for line in read_lines(max_bytes=MAX_LINE_BYTES):
             number += 1
             self._send(client, number, line)
-            await self._until(lambda: client.state.unsent < MAX_UNSENT)
+            await self._until(lambda: len(client.unconfirmed) < MAX_UNSENT)
         try:
             async with asyncio.timeout(self._options.ack_timeout_s):
-                await self._until(lambda: client.state.unsent == 0)
+                await self._until(lambda: not client.unconfirmed)
         except TimeoutError:
             return
         if math.isinf(self._options.linger_s):
             await asyncio.Future()
         await asyncio.sleep(self._options.linger_s)
 
-    def _send(self, client: RealtimeClient, number: int, line: str | None) -> None:
+    def _send(self, client: Client, number: int, line: str | None) -> None:
         if line is None:
             self._reject(number, f"it is longer than {MAX_LINE_BYTES} bytes", "too_long")
             return
@@ -182,13 +182,10 @@ class Pipe:
             room, text = nfc(frame.room or room), frame.text
         if not text:
             return
-        problem = problem_with(room, text)
-        if room not in client.state.rooms:
-            problem = f"#{room} is not joined"
-        if problem is not None:
-            self._reject(number, problem, "too_long")
-            return
-        self._lines[client.send(room, text)] = number
+        try:
+            self._lines[client.send(room, text)] = number
+        except RtcliError as error:
+            self._reject(number, error.message, "too_long")
 
     def _frame(self, number: int, line: str) -> Frame:
         try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
-from rtcli.apps.chat.controller import Controller, MakeClient, ReadHistory, unsent_lines
+from rtcli import Client
+from rtcli.apps.chat.controller import Controller, unsent_lines
 from rtcli.apps.chat.input import MAX_LINE_BYTES
 from rtcli.apps.chat.model import ChatModel, Line, fold_presence
 from rtcli.apps.chat.typing_throttle import TypingThrottle
@@ -22,8 +23,7 @@ class PlainChat:
         rooms: tuple[str, ...],
         history: int,
         console: Console,
-        make_client: MakeClient,
-        read_history: ReadHistory,
+        client: Client,
     ) -> None:
         self._rooms = rooms
         self._console = console
@@ -35,11 +35,10 @@ class PlainChat:
             leave=self._left.set,
             clear=lambda: None,
             clock=time.monotonic,
-            make_client=make_client,
-            read_history=read_history,
+            client=client,
             typing=TypingThrottle(enabled=False),  # the text is not known before it is entered
         )
-        self.client = self.controller.client
+        self.client = client
 
     def _show(self, lines: list[Line]) -> None:
         self._console.write_lines(
@@ -50,7 +49,7 @@ class PlainChat:
     async def run(self) -> int:
         """Run until the person leaves; returns the exit code. Raises CliError when it cannot reconnect."""
         self.controller.join(self._rooms)
-        talking = asyncio.ensure_future(self.client.run())
+        talking = asyncio.ensure_future(self.controller.follow())
         typing = asyncio.ensure_future(self._read())
         leaving = asyncio.ensure_future(self._left.wait())
         tasks = (talking, typing, leaving)
@@ -65,11 +64,12 @@ class PlainChat:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self.client.close()
             self._show(unsent_lines(self.client))
-        return Exit.CANNOT_CONNECT if self.client.state.unsent else Exit.OK
+        return Exit.CANNOT_CONNECT if self.client.unconfirmed else Exit.OK
 
     async def _read(self) -> None:
         async for line in read_lines(max_bytes=MAX_LINE_BYTES):
             await self.controller.enter(line or "")
-        while self.client.state.unsent:  # noqa: ASYNC110 - until the last acknowledgement or Ctrl-C
+        while self.client.unconfirmed:  # noqa: ASYNC110 - until the last acknowledgement or Ctrl-C
             await asyncio.sleep(0.05)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from rtcli.client.events import (
+from rtcli import (
     Acked,
     ClientEvent,
     ConnectionWarning,
+    Gap,
     Joined,
     JoinRefused,
     Left,
     Lost,
     Message,
-    Missed,
     Presence,
     Reconnected,
     Rejected,
@@ -50,7 +50,7 @@ def sentence(event: ClientEvent) -> str | None:
             text = f"lost ({reason[:100]}), retrying in {format_duration(delay)}"
         case Reconnected(away_s=away, caught_up=count):
             text = f"back after {format_duration(away)}" + (f", {count} caught up" if count else "")
-        case Missed(room=room, lost=lost, reason=reason):
+        case Gap(room=room, lost=lost, reason=reason):
             what = "messages" if lost is None else f"{lost} message{'' if lost == 1 else 's'}"
             text = f"could not resume #{room}: {what} will not come ({_REASONS.get(reason, reason)})"
         case Joined(room=room, rejoined=False, member_count=count):
@@ -97,9 +97,8 @@ def _facts(event: ClientEvent) -> tuple[str | None, dict[str, object]]:
                 "resumed": event.rejoined,
             }
         case Acked():
-            place = None if event.position is None else str(event.position)
-            kind, facts = "ack", {"room": event.room, "client_id": event.id, "id": place}
-        case Missed():
+            kind, facts = "ack", {"room": event.room, "client_id": event.id, "id": str(event.position)}
+        case Gap():
             kind, facts = "gap", {"room": event.room, "lost": event.lost, "reason": event.reason}
         case Presence():
             state = "join" if event.here else "leave"

@@ -38,8 +38,8 @@ from prompt_toolkit.output import ColorDepth, Output
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.styles import Style
 
-from rtcli import files
-from rtcli.apps.chat.controller import Controller, MakeClient, ReadHistory, unsent_lines
+from rtcli import Client, files
+from rtcli.apps.chat.controller import Controller, unsent_lines
 from rtcli.apps.chat.input import COMMANDS
 from rtcli.apps.chat.model import ChatModel, Line, fold_presence
 from rtcli.apps.chat.status import status_line
@@ -78,8 +78,7 @@ class Screen:
         self,
         options: ScreenOptions,
         console: Console,
-        make_client: MakeClient,
-        read_history: ReadHistory,
+        client: Client,
         *,
         clock: Callable[[], float] = time.monotonic,
         input: Input | None = None,  # noqa: A002 - prompt_toolkit's own word
@@ -103,10 +102,9 @@ class Screen:
             clear=self._clear,
             clock=clock,
             typing=TypingThrottle(enabled=options.typing),
-            make_client=make_client,
-            read_history=read_history,
+            client=client,
         )
-        self.client = self.controller.client
+        self.client = client
         self.buffer = Buffer(
             completer=WordCompleter([f"/{name}" for name in COMMANDS], sentence=True),
             history=_history(options.history_file),
@@ -120,8 +118,9 @@ class Screen:
     async def run(self) -> int:
         """Run until the person leaves; returns the exit code. Raises CliError when it cannot reconnect."""
         self.controller.join(self._options.rooms)
-        talking = asyncio.ensure_future(self.client.run())
+        talking = asyncio.ensure_future(self.controller.follow())
         printing = asyncio.ensure_future(self._print())
+        measuring = asyncio.ensure_future(self._measure())
         for task in (talking, printing):  # neither goes on without the other
             task.add_done_callback(lambda _: self._leave(Exit.OK))
         try:
@@ -133,10 +132,11 @@ class Screen:
                 if task.done():
                     task.result()
         finally:
-            tasks = (talking, printing, *self._entering, *self._failed)
+            tasks = (talking, printing, measuring, *self._entering, *self._failed)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self.client.close()
             self._write(self._pending)
             self._write(unsent_lines(self.client))
         return code
@@ -146,10 +146,15 @@ class Screen:
         if self.model.connected:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_ACKS_S):
-                    while self.client.state.unsent:  # noqa: ASYNC110 - at most two seconds, at the very end
+                    while self.client.unconfirmed:  # noqa: ASYNC110 - at most two seconds, at the very end
                         await asyncio.sleep(BATCH_S)
         await self.client.close()
-        return Exit.CANNOT_CONNECT if self.client.state.unsent and code == Exit.OK else code
+        return Exit.CANNOT_CONNECT if self.client.unconfirmed and code == Exit.OK else code
+
+    async def _measure(self) -> None:
+        while True:
+            self.client.ping()
+            await asyncio.sleep(MEASURE_S)
 
     def _leave(self, code: int) -> None:
         if self.application.is_running and not self.application.is_done:
@@ -278,7 +283,7 @@ class Screen:
         if self._clock() - self._interrupted_at < _LEAVE_TWICE_S:
             return " Press Ctrl-C again to leave, or Ctrl-D"
         width = self.application.output.get_size().columns
-        return status_line(self.model, unsent=self.client.state.unsent, now=self._clock(), width=width)
+        return status_line(self.model, unsent=len(self.client.unconfirmed), now=self._clock(), width=width)
 
 
 def _terminal() -> Output:

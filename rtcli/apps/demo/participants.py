@@ -5,24 +5,22 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 
+import rtcli
 from rtcli.apps.chat.render import sentence
 from rtcli.apps.demo.transcript import Transcript
-from rtcli.apps.tail.render import ReceivedEvent
 from rtcli.client.backoff import Reconnect
+from rtcli.client.connection import WebSocketTarget
 from rtcli.client.endpoint import Endpoint
-from rtcli.client.events import ClientEvent, Joined, Lost, Message, Missed, Reconnected
-from rtcli.client.http import TlsOptions, make_http
-from rtcli.client.sse import Batch, EventStream
-from rtcli.client.websocket import RealtimeClient, WebSocketTarget
+from rtcli.client.events import ClientEvent, Gap, Joined, Lost, Message, Reconnected
+from rtcli.client.websocket import RealtimeClient
 from rtcli.errors import CliError, Exit
-from rtcli.protocol.paths import EVENT_STREAM_PATH, WEBSOCKET_PATH
+from rtcli.protocol.paths import WEBSOCKET_PATH
 
 ROOM = "general"
 PATIENCE_S = 15.0
-_ROOM_QUERY = f"{EVENT_STREAM_PATH}?room={ROOM}"
 
 
 class Deliveries:
@@ -114,7 +112,7 @@ class Person:
                 self.present = False
             case _:
                 pass
-        if isinstance(event, Lost | Reconnected | Missed):
+        if isinstance(event, Lost | Reconnected | Gap):
             self._transcript.status(self.name, sentence(event) or "")
         self._deliveries.notify()
 
@@ -133,31 +131,18 @@ class TailParticipant:
 
     async def run(self) -> None:
         """Follow until cancelled."""
-        async with make_http(self._endpoint, tls=TlsOptions(), headers=[]) as http:
-            stream = EventStream(
-                http,
-                self._endpoint.http_url(_ROOM_QUERY),
-                where=self._endpoint.authority,
-                reconnect=Reconnect(random.Random(0), started=time.monotonic()),  # noqa: S311 - jitter
-                token=self._token,
-            )
-            async for item in stream.items():
-                if isinstance(item, Batch):
-                    self._show(item)
+        async with rtcli.events(self._endpoint.base, rooms=[ROOM], token=self._token) as stream:
+            async for update in stream.updates():
+                if isinstance(update, rtcli.Opened):
+                    self.ready = True
+                    self._deliveries.notify()
+                elif isinstance(update, rtcli.StreamEvent) and update.event == "new_message":
+                    self._show(update.json())
 
-    def _show(self, batch: Batch) -> None:
-        for event in batch.events:
-            if event.event == "ready":
-                self.ready = True
-                self._deliveries.notify()
-            elif event.event == "new_message":
-                fields = ReceivedEvent(event, time.time()).fields
-                text = str(fields.get("content"))
-                took_s = self._deliveries.received("tail", text)
-                place = f"{fields.get('epoch')}-{fields.get('offset')}"
-                self._transcript.sees(
-                    "tail", f"id {place}  {fields.get('sender_name')}: {text}", took_s=took_s
-                )
+    def _show(self, message: Mapping[str, object]) -> None:
+        text, place = str(message["content"]), f"{message['epoch']}-{message['offset']}"
+        took_s = self._deliveries.received("tail", text)
+        self._transcript.sees("tail", f"id {place}  {message['sender_name']}: {text}", took_s=took_s)
 
 
 @asynccontextmanager

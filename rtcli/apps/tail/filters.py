@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rtcli import StreamEvent
 from rtcli.errors import CliError
-from rtcli.protocol.sse import ServerSentEvent
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class EventFilter:
     unwanted: frozenset[str]
     pattern: re.Pattern[str] | None
 
-    def accepts(self, event: ServerSentEvent) -> bool:
+    def accepts(self, event: StreamEvent) -> bool:
         """Whether this event is shown."""
         if self.wanted and event.event not in self.wanted:
             return False

@@ -5,28 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from contextlib import aclosing
 from dataclasses import dataclass
 
-from rtcli.apps.tail.cursor import DuplicateFilter, GapRecord, Ready, reached, read_gap, read_ready
+from rtcli import CaughtUp, ConnectionWarning, EventStream, Gap, Lost, Opened, StreamEvent, StreamUpdate
 from rtcli.apps.tail.exec import Executor
 from rtcli.apps.tail.filters import EventFilter
-from rtcli.apps.tail.render import Output, ReceivedEvent, renderer
+from rtcli.apps.tail.render import Output, ReceivedEvent, gap_record, gap_sentence, renderer
 from rtcli.apps.tail.state_file import StateFile
-from rtcli.client.sse import Batch, EventStream, Lost, Opened
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.messages import format_timestamp
-from rtcli.protocol.publication import DIRECT, SKIPPED
-from rtcli.protocol.sse import ServerSentEvent
 from rtcli.terminal.console import Console
 from rtcli.terminal.escaping import json_text
 from rtcli.units import format_duration
-
-# Events of rtcli streams that are about the stream itself. Shown when --event asks for them.
-PROTOCOL_EVENTS = frozenset({"ready", "heartbeat", "closing", "error", "gap", SKIPPED})
-
-# The data of the last event of many answers of language models; nothing comes after it.
-DONE = "[DONE]"
 
 
 @dataclass(frozen=True)
@@ -34,7 +24,6 @@ class TailOptions:
     """What a tail does with the events of its stream."""
 
     what: str  # the name of the stream, for people
-    is_rtcli: bool  # a stream of an rtcli server, with protocol events
     output: Output = Output.DEFAULT
     count: int | None = None
     follow: bool = True
@@ -68,88 +57,88 @@ class Tail:
         self._render = renderer(options.output, for_terminal=console.stdout_is_tty)
         self._buffer = bytearray()
         self._shown = 0
-        self._away_s: float | None = None
-        self._resumed_from = stream.last_event_id
-        self._ready: Ready | None = None
-        self._duplicates = DuplicateFilter()
+        self._done_id: str | None = None  # of the last event that is done, and not kept yet
         self._timer: asyncio.TimerHandle | None = None
 
     async def run(self) -> int:
         """Follow until the count is reached, the server answers 204, or (with follow=False) all is shown."""
+        updates = self._stream.updates()
+        self._stream.start()
         try:
-            async with aclosing(self._stream.items()) as items:
-                async for item in items:
-                    if await self._handle(item):
-                        break
+            async for update in updates:
+                if await self._handle(update):
+                    break
+                if not updates.pending:
+                    self._settle()
         finally:
-            if self._timer is not None:
-                self._timer.cancel()
+            try:
+                self._settle()  # the events that were shown are done, even if a later one failed
+            finally:
+                if self._timer is not None:
+                    self._timer.cancel()
+                await self._stream.close()
         return Exit.OK
 
-    async def _handle(self, item: Opened | Lost | Batch) -> bool:
+    async def _handle(self, update: StreamUpdate) -> bool:
         """Process it; returns whether the tail is done."""
-        if isinstance(item, Batch):
-            return await self._handle_events(item.events)
-        if isinstance(item, Opened):
-            return self._on_opened(item)
-        self._console.status(f"lost ({item.reason}), retrying in {format_duration(item.retry_in_s)}")
-        self._resumed_from = self._stream.last_event_id
+        match update:
+            case StreamEvent():
+                return await self._handle_event(ReceivedEvent(update, self._wall()))
+            case Opened():
+                return self._on_opened(update)
+            case CaughtUp():
+                return not self._options.follow
+            case Lost():
+                self._console.status(
+                    f"lost ({update.reason}), retrying in {format_duration(update.retry_in_s)}"
+                )
+            case Gap():
+                self._on_gap(update)
+            case ConnectionWarning():
+                self._console.warning(update.message)
         return False
 
     def _on_opened(self, opened: Opened) -> bool:
-        self._away_s = opened.away_s
-        if self._options.is_rtcli:
-            return False  # `ready` follows, with more details
-        if opened.away_s is not None:
-            self._console.status(f"back after {format_duration(opened.away_s)}")
+        self._done_id = opened.last_event_id or None
+        if opened.away_s is None:
+            resumed = ", resuming where it stopped" if opened.resumes else ""
+            self._console.status(f"following {self._options.what}{resumed}")
         else:
-            self._announce(resuming=bool(opened.last_event_id))
+            caught_up = f", {opened.caught_up} caught up" if opened.caught_up else ""
+            self._console.status(f"back after {format_duration(opened.away_s)}{caught_up}")
         return self._is_done()
-
-    def _announce(self, *, resuming: bool) -> None:
-        resumed = ", resuming where it stopped" if resuming else ""
-        self._console.status(f"following {self._options.what}{resumed}")
 
     def _is_done(self) -> bool:
         return self._options.count is not None and self._shown >= self._options.count
 
     # -- events --------------------------------------------------------------------------------------------
 
-    async def _handle_events(self, events: list[ServerSentEvent]) -> bool:
-        last_id = None
-        done = False
-        try:
-            for event in events:
-                done = await self._handle_event(ReceivedEvent(event, self._wall()))
-                last_id = event.id
-                if done:
-                    break
-        finally:
-            # The events that were shown are done, even if a later one failed.
-            self._flush()
-            if last_id is not None:
-                self._keep(last_id)
-        return done
-
     async def _handle_event(self, seen: ReceivedEvent) -> bool:
         event = seen.event
-        protocol = self._options.is_rtcli and event.event in PROTOCOL_EVENTS
-        numbered = self._options.is_rtcli and not protocol and event.event != DIRECT
-        if numbered and not self._duplicates.is_new(event.id):
-            self._console.warning(f"the server sent {event.id} again; it was left out")
-            return False
-        is_last = not self._options.is_rtcli and event.data == DONE
-        if is_last and self._options.output is not Output.RAW:
-            return True
-        done = self._on_protocol_event(seen) if protocol else is_last
-        if (not protocol or event.event in self._accept.wanted) and self._accept.accepts(event):
+        if event.about_stream:
+            self._on_closing(seen)
+        if self._is_shown(event) and self._accept.accepts(event):
             self._buffer += self._render(seen)
             self._shown += 1
             await self._execute(seen)
-        return done or self._is_done() or self._has_shown_all(event.id)
+        self._done_id = event.id
+        return self._is_done()
 
-    def _has_shown_all(self, last_id: str) -> bool:
-        return not self._options.follow and self._ready is not None and reached(last_id, self._ready.tops)
+    def _is_shown(self, event: StreamEvent) -> bool:
+        """What is about the stream itself is shown when --event asks for it, or all as it came."""
+        if not event.about_stream:
+            return True
+        if not self._stream.is_rtcli:  # the mark at the end of an answer
+            return self._options.output is Output.RAW
+        return event.event in self._accept.wanted
+
+    def _on_closing(self, seen: ReceivedEvent) -> None:
+        match seen.event.event:
+            case "error":
+                said = f"{seen.fields.get('code')}: {seen.fields.get('message')}"
+                self._console.status(f"the server ends the stream ({said})")
+            case "closing":
+                self._console.status(f"the server is closing ({seen.fields.get('reason')})")
 
     async def _execute(self, seen: ReceivedEvent) -> None:
         if self._executor is None:
@@ -173,8 +162,11 @@ class Tail:
             data, self._buffer = bytes(self._buffer), bytearray()
             self._console.write_bytes(data)
 
-    def _keep(self, last_id: str) -> None:
-        if self._state is None:
+    def _settle(self) -> None:
+        """Write what is shown, and keep the id of the last event that is done."""
+        self._flush()
+        last_id, self._done_id = self._done_id, None
+        if self._state is None or last_id is None:
             return
         due_s = self._state.record(last_id, now=self._clock())
         if due_s is not None and self._timer is None:
@@ -187,41 +179,15 @@ class Tail:
             with contextlib.suppress(CliError):
                 self._state.save(now=self._clock())
 
-    # -- protocol events of rtcli streams ------------------------------------------------------------------
-
-    def _on_protocol_event(self, seen: ReceivedEvent) -> bool:
-        """Process it; returns whether the tail is done."""
-        match seen.event.event:
-            case "ready":
-                return self._on_ready(seen)
-            case "gap":
-                self._on_gap(read_gap(seen), seen.timestamp)
-            case "error":
-                said = f"{seen.fields.get('code')}: {seen.fields.get('message')}"
-                self._console.status(f"the server ends the stream ({said})")
-            case "closing":
-                self._console.status(f"the server is closing ({seen.fields.get('reason')})")
-        return False
-
-    def _on_ready(self, seen: ReceivedEvent) -> bool:
-        ready = self._ready = read_ready(seen, self._resumed_from)
-        if self._away_s is None:
-            self._announce(resuming=bool(self._resumed_from))
-        else:
-            caught_up = f", {ready.replayed} caught up" if ready.replayed else ""
-            self._console.status(f"back after {format_duration(self._away_s)}{caught_up}")
-        for gap in ready.gaps:
-            self._on_gap(gap, format_timestamp(seen.received))
-        return self._is_done()
-
-    def _on_gap(self, gap: GapRecord, timestamp: str) -> None:
+    def _on_gap(self, gap: Gap) -> None:
         if self._options.output is Output.JSON:
-            self._buffer += f"{json_text(gap.record(timestamp))}\n".encode()
-        self._console.status(str(gap))
+            record = gap_record(gap, format_timestamp(self._wall()))
+            self._buffer += f"{json_text(record)}\n".encode()
+        self._console.status(gap_sentence(gap))
         if self._options.fail_on_gap:
             self._flush()
             raise CliError(
-                f"{gap}",
+                gap_sentence(gap),
                 hint="keep more on the server (serve --history-size), or start over with --state-reset",
                 exit_code=Exit.SERVER,
             )

@@ -12,12 +12,14 @@ from functools import cached_property
 
 import msgspec
 
+from rtcli import Gap, Position, StreamEvent
 from rtcli.protocol.messages import format_timestamp
-from rtcli.protocol.sse import ServerSentEvent, encode_event
+from rtcli.protocol.sse import encode_event
 from rtcli.terminal.clock import clock_time
 from rtcli.terminal.escaping import escape, escape_json, json_text
 
 MAX_SHOWN = 16_384  # characters of an event on a terminal; there is no limit in a pipe
+_OWN_NAMES = {"~me": "your events", "~all": "broadcasts"}  # of channels that are no rooms
 
 
 class Output(StrEnum):
@@ -33,7 +35,7 @@ class Output(StrEnum):
 class ReceivedEvent:
     """An event, and when it arrived (unix seconds)."""
 
-    event: ServerSentEvent
+    event: StreamEvent
     received: float
 
     @cached_property
@@ -95,7 +97,7 @@ def _data_line(data: str) -> str:
         return escape(data)
 
 
-def render_raw(event: ServerSentEvent) -> bytes:
+def render_raw(event: StreamEvent) -> bytes:
     """The event in its wire format, byte for byte as our encoder writes it."""
     return encode_event(id=event.id or None, event=event.event, data=event.data)
 
@@ -116,3 +118,21 @@ def renderer(output: Output, *, for_terminal: bool) -> Callable[[ReceivedEvent],
 
 def _escape_lines(data: bytes) -> bytes:
     return b"\n".join(escape(line).encode() for line in data.decode("utf-8", "replace").split("\n"))
+
+
+def gap_record(gap: Gap, timestamp: str) -> dict[str, object]:
+    """A gap as a record of `--json`."""
+    where = {"room": gap.room} if gap.is_room else {"channel": _OWN_NAMES[gap.room]}
+    ends = {"from": _place(gap.after), "to": _place(gap.upto)}
+    return {"type": "gap", "ts": timestamp, **where, **ends, "lost": gap.lost, "reason": gap.reason}
+
+
+def gap_sentence(gap: Gap) -> str:
+    """A gap in words."""
+    where = f"#{gap.room}" if gap.is_room else _OWN_NAMES[gap.room]
+    lost = "an unknown number of" if gap.lost is None else str(gap.lost)
+    return f"gap in {where}: {lost} events will not come ({gap.reason})"
+
+
+def _place(position: Position | None) -> str | None:
+    return None if position is None else str(position)

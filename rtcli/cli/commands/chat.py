@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+import rtcli
 from rtcli.apps import DEFAULT_ROOM
 from rtcli.apps.chat.pipe import Pipe, PipeOptions
 from rtcli.apps.chat.plain import PlainChat
-from rtcli.apps.chat.server_access import ServerAccess
 from rtcli.cli import options, signals
 from rtcli.cli.bundles import takes_bundles
 from rtcli.cli.connection import ConnectionOptions, make_connection
@@ -27,6 +26,8 @@ from rtcli.protocol.messages import format_timestamp
 from rtcli.terminal.console import console
 
 SCREEN_HISTORY = 20
+
+MakeClient = Callable[[], rtcli.Client]  # inside the event loop
 
 app = options.new_app()
 
@@ -89,12 +90,21 @@ def chat(
         raise CliError("--timeout needs --count", hint="to end after a time with 0: --duration")
     rooms = tuple(dict.fromkeys(check_room(name) for name in room or [DEFAULT_ROOM]))
     connection = make_connection(server)
-    access = ServerAccess(connection, server.wait)
+
+    def make_client() -> rtcli.Client:
+        return rtcli.connect(
+            connection.endpoint.url,
+            token=connection.token,
+            headers=connection.headers,
+            ssl_context=connection.ssl_context(),
+            wait_s=server.wait or 0.0,
+        )
+
     mode = _choose_mode(listen=how.listen, plain=how.plain, json=console_options.json)
     if mode is Mode.SCREEN:
-        main = _run_screen(access, rooms, how)
+        main = _run_screen(make_client, rooms, how)
     elif mode is Mode.LINES:
-        main = _run_lines(access, rooms, how)
+        main = _run_lines(make_client, rooms, how)
     else:
         pipe_options = PipeOptions(
             rooms=rooms,
@@ -106,7 +116,7 @@ def chat(
             linger_s=how.linger,
             ack_timeout_s=how.ack_timeout,
         )
-        main = _run_pipe(access, pipe_options)
+        main = _run_pipe(make_client, pipe_options)
     with connection.explaining_refusal():
         return signals.run(end.limit().apply(main))
 
@@ -135,19 +145,16 @@ def _screen_history(how: ChatOptions) -> int:
     return SCREEN_HISTORY if how.history is None else how.history
 
 
-async def _run_pipe(access: ServerAccess, pipe_options: PipeOptions) -> int:
-    pipe = Pipe(pipe_options, console, lambda: format_timestamp(time.time()))
-    return await pipe.run(access.make_client(pipe.on_event))
+async def _run_pipe(make_client: MakeClient, pipe_options: PipeOptions) -> int:
+    return await Pipe(pipe_options, console, lambda: format_timestamp(time.time())).run(make_client())
 
 
-async def _run_lines(access: ServerAccess, rooms: tuple[str, ...], how: ChatOptions) -> int:
-    return await PlainChat(
-        rooms, _screen_history(how), console, access.make_client, access.read_history
-    ).run()
+async def _run_lines(make_client: MakeClient, rooms: tuple[str, ...], how: ChatOptions) -> int:
+    return await PlainChat(rooms, _screen_history(how), console, make_client()).run()
 
 
-async def _run_screen(access: ServerAccess, rooms: tuple[str, ...], how: ChatOptions) -> int:
-    from rtcli.apps.chat.screen import MEASURE_S, Screen, ScreenOptions  # noqa: PLC0415 - prompt_toolkit is slow to import
+async def _run_screen(make_client: MakeClient, rooms: tuple[str, ...], how: ChatOptions) -> int:
+    from rtcli.apps.chat.screen import Screen, ScreenOptions  # noqa: PLC0415 - prompt_toolkit is slow to import
 
     screen_options = ScreenOptions(
         rooms=rooms,
@@ -155,8 +162,7 @@ async def _run_screen(access: ServerAccess, rooms: tuple[str, ...], how: ChatOpt
         typing=not how.no_typing,
         history_file=_history_file(console.env),
     )
-    make_client = partial(access.make_client, measure_every_s=MEASURE_S)
-    return await Screen(screen_options, console, make_client, access.read_history).run()
+    return await Screen(screen_options, console, make_client()).run()
 
 
 def _history_file(env: Mapping[str, str]) -> Path | None:

@@ -4,31 +4,25 @@ from __future__ import annotations
 
 import shlex
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+import rtcli
 from rtcli.apps.tail.exec import Executor
 from rtcli.apps.tail.filters import make_filter
 from rtcli.apps.tail.follow import TailOptions
-from rtcli.apps.tail.plan import (
-    TailPlan,
-    check_last_id,
-    describe_stream,
-    is_rtcli_stream,
-    make_request,
-    stream_address,
-)
+from rtcli.apps.tail.plan import TailPlan, check_last_id, describe_stream, make_request
 from rtcli.apps.tail.render import Output
 from rtcli.apps.tail.state_file import StateFile, filter_hash
 from rtcli.cli import options, signals
 from rtcli.cli.bundles import takes_bundles
-from rtcli.cli.connection import ConnectionOptions, make_connection
+from rtcli.cli.connection import ConnectionOptions, make_stream_connection
 from rtcli.cli.limits import EndOptions, Limit
-from rtcli.client.endpoint import parse_endpoint
 from rtcli.errors import CliError
 from rtcli.protocol.messages import format_timestamp
 from rtcli.protocol.rooms import nfc
@@ -171,11 +165,8 @@ def tail_events(
         raise CliError(
             f"{stream_url!r} is not a URL", hint=f"a room: rtcli tail-events --room {shlex.quote(stream_url)}"
         )
-    connection = make_connection(
-        server if stream_url is None else replace(server, url=stream_url),
-        find_token=stream_url is None or is_rtcli_stream(parse_endpoint(stream_url)),
-    )
-    is_rtcli = is_rtcli_stream(connection.endpoint)
+    connection = make_stream_connection(server, stream_url)
+    is_rtcli = connection.endpoint.is_rtcli_stream
     request = make_request(
         asked.method,
         asked.data,
@@ -184,14 +175,27 @@ def tail_events(
         resumes=span.state is not None or span.last_id is not None,
     )
     rooms = [nfc(name) for name in room or []]
-    address = stream_address(connection.endpoint, rooms)
+    if rooms and not is_rtcli:
+        raise CliError("--room is for our own servers", hint="put what that endpoint wants into its URL")
+    open_stream = partial(
+        rtcli.events,
+        connection.endpoint.url,
+        rooms=rooms,
+        token=connection.token,
+        headers=connection.headers,
+        ssl_context=connection.ssl_context(),
+        wait_s=server.wait or 0.0,
+        idle_timeout_s=handling.idle_timeout,
+        method=request.method,
+        content=request.body,
+        once=request.once,
+    )
+    address = open_stream().url
     digest = filter_hash(address=address, event=filters.event, not_event=filters.not_event, grep=filters.grep)
     plan = TailPlan(
-        connection=connection,
-        address=address,
+        open_stream=lambda last_id: open_stream(last_event_id=last_id),
         options=TailOptions(
             what=describe_stream(rooms, connection.endpoint.authority),
-            is_rtcli=is_rtcli,
             output=Output.JSON if console_options.json else handling.output,
             count=end.count,
             follow=not span.no_follow,
@@ -201,20 +205,17 @@ def tail_events(
         accept=make_filter(filters.event, filters.not_event, filters.grep),
         executor=None if handling.exec_command is None else Executor(handling.exec_command, console.env),
         last_id=check_last_id(span.last_id),
-        idle_timeout_s=handling.idle_timeout,
-        wait_s=server.wait,
-        request=request,
     )
     with connection.explaining_refusal():
-        return _run(plan, end.limit(), span, digest)
+        return _run(plan, end.limit(), span, connection.endpoint.base, digest)
 
 
-def _run(plan: TailPlan, limit: Limit, span: RangeOptions, filter_digest: str) -> int:
+def _run(plan: TailPlan, limit: Limit, span: RangeOptions, base: str, filter_digest: str) -> int:
     if span.state is None:
         return signals.run(limit.apply(plan.run(None)))
     state = StateFile(
         span.state,
-        server=plan.connection.endpoint.base,
+        server=base,
         filter_digest=filter_digest,
         timestamp=lambda: format_timestamp(time.time()),
         reset=span.state_reset,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from rtcli.client.events import ClientEvent, Direct, Left, Presence, TypingChanged
+from rtcli.client.events import ClientEvent, Direct, Presence, TypingChanged
 from rtcli.protocol.messages import server as theirs
 
 
 def ephemeral_events(message: theirs.ServerMessage) -> list[ClientEvent]:
-    """Events about the members of a room, we among them, and for us alone; none for other messages."""
+    """Events about the members of a room, and for us alone; none for other messages."""
     match message:
         case theirs.UserJoined(data=who):
             return [Presence(who.room, who.user_id, who.name, here=True)]
@@ -15,8 +15,6 @@ def ephemeral_events(message: theirs.ServerMessage) -> list[ClientEvent]:
             return [Presence(who.room, who.user_id, who.name, here=False)]
         case theirs.UserTyping(data=typing):
             return [TypingChanged(typing.room, typing.user_id, typing.name, typing.is_typing)]
-        case theirs.RoomLeft(data=left):
-            return [Left(left.room)]
         case theirs.Direct(data=told):
             return [Direct(told.event, told.data)]
     return []

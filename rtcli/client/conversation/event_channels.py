@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rtcli.client.conversation.room import read_position
-from rtcli.client.events import ClientEvent, ConnectionWarning, Event, Missed
+from rtcli.client.conversation.room import hole_before, read_position
+from rtcli.client.events import ClientEvent, ConnectionWarning, Event, Gap
 from rtcli.protocol.codes import GapReason
 from rtcli.protocol.messages.server import ConnectedData, EventData, GapData, SkippedData
 from rtcli.protocol.position import (
@@ -32,16 +32,21 @@ def read_cursor(text: str) -> dict[str, Position]:
 
 
 class EventChannels:
-    """Each event of either channel is delivered once and in order, or reported as missed."""
+    """Each event of either channel is delivered once and in order, or reported as missed.
+
+    While they are `held`, what comes is left in the server's log: the next connection has it.
+    """
 
     def __init__(self, positions: Mapping[str, Position]) -> None:
         self.positions = {
             channel: positions[channel] for channel in (USER, BROADCAST) if channel in positions
         }
         self.following = 0  # events that the greeting of this connection promised
+        self.held = False
 
     def on_greeting(self, data: ConnectedData) -> list[ClientEvent]:
         """Begin where the greeting says; report what could not be resumed."""
+        self.held = False
         starts = read_cursor(data.cursor or "")
         missed: list[ClientEvent] = []
         self.following = 0
@@ -55,19 +60,23 @@ class EventChannels:
                 continue
             self.positions[channel] = starts.get(channel, top)
             if since is not None:
-                missed.append(Missed(key, lost_between(since, top), state.reason or GapReason.INVALID))
+                reason = state.reason or GapReason.INVALID
+                missed.append(Gap(key, lost_between(since, top), reason, since, self.positions[channel]))
         return missed
 
     def on_event(self, data: EventData) -> list[ClientEvent]:
         """Deliver an event once and in order, whatever the server sends."""
+        if self.held:
+            return []
         channel = BROADCAST if data.channel == BROADCAST else USER
         key, position = cursor_key(channel), Position(data.epoch, data.offset)
-        hole = skipped(self.positions.get(channel), position)
+        before = self.positions.get(channel)
+        hole = skipped(before, position)
         if hole < 0:
             return [ConnectionWarning("repeated", f"the server sent {key} {position} again; it was left out")]
         self.positions[channel] = position
         event = Event(data.event, data.data, data.channel, position)
-        return [Missed(key, hole, "not_sent"), event] if hole else [event]
+        return [hole_before(key, hole, before, position), event] if hole else [event]
 
     def on_other(self, data: object) -> list[ClientEvent]:
         """A gap in events, or an event that is not for this client; all else is about rooms we are not in."""
@@ -77,17 +86,18 @@ class EventChannels:
 
     def _on_skipped(self, data: SkippedData) -> list[ClientEvent]:
         channel, position = _CHANNELS.get(data.room), Position(data.epoch, data.offset)
-        if channel is None:
+        if channel is None or self.held:
             return []
-        hole = skipped(self.positions.get(channel), position)
+        before = self.positions.get(channel)
+        hole = skipped(before, position)
         if hole >= 0:
             self.positions[channel] = position
-        return [Missed(data.room, hole, "not_sent")] if hole > 0 else []
+        return [hole_before(data.room, hole, before, position)] if hole > 0 else []
 
     def _on_gap(self, data: GapData) -> list[ClientEvent]:
         channel, to = _CHANNELS.get(data.room), read_position(data.to)
-        if channel is None:
+        if channel is None or self.held:
             return []
         if to is not None:
             self.positions[channel] = to
-        return [Missed(data.room, data.lost, data.reason)]
+        return [Gap(data.room, data.lost, data.reason, read_position(data.from_), to)]

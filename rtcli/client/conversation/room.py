@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from rtcli.client.events import Acked, ClientEvent, ConnectionWarning, Joined, Message, Missed
+from rtcli.client.events import Acked, ClientEvent, ConnectionWarning, Gap, Joined, Message
 from rtcli.protocol.codes import GapReason
 from rtcli.protocol.messages.server import GapData, NewMessageData, RoomJoinedData, SkippedData
 from rtcli.protocol.position import InvalidPositionError, Position, lost_between, parse_position, skipped
@@ -28,9 +28,18 @@ def read_position(text: str) -> Position | None:
         return None
 
 
+def hole_before(room: str, lost: int, before: Position | None, position: Position) -> Gap:
+    """The gap of publications that the server has not sent, between two that it has."""
+    return Gap(room, lost, "not_sent", before, Position(position.epoch, position.offset - 1))
+
+
 @dataclass
 class Room:
-    """A room that the user of the client has asked to join."""
+    """A room that the user of the client has asked to join.
+
+    It is `held` while its user is behind: what comes is left in the server's log, and read from there once
+    the user goes on (`reread`).
+    """
 
     name: str
     history: int
@@ -40,6 +49,8 @@ class Room:
     last_delivered: Position | None = None  # of the last publication that was handed out
     top: Position | None = None  # end of the log when we joined
     wait_until: float | None = None  # the server asked us to wait until then
+    held: bool = False
+    rereading: bool = False  # the join that ends the hold is on its way
     texts: deque[Text] = field(default_factory=deque)
 
     @property
@@ -62,7 +73,7 @@ class Room:
 
     def take_next(self) -> Text | None:
         """The text to send now, marked as in flight; None when there is none or it has to wait."""
-        ready = self.joined and self.caught_up and self.wait_until is None
+        ready = self.joined and (self.caught_up or self.held) and self.wait_until is None
         if not ready or not self.texts or self.texts[0].in_flight:
             return None
         self.texts[0].in_flight = True
@@ -73,7 +84,7 @@ class Room:
         return next((text for text in self.texts if text.id == identifier), None)
 
     def acknowledge(
-        self, identifier: str | None, position: Position | None, *, duplicate: bool
+        self, identifier: str | None, position: Position, *, duplicate: bool
     ) -> list[ClientEvent]:
         """A text is in the log. If its own publication has acknowledged it already, nothing is returned."""
         text = self.find(identifier)
@@ -85,6 +96,8 @@ class Room:
     def on_joined(self, data: RoomJoinedData) -> list[ClientEvent]:
         """The room is joined. After a reconnection, reports what could not be resumed."""
         again, since, top = self.ever_joined, self.last_delivered, read_position(data.position)
+        if self.rereading:
+            self.held = self.rereading = False
         self.joined = self.ever_joined = True
         self.top = top
         members = [(member.user_id, member.name) for member in data.members]
@@ -95,16 +108,20 @@ class Room:
             self.last_delivered = Position(top.epoch, max(0, top.offset - data.replayed))
         if since is None:
             return [joined]
-        return [joined, Missed(self.name, lost_between(since, top), data.reason or GapReason.INVALID)]
+        reason = data.reason or GapReason.INVALID
+        return [joined, Gap(self.name, lost_between(since, top), reason, since, self.last_delivered)]
 
     def on_message(self, data: NewMessageData, *, own: bool) -> list[ClientEvent]:
         """Deliver a publication once and in order, whatever the server sends."""
         position = Position(data.epoch, data.offset)
-        hole = skipped(self.last_delivered, position)
+        if self.held:
+            return self.acknowledge(data.id, position, duplicate=False)
+        before = self.last_delivered
+        hole = skipped(before, position)
         if hole < 0:
             text = f"the server sent {position} of #{self.name} again; it was left out"
             return [ConnectionWarning("repeated", text)]
-        events: list[ClientEvent] = [Missed(self.name, hole, "not_sent")] if hole else []
+        events: list[ClientEvent] = [hole_before(self.name, hole, before, position)] if hole else []
         self.last_delivered = position
         history = not own and self._is_history(position)
         events.append(
@@ -122,15 +139,19 @@ class Room:
 
     def on_skipped(self, data: SkippedData) -> list[ClientEvent]:
         """A publication is not for this client: go on behind it."""
-        position = Position(data.epoch, data.offset)
-        hole = skipped(self.last_delivered, position)
+        if self.held:
+            return []
+        before, position = self.last_delivered, Position(data.epoch, data.offset)
+        hole = skipped(before, position)
         if hole >= 0:
             self.last_delivered = position
-        return [Missed(self.name, hole, "not_sent")] if hole > 0 else []
+        return [hole_before(self.name, hole, before, position)] if hole > 0 else []
 
     def on_gap(self, data: GapData) -> list[ClientEvent]:
         """Publications are lost, says the server: continue behind them."""
-        to = read_position(data.to)
+        if self.held:  # what is read from the log later begins before it
+            return []
+        after, to = read_position(data.from_), read_position(data.to)
         if to is not None:
             self.last_delivered = to
-        return [Missed(self.name, data.lost, data.reason)]
+        return [Gap(self.name, data.lost, data.reason, after, to)]

@@ -18,14 +18,17 @@ from collections.abc import Iterator
 
 from rtcli.client.conversation.ephemeral import ephemeral_events
 from rtcli.client.conversation.event_channels import EventChannels, read_cursor
+from rtcli.client.conversation.own_ids import OwnIds
+from rtcli.client.conversation.reconnection import Reconnection
 from rtcli.client.conversation.refreshing import Refreshing
 from rtcli.client.conversation.room import Room
+from rtcli.client.conversation.rooms import Rooms
 from rtcli.client.events import (
     ClientEvent,
     Connected,
     ConnectionWarning,
     JoinRefused,
-    Reconnected,
+    Left,
     Rejected,
     RoundTrip,
 )
@@ -46,16 +49,13 @@ class ClientState:
     """
 
     def __init__(self, *, id_prefix: str, cursor: str = "") -> None:
-        self._prefix = id_prefix  # unique per process: ids are idempotency keys of the user
+        self._ids = OwnIds(id_prefix)
         self._starts = read_cursor(cursor)  # where rooms that were not joined yet go on
         self._events = EventChannels(self._starts)
-        self._count = 0
-        self._rooms: dict[str, Room] = {}
+        self._rooms = Rooms()
         self._refreshing = Refreshing()
         self._outgoing: list[mine.ClientMessage] = []
-        self._lost_at: float | None = None
-        self._rejoining: set[str] = set()  # rooms still to join before we are reconnected
-        self._caught_up = 0
+        self._reconnection = Reconnection()
         self._ping: tuple[str, float] | None = None
         self.connected = False
         self.connection_id = ""  # of the present connection, or the last one
@@ -71,17 +71,17 @@ class ClientState:
 
     def unacknowledged(self) -> Iterator[tuple[str, str]]:
         """(room, content) of every text without an acknowledgement, oldest first per room."""
-        return ((room.name, text.content) for room in self._rooms.values() for text in room.texts)
+        return self._rooms.unacknowledged()
 
     @property
     def unsent(self) -> int:
         """Number of texts without an acknowledgement."""
-        return sum(len(room.texts) for room in self._rooms.values())
+        return self._rooms.unsent
 
     @property
     def settled(self) -> bool:
         """Whether every room is joined and everything from before the join has been delivered."""
-        return all(room.joined and room.caught_up for room in self._rooms.values())
+        return self._rooms.settled
 
     def position(self, room: str) -> Position | None:
         """The position of the last publication of that room that was delivered."""
@@ -91,20 +91,21 @@ class ClientState:
     @property
     def cursor(self) -> str:
         """Up to where everything was delivered, for any transport; as many rooms as a cursor holds."""
-        rooms = {ROOM_PREFIX + room.name: room.last_delivered for room in self._rooms.values()}
-        known = [(name, position) for name, position in rooms.items() if position is not None]
-        return format_cursor(fitting([*self._events.positions.items(), *known]))
+        return format_cursor(fitting([*self._events.positions.items(), *self._rooms.positions()]))
 
     @property
     def events_cursor(self) -> str:
         """The part of the cursor that a handshake gives: each join says by itself where its room goes on."""
         return format_cursor(self._events.positions)
 
-    def join(self, room: str, *, history: int = 0) -> None:
-        """Join `room` now and after reconnections; the first time with its last `history` publications."""
+    def join(self, room: str, *, history: int = 0, since: Position | None = None) -> None:
+        """Join `room` now and after reconnections.
+
+        The first time with what followed on `since`, or else with the last `history` publications.
+        """
         room = nfc(room)
         if room not in self._rooms:
-            start = self._starts.pop(ROOM_PREFIX + room, None)
+            start = self._starts.pop(ROOM_PREFIX + room, None) if since is None else since
             self._rooms[room] = Room(room, history, last_delivered=start)
             if self.connected:
                 self._send_join(self._rooms[room])
@@ -113,17 +114,45 @@ class ClientState:
         """Leave `room`. Its unacknowledged texts are dropped."""
         room = nfc(room)
         gone = self._rooms.pop(room, None)
-        self._rejoining.discard(room)
+        self._reconnection.done(room)
         if gone is not None and self.connected:
-            self._outgoing.append(mine.LeaveRoom(mine.RoomData(room), id=self._next_id("l")))
+            self._outgoing.append(mine.LeaveRoom(mine.RoomData(room), id=self._ids.next("l")))
 
-    def send(self, room: str, content: str) -> str:
-        """Queue a text for a joined room; returns the id of its acknowledgement. Raises KeyError."""
+    def send(self, room: str, content: str, identifier: str | None = None) -> str:
+        """Queue a text for a joined room; returns the id of its acknowledgement. Raises KeyError.
+
+        `identifier` is the id to take, for instance that of an attempt without an answer.
+        """
         joined = self._rooms[nfc(room)]
-        identifier = self._next_id("c")
+        identifier = self._ids.next("c") if identifier is None else self._ids.remember(identifier)
         joined.add(identifier, content)
         self._pump(joined)
         return identifier
+
+    def withdraw(self, identifier: str) -> None:
+        """Wait for no acknowledgement of this text any more, and do not send it (again)."""
+        found = self._rooms.find(identifier)
+        if found is not None:
+            room, text = found
+            room.texts.remove(text)
+            self._pump(room)
+
+    def hold(self, room: str) -> None:
+        """The user of this room is behind: deliver nothing of it, and read it from the log later."""
+        if room in self._rooms:
+            self._rooms[room].held = True
+
+    def resume(self, room: str) -> None:
+        """The user of this room goes on."""
+        known = self._rooms.get(room)
+        if known is not None and known.held:
+            known.rereading = True
+            if known.joined:
+                self._send_join(known)
+
+    def hold_events(self) -> None:
+        """The user of personal and broadcast events is behind: the next connection goes on with them."""
+        self._events.held = True
 
     def typing(self, room: str, *, is_typing: bool) -> None:
         """Announce that we type or stopped. Not queued: ignored while the room is not joined."""
@@ -134,13 +163,13 @@ class ClientState:
     def ping(self, now: float) -> None:
         """Start measuring the round trip."""
         if self.connected:
-            self._ping = (self._next_id("p"), now)
+            self._ping = (self._ids.next("p"), now)
             self._outgoing.append(mine.Ping(id=self._ping[0]))
 
     def refresh(self, token: str) -> None:
         """Send a new token for this connection."""
         self.token_expiring = False
-        self._outgoing.append(self._refreshing.begin(token, self._next_id("t")))
+        self._outgoing.append(self._refreshing.begin(token, self._ids.next("t")))
 
     # -- what happens to the connection --------------------------------------------------------------------
 
@@ -152,7 +181,7 @@ class ClientState:
     def lost(self, now: float) -> None:
         """The connection is lost, or an attempt failed."""
         if self.connected:
-            self._lost_at = now
+            self._reconnection.lost(now)
         self.connected = False
         self._outgoing.clear()
         self._ping = None
@@ -173,7 +202,7 @@ class ClientState:
         for room in self._rooms.values():
             if room.wait_until is not None and room.wait_until <= now:
                 room.wait_until = None
-                if room.joined:
+                if room.joined and not room.rereading:
                     self._pump(room)
                 else:
                     self._send_join(room)
@@ -185,8 +214,8 @@ class ClientState:
         match message:
             case theirs.Connected(data=hello):
                 return self._on_connected(hello, now)
-            case theirs.RoomJoined(data=joined):
-                return self._on_room_joined(joined, now)
+            case theirs.RoomJoined() | theirs.RoomLeft():
+                return self._on_membership(message, now)
             case theirs.NewMessage() | theirs.Event() | theirs.Ack() | theirs.Gap() | theirs.Skipped():
                 return self._on_publication(message)
             case theirs.Error():
@@ -213,13 +242,14 @@ class ClientState:
         self.retry_after_s = None
         self.token_expiring = False
         missed = self._events.on_greeting(data)
-        self._caught_up = self._events.following
-        self._rejoining = {room.name for room in self._rooms.values() if room.ever_joined}
+        first = not self._reconnection.is_pending
+        rejoining = [room.name for room in self._rooms.values() if room.ever_joined]
+        self._reconnection.begin(rejoining, self._events.following)
         for room in self._rooms.values():
             self._send_join(room)
-        first = self._lost_at is None
-        back = [Connected(data.connection_id, data.user_id)] if first else self._reconnected(now)
-        return [*back, *missed]
+        if first:
+            return [Connected(data.connection_id, data.user_id), *missed]
+        return [*self._reconnection.over(now), *missed]
 
     def _on_publication(
         self, message: theirs.NewMessage | theirs.Event | theirs.Ack | theirs.Gap | theirs.Skipped
@@ -230,8 +260,7 @@ class ClientState:
         if room is None:
             return self._events.on_other(message.data)
         if isinstance(message, theirs.NewMessage):
-            own = (message.data.id or "").startswith(f"{self._prefix}-")
-            return self._pumped(room, room.on_message(message.data, own=own))
+            return self._pumped(room, room.on_message(message.data, own=message.data.id in self._ids))
         if isinstance(message, theirs.Gap):
             return self._pumped(room, room.on_gap(message.data))
         if isinstance(message, theirs.Skipped):
@@ -240,21 +269,32 @@ class ClientState:
         position = Position(ack.epoch, ack.offset)
         return self._pumped(room, room.acknowledge(message.id, position, duplicate=ack.duplicate))
 
+    def _on_membership(self, message: theirs.RoomJoined | theirs.RoomLeft, now: float) -> list[ClientEvent]:
+        if isinstance(message, theirs.RoomJoined):
+            return self._on_room_joined(message.data, now)
+        return self._on_room_left(message.data.room)
+
     def _on_room_joined(self, data: theirs.RoomJoinedData, now: float) -> list[ClientEvent]:
         room = self._rooms.get(data.room)
         if room is None:
             return []
-        self._caught_up += data.replayed if room.ever_joined else 0
-        events = room.on_joined(data)
-        self._rejoining.discard(room.name)
-        return self._pumped(room, [events[0], *self._reconnected(now), *events[1:]])
+        self._reconnection.replays(data.replayed if room.ever_joined else 0)
+        was_joined = room.joined and room.rereading
+        joined, *missed = room.on_joined(data)
+        self._reconnection.done(room.name)
+        if was_joined:
+            return self._pumped(room, missed)
+        return self._pumped(room, [joined, *self._reconnection.over(now), *missed])
 
-    def _reconnected(self, now: float) -> list[ClientEvent]:
-        """Report the reconnection once, when the last room is joined again."""
-        if self._lost_at is None or self._rejoining:
-            return []
-        away_s, self._lost_at = now - self._lost_at, None
-        return [Reconnected(away_s, self._caught_up)]
+    def _on_room_left(self, name: str) -> list[ClientEvent]:
+        """The answer to `leave`; or, while we are in the room, the server's own decision."""
+        room = self._rooms.get(name)
+        if room is None or not room.joined:
+            return [Left(name)]
+        del self._rooms[name]
+        code, text = ErrorCode.FORBIDDEN, "Not allowed"
+        rejected = [Rejected(one.id, name, one.content, code, text) for one in room.texts]
+        return [Left(name, forced=True), *rejected]
 
     def _on_error(self, message: theirs.Error, now: float) -> list[ClientEvent]:
         """Process an error: the answer to a join, to a text, or to another message."""
@@ -262,23 +302,23 @@ class ClientState:
         again_at = now + _wait_s(message.data)
         if code in _TRY_AGAIN and self._refreshing.put_off(message.id, again_at):
             return []
-        for room in list(self._rooms.values()):
-            if message.id == room.join_id and not room.joined:
-                return self._on_join_error(room, code, text, again_at=again_at, now=now)
-            refused = room.find(message.id)
-            if refused is not None and code in _TRY_AGAIN:
-                refused.in_flight = False
-                room.wait_until = again_at
-                return []
-            if refused is not None and code == ErrorCode.NOT_IN_ROOM:
-                if room.joined:  # otherwise a join is on its way already
-                    room.lost()
-                    self._send_join(room)
-                return []
-            if refused is not None:
-                room.texts.remove(refused)
-                return self._pumped(room, [Rejected(refused.id, room.name, refused.content, code, text)])
-        return [ConnectionWarning(code, text)]
+        joining, found = self._rooms.joined_by(message.id), self._rooms.find(message.id)
+        if joining is not None:
+            return self._on_join_error(joining, code, text, again_at=again_at, now=now)
+        if found is None:
+            return [ConnectionWarning(code, text)]
+        room, refused = found
+        if code in _TRY_AGAIN:
+            refused.in_flight = False
+            room.wait_until = again_at
+            return []
+        if code == ErrorCode.NOT_IN_ROOM:
+            if room.joined:  # otherwise a join is on its way already
+                room.lost()
+                self._send_join(room)
+            return []
+        room.texts.remove(refused)
+        return self._pumped(room, [Rejected(refused.id, room.name, refused.content, code, text)])
 
     def _on_join_error(
         self, room: Room, code: str, text: str, *, again_at: float, now: float
@@ -287,18 +327,14 @@ class ClientState:
             room.wait_until = again_at
             return []
         del self._rooms[room.name]
-        self._rejoining.discard(room.name)
+        self._reconnection.done(room.name)
         rejected = [Rejected(one.id, room.name, one.content, code, text) for one in room.texts]
-        return [JoinRefused(room.name, code, text), *rejected, *self._reconnected(now)]
+        return [JoinRefused(room.name, code, text), *rejected, *self._reconnection.over(now)]
 
     # -- what is sent --------------------------------------------------------------------------------------
 
-    def _next_id(self, kind: str) -> str:
-        self._count += 1
-        return f"{self._prefix}-{kind}{self._count}"
-
     def _send_join(self, room: Room) -> None:
-        room.join_id = self._next_id("j")
+        room.join_id = self._ids.next("j")
         since = None if room.last_delivered is None else str(room.last_delivered)
         history = 0 if room.ever_joined else room.history
         self._outgoing.append(mine.JoinRoom(mine.JoinData(room.name, since, history), id=room.join_id))

@@ -11,8 +11,9 @@ import pytest
 
 from rtcli.client.backoff import Reconnect
 from rtcli.client.endpoint import parse_endpoint
-from rtcli.client.http import TlsOptions, make_http
-from rtcli.client.sse import Batch, EventStream, Lost, Opened, StreamItem
+from rtcli.client.events import Lost
+from rtcli.client.http import make_http
+from rtcli.client.sse import Batch, Opened, StreamFollower, StreamItem
 from rtcli.errors import CliError, Exit
 from tests.support.fakes.liars import drip, endless, gzip_bomb, head
 from tests.support.fakes.scripted_stream import HEAD, Answer, FakeStream, fake_stream, hold, status
@@ -32,21 +33,21 @@ async def open_stream(
     server: FakeStream,
     *,
     last_event_id: str = "",
-    token: Callable[[], str | None] | None = None,
+    token: Callable[[], str | None] = lambda: None,
     idle_s: float | None = None,
     wait_s: float | None = None,
-) -> AsyncIterator[EventStream]:
+) -> AsyncIterator[StreamFollower]:
     clock = asyncio.get_running_loop().time
     reconnect = Reconnect(random.Random(3), started=clock(), wait_s=wait_s, base_s=0.01, cap_s=0.02)
     endpoint = parse_endpoint(server.url)
-    async with make_http(endpoint, tls=TlsOptions(), headers=[("X-Own", "1")], read_timeout_s=idle_s) as http:
-        yield EventStream(
+    async with make_http(endpoint, headers=[("X-Own", "1")], read_timeout_s=idle_s) as http:
+        yield StreamFollower(
             http, server.url, where=endpoint.authority, reconnect=reconnect, token=token,
             last_event_id=last_event_id, clock=clock,
         )  # fmt: skip
 
 
-async def collect(stream: EventStream, *, until_data: str | None = None) -> list[StreamItem]:
+async def collect(stream: StreamFollower, *, until_data: str | None = None) -> list[StreamItem]:
     """Everything up to the end, or up to the event with that data."""
     items: list[StreamItem] = []
     async with asyncio.timeout(15), aclosing(stream.items()) as source:
@@ -180,10 +181,8 @@ async def test_a_head_that_comes_too_slowly_is_a_loss() -> None:
     async with fake_stream(drip(b"", HEAD[:-2] + b"X-A: " + b"x" * 9_999)) as server:
         endpoint = parse_endpoint(server.url)
         reconnect = Reconnect(random.Random(3), started=0.0)
-        async with make_http(
-            endpoint, tls=TlsOptions(), headers=[], connect_timeout_s=0.2, read_timeout_s=0.2
-        ) as http:
-            stream = EventStream(http, server.url, where=endpoint.authority, reconnect=reconnect)
+        async with make_http(endpoint, headers=[], connect_timeout_s=0.2, read_timeout_s=0.2) as http:
+            stream = StreamFollower(http, server.url, where=endpoint.authority, reconnect=reconnect)
             with pytest.raises(CliError, match=r"sent nothing for 0\.2 s") as caught:
                 await collect(stream)
     assert caught.value.exit_code == Exit.CANNOT_CONNECT

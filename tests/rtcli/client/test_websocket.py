@@ -12,21 +12,22 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 
 from rtcli.client.backoff import Reconnect
+from rtcli.client.connection import WebSocketTarget
 from rtcli.client.events import (
     Acked,
     ClientEvent,
     Connected,
     ConnectionWarning,
+    Gap,
     Joined,
     JoinRefused,
     Lost,
     Message,
-    Missed,
     Reconnected,
     Rejected,
     RoundTrip,
 )
-from rtcli.client.websocket import RealtimeClient, WebSocketTarget
+from rtcli.client.websocket import RealtimeClient
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.messages import client as c
 from rtcli.protocol.messages import server as s
@@ -117,7 +118,7 @@ async def test_a_killed_server_that_comes_back_with_its_log_costs_nothing() -> N
         assert me.texts() == ["before", "while away 1", "while away 2", "kept"]
         (back,) = me.all(Reconnected)
         assert back.caught_up == 2
-        assert me.all(Missed) == []
+        assert me.all(Gap) == []
         assert [joined.rejoined for joined in me.all(Joined)] == [False, False, True, True]
 
 
@@ -131,7 +132,7 @@ async def test_a_log_that_was_lost_is_said() -> None:
         server.epoch, server.log = "bbbb", {}
         await server.start(server.port)
         await until(lambda: len(me.all(Reconnected)) == 1)
-        assert me.all(Missed) == [Missed("general", None, "epoch_changed")]
+        assert me.all(Gap) == [Gap("general", None, "epoch_changed")]
         await server.publish("general", "new")
         await until(lambda: me.texts() == ["old", "new"])
 
@@ -241,7 +242,7 @@ async def test_what_the_server_repeats_is_told_once_and_what_it_skips_is_said() 
         server.log["general"] += [first, first]  # two that are never sent
         await server.publish("general", "4")
         await until(lambda: me.texts() == ["1", "4"])
-        assert me.all(Missed) == [Missed("general", 2, "not_sent")]
+        assert me.all(Gap) == [Gap("general", 2, "not_sent")]
         await server.say(connection, s.NewMessage(data=first))
         await until(lambda: len(me.all(ConnectionWarning)) == 1)
         gap = s.GapData(room="general", from_="aaaa-4", to="aaaa-9", lost=5, reason="trimmed")
@@ -249,7 +250,7 @@ async def test_what_the_server_repeats_is_told_once_and_what_it_skips_is_said() 
         server.log["general"] += [first] * 5
         await server.publish("general", "10")
         await until(lambda: me.texts() == ["1", "4", "10"])
-        assert me.all(Missed)[1:] == [Missed("general", 5, "trimmed")]
+        assert me.all(Gap)[1:] == [Gap("general", 5, "trimmed")]
 
 
 @pytest.mark.parametrize(

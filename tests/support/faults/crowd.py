@@ -18,9 +18,10 @@ from typing import Any
 import httpx
 
 from rtcli.client.backoff import Reconnect
-from rtcli.client.events import Acked, ClientEvent, Joined, Message, Missed, Rejected
-from rtcli.client.sse import Batch, EventStream
-from rtcli.client.websocket import RealtimeClient, WebSocketTarget
+from rtcli.client.connection import WebSocketTarget
+from rtcli.client.events import Acked, ClientEvent, Gap, Joined, Message, Rejected
+from rtcli.client.sse import Batch, StreamFollower
+from rtcli.client.websocket import RealtimeClient
 from rtcli.protocol.position import Position, parse_cursor
 from rtcli.protocol.tokens import create_token
 from tests.support.checker import Outcome, Receiver, Sent, Verdict, check
@@ -79,7 +80,7 @@ class Crowd:
                 receiver.start = event.position
             elif isinstance(event, Message):
                 receiver.events.append((event.content, event.position))
-            elif isinstance(event, Missed):
+            elif isinstance(event, Gap):
                 receiver.left_behind.add(receiver.events[-1][1].epoch if receiver.events else "")
 
         self.receivers.append(receiver)
@@ -95,7 +96,7 @@ class Crowd:
 
     async def _follow(self, name: str, receiver: Receiver) -> None:
         async with httpx.AsyncClient(timeout=httpx.Timeout(10, read=60)) as http:
-            stream = EventStream(
+            stream = StreamFollower(
                 http,
                 f"{self.url}/api/v1/events/stream?room={ROOM}",
                 where=self.url,

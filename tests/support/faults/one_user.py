@@ -19,18 +19,19 @@ from typing import Any
 import httpx
 
 from rtcli.client.backoff import Reconnect
+from rtcli.client.connection import WebSocketTarget
 from rtcli.client.events import (
     ClientEvent,
     Connected,
     ConnectionWarning,
     Event,
+    Gap,
     Joined,
     Message,
-    Missed,
     Reconnected,
 )
-from rtcli.client.sse import Batch, EventStream
-from rtcli.client.websocket import RealtimeClient, WebSocketTarget
+from rtcli.client.sse import Batch, StreamFollower
+from rtcli.client.websocket import RealtimeClient
 from rtcli.protocol.position import Position, parse_position
 from rtcli.protocol.tokens import create_token
 from tests.support.checker import Outcome, Receiver, Sent, Verdict, check
@@ -126,7 +127,7 @@ class OneUser:
                     transport.came(
                         "~all" if event.channel == "all" else "~me", event.data["key"], event.position
                     )
-                case Missed() | ConnectionWarning():
+                case Gap() | ConnectionWarning():
                     transport.complaints.append(str(event))
                 case Connected() | Joined():
                     joined.add(type(event))
@@ -144,7 +145,7 @@ class OneUser:
     async def _follow_stream(self) -> None:
         transport = self.stream
         async with httpx.AsyncClient(timeout=httpx.Timeout(10, read=60), trust_env=False) as http:
-            stream = EventStream(
+            stream = StreamFollower(
                 http, f"{transport.url}/api/v1/events/stream?room={ROOM}", where=transport.url,
                 reconnect=self._patience(), token=_token,
             )  # fmt: skip

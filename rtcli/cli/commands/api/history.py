@@ -14,7 +14,7 @@ from rtcli.cli import options
 from rtcli.cli.asking import read
 from rtcli.cli.bundles import takes_bundles
 from rtcli.cli.connection import ConnectionOptions
-from rtcli.client.events import ClientEvent, Message, Missed
+from rtcli.client.events import ClientEvent, Gap, Message
 from rtcli.client.validation import check_room
 from rtcli.errors import CliError
 from rtcli.protocol.messages import format_timestamp
@@ -77,7 +77,7 @@ def _position(text: str | None) -> Position | None:
 def _write(room: str, page: Page, *, as_json: bool) -> None:
     events: list[ClientEvent] = [*page.messages]
     if page.gap is not None:
-        events.insert(0, Missed(room, None, page.gap))
+        events.insert(0, Gap(room, None, page.gap))
     for event in events:
         if as_json and (found := record(event, now=format_timestamp(time.time()))) is not None:
             console.write_json(found)

@@ -6,12 +6,12 @@ from rtcli.client.events import (
     Acked,
     ClientEvent,
     Connected,
+    Gap,
     Joined,
     JoinRefused,
     Left,
     Lost,
     Message,
-    Missed,
     Presence,
     Reconnected,
     RoundTrip,
@@ -81,10 +81,10 @@ def test_both_edges_of_a_loss_and_what_was_missed() -> None:
         "-- back after 7 s, 12 caught up",
         f"── 12 while you were away {'──' * 10}",
     ]
-    assert chat.happens(Missed("general", 57, "trimmed")) == [
+    assert chat.happens(Gap("general", 57, "trimmed")) == [
         "-- could not resume #general: 57 messages will not come (the server keeps no more)"
     ]
-    assert chat.happens(Missed("general", 1, "new_reason")) == [
+    assert chat.happens(Gap("general", 1, "new_reason")) == [
         "-- could not resume #general: 1 message will not come (new_reason)"
     ]
 
@@ -182,7 +182,7 @@ def test_several_rooms() -> None:
     ]
     assert chat.model.active == ""
     assert [line.text for line in chat.model.who()] == ["-- you are in no room; /join ROOM"]
-    assert chat.happens(Acked("c-1", "general", None, duplicate=False)) == []
+    assert chat.happens(Acked("c-1", "general", Position("aaaa", 1), duplicate=False)) == []
 
 
 def test_a_server_that_tells_of_people_without_an_end_fills_no_memory() -> None:

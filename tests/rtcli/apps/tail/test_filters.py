@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
+from rtcli import StreamEvent
 from rtcli.apps.tail.filters import make_filter
 from rtcli.errors import CliError, Exit
-from rtcli.protocol.sse import ServerSentEvent
 
 
-def event(data: str = "{}", *, kind: str = "message", identifier: str = "") -> ServerSentEvent:
-    return ServerSentEvent(kind, data, identifier)
+def event(data: str = "{}", *, kind: str = "message", identifier: str = "") -> StreamEvent:
+    return StreamEvent(kind, data, identifier)
 
 
 def test_filters() -> None:

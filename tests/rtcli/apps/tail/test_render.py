@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from rtcli.apps.tail.render import Output, ReceivedEvent, renderer
+from rtcli import Gap, Position, StreamEvent
+from rtcli.apps.tail.render import Output, ReceivedEvent, gap_record, gap_sentence, renderer
 from rtcli.protocol.sse import ServerSentEvent, SSEParser
 from rtcli.terminal.clock import clock_time
 
@@ -15,7 +16,7 @@ CHAT = (
 
 
 def seen(data: str, *, event: str = "new_message", identifier: str = "general=aaaa-1") -> ReceivedEvent:
-    return ReceivedEvent(ServerSentEvent(event, data, identifier), 1_777_000_000.0)
+    return ReceivedEvent(StreamEvent(event, data, identifier), 1_777_000_000.0)
 
 
 def write(output: Output, item: ReceivedEvent, *, for_terminal: bool = False) -> str:
@@ -62,9 +63,24 @@ def test_any_json_is_json(data: str) -> None:
 
 @pytest.mark.parametrize("data", ["one", "two\nlines", "\x1b]52;c;eA==\x07", "", "ä\u202e"])
 def test_the_wire_form_can_be_read_back_from_a_pipe_and_is_safe_on_a_terminal(data: str) -> None:
-    event = ServerSentEvent("message", data, "a=aaaa-1")
+    event = StreamEvent("message", data, "a=aaaa-1")
     raw = renderer(Output.RAW, for_terminal=False)(ReceivedEvent(event, 0.0))
-    assert SSEParser().feed(raw) == [event]
+    assert SSEParser().feed(raw) == [ServerSentEvent("message", data, "a=aaaa-1")]
     shown = renderer(Output.RAW, for_terminal=True)(ReceivedEvent(event, 0.0)).decode()
     assert "\x1b" not in shown
     assert "\u202e" not in shown
+
+
+def test_a_gap_as_a_record_and_in_words() -> None:
+    gap = Gap("a", 3, "trimmed", Position("aaaa", 1), Position("aaaa", 4))
+    facts = {"room": "a", "from": "aaaa-1", "to": "aaaa-4", "lost": 3, "reason": "trimmed"}
+    assert gap_record(gap, "now") == {"type": "gap", "ts": "now"} | facts
+    assert gap_sentence(gap) == "gap in #a: 3 events will not come (trimmed)"
+
+
+@pytest.mark.parametrize(("room", "name"), [("~me", "your events"), ("~all", "broadcasts")])
+def test_a_gap_in_events_has_a_name(room: str, name: str) -> None:
+    gap = Gap(room, None, "epoch_changed")
+    facts = {"channel": name, "from": None, "to": None, "lost": None, "reason": "epoch_changed"}
+    assert gap_record(gap, "now") == {"type": "gap", "ts": "now"} | facts
+    assert gap_sentence(gap) == f"gap in {name}: an unknown number of events will not come (epoch_changed)"

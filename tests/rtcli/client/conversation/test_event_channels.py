@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rtcli.client.conversation.state import ClientState
-from rtcli.client.events import ClientEvent, ConnectionWarning, Direct, Event, Missed
+from rtcli.client.events import ClientEvent, ConnectionWarning, Direct, Event, Gap
 from rtcli.protocol.messages import client as mine
 from rtcli.protocol.messages import server as s
 from rtcli.protocol.position import Position
@@ -53,12 +53,12 @@ def test_a_repeat_is_left_out_and_a_hole_is_said(state: ClientState) -> None:
     event(state, 3)
     (warning,) = event(state, 3)
     assert isinstance(warning, ConnectionWarning)
-    assert event(state, 6) == [Missed("~me", 2, "not_sent"), delivered(6)]
+    assert event(state, 6) == [Gap("~me", 2, "not_sent"), delivered(6)]
 
 
 def test_a_gap_is_said_and_left_behind(state: ClientState) -> None:
     gap = s.GapData(room="~all", from_="aaaa-2", to="aaaa-9", lost=7, reason="trimmed")
-    assert state.receive(s.Gap(data=gap), 0.0) == [Missed("~all", 7, "trimmed")]
+    assert state.receive(s.Gap(data=gap), 0.0) == [Gap("~all", 7, "trimmed")]
     assert event(state, 10, "all") == [delivered(10, "all")]
     other = s.GapData(room="not joined", from_="aaaa-2", to="aaaa-9", lost=7, reason="trimmed")
     assert state.receive(s.Gap(data=other), 0.0) == []
@@ -77,7 +77,7 @@ def test_a_resume_goes_on_after_the_latest_delivered(state: ClientState) -> None
 def test_what_cannot_be_resumed_is_said(state: ClientState, top: str, lost: int | None) -> None:
     state.lost(0.0)
     told = greet(state, top, recovered=False, reason="too_many")
-    assert told[1:] == [Missed("~me", lost, "too_many"), Missed("~all", lost, "too_many")]
+    assert told[1:] == [Gap("~me", lost, "too_many"), Gap("~all", lost, "too_many")]
     epoch, _, offset = top.partition("-")
     assert event(state, int(offset) + 1, epoch=epoch) == [delivered(int(offset) + 1, epoch=epoch)]
 
@@ -94,7 +94,7 @@ def test_a_cursor_of_another_client_is_where_rooms_and_events_go_on() -> None:
         room="general", position="aaaa-9", replayed=0, recovered=False, reason="too_many",
         members=(), member_count=1,
     )  # fmt: skip
-    assert state.receive(s.RoomJoined(data=lost), 0.0)[-1] == Missed("general", 5, "too_many")
+    assert state.receive(s.RoomJoined(data=lost), 0.0)[-1] == Gap("general", 5, "too_many")
 
 
 @pytest.mark.parametrize("cursor", ["~me", "~me=x", "~other=aaaa-1"])
@@ -129,7 +129,7 @@ def test_an_event_that_is_not_for_us_is_no_hole(state: ClientState, channel: str
     assert f"{channel}=aaaa-4" in state.cursor
     assert skipped(state, channel, 3) == []  # again: it does not go back
     assert event(state, 5, name) == [delivered(5, name)]
-    assert skipped(state, channel, 8) == [Missed(channel, 2, "not_sent")]
+    assert skipped(state, channel, 8) == [Gap(channel, 2, "not_sent")]
     assert event(state, 9, name) == [delivered(9, name)]
     assert skipped(state, "~you", 9) == []
 
@@ -149,7 +149,7 @@ def test_a_message_that_is_not_for_us_is_no_hole(state: ClientState) -> None:
     assert state.position("a") == Position("aaaa", 4)
     assert skipped(state, "a", 2) == []
     assert skipped(state, "b", 9) == []  # a room that we are not in
-    assert skipped(state, "a", 6) == [Missed("a", 1, "not_sent")]
+    assert skipped(state, "a", 6) == [Gap("a", 1, "not_sent")]
     state.lost(0.0)
     greet(state, "aaaa-2", recovered=True)
     [join] = state.take_outgoing()

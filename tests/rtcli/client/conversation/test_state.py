@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from rtcli.client.conversation.state import ClientState
-from rtcli.client.events import Acked, Joined, Message, Missed, Reconnected
+from rtcli.client.events import Acked, Gap, Joined, Message, Reconnected
 from rtcli.protocol.messages import client as c
 from rtcli.protocol.messages import decode_server, encode
 from rtcli.protocol.messages import server as s
@@ -36,7 +36,7 @@ class Conversation(RuleBasedStateMachine):
         self.down: deque[bytes] = deque()
         self.connected = False
         self.delivered: list[Message] = []
-        self.missed: list[Missed] = []
+        self.missed: list[Gap] = []
         self.acked: list[str] = []
         self.sent: list[str] = []
         self.backs = 0
@@ -131,7 +131,7 @@ class Conversation(RuleBasedStateMachine):
             match event:
                 case Message():
                     self.delivered.append(event)
-                case Missed():
+                case Gap():
                     self.missed.append(event)
                 case Acked():
                     self.acked.append(event.id)

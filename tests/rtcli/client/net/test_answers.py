@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from rtcli.client.endpoint import Endpoint
-from rtcli.client.http import TlsOptions, make_http
+from rtcli.client.http import make_http
 from rtcli.client.net.answers import Answer, RedirectError, ask
 from tests.support.fakes.liars import drip, endless, gzip_bomb, head
 from tests.support.fakes.scripted_stream import Answer as Scripted
@@ -26,7 +26,7 @@ SECRET = [("X-Api-Key", "s3cret"), ("Authorization", "Bearer t")]
 @asynccontextmanager
 async def client(server: FakeStream, *headers: tuple[str, str]) -> AsyncIterator[httpx.AsyncClient]:
     endpoint = Endpoint(secure=False, host="127.0.0.1", port=server.port)
-    async with make_http(endpoint, tls=TlsOptions(), headers=list(headers)) as http:
+    async with make_http(endpoint, headers=list(headers)) as http:
         yield http
 
 
