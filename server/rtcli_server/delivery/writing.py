@@ -48,7 +48,10 @@ def write_items(subscription: Subscription, items: Sequence[Item]) -> None:
 
 def _shown_to(subscriber: Subscriber, items: Sequence[Item]) -> Sequence[Written]:
     """`items`, of which those that exclude the subscriber are a position alone."""
-    if not any(isinstance(item, Publication) and item.exclude is not None for item in items):
+    for item in items:
+        if isinstance(item, Publication) and item.exclude is not None:
+            break
+    else:
         return items
     return [
         Skipped(item)
