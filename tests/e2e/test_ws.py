@@ -326,6 +326,7 @@ BAD_OPTIONS: list[tuple[tuple[str, ...], str, str]] = [
     (("ws://h", "--listen", "--slash"), "--listen does not read stdin", "leave out"),
     (("ws://h", "-e", "x", "--duration", "1s"), "--duration ends with 0", "with --expect: --timeout"),
     (("ws://h", "-n", "0"), "--count 0: nothing would be waited for", "--count 1"),
+    (("ws://h", "--ping-interval", "0s"), "--ping-interval 0s: pings without a pause", "--ping-interval for"),
     (("ws://h", "--linger", "5"), "invalid value for '--linger'", "see: rtcli ws -h"),
     (("ws://h", "--max-size", "big"), "invalid value for '--max-size'", "see: rtcli ws -h"),
     (("ws://h", "--record", "latin"), "--record latin: there is such a file already", "choose another"),

@@ -166,6 +166,8 @@ def ws(
     others are 6.
     """
     _check(text, send, want, end)
+    if not handshake.ping_interval:
+        raise CliError("--ping-interval 0s: pings without a pause", hint="--ping-interval forever sends none")
     texts = text or []
     path = WEBSOCKET_PATH if ws_url is None else DEFAULT_PATH
     connection = _connection(ws_url, server)
