@@ -108,7 +108,8 @@ def _same_server(url: str, context: Context) -> bool:
 
 
 def _filled(given: ConnectionOptions, context: Context, env: Mapping[str, str]) -> ConnectionOptions:
-    filled = replace(given, url=given.url or context.url, insecure=given.insecure or context.insecure)
+    url = context.url if given.url is None else given.url
+    filled = replace(given, url=url, insecure=given.insecure or context.insecure)
     filled = replace(filled, cacert=given.cacert or _path(context.cacert))
     if given.cert is None and given.key is None:
         filled = replace(filled, cert=_path(context.cert), key=_path(context.key))
@@ -139,7 +140,7 @@ def make_connection(
     our servers, and no business of others. `scope` is for a token that is signed here.
     """
     given, _name = with_context(given, console.env)
-    endpoint = parse_endpoint(given.url or DEFAULT_URL)
+    endpoint = parse_endpoint(DEFAULT_URL if given.url is None else given.url)
     tls = TlsOptions(given.cacert, given.cert, given.key, given.insecure)
     if endpoint.secure:
         tls.context()  # report now what is wrong with the files
