@@ -9,9 +9,10 @@ import pytest
 from hypothesis import settings
 from hypothesis.database import DirectoryBasedExampleDatabase, InMemoryExampleDatabase
 
-from tests.support import hermetic, unexpected_logs
+from tests.support import hermetic, measurement, unexpected_logs
 from tests.support.attacks import table
 from tests.support.paths import ROOT
+from tests.support.processes import forked
 
 hermetic.neutralise()
 
@@ -32,7 +33,6 @@ QUICK_LEAVES_OUT = ("attacks", "browser", "deploy", "e2e", "faults", "rtcli/cli/
 # again, which covers nothing more, and made the suite two minutes longer.
 MEASURES_PROCESSES = ("e2e", "rtcli", "server")
 NEEDS_A_PACKAGE = {"redis_of_session", "cluster_of_session"}  # fixtures; others have the marker `system`
-MEASUREMENT = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_PROCESS_")}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,10 +53,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Let coverage start, or not, in the processes that this test starts."""
     measured = any(item.path.is_relative_to(ROOT / "tests" / folder) for folder in MEASURES_PROCESSES)
-    for name, value in MEASUREMENT.items():
-        os.environ.pop(name, None)
-        if measured:
-            os.environ[name] = value
+    measurement.switch(on=measured)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -100,5 +97,6 @@ def session_leaves_nothing(tmp_path_factory: pytest.TempPathFactory) -> Iterator
     home, temporary = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("temporary")
     hermetic.use_directories(home, temporary)
     yield
+    forked.close()
     left = hermetic.left_processes() + hermetic.left_files(temporary)
     assert not left, "left behind by tests: " + ", ".join(left)

@@ -24,7 +24,8 @@ def test_the_demo_shows_everything_and_ends_by_itself(run: Run, tmp_path: Path) 
     caught_up = [line for line in lines if re.search(r"bob +sees +ann: (Then I release it|Done!)", line)]
     assert len(caught_up) == 2
     assert re.fullmatch(
-        r"passed: (\d+) of \1 users · (\d+) of \2 messages · ([\d ]+) of \3 deliveries; "
+        r"passed: (\d+) of \1 users · (\d+) of \2 messages · "
+        r"([\d ]+) of \3 deliveries(?: \(\d+ cannot be told\))?; "  # some, on a busy machine
         r"0 lost, 0 duplicate, 0 reordered",
         lines[-3],
     )

@@ -10,11 +10,14 @@ import sysconfig
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.support.processes.forked import fork_server
 from tests.support.unexpected_logs import NEVER_RETRIEVED
 
 IGNORING_INT = ("bash", "-c", "trap '' INT; exec \"$@\"", "-")
 PYTHON = sys.executable
 RTCLI = str(Path(sysconfig.get_path("scripts")) / "rtcli")
+INSTALLED = (RTCLI,)
+FOR_THE_INTERPRETER = ("PYTHON", "LANG", "LC_", "COVERAGE")
 
 
 def environment(home: Path, **extra: str) -> dict[str, str]:
@@ -34,18 +37,29 @@ def rtcli(
     env: Mapping[str, str] | None = None,
     timeout: float = 30,
     cwd: Path | None = None,
-    command: Sequence[str] = (RTCLI,),
+    command: Sequence[str] | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run the command to its end with `stdin` in a pipe."""
-    result = subprocess.run(
-        [*command, *arguments],
-        input=stdin.encode() if isinstance(stdin, str) else stdin,
-        capture_output=True,
-        env=environment(home, **(env or {})),
-        timeout=timeout,
-        cwd=cwd or home,
-        check=False,
-    )
+    """Run the command to its end with `stdin` in a pipe: in a fork, unless another `command` is given.
+
+    `INSTALLED` is the command in a process of its own; so is one whose interpreter is told something by
+    `env`.
+    """
+    data = stdin.encode() if isinstance(stdin, str) else stdin
+    variables, directory = environment(home, **(env or {})), cwd or home
+    if command is None and not any(name.startswith(FOR_THE_INTERPRETER) for name in env or ()):
+        result = fork_server().run(
+            [RTCLI, *arguments], stdin=data, environment=variables, directory=directory, timeout_s=timeout
+        )
+    else:
+        result = subprocess.run(
+            [*(command or INSTALLED), *arguments],
+            input=data,
+            capture_output=True,
+            env=variables,
+            timeout=timeout,
+            cwd=directory,
+            check=False,
+        )
     assert NEVER_RETRIEVED.encode() not in result.stderr, result.stderr
     return result
 
