@@ -9,7 +9,7 @@ import pytest
 
 from rtcli import __version__
 from rtcli.cli.app import COMMANDS
-from tests.support.processes.rtcli import PYTHON, RTCLI, environment, rtcli, rtcli_each
+from tests.support.processes.rtcli import INSTALLED, PYTHON, RTCLI, environment, rtcli, rtcli_each
 
 EXTRA = "got unexpected extra argument(s) "
 HEAVY = ("asyncio", "httpx", "websockets", "prompt_toolkit", "rich", "msgspec", "pydantic", "fastapi")
@@ -17,13 +17,13 @@ HEAVY = ("asyncio", "httpx", "websockets", "prompt_toolkit", "rich", "msgspec", 
 
 def test_version(tmp_path: Path) -> None:
     for option in ("--version", "-V"):
-        result = rtcli(option, home=tmp_path)
+        result = rtcli(option, home=tmp_path, command=INSTALLED)
         assert (result.returncode, result.stdout.decode(), result.stderr) == (
             0,
             f"rtcli {__version__}\n",
             b"",
         )
-    record = json.loads(rtcli("--version", "--json", home=tmp_path).stdout)
+    record = json.loads(rtcli("--version", "--json", home=tmp_path, command=INSTALLED).stdout)
     assert record == {"type": "version", "version": __version__}
 
 
