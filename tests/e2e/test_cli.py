@@ -9,7 +9,7 @@ import pytest
 
 from rtcli import __version__
 from rtcli.cli.app import COMMANDS
-from tests.support.processes.rtcli import INSTALLED, PYTHON, RTCLI, environment, rtcli, rtcli_each
+from tests.support.processes.rtcli import INSTALLED, PYTHON, RTCLI, environment, rtcli
 
 EXTRA = "got unexpected extra argument(s) "
 HEAVY = ("asyncio", "httpx", "websockets", "prompt_toolkit", "rich", "msgspec", "pydantic", "fastapi")
@@ -90,8 +90,8 @@ MEANT = [
 
 
 def test_what_was_probably_meant(tmp_path: Path) -> None:
-    results = rtcli_each("chat", [arguments.split() for arguments, _, _ in MEANT], home=tmp_path)
-    for result, (_, error, hint) in zip(results, MEANT, strict=True):
+    for arguments, error, hint in MEANT:
+        result = rtcli(*arguments.split(), home=tmp_path)
         assert (result.returncode, result.stdout) == (2, b"")
         assert result.stderr.decode() == f"error: {error}\nhint: {hint}\n"
 
@@ -109,8 +109,8 @@ TRIED_FIRST = [
 
 
 def test_words_that_a_person_tries_first(tmp_path: Path) -> None:
-    results = rtcli_each("token", [run for pair in TRIED_FIRST for run in pair], home=tmp_path)
-    for tried, meant in zip(results[::2], results[1::2], strict=True):
+    for pair in TRIED_FIRST:
+        tried, meant = (rtcli(*arguments, home=tmp_path) for arguments in pair)
         assert (tried.returncode, tried.stderr) == (0, b"")
         assert tried.stdout == meant.stdout != b""
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.fakes.liars import head
 from tests.support.fakes.scripted_stream import HEAD, Answer, FakeStream, fake_stream, status
-from tests.support.processes.rtcli import failed, ok, rtcli, rtcli_each
+from tests.support.processes.rtcli import failed, ok, rtcli
 
 BODY = '{"model": "m", "stream": true}'
 CHUNKED = HEAD.replace(b"Connection: close", b"Transfer-Encoding: chunked")
@@ -175,13 +175,12 @@ BAD_OPTIONS: list[tuple[tuple[str, ...], str, str]] = [
 
 
 def test_bad_options(tmp_path: Path) -> None:
-    runs = [("tail-events", *arguments) for arguments, _, _ in BAD_OPTIONS]
-    results = rtcli_each("tail_events", runs, home=tmp_path)
-    for result, (_, error, hint) in zip(results, BAD_OPTIONS, strict=True):
+    for arguments, error, hint in BAD_OPTIONS:
+        result = rtcli("tail-events", *arguments, home=tmp_path)
         said = failed(result, 2).splitlines()
         assert said[0].startswith(f"error: {error}")
         assert said[1].startswith(f"hint: {hint}")
-    assert not (tmp_path / "each" / "s").exists()
+    assert not (tmp_path / "s").exists()
 
 
 def test_no_token_of_ours_goes_to_another_server(tmp_path: Path) -> None:

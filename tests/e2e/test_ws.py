@@ -20,7 +20,7 @@ from tests.support.fakes.liars import frame_head, head, lying_websocket, send_fr
 from tests.support.fakes.scripted_stream import fake_stream, status
 from tests.support.paths import NODE
 from tests.support.processes.command import Run
-from tests.support.processes.rtcli import failed, ok, rtcli, rtcli_each, start
+from tests.support.processes.rtcli import failed, ok, rtcli, start
 from tests.support.servers.server_process import ServerProcess
 from tests.support.waiting import wait_until
 
@@ -161,11 +161,9 @@ ENDINGS = [
 
 
 def test_the_exit_code_is_that_of_the_close_code(echo: EchoServer, tmp_path: Path) -> None:
-    *results, normal = rtcli_each(
-        "ws", [("ws", echo.url, text) for text, _, _ in [*ENDINGS, ("close 1000 fine", 0, "")]], home=tmp_path
-    )
-    for result, (_, exit_code, says) in zip(results, ENDINGS, strict=True):
-        assert says in failed(result, exit_code)
+    for text, exit_code, says in ENDINGS:
+        assert says in failed(rtcli("ws", echo.url, text, home=tmp_path), exit_code)
+    normal = rtcli("ws", echo.url, "close 1000 fine", home=tmp_path)
     assert (normal.returncode, normal.stdout) == (0, b"")
     assert normal.stderr.endswith(b"-- closed by the server (1000 fine)\n")
 
@@ -173,7 +171,7 @@ def test_the_exit_code_is_that_of_the_close_code(echo: EchoServer, tmp_path: Pat
 def test_nodes_server(node: str, tmp_path: Path) -> None:
     one = ("ws", "-q", node, "-n", "1")
     runs = [(*one, "hi", "-s", "a"), (*one, "-b", "hex", "00ff"), ("ws", node, "close"), ("ws", node, "die")]
-    text, binary, closed, died = rtcli_each("ws", runs, home=tmp_path)
+    text, binary, closed, died = (rtcli(*run, home=tmp_path) for run in runs)
     assert (ok(text), ok(binary)) == ("hi\n", "00ff\n")
     assert closed.returncode == 0
     assert closed.stderr.endswith(b"-- closed by the server (1005)\n")
@@ -200,7 +198,7 @@ def test_what_is_expected_ends_it(echo: EchoServer, tmp_path: Path) -> None:
         (*sent, "close 1000 fine", "--expect-json", "a=1"),
         (*sent, "quiet", "-n", "2", "--timeout", "300ms"),
     ]
-    met, silent, enough, closed, late = rtcli_each("ws", runs, home=tmp_path)
+    met, silent, enough, closed, late = (rtcli(*run, home=tmp_path) for run in runs)
     assert ok(met) == "a\nb\n"
     said = "error: nothing came for --expect 'b' in time\nhint: wait longer with --linger\n"
     assert failed(silent, 5) == said
@@ -335,10 +333,9 @@ BAD_OPTIONS: list[tuple[tuple[str, ...], str, str]] = [
 
 
 def test_bad_options(tmp_path: Path) -> None:
-    (tmp_path / "each").mkdir()
-    (tmp_path / "each" / "latin").write_bytes(b"a\n\xe4\n")
-    results = rtcli_each("ws", [("ws", *arguments) for arguments, _, _ in BAD_OPTIONS], home=tmp_path)
-    for result, (_, error, hint) in zip(results, BAD_OPTIONS, strict=True):
+    (tmp_path / "latin").write_bytes(b"a\n\xe4\n")
+    for arguments, error, hint in BAD_OPTIONS:
+        result = rtcli("ws", *arguments, home=tmp_path)
         said = failed(result, 2).splitlines()
         assert said[0].startswith(f"error: {error}")
         assert said[1].startswith(f"hint: {hint}")

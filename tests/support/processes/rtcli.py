@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -62,50 +61,6 @@ def rtcli(
         )
     assert NEVER_RETRIEVED.encode() not in result.stderr, result.stderr
     return result
-
-
-_EACH = """
-import importlib, json, os, sys
-from rtcli.cli.app import main
-module, runs = json.loads(sys.argv[1])
-importlib.import_module(module)
-for number, arguments in enumerate(runs):
-    child = os.fork()
-    if child == 0:
-        for name, descriptor in (("out", 1), ("err", 2)):
-            os.dup2(os.open(f"{number}.{name}", os.O_WRONLY | os.O_CREAT), descriptor)
-        os._exit(main(arguments))
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
-
-def rtcli_each(
-    module: str, runs: Sequence[Sequence[str]], *, home: Path
-) -> list[subprocess.CompletedProcess[bytes]]:
-    """Run a command with many lists of arguments, each in a process of its own, and import it only once.
-
-    For what ends at once, like bad input: `module` is that of the command. stdin is empty.
-    """
-    place = home / "each"
-    place.mkdir(exist_ok=True)
-    told = subprocess.run(
-        [PYTHON, "-c", _EACH, json.dumps([f"rtcli.cli.commands.{module}", [list(run) for run in runs]])],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        env=environment(home),
-        cwd=place,
-        timeout=60,
-        check=True,
-    )
-    return [
-        subprocess.CompletedProcess(
-            list(run),
-            int(code),
-            (place / f"{number}.out").read_bytes(),
-            (place / f"{number}.err").read_bytes(),
-        )
-        for number, (run, code) in enumerate(zip(runs, told.stdout.split(), strict=True))
-    ]
 
 
 def start(
