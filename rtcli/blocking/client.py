@@ -78,6 +78,11 @@ class Client:
         return self._client.user_id
 
     @property
+    def connection_id(self) -> str:
+        """What the server calls this connection, or the last one: an application may send to it alone."""
+        return self._client.connection_id
+
+    @property
     def connected(self) -> bool:
         """Whether there is a connection at this moment."""
         return self._client.connected

@@ -87,6 +87,11 @@ class Client(Block):
         return self._session.user_id
 
     @property
+    def connection_id(self) -> str:
+        """What the server calls this connection, or the last one: an application may send to it alone."""
+        return self._engine.state.connection_id
+
+    @property
     def connected(self) -> bool:
         """Whether there is a connection at this moment."""
         return self._engine.state.connected

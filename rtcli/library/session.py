@@ -12,6 +12,7 @@ from rtcli.client.events import (
     Acked,
     ClientEvent,
     Connected,
+    Direct,
     Event,
     JoinRefused,
     Left,
@@ -117,4 +118,4 @@ def _channel_of(event: ClientEvent) -> str | None:
 
 
 def _is_ephemeral(event: ClientEvent) -> bool:
-    return isinstance(event, Presence | TypingChanged | RoundTrip)
+    return isinstance(event, Presence | TypingChanged | RoundTrip | Direct)

@@ -144,6 +144,31 @@ async def test_a_slow_reader_of_events_misses_none(server: LiveServer) -> None:
         assert numbers == list(range(60))
 
 
+async def test_a_slow_reader_keeps_few_events_for_this_connection_alone(server: LiveServer) -> None:
+    async with client_of(server, "alone", buffer=8) as client, publisher(server) as http:
+        updates = client.updates()
+        path = f"/api/v1/connections/{client.connection_id}/events"
+        for number in range(60):
+            answer = await http.post(path, json={"event": "hint", "data": {"number": number}})
+            assert answer.json() == {"queued": {"here": 1, "deployment": 1}}
+        room = client.room("after the hints")
+        await client.publish("after the hints", "all of them have come")
+        await take(room, 1)
+        assert updates.pending < 8 + 10  # and what the room brought
+        async with asyncio.timeout(20):
+            first = [update async for update in _hints(updates, 8)]
+        assert first == [rtcli.Direct("hint", {"number": number}) for number in range(len(first))]
+
+
+async def _hints(updates: AsyncIterator[rtcli.ClientEvent], count: int) -> AsyncIterator[rtcli.Direct]:
+    async for update in updates:
+        if isinstance(update, rtcli.Direct):
+            count -= 1
+            yield update
+        if not count:
+            return
+
+
 @asynccontextmanager
 async def publisher(server: LiveServer) -> AsyncIterator[httpx.AsyncClient]:
     headers = {"Authorization": f"Bearer {token('app', scope='publish admin')}"}
