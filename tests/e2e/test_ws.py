@@ -372,7 +372,10 @@ async def test_an_answer_says_why_and_a_redirect_is_named(tmp_path: Path) -> Non
     moved = status(302, headers="Location: ws://other.invalid/\r\n")
     async with fake_stream(why, moved) as stream:
         url = f"ws://127.0.0.1:{stream.port}"
-        result = await asyncio.to_thread(rtcli, "ws", url, home=tmp_path)
+        result = await asyncio.to_thread(rtcli, "ws", url, "-v", "-H", "X-A: 7", home=tmp_path)
+        assert b".. > GET / HTTP/1.1\n" in result.stderr
+        assert b".. > X-A: 7\n" in result.stderr
+        assert b".. < HTTP/1.1 400 X after " in result.stderr
         assert "answered 400, no WebSocket there: no subprotocol\\x1b[31m\n" in failed(result, 6)
         result = await asyncio.to_thread(rtcli, "ws", url, home=tmp_path)
         assert "redirects to another server, ws://other.invalid:80" in failed(result, 6)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 
 from websockets.exceptions import ConcurrencyError
+from websockets.http11 import Request
 
 from rtcli.apps.ws.expectations import Wanted
 from rtcli.apps.ws.outgoing import COMMANDS, Close, Help, Outgoing, Ping, Pong, Send
@@ -108,10 +109,12 @@ class Session:
         """Connect, and talk until the end; returns why it has to be done again, if at all."""
         target = self._target()
         started = self._clock()
+        requests: list[Request] = []
         try:
-            socket = await connect(target)
+            socket = await connect(target, on_request=requests.append)
         except ConnectionLostError as lost:
-            await self._output.handshake(None, rejection(lost), self._clock() - started)
+            request = requests[-1] if requests else None
+            await self._output.handshake(request, rejection(lost), self._clock() - started)
             return lost.failure
         away_s = (
             None if self._lost_at is None or not self._reconnect.ever_connected else started - self._lost_at

@@ -78,6 +78,7 @@ class _Protocol(ClientProtocol):
     """Tells of each frame, before it is dealt with, and sends the user's header fields instead of its own."""
 
     on_frame: Callable[[Frame], None]
+    on_request: Callable[[Request], None]
     replaced: frozenset[str]
 
     @override
@@ -85,6 +86,7 @@ class _Protocol(ClientProtocol):
         request = super().connect()
         for name in self.replaced & {key.lower() for key in request.headers}:
             del request.headers[name]
+        self.on_request(request)
         return request
 
     @override
@@ -101,7 +103,14 @@ class _Protocol(ClientProtocol):
 class FrameConnection(GuardedConnection):
     """A connection whose frames are taken from `waiting`; `recv` is not used."""
 
-    def __init__(self, given: ClientProtocol, *, target: RawTarget, **options: Any) -> None:  # noqa: ANN401 - the library's own
+    def __init__(
+        self,
+        given: ClientProtocol,
+        *,
+        target: RawTarget,
+        on_request: Callable[[Request], None],
+        **options: Any,  # noqa: ANN401 - the library's own
+    ) -> None:
         protocol = _Protocol(
             given.uri,
             subprotocols=given.available_subprotocols,
@@ -110,6 +119,7 @@ class FrameConnection(GuardedConnection):
         )
         self.waiting = _Waiting(self._pause_reading, self._resume_reading)
         protocol.on_frame = self.waiting.put
+        protocol.on_request = on_request
         protocol.replaced = frozenset(name.lower() for name, _ in target.headers)
         super().__init__(protocol, **options)
 

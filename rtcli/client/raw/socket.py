@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -138,8 +139,13 @@ class RawSocket:
         return ""
 
 
-async def connect(target: RawTarget) -> RawSocket:
-    """Open a connection. Raises ConnectionLostError, in the words of a client of any server."""
+async def connect(
+    target: RawTarget, *, on_request: Callable[[Request], None] = lambda _request: None
+) -> RawSocket:
+    """Open a connection. Raises ConnectionLostError, in the words of a client of any server.
+
+    `on_request` is called with each request that is made: one more after a redirect.
+    """
     connection = None
     try:
         connection = await open_socket(
@@ -153,7 +159,7 @@ async def connect(target: RawTarget) -> RawSocket:
             close_timeout_s=CLOSE_TIMEOUT_S,
             subprotocols=target.subprotocols,
             max_bytes=target.max_bytes,
-            connection=partial(FrameConnection, target=target),
+            connection=partial(FrameConnection, target=target, on_request=on_request),
         )
     except ConnectionLostError as lost:
         raise _in_other_words(lost, target.where) from lost.__cause__
