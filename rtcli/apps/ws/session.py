@@ -22,9 +22,10 @@ from rtcli.client.raw.connection import RawTarget
 from rtcli.client.raw.ending import Ending
 from rtcli.client.raw.frames import Assembler, Direction, InvalidMessageError
 from rtcli.client.raw.socket import CLOSE_TIMEOUT_S, GoneError, RawSocket, connect, rejection
-from rtcli.errors import CliError, Exit
+from rtcli.errors import Exit
 from rtcli.units import format_duration
 
+_MAX_PINGS = 100  # that are not answered; then the input waits
 GOOD_S = 5.0  # after so long, a connection has not failed at once
 NORMAL_CLOSE = Close()
 
@@ -62,12 +63,13 @@ class Session:
         self._messages = messages
         self._reconnect = reconnect
         self._clock = clock
-        self._input: asyncio.Queue[Outgoing | CliError | None] = asyncio.Queue(maxsize=1)
-        self._in_hand: Outgoing | CliError | None = None  # not sent yet
+        self._input: asyncio.Queue[Outgoing | Exception | None] = asyncio.Queue(maxsize=1)
+        self._in_hand: Outgoing | Exception | None = None  # not sent yet
         self._input_over = self._leaving = False
         self._enough = asyncio.Event()
         self._lost_at: float | None = None
         self._heard = asyncio.Event()  # a message came
+        self._pings: set[asyncio.Task[None]] = set()  # not answered yet
         self._opened_at = 0.0
         self.connected = False
 
@@ -92,7 +94,7 @@ class Session:
             async for message in self._messages:
                 await self._input.put(message)
             await self._input.put(None)
-        except CliError as error:
+        except Exception as error:  # noqa: BLE001 - whoever sends raises it, when all before it is sent
             await self._input.put(error)
 
     async def _pause(self, failure: Failure) -> None:
@@ -145,7 +147,7 @@ class Session:
             await self._output.handshake(socket.request, socket.response, took_s)
             await self._output.opened(socket.subprotocol, away_s)
             receiving = start(self._receive(socket))
-            feeding = start(self._feed(socket, start))
+            feeding = start(self._feed(socket))
             if self._options.ping_interval_s is not None:
                 start(socket.keep_alive(self._options.ping_interval_s))
             enough = start(self._until_enough())
@@ -157,7 +159,7 @@ class Session:
             await receiving
         finally:
             await self._leave(socket, receiving)
-            await _cancel(*tasks)
+            await _cancel(*tasks, *self._pings)
         await self._output.closed(socket.ending)
         return socket.ending
 
@@ -197,21 +199,19 @@ class Session:
 
     # -- what is sent --------------------------------------------------------------------------------------
 
-    async def _feed(
-        self, socket: RawSocket, start: Callable[[Coroutine[object, object, None]], asyncio.Future[None]]
-    ) -> None:
+    async def _feed(self, socket: RawSocket) -> None:
         """Send what is sent on each connection, then the input; what is in hand when it is lost, again."""
         with contextlib.suppress(GoneError):
             for message in self._options.on_open:
-                await self._perform(socket, message, start)
+                await self._perform(socket, message)
             while not self._input_over:
                 if self._in_hand is None:
                     self._in_hand = await self._input.get()
                     self._input_over = self._in_hand is None
-                if isinstance(self._in_hand, CliError):
+                if isinstance(self._in_hand, Exception):
                     raise self._in_hand
                 if self._in_hand is not None:
-                    await self._perform(socket, self._in_hand, start)
+                    await self._perform(socket, self._in_hand)
                     is_end = isinstance(self._in_hand, Close)
                     self._in_hand = None
                     if is_end:
@@ -235,17 +235,16 @@ class Session:
                 async with asyncio.timeout(linger_s):
                     await self._heard.wait()
 
-    async def _perform(
-        self,
-        socket: RawSocket,
-        message: Outgoing,
-        start: Callable[[Coroutine[object, object, None]], asyncio.Future[None]],
-    ) -> None:
+    async def _perform(self, socket: RawSocket, message: Outgoing) -> None:
         match message:
             case Send(data):
                 await socket.send(data)
             case Ping(payload):
-                start(self._ping(socket, payload))
+                while len(self._pings) >= _MAX_PINGS:
+                    await asyncio.wait(self._pings, return_when=asyncio.FIRST_COMPLETED)
+                ping = asyncio.ensure_future(self._ping(socket, payload))
+                self._pings.add(ping)
+                ping.add_done_callback(self._pings.discard)
             case Pong(payload):
                 await socket.pong(payload)
             case Close(code, reason):

@@ -96,6 +96,8 @@ class RawSocket:
             try:
                 async with asyncio.timeout(interval_s):
                     await self.ping()
+            except GoneError:
+                return
             except TimeoutError:
                 if was_paused or self._connection.waiting.paused:
                     continue

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import AsyncIterator
 from itertools import count
 
 import pytest
 
 from rtcli.apps.ws.expectations import Wanted
 from rtcli.apps.ws.input import from_arguments
+from rtcli.apps.ws.outgoing import Outgoing, Send
 from rtcli.apps.ws.output import Output, OutputOptions
 from rtcli.apps.ws.session import GOOD_S, Session, SessionOptions
 from rtcli.client.backoff import Reconnect
@@ -72,3 +74,26 @@ async def test_without_reconnect_a_loss_is_the_end() -> None:
         with pytest.raises(CliError, match="it is going away") as caught:
             await session.run()
         assert caught.value.exit_code == 3
+
+
+async def test_what_fails_while_the_input_is_read_ends_it() -> None:
+    async def wait(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await writer.wait_closed()
+
+    async def broken() -> AsyncIterator[Outgoing]:
+        yield Send("one")
+        raise RuntimeError("broken")
+
+    async with lying_websocket(wait) as port:
+        where = f"127.0.0.1:{port}"
+        session = Session(
+            SessionOptions(),
+            target=lambda: RawTarget(f"ws://{where}/", where),
+            wanted=Wanted(),
+            output=Output(OutputOptions(where), Console()),
+            messages=broken(),
+            reconnect=Reconnect(random.Random(1), started=0.0),
+        )
+        async with asyncio.timeout(20):
+            with pytest.raises(RuntimeError, match="broken"):
+                await session.run()
