@@ -9,6 +9,7 @@ from itertools import count
 
 import pytest
 
+import rtcli.client.raw.socket as socket_module
 from rtcli.apps.ws.expectations import Wanted
 from rtcli.apps.ws.input import from_arguments
 from rtcli.apps.ws.outgoing import Outgoing, Send
@@ -76,7 +77,9 @@ async def test_without_reconnect_a_loss_is_the_end() -> None:
         assert caught.value.exit_code == 3
 
 
-async def test_what_fails_while_the_input_is_read_ends_it() -> None:
+async def test_what_fails_while_the_input_is_read_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket_module, "CLOSE_TIMEOUT_S", 0.05)  # this server closes nothing
+
     async def wait(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await writer.wait_closed()
 

@@ -11,6 +11,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
+import rtcli.client.raw.socket as socket_module
 from rtcli.client.failures import ConnectionLostError
 from rtcli.client.raw.connection import RawTarget
 from rtcli.client.raw.ending import By, Ending
@@ -99,7 +100,10 @@ async def test_header_fields_of_the_user_replace_ours() -> None:
     ],
     ids=["huge", "no continuation", "opcode", "long ping", "from the middle"],
 )
-async def test_frames_that_no_client_takes(start: bytes, again: bytes, ending: tuple[int, str]) -> None:
+async def test_frames_that_no_client_takes(
+    monkeypatch: pytest.MonkeyPatch, start: bytes, again: bytes, ending: tuple[int, str]
+) -> None:
+    monkeypatch.setattr(socket_module, "CLOSE_TIMEOUT_S", 0.05)  # this server closes nothing
     tracemalloc.start()
     try:
         async with lying_websocket(send_frames(start, again)) as port, to(port) as socket:
