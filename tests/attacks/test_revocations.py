@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -55,7 +56,10 @@ async def ask(target: Target, bearer: str, count: int, body: Callable[[int], obj
 
     async def one_after_the_other(http: httpx.AsyncClient) -> None:
         for number in numbers:
-            answer = await http.post(PATH, json=body(number))
+            answer = None
+            while answer is None:
+                with suppress(httpx.TransportError):  # of a connection that was idle for too long
+                    answer = await http.post(PATH, json=body(number))
             statuses.append(answer.status_code)
 
     async with httpx.AsyncClient(base_url=target.url, headers=headers, timeout=60) as http:

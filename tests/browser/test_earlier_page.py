@@ -206,7 +206,7 @@ async def test_the_earlier_page_lives_through_a_killed_server(
     tmp_path: Path, page: Page, application: str, store: str, soak: bool
 ) -> None:
     settings = {**SOON_BACK, "ping_interval_s": 0.5}
-    kills = 20 if soak else 2
+    kills = 20 if soak else 1
     # The places of clients of dead instances are kept for a lease: after many kills that would be the limit.
     options = ("--origin", application, "--user-connections", "off")
     server = ServerProcess(tmp_path, store, *options, settings=settings)
