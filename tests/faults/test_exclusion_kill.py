@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,11 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return redis.url
 
 
+def by_channel(places: Iterable[tuple[str, str, int]]) -> list[tuple[str, str, int]]:
+    """One channel after the other, each in the order in which it came."""
+    return sorted(places, key=lambda place: place[0])
+
+
 class WebSocketReader:
     """A member of the room that takes its cursor from one connection to the next."""
 
@@ -57,7 +63,7 @@ class WebSocketReader:
         seen = [self._ws.until(*MINE) for _ in range(count)]
         self._ws.send("cursor", "c")
         self._cursor = self._ws.until("cursor")["data"]["cursor"]
-        return sorted(map(_place, seen))
+        return by_channel(map(_place, seen))
 
 
 def _place(message: dict[str, Any]) -> tuple[str, str, int]:
@@ -100,7 +106,7 @@ class StreamReader:
                 shown = "skipped" if event.event == "skipped" else "shown"
                 assert shown == "shown" or json.loads(event.data)["room"] == channel
                 seen.append((channel, shown, int(position.partition("-")[2])))
-        return sorted(seen)
+        return by_channel(seen)
 
 
 def publish_all(server: ServerProcess, number: int) -> None:
@@ -124,7 +130,7 @@ def expected(turn: int, sub: str) -> list[tuple[str, str, int]]:
     hidden, open_ = 2 * turn + 1, 2 * turn + 2
     channels = ["a", "~all"] + (["~me"] if sub == EXCLUDED else [])
     kind = "skipped" if sub == EXCLUDED else "shown"
-    return sorted(place for name in channels for place in ((name, kind, hidden), (name, "shown", open_)))
+    return by_channel(place for name in channels for place in ((name, kind, hidden), (name, "shown", open_)))
 
 
 @pytest.mark.timeout(600)
