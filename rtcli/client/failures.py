@@ -9,6 +9,8 @@ import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import httpx
+
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.codes import CloseCode, should_reconnect
 
@@ -56,6 +58,8 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 def of_network(error: BaseException, where: str) -> Failure:
     """The failure behind an OSError or a timeout, also if a library wrapped it. `where` is host:port."""
+    if isinstance(error, httpx.LocalProtocolError):
+        return _unsendable(where)
     for cause in chain(error):
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, _TLS_ENDED):
             return _of_tls(cause, where)
@@ -64,6 +68,15 @@ def of_network(error: BaseException, where: str) -> Failure:
         if failure is not None:
             return failure
     return _cannot_connect("lost", f"the connection to {where} failed: {error}")
+
+
+def _unsendable(where: str) -> Failure:
+    """The failure of a request that HTTP has no form for: it is the same the next time."""
+    error = CliError(
+        f"the request to {where} cannot be sent: a header field has a value that HTTP does not allow",
+        hint="look at -H, the token, and the id to resume from",
+    )
+    return Failure("unsendable", error, retry=False)
 
 
 def _of_os_error(cause: BaseException, where: str) -> Failure | None:

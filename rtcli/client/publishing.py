@@ -156,7 +156,7 @@ class Publisher:
 
     def _got_on(self) -> None:
         """Record that the server works: a failure after this is a new one."""
-        self._reconnect.connected()
+        self._reconnect.answered()
         self._lost_since = None
 
     async def _come_again(self, result: Result) -> None:

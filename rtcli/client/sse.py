@@ -239,7 +239,7 @@ class StreamFollower:
             away_s = self._clock() - self._lost_at
         self._lost_at = None
         self._may_reread_token = True
-        self._reconnect.connected()
+        self._reconnect.opened(self._clock())
         return Opened(self.last_event_id, away_s)
 
     async def _batches(self, response: httpx.Response) -> AsyncIterator[Batch]:

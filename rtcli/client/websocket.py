@@ -153,9 +153,12 @@ class RealtimeClient:
             self.state.lost(self._clock())
 
     async def _pause(self, failure: Failure) -> None:
-        if self._retry_now.is_set() and self._reconnect.ever_connected:
-            failure = Failure(failure.reason, failure.error, retry=True, retry_after_s=0.0)
+        is_wanted = self._retry_now.is_set() and self._reconnect.ever_connected
+        if is_wanted:
+            failure = Failure(failure.reason, failure.error, retry=True)
         delay = self._reconnect.delay(failure, now=self._clock())
+        if is_wanted:
+            delay = 0.0
         self._retry_now.clear()
         self._on_event(Lost(failure.reason, delay, self._reconnect.attempt))
         with contextlib.suppress(TimeoutError):
@@ -227,7 +230,7 @@ class RealtimeClient:
                 exit_code=Exit.SERVER,
             )
             raise ConnectionLostError(Failure("stranger", stranger, retry=False))
-        self._reconnect.connected()
+        self._reconnect.opened(self._clock())
         self._may_reread_token = True
         self._emit(self.state.receive(message, self._clock()))
         self.state.ping(self._clock())

@@ -26,7 +26,6 @@ from rtcli.errors import Exit
 from rtcli.units import format_duration
 
 _MAX_PINGS = 100  # that are not answered; then the input waits
-GOOD_S = 5.0  # after so long, a connection has not failed at once
 NORMAL_CLOSE = Close()
 
 
@@ -123,15 +122,12 @@ class Session:
         )
         self._lost_at = None
         self._opened_at = self._clock()
-        if not self._reconnect.ever_connected:
-            self._reconnect.connected()
+        self._reconnect.opened(self._opened_at)
         self.connected = True
         try:
             ending = await self._talk(socket, away_s, self._opened_at - started)
         finally:
             self.connected = False
-        if self._clock() - self._opened_at > GOOD_S:
-            self._reconnect.connected()  # delays begin anew; whoever closes at once gets longer ones
         return judge(ending, target.where, self._wanted, unsent=self._is_unsent())
 
     async def _talk(self, socket: RawSocket, away_s: float | None, took_s: float) -> Ending:

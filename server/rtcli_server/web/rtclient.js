@@ -12,7 +12,7 @@
 
 const PATH = "/api/v1/ws/v2";
 const MAX_UNSENT = 100;
-const STABLE_MS = 10_000; // connected for so long, the next loss begins with a short delay again
+const STABLE_MS = 5_000; // connected for so long, the next loss begins with a short delay again
 const TRY_AGAIN = ["rate_limited", "unavailable", "internal"]; // what was asked is asked again
 const TRY_AGAIN_MS = 1_000; // unless the server says when
 
@@ -429,6 +429,7 @@ export function followEvents({
 }) {
   let source = null;
   let attempt = 0;
+  let openedAt = 0;
   let timer = 0;
   let ended = false;
 
@@ -448,6 +449,8 @@ export function followEvents({
   const wait = () => {
     if (ended) return;
     onState("waiting");
+    if (openedAt && Date.now() - openedAt > STABLE_MS) attempt = 0;
+    openedAt = 0;
     timer = setTimeout(() => comeBack().catch(wait), backoffMs(attempt++));
   };
   const open = (stream) => {
@@ -456,11 +459,13 @@ export function followEvents({
     for (const name of new Set(["ready", "gap", "heartbeat", "closing", ...names])) {
       source.addEventListener(name, (event) => {
         lastEventId = event.lastEventId;
-        attempt = 0;
         onEvent({ event: name, data: JSON.parse(event.data), id: event.lastEventId });
       });
     }
-    source.onopen = () => onState("open");
+    source.onopen = () => {
+      openedAt = Date.now();
+      onState("open");
+    };
     source.onerror = () => (source.readyState === EventSource.CLOSED ? wait() : onState("connecting"));
   };
   /** EventSource does not say why it gave up; the same request without a body does. */

@@ -9,7 +9,7 @@ from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
-from rtcli.client.backoff import Reconnect
+from rtcli.client.backoff import FLOOR_S, Reconnect
 from rtcli.client.endpoint import parse_endpoint
 from rtcli.client.events import Lost
 from rtcli.client.http import make_http
@@ -38,7 +38,9 @@ async def open_stream(
     wait_s: float | None = None,
 ) -> AsyncIterator[StreamFollower]:
     clock = asyncio.get_running_loop().time
-    reconnect = Reconnect(random.Random(3), started=clock(), wait_s=wait_s, base_s=0.01, cap_s=0.02)
+    reconnect = Reconnect(
+        random.Random(3), started=clock(), wait_s=wait_s, base_s=0.01, cap_s=0.02, floor_s=0.002
+    )
     endpoint = parse_endpoint(server.url)
     async with make_http(endpoint, headers=[("X-Own", "1")], read_timeout_s=idle_s) as http:
         yield StreamFollower(
@@ -56,6 +58,13 @@ async def collect(stream: StreamFollower, *, until_data: str | None = None) -> l
             if isinstance(item, Batch) and any(event.data == until_data for event in item.events):
                 break
     return items
+
+
+async def until_lost(source: AsyncIterator[StreamItem]) -> Lost:
+    async for item in source:
+        if isinstance(item, Lost):
+            return item
+    raise AssertionError("it ended")
 
 
 def data_of(items: list[StreamItem]) -> list[str]:
@@ -81,7 +90,7 @@ async def test_it_follows_over_connections_and_resumes_with_the_last_id() -> Non
     opened = [item for item in items if isinstance(item, Opened)]
     assert [item.away_s is None for item in opened] == [True, False, False, False]
     assert [item.last_event_id for item in opened] == ["", "2", "2", "2"]
-    assert next(item for item in items if isinstance(item, Lost)) == Lost("ended", 0.001, 1)
+    assert next(item for item in items if isinstance(item, Lost)) == Lost("ended", 0.002, 1)
 
 
 async def test_a_given_id_is_kept_when_the_stream_drops_before_any_event() -> None:
@@ -255,6 +264,29 @@ async def test_silence_is_a_loss() -> None:
     assert data_of(items) == ["a", "b"]
     assert next(item.reason for item in items if isinstance(item, Lost)) == "idle 0.2 s"
     assert server.header("Last-Event-ID")[1] == "1"
+
+
+async def test_a_stream_that_ends_at_once_is_not_asked_again_at_once_whatever_it_says() -> None:
+    async with fake_stream(HEAD + b"retry: 0\ndata: a\n\n") as server:
+        endpoint = parse_endpoint(server.url)
+        reconnect = Reconnect(random.Random(3), started=0.0)
+        async with make_http(endpoint) as http:
+            stream = StreamFollower(http, server.url, where=endpoint.authority, reconnect=reconnect)
+            async with aclosing(stream.items()) as items:
+                lost = await until_lost(items)
+    assert lost == Lost("ended", FLOOR_S, 1)
+
+
+async def test_what_cannot_be_sent_is_an_error_and_no_loss() -> None:
+    async with fake_stream(HEAD + b"data: a\n\n", status(204)) as server:
+        endpoint = parse_endpoint(server.url)
+        reconnect = Reconnect(random.Random(3), started=0.0, wait_s=1e9)
+        async with make_http(endpoint, headers=[("X-Own", "a\nb")]) as http:
+            stream = StreamFollower(http, server.url, where=endpoint.authority, reconnect=reconnect)
+            with pytest.raises(CliError, match="cannot be sent: a header field has a value") as caught:
+                await collect(stream)
+    assert caught.value.exit_code == Exit.USAGE
+    assert server.requests == []
 
 
 @pytest.mark.parametrize("retry", ["-5", "1_000", "9e99", "٣", "1.5", ""])

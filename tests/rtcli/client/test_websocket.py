@@ -32,6 +32,7 @@ from rtcli.errors import CliError, Exit
 from rtcli.protocol.messages import client as c
 from rtcli.protocol.messages import server as s
 from tests.support.fakes.scripted_server import FakeServer, fake_server
+from tests.support.longest_delays import LongestDelays
 from tests.support.waiting import until
 
 T = TypeVar("T")
@@ -41,15 +42,21 @@ class Session:
     """A client that runs, and its events."""
 
     def __init__(
-        self, port: int, *, token: Callable[[], str | None] = lambda: "t", wait_s: float | None = None
+        self,
+        port: int,
+        *,
+        token: Callable[[], str | None] = lambda: "t",
+        wait_s: float | None = None,
+        rng: random.Random | None = None,
     ) -> None:
         self.events: list[ClientEvent] = []
         reconnect = Reconnect(
-            random.Random(1),
+            rng or random.Random(1),
             started=asyncio.get_running_loop().time(),
             wait_s=wait_s,
             base_s=0.01,
             cap_s=0.05,
+            floor_s=0.0,
         )
         target = WebSocketTarget(
             f"ws://127.0.0.1:{port}/api/v1/ws", f"127.0.0.1:{port}", token, connect_timeout_s=5.0
@@ -99,6 +106,25 @@ async def test_join_history_send_ack_and_goodbye() -> None:
         ]  # fmt: skip
         assert server.tokens == ["Bearer t"]
         assert me.client.state.unsent == 0
+
+
+async def test_a_server_that_greets_and_goes_is_left_alone_for_longer_each_time() -> None:
+    async with fake_server() as server, session(server.port, rng=LongestDelays()) as me:
+        for losses in range(1, 5):
+            await until(lambda: me.client.state.connected)
+            me.client.cut()
+            await until(lambda losses=losses: len(me.all(Lost)) == losses)  # type: ignore[misc]
+    assert [(lost.retry_in_s, lost.attempt) for lost in me.all(Lost)] == [
+        (0.01, 1), (0.02, 1), (0.04, 1), (0.05, 1),
+    ]  # fmt: skip
+
+
+async def test_a_token_that_no_header_can_have_ends_it() -> None:
+    async with fake_server() as server, session(server.port, token=lambda: "a\nX-Other: b") as me:
+        with pytest.raises(CliError, match="this is not a token") as caught:
+            await asyncio.wait_for(me.task, 10)
+    assert caught.value.exit_code == Exit.USAGE
+    assert server.tokens == []
 
 
 async def test_a_killed_server_that_comes_back_with_its_log_costs_nothing() -> None:

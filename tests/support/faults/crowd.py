@@ -36,7 +36,7 @@ def _token(user: str) -> str:
 
 
 def _patience(rng: random.Random) -> Reconnect:
-    return Reconnect(rng, started=time.monotonic(), wait_s=60, base_s=0.05, cap_s=0.5)
+    return Reconnect(rng, started=time.monotonic(), wait_s=60, base_s=0.05, cap_s=0.5, floor_s=0.05)
 
 
 # How long clients wait before they come back, where the server says it.

@@ -113,7 +113,7 @@ class OneUser:
     # -- the three -----------------------------------------------------------------------------------------
 
     def _patience(self) -> Reconnect:
-        return Reconnect(self._rng, started=time.monotonic(), wait_s=60, base_s=0.05, cap_s=0.5)
+        return Reconnect(self._rng, started=time.monotonic(), wait_s=60, base_s=0.05, cap_s=0.5, floor_s=0.05)
 
     async def _follow_websocket(self) -> None:
         transport, joined = self.websocket, set()

@@ -8,21 +8,35 @@ from collections.abc import AsyncIterator
 from itertools import count
 
 import pytest
+from typing_extensions import override
 
 import rtcli.client.raw.socket as socket_module
 from rtcli.apps.ws.expectations import Wanted
 from rtcli.apps.ws.input import from_arguments
 from rtcli.apps.ws.outgoing import Outgoing, Send
 from rtcli.apps.ws.output import Output, OutputOptions
-from rtcli.apps.ws.session import GOOD_S, Session, SessionOptions
-from rtcli.client.backoff import Reconnect
+from rtcli.apps.ws.session import Session, SessionOptions
+from rtcli.client.backoff import GOOD_S, Reconnect
+from rtcli.client.failures import Failure
 from rtcli.client.raw.connection import RawTarget
 from rtcli.errors import CliError
 from rtcli.terminal.console import Console
 from tests.support.fakes.liars import frame_head, lying_websocket
+from tests.support.longest_delays import LongestDelays
 from tests.support.waiting import until
 
 GOING_AWAY = frame_head(8, 2) + (1001).to_bytes(2, "big")
+
+
+class RecordedReconnect(Reconnect):
+    def __init__(self) -> None:
+        super().__init__(LongestDelays(), started=0.0, base_s=0.001)
+        self.delays: list[float] = []
+
+    @override
+    def delay(self, failure: Failure, *, now: float) -> float:
+        self.delays.append(super().delay(failure, now=now))
+        return self.delays[-1]
 
 
 @pytest.mark.parametrize("lasts_s", [0.0, GOOD_S])
@@ -38,7 +52,7 @@ async def test_a_server_that_closes_at_once_is_left_alone_for_longer_each_time(l
 
     async with lying_websocket(close_at_once) as port:
         where = f"127.0.0.1:{port}"
-        reconnect = Reconnect(random.Random(1), started=0.0, base_s=0.001)
+        reconnect = RecordedReconnect()
         console = Console()
         console.quiet = True
         session = Session(
@@ -54,7 +68,8 @@ async def test_a_server_that_closes_at_once_is_left_alone_for_longer_each_time(l
         await until(lambda: connections > 4 or running.done(), why="it does not come back")
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        assert (reconnect.attempt > 3) == (lasts_s == 0.0)
+        growing = [0.001, 0.002, 0.004, 0.008]
+        assert reconnect.delays[:4] == (growing if lasts_s == 0.0 else [0.001] * 4)
 
 
 async def test_without_reconnect_a_loss_is_the_end() -> None:
