@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rtcli_server.auth.revocations import Revocation, RevocationKind, RevokedTokens
+from rtcli_server.auth.revocations import OVER_FOR_MS, Revocation, RevocationKind, RevokedTokens
 from rtcli_server.broker import BrokerUnavailableError
 from rtcli_server.broker.opening import now_ms
 from rtcli_server.cluster.control import CHANNEL, Revoke, decode_command
@@ -278,8 +278,9 @@ async def test_what_is_over_before_the_store_is_back_is_forgotten() -> None:
 
         one.log.broker.revoke = refuse  # type: ignore[method-assign]
         for number in range(5_000):
+            over_at_ms = now_ms() - OVER_FOR_MS - 1
             with pytest.raises(BrokerUnavailableError):
-                await one.revocations.revoke(Revocation(RevocationKind.AWAY, f"u{number}", now_ms() - 1))
+                await one.revocations.revoke(Revocation(RevocationKind.AWAY, f"u{number}", over_at_ms))
         assert len(one.revocations._untold) < 2_000
         told: list[Revocation] = []
 

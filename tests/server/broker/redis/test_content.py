@@ -245,7 +245,7 @@ async def test_messages_that_the_stream_has_lost_are_reported(server: RedisServe
 @pytest.mark.timeout(600)
 async def test_every_key_goes_away_by_itself(server: RedisServer, soak: bool) -> None:
     rooms = 100_000 if soak else 1_000
-    timings = RedisTimings(check_s=0.05)
+    timings = RedisTimings(check_s=0.05, request_s=20.0)  # for five hundred at once
     broker = quick_broker(server.url, Retention(max_age_s=0.5, idempotency_s=0.5), timings)
     log = Running(broker)
     task = asyncio.create_task(broker.run(log.delivered.append))
