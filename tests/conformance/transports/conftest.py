@@ -53,6 +53,12 @@ def fast(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
+def sub(request: pytest.FixtureRequest) -> str:
+    """A user of this test alone."""
+    return str(abs(hash(request.node.nodeid)) % 10**9)
+
+
+@pytest.fixture
 def room() -> str:
     """A room that no other test uses."""
     return f"room-{next(_numbers)}"

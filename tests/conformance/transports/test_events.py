@@ -23,12 +23,6 @@ def server(stored_server: LiveServer) -> LiveServer:
     return stored_server
 
 
-@pytest.fixture
-def sub(request: pytest.FixtureRequest) -> str:
-    """A user of this test alone."""
-    return str(abs(hash(request.node.nodeid)) % 10**9)
-
-
 def open_at(server: LiveServer, sub: str, cursor: str = "") -> tuple[RawWebSocket, Greeting]:
     path = f"/api/v1/ws?last_event_id={quote(cursor, safe='')}" if cursor else "/api/v1/ws"
     ws = connect_ws(server, sub, path=path)

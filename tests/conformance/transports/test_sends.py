@@ -22,12 +22,6 @@ def server(stored_server: LiveServer) -> LiveServer:
     return stored_server
 
 
-@pytest.fixture
-def sub(request: pytest.FixtureRequest) -> str:
-    """A user of this test alone."""
-    return str(abs(hash(request.node.nodeid)) % 10**9)
-
-
 def post(server: LiveServer, path: str, *, scope: str = "publish", **body: object) -> httpx.Response:
     return http(server, "POST", f"/api/v1{path}", "1", scope=scope, json=body)
 
