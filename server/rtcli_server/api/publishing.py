@@ -29,6 +29,7 @@ from rtcli_server.problems import ProblemError
 from rtcli_server.realtime.audience import NOBODY, Queued
 
 MAX_DATA_BYTES = 65_536
+MAYBE_SENT = "Not confirmed: it may have been sent"
 _decode = msgspec.json.Decoder().decode
 
 
@@ -195,8 +196,9 @@ class Publisher:
         try:
             async with asyncio.timeout(self._timeout_s):
                 await started.told
-        except (TimeoutError, BrokerUnavailableError):
-            detail = "Not confirmed: it may have been sent"
+        except (TimeoutError, BrokerUnavailableError) as error:
+            unsent = isinstance(error, BrokerUnavailableError) and not error.maybe_published
+            detail = "Its instance cannot be reached now; nothing was sent" if unsent else MAYBE_SENT
             raise ProblemError(503, detail=detail, retry_after_ms=UNAVAILABLE_RETRY_MS) from None
         return Queued(0, None)
 

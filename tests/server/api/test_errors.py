@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from typing_extensions import override
 
 from rtcli.protocol.exclusion import Exclusion
 from rtcli.protocol.position import Position
@@ -154,8 +155,9 @@ class Nobody:
         del connection_id, principal
         return False
 
-    def tell(self, connection_id: str, event: str, data: bytes) -> None:
+    def tell(self, connection_id: str, event: str, data: bytes) -> asyncio.Future[Published] | None:
         del connection_id, event, data
+        return None
 
     def of(self, channel: str, exclude: Exclusion | None) -> Queued:
         del channel, exclude
@@ -193,12 +195,16 @@ async def broken() -> BrokenBroker:
 
 @pytest.fixture
 async def embedded(broken: BrokenBroker) -> httpx.AsyncClient:
+    return api_of(Services(broken))
+
+
+def api_of(services: Services, *, scope: str = "") -> httpx.AsyncClient:
     """The API alone in an application, with short timeouts."""
     app = FastAPI()
-    app.include_router(api_router(Services(broken), rates=None, log_timeout_s=0.05))
+    app.include_router(api_router(services, rates=None, log_timeout_s=0.05))
     install_problem_handlers(app)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    headers = {"Authorization": f"Bearer {token_for()}"}
+    headers = {"Authorization": f"Bearer {token_for(scope=scope)}"}
     return httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers)
 
 
@@ -238,6 +244,41 @@ async def test_unavailable_claims_no_more_than_is_known(
         parts = {"publications": [{"room": "a", "content": "x", **more}]}
         [result] = (await embedded.post("/api/v1/batch", json=parts)).json()["results"]
         assert (result["code"], result["detail"]) == ("unavailable", detail)
+
+
+class Elsewhere(Nobody):
+    """Every connection is on an instance behind this log."""
+
+    def __init__(self, broken: BrokenBroker) -> None:
+        super().__init__()
+        self._broken = broken
+
+    @override
+    def tell(self, connection_id: str, event: str, data: bytes) -> asyncio.Future[Published]:
+        return self._broken.publish(f"direct:{connection_id}", event, data, time_ms=0)
+
+
+@pytest.mark.parametrize(
+    ("fault", "detail"),
+    [
+        ("down", "Its instance cannot be reached now; nothing was sent"),
+        ("silent", "Not confirmed: it may have been sent"),
+        ("unconfirmed", "Not confirmed: it may have been sent"),
+    ],
+)
+async def test_an_event_for_a_connection_that_cannot_be_reached(
+    broken: BrokenBroker, fault: str, detail: str
+) -> None:
+    async with api_of(Services(broken, commands=Elsewhere(broken)), scope="publish") as client:
+        path, event = "/api/v1/connections/there/events", {"event": "x"}
+        assert (await client.post(path, json=event)).json() == {"queued": {"here": 0}}
+        broken.fault = fault
+        answer = await client.post(path, json=event)
+        assert_problem(answer, 503, "unavailable")
+        assert answer.json()["detail"] == detail
+        parts = {"publications": [{"connection": "there", **event}, {"event": "ready"}]}
+        first, second = (await client.post("/api/v1/batch", json=parts)).json()["results"]
+        assert (first["status"], first["detail"], second["status"]) == (503, detail, 400)
 
 
 async def test_a_repeat_that_cannot_be_compared_was_published(
