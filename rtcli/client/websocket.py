@@ -51,7 +51,6 @@ class RealtimeClient:
         on_event: Callable[[ClientEvent], None],
         events: bool = False,
         cursor: str = "",
-        measure_every_s: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.state = ClientState(id_prefix=id_prefix, cursor=cursor)
@@ -59,7 +58,6 @@ class RealtimeClient:
         self._target = target
         self._reconnect = reconnect
         self._on_event = on_event
-        self._measure_every_s = measure_every_s
         self._clock = clock
         self._wake = asyncio.Event()  # there may be something to send
         self._retry_now = asyncio.Event()  # try again at once
@@ -256,17 +254,12 @@ class RealtimeClient:
 
     async def _write(self, socket: ClientConnection) -> None:
         """Send messages as soon as there are some; ends with the connection."""
-        next_measure = None if self._measure_every_s is None else self._clock() + self._measure_every_s
         while True:
-            now = self._clock()
-            self.state.tick(now)
-            if next_measure is not None and self._measure_every_s is not None and now >= next_measure:
-                self.state.ping(now)
-                next_measure = now + self._measure_every_s
+            self.state.tick(self._clock())
             await self._refresh()
             for message in self.state.take_outgoing():
                 await socket.send(encode(message), text=True)
-            due = min((at for at in (self.state.due(), next_measure) if at is not None), default=None)
+            due = self.state.due()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(None if due is None else max(0.0, due - self._clock())):
                     await self._wake.wait()

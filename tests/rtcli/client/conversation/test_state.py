@@ -14,7 +14,7 @@ from rtcli.client.events import Acked, Gap, Joined, Message, Reconnected
 from rtcli.protocol.messages import client as c
 from rtcli.protocol.messages import decode_server, encode
 from rtcli.protocol.messages import server as s
-from rtcli.protocol.position import parse_position
+from rtcli.protocol.position import Position, parse_position
 
 ROOM = "general"
 
@@ -41,6 +41,7 @@ class Conversation(RuleBasedStateMachine):
         self.sent: list[str] = []
         self.backs = 0
         self.losses = 0
+        self.is_behind = False  # the user of the client does not read
 
     def say(self, message: s.ServerMessage) -> None:
         assert not isinstance(message, s.Unknown)
@@ -91,7 +92,10 @@ class Conversation(RuleBasedStateMachine):
         if not self.up:
             return
         message = self.up.popleft()
-        if isinstance(message, c.JoinRoom):
+        if isinstance(message, c.JoinRoom) and limited:
+            data = s.ErrorData(code="unavailable", message="", retry_after_ms=1000)
+            self.say(s.Error(data=data, id=message.id))
+        elif isinstance(message, c.JoinRoom):
             self.answer_join(message)
         elif isinstance(message, c.ChatMessage) and limited:
             data = s.ErrorData(code="rate_limited", message="", retry_after_ms=1000)
@@ -124,12 +128,23 @@ class Conversation(RuleBasedStateMachine):
         self.member = True
 
     @rule()
+    def user_falls_behind(self) -> None:
+        self.state.hold(ROOM)
+        self.is_behind = True
+
+    @rule()
+    def user_goes_on(self) -> None:
+        self.state.resume(ROOM)
+        self.is_behind = False
+
+    @rule()
     def client_reads(self) -> None:
         if not self.down:
             return
         for event in self.state.receive(decode_server(self.down.popleft()), self.now):
             match event:
                 case Message():
+                    assert not self.is_behind
                     self.delivered.append(event)
                 case Gap():
                     self.missed.append(event)
@@ -189,7 +204,8 @@ class Conversation(RuleBasedStateMachine):
         assert self.backs <= self.losses
 
     def teardown(self) -> None:
-        """In the end everything that was sent is in a log, whatever happened."""
+        """In the end everything that was sent is in a log, and all of the log came, whatever happened."""
+        self.user_goes_on()
         for _ in range(1000):
             if self.state.unsent == 0 and self.connected and self.state.settled and not self.down:
                 break
@@ -199,6 +215,7 @@ class Conversation(RuleBasedStateMachine):
             self.client_reads()
             self.time_passes(seconds=5.0)
         assert self.state.unsent == 0
+        assert self.state.position(ROOM) == Position(f"aaa{self.epoch}", len(self.log))
         assert [content for content in self.published if content in set(self.sent)] != [] or not self.sent
 
 
