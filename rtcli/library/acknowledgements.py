@@ -16,14 +16,14 @@ class Acknowledgements:
     """One future for each id. An error is its result, too: nobody may be there to be told of an exception."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, asyncio.Future[Outcome]] = {}
+        self._waiting: dict[str, tuple[str, asyncio.Future[Outcome]]] = {}  # id → room and future
 
-    def expect(self, identifier: str) -> asyncio.Future[Outcome]:
+    def expect(self, identifier: str, room: str) -> asyncio.Future[Outcome]:
         """Begin to wait for the answer to this id. Raises UsageError when somebody does already."""
         if identifier in self._waiting:
             raise UsageError(f"a text with the id {identifier!r} is on its way", code="usage")
         waiting: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting[identifier] = waiting
+        self._waiting[identifier] = room, waiting
         return waiting
 
     def forget(self, identifier: str) -> None:
@@ -32,11 +32,12 @@ class Acknowledgements:
 
     def settle(self, identifier: str, outcome: Outcome) -> None:
         """The answer is there."""
-        waiting = self._waiting.get(identifier)
+        _, waiting = self._waiting.get(identifier, ("", None))
         if waiting is not None and not waiting.done():
             waiting.set_result(outcome)
 
-    def settle_all(self, outcome: Callable[[str], Outcome]) -> None:
-        """No answer will come any more."""
-        for identifier in list(self._waiting):
-            self.settle(identifier, outcome(identifier))
+    def settle_all(self, outcome: Callable[[str], Outcome], room: str | None = None) -> None:
+        """No answer will come any more, for this room or for all."""
+        for identifier, (theirs, _) in list(self._waiting.items()):
+            if room in {None, theirs}:
+                self.settle(identifier, outcome(identifier))

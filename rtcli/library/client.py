@@ -19,7 +19,7 @@ from rtcli.library.arguments import (
     checked_text,
     room_name,
 )
-from rtcli.library.errors import NotConfirmedError, UsageError
+from rtcli.library.errors import UsageError, not_confirmed
 from rtcli.library.feeds import Feed, Room, Updates
 from rtcli.library.lifetime import Block
 from rtcli.library.session import EVENTS, Session
@@ -129,14 +129,15 @@ class Client(Block):
         """
         name = room_name(name)
         if name in self.rooms and (history or since is not None):
-            raise UsageError(f"#{name} is joined already", hint="older messages: await client.history()")
+            hint = "older messages: await client.history()"
+            raise UsageError(f"#{name} is joined already", hint=hint, code="usage")
         self._session.lifetime.check_usable()
+        self.join(name, history=history, since=since)
         inbox = self._distribution.add(
             self._buffer,
             wants=lambda event: isinstance(event, Message | Gap) and event.room == name,
             channels=frozenset({name}),
         )
-        self.join(name, history=history, since=since)
         room = Room(name, inbox)
         self._distribution.forget_with(room, inbox)
         return room
@@ -181,6 +182,7 @@ class Client(Block):
         room = room_name(room)
         self._engine.leave(room)
         self._distribution.end(None, room)
+        self._session.acknowledgements.settle_all(lambda id_: not_confirmed("the room was left", id_), room)
 
     async def publish(
         self,
@@ -234,16 +236,16 @@ class Client(Block):
         self, room: str, content: str, identifier: str | None, timeout_s: float
     ) -> Acked:
         if identifier is not None:
-            waiting = self._session.acknowledgements.expect(identifier)
+            waiting = self._session.acknowledgements.expect(identifier, room)
             self._engine.send(room, content, identifier)
         else:
             identifier = self._engine.send(room, content)
-            waiting = self._session.acknowledgements.expect(identifier)
+            waiting = self._session.acknowledgements.expect(identifier, room)
         try:
             async with asyncio.timeout(timeout_s):
                 outcome = await waiting
         except TimeoutError:
-            raise NotConfirmedError(f"no answer within {timeout_s:g} s", id=identifier) from None
+            raise not_confirmed(f"no answer within {timeout_s:g} s", identifier) from None
         finally:
             self._session.acknowledgements.forget(identifier)
             self._engine.withdraw(identifier)

@@ -37,6 +37,11 @@ class NotConfirmedError(RtcliError):
         self.id = id
 
 
+def not_confirmed(why: str, identifier: str) -> NotConfirmedError:
+    """The error of a text without an answer."""
+    return NotConfirmedError(f"not confirmed: {why}", id=identifier)
+
+
 class UnexpectedAnswerError(RtcliError):
     """Something else than a server of this kind answers there, or it does not keep to the protocol."""
 

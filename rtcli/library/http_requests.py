@@ -16,7 +16,7 @@ from rtcli.client.publishing import Part, Publisher, Result, Server
 from rtcli.client.token_function import current_token
 from rtcli.errors import CliError, Exit
 from rtcli.library.access import Access
-from rtcli.library.errors import NotConfirmedError, RefusedError
+from rtcli.library.errors import RefusedError, not_confirmed
 from rtcli.protocol.position import parse_position
 
 _READ_TIMEOUT_S = 30.0
@@ -55,11 +55,11 @@ class HttpRequests:
             async with asyncio.timeout(timeout_s):
                 (result,) = await publisher.publish([part])
         except TimeoutError as error:
-            raise NotConfirmedError(f"no answer within {timeout_s:g} s", id=identifier) from error
+            raise not_confirmed(f"no answer within {timeout_s:g} s", identifier) from error
         except CliError as error:
             if error.exit_code != Exit.CANNOT_CONNECT:
                 raise
-            raise NotConfirmedError(f"not confirmed: {error.message}", id=identifier) from error
+            raise not_confirmed(error.message, identifier) from error
         return _acknowledgement(room, identifier, result)
 
     async def history(self, room: str, limit: int) -> list[Message]:

@@ -26,7 +26,7 @@ from rtcli.client.websocket import RealtimeClient
 from rtcli.library.access import Access
 from rtcli.library.acknowledgements import Acknowledgements
 from rtcli.library.distribution import Distribution
-from rtcli.library.errors import NotConfirmedError, RefusedError
+from rtcli.library.errors import RefusedError, not_confirmed
 from rtcli.library.http_requests import HttpRequests
 from rtcli.library.lifetime import Lifetime
 from rtcli.protocol.paths import WEBSOCKET_PATH
@@ -73,7 +73,7 @@ class Session:
     def _on_over(self, error: Exception | None) -> None:
         self.distribution.end(error)
         why = "the client was closed" if error is None else str(error)
-        self.acknowledgements.settle_all(lambda id_: NotConfirmedError(f"not confirmed: {why}", id=id_))
+        self.acknowledgements.settle_all(lambda identifier: not_confirmed(why, identifier))
 
     # -- what happens --------------------------------------------------------------------------------------
 

@@ -50,15 +50,17 @@ class Room:
     top: Position | None = None  # end of the log when we joined
     wait_until: float | None = None  # the server asked us to wait until then
     held: bool = False
+    seen: Position | None = None  # while it is held: of the last publication that came, and was left out
     rereading: bool = False  # the join that ends the hold is on its way
     texts: deque[Text] = field(default_factory=deque)
 
     @property
     def caught_up(self) -> bool:
-        """Whether everything that was in the log when we joined has been delivered."""
-        if self.top is None or self.last_delivered is None or self.top.epoch != self.last_delivered.epoch:
+        """Whether everything that was in the log when we joined has come; held, it is not delivered."""
+        seen = self.seen if self.held else self.last_delivered
+        if self.top is None or seen is None or self.top.epoch != seen.epoch:
             return True
-        return self.last_delivered.offset >= self.top.offset
+        return seen.offset >= self.top.offset
 
     def lost(self) -> None:
         """The connection is lost; texts in flight may or may not have arrived."""
@@ -73,7 +75,7 @@ class Room:
 
     def take_next(self) -> Text | None:
         """The text to send now, marked as in flight; None when there is none or it has to wait."""
-        ready = self.joined and (self.caught_up or self.held) and self.wait_until is None
+        ready = self.joined and self.caught_up and self.wait_until is None
         if not ready or not self.texts or self.texts[0].in_flight:
             return None
         self.texts[0].in_flight = True
@@ -98,6 +100,7 @@ class Room:
         again, since, top = self.ever_joined, self.last_delivered, read_position(data.position)
         if self.rereading:
             self.held = self.rereading = False
+        self.seen = since
         self.joined = self.ever_joined = True
         self.top = top
         members = [(member.user_id, member.name) for member in data.members]
@@ -115,6 +118,7 @@ class Room:
         """Deliver a publication once and in order, whatever the server sends."""
         position = Position(data.epoch, data.offset)
         if self.held:
+            self.seen = position
             return self.acknowledge(data.id, position, duplicate=False)
         before = self.last_delivered
         hole = skipped(before, position)
@@ -139,9 +143,10 @@ class Room:
 
     def on_skipped(self, data: SkippedData) -> list[ClientEvent]:
         """A publication is not for this client: go on behind it."""
-        if self.held:
-            return []
         before, position = self.last_delivered, Position(data.epoch, data.offset)
+        if self.held:
+            self.seen = position
+            return []
         hole = skipped(before, position)
         if hole >= 0:
             self.last_delivered = position
@@ -149,9 +154,10 @@ class Room:
 
     def on_gap(self, data: GapData) -> list[ClientEvent]:
         """Publications are lost, says the server: continue behind them."""
-        if self.held:  # what is read from the log later begins before it
-            return []
         after, to = read_position(data.from_), read_position(data.to)
+        if self.held:  # what is read from the log later begins before it
+            self.seen = to or self.seen
+            return []
         if to is not None:
             self.last_delivered = to
         return [Gap(self.name, data.lost, data.reason, after, to)]

@@ -23,7 +23,7 @@ class Rooms(dict[str, Room]):
     @property
     def settled(self) -> bool:
         """Whether every room is joined and everything from before the join has been delivered."""
-        return all(room.joined and room.caught_up for room in self.values())
+        return all(room.joined and room.caught_up and not room.held for room in self.values())
 
     def positions(self) -> Iterator[tuple[str, Position]]:
         """Channel and position of each room of which something was delivered."""

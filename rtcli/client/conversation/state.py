@@ -141,12 +141,12 @@ class ClientState(UserSide):
 
     def _on_membership(self, message: theirs.RoomJoined | theirs.RoomLeft, now: float) -> list[ClientEvent]:
         if isinstance(message, theirs.RoomJoined):
-            return self._on_room_joined(message.data, now)
+            return self._on_room_joined(message, now)
         return self._on_room_left(message.data.room)
 
-    def _on_room_joined(self, data: theirs.RoomJoinedData, now: float) -> list[ClientEvent]:
-        room = self._rooms.get(data.room)
-        if room is None:
+    def _on_room_joined(self, message: theirs.RoomJoined, now: float) -> list[ClientEvent]:
+        data, room = message.data, self._rooms.get(message.data.room)
+        if room is None or message.id not in {None, room.join_id}:  # it has been asked again since then
             return []
         self._reconnection.replays(data.replayed if room.ever_joined else 0)
         was_joined = room.joined and room.rereading

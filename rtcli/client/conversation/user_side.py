@@ -107,8 +107,10 @@ class UserSide:
 
     def hold(self, room: str) -> None:
         """The user of this room is behind: deliver nothing of it, and read it from the log later."""
-        if room in self._rooms:
-            self._rooms[room].held = True
+        known = self._rooms.get(room)
+        if known is not None:
+            known.seen = known.seen if known.held else known.last_delivered
+            known.held, known.rereading = True, False
 
     def resume(self, room: str) -> None:
         """The user of this room goes on."""

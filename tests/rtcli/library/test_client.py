@@ -427,6 +427,19 @@ async def test_a_room_that_the_server_ends_ends_its_loops() -> None:
         assert client.rooms == []
 
 
+async def test_leaving_ends_what_waits_for_an_answer() -> None:
+    async with fake_server() as fake, rtcli.connect(url_of(fake), token="t") as client:
+        client.join("general")
+        await until(lambda: client.settled)
+        await fake.stop()
+        publishing = asyncio.ensure_future(client.publish("general", "a", id="x"))
+        await asyncio.sleep(0)
+        client.leave("general")
+        with pytest.raises(rtcli.NotConfirmedError, match="the room was left") as unknown:
+            await publishing
+        assert unknown.value.id == "x"
+
+
 async def test_leaving_ends_the_loops_of_that_room_alone(server: LiveServer) -> None:
     async with client_of(server) as client:
         one, other = client.room("leaving"), client.room("staying")
