@@ -9,8 +9,8 @@ from typing import Self
 
 from rtcli.blocking.loop_thread import LoopThread
 from rtcli.blocking.reader import Reader
+from rtcli.client.credentials import TokenFunction
 from rtcli.client.events import Acked, ClientEvent, Event, Message
-from rtcli.client.token_function import TokenFunction
 from rtcli.library import client as library
 from rtcli.library.access import Headers
 from rtcli.protocol.position import Position
@@ -33,6 +33,7 @@ class Client:
         token: str | TokenFunction | None = None,
         headers: Headers = (),
         ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
         wait_s: float = 0.0,
         events: bool = False,
         cursor: str = "",
@@ -43,6 +44,7 @@ class Client:
             token=token,
             headers=headers,
             ssl_context=ssl_context,
+            proxy=proxy,
             wait_s=wait_s,
             events=events,
             cursor=cursor,

@@ -10,7 +10,7 @@ from typing import Self
 
 from rtcli.blocking.loop_thread import LoopThread
 from rtcli.blocking.reader import Reader
-from rtcli.client.token_function import TokenFunction
+from rtcli.client.credentials import TokenFunction
 from rtcli.library import stream as library
 from rtcli.library.access import Headers
 from rtcli.library.stream_reading import StreamEvent, StreamUpdate
@@ -37,6 +37,7 @@ class EventStream(Reader[StreamEvent]):
         once: bool = False,
         headers: Headers = (),
         ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
         last_event_id: str = "",
         wait_s: float = 0.0,
         idle_timeout_s: float | None = None,
@@ -51,6 +52,7 @@ class EventStream(Reader[StreamEvent]):
             once=once,
             headers=headers,
             ssl_context=ssl_context,
+            proxy=proxy,
             last_event_id=last_event_id,
             wait_s=wait_s,
             idle_timeout_s=idle_timeout_s,

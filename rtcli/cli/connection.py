@@ -15,6 +15,7 @@ from rtcli.client.contexts import Context, Contexts
 from rtcli.client.credentials import TokenSource, resolve_token
 from rtcli.client.endpoint import mask, parse_endpoint
 from rtcli.client.http import TlsOptions, parse_headers
+from rtcli.client.proxies import proxy_for
 from rtcli.errors import CliError
 from rtcli.terminal.console import console
 
@@ -76,6 +77,15 @@ class ConnectionOptions:
         Path | None, typer.Option("--key", metavar="FILE", help="Key of the client certificate (PEM).")
     ] = None
     insecure: options.Insecure = False
+    proxy: Annotated[
+        str | None,
+        typer.Option(
+            "--proxy",
+            metavar="URL|none",
+            help="Go through this HTTP proxy.  "
+            "[default: the context's, or HTTPS_PROXY, HTTP_PROXY, ALL_PROXY]",
+        ),
+    ] = None
 
 
 def with_context(given: ConnectionOptions, env: Mapping[str, str]) -> tuple[ConnectionOptions, str]:
@@ -110,6 +120,7 @@ def _same_server(url: str, context: Context) -> bool:
 def _filled(given: ConnectionOptions, context: Context, env: Mapping[str, str]) -> ConnectionOptions:
     url = context.url if given.url is None else given.url
     filled = replace(given, url=url, insecure=given.insecure or context.insecure)
+    filled = replace(filled, proxy=given.proxy or context.proxy)
     filled = replace(filled, cacert=given.cacert or _path(context.cacert))
     if given.cert is None and given.key is None:
         filled = replace(filled, cert=_path(context.cert), key=_path(context.key))
@@ -144,6 +155,7 @@ def make_connection(
     tls = TlsOptions(given.cacert, given.cert, given.key, given.insecure)
     if endpoint.secure:
         tls.context()  # report now what is wrong with the files
+    proxy = proxy_for(endpoint, console.env, given.proxy)
     if given.insecure:
         console.warning("--insecure: anybody on the way may read and change what is said")
 
@@ -163,4 +175,5 @@ def make_connection(
             scope=scope,
         )
 
-    return Connection(endpoint, tls, parse_headers(given.header), find, find_token, find())
+    headers = parse_headers(given.header)
+    return Connection(endpoint, tls, headers, find, find_token, find(), given.proxy, proxy)

@@ -25,7 +25,11 @@ async def open_server(
     """Give the server, and what decides when to ask it again, for as long as `--wait` says."""
     endpoint = connection.endpoint
     http = make_http(
-        endpoint, context=connection.ssl_context(), headers=connection.headers, read_timeout_s=READ_TIMEOUT_S
+        endpoint,
+        context=connection.ssl_context(),
+        headers=connection.headers,
+        proxy=connection.proxy,
+        read_timeout_s=READ_TIMEOUT_S,
     )
     async with http:
         reconnect = Reconnect(random.Random(), started=time.monotonic(), wait_s=wait_s)  # noqa: S311 - jitter

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from rtcli.client.credentials import TokenSource, require_token
+from rtcli.client.credentials import TokenFunction, TokenSource, require_token
 from rtcli.client.endpoint import Endpoint
 from rtcli.client.http import CONNECT_TIMEOUT_S, TlsOptions
-from rtcli.client.token_function import TokenFunction
 from rtcli.errors import Exit, RtcliError
+from rtcli.protocol.proxies import Proxy
 
 
 @dataclass
@@ -24,6 +24,8 @@ class Connection:
     find_source: Callable[[], TokenSource | None]
     is_rtcli: bool  # an rtcli server: a token for it is looked up
     source: TokenSource | None  # None: no token was found; the server may not need one
+    given_proxy: str | None = None  # as it was given; None: the environment decides
+    proxy: Proxy | None = None
 
     def token(self) -> str | None:
         """The token for the next connection. If there was none, look again: a new server makes a key."""
@@ -55,6 +57,6 @@ class WebSocketTarget:
     token: TokenFunction = field(repr=False)
     ssl: ssl.SSLContext | None = None
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    use_proxy: bool = True
+    proxy: Proxy | None = None
     connect_timeout_s: float = CONNECT_TIMEOUT_S
     ping_interval_s: float = 10.0  # RFC 6455 pings; without an answer in that time the connection is lost

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from rtcli.client.endpoint import Endpoint, parse_endpoint
+from rtcli.client.proxies import proxy_for
 from rtcli.errors import CliError
 from rtcli.files import PRIVATE, place_of, write_whole
 
@@ -34,6 +35,7 @@ class Context:
     cert: str | None = None
     key: str | None = None
     insecure: bool = False
+    proxy: str | None = None  # a URL without a password, or none
 
     @property
     def endpoint(self) -> Endpoint:
@@ -167,6 +169,10 @@ def _check(path: Path, context: Context) -> None:
         raise _unusable(path, "token_file and secret_file exclude each other")
     if context.key is not None and context.cert is None:
         raise _unusable(path, "key needs cert")
+    if context.proxy:
+        if "@" in context.proxy:
+            raise _unusable(path, "no password of a proxy is kept here", hint="HTTPS_PROXY may have one")
+        proxy_for(context.endpoint, {}, context.proxy, origin="proxy")
     texts = [value for value in asdict(context).values() if isinstance(value, str)]
     if not all(text.isprintable() for text in texts):
         raise _unusable(path, "a value has control characters in it")

@@ -10,9 +10,10 @@ commands find it, so that on one machine everything just works for one user, and
 from __future__ import annotations
 
 import getpass
+import inspect
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,7 +31,9 @@ from rtcli.errors import CliError, Exit
 from rtcli.protocol.tokens import create_token, is_valid_user_id
 
 __all__ = [
+    "TokenFunction",
     "TokenSource",
+    "current_token",
     "development_key_path",
     "development_secret",
     "minted",
@@ -40,6 +43,7 @@ __all__ = [
     "resolve_token",
 ]
 
+TokenFunction = Callable[[], str | Awaitable[str | None] | None]  # or a coroutine function
 MINTED_TTL_S = 3600.0
 _STDIN = "-"
 
@@ -51,6 +55,17 @@ class TokenSource:
     origin: str  # for people: "RTCLI_TOKEN", "the development key"
     token: Callable[[], str] = field(repr=False)
     renewable: bool
+
+
+async def current_token(function: TokenFunction) -> str | None:
+    """Ask for the token of the next connection; None: without one.
+
+    Raises what the function raises, and CliError (2) for what no header can have: to send that again and
+    again would not help.
+    """
+    given = function()
+    token = await given if inspect.isawaitable(given) else given
+    return None if token is None else check_token(token, "the token that was given")
 
 
 def resolve_token(

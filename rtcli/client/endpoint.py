@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass
 from urllib.parse import SplitResult, quote, urlsplit
 
 from rtcli.errors import CliError
 from rtcli.protocol.paths import EVENT_STREAM_PATH, NOTIFICATION_STREAM_PATH
+from rtcli.protocol.proxies import is_loopback
 
 _SECURE = {"http": False, "ws": False, "https": True, "wss": True}
 _BARE = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^/:\s@?#\[\]]*):(\d{1,5})(/.*)?")
@@ -33,12 +33,7 @@ class Endpoint:
     @property
     def is_loopback(self) -> bool:
         """Whether the host is this machine, judged by its spelling: no name is resolved."""
-        if self.host == "localhost" or self.host.endswith(".localhost"):
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
     @property
     def is_rtcli_stream(self) -> bool:

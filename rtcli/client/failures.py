@@ -41,6 +41,14 @@ class ConnectionLostError(Exception):
         self.failure = failure
 
 
+class ProxyFailedError(httpx.ProxyError):
+    """A proxy failed, and not the server behind it."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.reason)
+        self.failure = failure
+
+
 def chain(error: BaseException) -> Iterator[BaseException]:
     """Yield the error, its causes, and the errors inside of exception groups."""
     seen: set[int] = set()
@@ -58,6 +66,8 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 def of_network(error: BaseException, where: str) -> Failure:
     """The failure behind an OSError or a timeout, also if a library wrapped it. `where` is host:port."""
+    if isinstance(error, ProxyFailedError):
+        return error.failure
     if isinstance(error, httpx.LocalProtocolError):
         return _unsendable(where)
     for cause in chain(error):

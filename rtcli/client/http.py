@@ -13,8 +13,10 @@ import httpx
 
 from rtcli._version import __version__
 from rtcli.client.endpoint import Endpoint
+from rtcli.client.proxies import ProxiedTransport
 from rtcli.errors import CliError
 from rtcli.protocol.content_coding import ACCEPTED
+from rtcli.protocol.proxies import Proxy
 
 CONNECT_TIMEOUT_S = 10.0
 USER_AGENT = f"rtcli/{__version__}"
@@ -91,10 +93,11 @@ def make_http(
     *,
     context: ssl.SSLContext | None = None,
     headers: Sequence[tuple[str, str]] = (),
+    proxy: Proxy | None = None,
     connect_timeout_s: float = CONNECT_TIMEOUT_S,
     read_timeout_s: float | None = None,
 ) -> httpx.AsyncClient:
-    """Make a client for one server. Proxies come from the environment, but not for loopback addresses.
+    """Make a client for one server, through a proxy if there is one.
 
     `context` is for TLS; without it, the system's certificate store is trusted. The client is for `answers`,
     which read bounded answers and follow redirects. No cookie of a server is kept.
@@ -105,7 +108,8 @@ def make_http(
     given = {name.lower() for name, _ in headers}
     return httpx.AsyncClient(
         verify=True if context is None else context,
-        trust_env=not endpoint.is_loopback,
+        transport=None if proxy is None else ProxiedTransport(proxy, endpoint.authority, context),
+        trust_env=False,
         headers=[*((name, value) for name, value in own.items() if name not in given), *headers],
         cookies=no_cookies(),
         timeout=httpx.Timeout(connect_timeout_s, read=read_timeout_s),

@@ -18,9 +18,9 @@ import msgspec
 
 from rtcli.client import failures
 from rtcli.client.backoff import Reconnect
+from rtcli.client.credentials import TokenFunction, current_token
 from rtcli.client.failures import Failure
 from rtcli.client.net.answers import Answer, RedirectError, ask
-from rtcli.client.token_function import TokenFunction, current_token
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.paths import BATCH_PATH, ROOMS_PATH
 

@@ -18,11 +18,11 @@ import httpx
 
 from rtcli.client import failures
 from rtcli.client.backoff import Reconnect
+from rtcli.client.credentials import TokenFunction, current_token
 from rtcli.client.events import Lost
 from rtcli.client.failures import ConnectionLostError, Failure
 from rtcli.client.net.answers import RedirectError, open_answer, read_beginning
 from rtcli.client.net.explanation import MAX_BYTES, explanation
-from rtcli.client.token_function import TokenFunction, current_token
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.content_coding import ACCEPTED, ContentCodingError, ContentDecoder
 from rtcli.protocol.sse import ServerSentEvent, SSELimitError, SSEParser

@@ -18,10 +18,10 @@ from rtcli.client import failures
 from rtcli.client.backoff import Reconnect
 from rtcli.client.connection import WebSocketTarget
 from rtcli.client.conversation.state import ClientState
+from rtcli.client.credentials import current_token
 from rtcli.client.events import ClientEvent, ConnectionWarning, Lost
 from rtcli.client.failures import ConnectionLostError, Failure
 from rtcli.client.net.handshake import open_socket
-from rtcli.client.token_function import current_token
 from rtcli.errors import CliError, Exit
 from rtcli.protocol.codes import CloseCode
 from rtcli.protocol.messages import MessageError, decode_server, encode
@@ -206,7 +206,7 @@ class RealtimeClient:
             where=target.where,
             tls=target.ssl,
             headers=headers,
-            use_proxy=target.use_proxy,
+            proxy=target.proxy,
             timeout_s=target.connect_timeout_s,
             ping_interval_s=target.ping_interval_s,
             close_timeout_s=_CLOSE_TIMEOUT_S,

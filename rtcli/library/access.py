@@ -8,13 +8,14 @@ import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from rtcli.client.credentials import TokenSource, require_token, resolve_token
+from rtcli.client.credentials import TokenFunction, TokenSource, require_token, resolve_token
 from rtcli.client.endpoint import Endpoint, parse_endpoint
 from rtcli.client.http import TlsOptions, parse_headers
+from rtcli.client.proxies import proxy_for
 from rtcli.client.secret_files import check_token
-from rtcli.client.token_function import TokenFunction
 from rtcli.errors import RtcliError
 from rtcli.library.errors import RefusedError, UsageError, for_programs, raised_for_programs
+from rtcli.protocol.proxies import Proxy
 
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 
@@ -46,6 +47,7 @@ class Access:
     token: TokenFunction = field(repr=False)
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     context: ssl.SSLContext | None
+    proxy: Proxy | None
 
     def explained(self, error: RtcliError) -> RtcliError:
         """The error as a program gets it: if there was no token, one that says how to give it."""
@@ -69,6 +71,7 @@ def make_access(
     token: str | TokenFunction | None,
     headers: Headers,
     ssl_context: ssl.SSLContext | None,
+    proxy: str | None,
     of_stream: bool = False,
 ) -> Access:
     """Read and check the arguments. Raises UsageError.
@@ -81,7 +84,8 @@ def make_access(
         if context is None and endpoint.secure:
             context = TlsOptions().context()
         finds = endpoint.is_rtcli_stream or not of_stream
-        return Access(endpoint, _token_function(token, endpoint, finds), _fields(headers), context)
+        way = proxy_for(endpoint, os.environ, proxy, origin="proxy=")
+        return Access(endpoint, _token_function(token, endpoint, finds), _fields(headers), context, way)
 
 
 def _token_function(token: str | TokenFunction | None, endpoint: Endpoint, finds: bool) -> TokenFunction:

@@ -7,8 +7,8 @@ import ssl
 
 from typing_extensions import override
 
+from rtcli.client.credentials import TokenFunction
 from rtcli.client.events import Acked, ClientEvent, Event, Gap, Message
-from rtcli.client.token_function import TokenFunction
 from rtcli.errors import CliError
 from rtcli.library.access import Headers, make_access
 from rtcli.library.arguments import (
@@ -38,7 +38,8 @@ class Client(Block):
     the key that `rtcli serve` has made. `wait_s` is how long to keep trying the first connection. With
     `events`, it also gets personal and broadcast events. `cursor` is where another client or stream has
     stopped. `buffer` is how many values each loop may leave waiting: what comes then is left in the server's
-    log, and read from there later.
+    log, and read from there later. `proxy` is an HTTP proxy's URL, or `none`; without it, the environment
+    decides.
 
     Raises UsageError. Entering the block raises CannotConnectError, RefusedError or UnexpectedAnswerError.
     """
@@ -50,12 +51,13 @@ class Client(Block):
         token: str | TokenFunction | None = None,
         headers: Headers = (),
         ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
         wait_s: float = 0.0,
         events: bool = False,
         cursor: str = "",
         buffer: int = 1000,
     ) -> None:
-        access = make_access(url, token=token, headers=headers, ssl_context=ssl_context)
+        access = make_access(url, token=token, headers=headers, ssl_context=ssl_context, proxy=proxy)
         self._session = Session(access, wait_s=wait_s, events=events, cursor=cursor)
         self._engine = self._session.engine
         self._distribution = self._session.distribution

@@ -65,6 +65,7 @@ _PARAMETERS = {  # what a hint says to people at a terminal, and what a program 
     "--cacert FILE (or, knowing the risk, -k)": "ssl_context=",
     "then --token-file t": "then token=",
     " with --url ws://": ": ws://",
+    "--proxy none": 'proxy="none"',
     "without --state and --last-id": "without last_event_id",
 }
 _OPTION = re.compile(

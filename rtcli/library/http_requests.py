@@ -9,11 +9,11 @@ import time
 import httpx
 
 from rtcli.client.backoff import Reconnect
+from rtcli.client.credentials import current_token
 from rtcli.client.events import Acked, Message
 from rtcli.client.history import read_history
 from rtcli.client.http import make_http
 from rtcli.client.publishing import Part, Publisher, Result, Server
-from rtcli.client.token_function import current_token
 from rtcli.errors import CliError, Exit
 from rtcli.library.access import Access
 from rtcli.library.errors import RefusedError, not_confirmed
@@ -37,6 +37,7 @@ class HttpRequests:
                 access.endpoint,
                 context=access.context,
                 headers=access.headers,
+                proxy=access.proxy,
                 read_timeout_s=_READ_TIMEOUT_S,
             )
         return self._opened

@@ -49,7 +49,7 @@ class Session:
                 token=access.token,
                 ssl=access.context,
                 headers=access.headers,
-                use_proxy=not access.endpoint.is_loopback,
+                proxy=access.proxy,
             ),
             reconnect=Reconnect(random.Random(), started=time.monotonic(), wait_s=wait_s),  # noqa: S311 - jitter
             id_prefix=self.id_prefix,

@@ -15,10 +15,10 @@ from typing_extensions import override
 
 from rtcli.client import sse
 from rtcli.client.backoff import Reconnect
+from rtcli.client.credentials import TokenFunction
 from rtcli.client.endpoint import Endpoint
 from rtcli.client.events import Gap
 from rtcli.client.http import make_http
-from rtcli.client.token_function import TokenFunction
 from rtcli.library.access import Headers, make_access
 from rtcli.library.arguments import checked_buffer, room_name
 from rtcli.library.distribution import Distribution
@@ -56,7 +56,7 @@ class EventStream(Block):
 
     `token` is as for `rtcli.connect`; other servers get one only if it is given. `last_event_id` is the `id`
     of an event after which to begin. Silence of `idle_timeout_s` counts as a loss. `buffer` is how many
-    events may wait: then nothing more is read until some are taken.
+    events may wait: then nothing more is read until some are taken. `proxy` is as for `rtcli.connect`.
 
     Raises UsageError. Entering the block raises CannotConnectError, RefusedError or UnexpectedAnswerError.
     """
@@ -72,12 +72,15 @@ class EventStream(Block):
         once: bool = False,
         headers: Headers = (),
         ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
         last_event_id: str = "",
         wait_s: float = 0.0,
         idle_timeout_s: float | None = None,
         buffer: int = 1000,
     ) -> None:
-        self._access = make_access(url, token=token, headers=headers, ssl_context=ssl_context, of_stream=True)
+        self._access = make_access(
+            url, token=token, headers=headers, ssl_context=ssl_context, proxy=proxy, of_stream=True
+        )
         endpoint = self._access.endpoint
         self.is_rtcli = endpoint.is_rtcli_stream
         self.url = _address(endpoint, list(rooms))
@@ -166,7 +169,11 @@ class EventStream(Block):
     async def _follow(self) -> None:
         access = self._access
         http = make_http(
-            access.endpoint, context=access.context, headers=access.headers, read_timeout_s=self._idle_s
+            access.endpoint,
+            context=access.context,
+            headers=access.headers,
+            proxy=access.proxy,
+            read_timeout_s=self._idle_s,
         )
         async with http:
             follower = sse.StreamFollower(

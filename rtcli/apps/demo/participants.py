@@ -87,9 +87,7 @@ class Person:
         self.present = False
         self._transcript = transcript
         self._deliveries = deliveries
-        target = WebSocketTarget(
-            endpoint.ws_url(WEBSOCKET_PATH), endpoint.authority, token, use_proxy=not endpoint.is_loopback
-        )
+        target = WebSocketTarget(endpoint.ws_url(WEBSOCKET_PATH), endpoint.authority, token)
         reconnect = Reconnect(random.Random(name), started=time.monotonic(), base_s=1.0, cap_s=1.0)  # noqa: S311 - spreads attempts; guards nothing
         self.client = RealtimeClient(
             target, reconnect=reconnect, id_prefix=f"demo-{name}", on_event=self._on_event

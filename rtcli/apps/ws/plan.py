@@ -101,6 +101,6 @@ class WsPlan:
             ssl=connection.ssl_context(),
             headers=headers,
             subprotocols=self.subprotocols,
-            use_proxy=not connection.endpoint.is_loopback,
+            proxy=connection.proxy,
             max_bytes=self.max_bytes,
         )

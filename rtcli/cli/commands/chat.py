@@ -97,6 +97,7 @@ def chat(
             token=connection.token,
             headers=connection.headers,
             ssl_context=connection.ssl_context(),
+            proxy=connection.given_proxy,
             wait_s=server.wait or 0.0,
         )
 

@@ -12,6 +12,8 @@ from rtcli.cli import options
 from rtcli.cli.bundles import takes_bundles
 from rtcli.cli.connection import DEFAULT_URL, ConnectionOptions, with_context
 from rtcli.client.contexts import Context, Contexts
+from rtcli.client.endpoint import parse_endpoint
+from rtcli.client.proxies import proxy_for
 from rtcli.errors import CliError
 from rtcli.terminal.console import console
 from rtcli.terminal.escaping import escape
@@ -19,7 +21,7 @@ from rtcli.terminal.escaping import escape
 app = options.new_app()
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of a deployment.")]
-_SHOWN = ("url", "token", "as_name", "cacert", "cert", "key", "insecure")
+_SHOWN = ("url", "token", "as_name", "cacert", "cert", "key", "insecure", "proxy")
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,9 @@ class Given:
     ] = None
     insecure: Annotated[
         bool | None, typer.Option("--insecure/--secure", help="Do not check the server's certificate.")
+    ] = None
+    proxy: Annotated[
+        str | None, typer.Option("--proxy", metavar="URL|none", help="Go through this HTTP proxy.")
     ] = None
 
 
@@ -126,6 +131,8 @@ def _setting(
     """A value as it is shown, and where it comes from."""
     if name == "token":
         return _token(given, filled, context)
+    if name == "proxy":
+        return _proxy(filled, context)
     value = getattr(filled, name)
     if name == "url" and value is None:
         return DEFAULT_URL, "default"
@@ -145,6 +152,14 @@ def _token(given: ConnectionOptions, filled: ConnectionOptions, context: str) ->
     if filled.secret_file:
         return f"signed with the key in {filled.secret_file}", context
     return "the development key of this machine, for an address of this machine", "default"
+
+
+def _proxy(filled: ConnectionOptions, context: str) -> tuple[str | None, str]:
+    """The proxy of the context, or what the environment says of this server; without its password."""
+    if filled.proxy:
+        return filled.proxy, context
+    proxy = proxy_for(parse_endpoint(filled.url or DEFAULT_URL), console.env, None)
+    return (None, "default") if proxy is None else (proxy.where, proxy.variable)
 
 
 def _absolute(value: Any) -> Any:  # noqa: ANN401 - a field of `Given` becomes one of `Context`

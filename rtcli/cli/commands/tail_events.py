@@ -184,6 +184,7 @@ def tail_events(
         token=connection.token,
         headers=connection.headers,
         ssl_context=connection.ssl_context(),
+        proxy=connection.given_proxy,
         wait_s=server.wait or 0.0,
         idle_timeout_s=handling.idle_timeout,
         method=request.method,

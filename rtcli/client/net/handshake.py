@@ -21,7 +21,9 @@ from rtcli.client import failures
 from rtcli.client.failures import ConnectionLostError, Failure
 from rtcli.client.http import USER_AGENT
 from rtcli.client.net.answers import MAX_REDIRECTS
+from rtcli.client.proxies import of_proxy
 from rtcli.errors import CliError, Exit
+from rtcli.protocol.proxies import Proxy
 
 MAX_INCOMING_BYTES = 1_048_576  # of a message
 MAX_UNREAD_BYTES = 1_048_576  # of what we sent and the server did not read
@@ -76,7 +78,7 @@ async def open_socket(
     where: str,
     tls: ssl.SSLContext | None,
     headers: list[tuple[str, str]],
-    use_proxy: bool,
+    proxy: Proxy | None,
     timeout_s: float,
     ping_interval_s: float | None,
     close_timeout_s: float,
@@ -95,7 +97,7 @@ async def open_socket(
             additional_headers=headers,
             user_agent_header=USER_AGENT,
             compression=None,
-            proxy=True if use_proxy else None,
+            proxy=None if proxy is None else proxy.url,
             open_timeout=timeout_s,
             ping_interval=ping_interval_s,
             ping_timeout=ping_interval_s,
@@ -106,7 +108,8 @@ async def open_socket(
             create_connection=cast("type[ClientConnection]", connection),
         )
     except (OSError, TimeoutError, wse.WebSocketException) as error:
-        raise ConnectionLostError(_of_handshake(error, where)) from error
+        of_proxy_alone = None if proxy is None else of_proxy(error, where, proxy)
+        raise ConnectionLostError(of_proxy_alone or _of_handshake(error, where)) from error
 
 
 def _of_handshake(error: BaseException, where: str) -> Failure:
@@ -120,9 +123,6 @@ def _of_handshake(error: BaseException, where: str) -> Failure:
         )
     if isinstance(error, _RedirectError):
         return failures.of_redirect(error, where)
-    if isinstance(error, wse.ProxyError):
-        text = f"the proxy on the way to {where} failed: {error}"
-        return Failure("proxy", CliError(text, exit_code=Exit.CANNOT_CONNECT), retry=True)
     ended = any(isinstance(cause, EOFError | ConnectionError) for cause in failures.chain(error))
     if isinstance(error, wse.WebSocketException) and not ended:
         wrong = CliError(

@@ -18,6 +18,7 @@ from websockets.protocol import Event
 
 from rtcli.client.net.handshake import GuardedConnection
 from rtcli.client.raw.frames import KINDS, Direction, Frame
+from rtcli.protocol.proxies import Proxy
 
 _MAX_WAITING_FRAMES = 64
 _MAX_WAITING_BYTES = 1_048_576
@@ -32,7 +33,7 @@ class RawTarget:
     ssl: ssl.SSLContext | None = None
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     subprotocols: tuple[str, ...] = ()
-    use_proxy: bool = True
+    proxy: Proxy | None = None
     connect_timeout_s: float = 10.0
     max_bytes: int = 16_777_216  # of a message
 

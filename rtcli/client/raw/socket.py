@@ -155,7 +155,7 @@ async def connect(
             where=target.where,
             tls=target.ssl,
             headers=list(target.headers),
-            use_proxy=target.use_proxy,
+            proxy=target.proxy,
             timeout_s=target.connect_timeout_s,
             ping_interval_s=None,
             close_timeout_s=CLOSE_TIMEOUT_S,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable
 from math import inf
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from rtcli.protocol.content_coding import ACCEPTED, ContentCodingError, ContentDecoder
+from rtcli.protocol.proxies import Proxy, ProxyURLError, choose_proxy
 from rtcli_server.auth.unknown_keys import UnknownKeys
 from rtcli_server.auth.verification_keys import KeyConfigError, VerificationKey, parse_jwks
 
@@ -57,15 +59,25 @@ def fetch_jwks(url: str, *, timeout_s: float = FETCH_TIMEOUT_S) -> bytes:
 
 
 async def _fetch(url: str, timeout_s: float) -> bytes:
+    proxy = _proxy_for(url)
     try:
         async with (
             asyncio.timeout(timeout_s),
-            httpx.AsyncClient(timeout=2 * timeout_s, headers={"accept-encoding": ACCEPTED}) as http,
+            httpx.AsyncClient(
+                timeout=2 * timeout_s,
+                headers={"accept-encoding": ACCEPTED},
+                # One that is given: without it, httpx would look for proxies itself.
+                transport=httpx.AsyncHTTPTransport(proxy=None if proxy is None else proxy.url),
+            ) as http,
             http.stream("GET", url, follow_redirects=False) as response,
         ):
+            if response.status_code == 407:
+                raise JwksError(f"{proxy or 'a proxy'} wants a user and a password (407)")
             if response.status_code != 200:
                 raise JwksError(f"status {response.status_code}")
             return await _read(response)
+    except httpx.ProxyError as error:
+        raise JwksError(f"{proxy} answered {str(error)[:3]}") from None
     except TimeoutError:
         raise JwksError(f"not complete after {timeout_s:g} s") from None
     except (
@@ -73,8 +85,19 @@ async def _fetch(url: str, timeout_s: float) -> bytes:
         httpx.InvalidURL,
         UnicodeError,
     ) as error:  # the others are of a redirect to nowhere
-        raise JwksError(type(error).__name__) from None
+        through = f" through {proxy}" if isinstance(error, httpx.ConnectError) and proxy is not None else ""
+        raise JwksError(f"{type(error).__name__}{through}") from None
     except ContentCodingError as error:
+        raise JwksError(str(error)) from None
+
+
+def _proxy_for(url: str) -> Proxy | None:
+    """The proxy that the environment names for this URL. Raises JwksError."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        return choose_proxy(parts.scheme, parts.hostname or "", port, os.environ)
+    except ProxyURLError as error:
         raise JwksError(str(error)) from None
 
 

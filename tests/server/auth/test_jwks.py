@@ -29,6 +29,7 @@ from rtcli_server.auth.verification_keys import KeyConfigError
 from tests.support.fakes.liars import drip, endless, gzip_bomb, head
 from tests.support.fakes.scripted_stream import Answer as Scripted
 from tests.support.fakes.scripted_stream import fake_stream
+from tests.support.http.forward_proxy import forward_proxy
 from tests.support.http.threaded import threaded_http
 from tests.support.waiting import until
 
@@ -335,6 +336,29 @@ def test_redirects_are_not_followed(serve: Callable[[Respond], str]) -> None:
     for nowhere in ("mailto:a", "http://xn--a/", "http://a:x/"):
         with pytest.raises(JwksError):
             fetch_jwks(serve(answer(302, Location=nowhere)))
+
+
+def test_it_goes_through_the_proxy_that_the_environment_names(
+    serve: Callable[[Respond], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    url = serve(answer(200, document("old"))).replace("127.0.0.1", "issuer.example.test")
+    with forward_proxy() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        assert fetch_jwks(url) == document("old")
+        assert proxy.asked == [f"GET {url}"]
+        proxy.credentials = "Basic dTpw"
+        with pytest.raises(JwksError, match=r"the proxy 127.* \(http_proxy\) wants a user and a password"):
+            fetch_jwks(url)
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        with pytest.raises(JwksError, match=r"the proxy 127.* \(HTTPS_PROXY\) answered 407"):
+            fetch_jwks("https://issuer.example.test/keys")
+    with pytest.raises(JwksError, match=r"ConnectError through the proxy 127.* \(http_proxy\)"):
+        fetch_jwks(url)
+    monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1")
+    with pytest.raises(JwksError, match=r"http_proxy 'socks5://127\.0\.0\.1:1': SOCKS proxies are not"):
+        fetch_jwks(url)
 
 
 def test_answers_that_are_not_accepted(serve: Callable[[Respond], str]) -> None:

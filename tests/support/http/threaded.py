@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,9 +11,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @contextmanager
 def threaded_http(
-    answer: Callable[[BaseHTTPRequestHandler], None], *, protocol: str = "HTTP/1.1"
+    answer: Callable[[BaseHTTPRequestHandler], None],
+    *,
+    protocol: str = "HTTP/1.1",
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[str]:
-    """Serve on loopback, whatever the method; gives `http://host:port`.
+    """Serve on loopback, whatever the method, with `tls` if it is given; gives `http://host:port`.
 
     With HTTP/1.0, a connection ends after its answer.
     """
@@ -30,6 +34,8 @@ def threaded_http(
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         http.daemon_threads = True
+        if tls is not None:
+            http.socket = tls.wrap_socket(http.socket, server_side=True, do_handshake_on_connect=False)
         thread = threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
