@@ -155,6 +155,7 @@ async def test_what_is_not_for_it_or_for_it_alone_is_of_a_type_that_it_does_not_
         httpx.AsyncClient(base_url=f"{server.url}/api/v1", headers=headers, trust_env=False) as app,
     ):
         name = (await ann.data("pong"))["connection_id"]
+        await bob.data("pong")
         for client in (ann, bob):
             client.do(join="general")
             await client.data("room_joined")

@@ -133,6 +133,7 @@ async def test_a_sound_server_is_never_accused(soak: bool) -> None:
         total.update(result.audit.counts)
         assert result.accounts is not None
         sends = result.accounts.sends
-        assert sends.due == sends.accepted + sends.excused > 0, (seed, sends)
+        own = sum(missing.count for missing in sends.shortfalls if missing.own)  # on a busy machine
+        assert sends.due == sends.accepted + sends.excused + own > 0, (seed, sends)
     log.info("%d runs, %s", len(results), dict(total))
     assert total["expected"] == total["delivered"] > 20 * len(results)
