@@ -20,7 +20,16 @@ _TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 _TOKEN_HINT = "give a valid one: rtcli token create --sub you --out t; then --token-file t"  # noqa: S105 - a hint
 FOREIGN_CREDENTIALS = "credentials go into -H 'Authorization: …', -H 'Cookie: …', --token-file"
 _CODE = re.compile("[a-z][a-z_]{0,63}")
+_NO_TLS = frozenset(
+    {"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
+)
+_PLAIN_HINT = "is it the right port? one for TLS is reached with https:// or wss://"
+_NO_API_HINT = "is that rtcli's port? its HTTP API is below /api/v1 there, and a path of --url does not count"
 _WRONG_SERVER_HINT = "is that rtcli's port? give the full path with --url ws://host:port/path"
+_HINT_OF = {  # --url may have the path of these
+    "no WebSocket": _WRONG_SERVER_HINT,
+    "no event stream": _WRONG_SERVER_HINT.replace("ws://", "http://"),
+}
 
 
 @dataclass(frozen=True)
@@ -64,8 +73,12 @@ def chain(error: BaseException) -> Iterator[BaseException]:
         todo += [current.__cause__, current.__context__]
 
 
-def of_network(error: BaseException, where: str) -> Failure:
-    """The failure behind an OSError or a timeout, also if a library wrapped it. `where` is host:port."""
+def of_network(error: BaseException, where: str, *, plain: bool = False) -> Failure:
+    """The failure behind an OSError or a timeout, also if a library wrapped it. `where` is host:port.
+
+    `plain`: it was tried without TLS. Of a request over HTTP this is seen by itself.
+    """
+    plain = plain or _is_plain(error)
     if isinstance(error, ProxyFailedError):
         return error.failure
     if isinstance(error, httpx.LocalProtocolError):
@@ -74,10 +87,23 @@ def of_network(error: BaseException, where: str) -> Failure:
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, _TLS_ENDED):
             return _of_tls(cause, where)
     for cause in chain(error):
-        failure = _of_os_error(cause, where)
+        failure = _of_os_error(cause, where, plain=plain)
         if failure is not None:
             return failure
-    return _cannot_connect("lost", f"the connection to {where} failed: {error}")
+    if isinstance(error, httpx.RemoteProtocolError):
+        message = f"{where} broke off the connection, or does not speak HTTP"
+        return _cannot_connect("lost", message, _PLAIN_HINT if plain else "is it the right port?")
+    words = next(
+        (cause.strerror for cause in chain(error) if isinstance(cause, OSError) and cause.strerror), ""
+    )
+    return _cannot_connect("lost", f"the connection to {where} failed" + (f": {words}" if words else ""))
+
+
+def _is_plain(error: BaseException) -> bool:
+    try:
+        return isinstance(error, httpx.RequestError) and error.request.url.scheme == "http"
+    except RuntimeError:  # it knows of no request
+        return False
 
 
 def _unsendable(where: str) -> Failure:
@@ -89,7 +115,7 @@ def _unsendable(where: str) -> Failure:
     return Failure("unsendable", error, retry=False)
 
 
-def _of_os_error(cause: BaseException, where: str) -> Failure | None:
+def _of_os_error(cause: BaseException, where: str, *, plain: bool) -> Failure | None:
     if isinstance(cause, ConnectionRefusedError):
         return _cannot_connect(
             "refused",
@@ -104,7 +130,8 @@ def _of_os_error(cause: BaseException, where: str) -> Failure | None:
     if isinstance(cause, OSError) and cause.errno in {errno.ENETUNREACH, errno.EHOSTUNREACH}:
         return _cannot_connect("unreachable", f"there is no way to {where}", "is the network up?")
     if isinstance(cause, (ConnectionError, EOFError, *_TLS_ENDED)):
-        return _cannot_connect("reset", f"{where} closed the connection before it stood", _WRONG_SERVER_HINT)
+        hint = _PLAIN_HINT if plain else _WRONG_SERVER_HINT
+        return _cannot_connect("reset", f"{where} closed the connection before it stood", hint)
     return None
 
 
@@ -117,7 +144,10 @@ def _of_tls(error: ssl.SSLError, where: str) -> Failure:
         message = f"the certificate of {where} is not trusted: {error.verify_message}"
         hint = "trust its issuer with --cacert FILE (or, knowing the risk, -k)"
     else:
-        message = f"no TLS with {where}: {getattr(error, 'reason', None) or error}"
+        reason = str(getattr(error, "reason", None) or error.args[-1])
+        message = f"no TLS with {where}: {reason.replace('_', ' ').lower()}"
+        if reason in _NO_TLS:
+            message = f"{where} does not speak TLS"
         hint = "does that port speak plain http:// or ws://?"
     return Failure("TLS", CliError(message, hint=hint, exit_code=Exit.CANNOT_CONNECT), retry=False)
 
@@ -142,7 +172,9 @@ def of_status(status: int, where: str, *, what: str, retry_after: str | None = N
         )
     else:
         error = CliError(
-            f"{where} answered {status}, {what} there", hint=_WRONG_SERVER_HINT, exit_code=Exit.SERVER
+            f"{where} answered {status}, {what} there",
+            hint=_HINT_OF.get(what, _NO_API_HINT),
+            exit_code=Exit.SERVER,
         )
     return Failure(
         f"HTTP {status}",

@@ -109,10 +109,10 @@ async def open_socket(
         )
     except (OSError, TimeoutError, wse.WebSocketException) as error:
         of_proxy_alone = None if proxy is None else of_proxy(error, where, proxy)
-        raise ConnectionLostError(of_proxy_alone or _of_handshake(error, where)) from error
+        raise ConnectionLostError(of_proxy_alone or _of_handshake(error, where, plain=tls is None)) from error
 
 
-def _of_handshake(error: BaseException, where: str) -> Failure:
+def _of_handshake(error: BaseException, where: str, *, plain: bool) -> Failure:
     if isinstance(error, wse.InvalidStatus):
         response = error.response
         return failures.of_status(
@@ -131,4 +131,4 @@ def _of_handshake(error: BaseException, where: str) -> Failure:
             exit_code=Exit.SERVER,
         )
         return Failure("no WebSocket", wrong, retry=False)
-    return failures.of_network(error, where)
+    return failures.of_network(error, where, plain=plain)

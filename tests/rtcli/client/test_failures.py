@@ -2,12 +2,18 @@ from __future__ import annotations
 
 import errno
 import socket
+import socketserver
 import ssl
+import threading
+from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from rtcli.client import failures
 from rtcli.errors import Exit
+from tests.support.http.threaded import reply, threaded_http
+from tests.support.processes.rtcli import failed, rtcli
 
 WHERE = "127.0.0.1:8000"
 
@@ -71,9 +77,11 @@ def test_close_codes(code: int, exit_code: Exit, retry: bool) -> None:
         (OSError(errno.ENETUNREACH, "x"), "no way to", True),
         (ConnectionResetError(), "closed the connection", True),
         (ssl.SSLEOFError(8, "EOF occurred"), "closed the connection", True),
-        (ssl.SSLError(1, "WRONG_VERSION_NUMBER"), "no TLS with", False),
+        (ssl.SSLError(1, "WRONG_VERSION_NUMBER"), "127.0.0.1:8000 does not speak TLS", False),
+        (ssl.SSLError(1, "TLSV1_ALERT_INTERNAL_ERROR"), "tlsv1 alert internal error", False),
         (EOFError("stream ends"), "closed the connection", True),
-        (RuntimeError("odd"), "failed: odd", True),
+        (RuntimeError("odd"), "the connection to 127.0.0.1:8000 failed", True),
+        (OSError(errno.EMFILE, "Too many open files"), "failed: Too many open files", True),
     ],
 )
 def test_network_errors_are_said_in_words(error: Exception, word: str, retry: bool) -> None:
@@ -128,3 +136,73 @@ def test_a_status_of_a_server_that_is_none_of_ours(status: int, exit_code: int, 
     assert failure.error.hint
     assert "rtcli" not in failure.error.hint
     assert failure.error.facts == {"status": status}
+
+
+COMMANDS = {
+    "rooms": ("rooms",),
+    "publish": ("publish", "--room", "general", "hello"),
+    "tail-events": ("tail-events", "--room", "general"),
+    "chat": ("chat", "--room", "general", "--listen"),
+    "ws": ("ws", "/x"),
+}
+FULL_PATH = "is that rtcli's port? give the full path with --url ws://host:port/path"
+API = "is that rtcli's port? its HTTP API is below /api/v1 there, and a path of --url does not count"
+
+
+def last_lines(command: str, base: str, home: Path, *, exit_code: int) -> list[str]:
+    """The error and the hint of a command for this server."""
+    file = home / "t"
+    file.write_text("token")
+    file.chmod(0o600)
+    name, *rest = COMMANDS[command]
+    to = (base + rest.pop(0),) if name == "ws" else ("--url", base)
+    done = rtcli(name, *rest, *to, "--token-file", str(file), home=home)
+    return [line.partition(": ")[2] for line in failed(done, exit_code).splitlines()[-2:]]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_http_to_a_port_for_tls(command: str, tmp_path: Path) -> None:
+    class Alert(socketserver.BaseRequestHandler):
+        @override
+        def handle(self) -> None:
+            self.request.recv(65_536)
+            self.request.sendall(b"\x15\x03\x01\x00\x02\x02\x46")  # RFC 8446, section 6: protocol_version
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Alert) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        where = f"127.0.0.1:{server.server_address[1]}"
+        said = last_lines(command, f"http://{where}", tmp_path, exit_code=3)
+        server.shutdown()
+        thread.join()
+    what = "broke off the connection, or does not speak HTTP"
+    if command in {"chat", "ws"}:
+        what = "closed the connection before it stood"
+    assert said == [f"{where} {what}", "is it the right port? one for TLS is reached with https:// or wss://"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_tls_to_a_port_without(command: str, tmp_path: Path) -> None:
+    with threaded_http(lambda handler: reply(handler, 404)) as base:
+        where = base.removeprefix("http://")
+        said = last_lines(command, f"https://{where}", tmp_path, exit_code=3)
+    assert said == [f"{where} does not speak TLS", "does that port speak plain http:// or ws://?"]
+
+
+@pytest.mark.parametrize(
+    ("command", "what", "hint"),
+    [
+        ("rooms", "no rooms", API),
+        ("publish", "no publishing", API),
+        ("tail-events", "no event stream", FULL_PATH.replace("ws://", "http://")),
+        ("chat", "no WebSocket", FULL_PATH),
+        ("ws", "no WebSocket", "is the address right, and the request?"),
+    ],
+)
+def test_a_server_of_others_has_nothing_there(command: str, what: str, hint: str, tmp_path: Path) -> None:
+    with threaded_http(lambda handler: reply(handler, 404)) as base:
+        where = base.removeprefix("http://")
+        assert last_lines(command, base, tmp_path, exit_code=6) == [
+            f"{where} answered 404, {what} there",
+            hint,
+        ]

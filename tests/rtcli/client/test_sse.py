@@ -129,8 +129,8 @@ async def test_the_server_can_be_cut_anywhere() -> None:
         (b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}", Exit.SERVER,
          "/stream sent application/json, not text/event-stream"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", Exit.SERVER, "sent no content type"),
-        (b"SSH-2.0-OpenSSH_9.2\r\n", Exit.CANNOT_CONNECT, "failed"),
-        (b"", Exit.CANNOT_CONNECT, "failed"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", Exit.CANNOT_CONNECT, "does not speak HTTP"),
+        (b"", Exit.CANNOT_CONNECT, "does not speak HTTP"),
         (HEAD + b"data: " + b"x" * 1_100_000 + b"\n\n", Exit.SERVER, "a line of more than"),
     ],
 )  # fmt: skip
