@@ -69,7 +69,7 @@ LIES: dict[str, list[tuple[Answer, int, str]]] = {
     "publish": [
         (gzip_bomb(b"["), 6, TOO_LONG),
         (endless(head(), b"x" * 65_536), 6, TOO_LONG),
-        (endless(b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n" * 999), 3, "failed"),
+        (endless(b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n" * 999), 3, "does not speak HTTP"),
         (status(307, headers="Location: http://127.0.0.1:9/\r\n"), 6, ELSEWHERE),
     ],
     "kick 7": [

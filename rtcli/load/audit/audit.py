@@ -245,7 +245,7 @@ class Audit(Lifecycle):
             self._reordered(delivery, member, identity, member.cursor.identity)
         elif ahead >= 0 and early[ahead] > key:
             self._reordered(delivery, member, identity, ahead)
-        member.mark_early(identity, key)
+        member.mark_early(identity, key, delivery.position)
         return True
 
     def _had_before(self, member: Membership, identity: int, key: int) -> bool:

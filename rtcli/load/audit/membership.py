@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from rtcli.load.audit.entry import Entry
 from rtcli.load.metrics.histogram import bucket_index
+from rtcli.protocol.position import Position
 
 
 class Outage(NamedTuple):
@@ -37,6 +38,7 @@ class Membership:
         "damaged",
         "dropped",
         "early",
+        "early_position",
         "end",
         "ended",
         "gaps",
@@ -80,6 +82,7 @@ class Membership:
         self.missing: dict[int, int] = {}  # messages that it went past without receiving them: key by id
         self.trailing: dict[int, int] = {}  # the same behind the last received, if it ended without a leave
         self.early: dict[int, int] | None = None  # received although not behind `start_key`: key by id
+        self.early_position: Position | None = None  # of the last of those
         self.damaged: set[int] | None = None  # ids of messages that came damaged
         self.outages: list[Outage] | None = None
         self.gaps: list[tuple[int, int]] | None = None  # keys (after, to) that will not come
@@ -122,10 +125,12 @@ class Membership:
         """Whether it received the message although that is not behind its start."""
         return self.early is not None and identity in self.early
 
-    def mark_early(self, identity: int, key: int) -> None:
+    def mark_early(self, identity: int, key: int, position: Position | None) -> None:
         """Record that it received a message that is not behind its start."""
         if self.early is None:
             self.early = {}
+        if position is not None and key >= max(self.early.values(), default=0):
+            self.early_position = position
         self.early[identity] = key
 
     def has_damaged(self, identity: int) -> bool:

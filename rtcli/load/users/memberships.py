@@ -117,4 +117,8 @@ class Memberships:
         """The position after which messages of the room are missed; None when it is not known."""
         if member.cursor.key > member.start_key:
             return member.cursor.position
-        return self._positions.get(member.room)
+        start, early = self._positions.get(member.room), member.early_position
+        if early is None or (start is not None and start.epoch != early.epoch):
+            return start
+        # What came before the join was confirmed here, or had come to others by then, has come all the same.
+        return early if start is None or early.offset > start.offset else start
